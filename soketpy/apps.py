@@ -1,0 +1,116 @@
+"""What an app (a tenant) is, its credentials and limits, and where apps come from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and its secret; an app may have several, so that they can be rotated. The secret is never shown."""
+
+    key: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One tenant: its credentials, switches and limits. A limit of ``None`` means that there is none.
+
+    Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second.
+    """
+
+    id: str
+    keys: tuple[Key, ...]
+    enabled: bool = True
+    # switches
+    client_events: bool = False
+    subscription_count_events: bool = False
+    watchlists: bool = True
+    authorized_connections: bool = False
+    tls_only: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    # rates and quotas
+    max_connections: int | None = None
+    max_backend_events_per_second: int | None = None
+    max_client_events_per_second: int | None = None
+    max_read_requests_per_second: int | None = None
+    # sizes and lengths
+    max_channel_name_length: int = 200
+    max_subscriptions_per_connection: int = 1_000
+    max_presence_members_per_channel: int = 100
+    max_presence_member_size_in_kb: float = 2
+    max_user_id_length: int = 128
+    max_watchlist_size: int = 100
+    max_event_name_length: int = 200
+    max_event_payload_in_kb: float = 100
+    max_event_channels_at_once: int = 100
+    max_event_batch_size: int = 10
+
+    def secret_of(self, key: str) -> str | None:
+        """The secret that belongs to ``key``, or None where the key is not this app's."""
+        for pair in self.keys:
+            if pair.key == key:
+                return pair.secret
+        return None
+
+    @property
+    def key(self) -> str:
+        """The first key, the one to hand to new clients."""
+        return self.keys[0].key
+
+    @property
+    def max_event_payload(self) -> int:
+        """The most bytes that the ``data`` of one event may have."""
+        return int(self.max_event_payload_in_kb * KIB)
+
+    @property
+    def max_presence_member_size(self) -> int:
+        """The most bytes that the ``user_info`` of one presence member may have."""
+        return int(self.max_presence_member_size_in_kb * KIB)
+
+
+class Apps(Protocol):
+    """Where apps come from. Look-ups never block: a source that reads from elsewhere loads ahead."""
+
+    def by_id(self, app_id: str) -> App | None:
+        """The app with this id, or None."""
+
+    def by_key(self, key: str) -> App | None:
+        """The app that one of whose keys this is, or None."""
+
+
+class StaticApps:
+    """Apps out of the configuration; ``replace`` swaps all of them at once."""
+
+    def __init__(self, apps: Iterable[App] = ()) -> None:
+        self._by_id: dict[str, App] = {}
+        self._by_key: dict[str, App] = {}
+        self.replace(apps)
+
+    def replace(self, apps: Iterable[App]) -> None:
+        """Put these apps in the place of all that were there.
+
+        Raises ValueError, and changes nothing, if two apps share an id or a key.
+        """
+        by_id: dict[str, App] = {}
+        by_key: dict[str, App] = {}
+        for app in apps:
+            if app.id in by_id:
+                raise ValueError(f"two apps have the id {app.id!r}")
+            by_id[app.id] = app
+            for pair in app.keys:
+                if pair.key in by_key:
+                    raise ValueError(f"the key {pair.key!r} is given twice")
+                by_key[pair.key] = app
+        self._by_id, self._by_key = by_id, by_key
+
+    def by_id(self, app_id: str) -> App | None:
+        """The app with this id, or None."""
+        return self._by_id.get(app_id)
+
+    def by_key(self, key: str) -> App | None:
+        """The app that one of whose keys this is, or None."""
+        return self._by_key.get(key)

@@ -1,0 +1,69 @@
+"""Names and kinds of channels."""
+
+import re
+from dataclasses import dataclass
+
+USER_PREFIX = "#server-to-user-"
+PRESENCE_PREFIX = "presence-"
+
+_NAME = re.compile(r"[A-Za-z0-9_\-=@,.;]+")
+_USER_NAME = re.compile(re.escape(USER_PREFIX) + r"[^\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the prefix of a channel's name says about it (Pusher, "Channel naming conventions")."""
+
+    guarded: bool = False
+    presence: bool = False
+    encrypted: bool = False
+    cache: bool = False
+    user: bool = False
+
+
+PUBLIC = Kind()
+
+# The longest prefix first, so that the first that fits is the right one.
+_KINDS = (
+    ("private-encrypted-cache-", Kind(guarded=True, encrypted=True, cache=True)),
+    ("private-encrypted-", Kind(guarded=True, encrypted=True)),
+    ("private-cache-", Kind(guarded=True, cache=True)),
+    ("private-", Kind(guarded=True)),
+    ("presence-cache-", Kind(guarded=True, presence=True, cache=True)),
+    (PRESENCE_PREFIX, Kind(guarded=True, presence=True)),
+    ("cache-", Kind(cache=True)),
+    (USER_PREFIX, Kind(user=True)),
+)
+
+
+def kind_of(channel: str) -> Kind:
+    """The kind of a channel, which its name alone decides."""
+    for prefix, kind in _KINDS:
+        if channel.startswith(prefix):
+            return kind
+    return PUBLIC
+
+
+def user_channel(user_id: str) -> str:
+    """The channel on which the server reaches one user."""
+    return USER_PREFIX + user_id
+
+
+def user_of(channel: str) -> str:
+    """The user whom a ``#server-to-user-`` channel reaches."""
+    return channel.removeprefix(USER_PREFIX)
+
+
+def name_fault(channel: str, longest: int) -> str | None:
+    """Say what is wrong with a channel's name, or None. ``longest`` is in characters."""
+    if not channel:
+        return "The channel name is empty."
+    if len(channel) > longest:
+        return f"The channel name is longer than the allowed {longest} characters."
+    if channel.startswith("#"):
+        if _USER_NAME.fullmatch(channel):
+            return None
+        return f"A channel name that starts with # must be {USER_PREFIX} and a user id."
+    if not _NAME.fullmatch(channel):
+        return "The channel name may hold only letters, digits and _ - = @ , . ;"
+    return None

@@ -1,0 +1,92 @@
+"""The first request of a connection: whether it asks for a WebSocket, and the answer (RFC 6455, section 4)."""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request that asks for a WebSocket. Header names are in lower case; values of the same name are joined."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+def parse_upgrade(head: bytes) -> Upgrade | None:
+    """Read the head of a request; None if it is not a GET that asks for a WebSocket, or is not HTTP/1.1 at all."""
+    lines = head.decode("latin-1").split("\r\n")
+    request = lines[0].split(" ")
+    if len(request) != 3 or request[0] != "GET" or request[2] != "HTTP/1.1":
+        return None
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            return None
+        name, value = name.lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if "websocket" not in _tokens(headers.get("upgrade", "")):
+        return None
+    path, _, query = request[1].partition("?")
+    return Upgrade(unquote(path), dict(parse_qsl(query, keep_blank_values=True)), headers)
+
+
+def refusal(upgrade: Upgrade) -> bytes | None:
+    """The HTTP answer to a handshake that no WebSocket can come of; None for one that is in order."""
+    headers = upgrade.headers
+    if "upgrade" not in _tokens(headers.get("connection", "")):
+        return _error("400 Bad Request", "The Connection header must name Upgrade.")
+    if headers.get("sec-websocket-version") != "13":
+        return _error("426 Upgrade Required", "The WebSocket version must be 13.", "Sec-WebSocket-Version: 13\r\n")
+    if not headers.get("host"):
+        return _error("400 Bad Request", "The Host header is missing.")
+    try:
+        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 16:
+        return _error("400 Bad Request", "The Sec-WebSocket-Key must be 16 bytes in Base64.")
+    return None
+
+
+def acceptance(upgrade: Upgrade) -> bytes:
+    """The HTTP answer that opens the WebSocket: no extension, and the first subprotocol if any was offered."""
+    key = upgrade.headers["sec-websocket-key"].encode("latin-1")
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    offered = upgrade.headers.get("sec-websocket-protocol", "").partition(",")[0].strip()
+    subprotocol = b"Sec-WebSocket-Protocol: " + offered.encode("latin-1") + b"\r\n" if offered else b""
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept
+        + b"\r\n"
+        + subprotocol
+        + b"\r\n"
+    )
+
+
+def app_key(path: str, prefix: str) -> str | None:
+    """The key out of the path ``/app/KEY``, with or without the prefix that a proxy may have left in front."""
+    for start in (f"{prefix}/app/", "/app/"):
+        key = path.removeprefix(start)
+        if key != path:
+            key = key.removesuffix("/")
+            return None if not key or "/" in key else key
+    return None
+
+
+def _error(status: str, reason: str, headers: str = "") -> bytes:
+    body = reason.encode()
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nAccess-Control-Allow-Origin: *\r\n"
+        f"{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip().lower() for token in value.split(",")]

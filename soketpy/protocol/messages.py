@@ -1,0 +1,124 @@
+"""What the server says: each function gives one message, encoded once for all who get it.
+
+``data`` of what leaves the server is a JSON text inside a JSON string ("double encoding"), but for the four events
+whose ``data`` is an object, and client events, whose ``data`` goes out as it came in. A value named ``literal`` is
+JSON text already, quotes and all; one named ``escaped`` is JSON text ready to stand inside a JSON string.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from soketpy.protocol import frames
+
+_json = msgspec.json.Encoder().encode
+
+
+class Message:
+    """One message: its JSON text, and the WebSocket frame that carries it."""
+
+    __slots__ = ("frame", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.frame = frames.encode(frames.Opcode.TEXT, text)
+
+
+def literal(value: object) -> bytes:
+    """The compact JSON text of a value."""
+    return _json(value)
+
+
+def escape(json_text: bytes) -> bytes:
+    """JSON text, made ready to stand inside a JSON string; escaping parts one by one gives the same as the whole."""
+    return _json(json_text.decode())[1:-1]
+
+
+def event(channel: str, name: str, data_literal: bytes, user_id: str | None = None) -> Message:
+    """An event on a channel; ``data_literal`` goes out byte for byte."""
+    sender = b"" if user_id is None else b',"user_id":' + _json(user_id)
+    return Message(
+        b'{"event":' + _json(name) + b',"channel":' + _json(channel) + b',"data":' + data_literal + sender + b"}"
+    )
+
+
+def _internal(name: bytes, channel: str, escaped: bytes) -> Message:
+    return Message(
+        b'{"event":"pusher_internal:' + name + b'","channel":' + _json(channel) + b',"data":"' + escaped + b'"}'
+    )
+
+
+def connection_established(socket_id: str, activity_timeout: float) -> Message:
+    """The first message of every accepted connection; ``activity_timeout`` is in seconds."""
+    data = _json({"socket_id": socket_id, "activity_timeout": _whole(activity_timeout)}).decode()
+    return Message(_json({"event": "pusher:connection_established", "data": data}))
+
+
+def _whole(seconds: float) -> float:
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def error(code: int, message: str) -> Message:
+    """Something is wrong; where the code asks for it, the connection is closed with the same code after this."""
+    return Message(_json({"event": "pusher:error", "data": {"code": int(code), "message": message}}))
+
+
+PING = Message(b'{"event":"pusher:ping","data":"{}"}')
+PONG = Message(b'{"event":"pusher:pong","data":{}}')
+
+
+def subscription_succeeded(channel: str, escaped: bytes = b"{}") -> Message:
+    """The answer to a subscription, ahead of every event of that channel on that connection."""
+    return _internal(b"subscription_succeeded", channel, escaped)
+
+
+def roster(members: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The data, escaped, with which a presence channel greets a joiner.
+
+    ``members`` are pairs of user id and user_info, both escaped JSON literals. A user who gave no user_info is null.
+    """
+    pairs = list(members)
+    ids = b",".join([user_id for user_id, _ in pairs])
+    infos = b",".join([user_id + b":" + (info or b"null") for user_id, info in pairs])
+    count = str(len(pairs)).encode()
+    return rb"{\"presence\":{\"ids\":[" + ids + rb"],\"hash\":{" + infos + rb"},\"count\":" + count + b"}}"
+
+
+def subscription_error(channel: str, type: str, status: int, message: str) -> Message:
+    """A subscription was refused; the connection stays."""
+    data = {"type": type, "error": message, "status": status}
+    return Message(_json({"event": "pusher:subscription_error", "channel": channel, "data": data}))
+
+
+def member_added(channel: str, escaped_id: bytes, escaped_info: bytes) -> Message:
+    """A user came to a presence channel; a user who gave no user_info has none here."""
+    info = rb",\"user_info\":" + escaped_info if escaped_info else b""
+    return _internal(b"member_added", channel, rb"{\"user_id\":" + escaped_id + info + b"}")
+
+
+def member_removed(channel: str, escaped_id: bytes) -> Message:
+    """A user left a presence channel with their last connection."""
+    return _internal(b"member_removed", channel, rb"{\"user_id\":" + escaped_id + b"}")
+
+
+def subscription_count(channel: str, count: int) -> Message:
+    """How many connections are subscribed."""
+    return _internal(b"subscription_count", channel, rb"{\"subscription_count\":" + str(count).encode() + b"}")
+
+
+def cache_miss(channel: str) -> Message:
+    """A cache channel has nothing to remember."""
+    return Message(b'{"event":"pusher:cache_miss","channel":' + _json(channel) + b"}")
+
+
+def signin_success(user_data: str) -> Message:
+    """The connection is now the user's; ``user_data`` goes back as it came."""
+    return Message(_json({"event": "pusher:signin_success", "data": {"user_data": user_data}}))
+
+
+def watchlist_events(online: list[str], offline: list[str]) -> Message:
+    """Which of the watched users are, or have just gone, online and offline; a group that is empty is left out."""
+    groups = (("online", online), ("offline", offline))
+    events = [{"name": name, "user_ids": user_ids} for name, user_ids in groups if user_ids]
+    data = _json({"events": events}).decode()
+    return Message(_json({"event": "pusher_internal:watchlist_events", "data": data}))
