@@ -1,0 +1,74 @@
+"""Whether a client may connect: the checks of the handshake, in their order."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from soketpy.apps import App, Apps
+from soketpy.protocol.errors import Code, ConnectionRefused
+
+PROTOCOLS = (5, 6, 7)
+"""Versions of the protocol that are served; a client that names none is served as 7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a client says before its first message. ``key`` is None where the path is not that of an app."""
+
+    key: str | None
+    protocol: str | None
+    origin: str | None
+    secure: bool
+
+
+def admit(hello: Hello, apps: Apps, strict_protocol: bool) -> App:
+    """The app that the client connects to. Raises ConnectionRefused with the code that says why not."""
+    if hello.key is None:
+        raise ConnectionRefused(Code.NO_SUCH_PATH, "There is nothing at this path; connect to /app/KEY.")
+    app = apps.by_key(hello.key)
+    if app is None:
+        raise ConnectionRefused(Code.NO_SUCH_APP, f"App key {hello.key[:100]} does not exist.")
+    if not app.enabled:
+        raise ConnectionRefused(Code.APP_DISABLED, "The app is disabled.")
+    if app.tls_only and not hello.secure:
+        raise ConnectionRefused(Code.TLS_ONLY, "The app accepts only TLS connections; reconnect with wss://.")
+    _check_protocol(hello.protocol, strict_protocol)
+    if app.allowed_origins and not origin_allowed(hello.origin, app.allowed_origins):
+        raise ConnectionRefused(Code.UNAUTHORIZED, "The app does not accept connections from this origin.")
+    return app
+
+
+def _check_protocol(protocol: str | None, strict: bool) -> None:
+    if protocol is None or protocol == "":
+        if strict:
+            raise ConnectionRefused(Code.NO_PROTOCOL, "No protocol version was given.")
+        return
+    if not (protocol.isascii() and protocol.isdigit()):
+        raise ConnectionRefused(Code.BAD_VERSION, "The protocol version is not a number.")
+    if len(protocol) > 3 or int(protocol) not in PROTOCOLS:
+        served = ", ".join(map(str, PROTOCOLS))
+        raise ConnectionRefused(Code.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version; {served} are served.")
+
+
+def origin_allowed(origin: str | None, allowed: tuple[str, ...]) -> bool:
+    """Whether an Origin header is in a list: whole origins, bare hosts, ``*.`` and a domain, or ``*`` for all."""
+    if "*" in allowed:
+        return True
+    if not origin:
+        return False
+    origin = origin.lower()
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    return any(_origin_fits(origin, host, pattern.lower()) for pattern in allowed)
+
+
+def _origin_fits(origin: str, host: str, pattern: str) -> bool:
+    if "://" in pattern:
+        scheme, _, rest = pattern.partition("://")
+        if rest.startswith("*."):
+            return origin.startswith(f"{scheme}://") and host.endswith(rest[1:])
+        return origin == pattern.rstrip("/")
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:])
+    return host == pattern

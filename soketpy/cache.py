@@ -1,0 +1,58 @@
+"""The last event of each cache channel."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CachedEvent:
+    """An event as it was triggered: its name, the JSON text of its data, and when it is forgotten."""
+
+    name: str
+    data: bytes
+    expires: float
+
+
+class Cache(Protocol):
+    """Remembers one event per cache channel, for a time."""
+
+    def put(self, app_id: str, channel: str, name: str, data: bytes) -> None:
+        """Remember this event in the place of the last."""
+
+    def get(self, app_id: str, channel: str) -> CachedEvent | None:
+        """The event that is remembered, or None."""
+
+    def ttl(self, event: CachedEvent) -> int:
+        """Whole seconds for which the event will still be remembered."""
+
+
+class LocalCache:
+    """Remembers in this process, ``limit`` channels at most: beyond that the one set longest ago is forgotten."""
+
+    def __init__(self, ttl: float, limit: int, clock: Callable[[], float]) -> None:
+        self._ttl = ttl
+        self._limit = limit
+        self._clock = clock
+        self._events: OrderedDict[tuple[str, str], CachedEvent] = OrderedDict()
+
+    def put(self, app_id: str, channel: str, name: str, data: bytes) -> None:
+        """Remember this event in the place of the last."""
+        now = self._clock()
+        self._events[app_id, channel] = CachedEvent(name, data, now + self._ttl)
+        self._events.move_to_end((app_id, channel))
+        while len(self._events) > self._limit or next(iter(self._events.values())).expires <= now:
+            self._events.popitem(last=False)
+
+    def get(self, app_id: str, channel: str) -> CachedEvent | None:
+        """The event that is remembered, or None."""
+        event = self._events.get((app_id, channel))
+        if event is not None and event.expires <= self._clock():
+            del self._events[app_id, channel]
+            return None
+        return event
+
+    def ttl(self, event: CachedEvent) -> int:
+        """Whole seconds for which the event will still be remembered."""
+        return max(0, round(event.expires - self._clock()))

@@ -1,0 +1,136 @@
+"""One client's conversation, over any transport."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from soketpy.apps import App
+from soketpy.limits import Bucket
+from soketpy.metrics import Traffic
+from soketpy.protocol import events, messages
+from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.frames import CloseCode
+from soketpy.protocol.messages import Message
+
+if TYPE_CHECKING:
+    from soketpy.node import Node
+
+log = logging.getLogger("soketpy.connection")
+
+BAD_MESSAGE_WINDOW = 60.0
+"""Seconds in which a spent budget for malformed messages is full again."""
+
+
+class Transport(Protocol):
+    """What carries a conversation."""
+
+    def write(self, frame: bytes) -> None:
+        """Send WebSocket frames; never blocks, and does nothing once the transport is closed."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what was written, then a close frame, then end; what the client says from now on is not heard."""
+
+
+class Connection:
+    """One client. What it says comes in through ``receive``; ``write`` and ``send`` go out through its transport.
+
+    ``write`` is the transport's own for as long as the client keeps up: the fan-out calls it once per client.
+    """
+
+    __slots__ = (
+        "_bad_messages",
+        "_node",
+        "_traffic",
+        "_transport",
+        "app",
+        "authorized",
+        "channels",
+        "client_events",
+        "id",
+        "open",
+        "user",
+        "write",
+    )
+
+    def __init__(self, id: str, app: App, transport: Transport, node: "Node", traffic: Traffic) -> None:
+        self.id = id
+        self.app = app
+        self.write: Callable[[bytes], None] = transport.write
+        # Every channel that the connection is on; of a presence channel, the user as whom it is there.
+        self.channels: dict[str, str | None] = {}
+        self.user: events.User | None = None
+        self.authorized = False
+        self.open = True
+        self.client_events: Bucket | None = None
+        self._bad_messages: Bucket | None = None
+        self._transport = transport
+        self._node = node
+        self._traffic = traffic
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} of app {self.app.id}>"
+
+    def send(self, message: Message) -> None:
+        """Send one message to this client alone."""
+        self._traffic.sent(1, len(message.text))
+        self.write(message.frame)
+
+    def receive(self, text: bytes) -> None:
+        """Take one message of the client. Never raises: whatever is wrong is answered."""
+        if not self.open:
+            return
+        self._traffic.received(len(text))
+        try:
+            self._obey(events.parse(text))
+        except BadMessage as fault:
+            self._answer_bad_message(fault)
+        except ConnectionRefused as fault:
+            self.refuse(fault.code, fault.message)
+        except ProtocolError as fault:
+            self.send(messages.error(fault.code, fault.message))
+        except Exception:
+            log.exception("A message of %r could not be served", self)
+            self._node.failures += 1
+            self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
+
+    def _obey(self, message: events.ClientMessage) -> None:
+        match message:
+            case events.ClientEvent():
+                self._node.client_event(self, message)
+            case events.Subscribe():
+                try:
+                    self._node.subscribe(self, message)
+                except SubscriptionRefused as fault:
+                    self.send(messages.subscription_error(message.channel, fault.type, fault.status, fault.message))
+            case events.Unsubscribe():
+                self._node.unsubscribe(self, message.channel)
+            case events.SignIn():
+                self._node.sign_in(self, message)
+            case events.Ping():
+                self.send(messages.PONG)
+            case events.Pong():
+                pass  # any message is a sign of life; the transport has noted it
+
+    def _answer_bad_message(self, fault: BadMessage) -> None:
+        """Say what was wrong, or close the connection that has done this too often."""
+        now = self._node.clock()
+        if self._bad_messages is None:
+            budget = self._node.bad_messages
+            self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
+        if self._bad_messages.take(1, now):
+            self.send(messages.error(fault.code, fault.message))
+        else:
+            self.refuse(Code.UNAUTHORIZED, f"Too many malformed messages; the last: {fault.message}")
+
+    def refuse(self, code: int, reason: str) -> None:
+        """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection."""
+        if self.open:
+            self.end()
+            self.send(messages.error(code, reason))
+            self._transport.close(code, reason)
+
+    def end(self) -> None:
+        """The conversation is over, whoever ended it: leave all channels. Nothing the second time."""
+        if self.open:
+            self._node.forget(self)
+            self.open = False

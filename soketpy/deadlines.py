@@ -1,0 +1,59 @@
+"""Coarse timers for very many: one tick a second looks only at those who are due."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+RESOLUTION = 1.0
+"""Seconds between two ticks; nothing is found late by more than that, and nothing early."""
+
+
+class Timed(Protocol):
+    """Someone who has one deadline at a time."""
+
+    due: int
+
+    def expire(self, now: float) -> None:
+        """The deadline has come; set the next one, if there is to be one."""
+
+
+class Deadlines:
+    """Everyone's next deadline, in buckets by tick. Setting and clearing cost the same however many there are."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: dict[int, set[Timed]] = {}
+        self._swept = int(clock() / RESOLUTION)
+
+    def set(self, timed: Timed, seconds: float) -> None:
+        """Let ``timed`` expire so many seconds from now, in the place of any deadline that it had."""
+        self.clear(timed)
+        timed.due = max(int((self._clock() + seconds) / RESOLUTION) + 1, self._swept + 1)
+        self._buckets.setdefault(timed.due, set()).add(timed)
+
+    def clear(self, timed: Timed) -> None:
+        """Let ``timed`` have no deadline."""
+        bucket = self._buckets.get(timed.due)
+        if bucket is not None:
+            bucket.discard(timed)
+            if not bucket:
+                del self._buckets[timed.due]
+        timed.due = 0
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self._buckets.values())
+
+    def expire_all(self) -> None:
+        """Expire everyone now, due or not."""
+        buckets, self._buckets = self._buckets, {}
+        for timed in [timed for bucket in buckets.values() for timed in bucket]:
+            timed.due = 0
+            timed.expire(self._clock())
+
+    def tick(self) -> None:
+        """Expire all who are due; to be called every ``RESOLUTION`` seconds."""
+        now = self._clock()
+        while self._swept < int(now / RESOLUTION):
+            self._swept += 1
+            for timed in list(self._buckets.pop(self._swept, ())):
+                timed.due = 0
+                timed.expire(now)

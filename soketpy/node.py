@@ -1,0 +1,318 @@
+"""The verbs of the server: connect, subscribe, publish, sign in, terminate.
+
+All of it is synchronous: one call is one step that nothing interrupts.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import NoReturn
+
+from soketpy import authorization
+from soketpy.apps import App
+from soketpy.cache import Cache
+from soketpy.cluster import Bus, ChannelFull, LocalBus, Roster
+from soketpy.connection import Connection, Transport
+from soketpy.counts import Later, SubscriptionCounts
+from soketpy.hub import Hub
+from soketpy.limits import Bucket
+from soketpy.metrics import TrafficByApp
+from soketpy.protocol import channels, events, messages
+from soketpy.protocol.channels import Kind
+from soketpy.protocol.errors import Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.messages import Message
+from soketpy.triggers import Trigger
+from soketpy.users import Users
+
+
+class Node:
+    """One process of the server: its connections, and what can be done with them."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        roster: Roster,
+        cache: Cache,
+        clock: Callable[[], float],
+        later: Later,
+        *,
+        activity_timeout: float = 120,
+        max_connections: int | None = None,
+        bad_messages: int = 20,
+    ) -> None:
+        self.roster = roster
+        self.cache = cache
+        self.clock = clock
+        self.bad_messages = bad_messages
+        self.traffic = TrafficByApp()
+        self.failures = 0
+        self.total = 0
+        self._hub = hub
+        self._bus: Bus = LocalBus(self)
+        self._users: Users[Connection] = Users()
+        self._connections: dict[str, dict[str, Connection]] = {}
+        self._counts = SubscriptionCounts(self._tell_count, later)
+        self._activity_timeout = activity_timeout
+        self._max_connections = max_connections
+
+    # Connections
+
+    def connect(self, app: App, transport: Transport) -> Connection:
+        """Take a client in and greet it. Raises ConnectionRefused when the app (4004) or the server (4100) is full."""
+        of_app = self._connections.setdefault(app.id, {})
+        if app.max_connections is not None and len(of_app) >= app.max_connections:
+            raise ConnectionRefused(Code.OVER_QUOTA, "The app has as many connections as it may have.")
+        if self._max_connections is not None and self.total >= self._max_connections:
+            raise ConnectionRefused(Code.OVER_CAPACITY, "The server has as many connections as it may have.")
+        socket_id = _socket_id()
+        while socket_id in of_app:
+            socket_id = _socket_id()
+        connection = of_app[socket_id] = Connection(socket_id, app, transport, self, self.traffic[app.id])
+        self.total += 1
+        self.traffic[app.id].connections += 1
+        connection.send(messages.connection_established(socket_id, self._activity_timeout))
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has ended: take it off its channels, sign it out, and count it no more."""
+        app_id = connection.app.id
+        for channel in list(connection.channels):
+            self._leave(connection, channel)
+        if connection.user is not None:
+            self._sign_out(connection, connection.user)
+        del self._connections[app_id][connection.id]
+        self.total -= 1
+        self.traffic[app_id].disconnections += 1
+
+    def connections(self, app_id: str) -> dict[str, Connection]:
+        """The connections of an app on this node, by socket id; not to be changed."""
+        return self._connections.get(app_id, {})
+
+    def every_connection(self) -> list[Connection]:
+        """All connections on this node."""
+        return [connection for of_app in self._connections.values() for connection in of_app.values()]
+
+    def update(self, apps: Callable[[str], App | None]) -> None:
+        """Let the connections of each app have the app's new limits and switches; one of an app that is gone stays."""
+        for app_id, of_app in self._connections.items():
+            app = apps(app_id)
+            if app is not None:
+                for connection in of_app.values():
+                    connection.app = app
+
+    # Subscriptions
+
+    def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
+        """Put the connection on a channel and answer it. Raises SubscriptionRefused."""
+        app, channel = connection.app, request.channel
+        fault = channels.name_fault(channel, app.max_channel_name_length)
+        if fault is not None:
+            if len(channel) > app.max_channel_name_length:
+                raise authorization.limit_reached(fault)
+            raise SubscriptionRefused("InvalidChannel", Code.UNAUTHORIZED, fault)
+        kind = channels.kind_of(channel)
+        if kind.user:
+            self._check_user_channel(connection, channel)
+            connection.send(messages.subscription_succeeded(channel))
+            return
+        if channel not in connection.channels:
+            if len(connection.channels) >= app.max_subscriptions_per_connection:
+                most = f"A connection may be on {app.max_subscriptions_per_connection} channels at most."
+                raise authorization.limit_reached(most, Code.OVER_QUOTA)
+            if kind.guarded:
+                authorization.check_channel(app, connection.id, request)
+            self._join(connection, request, kind)
+        self._greet(connection, channel, kind)
+
+    def unsubscribe(self, connection: Connection, channel: str) -> None:
+        """Take the connection off a channel; nothing where it is not on it."""
+        if channel in connection.channels:
+            self._leave(connection, channel)
+
+    def _check_user_channel(self, connection: Connection, channel: str) -> None:
+        if connection.user is None or channels.user_of(channel) != connection.user.id:
+            reason = "Only a connection that is signed in as the user may subscribe."
+            raise SubscriptionRefused(authorization.AUTH_ERROR, authorization.AUTH_STATUS, reason)
+
+    def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
+        """Enter the subscription, and tell the others on the channel."""
+        app_id, channel = connection.app.id, request.channel
+        user_id = None
+        if kind.presence:
+            user_id = self._join_presence(connection, request)
+        else:
+            self.roster.join(app_id, channel)
+        connection.channels[channel] = user_id
+        connection.authorized |= kind.guarded
+        self._hub.join(app_id, channel, connection)
+        self._count_changed(connection.app, channel, kind)
+
+    def _join_presence(self, connection: Connection, request: events.Subscribe) -> str:
+        """Enter the member; return the user as whom the connection is there."""
+        app, channel = connection.app, request.channel
+        member = authorization.member_of(app, connection.user, request)
+        most = app.max_presence_members_per_channel
+        try:
+            joined = self.roster.join_as(app.id, channel, member.user_id, member.user_info, most)
+        except ChannelFull:
+            reason = f"A presence channel may have {most} members at most."
+            raise authorization.limit_reached(reason, Code.OVER_QUOTA) from None
+        if joined.added is not None:
+            added = messages.member_added(channel, joined.added.escaped_id, joined.added.escaped_info)
+            self._bus.publish(app.id, channel, added)
+        return member.user_id
+
+    def _greet(self, connection: Connection, channel: str, kind: Kind) -> None:
+        """Answer a subscription: that it succeeded and, on a cache channel, what was last said there."""
+        app_id = connection.app.id
+        if kind.presence:
+            roster = self.roster.members(app_id, channel).roster()
+            connection.send(messages.subscription_succeeded(channel, roster))
+        else:
+            connection.send(messages.subscription_succeeded(channel))
+        if kind.cache:
+            last = self.cache.get(app_id, channel)
+            if last is None:
+                connection.send(messages.cache_miss(channel))
+            else:
+                connection.send(messages.event(channel, last.name, last.data))
+
+    def _leave(self, connection: Connection, channel: str) -> None:
+        """End a subscription, and tell those who stay on the channel."""
+        app_id = connection.app.id
+        kind = channels.kind_of(channel)
+        user_id = connection.channels.pop(channel)
+        self._hub.leave(app_id, channel, connection)
+        if user_id is None:
+            self.roster.leave(app_id, channel)
+        else:
+            left = self.roster.leave_as(app_id, channel, user_id)
+            if left.removed is not None:
+                removed = messages.member_removed(channel, left.removed.escaped_id)
+                self._bus.publish(app_id, channel, removed)
+        self._count_changed(connection.app, channel, kind)
+
+    def _count_changed(self, app: App, channel: str, kind: Kind) -> None:
+        if app.subscription_count_events and not kind.presence:
+            self._counts.changed(app.id, channel, self.roster.count(app.id, channel))
+
+    def _tell_count(self, app_id: str, channel: str) -> None:
+        count = self.roster.count(app_id, channel)
+        self._bus.publish(app_id, channel, messages.subscription_count(channel, count))
+
+    # Events
+
+    def publish(self, app: App, trigger: Trigger) -> None:
+        """Send a publisher's event to all who are on its channels, and let cache channels remember it."""
+        for channel in trigger.channels:
+            message = messages.event(channel, trigger.name, trigger.data)
+            if channels.kind_of(channel).cache:
+                self.cache.put(app.id, channel, trigger.name, trigger.data)
+            self._bus.publish(app.id, channel, message, trigger.socket_id)
+
+    def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
+        """Send a client's event to all others on the channel. Raises ProtocolError (4301)."""
+        app, channel = connection.app, event.channel
+        if not app.client_events:
+            _reject("The app has client events switched off.")
+        if channel not in connection.channels:
+            _reject("The connection is not on this channel.")
+        kind = channels.kind_of(channel)
+        if not kind.guarded or kind.encrypted:
+            _reject("Client events are for private and presence channels that are not encrypted.")
+        if len(event.name) > app.max_event_name_length:
+            _reject(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
+        if len(event.data) > app.max_event_payload:
+            _reject(f"The event data has {len(event.data)} bytes; the app allows {app.max_event_payload}.")
+        if not self._may_send(connection, app.max_client_events_per_second):
+            _reject(f"A connection may send {app.max_client_events_per_second} client events a second.")
+        message = messages.event(channel, event.name, event.data, connection.channels[channel])
+        self._bus.publish(app.id, channel, message, connection.id)
+
+    def _may_send(self, connection: Connection, rate: int | None) -> bool:
+        if rate is None:
+            return True
+        now = self.clock()
+        if connection.client_events is None or connection.client_events.burst != rate:
+            connection.client_events = Bucket(rate, rate, now)
+        return connection.client_events.take(1, now)
+
+    # Users
+
+    def sign_in(self, connection: Connection, request: events.SignIn) -> None:
+        """Make the connection a user's, and tell those who watch the user. Raises ConnectionRefused (4009)."""
+        app = connection.app
+        user = authorization.user_of(app, connection.id, request)
+        if connection.user is not None:
+            if connection.user.id != user.id:
+                raise ConnectionRefused(Code.UNAUTHORIZED, "The connection is signed in as another user.")
+            connection.send(messages.signin_success(request.user_data))
+            return
+        watchlist = user.watchlist if app.watchlists else ()
+        kept = watchlist[: app.max_watchlist_size]
+        connection.user = events.User(user.id, user.user_info, kept)
+        connection.authorized = True
+        connection.send(messages.signin_success(request.user_data))
+        if len(kept) < len(watchlist):
+            reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
+            connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
+        self._signed_in(connection, connection.user)
+
+    def _signed_in(self, connection: Connection, user: events.User) -> None:
+        app_id = connection.app.id
+        if self.roster.sign_in(app_id, user.id):
+            self._bus.announce(app_id, user.id, True)
+        self._users.add(app_id, user.id, connection, user.watchlist)
+        self._hub.join(app_id, channels.user_channel(user.id), connection)
+        if user.watchlist:
+            online = self.roster.online(app_id, user.watchlist)
+            connection.send(
+                messages.watchlist_events(
+                    [watched for watched in user.watchlist if watched in online],
+                    [watched for watched in user.watchlist if watched not in online],
+                )
+            )
+
+    def _sign_out(self, connection: Connection, user: events.User) -> None:
+        app_id = connection.app.id
+        self._hub.leave(app_id, channels.user_channel(user.id), connection)
+        self._users.remove(app_id, user.id, connection, user.watchlist)
+        if self.roster.sign_out(app_id, user.id):
+            self._bus.announce(app_id, user.id, False)
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """Close every connection of a user, anywhere."""
+        self._bus.terminate(app_id, user_id)
+
+    # What the bus asks of this node
+
+    def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
+        """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
+        excluded = None if exclude is None else self.connections(app_id).get(exclude)
+        receivers = self._hub.publish(app_id, channel, message.frame, excluded)
+        if receivers:
+            if excluded is not None and channel in excluded.channels:
+                receivers -= 1
+            self.traffic[app_id].sent(receivers, receivers * len(message.text))
+
+    def end_user(self, app_id: str, user_id: str) -> None:
+        """Close this node's connections of a user."""
+        for connection in self._users.connections(app_id, user_id):
+            connection.refuse(Code.UNAUTHORIZED, "The connection was terminated by the app.")
+
+    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
+        """Tell this node's watchers of a user that the user came or went."""
+        watchers = self._users.watchers(app_id, user_id)
+        if watchers:
+            message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
+            for connection in watchers:
+                connection.send(message)
+
+
+def _reject(reason: str) -> NoReturn:
+    raise ProtocolError(Code.CLIENT_EVENT_REJECTED, reason)
+
+
+def _socket_id() -> str:
+    """Two numbers that nobody can guess from those of another connection."""
+    number = secrets.randbits(64)
+    return f"{number >> 32}.{number & 0xFFFFFFFF}"

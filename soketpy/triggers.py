@@ -1,0 +1,168 @@
+"""What a publisher asks for over REST: decoded, and held to the limits of the app, before anything is sent."""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NoReturn
+
+import msgspec
+
+from soketpy.apps import App
+from soketpy.protocol import channels, messages
+
+SOCKET_ID = re.compile(r"\d+\.\d+")
+
+INFO_ATTRIBUTES = ("user_count", "subscription_count")
+
+
+class RequestError(Exception):
+    """A REST request that cannot be served: an HTTP status, the reason for the body, and headers for the answer."""
+
+    def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One event for one or more channels. ``data`` is the JSON string literal that subscribers get, byte for byte."""
+
+    name: str
+    data: bytes
+    channels: tuple[str, ...]
+    socket_id: str | None
+    info: tuple[str, ...]
+
+
+class Body(msgspec.Struct):
+    """The body of ``POST events``, and one event of ``POST batch_events``."""
+
+    name: str
+    data: msgspec.Raw
+    channels: list[str] | None = None
+    channel: str | None = None
+    socket_id: str | None = None
+    info: str | None = None
+
+
+class _Batch(msgspec.Struct):
+    batch: list[Body]
+
+
+_body = msgspec.json.Decoder(Body)
+_batch = msgspec.json.Decoder(_Batch)
+
+
+def parse_event(body: bytes) -> Body:
+    """Read the JSON body of ``POST events``. Raises RequestError (400)."""
+    try:
+        if not body.isascii():
+            body.decode()
+        return _body.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        _refuse_body(fault)
+
+
+def parse_batch(body: bytes) -> list[Body]:
+    """Read the JSON body of ``POST batch_events``. Raises RequestError (400)."""
+    try:
+        if not body.isascii():
+            body.decode()
+        return _batch.decode(body).batch
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        _refuse_body(fault)
+
+
+def _refuse_body(fault: Exception) -> NoReturn:
+    if isinstance(fault, RecursionError):
+        reason = "it is nested too deeply"
+    elif isinstance(fault, UnicodeDecodeError):
+        reason = "it is not UTF-8"
+    else:
+        reason = str(fault).removeprefix("JSON is malformed: ")
+    raise RequestError(HTTPStatus.BAD_REQUEST, f"The body is not valid: {reason}.") from None
+
+
+def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
+    """Hold a batch to the app's limits; one bad event refuses all. Raises RequestError (400 or 413)."""
+    if not bodies:
+        _refuse("The batch is empty.")
+    if len(bodies) > app.max_event_batch_size:
+        _refuse(f"A batch may hold {app.max_event_batch_size} events at most; this one holds {len(bodies)}.")
+    triggers = []
+    for number, body in enumerate(bodies):
+        try:
+            if body.channels is not None:
+                _refuse("An event of a batch goes to one channel, given as channel.")
+            triggers.append(check(body, app))
+        except RequestError as fault:
+            raise RequestError(fault.status, f"Event {number} of the batch: {fault.message}") from None
+    return triggers
+
+
+def check(body: Body, app: App) -> Trigger:
+    """Hold one event to the app's limits. Raises RequestError (400, or 413 for data that is too large)."""
+    if not body.name:
+        _refuse("The event name is empty.")
+    if len(body.name) > app.max_event_name_length:
+        _refuse(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
+    if body.socket_id is not None and not SOCKET_ID.fullmatch(body.socket_id):
+        _refuse("The socket_id is not of the form N.N.")
+    return Trigger(
+        body.name,
+        _checked_data(body.data, app),
+        _checked_channels(body, app),
+        body.socket_id,
+        parse_info(body.info),
+    )
+
+
+def parse_info(info: str | None, known: tuple[str, ...] = INFO_ATTRIBUTES) -> tuple[str, ...]:
+    """Read the comma-separated attributes that somebody asks for. Raises RequestError (400) for an unknown one."""
+    attributes = tuple(part.strip() for part in info.split(",") if part.strip()) if info else ()
+    for attribute in attributes:
+        if attribute not in known:
+            _refuse(f"The info attribute {attribute!r} is unknown; there are {', '.join(known)}.")
+    return attributes
+
+
+def _checked_channels(body: Body, app: App) -> tuple[str, ...]:
+    """The distinct channels of an event, in their order."""
+    names = body.channels if body.channels is not None else [body.channel] if body.channel is not None else []
+    if not names:
+        _refuse("The event has no channel.")
+    if len(names) > app.max_event_channels_at_once:
+        _refuse(f"An event may go to {app.max_event_channels_at_once} channels at most; this one names {len(names)}.")
+    for name in names:
+        fault = channels.name_fault(name, app.max_channel_name_length)
+        if fault is not None:
+            _refuse(fault)
+    distinct = tuple(dict.fromkeys(names)) if len(names) > 1 else (names[0],)
+    if len(distinct) > 1 and any(channels.kind_of(name).encrypted for name in distinct):
+        _refuse("An event for an encrypted channel cannot go to further channels.")
+    return distinct
+
+
+def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
+    """The JSON string literal of the data, which stays as it came; what is not a string is sent as its compact text."""
+    data = bytes(raw)
+    if data[:1] == b'"':
+        try:
+            text = msgspec.json.decode(data, type=str)
+        except msgspec.DecodeError as fault:
+            _refuse_body(fault)
+        size = len(text) if text.isascii() else len(text.encode())
+    else:
+        compact = msgspec.json.format(data, indent=-1)
+        size = len(compact)
+        data = messages.literal(compact.decode())
+    if size > app.max_event_payload:
+        reason = f"The event data has {size} bytes; the app allows {app.max_event_payload}."
+        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+    return data
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise RequestError(HTTPStatus.BAD_REQUEST, reason)
