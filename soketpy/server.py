@@ -1,0 +1,218 @@
+"""The composition root: builds a server out of settings, starts it, and stops it in reverse."""
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from soketpy.apps import StaticApps
+from soketpy.cache import LocalCache
+from soketpy.cluster import LocalRoster
+from soketpy.config import ConfigError, Settings
+from soketpy.deadlines import RESOLUTION, Deadlines
+from soketpy.descriptors import raise_limit
+from soketpy.hub import Hub
+from soketpy.limits import LocalRateLimiter
+from soketpy.node import Node
+from soketpy.protocol.errors import Code
+from soketpy.tls import tls_context
+from soketpy.web.cors import Cors
+from soketpy.web.door import Door
+from soketpy.web.http import http_server
+from soketpy.web.operations import Operations
+from soketpy.web.rest import Rest
+from soketpy.web.websocket import CLOSING_TIMEOUT, Surroundings
+
+log = logging.getLogger("soketpy")
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted: a thousand clients that come back at once must not be dropped."""
+
+DRAIN_STEP = 0.05
+"""Seconds between two slices of clients that are closed when the server stops."""
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+class Server:
+    """A whole server in this process, to be used as an async context manager or by ``start`` and ``stop``.
+
+    Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``.
+    """
+
+    def __init__(self, settings: Settings | None = None, /, **overrides: Any) -> None:
+        self.settings = replace(settings or Settings(), **overrides)
+        self.port: int | None = None
+        self.metrics_port: int | None = None
+        self._running = AsyncExitStack()
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, for people to read."""
+        if self.settings.unix_socket is not None:
+            return self.settings.unix_socket
+        scheme = "https" if self.settings.tls.cert else "http"
+        return f"{scheme}://{self.settings.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where the address cannot be had, and ConfigError for TLS files that do not work."""
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._running = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Close all clients with 4200 over the time that the settings give, then everything else."""
+        await self._running.aclose()
+
+    def reload(self, settings: Settings) -> None:
+        """Let new apps and limits hold from now on; no connection is dropped, and other settings stay as they were."""
+        self._apps.replace(settings.apps)
+        self._node.update(self._apps.by_id)
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        settings, loop = self.settings, asyncio.get_running_loop()
+        bounds, timeouts = settings.bounds, settings.timeouts
+        prefix = "/" + settings.path_prefix.strip("/") if settings.path_prefix.strip("/") else ""
+        tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+        self._apps = StaticApps(settings.apps)
+        self._node = Node(
+            Hub(loop.call_soon),
+            LocalRoster(),
+            LocalCache(settings.cache_ttl, bounds.cached_events, loop.time),
+            loop.time,
+            loop.call_later,
+            activity_timeout=timeouts.activity,
+            max_connections=bounds.max_connections,
+            bad_messages=bounds.bad_messages,
+        )
+        self._shared = Surroundings(
+            self._node,
+            self._apps,
+            Deadlines(loop.time),
+            activity_timeout=timeouts.activity,
+            pong_timeout=timeouts.pong,
+            authorization_timeout=timeouts.authorization,
+            message_size=bounds.message_size_in_kb * KIB,
+            unread_size=bounds.unread_in_kb * KIB,
+            strict_protocol=settings.strict_protocol,
+        )
+        self._rest = Rest(
+            self._node,
+            self._apps,
+            LocalRateLimiter(loop.time),
+            Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
+            prefix=prefix,
+            body_size=bounds.request_size_in_mb * MIB,
+            memory_percent=bounds.memory_percent,
+            log_access=settings.log.access,
+        )
+        log.info("At most %d connections, by the limit of open files", raise_limit())
+        ticking = loop.create_task(_tick(self._shared.deadlines))
+        stack.callback(ticking.cancel)
+        http = http_server(self._rest, self._shared, prefix)
+        stack.push_async_callback(http.shutdown, timeouts.shutdown)
+        stack.push_async_callback(self._end)
+        await self._listen(stack, lambda: Door(self._shared, http, prefix, timeouts.handshake), tls)
+        if settings.metrics.enabled:
+            await self._listen_for_metrics(stack)
+        stack.push_async_callback(self._drain)
+
+    async def _listen(self, stack: AsyncExitStack, door: Callable[[], Door], tls: ssl.SSLContext | None) -> None:
+        """Open the main port, or the Unix socket."""
+        settings, loop = self.settings, asyncio.get_running_loop()
+        handshake = settings.timeouts.handshake if tls is not None else None
+        if settings.unix_socket is not None:
+            listener: asyncio.Server = await loop.create_unix_server(
+                door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+            )
+            stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
+        else:
+            listener = await loop.create_server(
+                door, settings.host, settings.port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+            )
+            self.port = listener.sockets[0].getsockname()[1]
+        stack.callback(listener.close)
+
+    async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
+        metrics = self.settings.metrics
+        operations = Operations(self._node, metrics.prefix, self.port or self.settings.port)
+        http = web.Server(operations, access_log=None)
+        listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
+        self.metrics_port = listener.sockets[0].getsockname()[1]
+        stack.push_async_callback(http.shutdown, 1.0)
+        stack.callback(listener.close)
+
+    async def _drain(self) -> None:
+        """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
+        self._shared.draining = self._rest.draining = True
+        clients = self._node.every_connection()
+        log.info("Stopping: closing %d connections within %g s", len(clients), self.settings.timeouts.shutdown)
+        steps = max(1, int(self.settings.timeouts.shutdown / DRAIN_STEP))
+        size = max(1, -(-len(clients) // steps))
+        for start in range(0, len(clients), size):
+            for client in clients[start : start + size]:
+                client.refuse(Code.RECONNECT, "The server is stopping; please reconnect.")
+            await asyncio.sleep(DRAIN_STEP)
+        deadlines, loop = self._shared.deadlines, asyncio.get_running_loop()
+        patience = loop.time() + CLOSING_TIMEOUT
+        while deadlines and loop.time() < patience:  # noqa: ASYNC110 - an event would cost every client a callback
+            await asyncio.sleep(DRAIN_STEP)
+
+    async def _end(self) -> None:
+        """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
+        self._shared.deadlines.expire_all()
+        await asyncio.sleep(0)
+
+
+async def _tick(deadlines: Deadlines) -> None:
+    while True:
+        await asyncio.sleep(RESOLUTION)
+        try:
+            deadlines.tick()
+        except Exception:
+            log.exception("A deadline could not be served")
+
+
+async def serve(
+    settings: Settings,
+    reload: Callable[[], Settings],
+    on_ready: Callable[[Server], None] | None = None,
+) -> None:
+    """Run a server until SIGTERM or SIGINT. SIGHUP takes the apps of ``reload()``, or keeps the old if it raises.
+
+    Raises what ``Server.start`` raises.
+    """
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    async with Server(settings) as server:
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, _reload, server, reload)
+        log.info("Listening on %s with %d apps", server.address, len(settings.apps))
+        if on_ready is not None:
+            on_ready(server)
+        await stopped.wait()
+    log.info("Stopped")
+
+
+def _reload(server: Server, reload: Callable[[], Settings]) -> None:
+    try:
+        settings = reload()
+        server.reload(settings)
+    except (ConfigError, ValueError) as fault:
+        log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
+    else:
+        log.info("Read the configuration anew: %d apps", len(settings.apps))

@@ -1,0 +1,1 @@
+"""The doors: where the network comes in. Only here is aiohttp known."""

@@ -1,0 +1,170 @@
+"""What publishers can ask of an app over REST, one verb each.
+
+Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which adds ``subscription_count`` and
+``occupied`` to every channel.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import NoReturn
+
+import msgspec
+
+from soketpy.apps import App
+from soketpy.limits import RateLimiter
+from soketpy.node import Node
+from soketpy.protocol import channels
+from soketpy.protocol.channels import Kind
+from soketpy.triggers import RequestError, Trigger, check, check_batch, parse_info
+from soketpy.web.calls import Call, event_of, events_of
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS."""
+
+    value: object
+    status: HTTPStatus = HTTPStatus.OK
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call whose signature holds. ``arguments`` are the decoded parts of its path."""
+
+    call: Call
+    app: App
+    content_type: str
+    body: bytes
+    arguments: tuple[str, ...]
+
+
+Verb = Callable[[Asked], Answer]
+
+
+class Api:
+    """The verbs. Each raises RequestError for what it cannot serve, and has then changed nothing."""
+
+    def __init__(self, node: Node, limiter: RateLimiter) -> None:
+        self._node = node
+        self._limiter = limiter
+
+    def events(self, asked: Asked) -> Answer:
+        """Trigger one event on one or more channels."""
+        trigger = check(event_of(asked.content_type, asked.call, asked.body), asked.app)
+        headers = self._spend(
+            asked.app, "backend events", len(trigger.channels), asked.app.max_backend_events_per_second
+        )
+        self._node.publish(asked.app, trigger)
+        if not trigger.info:
+            return Answer({}, headers=headers)
+        return Answer({"channels": self._info_of(asked.app, trigger)}, headers=headers)
+
+    def batch_events(self, asked: Asked) -> Answer:
+        """Trigger several events; one that is refused refuses all."""
+        triggers = check_batch(events_of(asked.body), asked.app)
+        headers = self._spend(asked.app, "backend events", len(triggers), asked.app.max_backend_events_per_second)
+        for trigger in triggers:
+            self._node.publish(asked.app, trigger)
+        if not any(trigger.info for trigger in triggers):
+            return Answer({}, headers=headers)
+        info = [self._info_of(asked.app, trigger)[trigger.channels[0]] for trigger in triggers]
+        return Answer({"batch": info}, headers=headers)
+
+    def _info_of(self, app: App, trigger: Trigger) -> dict[str, dict[str, object]]:
+        """The attributes that a publisher asked back; one that a channel's kind lacks is left out."""
+        return {channel: self._attributes(app, channel, trigger.info) for channel in trigger.channels}
+
+    def _attributes(self, app: App, channel: str, wanted: tuple[str, ...]) -> dict[str, object]:
+        roster, attributes = self._node.roster, dict[str, object]()
+        if "user_count" in wanted and channels.kind_of(channel).presence:
+            attributes["user_count"] = len(roster.members(app.id, channel))
+        if "subscription_count" in wanted:
+            attributes["subscription_count"] = roster.count(app.id, channel)
+        return attributes
+
+    def channels(self, asked: Asked) -> Answer:
+        """List the occupied channels."""
+        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
+        prefix = asked.call.parameter("filter_by_prefix") or ""
+        wanted = _wanted(asked.call, ("user_count", "subscription_count"))
+        if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
+            _bad("user_count is only for presence channels: give filter_by_prefix=presence-.")
+        listed = {
+            name: {"occupied": True, "subscription_count": count, **self._attributes(asked.app, name, wanted)}
+            for name, count in self._node.roster.channels(asked.app.id, prefix)
+        }
+        return Answer({"channels": listed}, headers=headers)
+
+    def channel(self, asked: Asked) -> Answer:
+        """Tell the state of one channel."""
+        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
+        app, (channel,) = asked.app, asked.arguments
+        kind = _kind_of(channel, app)
+        wanted = _wanted(asked.call, ("user_count", "subscription_count", "cache"))
+        if "user_count" in wanted and not kind.presence:
+            _bad("user_count is only for presence channels.")
+        if "cache" in wanted and not kind.cache:
+            _bad("cache is only for cache channels.")
+        count = self._node.roster.count(app.id, channel)
+        value: dict[str, object] = {"occupied": count > 0, "subscription_count": count}
+        value.update(self._attributes(app, channel, ("user_count",)))
+        if "cache" in wanted:
+            value["cache"] = self._cached(app, channel)
+        return Answer(value, headers=headers)
+
+    def _cached(self, app: App, channel: str) -> dict[str, object] | None:
+        event = self._node.cache.get(app.id, channel)
+        if event is None:
+            return None
+        return {"data": msgspec.Raw(event.data), "ttl": self._node.cache.ttl(event)}
+
+    def users(self, asked: Asked) -> Answer:
+        """List the members of a presence channel."""
+        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
+        (channel,) = asked.arguments
+        if not _kind_of(channel, asked.app).presence:
+            _bad("Only presence channels have users.")
+        with_info = asked.call.parameter("with_user_info") == "1"
+        users: list[dict[str, object]] = []
+        for member in self._node.roster.members(asked.app.id, channel):
+            user: dict[str, object] = {"id": member.user_id}
+            if with_info:
+                user["user_info"] = msgspec.Raw(member.info or b"null")
+            users.append(user)
+        return Answer({"users": users}, headers=headers)
+
+    def terminate(self, asked: Asked) -> Answer:
+        """Close all connections of a user."""
+        self._node.terminate(asked.app.id, asked.arguments[0])
+        return Answer({})
+
+    def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
+        """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""
+        if limit is None:
+            return {}
+        allowance = self._limiter.take(app.id, what, cost, limit)
+        headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
+        if not allowance.allowed:
+            headers["Retry-After"] = str(max(1, math.ceil(allowance.retry_after)))
+            reason = f"Too many requests: the app may have {limit} {what} a second."
+            raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, reason, headers)
+        return headers
+
+
+def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The attributes that a reader asks for."""
+    return parse_info(call.parameter("info"), known)
+
+
+def _kind_of(channel: str, app: App) -> Kind:
+    fault = channels.name_fault(channel, app.max_channel_name_length)
+    if fault is not None:
+        _bad(fault)
+    return channels.kind_of(channel)
+
+
+def _bad(reason: str) -> NoReturn:
+    raise RequestError(HTTPStatus.BAD_REQUEST, reason)

@@ -1,0 +1,213 @@
+"""One WebSocket: frames, keep-alive, back-pressure and the closing handshake around a conversation."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import cast
+
+from soketpy.admission import Hello, admit
+from soketpy.apps import App, Apps
+from soketpy.connection import Connection
+from soketpy.deadlines import Deadlines
+from soketpy.limits import Bucket
+from soketpy.node import Node
+from soketpy.protocol import frames, messages
+from soketpy.protocol.errors import Code, ConnectionRefused
+from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
+
+log = logging.getLogger("soketpy.websocket")
+
+CLOSING_TIMEOUT = 5.0
+"""Seconds that a client has to answer a close frame, or to read what is in front of it."""
+
+REFUSALS_LOGGED = 10
+"""Refused connections a second that get a line in the log."""
+
+_PING = frames.encode(Opcode.PING, b"")
+
+# What a deadline may stand for besides the activity timeout.
+_NOTHING, _AUTHORIZATION, _PONG = range(3)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all WebSockets of a server share. Timeouts are in seconds, sizes in bytes."""
+
+    node: Node
+    apps: Apps
+    deadlines: Deadlines
+    activity_timeout: float = 120
+    pong_timeout: float = 30
+    authorization_timeout: float = 30
+    message_size: int = 256 * 1024
+    unread_size: int = 1024 * 1024
+    strict_protocol: bool = False
+    draining: bool = False
+    refusals: Bucket | None = None
+
+
+class WebSocket(asyncio.Protocol):
+    """The transport of one conversation. It takes over a TCP connection whose handshake has been answered."""
+
+    __slots__ = ("_awaited", "_closing", "_heard", "_reader", "_shared", "_transport", "connection", "due")
+
+    def __init__(self, transport: asyncio.Transport, shared: Surroundings) -> None:
+        self.due = 0
+        self.connection: Connection | None = None
+        self._transport = transport
+        self._shared = shared
+        self._reader = FrameReader(shared.message_size)
+        self._heard = shared.node.clock()
+        self._awaited = _NOTHING
+        self._closing = False
+
+    def open(self, hello: Hello) -> None:
+        """Take the client in, or tell it why not and close."""
+        shared = self._shared
+        try:
+            app = self._admit(hello)
+            self.connection = shared.node.connect(app, self)
+        except ConnectionRefused as refused:
+            self._log_refusal(refused)
+            self._transport.write(messages.error(refused.code, refused.message).frame)
+            self.close(refused.code, refused.message)
+            return
+        if app.authorized_connections:
+            self._awaited = _AUTHORIZATION
+            shared.deadlines.set(self, shared.authorization_timeout)
+        else:
+            shared.deadlines.set(self, shared.activity_timeout)
+
+    def _admit(self, hello: Hello) -> App:
+        if self._shared.draining:
+            # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
+            raise ConnectionRefused(Code.OVER_CAPACITY, "The server is stopping; reconnect in a while.")
+        return admit(hello, self._shared.apps, self._shared.strict_protocol)
+
+    def write(self, frame: bytes) -> None:
+        """Send frames to a client that keeps up."""
+        self._transport.write(frame)
+
+    # Bytes in
+
+    def data_received(self, data: bytes) -> None:
+        """Read the client's frames. A frame that breaks RFC 6455 ends the connection with its close code."""
+        self._heard = self._shared.node.clock()
+        try:
+            for opcode, payload in self._reader.feed(data):
+                self._take(opcode, payload)
+        except FrameError as fault:
+            self._fail(fault.code, fault.reason)
+
+    def _take(self, opcode: int, payload: bytes) -> None:
+        if opcode == Opcode.CLOSE:
+            self._answer_close(frames.parse_close(payload))
+        elif self._closing or self.connection is None:
+            pass  # section 1.4: what comes after the server's close frame is not heard
+        elif opcode == Opcode.TEXT:
+            self.connection.receive(payload)
+        elif opcode == Opcode.PING:
+            self.connection.write(frames.encode(Opcode.PONG, payload))
+        elif opcode == Opcode.BINARY:
+            self._fail(CloseCode.UNSUPPORTED_DATA, "Binary messages are not part of the protocol.")
+
+    # The end
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and give the client a while to answer it; nothing the second time."""
+        if self._closing:
+            return
+        self._closing = True
+        self._transport.write(frames.encode_close(code, reason))
+        if self.connection is not None:
+            self.connection.write = _discard
+        self._shared.deadlines.set(self, CLOSING_TIMEOUT)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The client broke the rules of WebSocket: close with the code that those give it."""
+        if self.connection is not None:
+            self.connection.end()
+        self.close(code, reason)
+
+    def _answer_close(self, close: frames.Close) -> None:
+        """The client closes, or has answered the server's close frame: the TCP connection can go."""
+        if self.connection is not None:
+            self.connection.end()
+        code = CloseCode.NORMAL if close.code == CloseCode.NO_STATUS else close.code
+        self.close(code, "")
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The TCP connection is gone."""
+        self._shared.deadlines.clear(self)
+        self._closing = True
+        if self.connection is not None:
+            self.connection.write = _discard
+            self.connection.end()
+
+    # Back-pressure
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is written to: from now on, look at what waits for it."""
+        if self.connection is not None and not self._closing:
+            self.connection.write = self._write_to_slow
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self.connection is not None and not self._closing:
+            self.connection.write = self._transport.write
+
+    def _write_to_slow(self, frame: bytes) -> None:
+        """Let the frame wait with the others, or give up on the client once too much waits."""
+        self._transport.write(frame)
+        if self._transport.get_write_buffer_size() > self._shared.unread_size:
+            assert self.connection is not None  # noqa: S101 - only a connection is written to
+            self.connection.write = _discard
+            # Not at once: this is called in the midst of a fan-out, which must not change under its feet.
+            asyncio.get_running_loop().call_soon(self._give_up)
+
+    def _give_up(self) -> None:
+        if self.connection is not None:
+            self.connection.refuse(Code.OVER_CAPACITY, "The client reads too slowly.")
+
+    # Time
+
+    def expire(self, now: float) -> None:
+        """A deadline has come: ping a silent client, close one that stays silent or unauthorized, or end for good."""
+        connection, shared = self.connection, self._shared
+        awaited, self._awaited = self._awaited, _NOTHING
+        if self._closing or connection is None:
+            self._transport.abort()
+            return
+        if awaited == _AUTHORIZATION and not connection.authorized:
+            connection.refuse(Code.UNAUTHORIZED, "The connection was not authorized in time.")
+            return
+        silent = now - self._heard
+        if silent < shared.activity_timeout:
+            shared.deadlines.set(self, shared.activity_timeout - silent)
+        elif awaited == _PONG:
+            connection.refuse(Code.NO_PONG, "The client did not answer a ping.")
+        else:
+            self._awaited = _PONG
+            connection.write(_PING)
+            shared.deadlines.set(self, shared.pong_timeout)
+
+    def _log_refusal(self, refused: ConnectionRefused) -> None:
+        """One line in the log, but not so many that they do harm."""
+        shared = self._shared
+        now = shared.node.clock()
+        if shared.refusals is None:
+            shared.refusals = Bucket(REFUSALS_LOGGED, REFUSALS_LOGGED, now)
+        if shared.refusals.take(1, now):
+            peer = self._transport.get_extra_info("peername")
+            log.info("Refused a connection from %s: %s %s", _address(peer), int(refused.code), refused.message)
+
+
+def _discard(frame: bytes) -> None:
+    """Take frames for a client that gets no more."""
+
+
+def _address(peer: object) -> str:
+    if isinstance(peer, tuple) and peer:
+        return str(cast("tuple[object, ...]", peer)[0])
+    return "a Unix socket"
