@@ -1,0 +1,54 @@
+# make run     a server with the default app on port 6001
+# make test    everything that must hold: lint, types, tests with real clients and a real browser
+
+PYTHON ?= python3
+BIN := .venv/bin
+CLIENTS := tests/clients
+
+.PHONY: run install test lint types unit clients tools format clean help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+run: install
+	@$(BIN)/soketpy start --hint $(ARGS)
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt soketpy/__init__.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+tools: .venv/tools $(CLIENTS)/node_modules/.installed
+	@sh tests/clients/install-chromium.sh
+
+.venv/tools: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,test]'
+	@touch $@
+
+$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
+	@command -v npm >/dev/null || { echo 'The tests need Node.js 20 and npm: install them first.' >&2; exit 1; }
+	@cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+test: lint types
+	@$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered
+
+lint: tools
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: tools
+	@$(BIN)/mypy
+
+format: tools
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# The tests that need nothing but Python.
+unit: .venv/tools
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients
+
+clean:
+	rm -rf .venv $(CLIENTS)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,148 @@
+"""Servers for tests: each test owns the ones that it starts, on free ports of the loopback address."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+import websockets
+
+from soketpy import Server
+from soketpy.protocol import signatures
+from tests.fakes import APP, channel_auth
+
+
+@dataclass
+class Reply:
+    """The answer to a REST call."""
+
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Socket:
+    """A WebSocket client that speaks the protocol; python-websockets underneath."""
+
+    def __init__(self, peer: websockets.ClientConnection) -> None:
+        self.peer = peer
+        self.id = ""
+
+    async def hear(self) -> dict[str, Any]:
+        """The next message, with ``data`` decoded where it is JSON text inside a string."""
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), 10))
+        if isinstance(message.get("data"), str):
+            with suppress(ValueError):
+                message["data"] = json.loads(message["data"])
+        return message
+
+    async def say(self, event: str, data: object = None, **fields: object) -> None:
+        await self.peer.send(json.dumps({"event": event, "data": data if data is not None else {}, **fields}))
+
+    async def subscribe(self, channel: str, member: dict[str, object] | None = None) -> dict[str, Any]:
+        """Subscribe, with the signature that the channel needs; return the answer."""
+        data: dict[str, object] = {"channel": channel}
+        if member is not None:
+            data["channel_data"] = json.dumps(member)
+        if channel.startswith(("private-", "presence-")):
+            data["auth"] = channel_auth(self.id, channel, data.get("channel_data"))
+        await self.say("pusher:subscribe", data)
+        return await self.hear()
+
+    async def sign_in(self, user_id: str, **fields: object) -> dict[str, Any]:
+        """Sign in; return the answer."""
+        user_data = json.dumps({"id": user_id, **fields})
+        auth = "app-key:" + signatures.sign("app-secret", signatures.user_text(self.id, user_data))
+        await self.say("pusher:signin", {"auth": auth, "user_data": user_data})
+        return await self.hear()
+
+    async def closed(self) -> tuple[int | None, str | None]:
+        """The code and reason with which the server closed, once it has; messages before that are dropped."""
+        try:
+            async with asyncio.timeout(10):
+                async for _ in self.peer:
+                    pass
+        except websockets.ConnectionClosed:
+            pass
+        return self.peer.close_code, self.peer.close_reason
+
+
+class Peers:
+    """A running server, and clients of it that end with the test."""
+
+    def __init__(self, server: Server, stack: AsyncExitStack) -> None:
+        self.server = server
+        self._stack = stack
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def port(self) -> int:
+        assert self.server.port is not None
+        return self.server.port
+
+    async def socket(self, path: str = "/app/app-key?protocol=7", **options: Any) -> Socket:
+        """A WebSocket whose first message has not been read."""
+        url = f"ws://127.0.0.1:{self.port}{path}"
+        return Socket(await self._stack.enter_async_context(websockets.connect(url, **options)))
+
+    async def client(self, **options: Any) -> Socket:
+        """A WebSocket that is connected: its greeting has been read."""
+        socket = await self.socket(**options)
+        greeting = await socket.hear()
+        assert greeting["event"] == "pusher:connection_established", greeting
+        socket.id = greeting["data"]["socket_id"]
+        return socket
+
+    async def request(self, method: str, target: str, **options: Any) -> Reply:
+        """A plain HTTP request, unsigned. ``target`` goes out as it is."""
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        from yarl import URL
+
+        url = URL(f"http://127.0.0.1:{self.port}{target}", encoded=True)
+        async with self._session.request(method, url, **options) as response:
+            return Reply(response.status, response.headers, await response.text())
+
+    async def call(
+        self, method: str, path: str, value: object = None, query: dict[str, str] | None = None, app: Any = APP
+    ) -> Reply:
+        """A signed REST call of the app; ``path`` starts behind ``/apps/ID``, ``value`` is sent as JSON."""
+        body = b"" if value is None else json.dumps(value).encode()
+        full = f"/apps/{app.id}{path}"
+        signed = signatures.signed_query(app.key, app.keys[0].secret, method, full, body, int(time.time()), query)
+        return await self.request(method, f"{full}?{signed}", data=body or None)
+
+    async def trigger(self, channel: str, event: str, data: str = "{}", **fields: object) -> Reply:
+        """Trigger one event."""
+        return await self.call("POST", "/events", {"name": event, "channels": [channel], "data": data, **fields})
+
+
+StartServer = Callable[..., Awaitable[Peers]]
+
+
+@pytest.fixture
+async def start_server() -> AsyncIterator[StartServer]:
+    """Starts a server in the test's own event loop; takes the settings that differ from the defaults."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Peers:
+            server = Server(**{"host": "127.0.0.1", "port": 0, "apps": (APP,), **settings})
+            await stack.enter_async_context(server)
+            return Peers(server, stack)
+
+        yield start
+
+
+@pytest.fixture
+async def peers(start_server: StartServer) -> Peers:
+    """A server with the default settings, and clients of it."""
+    return await start_server()

@@ -1,0 +1,163 @@
+"""Stand-ins for what the heart talks to: a transport, a clock and an event loop that move only when told."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from soketpy.apps import App, Key
+from soketpy.cache import LocalCache
+from soketpy.cluster import LocalRoster
+from soketpy.connection import Connection
+from soketpy.hub import Hub
+from soketpy.node import Node
+from soketpy.protocol import signatures
+
+APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True)
+
+
+class FakeLoop:
+    """Time, ``call_soon`` and ``call_later`` in the test's hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._soon: list[Callable[[], None]] = []
+        self._later: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._later.append((self.now + seconds, callback))
+
+    def tick(self) -> int:
+        """Run one iteration: what was due before it began. Return how many callbacks ran."""
+        due, self._soon = self._soon, []
+        for callback in due:
+            callback()
+        return len(due)
+
+    def settle(self) -> None:
+        """Run until nothing is due."""
+        while self.tick():
+            pass
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and what falls due in it happen."""
+        self.settle()
+        end = self.now + seconds
+        while due := sorted((at, index) for index, (at, _) in enumerate(self._later) if at <= end):
+            at, index = due[0]
+            self.now = at
+            self._later.pop(index)[1]()
+            self.settle()
+        self.now = end
+
+
+class FakeTransport:
+    """Remembers what a client would have received."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    def take(self) -> list[dict[str, Any]]:
+        """The messages since the last call, decoded; ``data`` that is JSON text inside a string is decoded too."""
+        stream, self.frames = b"".join(self.frames), []
+        return [_decoded(text) for text in split_frames(stream)]
+
+
+def split_frames(stream: bytes) -> list[bytes]:
+    """The payloads of unmasked text frames."""
+    payloads = []
+    while stream:
+        assert stream[0] == 0x81, stream[:20]
+        size, start = stream[1], 2
+        if size == 126:
+            size, start = int.from_bytes(stream[2:4], "big"), 4
+        elif size == 127:
+            size, start = int.from_bytes(stream[2:10], "big"), 10
+        payloads.append(stream[start : start + size])
+        stream = stream[start + size :]
+    return payloads
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(text)
+    if isinstance(message.get("data"), str):
+        with contextlib.suppress(ValueError):
+            message["data"] = json.loads(message["data"])
+    return message
+
+
+class House:
+    """A node with nothing real around it."""
+
+    def __init__(self, slice_size: int = 1000, **options: Any) -> None:
+        self.loop = FakeLoop()
+        self.hub = Hub(self.loop.call_soon, slice_size)
+        self.node = Node(
+            self.hub,
+            LocalRoster(),
+            LocalCache(1800, 100, self.loop.time),
+            self.loop.time,
+            self.loop.call_later,
+            **options,
+        )
+
+    def connect(self, app: App = APP) -> "Client":
+        """A new client, whose greeting has been read."""
+        client = Client(self, app)
+        client.take()
+        return client
+
+
+class Client:
+    """One client of a house: speaks JSON, and remembers what it heard."""
+
+    def __init__(self, house: House, app: App = APP) -> None:
+        self.house = house
+        self.transport = FakeTransport()
+        self.connection: Connection = house.node.connect(app, self.transport)
+        self.id = self.connection.id
+
+    def say(self, event: str, data: object = None, **fields: object) -> None:
+        """Send one message."""
+        message = {"event": event, **({} if data is None else {"data": data}), **fields}
+        self.connection.receive(json.dumps(message).encode())
+
+    def take(self) -> list[dict[str, Any]]:
+        """What was heard since the last call, once the loop has settled."""
+        self.house.loop.settle()
+        return self.transport.take()
+
+    def subscribe(self, channel: str, user_id: object = None, user_info: object = None, **fields: object) -> None:
+        """Subscribe, with the signature that the channel needs."""
+        data: dict[str, object] = {"channel": channel}
+        if user_id is not None:
+            member = {"user_id": user_id, **({} if user_info is None else {"user_info": user_info})}
+            data["channel_data"] = json.dumps(member)
+        if channel.startswith(("private-", "presence-")):
+            data["auth"] = channel_auth(self.id, channel, data.get("channel_data"))
+        self.say("pusher:subscribe", {**data, **fields})
+
+    def sign_in(self, user_id: str, **fields: object) -> None:
+        """Sign in as a user, with the signature that this needs."""
+        user_data = json.dumps({"id": user_id, **fields})
+        auth = "app-key:" + signatures.sign("app-secret", signatures.user_text(self.id, user_data))
+        self.say("pusher:signin", {"auth": auth, "user_data": user_data})
+
+
+def channel_auth(socket_id: str, channel: str, channel_data: object = None) -> str:
+    """The auth of a guarded channel, by the default app."""
+    assert channel_data is None or isinstance(channel_data, str)
+    return "app-key:" + signatures.sign("app-secret", signatures.channel_text(socket_id, channel, channel_data))
