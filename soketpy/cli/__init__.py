@@ -1,0 +1,74 @@
+"""The command line: ``soketpy start``, ``check-config``, ``sign``, ``trigger`` and ``healthcheck``.
+
+Exit codes: 0 success, 1 what was asked did not work, 2 a mistake in the call or the configuration.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from soketpy import __version__
+from soketpy.cli import check, healthcheck, sign, start, trigger
+from soketpy.cli.faults import Failure, Mistake
+from soketpy.config import ConfigError
+
+EPILOG = """\
+examples:
+  soketpy start --config soketpy.yaml
+  soketpy trigger my-channel my-event '{"message":"hello"}'
+
+`soketpy COMMAND --help` tells more of each.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose examples keep their lines."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the call, and end with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what goes wrong is one line on standard error."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 0
+    name = f"soketpy {args.command}"
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except (Mistake, ConfigError) as error:
+        return _say(f"{name}: error: {error}", 2)
+    except Failure as error:
+        return _say(f"{name}: {error}", 1)
+    except UnicodeError:
+        return _say(f"{name}: error: not valid UTF-8", 2)
+    except KeyboardInterrupt:
+        return _say(f"{name}: interrupted", 1)
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, and must not meet the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _say(f"{name}: nobody reads the output any more", 1)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="soketpy", description="A realtime server that speaks the Pusher protocol.", epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"soketpy {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for command in (start, check, sign, trigger, healthcheck):
+        command.add(commands)
+    return parser
+
+
+def _say(text: str, code: int) -> int:
+    print(" ".join(text.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,84 @@
+"""One HTTP request to a running server, over TCP, TLS or a Unix socket."""
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+
+from soketpy.cli.faults import Failure
+from soketpy.cli.options import reachable
+from soketpy.config import Settings
+
+PATIENCE = 5.0
+"""Seconds that a server has to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server. Unless ``verified``, any certificate will do: that of one's own server may name another host."""
+
+    host: str
+    port: int
+    unix_socket: str | None = None
+    tls: bool = False
+    verified: bool = True
+
+    def __str__(self) -> str:
+        if self.unix_socket is not None:
+            return self.unix_socket
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+def local_target(settings: Settings) -> Target:
+    """The server that runs on this machine with these settings."""
+    tls = settings.tls.cert is not None
+    return Target(reachable(settings.host), settings.port, settings.unix_socket, tls, verified=False)
+
+
+def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
+    """The status and text of the answer. Raises Failure where there is none."""
+    connection = _connection(target)
+    headers = {"Content-Type": "application/json"} if body else {}
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
+    except TimeoutError:
+        raise Failure(f"no answer from {target} within {PATIENCE:g} s") from None
+    except OSError as error:
+        raise Failure(f"cannot reach {target}: {error.strerror or error}") from None
+    except (http.client.HTTPException, ValueError) as error:
+        raise Failure(f"no HTTP answer from {target}: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def _connection(target: Target) -> http.client.HTTPConnection:
+    if target.unix_socket is not None:
+        return _UnixConnection(target)
+    if not target.tls:
+        return http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
+    return http.client.HTTPSConnection(target.host, target.port, timeout=PATIENCE, context=_tls(target))
+
+
+def _tls(target: Target) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not target.verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, target: Target) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._target = target
+
+    def connect(self) -> None:
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        plain.settimeout(PATIENCE)
+        self.sock = plain  # closed with the connection, whatever happens next
+        plain.connect(self._target.unix_socket or "")
+        if self._target.tls:
+            self.sock = _tls(self._target).wrap_socket(plain)

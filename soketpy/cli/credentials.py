@@ -1,0 +1,51 @@
+"""With which app's key and secret a command signs."""
+
+import argparse
+from dataclasses import dataclass, field
+
+from soketpy import App
+from soketpy.cli.faults import Mistake
+from soketpy.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One app's id, one of its keys and the secret of that key."""
+
+    app_id: str
+    key: str
+    secret: str = field(repr=False)
+
+
+def add_credentials(parser: argparse.ArgumentParser) -> None:
+    """Add ``--app-id``, ``--key`` and ``--secret``."""
+    parser.add_argument("--app-id", metavar="ID", help="id of the app (default: the configuration's first app)")
+    parser.add_argument("--key", help="key of the app (default: its first)")
+    parser.add_argument("--secret", help="secret of the key (default: the configuration's)")
+
+
+def pick(settings: Settings, app_id: str | None, key: str | None, secret: str | None) -> Credentials:
+    """What was given, completed out of the configuration. Raises Mistake where that does not know the app or key."""
+    if app_id is not None and key is not None and secret is not None:
+        return Credentials(app_id, key, secret)
+    app = _find(settings, app_id, key, known=secret is not None)
+    key = app.key if key is None else key
+    if secret is None:
+        secret = app.secret_of(key)
+    if secret is None:
+        raise Mistake(f"app {app.id} has no key {key} in the configuration; give --secret too")
+    return Credentials(app.id if app_id is None else app_id, key, secret)
+
+
+def _find(settings: Settings, app_id: str | None, key: str | None, *, known: bool) -> App:
+    """The app meant; with a secret that is ``known`` the key need not be in the configuration."""
+    apps = [app for app in settings.apps if app_id in (None, app.id)]
+    if not apps:
+        what = "no app" if app_id is None else f"no app with the id {app_id}"
+        raise Mistake(f"{what} in the configuration; give --app-id, --key and --secret")
+    if key is None:
+        return apps[0]
+    holder = next((app for app in apps if app.secret_of(key) is not None), None)
+    if holder is None and not known:
+        raise Mistake(f"no app with the key {key} in the configuration; give --secret too")
+    return holder or apps[0]

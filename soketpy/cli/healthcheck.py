@@ -1,0 +1,39 @@
+"""``soketpy healthcheck``: whether the server on this machine takes clients, for containers."""
+
+import argparse
+from typing import Any
+
+from soketpy.cli.call import call, local_target
+from soketpy.cli.faults import Failure
+from soketpy.cli.options import add_address, add_config, read_settings
+from soketpy.config import ConfigError
+
+EPILOG = """\
+examples:
+  soketpy healthcheck
+  HEALTHCHECK CMD ["soketpy", "healthcheck"]      in a Dockerfile; the server's environment is the check's too
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    text = "Ask the server whether it is ready. Exit code 0 if it is, 1 if not."
+    parser = commands.add_parser(
+        "healthcheck", help="ask a server whether it is ready", description=text, epilog=EPILOG
+    )
+    add_address(parser)
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the answer. Raises Failure where the server is not ready."""
+    try:
+        target = local_target(read_settings(args))
+    except ConfigError as error:
+        raise Failure(str(error)) from None
+    status, text = call(target, "GET", "/ready")
+    if status != 200:
+        raise Failure(f"{target} is not ready: HTTP {status} {' '.join(text.split())[:200]}".rstrip())
+    print(f"{target} is ready")
+    return 0

@@ -1,0 +1,48 @@
+"""The options that several commands share, and the settings that they lead to."""
+
+import argparse
+import os
+from collections.abc import Mapping
+
+from soketpy.cli.faults import Mistake
+from soketpy.config import Settings, load
+from soketpy.config.environment import CONFIG_FILE
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config``."""
+    help = "YAML or JSON file, in soketpy's or soketi's names (default: $SOKETPY_CONFIG, or none)"
+    parser.add_argument("--config", metavar="FILE", help=help)
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Add ``--host``, ``--port`` and ``--unix-socket``."""
+    parser.add_argument("--host", help="the server's address (default: the configuration's)")
+    parser.add_argument("--port", help="the server's port (default: the configuration's)")
+    parser.add_argument("--unix-socket", metavar="PATH", help="the server's Unix socket, instead of host and port")
+
+
+def config_path(args: argparse.Namespace) -> str | None:
+    """The path of the configuration file, or None."""
+    given: str | None = args.config
+    return given if given is not None else os.environ.get(CONFIG_FILE) or None
+
+
+def read_settings(args: argparse.Namespace, flags: Mapping[str, object] | None = None) -> Settings:
+    """The settings out of the file, the environment and the flags given. Raises ConfigError."""
+    return load(config_path(args), os.environ, address_flags(args) if flags is None else flags)
+
+
+def address_flags(args: argparse.Namespace) -> dict[str, object]:
+    """The settings that these options stand for; a host or a port says that no Unix socket is meant. Raises Mistake."""
+    flags: dict[str, object] = {name: given for name in ("host", "port") if (given := getattr(args, name)) is not None}
+    if flags and args.unix_socket is not None:
+        raise Mistake("--unix-socket is instead of --host and --port")
+    return flags | {"unix_socket": args.unix_socket} if flags or args.unix_socket is not None else flags
+
+
+def reachable(host: str) -> str:
+    """An address by which this machine reaches a server that listens on ``host``."""
+    return EVERYWHERE.get(host, host)

@@ -1,0 +1,118 @@
+"""``soketpy sign``: what is signed and the signature, to make requests by hand and to find out why one is refused."""
+
+import argparse
+import time
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from soketpy.cli.credentials import Credentials, add_credentials, pick
+from soketpy.cli.faults import Failure, Mistake
+from soketpy.cli.options import add_config, read_settings
+from soketpy.protocol.signatures import (
+    SIGNATURE_PARAMETER,
+    body_md5,
+    channel_text,
+    holds,
+    rest_text,
+    sign,
+    signed_query,
+    split_auth,
+    user_text,
+)
+
+EPILOG = """\
+examples:
+  soketpy sign rest POST /apps/app-id/events --body '{"name":"e","channels":["c"],"data":"{}"}'
+  soketpy sign rest GET '/apps/app-id/channels?info=user_count&filter_by_prefix=presence-'
+  soketpy sign rest GET 'http://host/apps/app-id/channels?auth_key=…&auth_signature=…'     verifies that URL
+  soketpy sign channel 123.456 private-news
+  soketpy sign channel 123.456 presence-room --channel-data '{"user_id":"1"}' --verify app-key:58df8b0c…
+  soketpy sign user 123.456 '{"id":"1"}'
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its three forms."""
+    text = "Print the text that is signed and the signature over it."
+    parser = commands.add_parser("sign", help="sign a request or an authorization", description=text, epilog=EPILOG)
+    forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
+
+    rest = forms.add_parser("rest", help="a request to the REST API", epilog=EPILOG)
+    rest.add_argument("method", metavar="METHOD")
+    rest.add_argument("path", metavar="PATH", help="path or URL, with its query; one with a signature is verified")
+    rest.add_argument("--body", default="", help="the body of the request, byte for byte")
+    rest.add_argument("--timestamp", type=int, metavar="SECONDS", help="Unix time of the request (default: now)")
+
+    channel = forms.add_parser("channel", help="an authorization to join a channel", epilog=EPILOG)
+    channel.add_argument("socket_id", metavar="SOCKET_ID")
+    channel.add_argument("channel", metavar="CHANNEL")
+    channel.add_argument("--channel-data", metavar="JSON", help="the member, of a presence channel")
+
+    user = forms.add_parser("user", help="a user's sign-in", epilog=EPILOG)
+    user.add_argument("socket_id", metavar="SOCKET_ID")
+    user.add_argument("user_data", metavar="USER_DATA", help='JSON, such as {"id":"1"}')
+
+    for form, run in ((rest, run_rest), (channel, run_channel), (user, run_user)):
+        if form is not rest:
+            form.add_argument("--verify", metavar="AUTH", help="say whether this KEY:SIGNATURE is right")
+        add_credentials(form)
+        add_config(form)
+        form.set_defaults(run=run)
+
+
+def run_rest(args: argparse.Namespace) -> int:
+    """Print a signed path; or, of one that is signed already, whether the signature holds."""
+    try:
+        url = urlsplit(args.path)
+        query = parse_qsl(url.query, keep_blank_values=True)
+    except ValueError as error:
+        raise Mistake(f"{args.path!r} is not a path or URL: {error}") from None
+    if not url.path.startswith("/"):
+        raise Mistake(f"the path must begin with /, not {args.path!r}")
+    method, body, given = args.method.upper(), args.body.encode("utf-8", "surrogateescape"), dict(query)
+    if SIGNATURE_PARAMETER in given:
+        credentials = _credentials(args, given.get("auth_key"))
+        if body and given.get("body_md5") != body_md5(body):
+            raise Failure(f"body_md5 is not that of the body, which is {body_md5(body)}")
+        return _show(credentials, rest_text(method, url.path, query), given[SIGNATURE_PARAMETER])
+    credentials = _credentials(args, None)
+    timestamp = int(time.time()) if args.timestamp is None else args.timestamp
+    signed = signed_query(credentials.key, credentials.secret, method, url.path, body, timestamp, given)
+    _show(credentials, rest_text(method, url.path, parse_qsl(signed, keep_blank_values=True)), None)
+    origin = f"{url.scheme}://{url.netloc}" if url.netloc else ""
+    print(f"\n{origin}{url.path}?{signed}")
+    return 0
+
+
+def run_channel(args: argparse.Namespace) -> int:
+    """Print the auth value for a channel."""
+    return _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
+
+
+def run_user(args: argparse.Namespace) -> int:
+    """Print the auth value for a user."""
+    return _authorize(args, user_text(args.socket_id, args.user_data))
+
+
+def _authorize(args: argparse.Namespace, text: str) -> int:
+    key, signature = split_auth(args.verify) if args.verify is not None else (None, None)
+    credentials = _credentials(args, key)
+    _show(credentials, text, signature)
+    if signature is None:
+        print(f"\nauth: {credentials.key}:{sign(credentials.secret, text)}")
+    return 0
+
+
+def _credentials(args: argparse.Namespace, key: str | None) -> Credentials:
+    if key is not None and args.key not in (None, key):
+        raise Failure(f"signed with the key {key}, not {args.key}")
+    return pick(read_settings(args, {}), args.app_id, args.key if key is None else key, args.secret)
+
+
+def _show(credentials: Credentials, text: str, claimed: str | None) -> int:
+    print(f"signed with the secret of {credentials.key}:\n{text}\n\nsignature: {sign(credentials.secret, text)}")
+    if claimed is not None:
+        if not holds(credentials.secret, text, claimed):
+            raise Failure(f"the signature does not hold: {claimed}")
+        print("The signature holds.")
+    return 0

@@ -1,0 +1,89 @@
+"""``soketpy start``: run the server until it is told to stop."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from soketpy import __version__
+from soketpy.cli.faults import Failure
+from soketpy.cli.hint import hint
+from soketpy.cli.options import add_address, add_config, address_flags, config_path, read_settings
+from soketpy.config import Settings
+from soketpy.config.settings import DEFAULT_SECRET
+from soketpy.log import configure
+from soketpy.server import Server, serve
+
+log = logging.getLogger("soketpy")
+
+EPILOG = """\
+examples:
+  soketpy start                                    one app on port 6001: app-id, app-key, app-secret
+  soketpy start --config soketpy.yaml --port 8080
+  SOKETPY_APP_KEY=k SOKETPY_APP_SECRET=s soketpy start
+
+signals: SIGTERM and SIGINT close the clients with 4200 and stop; SIGHUP reads the apps of the configuration anew.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    text = "Run the server. Flags win over SOKETPY_* variables, those over soketi's SOKETI_*, and those over the file."
+    parser = commands.add_parser("start", help="run the server", description=text, epilog=EPILOG)
+    add_config(parser)
+    add_address(parser)
+    parser.add_argument("--debug", action="store_true", help="log everything")
+    parser.add_argument("--hint", action="store_true", help="print how to connect (on a terminal, always)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve. Raises ConfigError for a configuration that does not work, and Failure where the port cannot be had."""
+    flags = address_flags(args)
+    if args.debug:
+        flags["log.level"] = "debug"
+
+    def read() -> Settings:
+        return read_settings(args, flags)
+
+    settings = read()
+    configure(settings.log.level, settings.log.format)
+    _announce(settings)
+
+    def greet(server: Server) -> None:
+        if args.hint or sys.stdout.isatty():
+            print("\n" + hint(server.settings, server.port, read_settings(args, {}), config_path(args)), flush=True)
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(settings, read, greet))
+    except OSError as error:
+        raise Failure(f"cannot listen on {_addresses(settings)}: {error.strerror or error}") from None
+    return 0
+
+
+def _announce(settings: Settings) -> None:
+    sources = ", ".join(settings.sources) or "its defaults"
+    log.info("soketpy %s starts with %s", __version__, sources)
+    if settings.ignored:
+        log.warning("Without effect in this version: %s", ", ".join(settings.ignored))
+    for app in settings.apps:
+        if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
+            log.warning("App %s has the default secret, which everybody knows: for your own machine only", app.id)
+
+
+def _addresses(settings: Settings) -> str:
+    where = settings.unix_socket or f"{settings.host}:{settings.port}"
+    metrics = settings.metrics
+    return f"{where} (or, for metrics, on {metrics.host}:{metrics.port})" if metrics.enabled else where
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,64 @@
+"""``soketpy trigger``: send one event to a channel of a running server."""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from soketpy.cli.call import Target, call, local_target
+from soketpy.cli.credentials import add_credentials, pick
+from soketpy.cli.faults import Failure
+from soketpy.cli.options import add_address, add_config, read_settings
+from soketpy.config import Settings
+from soketpy.protocol.signatures import signed_query
+
+HTTPS = 443
+EPILOG = """\
+examples:
+  soketpy trigger my-channel my-event '{"message":"hello"}'
+  soketpy trigger --config soketpy.yaml --key other-key news update 'plain text'
+  soketpy trigger --host ws.example.com --tls --app-id 1 --key k --secret s my-channel my-event '{}'
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    text = "Send an event through the REST API, signed, and print the answer. DATA goes out as it is."
+    parser = commands.add_parser("trigger", help="send an event to a channel", description=text, epilog=EPILOG)
+    parser.add_argument("channel", metavar="CHANNEL")
+    parser.add_argument("event", metavar="EVENT")
+    parser.add_argument("data", metavar="DATA", help="usually JSON")
+    add_address(parser)
+    parser.add_argument("--tls", action="store_true", help="use https, on port 443 unless --port says otherwise")
+    parser.add_argument("--insecure", action="store_true", help="take any certificate")
+    add_credentials(parser)
+    parser.add_argument("--socket-id", metavar="ID", help="the connection that shall not get the event")
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send the event and print the answer. Raises Failure where there is none, or one that is not a success."""
+    settings = read_settings(args)
+    credentials = pick(settings, args.app_id, args.key, args.secret)
+    event = {"name": args.event, "channels": [args.channel], "data": args.data}
+    if args.socket_id is not None:
+        event["socket_id"] = args.socket_id
+    body = json.dumps(event).encode()
+    path = f"{settings.path_prefix}/apps/{quote(credentials.app_id, safe='')}/events"
+    query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
+    status, text = call(_target(args, settings), "POST", f"{path}?{query}", body)
+    if not 200 <= status < 300:
+        raise Failure(f"HTTP {status}: {' '.join(text.split())[:500]}")
+    print(text)
+    return 0
+
+
+def _target(args: argparse.Namespace, settings: Settings) -> Target:
+    target = local_target(settings)
+    verified = not args.insecure and (args.tls or args.host is not None)
+    if args.tls:
+        return replace(target, port=HTTPS if args.port is None else target.port, tls=True, verified=verified)
+    return replace(target, verified=verified)

@@ -1,0 +1,91 @@
+"""From a whole draft to Settings: what belongs together is checked, and what nobody gave has its default."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from soketpy.apps import App, Key
+from soketpy.config.app_rows import PAIR, default_rows
+from soketpy.config.draft import APP_DEFAULTS, AppDraft, Draft, Found, setting_rows
+from soketpy.config.rows import rows
+from soketpy.config.settings import DEFAULT_APP, Settings
+from soketpy.config.tree import Place
+
+
+def build(draft: Draft) -> Settings:
+    """The settings that a draft gives.
+
+    Raises ConfigError for an app without an id, a key or a secret, two apps with the same id or key, and a setting
+    that needs another one.
+    """
+    _check_needs(draft)
+    defaults = {
+        name: draft.values[path].value for name in default_rows() if (path := f"{APP_DEFAULTS}.{name}") in draft.values
+    }
+    if draft.apps is None:
+        apps: tuple[App, ...] = (App(id=DEFAULT_APP.id, keys=DEFAULT_APP.keys, **defaults),)  # type: ignore[arg-type]
+    else:
+        _check_distinct(draft.apps)
+        apps = tuple(_app(app, defaults) for app in draft.apps)
+    settings: Settings = _group(Settings, "", draft, apps=apps)
+    return settings
+
+
+def _group(of: type, prefix: str, draft: Draft, **given: object) -> Any:
+    for name, row in rows(of).items():
+        path = prefix + name
+        if row.is_group:
+            given[name] = _group(row.type, f"{path}.", draft)
+        elif path in draft.values:
+            given[name] = draft.values[path].value
+    return of(**given)
+
+
+def _check_needs(draft: Draft) -> None:
+    for path, found in draft.values.items():
+        needed = setting_rows()[path].needs
+        if needed is None or found.value is None:
+            continue
+        other = path.rpartition(".")[0] + "." + needed
+        if other not in draft.values or draft.values[other].value is None:
+            raise found.place.error(path, f"has no effect without {other}")
+
+
+def _app(app: AppDraft, defaults: dict[str, object]) -> App:
+    values = {name: found.value for name, found in app.values.items() if name in default_rows()}
+    app_id = app.values.get("id")
+    if app_id is None:
+        raise app.place.error(f"{app.name}.id", "missing")
+    keys = tuple(Key(str(key.value), str(secret.value)) for key, secret in _keys(app))
+    return App(id=str(app_id.value), keys=keys, **(defaults | values))  # type: ignore[arg-type]
+
+
+def _keys(app: AppDraft) -> Iterator[tuple[Found, Found]]:
+    several = app.values.get("keys")
+    given = next((name for name in PAIR if name in app.values), None)
+    if several is not None and given is not None:
+        raise app.values[given].place.error(
+            f"{app.name}.{given}", f"given next to keys ({several.place}); use one of both"
+        )
+    if several is not None:
+        yield from cast(tuple[tuple[Found, Found], ...], several.value)
+        return
+    for name in PAIR:
+        if name not in app.values:
+            raise app.place.error(f"{app.name}.{name}", "missing")
+    yield app.values["key"], app.values["secret"]
+
+
+def _check_distinct(apps: list[AppDraft]) -> None:
+    ids: dict[object, Place] = {}
+    keys: dict[object, Place] = {}
+    for app in apps:
+        if "id" in app.values:
+            _add(ids, app.values["id"], f"{app.name}.id")
+        for key, _ in _keys(app):
+            _add(keys, key, f"{app.name}.key")
+
+
+def _add(seen: dict[object, Place], found: Found, path: str) -> None:
+    if found.value in seen:
+        raise found.place.error(path, f"{found.value!r} is already given at {seen[found.value]}")
+    seen[found.value] = found.place

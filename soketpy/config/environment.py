@@ -1,0 +1,66 @@
+"""Environment variables: ``SOKETPY_`` and a setting's path, ``SOKETPY_APP_`` and a field of the first app.
+
+A list is JSON or has commas between its values; ``SOKETPY_APPS`` is the JSON of all apps. A variable that is not known
+is an error, except those that Kubernetes adds for services of the namespace.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from soketpy.config.app_rows import app_rows
+from soketpy.config.draft import Draft, setting_rows
+from soketpy.config.errors import ConfigError, guess, quote
+from soketpy.config.tree import Place, Scalar
+
+PREFIX = "SOKETPY_"
+CONFIG_FILE = "SOKETPY_CONFIG"
+FIRST_APP = "SOKETPY_APP_"
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_LINK = re.compile(r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://\S+")
+
+
+@cache
+def variables() -> Mapping[str, str]:
+    """The name of every variable, and the setting (dotted) or the field of the first app (``apps.0.`` in front)."""
+    known = {PREFIX + path.upper().replace(".", "_"): path for path in setting_rows()}
+    return known | {FIRST_APP + name.upper(): f"apps.0.{name}" for name in app_rows()}
+
+
+def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
+    """What the variables give, and how many of them give something. Raises ConfigError, which names the variable."""
+    draft, count = Draft(), 0
+    for name, text in given(environ, PREFIX):
+        if name == CONFIG_FILE:
+            continue
+        path = variables().get(name)
+        if path is None:
+            raise unknown(name, [CONFIG_FILE, *variables()])
+        place = Place(name, name="" if path != "apps" else None)
+        node = Scalar(text, place, loose=True)
+        first, _, rest = path.partition(".0.")
+        if rest:
+            draft.put_app(0, rest, Scalar(text, place, loose=True))
+        else:
+            draft.put(tuple(first.split(".")), node)
+        count += 1
+    return draft, count
+
+
+def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
+    """The variables that somebody set under this prefix, in the order of their names."""
+    for name, text in sorted(environ.items()):
+        if name.startswith(prefix) and not _is_service_link(name.removeprefix(prefix), text):
+            yield name, text
+
+
+def unknown(name: str, known: list[str]) -> ConfigError:
+    """The error for a variable that is not known."""
+    return ConfigError(f"{quote(name)}: no such variable{guess(name, known)}")
+
+
+def _is_service_link(rest: str, text: str) -> bool:
+    if _SERVICE_LINK.fullmatch(rest):
+        return True
+    return rest.endswith("PORT") and _SERVICE_URL.fullmatch(text) is not None

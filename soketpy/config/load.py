@@ -1,0 +1,90 @@
+"""Where settings come from, and which source wins: flags, SOKETPY_*, SOKETI_*, the file, the defaults."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from soketpy.config.build import build
+from soketpy.config.draft import Draft, read_table, setting_rows
+from soketpy.config.environment import read_environment
+from soketpy.config.files import read_file
+from soketpy.config.settings import Settings
+from soketpy.config.soketi import read_soketi_environment, read_soketi_file
+from soketpy.config.soketi_names import APPS_PATH, BY_PATH
+from soketpy.config.tree import Entry, Place, Scalar, Table
+
+
+def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """The settings that a file (if any), environment variables and flags give together.
+
+    ``flags`` has dotted paths for names. Every source is read and checked as a whole before one is put over another,
+    so a mistake counts even where something else wins. Raises ConfigError: one line with the place and the setting.
+    """
+    file, ignored = (Draft(), []) if path is None else _read_file(path)
+    sources = [] if path is None else [path]
+    soketi, soketi_count = read_soketi_environment(environ)
+    own, own_count = read_environment(environ)
+    ignored += soketi.ignored
+    draft = Draft()
+    for layer in (file, soketi.draft, own, _read_flags(flags)):
+        draft = layer.over(draft)
+    if count := soketi_count + own_count:
+        sources.append(f"{count} environment variable{'s' if count > 1 else ''}")
+    if flags:
+        sources.append("flags")
+    return replace(build(draft), sources=tuple(sources), ignored=tuple(ignored))
+
+
+def is_soketi(table: Table) -> bool:
+    """Whether a file is in soketi's names.
+
+    It is as soon as it has a name that only soketi has, or one with dots. Names that both have (host, port, and most
+    of cors and metrics) say nothing: a file of these alone means the same in both. Raises ConfigError for a file with
+    names of both.
+    """
+    ours, theirs = _prefixes(setting_rows()), _prefixes((*BY_PATH, APPS_PATH))
+    own: Entry | None = None
+    soketis: Entry | None = None
+    for name, entry in table.entries.items():
+        for path, each in _first_names(name, entry):
+            if path in theirs and (path not in ours or "." in name):
+                soketis = soketis or each
+            elif path in ours and path not in theirs:
+                own = own or each
+    if own and soketis:
+        raise soketis.place.error(
+            "", f"a name of soketi's, next to one of soketpy's at {own.place}; a file has one kind"
+        )
+    return soketis is not None
+
+
+def _first_names(name: str, entry: Entry) -> Iterator[tuple[str, Entry]]:
+    if "." in name:
+        yield name.partition(".")[0], entry
+        return
+    yield name, entry
+    if isinstance(entry.node, Table):
+        for inner, each in entry.node.entries.items():
+            yield f"{name}.{inner}", each
+
+
+def _prefixes(paths: Iterable[str]) -> set[str]:
+    parts = [path.split(".") for path in paths]
+    return {part[0] for part in parts} | {".".join(part[:2]) for part in parts}
+
+
+def _read_file(path: str) -> tuple[Draft, list[str]]:
+    table = read_file(path)
+    if not is_soketi(table):
+        return read_table(table), []
+    read = read_soketi_file(table)
+    return read.draft, read.ignored
+
+
+def _read_flags(flags: Mapping[str, object]) -> Draft:
+    draft = Draft()
+    for path, value in flags.items():
+        place = Place("--" + path.replace("_", "-").replace(".", "-"), name="")
+        if path not in setting_rows() or not isinstance(value, bool | int | float | str | None):
+            raise place.error("", "no such flag")
+        draft.put(tuple(path.split(".")), Scalar(value, place, loose=True))
+    return draft

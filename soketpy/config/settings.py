@@ -1,0 +1,131 @@
+"""Every setting as a typed row: its name, type, default and the line of help that ``config/soketpy.yaml`` shows."""
+
+from dataclasses import dataclass, field
+
+from soketpy.apps import App, Key
+from soketpy.config.rows import row
+
+DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it
+DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
+LAST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What is written to standard error."""
+
+    level: str = row("info", "debug, info, warning or error.", choices=("debug", "info", "warning", "error"))
+    format: str = row("text", "text for people, json for machines.", choices=("text", "json"))
+    access: bool = row(False, "One line for each REST request.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """TLS with a certificate of one's own; off without one."""
+
+    cert: str | None = row(
+        None, "Certificate chain (PEM file); with a key, the main port speaks TLS only.", needs="key"
+    )
+    key: str | None = row(None, "Private key (PEM file).", needs="cert")
+    passphrase: str | None = row(None, "Passphrase of the private key.", secret=True, needs="key")
+    ca: str | None = row(None, "Further certificates of the chain (PEM file).", needs="cert")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """Cross-origin answers of the REST API."""
+
+    origins: tuple[str, ...] = row(("*",), "Origins that may read REST answers; the matching one is echoed.")
+    methods: tuple[str, ...] = row(("GET", "POST", "PUT", "DELETE", "OPTIONS"), "Methods that a preflight allows.")
+    headers: tuple[str, ...] = row(
+        (
+            "Origin",
+            "Content-Type",
+            "X-Auth-Token",
+            "X-Requested-With",
+            "Accept",
+            "Authorization",
+            "X-CSRF-TOKEN",
+            "XSRF-TOKEN",
+            "X-Socket-Id",
+        ),
+        "Request headers that a preflight allows.",
+    )
+    credentials: bool = row(True, "Whether browsers may send credentials (needs origins that are named, not *).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """The metrics port."""
+
+    enabled: bool = row(False, "Serve /usage and Prometheus /metrics on a port of their own.")
+    host: str = row("0.0.0.0", "Address of the metrics port.")
+    port: int = row(9601, "The metrics port; 0 for any free one.", least=0, most=LAST_PORT)
+    prefix: str = row(
+        "soketi_",
+        "In front of every metric name; soketi's, so that its dashboards go on working.",
+        pattern=r"([a-zA-Z_:][a-zA-Z0-9_:]*)?",
+        like="letters, digits, _ and :, without a digit in front",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """All in seconds."""
+
+    activity: float = row(120, "Silence after which either side pings (sent to clients as activity_timeout).")
+    pong: float = row(30, "How long a pinged client may stay silent before it is closed with 4201.")
+    handshake: float = row(10, "How long a new TCP connection may take to send its first request.")
+    authorization: float = row(30, "How long a connection may stay unauthorized where the app asks for it.")
+    shutdown: float = row(3, "Over how long clients are closed with 4200 when the server stops.", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Of the whole process, whatever the app."""
+
+    max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
+    message_size_in_kb: int = row(
+        256, "The largest WebSocket message a client may send; a larger one closes with 1009."
+    )
+    unread_in_kb: int = row(
+        1024, "What may wait for a client that does not read; beyond it the client is closed with 4100."
+    )
+    bad_messages: int = row(20, "Malformed messages a connection may send before it is closed with 4009.")
+    request_size_in_mb: int = row(100, "The largest body of a REST request; a larger one is refused with 413.")
+    memory_percent: int = row(
+        85, "/accept-traffic answers 503 above this share of the machine's memory.", least=1, most=100
+    )
+    cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration of a server.
+
+    ``sources`` says where it came from and ``ignored`` names what was given in soketi's names and has no effect here;
+    neither is a setting, and neither counts when two configurations are compared.
+    """
+
+    host: str = row("0.0.0.0", "Address to listen on.")
+    port: int = row(6001, "Port for WebSocket and REST; 0 for any free one.", least=0, most=LAST_PORT)
+    unix_socket: str | None = row(None, "Listen on this Unix socket instead of host and port.")
+    path_prefix: str = row(
+        "",
+        "What a proxy leaves in front of every path, such as /realtime.",
+        pattern=r"(/[^/?#%\s]+)*",
+        like="a path such as /realtime, or empty",
+    )
+    strict_protocol: bool = row(
+        False, "Close clients that give no protocol version (4008); soketi's own tools give none."
+    )
+    cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0)
+    log: Log = field(default_factory=Log, metadata={"help": "What is written to standard error."})
+    tls: Tls = field(default_factory=Tls, metadata={"help": "TLS with a certificate of your own; off without one."})
+    cors: Cors = field(default_factory=Cors, metadata={"help": "Cross-origin answers of the REST API."})
+    metrics: Metrics = field(default_factory=Metrics, metadata={"help": "Prometheus metrics."})
+    timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "All in seconds."})
+    bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Bounds of the whole process, whatever the app."})
+    apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")
+    sources: tuple[str, ...] = field(default=(), compare=False)
+    ignored: tuple[str, ...] = field(default=(), compare=False)

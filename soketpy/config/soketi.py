@@ -1,0 +1,210 @@
+"""soketi's configuration, read with the meaning that soketi gives it: its files (dotted, nested or both) and variables.
+
+soketi takes numbers and switches as text, milliseconds for most durations, and an empty text or null for "not given".
+What this version cannot do and somebody asks for is an error; what has no effect is named in ``ignored``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from soketpy.config.draft import APPS, AppDraft, Draft, Found, app_value
+from soketpy.config.environment import given, unknown
+from soketpy.config.errors import ConfigError, guess, quote
+from soketpy.config.json_tree import parse_json
+from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, Name
+from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table, kind
+
+_PREFIXES = {path[:at] for path in (*BY_PATH, f"{APPS_PATH}.") for at, sign in enumerate(path) if sign == "."}
+
+
+@dataclass(slots=True)
+class SoketiDraft:
+    """The draft that soketi's names give, and the names among them that have no effect here."""
+
+    draft: Draft = field(default_factory=Draft)
+    ignored: list[str] = field(default_factory=list)
+    _seen: dict[str, Place] = field(default_factory=dict)
+
+    def read_table(self, table: Table, prefix: str = "") -> None:
+        """Take a file, or a table in it. Raises ConfigError for a name that is none of soketi's."""
+        for key, entry in table.entries.items():
+            path = f"{prefix}.{key}" if prefix else key
+            if path == APPS_PATH:
+                self._read_apps(entry.node)
+            elif path in BY_PATH:
+                self._take(path, entry)
+            elif path in _PREFIXES:
+                self.read_table(_table(entry.node, path), path)
+            elif path.startswith(f"{APPS_PATH}."):
+                self._read_app_change(path, entry)
+            elif any(path.startswith(f"{name}.") and not BY_PATH[name].to for name in BY_PATH):
+                self.ignored.append(quote(path))
+            else:
+                raise entry.place.error(quote(path), f"no such setting in soketi{guess(path, BY_PATH)}")
+
+    def read_variable(self, name: str, text: str) -> None:
+        """Take an environment variable. Raises ConfigError where soketi has none of this name."""
+        path = VARIABLES.get(name)
+        if path is None:
+            raise unknown(name, list(VARIABLES))
+        place = Place(name, name="")
+        entry = Entry(place, _from_text(text, place))
+        if path in BY_PATH:
+            self._take(path, entry)
+        else:
+            self._read_app_change(path, entry)
+
+    def _take(self, path: str, entry: Entry) -> None:
+        name, place = BY_PATH[path], _named(entry.place, path)
+        self._once(path, place)
+        if name.has:
+            _check_choice(name, entry.node, place)
+        elif not name.to:
+            self.ignored.append(path if entry.place.name is None else entry.place.source)
+        elif not _is_nothing(entry.node) or name.to.startswith("tls."):
+            self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
+
+    def _read_apps(self, node: Node) -> None:
+        if isinstance(node, Table):
+            self.read_table(node, APPS_PATH)
+            return
+        if not isinstance(node, Listing):
+            raise node.place.error(APPS_PATH, f"must be a list, not {kind(node)}")
+        self._once(APPS_PATH, node.place)
+        self.draft.apps = []
+        for at, item in enumerate(node.items):
+            path = f"{APPS_PATH}.{at}"
+            app = AppDraft(path, item.place)
+            for key, entry in _table(item, path).entries.items():
+                _put(app, key, entry, path)
+            self.draft.apps.append(app)
+
+    def _read_app_change(self, path: str, entry: Entry) -> None:
+        number, _, key = path.removeprefix(f"{APPS_PATH}.").partition(".")
+        if not (number.isascii() and number.isdigit() and len(number) < 6):
+            raise entry.place.error(quote(path), "must have the number of an app after 'apps'")
+        at, app_path = int(number), f"{APPS_PATH}.{int(number)}"
+        app = self.draft.changes.setdefault(at, AppDraft(app_path, Place(entry.place.source, entry.place.line)))
+        if key:
+            _put(app, key, entry, app_path)
+            return
+        for name, each in _table(entry.node, path).entries.items():
+            _put(app, name, each, app_path)
+
+    def _once(self, path: str, place: Place) -> None:
+        if path in self._seen:
+            raise place.error(path, f"given twice, first at {self._seen[path]}")
+        self._seen[path] = place
+
+
+def read_soketi_file(table: Table) -> SoketiDraft:
+    """What a file in soketi's names gives."""
+    read = SoketiDraft()
+    read.read_table(table)
+    return read
+
+
+def read_soketi_environment(environ: Mapping[str, str]) -> tuple[SoketiDraft, int]:
+    """What the ``SOKETI_`` variables give, and how many of them give something; soketi skips empty ones."""
+    read, count = SoketiDraft(), 0
+    for name, text in given(environ, PREFIX):
+        if name not in VARIABLES:
+            raise unknown(name, list(VARIABLES))
+        if text:
+            read.read_variable(name, text)
+            count += 1
+    return read, count
+
+
+def _put(app: AppDraft, key: str, entry: Entry, path: str) -> None:
+    name = APP_NAMES.get(key)
+    shown = f"{path}.{key}"
+    place = _named(entry.place, shown)
+    if name is None:
+        raise entry.place.error(f"{path}.{quote(key)}", f"no such field of an app in soketi{guess(key, APP_NAMES)}")
+    if name == WEBHOOKS:
+        _check_no_webhooks(entry.node, place)
+    elif not _is_nothing(entry.node):
+        if name in app.values:
+            raise place.error(shown, f"given twice, first at {app.values[name].place}")
+        node = _loose(entry.node, place)
+        if name == "max_connections" and isinstance(node, Scalar) and str(node.value).strip() == "0":
+            node = replace(node, value=-1)  # soketi takes 0 for no limit
+        app.values[name] = Found(app_value(name, node, f"{APPS}.{name}").value, place)
+
+
+def _ours(name: Name, node: Node) -> Node:
+    if not isinstance(node, Scalar):
+        return node
+    if name.to == "log.level":
+        text = str(node.value).strip().lower()
+        level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
+        if level is None:
+            raise node.place.error(name.path, "must be true or false")
+        return replace(node, value=level)
+    if name.per != 1:
+        try:
+            return replace(node, value=float(str(node.value)) / name.per)
+        except ValueError:
+            return node
+    return node
+
+
+def _check_choice(name: Name, node: Node, place: Place) -> None:
+    if _is_nothing(node):
+        return
+    if not isinstance(node, Scalar):
+        raise place.error(name.path, f"must be {' or '.join(name.has)}, not {kind(node)}")
+    text = str(node.value).strip().lower()
+    if "true" in name.later:
+        text = {"1": "true", "0": "false"}.get(text, text)
+    if text in name.has:
+        return
+    has = f"(this version has: {', '.join(name.has)})"
+    if text in name.later:
+        raise place.error(name.path, f"{text} is not built yet in soketpy {has}")
+    raise place.error(name.path, f"there is no {quote(text)} {has}")
+
+
+def _check_no_webhooks(node: Node, place: Place) -> None:
+    if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
+        node = parse_json(node.value, place.source, lines=False)
+    if isinstance(node, Listing) and not node.items:
+        return
+    if not _is_nothing(node):
+        raise place.error(WEBHOOKS, "webhooks are not built yet in soketpy (this version has: none)")
+
+
+def _from_text(text: str, place: Place) -> Node:
+    """What soketi makes of a variable: what its JSON says, or else its text."""
+    if text.lstrip().startswith(('"', "[")):
+        try:
+            return _named_as(parse_json(text, place.source, lines=False), place)
+        except ConfigError:
+            return Scalar(text, place, loose=True)
+    return Scalar(text, place, loose=True)
+
+
+def _named_as(node: Node, place: Place) -> Node:
+    return replace(node, place=place)
+
+
+def _loose(node: Node, place: Place) -> Node:
+    if isinstance(node, Scalar):
+        return Scalar(node.value, place, loose=True)
+    return replace(node, place=place)
+
+
+def _named(place: Place, name: str | None) -> Place:
+    """The place with soketi's name for the setting; a variable names it itself."""
+    return Place(place.source, place.line, place.name if place.name == "" and name is not None else name)
+
+
+def _table(node: Node, path: str) -> Table:
+    if not isinstance(node, Table):
+        raise node.place.error(path, f"must be a table, not {kind(node)}")
+    return node
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value in (None, "")

@@ -1,0 +1,141 @@
+"""One written value and one row: the typed value, or what is wrong with it."""
+
+import re
+from math import isfinite
+
+from soketpy.config.errors import ConfigError
+from soketpy.config.json_tree import parse_json
+from soketpy.config.rows import Row
+from soketpy.config.tree import Listing, Node, Scalar, kind
+
+LARGEST = 2**53
+LONGEST_SHOWN = 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,20}(\.0*)?")
+_REAL = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?")
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
+
+
+def convert(row: Row, node: Node, path: str) -> object:
+    """The value of the setting ``row``, as its type has it; ``path`` is what an error calls it.
+
+    Raises ConfigError, which never shows the value of a secret.
+    """
+    if row.many:
+        return _several(row, node, path)
+    if not isinstance(node, Scalar):
+        raise _wrong(row, node, path)
+    value = _loosened(row, node.value) if node.loose else node.value
+    if value is None or (value == -1 and not isinstance(value, bool) and row.optional and row.type is not str):
+        if not row.optional:
+            raise _wrong(row, node, path)
+        return None
+    return _checked(row, node, value, path)
+
+
+def describe(row: Row) -> str:
+    """What a value of this row must be, in words."""
+    if row.type is bool:
+        words = "true or false"
+    elif row.choices:
+        words = " or ".join(row.choices)
+    elif row.type is str:
+        words = row.like or "text"
+    else:
+        words = _number(row)
+    return f"{words}, or null for none" if row.optional else words
+
+
+def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
+    if isinstance(node, Scalar) and node.loose and isinstance(node.value, str):
+        node = split(node)
+    if not isinstance(node, Listing):
+        raise node.place.error(path, f"must be a list, not {kind(node)}")
+    one = Row(name=row.name, type=row.type, help=row.help, secret=row.secret)
+    return tuple(convert(one, item, f"{path}[{at}]") for at, item in enumerate(node.items))
+
+
+def split(node: Scalar) -> Node:
+    """The list that the text of a variable stands for: a JSON list, or values with commas between them."""
+    text = str(node.value).strip()
+    if text.startswith("["):
+        return parse_json(text, node.place.source, lines=False)
+    parts = [part.strip() for part in text.split(",")] if text else []
+    return Listing(tuple(Scalar(part, node.place, loose=True) for part in parts), node.place)
+
+
+def _loosened(row: Row, value: bool | int | float | str | None) -> bool | int | float | str | None:
+    if row.type is str:
+        if value == "" and row.optional:
+            return None
+        return str(value) if type(value) is int else value
+    text = "" if value is None else str(value).strip().lower()
+    if row.optional and text in ("", "null"):
+        return None
+    if row.type is bool:
+        return True if text in _TRUE else False if text in _FALSE else value
+    if isinstance(value, bool):
+        return value
+    if row.type is int and _WHOLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    if row.type is float and _REAL.fullmatch(text):
+        return float(text)
+    return value
+
+
+def _checked(row: Row, node: Scalar, value: bool | int | float | str, path: str) -> object:
+    if row.type is float and type(value) is int and abs(value) <= LARGEST:
+        value = float(value)
+    if type(value) is not row.type:
+        raise _wrong(row, node, path)
+    if isinstance(value, str):
+        return _checked_text(row, node, value, path)
+    if not isinstance(value, bool) and not _in_range(row, value):
+        raise _wrong(row, node, path)
+    return value
+
+
+def _checked_text(row: Row, node: Scalar, value: str, path: str) -> str:
+    if _CONTROL.search(value) or not _is_unicode(value):
+        raise node.place.error(path, "must not have control characters or broken Unicode in it")
+    fits = re.fullmatch(row.pattern, value) if row.pattern is not None else value != ""
+    if not fits or (row.choices and value not in row.choices):
+        raise _wrong(row, node, path)
+    return value
+
+
+def _in_range(row: Row, value: float) -> bool:
+    if not isfinite(value) or value > (LARGEST if row.most is None else row.most):
+        return False
+    return value > 0 if row.least is None else value >= row.least
+
+
+def _number(row: Row) -> str:
+    words = "a whole number" if row.type is int else "a number"
+    least = row.least if row.least is not None else 1 if row.type is int else None
+    if least is None:
+        return f"{words} above 0"
+    return f"{words} from {least:g} to {row.most:.0f}" if row.most is not None else f"{words} of {least:g} or more"
+
+
+def _wrong(row: Row, node: Node, path: str) -> ConfigError:
+    if isinstance(node, Scalar) and node.value == "" and row.type is str:
+        return node.place.error(path, "must not be empty")
+    found, hint = kind(node), ""
+    if row.type is str and isinstance(node, Scalar) and type(node.value) in (int, float, bool):
+        hint = "; put it in quotes"
+    elif isinstance(node, Scalar) and node.value == "" and type(node.value) is str:
+        found = "empty"
+    elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
+        found = repr(node.value)
+        found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
+    return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""The log: to standard error, as text for people or as one JSON object a line for machines."""
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+
+TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
+TIME = "%Y-%m-%dT%H:%M:%S"
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people, in UTC."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__(TEXT, TIME)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC, RFC 3339), level, logger, message and, of a failure, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON, always one line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def configure(level: str = "info", format: str = "text") -> None:
+    """Log from this level on (debug, info, warning or error), as ``text`` or ``json``; replaces what was set before."""
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[output], force=True)
+    logging.captureWarnings(True)

@@ -1,0 +1,232 @@
+"""The commands that run and end: what they print, and the exit code of each outcome."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from soketpy import __version__
+from soketpy.cli import main
+from soketpy.protocol.signatures import sign
+from tests.conftest import Peers
+from tests.fakes import APP
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command; returns its exit code and what it wrote to standard output and standard error."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = main(argv)
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return run
+
+
+UNKNOWN = "in the configuration; give"
+MISTAKES: list[tuple[tuple[str, ...], str]] = [
+    ((), "soketpy: error: the following arguments are required: COMMAND (see soketpy --help)"),
+    (("start", "--bogus"), "soketpy: error: unrecognized arguments: --bogus (see soketpy --help)"),
+    (("start", "--port"), "soketpy start: error: argument --port: expected one argument (see soketpy start --help)"),
+    (("start", "--port", "x"), "soketpy start: error: --port: must be a whole number from 0 to 65535, not 'x'"),
+    (
+        ("start", "--port", "1", "--unix-socket", "x"),
+        "soketpy start: error: --unix-socket is instead of --host and --port",
+    ),
+    (("start", "--config", "no.yaml"), "soketpy start: error: no.yaml: cannot be read: No such file or directory"),
+    (("check-config", "no.yaml"), "soketpy check-config: error: no.yaml: cannot be read: No such file or directory"),
+    (("sign", "rest", "GET", "x"), "soketpy sign: error: the path must begin with /, not 'x'"),
+    (("sign", "rest", "GET", "http://[x/"), "soketpy sign: error: 'http://[x/' is not a path or URL: Invalid IPv6 URL"),
+    (("sign", "channel", "1.2", "\udcff"), "soketpy sign: error: not valid UTF-8"),
+    (
+        ("sign", "channel", "1.2", "c", "--key", "k"),
+        f"soketpy sign: error: no app with the key k {UNKNOWN} --secret too",
+    ),
+    (
+        ("trigger", "c", "e", "d", "--app-id", "x"),
+        f"soketpy trigger: error: no app with the id x {UNKNOWN} --app-id, --key and --secret",
+    ),
+]
+
+
+@pytest.mark.parametrize(("argv", "said"), MISTAKES)
+def test_a_mistake_in_the_call_is_one_line_and_exit_code_2(
+    run: Run, argv: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*argv)
+    assert (code, err) == (2, said + "\n")
+
+
+@pytest.mark.parametrize(
+    "argv", [("start",), ("check-config",), ("sign",), ("sign", "rest"), ("trigger",), ("healthcheck",)]
+)
+def test_every_command_explains_itself(run: Run, argv: tuple[str, ...]) -> None:
+    code, out, err = run(*argv, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: soketpy {' '.join(argv)}")
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"soketpy {__version__}\n", "")
+
+
+def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("port: 7000\nmetrics: {enabled: true}\napps: [{id: a, key: k, secret: hidden}]\n")
+    code, out, err = run("check-config", str(path))
+    assert (code, err) == (0, "")
+    assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
+
+
+def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"database.redis.host": "x"}')
+    assert run("check-config", str(path))[1].endswith("\nwithout effect in this version: database.redis.host\n")
+
+
+def test_check_config_refuses_a_broken_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("metrics:\n  prot: 1\n")
+    said = f"soketpy check-config: error: {path}:2: metrics.prot: no such setting; did you mean port?\n"
+    assert run("check-config", str(path)) == (2, "", said)
+
+
+# The worked example of Pusher's HTTP API reference, "Authentication".
+PUSHER = ("--app-id", "3", "--key", "278d425bdf160c739803", "--secret", "7ad3773142a6692b25b8")
+PUSHER_BODY = '{"name":"foo","channels":["project-3"],"data":"{\\"some\\":\\"data\\"}"}'
+PUSHER_SIGNATURE = "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"
+
+
+def test_sign_rest_gives_the_signature_of_pushers_own_example(run: Run) -> None:
+    argv = ("sign", "rest", "post", "/apps/3/events", "--body", PUSHER_BODY, "--timestamp", "1353088179", *PUSHER)
+    code, out, err = run(*argv)
+    assert (code, err) == (0, "")
+    assert "\nPOST\n/apps/3/events\nauth_key=278d425bdf160c739803&auth_timestamp=1353088179&" in out
+    assert f"signature: {PUSHER_SIGNATURE}\n" in out
+    assert out.splitlines()[-1].endswith(f"&auth_signature={PUSHER_SIGNATURE}")
+    assert "7ad3773142a6692b25b8" not in out
+
+
+def test_a_url_that_sign_made_is_verified_by_sign(run: Run) -> None:
+    url = run("sign", "rest", "GET", "https://host/apps/app-id/channels?info=user_count&x=a%26b")[1].splitlines()[-1]
+    assert url.startswith("https://host/apps/app-id/channels?info=user_count")
+    code, out, err = run("sign", "rest", "GET", url)
+    assert (code, err, out.splitlines()[-1]) == (0, "", "The signature holds.")
+
+
+def test_a_url_whose_signature_does_not_hold_is_a_failure(run: Run) -> None:
+    url = run("sign", "rest", "GET", "/apps/app-id/channels")[1].splitlines()[-1]
+    code, out, err = run("sign", "rest", "POST", url)
+    assert code == 1
+    assert "\nPOST\n/apps/app-id/channels\n" in out
+    assert err.startswith("soketpy sign: the signature does not hold: ")
+
+
+def test_a_body_that_is_not_the_signed_one_is_a_failure(run: Run) -> None:
+    url = run("sign", "rest", "POST", "/apps/app-id/events", "--body", "{}")[1].splitlines()[-1]
+    assert run("sign", "rest", "POST", url, "--body", "{}")[0] == 0
+    code, _, err = run("sign", "rest", "POST", url, "--body", "[]")
+    assert (code, err.startswith("soketpy sign: body_md5 is not that of the body")) == (1, True)
+
+
+AUTHORIZATIONS = [
+    (("channel", "1234.1234", "private-foobar"), "1234.1234:private-foobar"),
+    (("channel", "1.2", "presence-a", "--channel-data", '{"user_id":"1"}'), '1.2:presence-a:{"user_id":"1"}'),
+    (("user", "1.2", '{"id":"1"}'), '1.2::user::{"id":"1"}'),
+]
+
+
+@pytest.mark.parametrize(("argv", "text"), AUTHORIZATIONS)
+def test_sign_shows_the_text_and_the_auth(run: Run, argv: tuple[str, ...], text: str) -> None:
+    auth = f"app-key:{sign('app-secret', text)}"
+    code, out, err = run("sign", *argv)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1] == text
+    assert out.splitlines()[-1] == f"auth: {auth}"
+    assert run("sign", *argv, "--verify", auth)[0] == 0
+    assert run("sign", *argv, "--verify", auth[:-1])[0] == 1
+
+
+def test_sign_takes_the_app_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOKETI_DEFAULT_APP_KEY", "k")
+    monkeypatch.setenv("SOKETI_DEFAULT_APP_SECRET", "s")
+    assert run("sign", "channel", "1.2", "c")[1].endswith(f"auth: k:{sign('s', '1.2:c')}\n")
+
+
+def test_commands_read_the_file_that_soketpy_config_names(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("apps: [{id: a, keys: [{key: k, secret: s}, {key: l, secret: t}]}]\n")
+    monkeypatch.setenv("SOKETPY_CONFIG", str(path))
+    assert run("sign", "channel", "1.2", "c", "--key", "l")[1].endswith(f"auth: l:{sign('t', '1.2:c')}\n")
+
+
+async def test_healthcheck_says_that_a_server_is_ready(run: Run, peers: Peers) -> None:
+    port = str(peers.port)
+    assert await asyncio.to_thread(run, "healthcheck", "--port", port) == (0, f"http://127.0.0.1:{port} is ready\n", "")
+
+
+CREDENTIALS = ("--app-id", APP.id, "--key", APP.key, "--secret", APP.keys[0].secret)
+
+
+async def test_trigger_sends_an_event_and_prints_the_answer(run: Run, peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("my-channel")
+    argv = ("trigger", "my-channel", "my-event", '{"message":"hello"}', "--port", str(peers.port), *CREDENTIALS)
+    assert await asyncio.to_thread(run, *argv) == (0, "{}\n", "")
+    assert await client.hear() == {"event": "my-event", "channel": "my-channel", "data": {"message": "hello"}}
+
+
+@pytest.mark.parametrize(
+    ("channel", "extra", "status"),
+    [("my-channel", ("--secret", "wrong"), 401), ("no channel", (), 400)],
+)
+async def test_an_answer_that_is_no_success_is_a_failure(
+    run: Run, peers: Peers, channel: str, extra: tuple[str, ...], status: int
+) -> None:
+    code, out, err = await asyncio.to_thread(
+        run, "trigger", channel, "e", "d", "--port", str(peers.port), *CREDENTIALS, *extra
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith(f"soketpy trigger: HTTP {status}: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [("healthcheck",), ("trigger", "c", "e", "d")])
+def test_a_server_that_is_not_there_is_a_failure(run: Run, argv: tuple[str, ...], tmp_path: Path) -> None:
+    socket = str(tmp_path / "none.sock")
+    said = f"soketpy {argv[0]}: cannot reach {socket}: No such file or directory\n"
+    assert run(*argv, "--unix-socket", socket) == (1, "", said)
+
+
+def test_a_healthcheck_with_a_broken_configuration_is_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOKETPY_PROT", "1")
+    said = "soketpy healthcheck: SOKETPY_PROT: no such variable; did you mean SOKETPY_PORT?\n"
+    assert run("healthcheck") == (1, "", said)
+
+
+def test_interrupting_a_command_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("soketpy.cli.healthcheck.call", interrupt)
+    assert run("healthcheck") == (1, "", "soketpy healthcheck: interrupted\n")
+
+
+def test_the_body_of_a_trigger_leaves_out_whom_it_names(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+
+    def call(_target: object, _method: str, _path: str, body: bytes) -> tuple[int, str]:
+        sent.append(body)
+        return 200, "{}"
+
+    monkeypatch.setattr("soketpy.cli.trigger.call", call)
+    run("trigger", "c", "e", "d", "--socket-id", "1.2")
+    assert json.loads(sent[0]) == {"name": "e", "channels": ["c"], "data": "d", "socket_id": "1.2"}

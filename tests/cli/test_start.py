@@ -1,0 +1,132 @@
+"""``soketpy start`` as a process of its own: what it says, what it listens on, and how it ends."""
+
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from soketpy.cli.hint import hint
+from soketpy.config import Settings, load
+
+SOKETPY = (sys.executable, "-m", "soketpy")
+PATIENCE = 20.0
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*SOKETPY, *argv], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+@contextmanager
+def started(*argv: str) -> Iterator[subprocess.Popen[str]]:
+    """A server that has printed its hint, which it does once it listens."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*SOKETPY, "start", "--hint", *argv], stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def trigger_command(process: subprocess.Popen[str]) -> list[str]:
+    """The command that the hint tells to paste."""
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if " trigger " in line)
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("address", ["tcp", "unix"])
+def test_the_hint_can_be_pasted_and_sigterm_ends_the_server(tmp_path: Path, address: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("timeouts: {shutdown: 0}\napps: [{id: a, key: k, secret: well-hidden}]\n")
+    where = ("--host", "127.0.0.1", "--port", "0") if address == "tcp" else ("--unix-socket", str(tmp_path / "s"))
+    with started("--config", str(config), *where) as process:
+        command = trigger_command(process)
+        assert command[-3:] == ["my-channel", "my-event", '{"message":"hello"}']
+        triggered = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert (triggered.returncode, triggered.stdout, triggered.stderr) == (0, "{}\n", "")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert f"starts with {config}, flags" in err
+    assert "well-hidden" not in out + err
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("start", "--host", "127.0.0.1", "--port", str(port))
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(f"soketpy start: cannot listen on 127.0.0.1:{port}: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_tls_files_that_cannot_be_read_are_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("port: 0\ntls: {cert: /nothing/cert.pem, key: /nothing/key.pem}\n")
+    ended = run("start", "--config", str(config))
+    assert ended.returncode == 2
+    assert "/nothing/cert.pem" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_broken_configuration_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("\nport: x\n")
+    ended = run("start", "--config", str(config))
+    said = f"soketpy start: error: {config}:2: port: must be a whole number from 0 to 65535, not 'x'\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
+
+
+def test_output_that_nobody_reads_is_one_line_and_exit_code_1() -> None:
+    process = subprocess.Popen(
+        [*SOKETPY, "sign", "channel", "1.2", "c"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (1, "soketpy sign: nobody reads the output any more\n")
+
+
+def test_the_hint_says_where_and_with_what_to_connect() -> None:
+    settings = load(None, {"SOKETPY_PATH_PREFIX": "/rt"}, {})
+    text = hint(settings, 6001, settings, None)
+    for part in (
+        'new Pusher("app-key", {',
+        'wsHost: "127.0.0.1",',
+        "wsPort: 6001,",
+        "forceTLS: false,",
+        'enabledTransports: ["ws", "wss"],',
+        'cluster: "",',
+        'wsPath: "/rt",',
+        'trigger my-channel my-event \'{"message":"hello"}\'',
+    ):
+        assert part in text
+
+
+HINTS: list[tuple[dict[str, object], int | None, str | None, str]] = [
+    ({}, 6001, None, "trigger my-channel"),
+    ({"port": 0}, 7000, None, "trigger --port 7000 my-channel"),
+    ({}, 6001, "a b.yaml", "trigger --config 'a b.yaml' my-channel"),
+    ({"host": "::1"}, 6001, None, "trigger --host ::1 my-channel"),
+    ({"unix_socket": "/run/s"}, None, None, "trigger --unix-socket /run/s my-channel"),
+]
+
+
+@pytest.mark.parametrize(("flags", "port", "config", "part"), HINTS)
+def test_the_command_repeats_only_what_the_configuration_does_not_say(
+    flags: dict[str, object], port: int | None, config: str | None, part: str
+) -> None:
+    assert part in hint(load(None, {}, flags), port, Settings(), config)
+
+
+def test_the_hint_speaks_tls_where_the_server_does() -> None:
+    settings = load(None, {"SOKETPY_TLS_CERT": "c", "SOKETPY_TLS_KEY": "k"}, {})
+    text = hint(settings, 443, settings, None)
+    assert "wssPort: 443," in text
+    assert "forceTLS: true," in text

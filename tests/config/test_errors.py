@@ -1,0 +1,261 @@
+"""What is not understood: each mistake is one line that names the place and the setting."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from soketpy.config import ConfigError, load
+from soketpy.config.files import LARGEST
+
+Failing = Callable[..., str]
+MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
+APP = "id: a, key: k, secret: s"
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """What is said of a file, which is written as config.yaml or under another name."""
+
+    def failing(content: str | bytes, name: str = "config.yaml") -> str:
+        monkeypatch.chdir(tmp_path)
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(ConfigError) as caught:
+            load(name, {}, {})
+        return str(caught.value)
+
+    return failing
+
+
+NUMBER = "must be a whole number from 0 to 65535, not"
+FILES = [
+    # names
+    ("port: 1\nmetrics:\n  prot: 1\n", "3: metrics.prot: no such setting; did you mean port?"),
+    ("prot: 1\n", "1: prot: no such setting; did you mean port?"),
+    ("qqqqqq: 1\n", "1: qqqqqq: no such setting"),
+    ("log: {Level: debug}\n", "1: log.Level: no such setting; did you mean level?"),
+    ("tls.cert: c\n", "1: tls.cert: no such setting"),
+    ("1: 2\n", "1: 1: no such setting"),
+    ('"a\\nb": 2\n', r"1: 'a\nb': no such setting"),
+    ("app_defaults: {id: x}\n", "1: app_defaults.id: no such setting"),
+    (
+        f"apps:\n- {{{APP}, max_conections: 1}}\n",
+        "2: apps[0].max_conections: no such setting of an app; did you mean max_connections?",
+    ),
+    ("apps: [{id: a, keys: [{key: k, secret: s, x: 1}]}]\n", "1: apps[0].keys[0].x: no such setting of a key"),
+    # types
+    ("port: '1'\n", f"1: port: {NUMBER} '1'"),
+    ("port: true\n", f"1: port: {NUMBER} true or false"),
+    ("port: 1.5\n", f"1: port: {NUMBER} 1.5"),
+    ("port: 1.0\n", f"1: port: {NUMBER} 1.0"),
+    ("port: null\n", f"1: port: {NUMBER} null"),
+    ("port: [1]\n", f"1: port: {NUMBER} a list"),
+    ("port: {a: 1}\n", f"1: port: {NUMBER} a table"),
+    ("port: 0123\n", f"1: port: {NUMBER} '0123'"),
+    ("port: 1:40\n", f"1: port: {NUMBER} '1:40'"),
+    ("metrics: {enabled: 1}\n", "1: metrics.enabled: must be true or false, not 1"),
+    ("metrics: {enabled: yes}\n", "1: metrics.enabled: must be true or false, not 'yes'"),
+    ("host: 5\n", "1: host: must be text, not a number; put it in quotes"),
+    ("host: ''\n", "1: host: must not be empty"),
+    ("host:\n", "1: host: must be text, not null"),
+    ('host: "a\\0b"\n', "1: host: must not have control characters or broken Unicode in it"),
+    ("cors: {origins: '*'}\n", "1: cors.origins: must be a list, not text"),
+    ("cors:\n  origins:\n  - a\n  - 1\n", "4: cors.origins[1]: must be text, not a number; put it in quotes"),
+    ("metrics: 5\n", "1: metrics: must be a table of settings, not a number"),
+    ("apps: {}\n", "1: apps: must be a list, not a table"),
+    ("apps:\n", "1: apps: must be a list, not null"),
+    ("apps: [1]\n", "1: apps[0]: must be a table with an id, a key and a secret, not a number"),
+    ("apps: [{id: a, keys: [k]}]\n", "1: apps[0].keys[0]: must be a table of key and secret, not text"),
+    ("- 1\n", "1: the file must hold settings, each under its name"),
+    ("port\n", "1: the file must hold settings, each under its name"),
+    # ranges and choices
+    ("port: 65536\n", f"1: port: {NUMBER} 65536"),
+    ("port: -1\n", f"1: port: {NUMBER} -1"),
+    ("timeouts: {pong: -1}\n", "1: timeouts.pong: must be a number above 0, not -1"),
+    ("timeouts: {pong: .inf}\n", "1: timeouts.pong: must be a number above 0, not '.inf'"),
+    ("timeouts: {pong: 1e400}\n", "1: timeouts.pong: must be a number above 0, not inf"),
+    ("timeouts: {shutdown: -0.1}\n", "1: timeouts.shutdown: must be a number of 0 or more, not -0.1"),
+    ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a whole number of 1 or more, not 0"),
+    ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a whole number from 1 to 100, not 101"),
+    (
+        "bounds: {max_connections: 0}\n",
+        "1: bounds.max_connections: must be a whole number of 1 or more, or null for none, not 0",
+    ),
+    ("log: {level: verbose}\n", "1: log.level: must be debug or info or warning or error, not 'verbose'"),
+    ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
+    ("path_prefix: realtime\n", "1: path_prefix: must be a path such as /realtime, or empty, not 'realtime'"),
+    ("path_prefix: /a/\n", "1: path_prefix: must be a path such as /realtime, or empty, not '/a/'"),
+    # twice
+    ("port: 1\nport: 2\n", "2: port: given twice, first at config.yaml:1"),
+    (f"apps: [{{{APP}}}, {{id: a, key: l, secret: s}}]\n", "1: apps[1].id: 'a' is already given at config.yaml:1"),
+    (f"apps:\n- {{{APP}}}\n- {{id: b, key: k, secret: s}}\n", "3: apps[1].key: 'k' is already given at config.yaml:2"),
+    (
+        "apps:\n- id: a\n  keys:\n  - {key: k, secret: s}\n  - {key: k, secret: t}\n",
+        "5: apps[0].key: 'k' is already given at config.yaml:4",
+    ),
+    (
+        f"apps: [{{{APP}, keys: [{{key: k, secret: s}}]}}]\n",
+        "1: apps[0].key: given next to keys (config.yaml:1); use one of both",
+    ),
+    # missing
+    ("apps:\n- id: a\n  key: k\n", "2: apps[0].secret: missing"),
+    ("apps: [{id: a, secret: s}]\n", "1: apps[0].key: missing"),
+    ("apps: [{key: k, secret: s}]\n", "1: apps[0].id: missing"),
+    ("apps: [{}]\n", "1: apps[0].key: missing"),
+    ("apps: [{id: a, keys: []}]\n", "1: apps[0].keys: must have a key and a secret in it"),
+    ("apps: [{id: a, keys: [{key: k}]}]\n", "1: apps[0].keys[0].secret: missing"),
+    ("tls:\n  cert: c.pem\n", "2: tls.cert: has no effect without tls.key"),
+    ("tls: {key: k.pem, cert: null}\n", "1: tls.key: has no effect without tls.cert"),
+    # empty
+    ("apps: [{id: '', key: k, secret: s}]\n", "1: apps[0].id: must not be empty"),
+    ("apps: [{id: a, key: '', secret: s}]\n", "1: apps[0].key: must not be empty"),
+    ("apps: [{id: a, key: k, secret: ''}]\n", "1: apps[0].secret: must not be empty"),
+    (
+        "apps: [{id: a, key: 'k:1', secret: s}]\n",
+        "1: apps[0].key: must be text without spaces, /, ?, #, % and :, not 'k:1'",
+    ),
+    (
+        "apps: [{id: 1, key: k, secret: s}]\n",
+        "1: apps[0].id: must be text without spaces, /, ?, #, % and :, not a number; put it in quotes",
+    ),
+    # both kinds of names
+    ("bounds: {}\nadapter: {driver: local}\n", f"2: {MIXED}"),
+    ("cors: {origins: ['*'], origin: ['*']}\n", f"1: {MIXED}"),
+    # YAML
+    ("port: 1\nlog: {\n", "3: not valid YAML: "),
+    ("a: b: c\n", "1: not valid YAML: mapping values are not allowed in this context"),
+    ("port: 1\n\tlog: 1\n", "2: not valid YAML: "),
+    ("port: 1\n---\nport: 2\n", "2: a second document begins; a configuration is one"),
+    ("a: &x 1\nport: *x\n", "2: aliases (*name) are not understood here; write the value out"),
+    ("port: !!python/object/apply:os.system ['true']\n", "1: tags (!name) are not understood here"),
+    ("? [1]\n: 2\n", "1: the name of a setting must be text"),
+    ("host: a\x01\n", "1: not valid YAML: "),
+    ("a: " + "[" * 100 + "]" * 100, "1: nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), FILES)
+def test_a_mistake_in_yaml_names_its_line_and_setting(failing: Failing, content: str, expected: str) -> None:
+    said = failing(content)
+    assert said == f"config.yaml:{expected}" or (expected.endswith(" ") and said.startswith(f"config.yaml:{expected}"))
+
+
+JSON = [
+    ('{\n\t"metrics": {\n\t\t"prot": 1\n\t}\n}', "3: metrics.prot: no such setting; did you mean port?"),
+    ('{"port":\n "x"}', f"2: port: {NUMBER} 'x'"),
+    ('{"port": 1,\n "port": 2}', "2: port: given twice, first at config.json:1"),
+    ('{"port": 1', "1: not valid JSON: expected ',' or '}'"),
+    ('{"port": 1,\n}', "2: not valid JSON: expected a name in double quotes"),
+    ('{"port" 1}', "1: not valid JSON: expected ':' after a name"),
+    ('{"port": NaN}', "1: not valid JSON: not a number that JSON has"),
+    ('{"port": ' + "1" * 5000 + "}", "1: not valid JSON: not a number that JSON has"),
+    ('{"port": 1} x', "1: not valid JSON: something follows the end of the value"),
+    ('{"port": }', "1: not valid JSON: expecting value"),
+    ('{"host": "a', "1: not valid JSON: unterminated string starting at"),
+    ("// no comments\n{}", "1: not valid JSON: expecting value"),
+    ("", "1: not valid JSON: expecting value"),
+    ("[1]", "1: the file must hold settings, each under its name"),
+    ("[" * 100_000, "1: nested too deeply"),
+    ('{"a":' * 100_000, "1: nested too deeply"),
+    (r'{"host": "\ud800"}', "1: host: must not have control characters or broken Unicode in it"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), JSON)
+def test_a_mistake_in_json_names_its_line_and_setting(failing: Failing, content: str, expected: str) -> None:
+    assert failing(content, "config.json") == f"config.json:{expected}"
+
+
+def test_a_file_that_is_not_text_is_refused_with_its_line(failing: Failing) -> None:
+    assert failing(b"port: 1\nhost: \xff\n") == "config.yaml:2: not UTF-8 text"
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigError, match=f"^/dev/zero: larger than {LARGEST // 1024 // 1024} MiB$"):
+        load("/dev/zero", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("nothing-here.yaml", "nothing-here.yaml: cannot be read: No such file or directory"),
+        (".", ".: cannot be read: Is a directory"),
+        ("a\0b", r"'a\x00b': not the path of a file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(path: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(path, {}, {})
+    assert str(caught.value) == said
+
+
+VARIABLES = [
+    ({"SOKETPY_PORT": "x"}, f"SOKETPY_PORT: {NUMBER} 'x'"),
+    ({"SOKETPY_PORT": ""}, f"SOKETPY_PORT: {NUMBER} empty"),
+    ({"SOKETPY_PORT": "1_000"}, f"SOKETPY_PORT: {NUMBER} '1_000'"),
+    ({"SOKETPY_PORT": "65536"}, f"SOKETPY_PORT: {NUMBER} '65536'"),
+    ({"SOKETPY_PROT": "1"}, "SOKETPY_PROT: no such variable; did you mean SOKETPY_PORT?"),
+    ({"SOKETPY_QQQQQQQQQQ": "1"}, "SOKETPY_QQQQQQQQQQ: no such variable"),
+    ({"SOKETPY_CONFG": "x"}, "SOKETPY_CONFG: no such variable; did you mean SOKETPY_CONFIG?"),
+    ({"SOKETPY_METRICS_ENABLED": "maybe"}, "SOKETPY_METRICS_ENABLED: must be true or false, not 'maybe'"),
+    ({"SOKETPY_TIMEOUTS_PONG": "nan"}, "SOKETPY_TIMEOUTS_PONG: must be a number above 0, not 'nan'"),
+    ({"SOKETPY_APPS": "x"}, "SOKETPY_APPS: apps: must be a list, not text"),
+    ({"SOKETPY_APPS": "[{]"}, "SOKETPY_APPS: not valid JSON: expected a name in double quotes"),
+    ({"SOKETPY_APPS": '[{"id":"a","key":"k"}]'}, "SOKETPY_APPS: apps[0].secret: missing"),
+    ({"SOKETPY_APP_SECRET": ""}, "SOKETPY_APP_SECRET: must not be empty"),
+    ({"SOKETPY_APPS": "[]", "SOKETPY_APP_ID": "a"}, "SOKETPY_APP_ID: apps[0].key: missing"),
+    ({"SOKETPY_TLS_CERT": "c"}, "SOKETPY_TLS_CERT: has no effect without tls.key"),
+    ({"SOKETPY_CORS_ORIGINS": "a,,b"}, "SOKETPY_CORS_ORIGINS: must not be empty"),
+    ({"SOKETPY_HOST": "\udcff"}, "SOKETPY_HOST: must not have control characters or broken Unicode in it"),
+    ({"SOKETI_PROT": "1"}, "SOKETI_PROT: no such variable; did you mean SOKETI_PORT?"),
+    ({"SOKETI_PORT": "x"}, f"SOKETI_PORT: {NUMBER} 'x'"),
+    ({"SOKETI_DEBUG": "x"}, "SOKETI_DEBUG: must be true or false"),
+]
+
+
+@pytest.mark.parametrize(("environ", "said"), VARIABLES)
+def test_a_mistake_in_the_environment_names_the_variable(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, environ, {})
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"port": "x"}, f"--port: {NUMBER} 'x'"),
+        ({"unix_socket": 5.5}, "--unix-socket: must be text, or null for none, not a number; put it in quotes"),
+        ({"no_such": 1}, "--no-such: no such flag"),
+    ],
+)
+def test_a_mistake_in_a_flag_names_the_flag(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {}, flags)
+    assert str(caught.value) == said
+
+
+def test_a_mistake_counts_even_where_another_source_wins(failing: Failing, tmp_path: Path) -> None:
+    said = failing("port: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load("config.yaml", {"SOKETPY_PORT": "1"}, {"port": 2})
+    assert str(caught.value) == said == f"config.yaml:1: port: {NUMBER} 'x'"
+
+
+HIDDEN = "hunter22"
+LEAKS = [
+    f"apps: [{{id: a, key: k, secret: [{HIDDEN}]}}]",
+    f'apps: [{{id: a, key: k, secret: "{HIDDEN}\\0"}}]',
+    "apps: [{id: a, key: k, secret: 22334455}]",
+    f'apps: [{{id: a, key: k, secret: "{HIDDEN}"}}, {{id: b, key: k, secret: "{HIDDEN}"}}]',
+    "tls: {cert: c, key: k, passphrase: 22334455}",
+    f"tls: {{passphrase: {HIDDEN}}}",
+    f"apps:\n- id: a\n  secret: {HIDDEN}: {HIDDEN}\n",
+    f"apps:\n- id: a\n  secret: '{HIDDEN}\n",
+]
+
+
+@pytest.mark.parametrize("content", LEAKS)
+def test_no_message_shows_a_secret(failing: Failing, content: str) -> None:
+    said = failing(content)
+    assert HIDDEN not in said
+    assert "22334455" not in said

@@ -1,0 +1,263 @@
+"""soketi's variables and files mean here what they mean there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soketpy.apps import App, Key
+from soketpy.config import ConfigError, Settings, load
+from soketpy.config.settings import Log
+from soketpy.config.soketi_names import VARIABLES
+
+Write = Callable[[object], str]
+
+# variable, a value for it, and what it sets: a path in Settings, or the first app's field
+WITH_EFFECT: list[tuple[str, str, str, Any]] = [
+    ("CHANNEL_CACHE_TTL", "60", "cache_ttl", 60),
+    ("CHANNEL_LIMITS_MAX_NAME_LENGTH", "50", "app.max_channel_name_length", 50),
+    ("DEBUG", "true", "log.level", "debug"),
+    ("DEBUG", "0", "log.level", "info"),
+    ("DEFAULT_APP_ENABLED", "false", "app.enabled", False),
+    ("DEFAULT_APP_ENABLE_CLIENT_MESSAGES", "true", "app.client_events", True),
+    ("DEFAULT_APP_ID", "1", "app.id", "1"),
+    ("DEFAULT_APP_ID", '"quoted"', "app.id", "quoted"),
+    ("DEFAULT_APP_KEY", "k", "app.key", "k"),
+    ("DEFAULT_APP_MAX_BACKEND_EVENTS_PER_SEC", "100", "app.max_backend_events_per_second", 100),
+    ("DEFAULT_APP_MAX_CLIENT_EVENTS_PER_SEC", "-1", "app.max_client_events_per_second", None),
+    ("DEFAULT_APP_MAX_CONNS", "100", "app.max_connections", 100),
+    ("DEFAULT_APP_MAX_CONNS", "0", "app.max_connections", None),
+    ("DEFAULT_APP_MAX_READ_REQ_PER_SEC", "10", "app.max_read_requests_per_second", 10),
+    ("DEFAULT_APP_SECRET", "s", "app.keys", (Key("app-key", "s"),)),
+    ("DEFAULT_APP_USER_AUTHENTICATION", "1", "app.authorized_connections", True),
+    ("DEFAULT_APP_WEBHOOKS", "[]", "port", 6001),
+    ("EVENT_MAX_BATCH_SIZE", "20", "app.max_event_batch_size", 20),
+    ("EVENT_MAX_CHANNELS_AT_ONCE", "7", "app.max_event_channels_at_once", 7),
+    ("EVENT_MAX_NAME_LENGTH", "8", "app.max_event_name_length", 8),
+    ("EVENT_MAX_SIZE_IN_KB", "0.5", "app.max_event_payload_in_kb", 0.5),
+    ("HOST", "127.0.0.1", "host", "127.0.0.1"),
+    ("HTTP_ACCEPT_TRAFFIC_MEMORY_THRESHOLD", "50", "bounds.memory_percent", 50),
+    ("METRICS_ENABLED", "true", "metrics.enabled", True),
+    ("METRICS_HOST", "::1", "metrics.host", "::1"),
+    ("METRICS_PROMETHEUS_PREFIX", "x_", "metrics.prefix", "x_"),
+    ("METRICS_SERVER_PORT", "9000", "metrics.port", 9000),
+    ("PATH_PREFIX", "/ws", "path_prefix", "/ws"),
+    ("PORT", "7000", "port", 7000),
+    ("PRESENCE_MAX_MEMBERS", "5", "app.max_presence_members_per_channel", 5),
+    ("PRESENCE_MAX_MEMBER_SIZE", "10", "app.max_presence_member_size_in_kb", 10),
+    ("SHUTDOWN_GRACE_PERIOD", "1500", "timeouts.shutdown", 1.5),
+    ("SSL_CA", "", "tls.ca", None),
+    ("SSL_CERT", "c.pem", "tls.cert", "c.pem"),
+    ("SSL_KEY", "k.pem", "tls.key", "k.pem"),
+    ("SSL_PASS", "123", "tls.passphrase", "123"),
+    ("USER_AUTHENTICATION_TIMEOUT", "10000", "timeouts.authorization", 10),
+]
+# what each choice may be in this version, and what soketi has besides
+CHOICES = {
+    "ADAPTER_DRIVER": ("local", ["cluster", "nats", "redis"]),
+    "APP_MANAGER_DRIVER": ("array", ["dynamodb", "mysql", "postgres"]),
+    "CACHE_DRIVER": ("memory", ["redis"]),
+    "METRICS_DRIVER": ("prometheus", []),
+    "MODE": ("full", ["worker"]),
+    "QUEUE_DRIVER": ("sync", ["redis", "sqs"]),
+    "RATE_LIMITER_DRIVER": ("local", ["cluster", "redis"]),
+    "WEBHOOKS_BATCHING": ("false", ["true"]),
+}
+WITHOUT_EFFECT = """
+    ADAPTER_CLUSTER_REQUESTS_TIMEOUT ADAPTER_REDIS_PREFIX ADAPTER_REDIS_CLUSTER_MODE ADAPTER_REDIS_REQUESTS_TIMEOUT
+    ADAPTER_REDIS_SUB_OPTIONS ADAPTER_REDIS_PUB_OPTIONS ADAPTER_NATS_PREFIX ADAPTER_NATS_SERVERS ADAPTER_NATS_USER
+    ADAPTER_NATS_PASSWORD ADAPTER_NATS_TOKEN ADAPTER_NATS_TIMEOUT ADAPTER_NATS_REQUESTS_TIMEOUT
+    ADAPTER_NATS_NODES_NUMBER APP_MANAGER_CACHE_ENABLED APP_MANAGER_CACHE_TTL APP_MANAGER_DYNAMODB_TABLE
+    APP_MANAGER_DYNAMODB_REGION APP_MANAGER_DYNAMODB_ENDPOINT APP_MANAGER_MYSQL_TABLE APP_MANAGER_MYSQL_VERSION
+    APP_MANAGER_POSTGRES_TABLE APP_MANAGER_POSTGRES_VERSION APP_MANAGER_MYSQL_USE_V2 CACHE_REDIS_CLUSTER_MODE
+    CACHE_REDIS_OPTIONS CLUSTER_CHECK_INTERVAL CLUSTER_HOST CLUSTER_IGNORE_PROCESS CLUSTER_BROADCAST_ADDRESS
+    CLUSTER_KEEPALIVE_INTERVAL CLUSTER_MASTER_TIMEOUT CLUSTER_MULTICAST_ADDRESS CLUSTER_NODE_TIMEOUT CLUSTER_PORT
+    CLUSTER_PREFIX CLUSTER_UNICAST_ADDRESSES DB_POOLING_ENABLED DB_POOLING_MIN DB_POOLING_MAX DB_MYSQL_HOST
+    DB_MYSQL_PORT DB_MYSQL_USERNAME DB_MYSQL_PASSWORD DB_MYSQL_DATABASE DB_POSTGRES_HOST DB_POSTGRES_PORT
+    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE DB_REDIS_HOST DB_REDIS_PORT DB_REDIS_DB
+    DB_REDIS_USERNAME DB_REDIS_PASSWORD DB_REDIS_KEY_PREFIX DB_REDIS_SENTINELS DB_REDIS_SENTINEL_PASSWORD
+    DB_REDIS_CLUSTER_NODES DB_REDIS_INSTANCE_NAME QUEUE_REDIS_CONCURRENCY QUEUE_REDIS_OPTIONS
+    QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL QUEUE_SQS_ENDPOINT
+    QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS RATE_LIMITER_REDIS_OPTIONS
+    RATE_LIMITER_REDIS_CLUSTER_MODE WEBHOOKS_BATCHING_DURATION
+""".split()  # noqa: SIM905 - a list of its own lines would be a page
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    monkeypatch.chdir(tmp_path)
+
+    def write(content: object) -> str:
+        Path("config.json").write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
+        return "config.json"
+
+    return write
+
+
+def value(settings: Settings, path: str) -> Any:
+    found: Any = settings.apps[0] if path.startswith("app.") else settings
+    for name in path.removeprefix("app.").split("."):
+        found = getattr(found, name)
+    return found
+
+
+def test_the_tables_hold_all_of_soketis_115_variables() -> None:
+    names = {name for name, *_ in WITH_EFFECT} | set(CHOICES) | set(WITHOUT_EFFECT)
+    assert {f"SOKETI_{name}" for name in names} == set(VARIABLES)
+    assert len(names) == 115
+
+
+@pytest.mark.parametrize(("name", "text", "path", "expected"), WITH_EFFECT)
+def test_a_variable_sets_what_it_sets_in_soketi(name: str, text: str, path: str, expected: Any) -> None:
+    tls = {"SOKETI_SSL_CERT": "x", "SOKETI_SSL_KEY": "y"} if name.startswith("SSL_") else {}
+    settings = load(None, {**tls, f"SOKETI_{name}": text}, {})
+    assert value(settings, path) == expected
+    assert settings.ignored == ()
+
+
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+def test_a_detail_of_a_driver_is_taken_and_named_as_without_effect(name: str) -> None:
+    settings = load(None, {f"SOKETI_{name}": '{"any": ["thing"]}'}, {})
+    assert settings == Settings()
+    assert settings.ignored == (f"SOKETI_{name}",)
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_an_empty_variable_is_none(name: str) -> None:
+    assert load(None, {name: ""}, {}) == Settings()
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_the_driver_of_this_version_may_be_named(name: str) -> None:
+    assert load(None, {f"SOKETI_{name}": CHOICES[name][0]}, {}) == Settings()
+
+
+@pytest.mark.parametrize(("name", "later"), [(name, later) for name, (_, more) in CHOICES.items() for later in more])
+def test_a_driver_that_is_not_built_yet_is_refused_plainly(name: str, later: str) -> None:
+    with pytest.raises(ConfigError, match=f"^SOKETI_{name}: {later} is not built yet in soketpy .this version has: "):
+        load(None, {f"SOKETI_{name}": later}, {})
+
+
+NESTED = {
+    "debug": True,
+    "port": "7000",
+    "metrics": {"enabled": True, "driver": "prometheus", "prometheus": {"prefix": "p_"}},
+    "cors": {"origin": ["https://a"], "allowedHeaders": ["X-A"]},
+    "httpApi": {"requestLimitInMb": "5"},
+    "eventLimits": {"maxPayloadInKb": 10},
+    "ssl": {"certPath": "", "keyPath": ""},
+    "appManager": {
+        "driver": "array",
+        "array": {
+            "apps": [
+                {"id": 1, "key": "k", "secret": "s", "maxEventPayloadInKb": "20", "webhooks": []},
+                {"AppId": "b", "AppKey": "l", "AppSecret": "t", "enable_client_messages": 1, "MaxConnections": "-1"},
+            ]
+        },
+    },
+    "database": {"redis": {"host": "redis", "sentinels": [{"host": "a"}]}},
+}
+
+
+def flat(table: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, each in table.items():
+        found |= flat(each, f"{prefix}{name}.") if isinstance(each, dict) else {prefix + name: each}
+    return found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [NESTED, flat(NESTED), {**NESTED, "metrics": {}, **flat({"metrics": NESTED["metrics"]})}],
+    ids=["nested", "dotted", "mixed"],
+)
+def test_a_file_may_be_nested_dotted_or_both(write: Write, content: object) -> None:
+    settings = load(write(content), {}, {})
+    assert settings.log == Log(level="debug")
+    assert (settings.port, settings.metrics.enabled, settings.metrics.prefix) == (7000, True, "p_")
+    assert (settings.cors.origins, settings.cors.headers) == (("https://a",), ("X-A",))
+    assert settings.bounds.request_size_in_mb == 5
+    assert settings.apps == (
+        App(id="1", keys=(Key("k", "s"),), max_event_payload_in_kb=20),
+        App(id="b", keys=(Key("l", "t"),), client_events=True, max_event_payload_in_kb=10),
+    )
+    assert settings.ignored == ("database.redis.host", "database.redis.sentinels")
+
+
+def test_a_dotted_app_changes_the_default_app(write: Write) -> None:
+    path = write({"appManager.array.apps.0.id": "x", "appManager.array.apps.0.maxConnections": 3})
+    assert load(path, {}, {}).apps == (App(id="x", keys=(Key("app-key", "app-secret"),), max_connections=3),)
+
+
+def test_a_second_dotted_app_stands_next_to_the_default_app(write: Write) -> None:
+    app = {"id": "b", "key": "k", "secret": "s"}
+    path = write({f"appManager.array.apps.1.{name}": text for name, text in app.items()})
+    assert [app.id for app in load(path, {}, {}).apps] == ["app-id", "b"]
+
+
+def test_yaml_may_hold_soketis_names_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("adapter.driver: local\nshutdownGracePeriod: 500\n")
+    assert load(str(path), {}, {}).timeouts.shutdown == 0.5
+
+
+def test_names_that_both_have_mean_the_same(write: Write) -> None:
+    path = write({"host": "::1", "port": 1, "metrics": {"enabled": True, "port": 2}, "cors": {"credentials": False}})
+    settings = load(path, {}, {})
+    assert (settings.host, settings.port, settings.metrics.port, settings.cors.credentials) == ("::1", 1, 2, False)
+
+
+MIXED = "a name of soketi's, next to one of soketpy's at config.json:1; a file has one kind"
+FILES: list[tuple[object, str]] = [
+    ('{"debug": true,\n "prot": 1}', "2: prot: no such setting in soketi; did you mean port?"),
+    ('{"metrics.prot": 1}', "1: metrics.prot: no such setting in soketi; did you mean metrics.port?"),
+    ('{"metrics.port": "x"}', "1: metrics.port: must be a whole number from 0 to 65535, not 'x'"),
+    ('{"metrics.port": 1,\n "metrics": {"port": 1}}', "2: metrics.port: given twice, first at config.json:1"),
+    (
+        '{"adapter": {\n"driver": "redis"}}',
+        "2: adapter.driver: redis is not built yet in soketpy (this version has: local)",
+    ),
+    ('{"adapter.driver": "carrier-pigeon"}', "1: adapter.driver: there is no carrier-pigeon (this version has: local)"),
+    ('{"adapter": 5}', "1: adapter: must be a table, not a number"),
+    ('{"shutdownGracePeriod": -1}', "1: shutdownGracePeriod: must be a number of 0 or more, not -0.001"),
+    ('{"shutdownGracePeriod": "soon"}', "1: shutdownGracePeriod: must be a number of 0 or more, not 'soon'"),
+    ('{"appManager.array.apps": 5}', "1: appManager.array.apps: must be a list, not a number"),
+    ('{"appManager.array.apps": [5]}', "1: appManager.array.apps.0: must be a table, not a number"),
+    ('{"appManager.array.apps": [{"id": "a", "key": "k"}]}', "1: appManager.array.apps.0.secret: missing"),
+    (
+        '{"appManager.array.apps.x.id": "a"}',
+        "1: appManager.array.apps.x.id: must have the number of an app after 'apps'",
+    ),
+    ('{"appManager.array.apps.5.id": "a"}', "1: appManager.array.apps.5: there is no app before it"),
+    (
+        '{"appManager.array.apps.0.maxConn": 1}',
+        "1: appManager.array.apps.0.maxConn: no such field of an app in soketi; did you mean maxConnections?",
+    ),
+    (
+        '{"appManager.array.apps.0.maxConnections": "many"}',
+        "1: appManager.array.apps.0.maxConnections: must be a whole number of 1 or more, or null for none, not 'many'",
+    ),
+    (
+        '{"appManager.array.apps.0.webhooks":\n [{"url": "http://x"}]}',
+        "1: appManager.array.apps.0.webhooks: webhooks are not built yet in soketpy (this version has: none)",
+    ),
+    (
+        '{"webhooks.batching.enabled": true}',
+        "1: webhooks.batching.enabled: true is not built yet in soketpy (this version has: false)",
+    ),
+    ('{"debug": true, "bounds": {}}', f"1: {MIXED}"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), FILES)
+def test_a_mistake_in_soketis_names_is_told_in_soketis_names(write: Write, content: object, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(content), {}, {})
+    assert str(caught.value) == f"config.json:{said}"
+
+
+def test_webhooks_in_the_environment_are_not_built_yet() -> None:
+    with pytest.raises(ConfigError, match=r"^SOKETI_DEFAULT_APP_WEBHOOKS: webhooks are not built yet"):
+        load(None, {"SOKETI_DEFAULT_APP_WEBHOOKS": '[{"url": "http://x", "event_types": []}]'}, {})

@@ -1,0 +1,50 @@
+"""What the log writes, for people and for machines."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from soketpy.log import configure
+
+
+@pytest.fixture(autouse=True)
+def the_log_of_the_tests() -> Iterator[None]:
+    """The log as it was before, once the test is over."""
+    root = logging.getLogger()
+    before = (root.level, root.handlers[:])
+    root.handlers = []
+    yield
+    root.level, root.handlers = before
+    logging.captureWarnings(False)
+
+
+def test_text_is_one_line_with_time_level_and_logger(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "text")
+    logging.getLogger("soketpy").info("Listening on %s", "here")
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    soketpy: Listening on here\n", said)
+
+
+def test_json_is_one_object_a_line_failures_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    log = logging.getLogger("soketpy")
+    log.info("two\nlines")
+    try:
+        int("why")
+    except ValueError:
+        log.exception("It failed")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["level"], first["logger"], first["message"]) == ("info", "soketpy", "two\nlines")
+    assert first["time"].endswith("+00:00")
+    assert (second["level"], second["message"]) == ("error", "It failed")
+    assert second["exception"].endswith("'why'")
+
+
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("warning")
+    logging.getLogger("soketpy").info("not this")
+    logging.getLogger("soketpy").warning("but this")
+    assert capsys.readouterr().err.endswith("soketpy: but this\n")
