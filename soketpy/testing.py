@@ -34,8 +34,11 @@ class RunningServer:
 
 @contextmanager
 def running_server(settings: Settings | None = None) -> Iterator[RunningServer]:
-    """Run a server in a thread, on a free port of the loopback address. By default its app lets client events be."""
-    app = replace(DEFAULT_APP, client_events=True)
+    """Run a server in a thread, on a free port of the loopback address. By default its app lets client events be.
+
+    The default app's id is a number, since PyPI's ``pusher`` takes no other.
+    """
+    app = replace(DEFAULT_APP, id="1", client_events=True)
     settings = replace(settings or Settings(apps=(app,)), host="127.0.0.1", port=0)
     started: Any = threading.Event()
     thread = _ServerThread(settings, started)
@@ -57,9 +60,9 @@ class _ServerThread(threading.Thread):
         self.port = 0
         self.failure: BaseException | None = None
         self._settings = settings
-        self._started = started
+        self._ready = started  # not _started, which is a name of Thread's own
         self._loop = asyncio.new_event_loop()
-        self._stopped = asyncio.Event()
+        self._ending = asyncio.Event()
 
     def run(self) -> None:
         try:
@@ -67,23 +70,23 @@ class _ServerThread(threading.Thread):
         except BaseException as fault:  # to be raised in the thread that waits for the start
             self.failure = fault
         finally:
-            self._started.set()
+            self._ready.set()
             self._loop.close()
 
     async def _serve(self) -> None:
         async with Server(self._settings) as server:
             self.port = server.port or 0
-            self._started.set()
-            await self._stopped.wait()
+            self._ready.set()
+            await self._ending.wait()
 
     def stop(self) -> None:
         """Stop the server, and wait until it has."""
-        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._loop.call_soon_threadsafe(self._ending.set)
         self.join()
 
 
 @pytest.fixture
 def soketpy_server() -> Iterator[RunningServer]:
-    """A server of the test's own, with one app: ``app-id``, ``app-key``, ``app-secret``."""
+    """A server of the test's own, with one app: ``1``, ``app-key``, ``app-secret``."""
     with running_server() as server:
         yield server

@@ -1,0 +1,175 @@
+"""Programs that a test starts, listens to line by line, and ends by their own id."""
+
+import json
+import os
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any, Self
+
+PATIENCE = 60.0
+"""Seconds after which what a test waits for is taken to be missing."""
+
+APP = {
+    "id": "1",
+    "key": "app-key",
+    "secret": "app-secret",
+    "client_events": True,
+    "subscription_count_events": True,
+    "max_event_payload_in_kb": 8,
+}
+DISABLED_APP = {"id": "2", "key": "disabled-key", "secret": "app-secret", "enabled": False}
+
+
+class Program:
+    """One process. ``on_line`` gets each line that it writes, in a thread of its own, and None at the end."""
+
+    def __init__(
+        self, *command: str, on_line: Callable[[str | None], None], env: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
+        self._on_line = on_line
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            encoding="utf-8",
+            **options,
+        )
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._on_line(line)
+        self._on_line(None)
+
+    def write(self, line: str) -> None:
+        """Give the program one line to read."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def close_input(self) -> None:
+        """Let the program read no more, and wait until it has ended of itself."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait(PATIENCE)
+
+    def end(self, kill: bool = False) -> None:
+        """End the process by SIGTERM, or by SIGKILL, and wait until it has."""
+        if kill:
+            self._process.kill()
+        else:
+            self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._thread.join(PATIENCE)
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+
+
+class Launched:
+    """A server program that says in a line of its output that it is ready."""
+
+    def __init__(self, *command: str, ready: str, env: Mapping[str, str] | None = None) -> None:
+        self._lines: Queue[str | None] = Queue()
+        self._program = Program(*command, on_line=self._lines.put, env=env, stderr=subprocess.STDOUT)
+        try:
+            self.greeting = self._await(ready)
+        except BaseException:
+            self.end(kill=True)
+            raise
+
+    def _await(self, text: str) -> str:
+        output = ""
+        with suppress(Empty):
+            while (line := self._lines.get(timeout=PATIENCE)) is not None:
+                output += line
+                if text in line:
+                    return line
+        raise AssertionError(f"The server did not start:\n{output}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self, kill: bool = False) -> None:
+        """End it by SIGTERM, or by SIGKILL, and wait until it has; nothing the second time."""
+        self._program.end(kill)
+
+
+class SoketpyServer(Launched):
+    """``soketpy start`` with the apps of these tests."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        config = folder / "soketpy.json"
+        config.write_text(json.dumps({"host": "127.0.0.1", "log": {"format": "json"}, "apps": [APP, DISABLED_APP]}))
+        command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), "--port", str(port))
+        super().__init__(*command, ready="Listening on")
+        message: str = json.loads(self.greeting)["message"]
+        self.port = int(message.partition("127.0.0.1:")[2].split()[0])
+
+
+class Balancer(socketserver.ThreadingTCPServer):
+    """A port in front of a server which can be exchanged for another: what a proxy does in a deploy."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.behind = behind
+        self.port: int = self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Forward(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, Balancer)
+        with socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
+            upward = threading.Thread(target=_pump, args=(self.request, behind), daemon=True)
+            upward.start()
+            _pump(behind, self.request)
+            upward.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what comes, and then the end of it."""
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
