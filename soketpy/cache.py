@@ -42,7 +42,7 @@ class LocalCache:
         now = self._clock()
         self._events[app_id, channel] = CachedEvent(name, data, now + self._ttl)
         self._events.move_to_end((app_id, channel))
-        while len(self._events) > self._limit or next(iter(self._events.values())).expires <= now:
+        while self._events and (len(self._events) > self._limit or next(iter(self._events.values())).expires <= now):
             self._events.popitem(last=False)
 
     def get(self, app_id: str, channel: str) -> CachedEvent | None:

@@ -108,8 +108,7 @@ class Connection:
                 self._node.sign_in(self, message)
             case events.Ping():
                 self.send(messages.PONG)
-            case events.Pong():
-                pass  # any message is a sign of life; the transport has noted it
+            # A pong asks for nothing: any message is a sign of life, and the transport has noted it.
 
     def _answer_bad_message(self, fault: BadMessage) -> None:
         """Say what was wrong, or close the connection that has done this too often."""

@@ -23,11 +23,12 @@ class SubscriptionCounts:
     def changed(self, app_id: str, channel: str, count: int) -> None:
         """A subscription came or went, and ``count`` are left: ``tell`` is called, now or later."""
         key = (app_id, channel)
-        if key in self._changed:
-            self._changed[key] = True
-        elif count <= QUIET_ABOVE:
+        resting = key in self._changed
+        if resting:
+            self._changed[key] = count > QUIET_ABOVE
+        if count <= QUIET_ABOVE:
             self._tell(app_id, channel)
-        else:
+        elif not resting:
             self._tell_and_rest(key)
 
     def _tell_and_rest(self, key: tuple[str, str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 RESOLUTION = 1.0
-"""Seconds between two ticks; nothing is found late by more than that, and nothing early."""
+"""Seconds between two ticks; nothing is found early, and nothing later than twice that."""
 
 
 class Timed(Protocol):
@@ -45,15 +45,19 @@ class Deadlines:
     def expire_all(self) -> None:
         """Expire everyone now, due or not."""
         buckets, self._buckets = self._buckets, {}
-        for timed in [timed for bucket in buckets.values() for timed in bucket]:
-            timed.due = 0
-            timed.expire(self._clock())
+        for due, bucket in buckets.items():
+            for timed in bucket:
+                if timed.due == due:
+                    timed.due = 0
+                    timed.expire(self._clock())
 
     def tick(self) -> None:
         """Expire all who are due; to be called every ``RESOLUTION`` seconds."""
         now = self._clock()
         while self._swept < int(now / RESOLUTION):
             self._swept += 1
-            for timed in list(self._buckets.pop(self._swept, ())):
-                timed.due = 0
-                timed.expire(now)
+            for timed in self._buckets.pop(self._swept, ()):
+                # One that expired before it may have cleared or moved its deadline.
+                if timed.due == self._swept:
+                    timed.due = 0
+                    timed.expire(now)

@@ -105,8 +105,7 @@ class Channel:
     def _flush(self) -> None:
         """Write the frames in wait to those who are subscribed now."""
         batch = self._pending
-        if batch is None:
-            return
+        assert batch is not None  # noqa: S101 - scheduled with a batch in wait only
         self._pending = None
         batch.seal()
         if len(self.subscribers) > self._slice_size:
@@ -163,12 +162,12 @@ class Hub:
             del self._channels[app_id, name]
 
     def publish(self, app_id: str, name: str, frame: bytes, exclude: Subscriber | None = None) -> int:
-        """Let all who are on the channel but ``exclude`` have this frame; return how many are on it."""
+        """Let all who are on the channel but ``exclude`` have this frame; return how many those are."""
         channel = self._channels.get((app_id, name))
         if channel is None:
             return 0
         channel.publish(frame, exclude)
-        return len(channel.subscribers)
+        return len(channel.subscribers) - (exclude in channel.subscribers)
 
     def __len__(self) -> int:
         return len(self._channels)

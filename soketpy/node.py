@@ -290,8 +290,6 @@ class Node:
         excluded = None if exclude is None else self.connections(app_id).get(exclude)
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
         if receivers:
-            if excluded is not None and channel in excluded.channels:
-                receivers -= 1
             self.traffic[app_id].sent(receivers, receivers * len(message.text))
 
     def end_user(self, app_id: str, user_id: str) -> None:

@@ -11,10 +11,15 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
+from hypothesis import HealthCheck, settings
 
 from soketpy import Server
 from soketpy.protocol import signatures
 from tests.fakes import APP, channel_auth
+
+# A machine that is busy with something else fails no test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @dataclass

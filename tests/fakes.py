@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from soketpy import triggers
 from soketpy.apps import App, Key
 from soketpy.cache import LocalCache
 from soketpy.cluster import LocalRoster
@@ -65,10 +66,12 @@ class FakeTransport:
         self.closed: tuple[int, str] | None = None
 
     def write(self, frame: bytes) -> None:
-        self.frames.append(frame)
+        if self.closed is None:
+            self.frames.append(frame)
 
     def close(self, code: int, reason: str) -> None:
-        self.closed = (code, reason)
+        if self.closed is None:
+            self.closed = (code, reason)
 
     def take(self) -> list[dict[str, Any]]:
         """The messages since the last call, decoded; ``data`` that is JSON text inside a string is decoded too."""
@@ -120,12 +123,20 @@ class House:
         client.take()
         return client
 
+    def trigger(
+        self, channel: str, name: str, data: object = "{}", *, app: App = APP, exclude: "Client | None" = None
+    ) -> None:
+        """Publish an event as the REST API would."""
+        body = {"name": name, "channel": channel, "data": data, "socket_id": exclude.id if exclude else None}
+        self.node.publish(app, triggers.check(triggers.parse_event(json.dumps(body).encode()), app))
+
 
 class Client:
     """One client of a house: speaks JSON, and remembers what it heard."""
 
     def __init__(self, house: House, app: App = APP) -> None:
         self.house = house
+        self.app = app
         self.transport = FakeTransport()
         self.connection: Connection = house.node.connect(app, self.transport)
         self.id = self.connection.id
@@ -135,29 +146,58 @@ class Client:
         message = {"event": event, **({} if data is None else {"data": data}), **fields}
         self.connection.receive(json.dumps(message).encode())
 
+    @property
+    def closed(self) -> tuple[int, str] | None:
+        """The code and reason with which the server closed, or None."""
+        return self.transport.closed
+
     def take(self) -> list[dict[str, Any]]:
         """What was heard since the last call, once the loop has settled."""
         self.house.loop.settle()
         return self.transport.take()
 
+    def heard(self) -> list[str]:
+        """The names of the events that were heard since the last call; Pusher's own without their prefixes."""
+        return [message["event"].removeprefix("pusher_internal:").removeprefix("pusher:") for message in self.take()]
+
+    def leave(self) -> None:
+        """Go without a word, as when the network is gone."""
+        self.connection.end()
+
     def subscribe(self, channel: str, user_id: object = None, user_info: object = None, **fields: object) -> None:
-        """Subscribe, with the signature that the channel needs."""
+        """Subscribe, with the signature that the channel needs; ``fields`` come in place of those of the data."""
         data: dict[str, object] = {"channel": channel}
         if user_id is not None:
             member = {"user_id": user_id, **({} if user_info is None else {"user_info": user_info})}
             data["channel_data"] = json.dumps(member)
         if channel.startswith(("private-", "presence-")):
-            data["auth"] = channel_auth(self.id, channel, data.get("channel_data"))
+            channel_data = fields.get("channel_data", data.get("channel_data"))
+            data["auth"] = channel_auth(self.id, channel, channel_data, self.app)
         self.say("pusher:subscribe", {**data, **fields})
+
+    def unsubscribe(self, channel: str) -> None:
+        """Leave a channel."""
+        self.say("pusher:unsubscribe", {"channel": channel})
 
     def sign_in(self, user_id: str, **fields: object) -> None:
         """Sign in as a user, with the signature that this needs."""
-        user_data = json.dumps({"id": user_id, **fields})
-        auth = "app-key:" + signatures.sign("app-secret", signatures.user_text(self.id, user_data))
-        self.say("pusher:signin", {"auth": auth, "user_data": user_data})
+        self.sign_in_with(json.dumps({"id": user_id, **fields}))
+
+    def sign_in_with(self, user_data: str) -> None:
+        """Sign in with this text, whatever it is."""
+        self.say("pusher:signin", {"auth": user_auth(self.id, user_data, self.app), "user_data": user_data})
 
 
-def channel_auth(socket_id: str, channel: str, channel_data: object = None) -> str:
-    """The auth of a guarded channel, by the default app."""
+def channel_auth(socket_id: str, channel: str, channel_data: object = None, app: App = APP) -> str:
+    """The auth of a guarded channel, by the app's first key."""
     assert channel_data is None or isinstance(channel_data, str)
-    return "app-key:" + signatures.sign("app-secret", signatures.channel_text(socket_id, channel, channel_data))
+    return _auth(app, signatures.channel_text(socket_id, channel, channel_data))
+
+
+def user_auth(socket_id: str, user_data: str, app: App = APP) -> str:
+    """The auth of a sign-in, by the app's first key."""
+    return _auth(app, signatures.user_text(socket_id, user_data))
+
+
+def _auth(app: App, text: str) -> str:
+    return f"{app.key}:{signatures.sign(app.keys[0].secret, text)}"

@@ -1,16 +1,135 @@
-"""The verbs of the server, with nothing real around them."""
+"""Who is connected to a node: the greeting, quotas, the end, and what is counted."""
 
-from tests.fakes import House
+import re
+from dataclasses import replace
+
+import pytest
+
+from soketpy.protocol.errors import ConnectionRefused
+from tests.fakes import APP, Client, FakeTransport, House
+
+OTHER = replace(APP, id="other")
 
 
-def test_a_joiner_never_gets_its_own_member_added() -> None:
-    house = House()
-    first, second = house.connect(), house.connect()
-    first.subscribe("presence-room", "1", {"name": "Ada"})
-    second.subscribe("presence-room", "2")
-    roster = {"presence": {"ids": ["1", "2"], "hash": {"1": {"name": "Ada"}, "2": None}, "count": 2}}
-    assert [message["data"] for message in second.take()] == [roster]
-    assert [message["event"] for message in first.take()] == [
-        "pusher_internal:subscription_succeeded",
-        "pusher_internal:member_added",
+def test_the_first_message_greets_with_the_socket_id_and_the_activity_timeout() -> None:
+    client = Client(House())
+    assert client.take() == [
+        {"event": "pusher:connection_established", "data": {"socket_id": client.id, "activity_timeout": 120}}
     ]
+
+
+def test_the_activity_timeout_is_a_setting() -> None:
+    [greeting] = Client(House(activity_timeout=30)).take()
+    assert greeting["data"]["activity_timeout"] == 30
+
+
+def test_a_socket_id_is_two_numbers_of_which_no_two_clients_have_the_same() -> None:
+    house = House()
+    ids = {house.connect().id for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"\d+\.\d+", socket_id) for socket_id in ids)
+
+
+def test_a_socket_id_that_is_taken_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([7, 7, 7, 8])
+    monkeypatch.setattr("soketpy.node.secrets.randbits", lambda bits: next(drawn))
+    house = House()
+    assert [house.connect().id, house.connect().id] == ["0.7", "0.8"]
+
+
+def test_a_socket_id_has_64_bits_that_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soketpy.node.secrets.randbits", lambda bits: (1 << bits) - 1)
+    assert House().connect().id == f"{2**32 - 1}.{2**32 - 1}"
+
+
+def test_an_app_that_is_full_refuses_with_4004() -> None:
+    house = House()
+    app = replace(APP, max_connections=2)
+    first = house.connect(app)
+    house.connect(app)
+    transport = FakeTransport()
+    with pytest.raises(ConnectionRefused) as refused:
+        house.node.connect(app, transport)
+    assert refused.value.code == 4004
+    assert transport.take() == []
+    house.connect(OTHER)
+    first.leave()
+    house.connect(app)
+
+
+def test_a_server_that_is_full_refuses_with_4100() -> None:
+    house = House(max_connections=2)
+    first = house.connect()
+    house.connect(OTHER)
+    with pytest.raises(ConnectionRefused) as refused:
+        house.connect()
+    assert refused.value.code == 4100
+    first.leave()
+    house.connect()
+
+
+def test_a_connection_that_was_refused_is_not_counted() -> None:
+    house = House(max_connections=0)
+    with pytest.raises(ConnectionRefused):
+        house.connect()
+    assert house.node.total == 0
+    assert len(house.node.connections(APP.id)) == 0
+    assert house.node.traffic[APP.id].connections == 0
+
+
+def test_connections_are_listed_by_app_and_altogether() -> None:
+    house = House()
+    first, second, foreign = house.connect(), house.connect(), house.connect(OTHER)
+    assert house.node.connections(APP.id) == {first.id: first.connection, second.id: second.connection}
+    assert house.node.connections("nobody") == {}
+    assert house.node.every_connection() == [first.connection, second.connection, foreign.connection]
+    assert house.node.total == 3
+
+
+def test_a_connection_that_ends_is_gone_from_everywhere() -> None:
+    house = House()
+    client = house.connect()
+    client.subscribe("news")
+    client.subscribe("presence-room", "1")
+    client.sign_in("ada", watchlist=["bob"])
+    assert len(house.hub) == 3
+    client.leave()
+    assert len(house.hub) == 0
+    assert dict(house.node.roster.channels(APP.id, "")) == {}
+    assert house.node.roster.online(APP.id, ["ada"]) == set()
+    assert house.node.every_connection() == []
+    assert house.node.total == 0
+    assert house.node.traffic[APP.id].disconnections == 1
+
+
+def test_nothing_that_was_said_before_a_close_is_lost() -> None:
+    house = House()
+    client = house.connect()
+    client.subscribe("news")
+    client.subscribe("sport")
+    client.take()
+    house.trigger("news", "first")
+    house.trigger("sport", "second")
+    client.connection.refuse(4009, "enough")
+    house.trigger("news", "third")
+    assert client.heard() == ["first", "second", "error"]
+
+
+def test_a_connection_gets_its_own_answers_ahead_of_later_events() -> None:
+    house = House()
+    client = house.connect()
+    client.subscribe("news")
+    house.trigger("news", "said")
+    client.say("pusher:ping")
+    client.subscribe("sport")
+    assert client.heard() == ["subscription_succeeded", "pong", "subscription_succeeded", "said"]
+
+
+def test_new_settings_of_an_app_hold_for_its_open_connections_and_no_others() -> None:
+    house = House()
+    client, foreign, gone = house.connect(), house.connect(OTHER), house.connect(replace(APP, id="gone"))
+    newer = {APP.id: replace(APP, client_events=False), OTHER.id: OTHER}
+    house.node.update(newer.get)
+    assert client.connection.app is newer[APP.id]
+    assert foreign.connection.app is OTHER
+    assert gone.connection.app.id == "gone"

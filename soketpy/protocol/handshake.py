@@ -3,10 +3,20 @@
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# RFC 9110, section 5.6.2: what the name of a subprotocol may be made of.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+# RFC 9112, section 2.2: a line must not be ended, nor anything be smuggled, by these alone.
+_STRAY = re.compile(r"[\r\n\0]")
+
+# RFC 6455, section 4.1: the request may name its whole address, as requests through a proxy do.
+_AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,8 @@ class Upgrade:
 def parse_upgrade(head: bytes) -> Upgrade | None:
     """Read the head of a request; None if it is not a GET that asks for a WebSocket, or is not HTTP/1.1 at all."""
     lines = head.decode("latin-1").split("\r\n")
+    if any(_STRAY.search(line) for line in lines):
+        return None
     request = lines[0].split(" ")
     if len(request) != 3 or request[0] != "GET" or request[2] != "HTTP/1.1":
         return None
@@ -33,7 +45,7 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if "websocket" not in _tokens(headers.get("upgrade", "")):
         return None
-    path, _, query = request[1].partition("?")
+    path, _, query = _AUTHORITY.sub("", request[1]).partition("?")
     return Upgrade(unquote(path), dict(parse_qsl(query, keep_blank_values=True)), headers)
 
 
@@ -60,7 +72,7 @@ def acceptance(upgrade: Upgrade) -> bytes:
     key = upgrade.headers["sec-websocket-key"].encode("latin-1")
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     offered = upgrade.headers.get("sec-websocket-protocol", "").partition(",")[0].strip()
-    subprotocol = b"Sec-WebSocket-Protocol: " + offered.encode("latin-1") + b"\r\n" if offered else b""
+    subprotocol = f"Sec-WebSocket-Protocol: {offered}\r\n".encode() if _TOKEN.fullmatch(offered) else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + accept

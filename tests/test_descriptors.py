@@ -1,0 +1,37 @@
+"""The limit of open files."""
+
+import resource
+
+import pytest
+
+from soketpy.descriptors import SPARE, raise_limit
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "refused", "clients", "changed"),
+    [
+        (1024, 65_536, False, 65_536 - SPARE, [(65_536, 65_536)]),
+        (1024, 65_536, True, 1024 - SPARE, [(65_536, 65_536)]),
+        (65_536, 65_536, False, 65_536 - SPARE, []),
+        (16, 16, False, 0, []),
+    ],
+)
+def test_the_limit_is_raised_as_far_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch,
+    soft: int,
+    hard: int,
+    refused: bool,
+    clients: int,
+    changed: list[tuple[int, int]],
+) -> None:
+    limits: list[tuple[int, int]] = []
+
+    def set_limit(_: int, limit: tuple[int, int]) -> None:
+        limits.append(limit)
+        if refused:
+            raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    assert raise_limit() == clients
+    assert limits == changed

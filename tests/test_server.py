@@ -1,0 +1,264 @@
+"""The server as a whole, in the test's own event loop: how it starts, listens, is embedded, and stops."""
+
+import asyncio
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+import websockets
+
+from soketpy import App, Key, Server, Settings
+from soketpy.config.settings import Metrics, Timeouts
+from tests.conftest import Socket, StartServer
+from tests.fakes import APP
+from tests.web.wire import PATIENCE, request, signed, wire
+
+OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+# Start and stop
+
+
+async def test_a_server_is_embedded_by_its_settings_or_by_what_differs_from_the_defaults() -> None:
+    async with Server(Settings(host="127.0.0.1", port=0)) as server:
+        assert server.address == f"http://127.0.0.1:{server.port}"
+    async with Server(host="127.0.0.1", port=0, apps=(OTHER,)) as server:
+        url = f"ws://127.0.0.1:{server.port}/app/other-key"
+        async with websockets.connect(url) as client:
+            assert "connection_established" in str(await client.recv())
+
+
+async def test_two_servers_in_one_process_do_not_share_clients(start_server: StartServer) -> None:
+    first, second = await start_server(), await start_server()
+    here, there = await first.client(), await second.client()
+    await here.subscribe("room")
+    await there.subscribe("room")
+    await first.trigger("room", "first")
+    await second.trigger("room", "second")
+    assert (await here.hear())["event"] == "first"
+    assert (await there.hear())["event"] == "second"
+
+
+async def test_a_server_that_was_stopped_starts_again() -> None:
+    server = Server(host="127.0.0.1", port=0)
+    for _ in range(2):
+        await server.start()
+        async with wire(server.port or 0) as client:
+            client.send(request("GET", "/ready"))
+            assert (await client.answer()).status == 200
+        await server.stop()
+    await server.stop()
+
+
+async def test_a_stopped_server_leaves_no_tasks_and_no_listener() -> None:
+    before = asyncio.all_tasks()
+    server = Server(host="127.0.0.1", port=0, metrics=Metrics(enabled=True, host="127.0.0.1", port=0))
+    await server.start()
+    await server.stop()
+    assert asyncio.all_tasks() == before
+    for port in (server.port, server.metrics_port):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_port_that_is_taken_is_said_at_the_start_and_nothing_stays(start_server: StartServer) -> None:
+    peers = await start_server()
+    before = asyncio.all_tasks()
+    with pytest.raises(OSError, match="address already in use"):
+        await Server(host="127.0.0.1", port=peers.port).start()
+    assert asyncio.all_tasks() == before
+
+
+async def test_where_the_metrics_port_is_taken_the_main_port_is_given_back(start_server: StartServer) -> None:
+    peers = await start_server()
+    server = Server(host="127.0.0.1", port=0, metrics=Metrics(enabled=True, host="127.0.0.1", port=peers.port))
+    with pytest.raises(OSError, match="address already in use"):
+        await server.start()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_the_start_is_told_with_the_ceiling_of_connections(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await start_server()
+    assert re.search(r"At most \d+ connections, by the limit of open files", caplog.text)
+
+
+async def test_two_apps_with_one_key_do_not_start() -> None:
+    with pytest.raises(ValueError, match="given twice"):
+        await Server(host="127.0.0.1", port=0, apps=(APP, replace(OTHER, keys=APP.keys))).start()
+
+
+# Drain
+
+
+async def test_clients_are_closed_with_4200_slice_by_slice_while_new_ones_are_told_to_back_off(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.DRAIN_STEP", 1000)
+    peers = await start_server(timeouts=Timeouts(shutdown=3000))
+    clients = [await peers.client() for _ in range(3)]
+    stopping = asyncio.create_task(peers.server.stop())
+    assert (await clients[0].hear())["data"]["code"] == 4200
+    assert await clients[0].closed() == (4200, "The server is stopping; please reconnect.")
+    for client in clients[1:]:
+        await client.say("pusher:ping")
+        assert (await client.hear())["event"] == "pusher:pong"
+    refused = await peers.socket()
+    assert (await refused.hear())["data"]["code"] == 4100
+    assert (await refused.closed())[0] == 4100
+    for path in ("/ready", "/accept-traffic", "/apps/app-id/channels"):
+        reply = await peers.request("GET", path)
+        assert (reply.status, reply.json["code"]) == (503, 503)
+        assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    assert (await peers.trigger("room", "e")).status == 503
+    assert (await peers.request("GET", "/")).status == 200
+    stopping.cancel()
+    await asyncio.wait([stopping])
+
+
+async def test_all_clients_are_gone_when_the_server_has_stopped(start_server: StartServer) -> None:
+    peers = await start_server(timeouts=Timeouts(shutdown=0.2))
+    clients = [await peers.client() for _ in range(20)]
+    stopping = asyncio.create_task(peers.server.stop())
+    assert {(await client.closed())[0] for client in clients} == {4200}
+    await stopping
+    assert not peers.server._node.every_connection()
+
+
+async def test_without_a_time_to_stop_in_all_are_closed_at_once(start_server: StartServer) -> None:
+    peers = await start_server(timeouts=Timeouts(shutdown=0))
+    clients = [await peers.client() for _ in range(20)]
+    stopping = asyncio.create_task(peers.server.stop())
+    assert {(await client.closed())[0] for client in clients} == {4200}
+    await stopping
+
+
+async def test_one_who_does_not_answer_the_close_does_not_hold_the_server(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.1)
+    peers = await start_server(timeouts=Timeouts(shutdown=0))
+    async with wire(peers.port) as silent, wire(peers.port) as undecided:
+        silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
+        assert (await silent.answer()).status == 101
+        undecided.send(b"GET / HTTP/1.1\r\n")
+        await peers.request("GET", "/")
+        await asyncio.wait_for(peers.server.stop(), PATIENCE)
+        assert b"\x10\x68The server is stopping; please reconnect." in await silent.rest()
+        assert await undecided.rest() == b""
+
+
+async def test_an_idle_http_connection_does_not_hold_the_server(start_server: StartServer) -> None:
+    peers = await start_server(timeouts=Timeouts(shutdown=1000))
+    async with wire(peers.port) as idle:
+        idle.send(request("GET", "/ready"))
+        assert (await idle.answer()).status == 200
+        await asyncio.wait_for(peers.server.stop(), PATIENCE)
+        assert await idle.rest() == b""
+
+
+async def test_a_call_that_is_under_way_may_end_when_the_server_stops(start_server: StartServer) -> None:
+    peers = await start_server(timeouts=Timeouts(shutdown=1000))
+    body = b'{"name":"e","channel":"room","data":"x"}'
+    async with wire(peers.port) as publisher:
+        expecting = ("Expect: 100-continue", f"Content-Length: {len(body)}")
+        publisher.send(request("POST", signed("POST", "/apps/app-id/events", body), b"", *expecting))
+        assert await publisher.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        stopping = asyncio.create_task(peers.server.stop())
+        while (await peers.request("GET", "/ready")).status == 200:
+            pass
+        publisher.send(body)
+        assert (await publisher.answer()).json == {}
+        await asyncio.wait_for(stopping, PATIENCE)
+
+
+# Reload
+
+
+async def test_a_reload_lets_new_apps_in_and_takes_the_limits_of_old_ones_along(start_server: StartServer) -> None:
+    peers = await start_server()
+    client = await peers.client()
+    await client.subscribe("private-a")
+    assert (await (await peers.socket("/app/other-key")).closed())[0] == 4001
+    peers.server.reload(Settings(apps=(replace(APP, client_events=False, max_connections=1), OTHER)))
+    await peers.client(path="/app/other-key")
+    assert (await (await peers.socket()).closed())[0] == 4004
+    await client.say("client-typing", channel="private-a")
+    answer = await client.hear()
+    assert (answer["event"], answer["data"]["code"]) == ("pusher:error", 4301)
+    assert (await peers.trigger("private-a", "still here")).status == 200
+    assert (await client.hear())["event"] == "still here"
+
+
+async def test_a_reload_without_an_app_lets_its_clients_stay_and_no_more_in(start_server: StartServer) -> None:
+    peers = await start_server(apps=(APP, OTHER))
+    client = await peers.client()
+    peers.server.reload(Settings(apps=(OTHER,)))
+    assert (await (await peers.socket()).closed())[0] == 4001
+    assert (await peers.trigger("room", "e")).status == 404
+    await client.say("pusher:ping")
+    assert (await client.hear())["event"] == "pusher:pong"
+
+
+async def test_a_reload_with_a_contradiction_changes_nothing(start_server: StartServer) -> None:
+    peers = await start_server()
+    with pytest.raises(ValueError, match="given twice"):
+        peers.server.reload(Settings(apps=(OTHER, replace(OTHER, id="third"))))
+    await peers.client()
+    assert (await (await peers.socket("/app/other-key")).closed())[0] == 4001
+
+
+# Unix socket
+
+
+async def test_a_unix_socket_serves_websockets_and_rest_and_is_removed_at_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "soketpy.sock"
+    path = str(file)
+    async with Server(unix_socket=path, apps=(APP,)) as server:
+        assert (server.address, server.port) == (path, None)
+        async with (
+            websockets.unix_connect(path, "ws://localhost/app/app-key") as peer,
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session,
+        ):
+            client = Socket(peer)
+            await client.hear()
+            assert (await client.subscribe("room"))["event"] == "pusher_internal:subscription_succeeded"
+            body = b'{"name":"e","channel":"room","data":"x"}'
+            async with session.post(
+                "http://localhost" + signed("POST", "/apps/app-id/events", body), data=body
+            ) as response:
+                assert response.status == 200
+            assert (await client.hear())["event"] == "e"
+    assert not file.exists()
+
+
+async def test_the_socket_of_a_server_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "soketpy.sock"
+    listener = await asyncio.get_running_loop().create_unix_server(asyncio.Protocol, str(path))
+    listener.close()
+    assert path.is_socket()
+    async with Server(unix_socket=str(path)):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(request("GET", "/ready"))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.transport.abort()
+
+
+async def test_a_file_in_the_place_of_the_socket_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(OSError, match="in use"):
+        await Server(unix_socket=str(path)).start()
+    assert path.read_text() == "data"

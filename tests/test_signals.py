@@ -1,0 +1,232 @@
+"""``soketpy start`` as a process of its own: what signals do to it, and what it logs."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import websockets
+from yarl import URL
+
+from soketpy import App, Key
+from soketpy.protocol import signatures
+from tests.conftest import Socket
+from tests.web.wire import PATIENCE, request, wire
+
+APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
+OTHER = App(id="two", keys=(Key("two-key", "two-top-secret"),))
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+def configuration(*apps: App, shutdown: float = 0.1, **limits: object) -> str:
+    rows = [{"id": app.id, "key": app.key, "secret": app.keys[0].secret, **limits} for app in apps]
+    return json.dumps({"host": "127.0.0.1", "port": 0, "timeouts": {"shutdown": shutdown}, "apps": rows})
+
+
+class Process:
+    """A running ``soketpy start``, and what it has logged so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process, config: Path, stack: AsyncExitStack) -> None:
+        self.port = 0
+        self.log = ""
+        self.config = config
+        self._process = process
+        self._stack = stack
+
+    async def logged(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of the log, behind those that were waited for before."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            while line := (await self._process.stderr.readline()).decode():
+                self.log += line
+                if found := re.search(pattern, line):
+                    return found
+        raise AssertionError(f"{pattern} was not logged:\n{self.log}")
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        """Wait for the end."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            self.log += (await self._process.stderr.read()).decode()
+            return await self._process.wait()
+
+    async def socket(self, key: str) -> Socket:
+        url = f"ws://127.0.0.1:{self.port}/app/{key}"
+        return Socket(await self._stack.enter_async_context(websockets.connect(url)))
+
+    async def trigger(self, app: App, channel: str, event: str) -> int:
+        """Trigger an event; return the status."""
+        body = json.dumps({"name": event, "channel": channel, "data": "x"}).encode()
+        path = f"/apps/{app.id}/events"
+        query = signatures.signed_query(app.key, app.keys[0].secret, "POST", path, body, int(time.time()))
+        url = URL(f"http://127.0.0.1:{self.port}{path}?{query}", encoded=True)
+        async with aiohttp.ClientSession() as session, session.post(url, data=body) as response:
+            return response.status
+
+
+StartProcess = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
+    """Starts ``soketpy start`` with a configuration file, and waits until it listens."""
+    async with AsyncExitStack() as stack:
+
+        async def start(content: str, *arguments: str) -> Process:
+            config = tmp_path / "soketpy.json"
+            config.write_text(content)
+            command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), *arguments)
+            process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+
+            async def end() -> None:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+
+            stack.push_async_callback(end)
+            running = Process(process, config, stack)
+            running.port = int((await running.logged(r"Listening on http://127\.0\.0\.1:(\d+) with"))[1])
+            return running
+
+        yield start
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_stop_closes_the_clients_with_4200_and_exits_0(
+    start_process: StartProcess, number: signal.Signals
+) -> None:
+    process = await start_process(configuration(APP))
+    clients = [await process.socket(APP.key) for _ in range(5)]
+    for client in clients:
+        assert (await client.hear())["event"] == "pusher:connection_established"
+    process.signal(number)
+    assert {(await client.closed())[0] for client in clients} == {4200}
+    assert await process.exit_code() == 0
+    assert "Stopping: closing 5 connections within 0.1 s" in process.log
+    assert process.log.rstrip().endswith("soketpy: Stopped")
+    assert "Traceback" not in process.log
+
+
+async def test_while_it_drains_the_port_stays_open_and_sends_clients_away(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP, shutdown=1000))
+    clients = [await process.socket(APP.key) for _ in range(2)]
+    for client in clients:
+        await client.hear()
+    process.signal(signal.SIGTERM)
+    assert (await clients[0].closed())[0] == 4200
+    async with wire(process.port) as probe:
+        probe.send(request("GET", "/ready"))
+        assert (await probe.answer()).status == 503
+    late = await process.socket(APP.key)
+    assert (await late.closed())[0] == 4100
+    await clients[1].say("pusher:ping")
+    assert (await clients[1].hear())["event"] == "pusher:pong"
+
+
+async def test_a_client_that_never_answers_the_close_does_not_hold_the_process(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP, shutdown=0))
+    async with wire(process.port) as silent:
+        silent.send(request("GET", "/app/one-key", b"", *HANDSHAKE))
+        assert (await silent.answer()).status == 101
+        assert b"connection_established" in await silent.frame()
+        process.signal(signal.SIGTERM)
+        assert await process.exit_code() == 0
+        assert b"\x10\x68The server is stopping; please reconnect." in await silent.rest()
+
+
+async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP))
+    client = await process.socket(APP.key)
+    await client.hear()
+    await client.subscribe("room")
+    assert (await (await process.socket(OTHER.key)).closed())[0] == 4001
+    process.config.write_text(configuration(APP, OTHER, max_connections=1))
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 2 apps")
+    assert (await (await process.socket(OTHER.key)).hear())["event"] == "pusher:connection_established"
+    assert (await (await process.socket(APP.key)).closed())[0] == 4004
+    assert await process.trigger(APP, "room", "still here") == 200
+    assert (await client.hear())["event"] == "still here"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda text: text[:-1], r"soketpy\.json"),
+        (lambda text: text.replace('"port"', '"prot"'), r"soketpy\.json.*prot"),
+        (lambda text: text.replace("two-key", "one-key"), "already given"),
+        (lambda text: None, r"soketpy\.json: cannot be read"),
+    ],
+    ids=["not JSON", "unknown setting", "a key twice", "gone"],
+)
+async def test_sighup_with_a_broken_file_keeps_the_old_apps_and_says_why(
+    start_process: StartProcess, spoil: Callable[[str], str | None], why: str
+) -> None:
+    process = await start_process(configuration(APP))
+    client = await process.socket(APP.key)
+    await client.hear()
+    await client.subscribe("room")
+    content = spoil(configuration(APP, OTHER))
+    if content is None:
+        process.config.unlink()
+    else:
+        process.config.write_text(content)
+    process.signal(signal.SIGHUP)
+    await process.logged("ERROR.*Kept the old configuration, since the new one is broken: .*" + why)
+    assert await process.trigger(APP, "room", "still here") == 200
+    assert (await client.hear())["event"] == "still here"
+    process.config.write_text(configuration(APP, OTHER))
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 2 apps")
+    assert await process.trigger(OTHER, "room", "e") == 200
+    assert "Traceback" not in process.log
+
+
+async def test_nothing_secret_is_logged_even_when_everything_is(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP), "--debug")
+    client = await process.socket(APP.key)
+    client.id = (await client.hear())["data"]["socket_id"]
+    auth = signatures.sign("one-top-secret", signatures.channel_text(client.id, "private-a", None))
+    for given in (f"one-key:{auth}", "one-key:wrong"):
+        await client.say("pusher:subscribe", {"channel": "private-a", "auth": given})
+        await client.hear()
+        await client.say("pusher:unsubscribe", {"channel": "private-a"})
+    await process.trigger(APP, "private-a", "e")
+    await process.trigger(App(id="one", keys=(Key("one-key", "wrong"),)), "private-a", "e")
+    assert (await (await process.socket("nobody")).closed())[0] == 4001
+    process.config.write_text(configuration(APP, App(id="three", keys=(Key("one-key", "three-top-secret"),))))
+    process.signal(signal.SIGHUP)
+    await process.logged("Kept the old configuration")
+    process.signal(signal.SIGTERM)
+    await client.closed()
+    assert await process.exit_code() == 0
+    assert process.log.count("Refused a connection from 127.0.0.1: 4001 App key nobody does not exist.") == 1
+    assert process.log.count("Listening on") == 1
+    assert "top-secret" not in process.log
+    assert not re.search("[0-9a-f]{64}", process.log)
+
+
+async def test_the_log_may_be_json_a_line(start_process: StartProcess) -> None:
+    settings: dict[str, Any] = json.loads(configuration(APP))
+    process = await start_process(json.dumps({**settings, "log": {"format": "json", "access": True}}))
+    assert await process.trigger(APP, "room", "e") == 200
+    process.signal(signal.SIGTERM)
+    assert await process.exit_code() == 0
+    lines = [json.loads(line) for line in process.log.splitlines()]
+    assert {"POST /apps/one/events 200 2", "Stopped"} <= {line["message"] for line in lines}

@@ -1,0 +1,194 @@
+"""TLS with a certificate of the operator's own, which the tests make."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import aiohttp
+import pytest
+import websockets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from soketpy import ConfigError, Server
+from soketpy.config.settings import Tls
+from tests.conftest import Peers, Socket, StartServer
+from tests.fakes import APP
+from tests.web.wire import request, signed, wire
+
+ISSUED = datetime(2020, 1, 1)
+
+
+class Authority:
+    """Issues certificates, in the place of a public authority."""
+
+    def __init__(self, name: str, issuer: "Authority | None" = None) -> None:
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.key = generate_private_key(SECP256R1())
+        self.certificate = (issuer or self).sign(self.name, self.key, True)
+
+    def sign(self, name: x509.Name, key: EllipticCurvePrivateKey, authority: bool) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(ISSUED)
+            .not_valid_after(ISSUED + timedelta(days=36_500))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), True)
+        )
+        if not authority:
+            names = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, folder: Path, passphrase: str | None = None) -> tuple[str, str]:
+        """The files of a certificate for 127.0.0.1 and of its key."""
+        key = generate_private_key(SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+        cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+        cert_file.write_bytes(self.sign(name, key, False).public_bytes(Encoding.PEM))
+        encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+        return str(cert_file), str(key_file)
+
+    def trusted(self) -> ssl.SSLContext:
+        """What a client has who trusts this authority alone."""
+        return ssl.create_default_context(cadata=self.certificate.public_bytes(Encoding.PEM).decode())
+
+
+async def ready(peers: Peers, authority: Authority) -> int:
+    """The status of /ready, for a client that trusts the authority."""
+    url = f"https://127.0.0.1:{peers.port}/ready"
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=authority.trusted()) as response:
+        return response.status
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority("Authority")
+
+
+async def test_with_a_certificate_websockets_and_rest_are_encrypted(
+    start_server: StartServer, authority: Authority, tmp_path: Path
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    peers = await start_server(tls=Tls(cert=cert, key=key), apps=(replace(APP, tls_only=True),))
+    assert peers.server.address == f"https://127.0.0.1:{peers.port}"
+    trusted = authority.trusted()
+    url = f"//127.0.0.1:{peers.port}"
+    async with websockets.connect(f"wss:{url}/app/app-key", ssl=trusted) as peer, aiohttp.ClientSession() as session:
+        client = Socket(peer)
+        await client.hear()
+        assert (await client.subscribe("room"))["event"] == "pusher_internal:subscription_succeeded"
+        data = "d" * 100_000
+        body = f'{{"name":"e","channel":"room","data":"{data}"}}'.encode()
+        target = signed("POST", "/apps/app-id/events", body)
+        async with session.post(f"https:{url}{target}", data=body, ssl=trusted) as response:
+            assert (response.status, await response.json()) == (200, {})
+        assert (await client.hear())["data"] == data
+        await peer.close()
+
+
+async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
+    start_server: StartServer, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    peers = await start_server(tls=Tls(cert=cert, key=key))
+    async with wire(peers.port) as stranger:
+        stranger.send(request("GET", "/ready"))
+        assert b"HTTP" not in await stranger.rest()
+    assert await ready(peers, authority) == 200
+    assert "Traceback" not in caplog.text
+
+
+async def test_the_further_certificates_of_a_chain_are_sent(
+    start_server: StartServer, authority: Authority, tmp_path: Path
+) -> None:
+    between = Authority("Between", authority)
+    cert, key = between.issue(tmp_path)
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(between.certificate.public_bytes(Encoding.PEM))
+    peers = await start_server(tls=Tls(cert=cert, key=key, ca=str(ca)))
+    assert await ready(peers, authority) == 200
+
+
+async def test_a_key_may_have_a_passphrase(start_server: StartServer, authority: Authority, tmp_path: Path) -> None:
+    cert, key = authority.issue(tmp_path, "open sesame")
+    await start_server(tls=Tls(cert=cert, key=key, passphrase="open sesame"))
+    for wrong in (None, "open"):
+        with pytest.raises(ConfigError, match="tls: the certificate") as refusal:
+            await start_server(tls=Tls(cert=cert, key=key, passphrase=wrong))
+        assert "open" not in str(refusal.value).replace("openssl", "")
+
+
+def without_certificate(cert: Path, key: Path, ca: Path) -> None:
+    cert.unlink()
+
+
+def without_key(cert: Path, key: Path, ca: Path) -> None:
+    key.unlink()
+
+
+def without_ca(cert: Path, key: Path, ca: Path) -> None:
+    ca.unlink()
+
+
+def certificate_is_not_pem(cert: Path, key: Path, ca: Path) -> None:
+    cert.write_text("certificate")
+
+
+def key_is_not_pem(cert: Path, key: Path, ca: Path) -> None:
+    key.write_text("key")
+
+
+def ca_is_not_pem(cert: Path, key: Path, ca: Path) -> None:
+    ca.write_text("certificate")
+
+
+def key_is_of_another_certificate(cert: Path, key: Path, ca: Path) -> None:
+    content = cert.read_bytes()
+    Authority("Another").issue(cert.parent)
+    cert.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names"),
+    [
+        (without_certificate, "cert.pem"),
+        (without_key, "key.pem"),
+        (without_ca, "ca.pem"),
+        (certificate_is_not_pem, "cert.pem"),
+        (key_is_not_pem, "key.pem"),
+        (ca_is_not_pem, "ca.pem"),
+        (key_is_of_another_certificate, "key.pem"),
+    ],
+)
+async def test_tls_files_that_do_not_work_are_named(
+    authority: Authority, tmp_path: Path, spoil: Callable[[Path, Path, Path], None], names: str
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    spoil(Path(cert), Path(key), ca)
+    with pytest.raises(ConfigError) as refusal:
+        await Server(host="127.0.0.1", port=0, tls=Tls(cert=cert, key=key, ca=str(ca))).start()
+    assert str(tmp_path / names) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("given", [{"cert": "cert.pem"}, {"key": "key.pem"}])
+async def test_a_certificate_and_its_key_belong_together(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="cert and key must be given together"):
+        await Server(host="127.0.0.1", port=0, tls=Tls(**given)).start()
