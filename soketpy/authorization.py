@@ -17,10 +17,13 @@ def auth_holds(app: App, auth: str, text: str) -> bool:
 
 def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
     """Hold a subscription of a guarded channel to its signature. Raises SubscriptionRefused."""
-    if request.auth is None:
+    auth, channel_data = request.auth, request.channel_data
+    if auth is None:
         raise _auth_error("The channel needs an auth, which the app's own server signs.")
-    text = signatures.channel_text(socket_id, request.channel, request.channel_data)
-    if not auth_holds(app, request.auth, text):
+    if not isinstance(auth, str) or not isinstance(channel_data, str | None):
+        raise _auth_error("The auth and the channel_data must be strings.")
+    text = signatures.channel_text(socket_id, request.channel, channel_data)
+    if not auth_holds(app, auth, text):
         raise _auth_error(f"The auth is not KEY:SIGNATURE with the signature of {_quoted(text)}.")
 
 
@@ -29,15 +32,15 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
 
     Raises SubscriptionRefused for a member that is not well-formed or over the app's limits.
     """
-    if request.channel_data is None:
-        if user is None:
-            raise _auth_error("A presence channel needs channel_data, or a connection that is signed in.")
-        member = events.Member(user.id, user.user_info)
-    else:
+    if isinstance(request.channel_data, str):
         try:
             member = events.parse_member(request.channel_data)
         except ValueError as fault:
             raise _auth_error(str(fault)) from None
+    elif user is None:
+        raise _auth_error("A presence channel needs channel_data, or a connection that is signed in.")
+    else:
+        member = events.Member(user.id, user.user_info)
     if len(member.user_id) > app.max_user_id_length:
         raise limit_reached(f"A user_id may have {app.max_user_id_length} characters at most.")
     size, most = len(member.user_info), app.max_presence_member_size

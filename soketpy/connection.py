@@ -81,7 +81,9 @@ class Connection:
             return
         self._traffic.received(len(text))
         try:
-            self._obey(events.parse(text))
+            message = events.parse(text)
+            log.debug("%r said %s", self, type(message).__name__)
+            self._obey(message)
         except BadMessage as fault:
             self._answer_bad_message(fault)
         except ConnectionRefused as fault:
@@ -124,6 +126,7 @@ class Connection:
     def refuse(self, code: int, reason: str) -> None:
         """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection."""
         if self.open:
+            log.debug("%r is closed: %d %s", self, code, reason)
             self.end()
             self.send(messages.error(code, reason))
             self._transport.close(code, reason)

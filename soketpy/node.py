@@ -3,6 +3,7 @@
 All of it is synchronous: one call is one step that nothing interrupts.
 """
 
+import logging
 import secrets
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,6 +23,8 @@ from soketpy.protocol.errors import Code, ConnectionRefused, ProtocolError, Subs
 from soketpy.protocol.messages import Message
 from soketpy.triggers import Trigger
 from soketpy.users import Users
+
+log = logging.getLogger("soketpy.node")
 
 
 class Node:
@@ -70,10 +73,12 @@ class Node:
         self.total += 1
         self.traffic[app.id].connections += 1
         connection.send(messages.connection_established(socket_id, self._activity_timeout))
+        log.debug("%r has connected", connection)
         return connection
 
     def forget(self, connection: Connection) -> None:
         """A connection has ended: take it off its channels, sign it out, and count it no more."""
+        log.debug("%r has gone", connection)
         app_id = connection.app.id
         for channel in list(connection.channels):
             self._leave(connection, channel)
@@ -204,6 +209,7 @@ class Node:
     def publish(self, app: App, trigger: Trigger) -> None:
         """Send a publisher's event to all who are on its channels, and let cache channels remember it."""
         for channel in trigger.channels:
+            log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
             message = messages.event(channel, trigger.name, trigger.data)
             if channels.kind_of(channel).cache:
                 self.cache.put(app.id, channel, trigger.name, trigger.data)

@@ -57,15 +57,22 @@ def test_a_public_channel_asks_for_no_auth_and_minds_none(client: Client) -> Non
         "presence-cache-a",
     ],
 )
-@pytest.mark.parametrize("auth", [None, "", "app-key:0", "app-key:ключ", "\x00"])
+@pytest.mark.parametrize("auth", [None, "", "app-key:0", "app-key:ключ", "\x00", 7, True, {}, ["app-key:0"]])
 def test_a_guarded_channel_is_not_joined_without_a_good_auth(
-    house: House, client: Client, channel: str, auth: str | None
+    house: House, client: Client, channel: str, auth: object
 ) -> None:
     client.subscribe(channel, "1", auth=auth)
     assert {**refusal(client), "error": ""} == {"type": "AuthError", "error": "", "status": 401}
     assert house.node.roster.count(APP.id, channel) == 0
     house.trigger(channel, "said")
     assert client.heard() == []
+
+
+@pytest.mark.parametrize("channel_data", [{"user_id": "1"}, 1, False, ["1"]])
+def test_channel_data_that_is_no_text_is_refused(client: Client, channel_data: object) -> None:
+    auth = channel_auth(client.id, "presence-a")
+    client.say("pusher:subscribe", {"channel": "presence-a", "auth": auth, "channel_data": channel_data})
+    assert refusal(client)["type"] == "AuthError"
 
 
 def test_channel_data_is_signed_with_a_private_channel_where_the_client_sends_it(client: Client) -> None:

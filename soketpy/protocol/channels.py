@@ -49,6 +49,11 @@ def user_channel(user_id: str) -> str:
     return USER_PREFIX + user_id
 
 
+def reaches_user(user_id: str) -> bool:
+    """Whether a channel's name can hold the id."""
+    return _USER_NAME.fullmatch(user_channel(user_id)) is not None
+
+
 def user_of(channel: str) -> str:
     """The user whom a ``#server-to-user-`` channel reaches."""
     return channel.removeprefix(USER_PREFIX)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from soketpy.protocol import channels
 from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused
 
 CLIENT_PREFIX = "client-"
@@ -18,11 +19,11 @@ class _Envelope(msgspec.Struct):
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """``pusher:subscribe``."""
+    """``pusher:subscribe``. ``auth`` and ``channel_data`` may be of any type until the channel asks for them."""
 
     channel: str
-    auth: str | None = None
-    channel_data: str | None = None
+    auth: object = None
+    channel_data: object = None
 
 
 class Unsubscribe(msgspec.Struct, frozen=True):
@@ -153,6 +154,8 @@ def parse_user(user_data: str) -> User:
         raise ValueError(f"The user_data is not valid: {_reason(fault)}.") from None
     if not found.id:
         raise ValueError("The id of the user_data is empty.")
+    if not channels.reaches_user(found.id):
+        raise ValueError("The id of the user_data has control characters.")
     return User(found.id, bytes(found.user_info), tuple(dict.fromkeys(found.watchlist or ())))
 
 

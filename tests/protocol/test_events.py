@@ -65,7 +65,7 @@ def test_a_message_of_the_protocol_is_read(text: str, message: events.ClientMess
         ('{"event":"pusher:subscribe","data":"{}"}', "The data of pusher:subscribe is not valid: Expected `object`"),
         ('{"event":"pusher:subscribe","data":{}}', "The data of pusher:subscribe is not valid: Object missing"),
         ('{"event":"pusher:subscribe","data":{"channel":["a"]}}', "The data of pusher:subscribe is not valid"),
-        ('{"event":"pusher:subscribe","data":{"channel":"a","auth":7}}', "The data of pusher:subscribe is not valid"),
+        ('{"event":"pusher:subscribe","data":{"channel":7}}', "The data of pusher:subscribe is not valid"),
         ('{"event":"pusher:unsubscribe","data":null}', "The data of pusher:unsubscribe is not valid"),
         ('{"event":"said"}', "The server has no event named 'said'; client events start with client-."),
         ('{"event":"pusher:subscription_succeeded"}', "The server has no event named"),
@@ -206,3 +206,9 @@ def test_no_text_makes_a_member_or_a_user_raise_anything_but_a_value_error(text:
         assert events.parse_member(text).user_id
     with suppress(ValueError):
         assert events.parse_user(text).id
+
+
+@pytest.mark.parametrize("user_id", ["a\nb", "\x00", "a\x7f"])
+def test_a_user_whom_no_channel_could_reach_is_refused(user_id: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        events.parse_user(json.dumps({"id": user_id}))
