@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from soketpy import Server
 from soketpy.protocol import signatures
+from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, channel_auth
 
 # A machine that is busy with something else fails no test.
