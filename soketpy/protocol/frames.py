@@ -1,9 +1,10 @@
 """WebSocket frames (RFC 6455, version 13): what the server writes, and a strict reader of what clients write.
 
-The reader is ours rather than aiohttp's: that one accepts frames without a mask (section 5.1 wants them refused) and
-holds twice the memory per connection. ``docs/architecture.md`` has the measurements.
+The reader is ours rather than aiohttp's compiled one, which is faster, but accepts frames without a mask (section 5.1
+wants them refused) and holds many times the memory per connection. ``benchmarks/frames.py`` measures both.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -97,7 +98,7 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 class FrameReader:
     """Turns the bytes of one client into messages. Holds at most one message of ``limit`` bytes and one frame's header.
 
-    ``feed`` returns ``(opcode, payload)`` pairs in their order: TEXT and BINARY whole and unmasked, TEXT checked to be
+    ``feed`` gives ``(opcode, payload)`` pairs in their order: TEXT and BINARY whole and unmasked, TEXT checked to be
     UTF-8; CLOSE, PING and PONG as they came. After a FrameError the reader must not be fed again.
     """
 
@@ -110,16 +111,19 @@ class FrameReader:
         self._message: bytearray | None = None  # the fragments so far
         self._kind = 0
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Take what arrived; return the messages that it completes. Raises FrameError where a rule is broken."""
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Take what arrived; give the messages that it completes, which must be used up before more is fed.
+
+        Raises FrameError where a rule is broken, once the messages in front of that are given: what a client gets
+        does not depend on how the network cuts its bytes.
+        """
         if self._buffer:
             if type(self._buffer) is bytes:
                 self._buffer = bytearray(self._buffer)
             self._buffer += data
             if len(self._buffer) < self._wanted:
-                return []
+                return
             data = bytes(self._buffer)
-        messages: list[tuple[int, bytes]] = []
         position, end = 0, len(data)
         self._wanted = 2
         while end - position >= 2:
@@ -143,9 +147,8 @@ class FrameReader:
             position = start + size
             message = self._take(first, unmask(data[start:position], data[start - 4 : start]))
             if message is not None:
-                messages.append(message)
+                yield message
         self._buffer = data[position:]
-        return messages
 
     def _hold_to_limit(self, first: int, size: int) -> None:
         """Refuse a message that would grow over the limit, before any of it is kept."""

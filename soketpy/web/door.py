@@ -4,6 +4,7 @@ An idle client costs no aiohttp handler, task or stream that way; ``docs/archite
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import cast
 
 from aiohttp import web
@@ -15,9 +16,18 @@ from soketpy.web.websocket import Surroundings, WebSocket
 HEAD_LIMIT = 16 * 1024
 """Bytes that the head of the first request may have."""
 
-_TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nAccess-Control-Allow-Origin: *\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+
+def _error(status: HTTPStatus, reason: str) -> bytes:
+    body = f'{{"error":"{reason}","code":{status.value}}}'
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nAccess-Control-Allow-Origin: *\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+_NOT_HTTP = _error(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP; if it is TLS, this port speaks none.")
+_TOO_LONG = _error(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The head of a request may have {HEAD_LIMIT} bytes at most."
 )
 
 
@@ -32,7 +42,7 @@ class Door(asyncio.Protocol):
         self._http = http
         self._prefix = prefix
         self._timeout = timeout
-        self._head = b""
+        self._head: bytes | None = b""  # None once the client has been refused
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,25 +60,43 @@ class Door(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Collect the head; hand the connection over once it is whole."""
+        """Collect the head; hand the connection over once it is whole, or cannot become one."""
         transport = self._transport
         assert transport is not None  # noqa: S101 - asyncio calls connection_made first
-        self._head = head = self._head + data if self._head else data
-        end = head.find(b"\r\n\r\n")
-        if end < 0:
-            if len(head) > HEAD_LIMIT:
-                transport.write(_TOO_LONG)
-                transport.close()
+        if self._head is None:
             return
+        # RFC 9112, section 2.2: empty lines in front of a request do not count.
+        self._head = head = self._head + data if self._head else data.lstrip(b"\r\n")
+        end = head.find(b"\r\n\r\n")
+        if head and not head[:1].isalpha():
+            self._refuse(transport, _NOT_HTTP)  # TLS, for one: its client is told at once
+        elif (end if end >= 0 else len(head) - 3) > HEAD_LIMIT:
+            self._refuse(transport, _TOO_LONG)
+        elif end >= 0:
+            upgrade = handshake.parse_upgrade(head[:end]) if head.startswith(b"GET ") else None
+            if upgrade is None:
+                self._hand_over(transport, head)
+            else:
+                self._shared.deadlines.clear(self)
+                open_websocket(transport, upgrade, self._shared, self._prefix, head[end + 4 :])
+
+    def _hand_over(self, transport: asyncio.Transport, head: bytes) -> None:
+        """Let aiohttp have the connection."""
         self._shared.deadlines.clear(self)
-        upgrade = handshake.parse_upgrade(head[:end]) if end <= HEAD_LIMIT and head.startswith(b"GET ") else None
-        if upgrade is None:
-            handler = self._http()
-            transport.set_protocol(handler)
-            handler.connection_made(transport)
-            handler.data_received(head)
-        else:
-            open_websocket(transport, upgrade, self._shared, self._prefix, head[end + 4 :])
+        handler = self._http()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(head)
+
+    def _refuse(self, transport: asyncio.Transport, answer: bytes) -> None:
+        """Answer what cannot become a request, and hear no more of it until the client goes or the time is up.
+
+        To close the socket on unread bytes would send a reset, which can destroy the answer ahead of it.
+        """
+        self._head = None
+        transport.write(answer)
+        if transport.can_write_eof():
+            transport.write_eof()
 
 
 def open_websocket(

@@ -56,7 +56,7 @@ class WebSocket(asyncio.Protocol):
         self.connection: Connection | None = None
         self._transport = transport
         self._shared = shared
-        self._reader = FrameReader(shared.message_size)
+        self._reader: FrameReader | None = FrameReader(shared.message_size)
         self._heard = shared.node.clock()
         self._awaited = _NOTHING
         self._closing = False
@@ -93,16 +93,20 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read the client's frames. A frame that breaks RFC 6455 ends the connection with its close code."""
         self._heard = self._shared.node.clock()
+        if self._reader is None:
+            return
         try:
             for opcode, payload in self._reader.feed(data):
+                if opcode == Opcode.CLOSE:
+                    self._answer_close(frames.parse_close(payload))
+                    return
                 self._take(opcode, payload)
         except FrameError as fault:
             self._fail(fault.code, fault.reason)
+            self._hang_up()
 
     def _take(self, opcode: int, payload: bytes) -> None:
-        if opcode == Opcode.CLOSE:
-            self._answer_close(frames.parse_close(payload))
-        elif self._closing or self.connection is None:
+        if self._closing or self.connection is None:
             pass  # section 1.4: what comes after the server's close frame is not heard
         elif opcode == Opcode.TEXT:
             self.connection.receive(payload)
@@ -135,7 +139,19 @@ class WebSocket(asyncio.Protocol):
             self.connection.end()
         code = CloseCode.NORMAL if close.code == CloseCode.NO_STATUS else close.code
         self.close(code, "")
-        self._transport.close()
+        self._hang_up()
+        if not self._transport.can_write_eof():
+            self._transport.close()
+
+    def _hang_up(self) -> None:
+        """End the stream to the client, and throw away what it still sends until it ends its own (section 7.1.1).
+
+        To close the socket on unread bytes would send a reset, which can destroy the close frame ahead of it. TLS
+        cannot end one direction alone: there the client goes when it has read the close frame, or by the deadline.
+        """
+        self._reader = None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is gone."""
@@ -185,7 +201,7 @@ class WebSocket(asyncio.Protocol):
         silent = now - self._heard
         if silent < shared.activity_timeout:
             shared.deadlines.set(self, shared.activity_timeout - silent)
-        elif awaited == _PONG:
+        elif awaited == _PONG and silent >= shared.activity_timeout + shared.pong_timeout:
             connection.refuse(Code.NO_PONG, "The client did not answer a ping.")
         else:
             self._awaited = _PONG
@@ -200,11 +216,18 @@ class WebSocket(asyncio.Protocol):
             shared.refusals = Bucket(REFUSALS_LOGGED, REFUSALS_LOGGED, now)
         if shared.refusals.take(1, now):
             peer = self._transport.get_extra_info("peername")
-            log.info("Refused a connection from %s: %s %s", _address(peer), int(refused.code), refused.message)
+            log.info(
+                "Refused a connection from %s: %s %s", _address(peer), int(refused.code), _one_line(refused.message)
+            )
 
 
 def _discard(frame: bytes) -> None:
     """Take frames for a client that gets no more."""
+
+
+def _one_line(text: str) -> str:
+    """Text that may hold what a stranger sent, without line ends and control characters that would forge a log."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _address(peer: object) -> str:
