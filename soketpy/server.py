@@ -25,7 +25,7 @@ from soketpy.protocol.errors import Code
 from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
-from soketpy.web.http import http_server
+from soketpy.web.http import KEEP_ALIVE, QUIET, http_server
 from soketpy.web.operations import Operations
 from soketpy.web.rest import Rest
 from soketpy.web.websocket import CLOSING_TIMEOUT, Surroundings
@@ -37,6 +37,9 @@ BACKLOG = 4096
 
 DRAIN_STEP = 0.05
 """Seconds between two slices of clients that are closed when the server stops."""
+
+HTTP_TIMEOUT = 1.0
+"""Seconds that HTTP clients have to take their last answer when the server stops."""
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -59,7 +62,8 @@ class Server:
         if self.settings.unix_socket is not None:
             return self.settings.unix_socket
         scheme = "https" if self.settings.tls.cert else "http"
-        return f"{scheme}://{self.settings.host}:{self.port}"
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"{scheme}://{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -122,9 +126,9 @@ class Server:
         )
         log.info("At most %d connections, by the limit of open files", raise_limit())
         ticking = loop.create_task(_tick(self._shared.deadlines))
-        stack.callback(ticking.cancel)
+        stack.push_async_callback(_cancel, ticking)
         http = http_server(self._rest, self._shared, prefix)
-        stack.push_async_callback(http.shutdown, timeouts.shutdown)
+        stack.push_async_callback(_close, http)
         stack.push_async_callback(self._end)
         await self._listen(stack, lambda: Door(self._shared, http, prefix, timeouts.handshake), tls)
         if settings.metrics.enabled:
@@ -150,10 +154,10 @@ class Server:
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
         metrics = self.settings.metrics
         operations = Operations(self._node, metrics.prefix, self.port or self.settings.port)
-        http = web.Server(operations, access_log=None)
+        http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
         listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
         self.metrics_port = listener.sockets[0].getsockname()[1]
-        stack.push_async_callback(http.shutdown, 1.0)
+        stack.push_async_callback(_close, http)
         stack.callback(listener.close)
 
     async def _drain(self) -> None:
@@ -167,15 +171,31 @@ class Server:
             for client in clients[start : start + size]:
                 client.refuse(Code.RECONNECT, "The server is stopping; please reconnect.")
             await asyncio.sleep(DRAIN_STEP)
-        deadlines, loop = self._shared.deadlines, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         patience = loop.time() + CLOSING_TIMEOUT
-        while deadlines and loop.time() < patience:  # noqa: ASYNC110 - an event would cost every client a callback
+        while self._unfinished and loop.time() < patience:  # noqa: ASYNC110 - an event would cost every client a callback
             await asyncio.sleep(DRAIN_STEP)
+
+    @property
+    def _unfinished(self) -> int:
+        """How many have not answered a close frame, sent their first request, or sent the body of their call."""
+        return len(self._shared.deadlines) + self._rest.under_way
 
     async def _end(self) -> None:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
         self._shared.deadlines.expire_all()
         await asyncio.sleep(0)
+
+
+async def _close(http: web.Server) -> None:
+    """Close idle HTTP connections at once, and the others when they have taken their answer or the time is up."""
+    http.pre_shutdown()
+    await http.shutdown(HTTP_TIMEOUT)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _tick(deadlines: Deadlines) -> None:
@@ -201,7 +221,7 @@ async def serve(
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, _reload, server, reload)
-        log.info("Listening on %s with %d apps", server.address, len(settings.apps))
+        log.info("Listening on %s with %s", server.address, _counted(settings))
         if on_ready is not None:
             on_ready(server)
         await stopped.wait()
@@ -212,7 +232,11 @@ def _reload(server: Server, reload: Callable[[], Settings]) -> None:
     try:
         settings = reload()
         server.reload(settings)
-    except (ConfigError, ValueError) as fault:
+    except (ConfigError, ValueError, OSError) as fault:
         log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
     else:
-        log.info("Read the configuration anew: %d apps", len(settings.apps))
+        log.info("Read the configuration anew: %s", _counted(settings))
+
+
+def _counted(settings: Settings) -> str:
+    return f"{len(settings.apps)} {'app' if len(settings.apps) == 1 else 'apps'}"

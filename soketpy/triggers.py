@@ -155,7 +155,10 @@ def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
             _refuse_body(fault)
         size = len(text) if text.isascii() else len(text.encode())
     else:
-        compact = msgspec.json.format(data, indent=-1)
+        try:
+            compact = msgspec.json.format(data, indent=-1)
+        except (msgspec.DecodeError, RecursionError) as fault:
+            _refuse_body(fault)
         size = len(compact)
         data = messages.literal(compact.decode())
     if size > app.max_event_payload:

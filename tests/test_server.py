@@ -37,6 +37,16 @@ async def test_a_server_is_embedded_by_its_settings_or_by_what_differs_from_the_
             assert "connection_established" in str(await client.recv())
 
 
+async def test_the_address_of_a_server_on_ipv6_has_its_brackets() -> None:
+    server = Server(host="::1", port=0)
+    try:
+        await server.start()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    assert server.address == f"http://[::1]:{server.port}"
+    await server.stop()
+
+
 async def test_two_servers_in_one_process_do_not_share_clients(start_server: StartServer) -> None:
     first, second = await start_server(), await start_server()
     here, there = await first.client(), await second.client()

@@ -123,29 +123,21 @@ async def test_a_signal_to_stop_closes_the_clients_with_4200_and_exits_0(
     assert "Traceback" not in process.log
 
 
-async def test_while_it_drains_the_port_stays_open_and_sends_clients_away(start_process: StartProcess) -> None:
-    process = await start_process(configuration(APP, shutdown=1000))
-    clients = [await process.socket(APP.key) for _ in range(2)]
-    for client in clients:
-        await client.hear()
-    process.signal(signal.SIGTERM)
-    assert (await clients[0].closed())[0] == 4200
-    async with wire(process.port) as probe:
-        probe.send(request("GET", "/ready"))
-        assert (await probe.answer()).status == 503
-    late = await process.socket(APP.key)
-    assert (await late.closed())[0] == 4100
-    await clients[1].say("pusher:ping")
-    assert (await clients[1].hear())["event"] == "pusher:pong"
-
-
-async def test_a_client_that_never_answers_the_close_does_not_hold_the_process(start_process: StartProcess) -> None:
+async def test_a_client_that_never_answers_the_close_does_not_hold_the_process_which_sends_others_away_meanwhile(
+    start_process: StartProcess,
+) -> None:
     process = await start_process(configuration(APP, shutdown=0))
     async with wire(process.port) as silent:
         silent.send(request("GET", "/app/one-key", b"", *HANDSHAKE))
         assert (await silent.answer()).status == 101
         assert b"connection_established" in await silent.frame()
         process.signal(signal.SIGTERM)
+        assert b'"code":4200' in await silent.frame()
+        async with wire(process.port) as probe:
+            probe.send(request("GET", "/ready"))
+            assert (await probe.answer()).status == 503
+        late = await process.socket(APP.key)
+        assert (await late.closed())[0] == 4100
         assert await process.exit_code() == 0
         assert b"\x10\x68The server is stopping; please reconnect." in await silent.rest()
 

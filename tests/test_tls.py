@@ -125,12 +125,12 @@ async def test_the_further_certificates_of_a_chain_are_sent(
 
 
 async def test_a_key_may_have_a_passphrase(start_server: StartServer, authority: Authority, tmp_path: Path) -> None:
-    cert, key = authority.issue(tmp_path, "open sesame")
-    await start_server(tls=Tls(cert=cert, key=key, passphrase="open sesame"))
-    for wrong in (None, "open"):
+    cert, key = authority.issue(tmp_path, "sesame")
+    await start_server(tls=Tls(cert=cert, key=key, passphrase="sesame"))
+    for wrong in (None, "sesam"):
         with pytest.raises(ConfigError, match="tls: the certificate") as refusal:
             await start_server(tls=Tls(cert=cert, key=key, passphrase=wrong))
-        assert "open" not in str(refusal.value).replace("openssl", "")
+        assert "sesam" not in str(refusal.value)
 
 
 def without_certificate(cert: Path, key: Path, ca: Path) -> None:

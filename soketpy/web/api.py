@@ -23,11 +23,16 @@ from soketpy.web.calls import Call, event_of, events_of
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS."""
+    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
+
+    ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
+    or does not hold, so that the call counts nowhere.
+    """
 
     value: object
     status: HTTPStatus = HTTPStatus.OK
     headers: dict[str, str] = field(default_factory=dict)
+    received: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

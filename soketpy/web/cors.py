@@ -20,13 +20,14 @@ class Cors:
     def answer(self, origin: str | None, of_app: tuple[str, ...] = ()) -> dict[str, str]:
         """The headers of an answer to a page of ``origin``; an app's own origins go before the server's.
 
-        Exactly one origin is named: the page's where it is allowed, else the first that is.
+        One origin at most is named: the page's where it is allowed, else the first that is named as a whole.
         """
         allowed = of_app or self.origins
         if "*" in allowed:
             return {"Access-Control-Allow-Origin": "*"}
-        if not origin or not origin_allowed(origin, allowed):
-            return {"Access-Control-Allow-Origin": allowed[0] if allowed else "null", "Vary": "Origin"}
+        if not origin or not origin.isascii() or not origin_allowed(origin, allowed):
+            named = next((whole for whole in allowed if "://" in whole and "*" not in whole), None)
+            return {"Vary": "Origin"} if named is None else {"Access-Control-Allow-Origin": named, "Vary": "Origin"}
         headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         if self.credentials:
             headers["Access-Control-Allow-Credentials"] = "true"

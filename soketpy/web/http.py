@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import cast
 
 from aiohttp import web
@@ -9,15 +10,20 @@ from aiohttp.abc import AbstractStreamWriter
 
 from soketpy.protocol import handshake
 from soketpy.web.door import open_websocket
-from soketpy.web.rest import Rest
+from soketpy.web.rest import Rest, malformed
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle HTTP connection stays open; longer than common proxies keep theirs."""
 
-# Strangers can make aiohttp log a traceback for each broken request; soketpy.rest logs what matters.
-_quiet = logging.getLogger("soketpy.aiohttp")
-_quiet.disabled = True
+LINGER = 2.0
+"""Seconds for which the rest of a refused body is thrown away, so that its sender reads the answer and no reset."""
+
+log = logging.getLogger("soketpy.http")
+
+# Strangers can make aiohttp log a traceback for each broken request; what matters is logged here.
+QUIET = logging.getLogger("soketpy.aiohttp")
+QUIET.disabled = True
 
 
 def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
@@ -30,17 +36,47 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
                 return _hand_over(request, upgrade, shared, prefix)
         return await rest(request)
 
-    return web.Server(
+    return _HttpServer(
         serve,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEP_ALIVE,
-        logger=_quiet,
+        lingering_time=LINGER,
+        logger=QUIET,
     )
 
 
+class _HttpServer(web.Server):
+    """aiohttp's server, but for the answer to what is not HTTP."""
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for one more connection."""
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol, but for the answer to what is not HTTP."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer as REST answers every error, and close the connection."""
+        if status != HTTPStatus.BAD_REQUEST:
+            log.error("A request could not be served", exc_info=exc)
+            return super().handle_error(request, status, exc, message)
+        response = malformed(message)
+        response.force_close()
+        return response
+
+
 def _upgrade_of(request: web.BaseRequest) -> handshake.Upgrade | None:
-    head = [f"GET {request.raw_path} HTTP/1.1"]
+    head = [f"GET {request.raw_path} HTTP/{request.version.major}.{request.version.minor}"]
     head += [f"{name}: {value}" for name, value in request.headers.items()]
     return handshake.parse_upgrade("\r\n".join(head).encode("latin-1", "replace"))
 
@@ -57,8 +93,10 @@ def _hand_over(
     request: web.BaseRequest, upgrade: handshake.Upgrade, shared: Surroundings, prefix: str
 ) -> web.StreamResponse:
     """Take the connection from aiohttp; a proxy that reuses its connections asks for that."""
-    transport = cast("asyncio.Transport", request.transport)
-    request.protocol.transport = None  # so that aiohttp, which is told that the client left, does not close it
-    request.protocol.connection_lost(None)
-    open_websocket(transport, upgrade, shared, prefix, b"")
+    transport, protocol = cast("asyncio.Transport", request.transport), request.protocol
+    rest, protocol._message_tail = protocol._message_tail, b""  # frames that came right behind the request
+    protocol.transport = None  # so that aiohttp, which is told that the client left, does not close it
+    protocol.connection_lost(None)
+    transport.resume_reading()  # aiohttp stops where many of them have come
+    open_websocket(transport, upgrade, shared, prefix, rest)
     return _HandedOver()

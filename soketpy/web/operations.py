@@ -1,5 +1,7 @@
 """The metrics port: how much memory is used, and everything that Prometheus reads."""
 
+from urllib.parse import parse_qsl
+
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -8,8 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from soketpy.metrics import TrafficCollector
 from soketpy.node import Node
 from soketpy.web.health import memory
+from soketpy.web.rest import READS, SOFTWARE, target_of
 
-_ANYONE = {"Access-Control-Allow-Origin": "*"}
+_ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 
 
 class Operations:
@@ -24,20 +27,40 @@ class Operations:
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Serve one request."""
-        path = request.raw_path.partition("?")[0]
-        if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, headers={**_ANYONE, "Allow": "GET"})
+        path, _, query = target_of(request).partition("?")
+        if request.method not in READS:
+            return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
         match path:
             case "/" | "/ready":
                 return web.Response(text="OK", headers=_ANYONE)
             case "/usage":
-                return web.Response(body=self._usage(), content_type="application/json", headers=_ANYONE)
+                return _json(self._usage())
+            case "/metrics" if dict(parse_qsl(query)).get("json"):
+                return _json(self._metrics())
             case "/metrics":
                 headers = {**_ANYONE, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
                 return web.Response(body=generate_latest(self._registry), headers=headers)
         return web.Response(status=404, text="There is nothing at this path.", headers=_ANYONE)
 
-    def _usage(self) -> bytes:
+    def _usage(self) -> dict[str, object]:
         now = memory()
         usage = {"free": now.total - now.used, "used": now.used, "total": now.total, "percent": now.percent}
-        return msgspec.json.encode({"memory": usage})
+        return {"memory": usage}
+
+    def _metrics(self) -> list[dict[str, object]]:
+        """The metrics as soketi gives them to ``?json=1``, in the form of prom-client."""
+        return [
+            {
+                "help": metric.documentation,
+                "name": metric.samples[0].name,
+                "type": "gauge" if metric.type == "gauge" else "counter",
+                "values": [{"value": sample.value, "labels": sample.labels} for sample in metric.samples],
+                "aggregator": "sum",
+            }
+            for metric in self._registry.collect()
+            if metric.samples
+        ]
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=_ANYONE)

@@ -30,6 +30,12 @@ _encode = msgspec.json.encode
 
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
+READS = ("GET", "HEAD")
+"""Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
+
+SOFTWARE = "soketpy"
+"""What the Server header says; aiohttp would tell its own version and Python's."""
+
 
 class Rest:
     """Serves HTTP requests, one call each."""
@@ -47,6 +53,7 @@ class Rest:
         log_access: bool = False,
     ) -> None:
         self.draining = False
+        self.under_way = 0  # calls that were let in and whose body has not come whole
         self._node = node
         self._apps = apps
         self._cors = cors
@@ -66,19 +73,21 @@ class Rest:
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Serve one request; never raises."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = target_of(request).partition("?")
         app = self._app_of(path)
         origin = request.headers.get("Origin")
         allowed = app.allowed_origins if app is not None else ()
         if request.method == "OPTIONS":
-            return web.Response(status=HTTPStatus.NO_CONTENT, headers=self._cors.preflight(origin, allowed))
+            headers = {**self._cors.preflight(origin, allowed), "Server": SOFTWARE}
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
         answer = await self._serve(request, path, query, app)
         body = answer.value.encode() if isinstance(answer.value, str) else _encode(answer.value)
         response = web.Response(body=body, status=answer.status, headers=self._cors.answer(origin, allowed))
         response.headers["Content-Type"] = _TEXT if isinstance(answer.value, str) else _JSON
+        response.headers["Server"] = SOFTWARE
         response.headers.update(answer.headers)
-        if app is not None and answer.status != HTTPStatus.UNAUTHORIZED:
-            self._node.traffic[app.id].answered(request.content_length or 0, len(body))
+        if app is not None and answer.received is not None:
+            self._node.traffic[app.id].answered(answer.received, len(body))
         if self._log_access:
             access_log.info("%s %s %s %d", request.method, path, int(answer.status), len(body))
         return response
@@ -109,7 +118,7 @@ class Rest:
     # The server itself
 
     def _serve_server(self, method: str, path: str) -> Answer:
-        if method not in ("GET", "HEAD") and path in ("/", "/ready", "/accept-traffic"):
+        if method not in READS and path in ("/", "/ready", "/accept-traffic"):
             _not_allowed("GET")
         match path:
             case "/":
@@ -142,13 +151,23 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
         if not app.enabled:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-        call = Call(request.method, path, bare, calls.parse_query(query))
+        call = Call(request.method, path, bare, calls.parse_query(query), self._prefix)
         calls.authenticate(call, app, time.time())
-        body = await calls.read_body(request, call, self._body_size)
-        return verb(Asked(call, app, request.content_type, body, arguments))
+        body = b""
+        try:
+            self.under_way += 1
+            try:
+                body = await calls.read_body(request, call, self._body_size)
+            finally:
+                self.under_way -= 1
+            answer = verb(Asked(call, app, request.content_type, body, arguments))
+        except RequestError as fault:
+            answer = _refused(fault.status, fault.message, fault.headers)
+        answer.received = len(body)
+        return answer
 
     def _route(self, method: str, path: str) -> tuple[Verb, tuple[str, ...]]:
-        allowed = None
+        method, allowed = "GET" if method in READS else method, None
         for wanted, pattern, verb in self._routes:
             found = pattern.fullmatch(path)
             if found is not None:
@@ -160,9 +179,36 @@ class Rest:
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
 
 
+def malformed(reason: str | None) -> web.Response:
+    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
+    text = "The request is not valid HTTP" + (f": {reason.splitlines()[0].rstrip(':')}." if reason else ".")
+    answer = _refused(HTTPStatus.BAD_REQUEST, text)
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": _JSON, "Server": SOFTWARE}
+    return web.Response(body=_encode(answer.value), status=answer.status, headers=headers)
+
+
+def target_of(request: web.BaseRequest) -> str:
+    """The path and query as they were sent, also where the target is a whole URL (RFC 9112, section 3.2.2).
+
+    Bytes that are not UTF-8 are replaced: they could not be put into an answer or a log line.
+    """
+    target = request.raw_path
+    if not target.isascii():
+        target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if target.startswith("/"):
+        return target
+    _, scheme, rest = target.partition("://")
+    path = re.search("[/?]", rest) if scheme else None
+    if path is None:
+        return "/" if scheme else target
+    return rest[path.start() :] if path.group() == "/" else "/" + rest[path.start() :]
+
+
 def _refused(status: HTTPStatus, reason: str, headers: dict[str, str] | None = None) -> Answer:
     return Answer({"error": reason, "code": int(status)}, status, headers or {})
 
 
 def _not_allowed(allowed: str) -> NoReturn:
-    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, f"Only {allowed} is served at this path.", {"Allow": allowed})
+    methods = (*READS, "OPTIONS") if allowed in READS else (allowed, "OPTIONS")
+    reason = f"Only {allowed} is served at this path."
+    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": ", ".join(methods)})

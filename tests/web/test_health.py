@@ -1,0 +1,89 @@
+"""Whether the server is alive, ready, and has room for more."""
+
+from pathlib import Path
+
+import pytest
+
+from soketpy.config.settings import Bounds, Metrics
+from soketpy.web import health, rest
+from soketpy.web.health import Memory, memory
+from tests.conftest import Peers, StartServer
+
+
+async def test_a_server_that_runs_is_alive_and_ready(peers: Peers) -> None:
+    for path in ("/", "/ready"):
+        reply = await peers.request("GET", path)
+        assert (reply.status, reply.text) == (200, "OK")
+
+
+async def test_accept_traffic_tells_the_memory_in_soketis_words(peers: Peers) -> None:
+    reply = await peers.request("GET", "/accept-traffic")
+    assert reply.status == 200
+    assert set(reply.json) == {"memory"}
+    used = reply.json["memory"]
+    assert set(used) == {"usedSize", "totalSize", "percentUsage"}
+    assert 0 < used["usedSize"] < used["totalSize"]
+    assert used["percentUsage"] == pytest.approx(100 * used["usedSize"] / used["totalSize"])
+
+
+async def test_accept_traffic_refuses_above_its_share_of_memory(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = await start_server(bounds=Bounds(memory_percent=50))
+    monkeypatch.setattr(rest, "memory", lambda: Memory(used=50, total=100))
+    assert (await peers.request("GET", "/accept-traffic")).status == 200
+    monkeypatch.setattr(rest, "memory", lambda: Memory(used=51, total=100))
+    reply = await peers.request("GET", "/accept-traffic")
+    assert (reply.status, reply.json["code"]) == (503, 503)
+    assert "memory" in reply.json["error"]
+    assert (await peers.request("GET", "/ready")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic"])
+async def test_a_health_check_may_be_asked_with_head(peers: Peers, path: str) -> None:
+    reply = await peers.request("HEAD", path)
+    assert (reply.status, reply.text) == (200, "")
+
+
+@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic"])
+async def test_a_health_check_changes_nothing_and_so_takes_no_post(peers: Peers, path: str) -> None:
+    reply = await peers.request("POST", path, data=b"x")
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/usage", "/ready/", "//ready"])
+async def test_the_main_port_tells_strangers_nothing_more(start_server: StartServer, path: str) -> None:
+    peers = await start_server(metrics=Metrics(enabled=True, host="127.0.0.1", port=0))
+    assert (await peers.request("GET", path)).status == 404
+
+
+# Memory
+
+
+def test_memory_is_that_of_this_process() -> None:
+    now = memory()
+    assert 0 < now.used < now.total
+    assert now.percent == 100 * now.used / now.total
+
+
+@pytest.mark.parametrize(
+    ("limit", "total"),
+    [(None, 2048 * 1024), ("max\n", 2048 * 1024), ("1000000\n", 1_000_000), (f"{2**60}\n", 2048 * 1024)],
+)
+def test_a_container_has_the_memory_of_its_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str | None, total: int
+) -> None:
+    (tmp_path / "statm").write_text("100 10 5 1 0 20 0\n")
+    (tmp_path / "meminfo").write_text("MemFree: 1 kB\nMemTotal:     2048 kB\n")
+    if limit is not None:
+        (tmp_path / "limit").write_text(limit)
+    monkeypatch.setattr(health, "_STATM", tmp_path / "statm")
+    monkeypatch.setattr(health, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(health, "_CGROUP", tmp_path / "limit")
+    assert memory() == Memory(10 * 4096, total)
+
+
+def test_a_system_that_does_not_say_has_no_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(health, "_STATM", tmp_path / "nothing")
+    assert memory() == Memory(0, 0)
+    assert memory().percent == 0
