@@ -49,11 +49,12 @@ class Surroundings:
 class WebSocket(asyncio.Protocol):
     """The transport of one conversation. It takes over a TCP connection whose handshake has been answered."""
 
-    __slots__ = ("_awaited", "_closing", "_heard", "_reader", "_shared", "_transport", "connection", "due")
+    __slots__ = ("_awaited", "_closing", "_heard", "_reader", "_shared", "_transport", "connection", "due", "write")
 
     def __init__(self, transport: asyncio.Transport, shared: Surroundings) -> None:
         self.due = 0
         self.connection: Connection | None = None
+        self.write = transport.write  # the fan-out calls the event loop's own method, with nothing of ours between
         self._transport = transport
         self._shared = shared
         self._reader: FrameReader | None = FrameReader(shared.message_size)
@@ -83,10 +84,6 @@ class WebSocket(asyncio.Protocol):
             # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
             raise ConnectionRefused(Code.OVER_CAPACITY, "The server is stopping; reconnect in a while.")
         return admit(hello, self._shared.apps, self._shared.strict_protocol)
-
-    def write(self, frame: bytes) -> None:
-        """Send frames to a client that keeps up."""
-        self._transport.write(frame)
 
     # Bytes in
 
