@@ -27,6 +27,7 @@ from soketpy.web.cors import Cors
 from soketpy.web.door import Door
 from soketpy.web.http import KEEP_ALIVE, QUIET, http_server
 from soketpy.web.operations import Operations
+from soketpy.web.plain import PlainHttp
 from soketpy.web.rest import Rest
 from soketpy.web.websocket import CLOSING_TIMEOUT, Surroundings
 
@@ -130,7 +131,11 @@ class Server:
         http = http_server(self._rest, self._shared, prefix)
         stack.push_async_callback(_close, http)
         stack.push_async_callback(self._end)
-        await self._listen(stack, lambda: Door(self._shared, http, prefix, timeouts.handshake), tls)
+
+        def plain(transport: asyncio.Transport) -> PlainHttp:
+            return PlainHttp(transport, self._rest, http, self._shared)
+
+        await self._listen(stack, lambda: Door(self._shared, plain, prefix, timeouts.handshake), tls)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
@@ -178,8 +183,8 @@ class Server:
 
     @property
     def _unfinished(self) -> int:
-        """How many have not answered a close frame, sent their first request, or sent the body of their call."""
-        return len(self._shared.deadlines) + self._rest.under_way
+        """How many have not answered a close frame, or not sent the whole body of their call."""
+        return self._shared.closing + self._rest.under_way
 
     async def _end(self) -> None:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""

@@ -1,6 +1,5 @@
-"""One REST call: its signature is checked before its body is read, so that a stranger's body costs nothing."""
+"""One REST call: its parameters, its signature, and the events in its body."""
 
-import asyncio
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import NoReturn
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
-from aiohttp import web
 
 from soketpy.apps import App
 from soketpy.protocol import signatures
@@ -18,14 +16,9 @@ from soketpy.triggers import Body, RequestError, parse_batch, parse_event
 WINDOW = 600
 """Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""
 
-BODY_TIMEOUT = 60.0
-"""Seconds in which the whole body must come."""
-
 _ARRAY = "channels[]"
 
 _MOST_PARAMETERS = 1_000
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +87,8 @@ def _check_timestamp(timestamp: str, now: float) -> None:
         _unauthorized(f"Timestamp expired: {timestamp} is not within {WINDOW} s of the server's time {int(now)}.")
 
 
-async def read_body(request: web.BaseRequest, call: Call, limit: int) -> bytes:
-    """The body, held to its signed checksum. Raises RequestError: 413 over ``limit`` bytes, 401, or 408 if slow."""
-    length = request.content_length
-    if length is not None and length > limit:
-        _too_large(limit)
-    body = await _read(request, limit)
+def check_body(call: Call, body: bytes) -> None:
+    """Hold the body to its signed checksum. Raises RequestError (401)."""
     checksum = call.parameter("body_md5")
     if body and checksum is None:
         _unauthorized("A request with a body needs body_md5.")
@@ -107,38 +96,6 @@ async def read_body(request: web.BaseRequest, call: Call, limit: int) -> bytes:
         expected = signatures.body_md5(body)
         if not hmac.compare_digest(expected.encode(), checksum.encode("utf-8", "surrogatepass")):
             _unauthorized(f"The body_md5 is not that of the body, which is {expected}.")
-    return body
-
-
-async def _read(request: web.BaseRequest, limit: int) -> bytes:
-    """The body; most bodies have come with the head and need no waiting."""
-    content = request.content
-    try:
-        if not content.is_eof():
-            return await _read_slowly(request, limit)
-        body = content.read_nowait(-1)
-    except (web.RequestPayloadError, OSError):
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The body is broken off, or not framed as HTTP asks.") from None
-    if len(body) > limit:
-        _too_large(limit)
-    return body
-
-
-async def _read_slowly(request: web.BaseRequest, limit: int) -> bytes:
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        # curl waits a second for this before it sends a large body.
-        request.transport.write(_CONTINUE)
-    chunks, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit:
-                    _too_large(limit)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {BODY_TIMEOUT:g} s.") from None
-    return b"".join(chunks)
 
 
 def event_of(content_type: str, call: Call, body: bytes) -> Body:
@@ -179,7 +136,3 @@ def _event_of_form(parameters: list[tuple[str, str]]) -> Body:
 
 def _unauthorized(reason: str) -> NoReturn:
     raise RequestError(HTTPStatus.UNAUTHORIZED, reason)
-
-
-def _too_large(limit: int) -> NoReturn:
-    raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")

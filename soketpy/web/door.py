@@ -1,13 +1,12 @@
-"""The door: the first request of a TCP connection decides whether a WebSocket or aiohttp takes it over.
+"""The door: the first request of a TCP connection decides whether a WebSocket or HTTP takes it over.
 
 An idle client costs no aiohttp handler, task or stream that way; ``docs/architecture.md`` has the figures.
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
-
-from aiohttp import web
 
 from soketpy.admission import Hello
 from soketpy.protocol import handshake
@@ -31,12 +30,16 @@ _TOO_LONG = _error(
 )
 
 
+HttpProtocol = Callable[[asyncio.Transport], asyncio.Protocol]
+"""Makes what serves HTTP on a connection from now on."""
+
+
 class Door(asyncio.Protocol):
     """Waits for the head of the first request of one TCP connection."""
 
     __slots__ = ("_head", "_http", "_prefix", "_shared", "_timeout", "_transport", "due")
 
-    def __init__(self, shared: Surroundings, http: web.Server, prefix: str, timeout: float) -> None:
+    def __init__(self, shared: Surroundings, http: HttpProtocol, prefix: str, timeout: float) -> None:
         self.due = 0
         self._shared = shared
         self._http = http
@@ -81,12 +84,11 @@ class Door(asyncio.Protocol):
                 open_websocket(transport, upgrade, self._shared, self._prefix, head[end + 4 :])
 
     def _hand_over(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Let aiohttp have the connection."""
+        """Let HTTP have the connection."""
         self._shared.deadlines.clear(self)
-        handler = self._http()
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
-        handler.data_received(head)
+        protocol = self._http(transport)
+        transport.set_protocol(protocol)
+        protocol.data_received(head)
 
     def _refuse(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Answer what cannot become a request, and hear no more of it until the client goes or the time is up.

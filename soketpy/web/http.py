@@ -9,15 +9,21 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from soketpy.protocol import handshake
+from soketpy.triggers import RequestError
 from soketpy.web.door import open_websocket
-from soketpy.web.rest import Rest, malformed
+from soketpy.web.rest import Reply, Rest, malformed, path_of, too_large, too_slow
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle HTTP connection stays open; longer than common proxies keep theirs."""
 
+BODY_TIMEOUT = 60.0
+"""Seconds in which the whole body must come."""
+
 LINGER = 2.0
 """Seconds for which the rest of a refused body is thrown away, so that its sender reads the answer and no reset."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 log = logging.getLogger("soketpy.http")
 
@@ -34,7 +40,7 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
             upgrade = _upgrade_of(request)
             if upgrade is not None:
                 return _hand_over(request, upgrade, shared, prefix)
-        return await rest(request)
+        return await _serve(request, rest)
 
     return _HttpServer(
         serve,
@@ -44,6 +50,49 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
         lingering_time=LINGER,
         logger=QUIET,
     )
+
+
+async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
+    """Serve one request; its body is read only if its signature holds."""
+    exchange = rest.open(request.method, path_of(request.raw_path), request.headers)
+    if exchange.answer is None:
+        try:
+            body = await _read(request, rest.body_size)
+        except RequestError as fault:
+            rest.refuse(exchange, fault)
+        except BaseException:
+            rest.abandon(exchange)
+            raise
+        else:
+            rest.serve(exchange, body)
+    return _response(rest.reply(exchange))
+
+
+def _response(reply: Reply) -> web.Response:
+    return web.Response(body=reply.body, status=reply.status, headers=reply.headers)
+
+
+async def _read(request: web.BaseRequest, limit: int) -> bytes:
+    """The body. Raises RequestError: 413 over ``limit`` bytes, 408 if it is slow, 400 if it is broken off."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise too_large(limit)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        # curl waits a second for this before it sends a large body.
+        request.transport.write(_CONTINUE)
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise too_slow(BODY_TIMEOUT) from None
+    except (web.RequestPayloadError, OSError):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "The body is broken off, or not framed as HTTP asks.") from None
+    return b"".join(chunks)
 
 
 class _HttpServer(web.Server):
@@ -70,7 +119,7 @@ class _Protocol(web.RequestHandler):
         if status != HTTPStatus.BAD_REQUEST:
             log.error("A request could not be served", exc_info=exc)
             return super().handle_error(request, status, exc, message)
-        response = malformed(message)
+        response = _response(malformed(message))
         response.force_close()
         return response
 

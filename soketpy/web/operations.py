@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from soketpy.metrics import TrafficCollector
 from soketpy.node import Node
 from soketpy.web.health import memory
-from soketpy.web.rest import READS, SOFTWARE, target_of
+from soketpy.web.rest import READS, SOFTWARE, path_of
 
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 
@@ -27,7 +27,7 @@ class Operations:
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Serve one request."""
-        path, _, query = target_of(request).partition("?")
+        path, _, query = path_of(request.raw_path).partition("?")
         if request.method not in READS:
             return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
         match path:

@@ -1,17 +1,19 @@
 """The REST API: from a path to the verb that serves it, and every answer's form.
 
-Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1.
+A request is opened by its head alone: path, app and signature are looked at before the body is read, so that the body
+of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1.
 """
 
 import logging
 import re
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
 
 from soketpy.apps import App, Apps
 from soketpy.limits import RateLimiter
@@ -34,11 +36,35 @@ READS = ("GET", "HEAD")
 """Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
 
 SOFTWARE = "soketpy"
-"""What the Server header says; aiohttp would tell its own version and Python's."""
+"""What the Server header says."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, by its head, and what becomes of it: an answer at once, or a call that waits for its body."""
+
+    method: str
+    path: str
+    origin: str | None
+    content_type: str
+    app: App | None
+    answer: Answer | None = None
+    call: Call | None = None
+    verb: Verb | None = None
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Reply:
+    """What goes over the wire; a body of None for an answer that has none."""
+
+    status: HTTPStatus
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
 
 
 class Rest:
-    """Serves HTTP requests, one call each."""
+    """Serves HTTP requests, one call each. Knows nothing of how they are carried."""
 
     def __init__(
         self,
@@ -54,56 +80,94 @@ class Rest:
     ) -> None:
         self.draining = False
         self.under_way = 0  # calls that were let in and whose body has not come whole
+        self.body_size = body_size
         self._node = node
         self._apps = apps
         self._cors = cors
         self._prefix = prefix
-        self._body_size = body_size
         self._memory_percent = memory_percent
         self._log_access = log_access
         api = Api(node, limiter)
-        self._routes: tuple[tuple[str, re.Pattern[str], Verb], ...] = (
-            ("POST", re.compile("events"), api.events),
-            ("POST", re.compile("batch_events"), api.batch_events),
-            ("GET", re.compile("channels"), api.channels),
-            ("GET", re.compile("channels/([^/]+)"), api.channel),
-            ("GET", re.compile("channels/([^/]+)/users"), api.users),
-            ("POST", re.compile("users/([^/]+)/terminate_connections"), api.terminate),
-        )
+        self._routes: dict[str, tuple[str, Verb]] = {
+            "events": ("POST", api.events),
+            "batch_events": ("POST", api.batch_events),
+            "channels": ("GET", api.channels),
+            "channels/*": ("GET", api.channel),
+            "channels/*/users": ("GET", api.users),
+            "users/*/terminate_connections": ("POST", api.terminate),
+        }
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
-        """Serve one request; never raises."""
-        path, _, query = target_of(request).partition("?")
-        app = self._app_of(path)
-        origin = request.headers.get("Origin")
+    def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
+        """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
+        path, _, query = target.partition("?")
+        bare = self._bare(path)
+        parts = bare.split("/", 3)
+        of_app = len(parts) == 4 and parts[1] == "apps"
+        app = self._apps.by_id(unquote(parts[2])) if of_app else None
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        exchange = Exchange(method, path, headers.get("origin"), content_type, app)
+        if method == "OPTIONS":
+            exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
+        elif of_app:
+            self._guard(exchange, self._open_call, exchange, bare, parts[3], query)
+        else:
+            self._guard(exchange, self._serve_server, exchange, bare)
+        if exchange.answer is None:
+            self.under_way += 1
+        return exchange
+
+    def serve(self, exchange: Exchange, body: bytes) -> None:
+        """Serve a call whose body has come. Never raises."""
+        self.under_way -= 1
+        self._guard(exchange, self._serve_call, exchange, body)
+        if exchange.answer is not None:
+            exchange.answer.received = len(body)
+
+    def refuse(self, exchange: Exchange, fault: RequestError) -> None:
+        """Answer a call whose body cannot be taken."""
+        self.under_way -= 1
+        exchange.answer = _refused(fault)
+        exchange.answer.received = 0
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The client of a call went before its body was whole."""
+        if exchange.answer is None:
+            self.under_way -= 1
+
+    def reply(self, exchange: Exchange) -> Reply:
+        """The answer of a request that has one, ready for the wire; counted and logged."""
+        answer, app = exchange.answer, exchange.app
+        assert answer is not None  # noqa: S101 - of open, serve or refuse
         allowed = app.allowed_origins if app is not None else ()
-        if request.method == "OPTIONS":
-            headers = {**self._cors.preflight(origin, allowed), "Server": SOFTWARE}
-            return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
-        answer = await self._serve(request, path, query, app)
-        body = answer.value.encode() if isinstance(answer.value, str) else _encode(answer.value)
-        response = web.Response(body=body, status=answer.status, headers=self._cors.answer(origin, allowed))
-        response.headers["Content-Type"] = _TEXT if isinstance(answer.value, str) else _JSON
-        response.headers["Server"] = SOFTWARE
-        response.headers.update(answer.headers)
+        if answer.value is None:
+            headers = self._cors.preflight(exchange.origin, allowed)
+            headers["Server"] = SOFTWARE
+            return Reply(answer.status, headers)
+        headers = self._cors.answer(exchange.origin, allowed)
+        if isinstance(answer.value, str):
+            body, headers["Content-Type"] = answer.value.encode(), _TEXT
+        else:
+            body, headers["Content-Type"] = _encode(answer.value), _JSON
+        headers["Server"] = SOFTWARE
+        if answer.headers:
+            headers.update(answer.headers)
         if app is not None and answer.received is not None:
             self._node.traffic[app.id].answered(answer.received, len(body))
         if self._log_access:
-            access_log.info("%s %s %s %d", request.method, path, int(answer.status), len(body))
-        return response
+            access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+        return Reply(answer.status, headers, body)
 
-    async def _serve(self, request: web.BaseRequest, path: str, query: str, app: App | None) -> Answer:
+    def _guard(self, exchange: Exchange, step: Callable[..., None], *arguments: object) -> None:
+        """Take a step; whatever goes wrong in it becomes the answer."""
         try:
-            bare = self._bare(path)
-            if bare.startswith("/apps/"):
-                return await self._serve_app(request, path, bare, query, app)
-            return self._serve_server(request.method, bare)
+            step(*arguments)
         except RequestError as fault:
-            return _refused(fault.status, fault.message, fault.headers)
+            exchange.answer = _refused(fault)
         except Exception:
-            log.exception("A request could not be served: %s %s", request.method, path)
+            log.exception("A request could not be served: %s %s", exchange.method, exchange.path)
             self._node.failures += 1
-            return _refused(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to serve this request.")
+            reason = "The server failed to serve this request."
+            exchange.answer = _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
 
     def _bare(self, path: str) -> str:
         """The path without the prefix that a proxy may have left in front of it."""
@@ -111,24 +175,21 @@ class Rest:
             return path.removeprefix(self._prefix)
         return path
 
-    def _app_of(self, path: str) -> App | None:
-        parts = self._bare(path).split("/", 3)
-        return self._apps.by_id(unquote(parts[2])) if len(parts) == 4 and parts[1] == "apps" else None
-
     # The server itself
 
-    def _serve_server(self, method: str, path: str) -> Answer:
-        if method not in READS and path in ("/", "/ready", "/accept-traffic"):
+    def _serve_server(self, exchange: Exchange, path: str) -> None:
+        if exchange.method not in READS and path in ("/", "/ready", "/accept-traffic"):
             _not_allowed("GET")
         match path:
             case "/":
-                return Answer("OK")
+                exchange.answer = Answer("OK")
             case "/ready":
                 self._refuse_when_draining()
-                return Answer("OK")
+                exchange.answer = Answer("OK")
             case "/accept-traffic":
-                return self._accept_traffic()
-        raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+                exchange.answer = self._accept_traffic()
+            case _:
+                raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
 
     def _accept_traffic(self) -> Answer:
         self._refuse_when_draining()
@@ -144,55 +205,65 @@ class Rest:
 
     # Apps
 
-    async def _serve_app(self, request: web.BaseRequest, path: str, bare: str, query: str, app: App | None) -> Answer:
+    def _open_call(self, exchange: Exchange, bare: str, path: str, query: str) -> None:
+        """Find the verb and hold the call to its signature."""
         self._refuse_when_draining()
-        verb, arguments = self._route(request.method, bare.split("/", 3)[-1])
+        app = exchange.app
+        exchange.verb, exchange.arguments = self._route(exchange.method, path)
         if app is None:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
         if not app.enabled:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-        call = Call(request.method, path, bare, calls.parse_query(query), self._prefix)
-        calls.authenticate(call, app, time.time())
-        body = b""
-        try:
-            self.under_way += 1
-            try:
-                body = await calls.read_body(request, call, self._body_size)
-            finally:
-                self.under_way -= 1
-            answer = verb(Asked(call, app, request.content_type, body, arguments))
-        except RequestError as fault:
-            answer = _refused(fault.status, fault.message, fault.headers)
-        answer.received = len(body)
-        return answer
+        exchange.call = Call(exchange.method, exchange.path, bare, calls.parse_query(query), self._prefix)
+        calls.authenticate(exchange.call, app, time.time())
+
+    def _serve_call(self, exchange: Exchange, body: bytes) -> None:
+        app, call, verb = exchange.app, exchange.call, exchange.verb
+        assert app is not None and call is not None and verb is not None  # noqa: S101, PT018 - _open_call found them
+        if len(body) > self.body_size:
+            raise too_large(self.body_size)
+        calls.check_body(call, body)
+        exchange.answer = verb(Asked(call, app, exchange.content_type, body, exchange.arguments))
 
     def _route(self, method: str, path: str) -> tuple[Verb, tuple[str, ...]]:
-        method, allowed = "GET" if method in READS else method, None
-        for wanted, pattern, verb in self._routes:
-            found = pattern.fullmatch(path)
-            if found is not None:
-                if wanted == method:
-                    return verb, tuple(unquote(group) for group in found.groups())
-                allowed = wanted
-        if allowed is not None:
-            _not_allowed(allowed)
-        raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+        """The verb for a path behind ``/apps/ID/``, and the decoded part of the path that it is about."""
+        arguments: tuple[str, ...] = ()
+        if "/" in path:
+            parts = path.split("/")
+            if parts[1]:
+                arguments, parts[1] = (unquote(parts[1]),), "*"
+            path = "/".join(parts)
+        route = self._routes.get(path)
+        if route is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+        if route[0] != method and (method != "HEAD" or route[0] != "GET"):
+            _not_allowed(route[0])
+        return route[1], arguments
 
 
-def malformed(reason: str | None) -> web.Response:
+def too_large(limit: int) -> RequestError:
+    """A body that is over the limit, in bytes."""
+    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
+
+
+def too_slow(seconds: float) -> RequestError:
+    """A body that does not come whole."""
+    return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
+
+
+def malformed(reason: str | None) -> Reply:
     """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
     text = "The request is not valid HTTP" + (f": {reason.splitlines()[0].rstrip(':')}." if reason else ".")
-    answer = _refused(HTTPStatus.BAD_REQUEST, text)
+    answer = _refused(RequestError(HTTPStatus.BAD_REQUEST, text))
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": _JSON, "Server": SOFTWARE}
-    return web.Response(body=_encode(answer.value), status=answer.status, headers=headers)
+    return Reply(answer.status, headers, _encode(answer.value))
 
 
-def target_of(request: web.BaseRequest) -> str:
-    """The path and query as they were sent, also where the target is a whole URL (RFC 9112, section 3.2.2).
+def path_of(target: str) -> str:
+    """The path and query of a request's target, also where that is a whole URL (RFC 9112, section 3.2.2).
 
     Bytes that are not UTF-8 are replaced: they could not be put into an answer or a log line.
     """
-    target = request.raw_path
     if not target.isascii():
         target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if target.startswith("/"):
@@ -204,8 +275,8 @@ def target_of(request: web.BaseRequest) -> str:
     return rest[path.start() :] if path.group() == "/" else "/" + rest[path.start() :]
 
 
-def _refused(status: HTTPStatus, reason: str, headers: dict[str, str] | None = None) -> Answer:
-    return Answer({"error": reason, "code": int(status)}, status, headers or {})
+def _refused(fault: RequestError) -> Answer:
+    return Answer({"error": fault.message, "code": int(fault.status)}, fault.status, fault.headers)
 
 
 def _not_allowed(allowed: str) -> NoReturn:

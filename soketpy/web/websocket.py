@@ -43,6 +43,7 @@ class Surroundings:
     unread_size: int = 1024 * 1024
     strict_protocol: bool = False
     draining: bool = False
+    closing: int = 0  # WebSockets whose close frame waits for an answer
     refusals: Bucket | None = None
 
 
@@ -119,6 +120,7 @@ class WebSocket(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
+        self._shared.closing += 1
         self._transport.write(frames.encode_close(code, reason))
         if self.connection is not None:
             self.connection.write = _discard
@@ -153,6 +155,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is gone."""
         self._shared.deadlines.clear(self)
+        self._shared.closing -= self._closing
         self._closing = True
         if self.connection is not None:
             self.connection.write = _discard

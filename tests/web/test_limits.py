@@ -8,7 +8,7 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
-from soketpy.web import calls
+from soketpy.web import http, plain
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import Wire, request, signed, wire
@@ -154,10 +154,21 @@ async def test_a_body_that_is_longer_than_it_says_is_cut_and_the_rest_is_no_requ
 
 
 async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "BODY_TIMEOUT", 0.05)
     async with wire(peers.port) as publisher:
-        head = request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}")
-        publisher.send(head + BODY[:-1])
+        publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}") + BODY[:-1])
+        while not peers.server._rest.under_way:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
+        peers.server._shared.deadlines.expire_all()
+        answer = await publisher.answer()
+        assert (answer.status, answer.json["code"]) == (408, 408)
+        assert await publisher.rest() == b""
+
+
+async def test_a_chunked_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "BODY_TIMEOUT", 0.05)
+    async with wire(peers.port) as publisher:
+        publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", "Transfer-Encoding: chunked") + b"5\r\n{")
         answer = await publisher.answer()
         assert (answer.status, answer.json["code"]) == (408, 408)
 

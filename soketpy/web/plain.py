@@ -1,0 +1,150 @@
+"""HTTP/1.1 as Pusher's libraries speak it, without aiohttp: what publishing costs hangs on it.
+
+Whatever is not plain (chunked bodies, large ones, upgrades, ``Connection: close``, HTTP/1.0, garbage) goes to aiohttp
+together with the connection, before anything of it has been answered.
+"""
+
+import asyncio
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from aiohttp import web
+
+from soketpy.protocol.requests import HEAD_LIMIT, parse_request
+from soketpy.web.rest import Exchange, Reply, Rest, too_slow
+from soketpy.web.websocket import Surroundings
+
+IDLE_TIMEOUT = 75.0
+"""Seconds that a connection without a request stays open; longer than common proxies keep theirs."""
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds in which a request that has begun must come whole."""
+
+BODY_LIMIT = 256 * 1024
+"""Bytes of a body that are waited for here."""
+
+_STATUS_LINES = {status: f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class PlainHttp(asyncio.Protocol):
+    """Serves the plain requests of one connection, one after the other; takes over where a request begins."""
+
+    __slots__ = ("_body", "_buffer", "_exchange", "_http", "_rest", "_shared", "_since", "_transport", "due")
+
+    def __init__(self, transport: asyncio.Transport, rest: Rest, http: web.Server, shared: Surroundings) -> None:
+        self.due = 0
+        self._transport = transport
+        self._rest = rest
+        self._http = http
+        self._shared = shared
+        self._buffer = b""
+        self._exchange: Exchange | None = None  # the request whose body has not come whole
+        self._body = 0  # bytes of a body that are still to be taken
+        self._since = shared.node.clock()  # when the last request was served
+        shared.deadlines.set(self, REQUEST_TIMEOUT)
+
+    def data_received(self, data: bytes) -> None:
+        """Serve all requests that have come whole."""
+        self._buffer = self._buffer + data if self._buffer else data
+        while self._buffer and self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
+        if self._exchange is not None:
+            if len(self._buffer) < self._body:
+                return False
+            exchange, self._exchange = self._exchange, None
+            self._rest.serve(exchange, self._take(self._body))
+            self._answer(exchange)
+        elif self._body:
+            self._take(self._body)  # of a request that was refused by its head
+        else:
+            return self._open()
+        return True
+
+    def _open(self) -> bool:
+        """Look at the head of a request."""
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0 and len(self._buffer) <= HEAD_LIMIT:
+            return False
+        request = parse_request(self._buffer[:end]) if end >= 0 else None
+        if request is None or request.length > BODY_LIMIT:
+            self._hand_over()
+            return False
+        self._buffer = self._buffer[end + 4 :]
+        self._body = request.length
+        exchange = self._rest.open(request.method, request.target, request.headers)
+        if exchange.answer is not None:
+            self._answer(exchange)
+        elif self._body:
+            self._exchange = exchange
+        else:
+            self._rest.serve(exchange, b"")
+            self._answer(exchange)
+        return True
+
+    def _take(self, size: int) -> bytes:
+        """Take bytes of the body off the buffer, as many as there are."""
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        self._body -= len(taken)
+        return taken
+
+    def _answer(self, exchange: Exchange) -> None:
+        """Send the answer; the connection waits for its next request from now on."""
+        self._since = self._shared.node.clock()
+        self._transport.write(_encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD"))
+
+    def _hand_over(self) -> None:
+        """Let aiohttp have the connection, and what has come of the next request."""
+        self._shared.deadlines.clear(self)
+        handler = self._http()
+        self._transport.set_protocol(handler)
+        handler.connection_made(self._transport)
+        handler.data_received(self._buffer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._shared.deadlines.clear(self)
+        if self._exchange is not None:
+            self._rest.abandon(self._exchange)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: hear no more of its requests."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read its answers."""
+        self._transport.resume_reading()
+
+    def expire(self, now: float) -> None:
+        """Close a connection that was idle for long, or whose request does not come whole."""
+        waited = now - self._since
+        patience = REQUEST_TIMEOUT if self._buffer or self._exchange is not None else IDLE_TIMEOUT
+        if waited < patience and not self._shared.draining:
+            self._shared.deadlines.set(self, patience - waited)
+            return
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            self._rest.refuse(exchange, too_slow(REQUEST_TIMEOUT))
+            self._answer(exchange)
+        self._transport.close()
+
+
+def _encode(reply: Reply, *, with_body: bool) -> bytes:
+    """The bytes of an answer."""
+    body = reply.body
+    lines = [_STATUS_LINES[reply.status], *[f"{name}: {value}\r\n" for name, value in reply.headers.items()]]
+    lines.append(_date(int(time.time())))
+    if body is None:
+        return "".join([*lines, "\r\n"]).encode()
+    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
+    return head + body if with_body else head
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    """The Date header of this second (RFC 9110, section 6.6.1)."""
+    return f"Date: {formatdate(now, usegmt=True)}\r\n"

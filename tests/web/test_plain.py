@@ -1,0 +1,113 @@
+"""Plain HTTP: requests as Pusher's libraries send them, served without aiohttp."""
+
+import asyncio
+
+import pytest
+
+from soketpy.web import plain
+from tests.conftest import Peers, StartServer
+from tests.web.wire import request, signed, wire
+
+EVENTS = "/apps/app-id/events"
+BODY = b'{"name":"e","channel":"room","data":"x"}'
+UNSIGNED = request("POST", EVENTS, BODY)
+
+
+def trigger(*headers: str) -> bytes:
+    return request("POST", signed("POST", EVENTS, BODY), BODY, *headers)
+
+
+def protocol_of(peers: Peers) -> plain.PlainHttp:
+    """The one that serves the only connection of the server."""
+    buckets = peers.server._shared.deadlines._buckets.values()
+    (protocol,) = [timed for bucket in buckets for timed in bucket]
+    assert isinstance(protocol, plain.PlainHttp)
+    return protocol
+
+
+async def test_requests_are_served_in_their_order_however_their_bytes_are_cut(peers: Peers) -> None:
+    stream = trigger() + UNSIGNED + request("GET", "/ready") + trigger() + request("GET", "/nothing") + trigger()
+    for size in (1, 7, 100, len(stream)):
+        async with wire(peers.port) as publisher:
+            for start in range(0, len(stream), size):
+                publisher.send(stream[start : start + size])
+                await publisher.writer.drain()
+            assert [(await publisher.answer()).status for _ in range(6)] == [200, 401, 200, 200, 404, 200]
+
+
+async def test_a_request_that_is_refused_by_its_head_is_answered_before_its_body_has_come(peers: Peers) -> None:
+    async with wire(peers.port) as stranger:
+        stranger.send(UNSIGNED[:-1])
+        assert (await stranger.answer()).status == 401
+        stranger.send(UNSIGNED[-1:] + trigger())
+        assert (await stranger.answer()).status == 200
+
+
+async def test_an_answer_says_when_it_was_made_and_by_what(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger())
+        answer = await publisher.answer()
+        assert answer.headers["server"] == "soketpy"
+        assert answer.headers["date"].endswith(" GMT")
+
+
+@pytest.mark.parametrize("header", ["Connection: close", "Transfer-Encoding: chunked", "X: \x01"])
+async def test_a_connection_may_stop_being_plain_between_two_requests(peers: Peers, header: str) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger() + request("GET", "/ready", b"", header))
+        assert (await publisher.answer()).status == 200
+        if header.startswith("Transfer"):
+            publisher.send(b"0\r\n\r\n")
+        assert (await publisher.answer()).status == (400 if "\x01" in header else 200)
+
+
+async def test_a_head_without_end_is_refused(peers: Peers) -> None:
+    async with wire(peers.port) as stranger:
+        stranger.send(request("GET", "/ready") + b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        assert (await stranger.answer()).status == 200
+        stranger.send(b"x" * 20_000 + b"\r\n\r\n")
+        assert (await stranger.answer()).status == 400
+
+
+async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_does(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        transport, sent = protocol_of(peers)._transport, 0
+        while transport.is_reading():
+            publisher.send(request("GET", "/accept-traffic") * 100)
+            sent += 100
+            await asyncio.sleep(0)
+        for _ in range(sent):
+            assert (await publisher.answer()).status == 200
+        assert transport.is_reading()
+
+
+async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger())
+        assert (await publisher.answer()).status == 200
+        peers.server._shared.deadlines.expire_all()
+        assert not protocol_of(peers)._transport.is_closing()
+        monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
+        peers.server._shared.deadlines.expire_all()
+        assert await publisher.rest() == b""
+
+
+async def test_idle_connections_do_not_hold_up_the_stop(start_server: StartServer) -> None:
+    peers = await start_server()
+    async with wire(peers.port) as publisher, wire(peers.port) as silent:
+        publisher.send(trigger())
+        assert (await publisher.answer()).status == 200
+        await peers.server.stop()
+        assert await publisher.rest() == b""
+        assert await silent.rest() == b""
+
+
+async def test_a_publisher_that_leaves_in_the_midst_of_a_body_is_forgotten(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger()[:-1])
+        while not peers.server._rest.under_way:
+            await asyncio.sleep(0)
+    while peers.server._rest.under_way:
+        await asyncio.sleep(0)
