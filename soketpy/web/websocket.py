@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +23,9 @@ CLOSING_TIMEOUT = 5.0
 
 REFUSALS_LOGGED = 10
 """Refused connections a second that get a line in the log."""
+
+TURN = 200
+"""Messages of one client that are taken before the event loop has its turn: some milliseconds."""
 
 _PING = frames.encode(Opcode.PING, b"")
 
@@ -91,17 +95,29 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read the client's frames. A frame that breaks RFC 6455 ends the connection with its close code."""
         self._heard = self._shared.node.clock()
-        if self._reader is None:
-            return
+        if self._reader is not None:
+            self._read(self._reader.feed(data))
+
+    def _read(self, incoming: Iterator[tuple[int, bytes]]) -> None:
+        """Take what has come, but not so much at a time that all others wait for it."""
         try:
-            for opcode, payload in self._reader.feed(data):
+            for taken, (opcode, payload) in enumerate(incoming, 1):
                 if opcode == Opcode.CLOSE:
                     self._answer_close(frames.parse_close(payload))
                     return
                 self._take(opcode, payload)
+                if taken == TURN:
+                    self._transport.pause_reading()
+                    asyncio.get_running_loop().call_soon(self._read_on, incoming)
+                    return
         except FrameError as fault:
             self._fail(fault.code, fault.reason)
             self._hang_up()
+
+    def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
+        if self._reader is not None:
+            self._transport.resume_reading()
+            self._read(incoming)
 
     def _take(self, opcode: int, payload: bytes) -> None:
         if self._closing or self.connection is None:
@@ -157,6 +173,7 @@ class WebSocket(asyncio.Protocol):
         self._shared.deadlines.clear(self)
         self._shared.closing -= self._closing
         self._closing = True
+        self._reader = None
         if self.connection is not None:
             self.connection.write = _discard
             self.connection.end()

@@ -13,6 +13,7 @@ from websockets.protocol import State
 from soketpy import App, Key
 from soketpy.config.settings import Bounds, Timeouts
 from soketpy.web import websocket
+from soketpy.web.websocket import TURN, WebSocket
 from tests.conftest import Peers, Socket, StartServer
 from tests.fakes import APP
 from tests.web.wire import PATIENCE, request, wire
@@ -368,3 +369,42 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soketpy.deadlines.RESOLUTION", 0.01)
     monkeypatch.setattr("soketpy.server.RESOLUTION", 0.01)
     monkeypatch.setattr(websocket, "CLOSING_TIMEOUT", 0.05)
+
+
+async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(peers: Peers) -> None:
+    client = await peers.client()
+    loop = asyncio.get_running_loop()
+    turns = 0
+    (connection,) = peers.server._node.every_connection()
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        if peers.server._node.traffic["app-id"].messages_received < 1000:
+            loop.call_soon(count)
+
+    def frame(number: int) -> bytes:
+        text = json.dumps({"event": "pusher:subscribe", "data": {"channel": f"c{number}"}}).encode()
+        return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
+
+    transport = connection._transport
+    assert isinstance(transport, WebSocket)
+    loop.call_soon(count)
+    transport.data_received(b"".join(map(frame, range(1000))))
+    assert peers.server._node.traffic["app-id"].messages_received == TURN
+    assert [(await client.hear())["channel"] for _ in range(1000)] == [f"c{number}" for number in range(1000)]
+    assert turns >= 1000 / TURN - 1
+
+
+async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peers) -> None:
+    client = await peers.client()
+    (connection,) = peers.server._node.every_connection()
+    transport = connection._transport
+    assert isinstance(transport, WebSocket)
+    ping = bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}'
+    transport.data_received(ping * 1000)
+    transport._transport.abort()
+    await client.closed()
+    while connection.open:
+        await asyncio.sleep(0)
+    assert peers.server._node.traffic["app-id"].messages_received <= 3 * TURN
