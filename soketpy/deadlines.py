@@ -52,12 +52,18 @@ class Deadlines:
                     timed.expire(self._clock())
 
     def tick(self) -> None:
-        """Expire all who are due; to be called every ``RESOLUTION`` seconds."""
+        """Expire all who are due; to be called every ``RESOLUTION`` seconds.
+
+        What one of them raises comes through; the next tick serves those who were behind it.
+        """
         now = self._clock()
         while self._swept < int(now / RESOLUTION):
-            self._swept += 1
-            for timed in self._buckets.pop(self._swept, ()):
-                # One that expired before it may have cleared or moved its deadline.
-                if timed.due == self._swept:
-                    timed.due = 0
-                    timed.expire(now)
+            tick = self._swept + 1
+            # One who expires may clear or move the deadline of another, who is then in this bucket no more.
+            bucket = self._buckets.get(tick, set())
+            while bucket:
+                timed = bucket.pop()
+                timed.due = 0
+                timed.expire(now)
+            self._buckets.pop(tick, None)
+            self._swept = tick

@@ -170,3 +170,19 @@ def test_everyone_can_be_expired_at_once(tower: Tower) -> None:
     assert [alarm.rang for alarm in alarms] == [[1000.0]] * 5
     tower.wait(10)
     assert [alarm.rang for alarm in alarms] == [[1000.0]] * 5
+
+
+def test_one_who_raises_keeps_nobody_else_from_expiring(tower: Tower) -> None:
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    alarms = [Alarm(fail) for _ in range(3)]
+    for alarm in alarms:
+        tower.deadlines.set(alarm, 1)
+    tower.loop.advance(3)
+    for _ in alarms:
+        with pytest.raises(RuntimeError):
+            tower.deadlines.tick()
+    tower.deadlines.tick()
+    assert [alarm.rang for alarm in alarms] == [[1003.0]] * 3
+    assert len(tower.deadlines) == 0

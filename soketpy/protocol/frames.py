@@ -39,6 +39,9 @@ _CONTROL_LIMIT = 125
 _CONTINUATION, _TEXT, _CLOSE = int(Opcode.CONTINUATION), int(Opcode.TEXT), int(Opcode.CLOSE)
 _KNOWN = frozenset(int(code) for code in Opcode)
 
+# What a reader gives for a frame that leaves its message unfinished.
+_UNFINISHED = (_CONTINUATION, b"")
+
 
 class FrameError(Exception):
     """The client broke RFC 6455: its connection must be failed with this close code."""
@@ -98,8 +101,10 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 class FrameReader:
     """Turns the bytes of one client into messages. Holds at most one message of ``limit`` bytes and one frame's header.
 
-    ``feed`` gives ``(opcode, payload)`` pairs in their order: TEXT and BINARY whole and unmasked, TEXT checked to be
-    UTF-8; CLOSE, PING and PONG as they came. After a FrameError the reader must not be fed again.
+    ``feed`` gives an ``(opcode, payload)`` pair for each frame, in their order: TEXT and BINARY whole and unmasked,
+    TEXT checked to be UTF-8; CLOSE, PING and PONG as they came; and an empty CONTINUATION for a frame that leaves its
+    message unfinished, so that whoever counts what a client costs can count those as well. After a FrameError the
+    reader must not be fed again.
     """
 
     __slots__ = ("_buffer", "_kind", "_limit", "_message", "_wanted")
@@ -112,7 +117,7 @@ class FrameReader:
         self._kind = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take what arrived; give the messages that it completes, which must be used up before more is fed.
+        """Take what arrived; give what it completes, which must be used up before more is fed.
 
         Raises FrameError where a rule is broken, once the messages in front of that are given: what a client gets
         does not depend on how the network cuts its bytes.
@@ -145,9 +150,7 @@ class FrameReader:
                 self._wanted = start + size - position
                 break
             position = start + size
-            message = self._take(first, unmask(data[start:position], data[start - 4 : start]))
-            if message is not None:
-                yield message
+            yield self._take(first, unmask(data[start:position], data[start - 4 : start]))
         self._buffer = data[position:]
 
     def _hold_to_limit(self, first: int, size: int) -> None:
@@ -158,8 +161,8 @@ class FrameReader:
         if held + size > self._limit and first & 0x0F < _CLOSE:
             raise FrameError(CloseCode.TOO_BIG, f"A message may have {self._limit} bytes at most")
 
-    def _take(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
-        """Take one whole frame; return the message that it is or completes."""
+    def _take(self, first: int, payload: bytes) -> tuple[int, bytes]:
+        """Take one whole frame; return the message that it is or completes, or _UNFINISHED."""
         opcode, last = first & 0x0F, first & 0x80
         if opcode >= _CLOSE:
             return opcode, payload
@@ -167,13 +170,13 @@ class FrameReader:
             assert self._message is not None  # noqa: S101 - _fault has seen to it
             self._message += payload
             if not last:
-                return None
+                return _UNFINISHED
             opcode, payload = self._kind, bytes(self._message)
             self._message = None
         elif not last:
             self._kind = opcode
             self._message = bytearray(payload)
-            return None
+            return _UNFINISHED
         if opcode == _TEXT and not payload.isascii():
             _check_utf8(payload)
         return opcode, payload

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import perf_counter
 from typing import cast
 
 from soketpy.admission import Hello, admit
@@ -25,7 +26,10 @@ REFUSALS_LOGGED = 10
 """Refused connections a second that get a line in the log."""
 
 TURN = 200
-"""Messages of one client that are taken before the event loop has its turn: some milliseconds."""
+"""Frames of one client that are taken before the event loop has its turn: cheap ones, some milliseconds."""
+
+TURN_SECONDS = 0.005
+"""Time after which the event loop has its turn where frames are dear, such as joining a large presence channel."""
 
 _PING = frames.encode(Opcode.PING, b"")
 
@@ -100,13 +104,14 @@ class WebSocket(asyncio.Protocol):
 
     def _read(self, incoming: Iterator[tuple[int, bytes]]) -> None:
         """Take what has come, but not so much at a time that all others wait for it."""
+        until = perf_counter() + TURN_SECONDS
         try:
             for taken, (opcode, payload) in enumerate(incoming, 1):
                 if opcode == Opcode.CLOSE:
                     self._answer_close(frames.parse_close(payload))
                     return
                 self._take(opcode, payload)
-                if taken == TURN:
+                if taken == TURN or perf_counter() >= until:
                     self._transport.pause_reading()
                     asyncio.get_running_loop().call_soon(self._read_on, incoming)
                     return

@@ -15,6 +15,8 @@ EDGES = (0, 1, 2, 124, 125, 126, 127, 128, 65535, 65536, 65537)
 
 Pair = tuple[int, bytes]
 
+UNFINISHED = (Opcode.CONTINUATION, b"")
+
 
 def client_frame(opcode: int, payload: bytes, last: bool = True, mask: bytes = b"\x37\xfa\x21\x3d") -> bytes:
     """One frame as a client sends it."""
@@ -31,7 +33,8 @@ def read(*chunks: bytes, limit: int = LIMIT) -> tuple[list[Pair], int | None]:
     try:
         for chunk in chunks:
             for message in reader.feed(chunk):
-                messages.append(message)
+                if message != UNFINISHED:
+                    messages.append(message)
     except FrameError as fault:
         return messages, fault.code
     return messages, None
@@ -148,10 +151,16 @@ def test_a_broken_rule_is_a_fault_with_its_code_however_its_bytes_come(data: byt
 
 def test_control_frames_between_fragments_are_given_at_once() -> None:
     reader = FrameReader(LIMIT)
-    assert list(reader.feed(client_frame(Opcode.TEXT, b"one ", last=False))) == []
+    assert list(reader.feed(client_frame(Opcode.TEXT, b"one ", last=False))) == [UNFINISHED]
     assert list(reader.feed(client_frame(Opcode.PING, b"?"))) == [(Opcode.PING, b"?")]
-    assert list(reader.feed(client_frame(Opcode.CONTINUATION, b"two", last=False))) == []
+    assert list(reader.feed(client_frame(Opcode.CONTINUATION, b"two", last=False))) == [UNFINISHED]
     assert list(reader.feed(client_frame(Opcode.CONTINUATION, b""))) == [(Opcode.TEXT, b"one two")]
+
+
+def test_frames_that_finish_no_message_are_given_one_by_one_so_that_they_can_be_counted() -> None:
+    empty = client_frame(Opcode.CONTINUATION, b"", last=False)
+    incoming = FrameReader(LIMIT).feed(client_frame(Opcode.TEXT, b"", last=False) + empty * 1000)
+    assert list(incoming) == [UNFINISHED] * 1001
 
 
 def test_a_control_frame_does_not_count_towards_the_limit() -> None:

@@ -371,7 +371,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "CLOSING_TIMEOUT", 0.05)
 
 
-async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(peers: Peers) -> None:
+async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", float("inf"))
     client = await peers.client()
     loop = asyncio.get_running_loop()
     turns = 0
@@ -394,6 +397,33 @@ async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(peers
     assert peers.server._node.traffic["app-id"].messages_received == TURN
     assert [(await client.hear())["channel"] for _ in range(1000)] == [f"c{number}" for number in range(1000)]
     assert turns >= 1000 / TURN - 1
+
+
+async def test_messages_that_take_long_are_taken_in_shorter_turns(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)
+    client = await peers.client()
+    (connection,) = peers.server._node.every_connection()
+    transport = connection._transport
+    assert isinstance(transport, WebSocket)
+    transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * 3)
+    assert peers.server._node.traffic["app-id"].messages_received == 1
+    assert [(await client.hear())["event"] for _ in range(3)] == ["pusher:pong"] * 3
+
+
+async def test_frames_that_finish_no_message_are_taken_in_turns_too(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", float("inf"))
+    client = await peers.client()
+    (connection,) = peers.server._node.every_connection()
+    transport = connection._transport
+    assert isinstance(transport, WebSocket)
+    start, empty, end = bytes((0x01, 0x80 | 23)), bytes((0x00, 0x80)) + bytes(4), bytes((0x80, 0x80)) + bytes(4)
+    transport.data_received(start + bytes(4) + b'{"event":"pusher:ping"}' + empty * TURN + end)
+    assert peers.server._node.traffic["app-id"].messages_received == 0
+    assert (await client.hear())["event"] == "pusher:pong"
 
 
 async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peers) -> None:
