@@ -52,16 +52,30 @@ def run(args: argparse.Namespace) -> int:
     configure(settings.log.level, settings.log.format)
     _announce(settings)
 
+    ready = False
+
     def greet(server: Server) -> None:
+        nonlocal ready
+        ready = True
         if args.hint or sys.stdout.isatty():
-            print("\n" + hint(server.settings, server.port, read_settings(args, {}), config_path(args)), flush=True)
+            _print_hint("\n" + hint(server.settings, server.port, read_settings(args, {}), config_path(args)))
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(settings, read, greet))
     except OSError as error:
+        if ready:
+            raise
         raise Failure(f"cannot listen on {_addresses(settings)}: {error.strerror or error}") from None
     return 0
+
+
+def _print_hint(text: str) -> None:
+    """Print it, if there is somebody to read it; the server goes on in any case."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        log.warning("The hint could not be printed: %s", error.strerror or error)
 
 
 def _announce(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from soketpy.protocol.requests import HEAD_LIMIT, parse_request
-from soketpy.web.rest import Exchange, Reply, Rest, too_slow
+from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
 from soketpy.web.websocket import Surroundings
 
 IDLE_TIMEOUT = 75.0
@@ -125,10 +125,16 @@ class PlainHttp(asyncio.Protocol):
         patience = REQUEST_TIMEOUT if self._buffer or self._exchange is not None else IDLE_TIMEOUT
         if waited < patience and not self._shared.draining:
             self._shared.deadlines.set(self, patience - waited)
-            return
+        elif self._transport.get_write_buffer_size():
+            self._transport.abort()  # to close would wait, for ever, for a client that does not read its answers
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Answer a call whose body does not come, and close."""
         if self._exchange is not None:
             exchange, self._exchange = self._exchange, None
-            self._rest.refuse(exchange, too_slow(REQUEST_TIMEOUT))
+            self._rest.refuse(exchange, stopping() if self._shared.draining else too_slow(REQUEST_TIMEOUT))
             self._answer(exchange)
         self._transport.close()
 

@@ -201,7 +201,7 @@ class Rest:
 
     def _refuse_when_draining(self) -> None:
         if self.draining:
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
+            raise stopping()
 
     # Apps
 
@@ -244,6 +244,11 @@ class Rest:
 def too_large(limit: int) -> RequestError:
     """A body that is over the limit, in bytes."""
     return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
+
+
+def stopping() -> RequestError:
+    """A request that comes, or is not whole, while the server stops."""
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
 
 
 def too_slow(seconds: float) -> RequestError:

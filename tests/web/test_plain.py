@@ -94,6 +94,41 @@ async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch
         assert await publisher.rest() == b""
 
 
+@pytest.mark.parametrize("draining", [False, True])
+async def test_a_client_that_never_reads_its_answers_is_dropped(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, draining: bool
+) -> None:
+    async with wire(peers.port) as stranger:
+        stranger.send(request("GET", "/ready"))
+        assert (await stranger.answer()).status == 200
+        protocol = protocol_of(peers)
+        while protocol._transport.is_reading():
+            stranger.send(request("GET", "/accept-traffic") * 100)
+            await asyncio.sleep(0)
+        monkeypatch.setattr(peers.server._shared, "draining", draining)
+        if not draining:
+            monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
+            monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
+        assert protocol._transport.get_write_buffer_size()
+        peers.server._shared.deadlines.expire_all()
+        assert protocol._transport.is_closing()
+        assert not protocol._transport.get_write_buffer_size()
+        monkeypatch.setattr(peers.server._shared, "draining", False)
+
+
+async def test_a_call_that_the_stop_cuts_off_is_told_so(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.0)
+    peers = await start_server()
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger()[:-1])
+        while not peers.server._rest.under_way:
+            await asyncio.sleep(0)
+        await peers.server.stop()
+        assert (await publisher.answer()).status == 503
+
+
 async def test_idle_connections_do_not_hold_up_the_stop(start_server: StartServer) -> None:
     peers = await start_server()
     async with wire(peers.port) as publisher, wire(peers.port) as silent:
