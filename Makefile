@@ -1,4 +1,5 @@
 # make run     a server with the default app on port 6001
+# make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
 
 PYTHON ?= python3
@@ -46,7 +47,6 @@ format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# The tests that need nothing but Python.
 unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients
 

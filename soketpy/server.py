@@ -1,6 +1,7 @@
 """The composition root: builds a server out of settings, starts it, and stops it in reverse."""
 
 import asyncio
+import errno
 import logging
 import signal
 import ssl
@@ -145,6 +146,7 @@ class Server:
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
         if settings.unix_socket is not None:
+            await _refuse_taken(settings.unix_socket)
             listener: asyncio.Server = await loop.create_unix_server(
                 door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
             )
@@ -190,6 +192,16 @@ class Server:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
         self._shared.deadlines.expire_all()
         await asyncio.sleep(0)
+
+
+async def _refuse_taken(path: str) -> None:
+    """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return
+    writer.close()
+    raise OSError(errno.EADDRINUSE, f"another server listens on {path}")
 
 
 async def _close(http: web.Server) -> None:

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "log": set(),
     "server": HEART | {"web", "config", "tls", "descriptors", "deadlines"},
     "testing": {"config", "server"},
-    "cli": PROTOCOL | {"config", "server", "log", "__init__"},
+    "cli": PROTOCOL | {"config", "server", "tls", "log", "__init__"},
     "__main__": {"cli"},
     "__init__": {"apps", "config", "server"},
 }

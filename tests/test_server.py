@@ -233,6 +233,17 @@ async def test_a_reload_with_a_contradiction_changes_nothing(start_server: Start
 # Unix socket
 
 
+async def test_a_second_server_does_not_take_over_a_live_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "soketpy.sock")
+    async with Server(unix_socket=path):
+        with pytest.raises(OSError, match="another server listens"):
+            await Server(unix_socket=path).start()
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(request("GET", "/ready"))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.transport.abort()
+
+
 async def test_a_unix_socket_serves_websockets_and_rest_and_is_removed_at_the_end(tmp_path: Path) -> None:
     file = tmp_path / "soketpy.sock"
     path = str(file)

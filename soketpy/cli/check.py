@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from soketpy.config import Settings, load
+from soketpy.tls import tls_context
 
 
 def add(commands: Any) -> None:
@@ -16,8 +17,9 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was understood. Raises ConfigError."""
+    """Print what was understood. Raises ConfigError, for TLS files that do not work as well."""
     settings = load(args.file, os.environ, {})
+    tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
     print(f"{', '.join(settings.sources)}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")

@@ -16,7 +16,7 @@ _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 HEAD = """\
 # Every setting of soketpy with its default. Leave out what you do not change.
 # SOKETPY_ and a setting's path name it as an environment variable, such as SOKETPY_METRICS_PORT; those win over this
-# file, and flags over both. soketi's own names and config files are understood too. SIGHUP reads the file again.
+# file, and flags over both. soketi's own names and config files are understood too. SIGHUP takes the apps anew.
 """
 
 

@@ -91,10 +91,10 @@ class Bounds:
     unread_in_kb: int = row(
         1024, "What may wait for a client that does not read; beyond it the client is closed with 4100."
     )
-    bad_messages: int = row(20, "Malformed messages a connection may send before it is closed with 4009.")
+    bad_messages: int = row(20, "Malformed messages a connection may send in a minute before it is closed with 4009.")
     request_size_in_mb: int = row(100, "The largest body of a REST request; a larger one is refused with 413.")
     memory_percent: int = row(
-        85, "/accept-traffic answers 503 above this share of the machine's memory.", least=1, most=100
+        85, "/accept-traffic answers 503 above this share of the memory that the process may have.", least=1, most=100
     )
     cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
 

@@ -9,6 +9,7 @@ import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from time import perf_counter
 
 from aiohttp import web
 
@@ -25,13 +26,28 @@ REQUEST_TIMEOUT = 60.0
 BODY_LIMIT = 256 * 1024
 """Bytes of a body that are waited for here."""
 
+TURN_SECONDS = 0.005
+"""Time for which the requests of one client are served before the event loop has its turn."""
+
 _STATUS_LINES = {status: f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class PlainHttp(asyncio.Protocol):
     """Serves the plain requests of one connection, one after the other; takes over where a request begins."""
 
-    __slots__ = ("_body", "_buffer", "_exchange", "_http", "_rest", "_shared", "_since", "_transport", "due")
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_exchange",
+        "_http",
+        "_rest",
+        "_shared",
+        "_since",
+        "_transport",
+        "_turn",
+        "_unread",
+        "due",
+    )
 
     def __init__(self, transport: asyncio.Transport, rest: Rest, http: web.Server, shared: Surroundings) -> None:
         self.due = 0
@@ -43,13 +59,30 @@ class PlainHttp(asyncio.Protocol):
         self._exchange: Exchange | None = None  # the request whose body has not come whole
         self._body = 0  # bytes of a body that are still to be taken
         self._since = shared.node.clock()  # when the last request was served
+        self._turn: asyncio.Handle | None = None  # the next turn, where there is more to serve at once
+        self._unread = False  # whether the client does not read its answers
         shared.deadlines.set(self, REQUEST_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
         """Serve all requests that have come whole."""
         self._buffer = self._buffer + data if self._buffer else data
-        while self._buffer and self._step():
-            pass
+        if self._turn is None:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
+        until = perf_counter() + TURN_SECONDS
+        while self._buffer and not self._unread and self._step():
+            if perf_counter() >= until:
+                self._transport.pause_reading()
+                self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
+                return
+
+    def _serve_on(self) -> None:
+        self._turn = None
+        if not self._unread:
+            self._transport.resume_reading()
+            self._serve()
 
     def _step(self) -> bool:
         """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
@@ -108,16 +141,21 @@ class PlainHttp(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._shared.deadlines.clear(self)
+        if self._turn is not None:
+            self._turn.cancel()
         if self._exchange is not None:
             self._rest.abandon(self._exchange)
 
     def pause_writing(self) -> None:
-        """The client does not read its answers: hear no more of its requests."""
+        """The client does not read its answers: hear no more of its requests, and serve none."""
+        self._unread = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has read its answers."""
-        self._transport.resume_reading()
+        self._unread = False
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
 
     def expire(self, now: float) -> None:
         """Close a connection that was idle for long, or whose request does not come whole."""

@@ -230,3 +230,10 @@ def test_the_body_of_a_trigger_leaves_out_whom_it_names(run: Run, monkeypatch: p
     monkeypatch.setattr("soketpy.cli.trigger.call", call)
     run("trigger", "c", "e", "d", "--socket-id", "1.2")
     assert json.loads(sent[0]) == {"name": "e", "channels": ["c"], "data": "d", "socket_id": "1.2"}
+
+
+def test_check_config_tries_the_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "soketpy.yaml"
+    file.write_text("tls: {cert: /nowhere/cert.pem, key: /nowhere/key.pem}\n")
+    assert main(["check-config", str(file)]) == 2
+    assert "/nowhere/cert.pem" in capsys.readouterr().err
