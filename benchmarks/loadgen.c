@@ -43,7 +43,7 @@
 #define APP_SECRET "app-secret"
 #define INBOX (8 << 20)  /* bytes that one incomplete message and one read may have together */
 #define READ_SIZE (256 << 10)
-#define BATCH 32         /* sockets that are served before the pinging connection is looked at */
+#define BATCH 32         /* sockets that are served before the urgent ones are looked at */
 #define PER_ADDRESS 20000 /* connections from one source address: it has some 28,000 ports */
 
 static void die(const char *format, ...) {
@@ -363,7 +363,7 @@ typedef struct {
     long next;          /* of a sender: its next event */
 } Peer;
 
-static int poller;
+static int poller, urgent; /* urgent: publishers and the pinger, which no backlog of deliveries may delay */
 static struct sockaddr_in server;
 static Peer *clients, *posters, pinger;
 static char *inbox, handshake[512];
@@ -388,7 +388,7 @@ static void dial(Peer *peer, int role, long number) {
     if (bind(peer->fd, (void *)&source, sizeof source)) die("bind: %s", strerror(errno));
     if (connect(peer->fd, (void *)&server, sizeof server) && errno != EINPROGRESS) die("connect: %s", strerror(errno));
     struct epoll_event wish = {.events = EPOLLIN | EPOLLOUT, .data.ptr = peer};
-    epoll_ctl(poller, EPOLL_CTL_ADD, peer->fd, &wish);
+    epoll_ctl(role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_ADD, peer->fd, &wish);
 }
 
 static void end(Peer *peer) {
@@ -585,6 +585,8 @@ static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
     if (!memcmp(bytes, "HTTP/1.1 200", 12)) answered++;
     else if (!failed++) fprintf(stderr, "loadgen: %.*s\n", (int)(count < 400 ? count : 400), bytes);
     peer->under_way = -1;
+    const char *closing = strcasestr(head, "\r\nconnection:");
+    if (closing && !strncasecmp(closing + 13 + strspn(closing + 13, " "), "close", 5)) end(peer);
     return whole;
 }
 
@@ -622,7 +624,7 @@ static void serve(Peer *peer, uint32_t what) {
             return;
         }
         struct epoll_event wish = {.events = EPOLLIN, .data.ptr = peer};
-        epoll_ctl(poller, EPOLL_CTL_MOD, peer->fd, &wish);
+        epoll_ctl(peer->role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_MOD, peer->fd, &wish);
         peer->state = peer->role == PUBLISHER ? SUBSCRIBED : SHAKING;
         if (peer->role != PUBLISHER) send_all(peer, handshake, strlen(handshake));
         return;
@@ -630,18 +632,18 @@ static void serve(Peer *peer, uint32_t what) {
     hear(peer);
 }
 
-/* One round of the event loop. The pinging connection is looked at in between, so that this process is not what
- * delays its answers. */
+/* One round of the event loop. Answers to publishers and pings are looked at after every few deliveries, so that this
+ * process is not what holds a publisher up, or delays a pong. */
 static void turn(int timeout_ms) {
     struct epoll_event found[BATCH];
     int count = epoll_wait(poller, found, BATCH, timeout_ms);
+    for (int i = 0; i < count; i++)
+        if (found[i].data.ptr) serve(found[i].data.ptr, found[i].events);
+    count = epoll_wait(urgent, found, BATCH, 0);
     for (int i = 0; i < count; i++) serve(found[i].data.ptr, found[i].events);
-    if (ping && pinger.state == SUBSCRIBED) {
-        if (ping_sent) hear(&pinger);
-        if (!ping_sent && now() >= ping_due && pinger.state == SUBSCRIBED) {
-            ping_sent = now();
-            say(&pinger, "{\"event\":\"pusher:ping\",\"data\":{}}");
-        }
+    if (ping && pinger.state == SUBSCRIBED && !ping_sent && now() >= ping_due) {
+        ping_sent = now();
+        say(&pinger, "{\"event\":\"pusher:ping\",\"data\":{}}");
     }
 }
 
@@ -688,7 +690,7 @@ static Connects connect_all(void) {
     return result;
 }
 
-/* All leave, and the server has a second to notice. */
+/* All leave, and the server comes to rest. */
 static void leave_all(void) {
     for (long i = 0; i < subscribers; i++) {
         if (clients[i].state != ENDED) close(clients[i].fd);
@@ -733,6 +735,7 @@ static void publish_more(void) {
         Peer *peer = posters + i;
         double at = now();
         if (at - start > duration / 1e3 || (rate && at - start < (double)started / rate)) return;
+        if (peer->state == ENDED) dial(peer, PUBLISHER, i); /* a server that closes after each answer */
         if (peer->state != SUBSCRIBED || peer->under_way >= 0) continue;
         peer->under_way = started;
         publisher_of[started] = i;
@@ -819,6 +822,9 @@ int main(int count, char **arguments) {
              "Origin: http://localhost\r\n\r\n", APP_KEY, host, port);
 
     poller = epoll_create1(0);
+    urgent = epoll_create1(0);
+    struct epoll_event wish = {.events = EPOLLIN, .data.ptr = NULL}; /* so that waiting ends for the urgent ones too */
+    epoll_ctl(poller, EPOLL_CTL_ADD, urgent, &wish);
     inbox = zeroed(INBOX, 1);
     clients = zeroed(subscribers, sizeof *clients);
     posters = zeroed(publishers, sizeof *posters);
