@@ -1,12 +1,14 @@
 # make run     a server with the default app on port 6001
 # make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
+# make bench   measures the server beside soketi and writes docs/benchmarks.md; ARGS=--quick for a rough first look
 
 PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := tests/clients
+SOKETI := benchmarks/soketi
 
-.PHONY: run install test lint types unit clients tools format clean help
+.PHONY: run install test lint types unit clients tools format clean help bench bench-micro
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -50,5 +52,16 @@ format: tools
 unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients
 
+# Without npm, or where it fails, soketi is left out and the page says so.
+bench: .venv/installed
+	@test -e $(SOKETI)/node_modules/.installed || (cd $(SOKETI) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/.installed) || true
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+# The functions that every event goes through, one by one; ARGS are pytest-benchmark's, such as --benchmark-compare.
+bench-micro: .venv/tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@$(BIN)/python -m pytest -q -p no:xdist --benchmark-only --benchmark-columns=min,median,iqr,ops --benchmark-sort=name \
+		benchmarks/micro.py $(ARGS)
+
 clean:
-	rm -rf .venv $(CLIENTS)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

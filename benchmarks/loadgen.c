@@ -1,0 +1,874 @@
+/* The load generator: one thread that plays WebSocket subscribers and REST publishers of one server on the loopback
+ * address, keeps a ledger of every event that each subscriber should get, and prints one JSON object.
+ *
+ *     loadgen NAME=VALUE ...        all are whole numbers, but for those that say text
+ *
+ *     port         where the server listens
+ *     pid          the server's process, to read its CPU time and memory; 0 for none
+ *     subscribers  connections; number i is on channel i % channels
+ *     channels     how many channels
+ *     kind         text: the channels' prefix, such as "private-" or "presence-"; guarded ones are signed for
+ *     parallel     connections that may be on their way to their subscription at once; 0 for all
+ *     rounds       how often all connect and leave again; only the last round publishes
+ *     publishers   REST connections, each with one request under way
+ *     events       the most events; number e goes to channel e % channels
+ *     duration     milliseconds after which no further event is started
+ *     rate         events a second; 0 for as fast as the server answers
+ *     size         bytes of an event's data
+ *     window       client events that each subscriber may have under way; 0 to publish over REST instead
+ *     ping         1 to ping on a connection of its own all the while, one ping a millisecond
+ *     seconds      when to give up
+ *     host         text: the address
+ *
+ * The credentials are those of the default app. Whatever is asked for, there is a bound on it: see main. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define APP_ID "app-id"
+#define APP_KEY "app-key"
+#define APP_SECRET "app-secret"
+#define INBOX (8 << 20)  /* bytes that one incomplete message and one read may have together */
+#define READ_SIZE (256 << 10)
+#define BATCH 32         /* sockets that are served before the urgent ones are looked at */
+#define PER_ADDRESS 20000 /* connections from one source address: it has some 28,000 ports */
+
+static void die(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("loadgen: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(2);
+}
+
+static void *zeroed(size_t count, size_t size) {
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory) die("no memory");
+    return memory;
+}
+
+/* ---------------------------------------------------------------------------------------------------- Options */
+
+static long port, pid, subscribers = 1, channels = 1, parallel = 200, rounds = 1, publishers, events, duration = 3000;
+static long rate, size = 64, window, ping, seconds = 60;
+static const char *kind = "", *host = "127.0.0.1";
+
+static const struct { const char *name; long *value, least, most; } NUMBERS[] = {
+    {"port", &port, 1, 65535},          {"pid", &pid, 0, 1 << 30},         {"subscribers", &subscribers, 1, 60000},
+    {"channels", &channels, 1, 60000},  {"parallel", &parallel, 0, 60000}, {"rounds", &rounds, 1, 20},
+    {"publishers", &publishers, 0, 64}, {"events", &events, 0, 1000000},   {"duration", &duration, 0, 60000},
+    {"rate", &rate, 0, 1000000},        {"size", &size, 32, 8192},         {"window", &window, 0, 64},
+    {"ping", &ping, 0, 1},              {"seconds", &seconds, 1, 300},
+};
+
+static void read_option(char *option) {
+    char *value = strchr(option, '=');
+    if (!value) die("%s is not of the form NAME=VALUE", option);
+    *value++ = 0;
+    if (!strcmp(option, "kind")) { kind = value; return; }
+    if (!strcmp(option, "host")) { host = value; return; }
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
+        if (!strcmp(option, NUMBERS[i].name)) {
+            *NUMBERS[i].value = atol(value);
+            if (*NUMBERS[i].value < NUMBERS[i].least || *NUMBERS[i].value > NUMBERS[i].most)
+                die("%s must be from %ld to %ld", option, NUMBERS[i].least, NUMBERS[i].most);
+            return;
+        }
+    die("there is no option %s", option);
+}
+
+/* ----------------------------------------------------------------------------------------------- Measurements */
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static double own_cpu(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+/* Seconds of CPU that the server has used, in user and kernel mode; to 10 ms. */
+static double server_cpu(void) {
+    char path[64], line[1024];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *file = pid ? fopen(path, "r") : NULL;
+    if (!file) return 0;
+    if (fgets(line, sizeof line, file) && strrchr(line, ')'))
+        sscanf(strrchr(line, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
+    fclose(file);
+    return (double)(user + kernel) / sysconf(_SC_CLK_TCK);
+}
+
+/* KiB of memory that the server has resident. */
+static long server_rss(void) {
+    char path[64];
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%ld/statm", pid);
+    FILE *file = pid ? fopen(path, "r") : NULL;
+    if (!file) return 0;
+    if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A histogram of microseconds: exact below 128, then 64 steps to each doubling, so that it is right to 1.6 %. */
+typedef struct { uint64_t count, bins[64 * 40]; double max; } Histogram;
+
+static void note(Histogram *histogram, double taken) {
+    uint64_t us = taken > 0 ? (uint64_t)(taken * 1e6) : 0;
+    int shift = us < 128 ? 0 : 57 - __builtin_clzll(us);
+    size_t bin = 64 * shift + (us >> shift);
+    histogram->bins[bin < 64 * 40 ? bin : 64 * 40 - 1]++;
+    histogram->count++;
+    if (taken > histogram->max) histogram->max = taken;
+}
+
+static double percentile(const Histogram *histogram, double share) {
+    uint64_t wanted = share * histogram->count, passed = 0;
+    for (size_t bin = 0; bin < 64 * 40; bin++) {
+        passed += histogram->bins[bin];
+        if (passed > wanted) {
+            size_t shift = bin < 128 ? 0 : bin / 64 - 1;
+            return (double)((bin - 64 * shift) << shift) / 1e3;
+        }
+    }
+    return histogram->max * 1e3;
+}
+
+static void print_times(const Histogram *h) {
+    printf("{\"count\": %lu, \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f, \"max\": %.3f}", (unsigned long)h->count,
+           percentile(h, .5), percentile(h, .95), percentile(h, .99), h->max * 1e3);
+}
+
+/* ------------------------------------------------------------------- Signatures: MD5 (RFC 1321), SHA-256 (FIPS 180-4) */
+
+static uint32_t turn_left(uint32_t x, int by) { return x << by | x >> (32 - by); }
+
+/* Pad a message to whole blocks of 64 bytes, its length in bits at the end; returns how many blocks. */
+static size_t pad(uint8_t *to, const void *text, size_t length, int big_endian) {
+    size_t blocks = (length + 8) / 64 + 1;
+    memset(to, 0, blocks * 64);
+    memcpy(to, text, length);
+    to[length] = 0x80;
+    for (int i = 0; i < 8; i++) to[blocks * 64 - 8 + i] = (uint64_t)length * 8 >> 8 * (big_endian ? 7 - i : i);
+    return blocks;
+}
+
+static void hex(char *to, const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) sprintf(to + 2 * i, "%02x", bytes[i]);
+}
+
+static void md5_hex(char *to, const void *text, size_t length) {
+    static const uint8_t TURNS[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+    static uint32_t sines[64];
+    static uint8_t padded[16384];
+    if (!sines[0]) { /* floor(2**32 * |sin(i + 1)|), by the sine of a sum so that libm is not needed */
+        const double sin1 = 0.8414709848078965, cos1 = 0.5403023058681398;
+        double s = sin1, c = cos1;
+        for (int i = 0; i < 64; i++) {
+            sines[i] = (uint32_t)(4294967296.0 * (s < 0 ? -s : s));
+            double next = s * cos1 + c * sin1;
+            c = c * cos1 - s * sin1;
+            s = next;
+        }
+    }
+    if (length > sizeof padded - 72) die("a body of %zu bytes is too long", length);
+    uint32_t h[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
+    size_t blocks = pad(padded, text, length, 0);
+    for (size_t block = 0; block < blocks; block++) {
+        uint32_t words[16], a = h[0], b = h[1], c = h[2], d = h[3];
+        memcpy(words, padded + 64 * block, 64);
+        for (int i = 0; i < 64; i++) {
+            uint32_t f, word;
+            switch (i / 16) {
+            case 0: f = (b & c) | (~b & d), word = i; break;
+            case 1: f = (d & b) | (~d & c), word = 5 * i + 1; break;
+            case 2: f = b ^ c ^ d, word = 3 * i + 5; break;
+            default: f = c ^ (b | ~d), word = 7 * i; break;
+            }
+            f += a + sines[i] + words[word % 16];
+            a = d, d = c, c = b, b += turn_left(f, TURNS[i / 16][i % 4]);
+        }
+        h[0] += a, h[1] += b, h[2] += c, h[3] += d;
+    }
+    hex(to, (uint8_t *)h, 16); /* little-endian machines only, as all that this runs on */
+}
+
+static void sha256(uint8_t *to, const void *text, size_t length) {
+    static const uint32_t K[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    static uint8_t padded[4096];
+    if (length > sizeof padded - 72) die("a text of %zu bytes is too long to sign", length);
+    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    size_t blocks = pad(padded, text, length, 1);
+    for (size_t block = 0; block < blocks; block++) {
+        uint32_t w[64], s[8];
+        for (int i = 0; i < 16; i++) {
+            uint32_t word;
+            memcpy(&word, padded + 64 * block + 4 * i, 4);
+            w[i] = ntohl(word);
+        }
+#define RIGHT(x, by) turn_left(x, 32 - (by))
+        for (int i = 16; i < 64; i++)
+            w[i] = w[i - 16] + w[i - 7] + (RIGHT(w[i - 15], 7) ^ RIGHT(w[i - 15], 18) ^ w[i - 15] >> 3) +
+                   (RIGHT(w[i - 2], 17) ^ RIGHT(w[i - 2], 19) ^ w[i - 2] >> 10);
+        memcpy(s, h, sizeof s);
+        for (int i = 0; i < 64; i++) {
+            uint32_t t1 = s[7] + (RIGHT(s[4], 6) ^ RIGHT(s[4], 11) ^ RIGHT(s[4], 25)) +
+                          ((s[4] & s[5]) ^ (~s[4] & s[6])) + K[i] + w[i];
+            uint32_t t2 = (RIGHT(s[0], 2) ^ RIGHT(s[0], 13) ^ RIGHT(s[0], 22)) +
+                          ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+            memmove(s + 1, s, 7 * sizeof *s);
+            s[4] += t1;
+            s[0] = t1 + t2;
+        }
+        for (int i = 0; i < 8; i++) h[i] += s[i];
+    }
+    for (int i = 0; i < 8; i++) {
+        uint32_t word = htonl(h[i]);
+        memcpy(to + 4 * i, &word, 4);
+    }
+}
+
+/* The signature of a text with the app's secret: HMAC-SHA256 (RFC 2104) in hexadecimal. */
+static void sign(char *to, const char *text) {
+    static char inner[4096], outer[64 + 32];
+    uint8_t digest[32];
+    size_t length = strlen(text);
+    if (length > sizeof inner - 200) die("a text of %zu bytes is too long to sign", length);
+    memset(inner, 0x36, 64);
+    memset(outer, 0x5c, 64);
+    for (size_t i = 0; i < strlen(APP_SECRET); i++) inner[i] ^= APP_SECRET[i], outer[i] ^= APP_SECRET[i];
+    memcpy(inner + 64, text, length);
+    sha256((uint8_t *)outer + 64, inner, 64 + length);
+    sha256(digest, outer, sizeof outer);
+    hex(to, digest, 32);
+}
+
+/* ----------------------------------------------------------------------------------------------------- Ledger */
+
+/* Every event carries its number. Each subscriber has a bit for each event of its channel, and the rank of the last
+ * event that it got. The rank of a REST event is its place in the order in which its channel's subscribers see them:
+ * whoever sees it first sets it, and all others must see ascending ranks. (A sender does not see its own client events,
+ * so those are held to the order of each sender instead.) */
+static double *sent_at;             /* of each event: when it was sent, 0 if it was not */
+static uint32_t *rank_of;           /* of each event: see above, 0 if nobody has seen it */
+static uint32_t *heard_by;          /* of each event: by how many it was heard */
+static uint16_t *publisher_of;      /* of each event: who sent it */
+static uint32_t *next_rank;         /* of each channel */
+static uint32_t *newest;            /* of each channel and publisher: one more than the last event that was ranked */
+static uint8_t *seen;               /* of each subscriber: bits */
+static uint32_t *last_rank;         /* of each subscriber and lane: a lane is a sender of its channel, or just one */
+static size_t seen_size, lanes;
+static uint64_t deliveries, distinct, duplicated, out_of_order, stray;
+static Histogram latency;
+static double last_heard;
+
+static void open_ledger(void) {
+    sent_at = zeroed(events, sizeof *sent_at);
+    rank_of = zeroed(events, sizeof *rank_of);
+    heard_by = zeroed(events, sizeof *heard_by);
+    publisher_of = zeroed(events, sizeof *publisher_of);
+    next_rank = zeroed(channels, sizeof *next_rank);
+    newest = zeroed(channels * (publishers ? publishers : 1), sizeof *newest);
+    lanes = window ? subscribers / channels : 1;
+    seen_size = (events / channels + 8) / 8;
+    seen = zeroed(subscribers, seen_size);
+    last_rank = zeroed(subscribers * lanes, sizeof *last_rank);
+}
+
+static void enter(long subscriber, long event, double at) {
+    last_heard = at;
+    deliveries++;
+    if (event >= events || !sent_at[event] || event % channels != subscriber % channels ||
+        (window && event % subscribers == subscriber)) {
+        stray++;
+        return;
+    }
+    uint8_t *bits = seen + subscriber * seen_size + event / channels / 8, bit = 1 << event / channels % 8;
+    if (*bits & bit) {
+        duplicated++;
+        return;
+    }
+    *bits |= bit;
+    distinct++;
+    heard_by[event]++;
+    note(&latency, at - sent_at[event]);
+    uint32_t rank = event + 1, *last = last_rank + subscriber * lanes;
+    if (window)
+        last += event % subscribers / channels;
+    else {
+        long channel = event % channels;
+        if (!rank_of[event]) {
+            uint32_t *of_publisher = newest + channel * publishers + publisher_of[event];
+            if (*of_publisher > rank) out_of_order++;
+            *of_publisher = rank;
+            rank_of[event] = ++next_rank[channel];
+        }
+        rank = rank_of[event];
+    }
+    if (rank < *last) out_of_order++;
+    *last = rank;
+}
+
+/* Presence: each member must know of each other once, by the roster it is sent or as added later. */
+static uint8_t *known;
+static uint64_t members_known, members_twice, bytes_in;
+
+static void know(long member, long other) {
+    uint8_t *bits = known + member * ((subscribers + 7) / 8) + other / 8, bit = 1 << other % 8;
+    if (other >= subscribers) stray++;
+    else if (*bits & bit) members_twice++;
+    else *bits |= bit, members_known++;
+}
+
+/* -------------------------------------------------------------------------------------------------- Connections */
+
+enum { CONNECTING, SHAKING, GREETED, SUBSCRIBED, ENDED };
+enum { SUBSCRIBER, PUBLISHER, PINGER };
+
+typedef struct {
+    int fd, role, state;
+    long number;        /* among those of its role */
+    char *rest;         /* what was read of a message that is not whole */
+    size_t rest_size;
+    long under_way;     /* of a publisher: the event whose answer it waits for, or -1; of a sender: how many */
+    long next;          /* of a sender: its next event */
+} Peer;
+
+static int poller, urgent; /* urgent: publishers and the pinger, which no backlog of deliveries may delay */
+static struct sockaddr_in server;
+static Peer *clients, *posters, pinger;
+static char *inbox, handshake[512];
+static long subscribed, refused, ended, answered, failed, started;
+static double start, ping_sent, ping_due;
+static Histogram pings;
+static char **requests;
+static int *request_sizes;
+
+static void dial(Peer *peer, int role, long number) {
+    static long dialled;
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    int on = 1;
+    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialled++ / PER_ADDRESS % 200);
+    *peer = (Peer){.role = role, .number = number, .under_way = role == PUBLISHER ? -1 : 0, .next = number};
+    peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (peer->fd < 0) die("no socket: %s", strerror(errno));
+    setsockopt(peer->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* A reset instead of a farewell: it leaves no port in TIME_WAIT. */
+    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    if (bind(peer->fd, (void *)&source, sizeof source)) die("bind: %s", strerror(errno));
+    if (connect(peer->fd, (void *)&server, sizeof server) && errno != EINPROGRESS) die("connect: %s", strerror(errno));
+    struct epoll_event wish = {.events = EPOLLIN | EPOLLOUT, .data.ptr = peer};
+    epoll_ctl(role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_ADD, peer->fd, &wish);
+}
+
+static void end(Peer *peer) {
+    if (peer->state == ENDED) return;
+    if (peer->role == SUBSCRIBER && peer->state < SUBSCRIBED) refused++;
+    else if (peer->role == SUBSCRIBER) subscribed--, ended++;
+    else if (peer->role == PUBLISHER && peer->under_way >= 0) failed++;
+    peer->state = ENDED;
+    close(peer->fd);
+    free(peer->rest);
+    peer->rest = NULL;
+    peer->rest_size = 0;
+}
+
+static void send_all(Peer *peer, const char *bytes, size_t count) {
+    ssize_t written = write(peer->fd, bytes, count);
+    if (written == (ssize_t)count) return;
+    if (written >= 0 || errno == EAGAIN) die("the server does not read what it is sent");
+    end(peer);
+}
+
+/* Send a text frame, masked as RFC 6455 asks of clients. */
+static void say(Peer *peer, const char *text) {
+    static const uint8_t MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
+    static char frame[17100];
+    size_t length = strlen(text), head = length < 126 ? 2 : 4;
+    if (length > sizeof frame - 8) die("a message of %zu bytes is too long", length);
+    frame[0] = (char)0x81;
+    frame[1] = 0x80 | (length < 126 ? length : 126);
+    if (head == 4) frame[2] = length >> 8, frame[3] = length;
+    memcpy(frame + head, MASK, 4);
+    for (size_t i = 0; i < length; i++) frame[head + 4 + i] = text[i] ^ MASK[i % 4];
+    send_all(peer, frame, head + 4 + length);
+}
+
+/* The data of an event, with its number in it; quotes as they are told to look. */
+static void write_data(char *to, long event, const char *quote) {
+    int length = sprintf(to, "{%si%s:%s~%08lx~%s,%spad%s:%s", quote, quote, quote, event, quote, quote, quote, quote);
+    long unescaped = 23 + 2; /* with quotes of one byte, and the end */
+    for (long i = unescaped; i < size; i++) to[length++] = 'x';
+    sprintf(to + length, "%s}", quote);
+}
+
+static void write_channel(char *to, long channel) { sprintf(to, "%sbench-%ld", kind, channel); }
+
+static void subscribe(Peer *peer, const char *greeting, size_t length) {
+    char channel[64], member[160] = "", to_sign[400], signature[65], text[1024];
+    char id[48] = "";
+    write_channel(channel, peer->number % channels);
+    const char *at = memmem(greeting, length, "socket_id", 9);
+    if (at) {
+        at += strcspn(at, "0123456789");
+        size_t digits = strspn(at, "0123456789.");
+        if (digits < sizeof id) memcpy(id, at, digits), id[digits] = 0;
+    }
+    if (!*kind) {
+        sprintf(text, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\"}}", channel);
+    } else if (strncmp(kind, "presence-", 9)) {
+        sprintf(to_sign, "%s:%s", id, channel);
+        sign(signature, to_sign);
+        sprintf(text, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\",\"auth\":\"%s:%s\"}}", channel,
+                APP_KEY, signature);
+    } else {
+        sprintf(member, "{\"user_id\":\"%ld\",\"user_info\":{\"name\":\"member\"}}", peer->number);
+        sprintf(to_sign, "%s:%s:%s", id, channel, member);
+        sign(signature, to_sign);
+        sprintf(text,
+                "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\",\"auth\":\"%s:%s\",\"channel_data\":"
+                "\"{\\\"user_id\\\":\\\"%ld\\\",\\\"user_info\\\":{\\\"name\\\":\\\"member\\\"}}\"}}",
+                channel, APP_KEY, signature, peer->number);
+    }
+    say(peer, text);
+}
+
+/* Send as many client events as the sender may have under way. */
+static void send_client_events(Peer *peer) {
+    static char data[16384], text[17000], channel[64];
+    while (peer->state == SUBSCRIBED && peer->under_way < window && peer->next < events) {
+        if (now() - start > duration / 1e3) return;
+        write_channel(channel, peer->number % channels);
+        write_data(data, peer->next, "\"");
+        snprintf(text, sizeof text, "{\"event\":\"client-bench\",\"channel\":\"%s\",\"data\":%s}", channel, data);
+        sent_at[peer->next] = now();
+        peer->next += subscribers;
+        peer->under_way++;
+        started++;
+        say(peer, text);
+    }
+}
+
+/* The member numbers in the roster of a presence channel. */
+static void read_roster(Peer *peer, const char *text, size_t length) {
+    const char *at = memmem(text, length, "ids\\\":[", 7);
+    const char *stop = at ? memchr(at, ']', text + length - at) : NULL;
+    if (!stop) die("a roster without ids: %.*s", (int)(length < 200 ? length : 200), text);
+    while (at < stop) {
+        if (*at < '0' || *at > '9') { at++; continue; }
+        know(peer->number, strtol(at, (char **)&at, 10));
+    }
+}
+
+/* One message to a subscriber or the pinger. */
+static void take_message(Peer *peer, const char *text, size_t length, double at) {
+    if (peer->state == GREETED) {
+        if (memmem(text, length, "connection_established", 22)) {
+            if (peer->role == PINGER) peer->state = SUBSCRIBED;
+            else subscribe(peer, text, length);
+        } else if (memmem(text, length, "subscription_succeeded", 22)) {
+            peer->state = SUBSCRIBED;
+            subscribed++;
+            if (known) read_roster(peer, text, length);
+        } else if (memmem(text, length, "error", 5)) {
+            fprintf(stderr, "loadgen: %.*s\n", (int)(length < 300 ? length : 300), text);
+            end(peer);
+        }
+        return;
+    }
+    if (peer->role == PINGER) {
+        if (memmem(text, length, "pusher:pong", 11) && ping_sent) {
+            note(&pings, at - ping_sent);
+            ping_sent = 0;
+            ping_due = at + 1e-3;
+        }
+        return;
+    }
+    if (known) {
+        const char *id = memmem(text, length, "user_id", 7);
+        if (id && memmem(text, length, "member_added", 12)) know(peer->number, atol(id + strcspn(id, "0123456789")));
+        return;
+    }
+    const char *mark = memchr(text, '~', length);
+    if (!mark || text + length - mark < 10) {
+        stray++;
+        return;
+    }
+    long event = strtol(mark + 1, NULL, 16);
+    enter(peer->number, event, at);
+    if (window && event < events && heard_by[event] == (uint32_t)(subscribers / channels - 1)) {
+        Peer *sender = clients + event % subscribers;
+        sender->under_way--;
+        send_client_events(sender);
+    }
+}
+
+/* Take all whole WebSocket messages; return how many bytes those were. */
+static size_t take_frames(Peer *peer, const uint8_t *bytes, size_t count, double at) {
+    size_t used = 0;
+    if (peer->state == SHAKING) {
+        const char *stop = memmem(bytes, count, "\r\n\r\n", 4);
+        if (!stop) return 0;
+        used = stop + 4 - (const char *)bytes;
+        /* RFC 6455's own example: the answer to its key. */
+        if (memcmp(bytes, "HTTP/1.1 101", 12) || !memmem(bytes, used, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 28)) {
+            end(peer);
+            return count;
+        }
+        peer->state = GREETED;
+    }
+    while (count - used >= 2 && peer->state != ENDED) {
+        const uint8_t *p = bytes + used;
+        size_t length = p[1] & 127, head = length < 126 ? 2 : length == 126 ? 4 : 10;
+        if (count - used < head) break;
+        if (head > 2) {
+            length = 0;
+            for (size_t i = 2; i < head; i++) length = length << 8 | p[i];
+        }
+        if (length > INBOX - READ_SIZE - 10) die("a message of %zu bytes is too long", length);
+        if (count - used < head + length) break;
+        if ((p[0] & 15) == 1) take_message(peer, (const char *)p + head, length, at);
+        else if ((p[0] & 15) == 8) end(peer);
+        used += head + length;
+    }
+    return used;
+}
+
+/* Take an answer to a publisher. */
+static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
+    const char *stop = memmem(bytes, count, "\r\n\r\n", 4);
+    if (!stop) return 0;
+    size_t whole = stop + 4 - bytes;
+    static char head[4096];
+    size_t head_size = whole < sizeof head ? whole : sizeof head - 1;
+    memcpy(head, bytes, head_size);
+    head[head_size] = 0;
+    const char *length = strcasestr(head, "\r\ncontent-length:");
+    if (length) {
+        whole += atol(length + 17);
+        if (count < whole) return 0;
+    } else { /* chunked */
+        stop = memmem(bytes + whole, count - whole, "0\r\n\r\n", 5);
+        if (!stop) return 0;
+        whole = stop + 5 - bytes;
+    }
+    if (!memcmp(bytes, "HTTP/1.1 200", 12)) answered++;
+    else if (!failed++) fprintf(stderr, "loadgen: %.*s\n", (int)(count < 400 ? count : 400), bytes);
+    peer->under_way = -1;
+    const char *closing = strcasestr(head, "\r\nconnection:");
+    if (closing && !strncasecmp(closing + 13 + strspn(closing + 13, " "), "close", 5)) end(peer);
+    return whole;
+}
+
+static void hear(Peer *peer) {
+    if (peer->rest_size) memcpy(inbox, peer->rest, peer->rest_size);
+    ssize_t count = read(peer->fd, inbox + peer->rest_size, READ_SIZE);
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0) {
+        end(peer);
+        return;
+    }
+    bytes_in += count;
+    size_t whole = peer->rest_size + count, used;
+    if (peer->role == PUBLISHER) used = take_answer(peer, inbox, whole);
+    else used = take_frames(peer, (uint8_t *)inbox, whole, now());
+    if (peer->state == ENDED) return;
+    peer->rest_size = whole - used;
+    if (peer->rest_size) {
+        peer->rest = realloc(peer->rest, peer->rest_size);
+        if (!peer->rest) die("no memory");
+        memcpy(peer->rest, inbox + used, peer->rest_size);
+    } else if (peer->rest) {
+        free(peer->rest);
+        peer->rest = NULL;
+    }
+}
+
+static void serve(Peer *peer, uint32_t what) {
+    if (peer->state == ENDED) return;
+    if (peer->state == CONNECTING && what & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
+        int fault = 0;
+        getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &fault, &(socklen_t){sizeof fault});
+        if (fault) {
+            end(peer);
+            return;
+        }
+        struct epoll_event wish = {.events = EPOLLIN, .data.ptr = peer};
+        epoll_ctl(peer->role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_MOD, peer->fd, &wish);
+        peer->state = peer->role == PUBLISHER ? SUBSCRIBED : SHAKING;
+        if (peer->role != PUBLISHER) send_all(peer, handshake, strlen(handshake));
+        return;
+    }
+    hear(peer);
+}
+
+/* One round of the event loop. Answers to publishers and pings are looked at after every few deliveries, so that this
+ * process is not what holds a publisher up, or delays a pong. */
+static void turn(int timeout_ms) {
+    struct epoll_event found[BATCH];
+    int count = epoll_wait(poller, found, BATCH, timeout_ms);
+    for (int i = 0; i < count; i++)
+        if (found[i].data.ptr) serve(found[i].data.ptr, found[i].events);
+    count = epoll_wait(urgent, found, BATCH, 0);
+    for (int i = 0; i < count; i++) serve(found[i].data.ptr, found[i].events);
+    if (ping && pinger.state == SUBSCRIBED && !ping_sent && now() >= ping_due) {
+        ping_sent = now();
+        say(&pinger, "{\"event\":\"pusher:ping\",\"data\":{}}");
+    }
+}
+
+static void wait_for(double pause) {
+    double until = now() + pause;
+    while (now() < until) turn(10);
+}
+
+/* ------------------------------------------------------------------------------------------------------ Phases */
+
+static double give_up;
+
+typedef struct { double taken, cpu, own; uint64_t bytes; long rss_before, rss, rss_after, joined; } Connects;
+typedef struct { double at, cpu; uint64_t bytes; } Mark;
+static Mark marks[11];
+
+/* Connect and subscribe all, then let the server come to rest. */
+static Connects connect_all(void) {
+    Connects result = {.rss_before = server_rss()};
+    double begin = now(), cpu = server_cpu(), own = own_cpu(), quiet_since;
+    long limit = parallel ? parallel : subscribers, dialled = 0;
+    int tenth = 0;
+    uint64_t bytes = bytes_in;
+    subscribed = refused = ended = 0;
+    marks[0] = (Mark){begin, cpu, bytes};
+    while (subscribed + refused + ended < subscribers && now() < give_up) {
+        while (dialled < subscribers && dialled - subscribed - refused - ended < limit) {
+            dial(clients + dialled, SUBSCRIBER, dialled);
+            dialled++;
+        }
+        turn(100);
+        while (tenth < 10 && subscribed >= subscribers * (tenth + 1) / 10)
+            marks[++tenth] = (Mark){now(), server_cpu(), bytes_in};
+    }
+    result.joined = subscribed;
+    result.taken = now() - begin;
+    result.own = own_cpu() - own;
+    for (uint64_t before = 0; before != bytes_in && now() < give_up; wait_for(.2)) before = bytes_in;
+    quiet_since = now();
+    result.cpu = server_cpu() - cpu;
+    result.bytes = bytes_in - bytes;
+    while (now() - quiet_since < .3) turn(10);
+    result.rss = server_rss();
+    return result;
+}
+
+/* All leave, and the server comes to rest. */
+static void leave_all(void) {
+    for (long i = 0; i < subscribers; i++) {
+        if (clients[i].state != ENDED) close(clients[i].fd);
+        free(clients[i].rest);
+        clients[i] = (Peer){.state = ENDED};
+    }
+    double before = -1, cpu = server_cpu();
+    do { /* at rest: no more than 10 ms of CPU in a third of a second */
+        wait_for(.35);
+        before = cpu;
+        cpu = server_cpu();
+    } while (cpu - before > .011 && now() < give_up);
+    wait_for(.3);
+}
+
+static void write_requests(void) {
+    static char data[16384], body[20000], to_sign[1024], query[400], request[24000], channel[64];
+    char md5[33], signature[65];
+    requests = zeroed(events, sizeof *requests);
+    request_sizes = zeroed(events, sizeof *request_sizes);
+    long at = time(NULL);
+    for (long event = 0; event < events; event++) {
+        write_data(data, event, "\\\"");
+        write_channel(channel, event % channels);
+        int length = sprintf(body, "{\"name\":\"bench\",\"channels\":[\"%s\"],\"data\":\"%s\"}", channel, data);
+        md5_hex(md5, body, length);
+        sprintf(query, "auth_key=%s&auth_timestamp=%ld&auth_version=1.0&body_md5=%s", APP_KEY, at, md5);
+        sprintf(to_sign, "POST\n/apps/%s/events\n%s", APP_ID, query);
+        sign(signature, to_sign);
+        request_sizes[event] = sprintf(request,
+                                       "POST /apps/%s/events?%s&auth_signature=%s HTTP/1.1\r\nHost: %s:%ld\r\n"
+                                       "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+                                       APP_ID, query, signature, host, port, length, body);
+        requests[event] = strdup(request);
+        if (!requests[event]) die("no memory");
+    }
+}
+
+/* Start every event that may be started. */
+static void publish_more(void) {
+    for (long i = 0; i < publishers && started < events; i++) {
+        Peer *peer = posters + i;
+        double at = now();
+        if (at - start > duration / 1e3 || (rate && at - start < (double)started / rate)) return;
+        if (peer->state == ENDED) dial(peer, PUBLISHER, i); /* a server that closes after each answer */
+        if (peer->state != SUBSCRIBED || peer->under_way >= 0) continue;
+        peer->under_way = started;
+        publisher_of[started] = i;
+        sent_at[started] = at;
+        send_all(peer, requests[started], request_sizes[started]);
+        started++;
+    }
+}
+
+static uint64_t expected(void) {
+    uint64_t total = 0;
+    if (window) return (uint64_t)started * (subscribers / channels - 1);
+    for (long channel = 0; channel < channels; channel++) {
+        uint64_t of_channel = started / channels + (channel < started % channels);
+        total += of_channel * (subscribers / channels + (channel < subscribers % channels));
+    }
+    return total;
+}
+
+static int all_done(void) {
+    int may_start = now() - start <= duration / 1e3 && started < events;
+    return !may_start && (window || answered + failed >= started) && distinct >= expected();
+}
+
+typedef struct { double taken, cpu, own; } Run;
+
+/* Publish, until every subscriber has everything, nothing has come for 3 seconds, or the time is up. */
+static Run publish_all(void) {
+    if (!window) {
+        for (long i = 0; i < publishers; i++) dial(posters + i, PUBLISHER, i);
+        wait_for(.05);
+    }
+    double cpu = server_cpu(), own = own_cpu();
+    start = last_heard = now();
+    for (long i = 0; window && i < subscribers; i++) send_client_events(clients + i);
+    while (!all_done() && now() < give_up && now() - last_heard < 3) {
+        if (!window) publish_more();
+        turn(rate || ping ? 1 : 20);
+    }
+    Run run = {last_heard - start, 0, own_cpu() - own};
+    wait_for(.1); /* what comes now was sent twice */
+    run.cpu = server_cpu() - cpu;
+    return run;
+}
+
+static double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+static void print_connects(const Connects *c) {
+    printf("{\"subscribed\": %ld, \"seconds\": %.3f, \"server_cpu_us\": %.2f, \"generator_share\": %.2f, "
+           "\"bytes\": %lu, \"rss_before_kib\": %ld, \"rss_kib\": %ld, \"rss_after_kib\": %ld, "
+           "\"kib_a_connection\": %.3f}",
+           c->joined, c->taken, share(c->cpu * 1e6, c->joined), share(c->own, c->taken), (unsigned long)c->bytes,
+           c->rss_before, c->rss, c->rss_after, share(c->rss - c->rss_before, c->joined));
+}
+
+static void print_presence(void) {
+    uint64_t all = (uint64_t)subscribers * subscribers;
+    printf(", \"presence\": {\"known\": %lu, \"lost\": %lu, \"duplicated\": %lu, \"tenths\": [",
+           (unsigned long)members_known, (unsigned long)(all - members_known), (unsigned long)members_twice);
+    for (int i = 0; i < 10; i++) {
+        double joins = subscribers / 10.0;
+        printf("%s{\"seconds\": %.3f, \"server_cpu_us\": %.1f, \"bytes\": %.0f}", i ? ", " : "",
+               marks[i + 1].at - marks[i].at, (marks[i + 1].cpu - marks[i].cpu) * 1e6 / joins,
+               (marks[i + 1].bytes - marks[i].bytes) / joins);
+    }
+    printf("]}");
+}
+
+int main(int count, char **arguments) {
+    for (int i = 1; i < count; i++) read_option(arguments[i]);
+    if (!port) die("port=N is missing; the head of loadgen.c lists all options");
+    if (window && (publishers || subscribers % channels)) die("client events need channels of equal size, no publishers");
+    if (strncmp(host, "127.", 4)) die("only for the loopback address");
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < (rlim_t)(subscribers + publishers + 20)) die("only %ld open files allowed", (long)files.rlim_cur);
+    server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+    if (inet_pton(AF_INET, host, &server.sin_addr) != 1) die("%s is not an address", host);
+    snprintf(handshake, sizeof handshake,
+             "GET /app/%s?protocol=7&client=js&version=8.4.0 HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+             "Origin: http://localhost\r\n\r\n", APP_KEY, host, port);
+
+    poller = epoll_create1(0);
+    urgent = epoll_create1(0);
+    struct epoll_event wish = {.events = EPOLLIN, .data.ptr = NULL}; /* so that waiting ends for the urgent ones too */
+    epoll_ctl(poller, EPOLL_CTL_ADD, urgent, &wish);
+    inbox = zeroed(INBOX, 1);
+    clients = zeroed(subscribers, sizeof *clients);
+    posters = zeroed(publishers, sizeof *posters);
+    open_ledger();
+    if (!strncmp(kind, "presence-", 9)) known = zeroed(subscribers, (subscribers + 7) / 8);
+    if (publishers) write_requests();
+    give_up = now() + seconds;
+
+    Connects *connects = zeroed(rounds, sizeof *connects);
+    Run run = {0};
+    for (long round = 0; round < rounds; round++) {
+        connects[round] = connect_all();
+        if (round == rounds - 1 && (publishers || window)) {
+            if (ping) {
+                dial(&pinger, PINGER, 0);
+                while (pinger.state < SUBSCRIBED && now() < give_up) turn(10);
+            }
+            run = publish_all();
+        }
+        if (rounds > 1) {
+            leave_all();
+            connects[round].rss_after = server_rss();
+        }
+    }
+
+    printf("{\"subscribers\": %ld, \"refused\": %ld, \"ended\": %ld, \"connects\": [", subscribers, refused, ended);
+    for (long round = 0; round < rounds; round++) {
+        if (round) printf(", ");
+        print_connects(connects + round);
+    }
+    uint64_t due = expected();
+    printf("], \"run\": {\"events\": %ld, \"answered\": %ld, \"failed\": %ld, \"deliveries\": %lu, \"expected\": %lu, "
+           "\"lost\": %lu, \"duplicated\": %lu, \"out_of_order\": %lu, \"stray\": %lu, \"seconds\": %.4f, "
+           "\"events_s\": %.1f, \"deliveries_s\": %.1f, \"server_cpu_us\": %.3f, \"generator_cpu_us\": %.3f, "
+           "\"generator_share\": %.2f, \"latency_ms\": ",
+           started, answered, failed, (unsigned long)deliveries, (unsigned long)due, (unsigned long)(due - distinct),
+           (unsigned long)duplicated, (unsigned long)out_of_order, (unsigned long)stray, run.taken,
+           share(started, run.taken), share(distinct, run.taken), share(run.cpu * 1e6, distinct),
+           share(run.own * 1e6, distinct), share(run.own, run.taken));
+    print_times(&latency);
+    printf(", \"ping_ms\": ");
+    print_times(&pings);
+    printf("}");
+    if (known) print_presence();
+    printf("}\n");
+    return 0;
+}

@@ -1,0 +1,190 @@
+"""``make bench-micro``: what the functions cost that every event, message and client goes through.
+
+    python -m pytest -p no:xdist --benchmark-only benchmarks/micro.py
+
+Run it before and after a change, with ``--benchmark-save`` and ``--benchmark-compare``, on a quiet machine. There is
+no network in it: transports drop what they are given.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from soketpy import triggers
+from soketpy.apps import App, Key, StaticApps
+from soketpy.cache import LocalCache
+from soketpy.cluster import LocalRoster
+from soketpy.connection import Connection
+from soketpy.hub import Hub
+from soketpy.limits import LocalRateLimiter
+from soketpy.node import Node
+from soketpy.protocol import events, frames, messages, signatures
+from soketpy.protocol.frames import FrameReader, Opcode
+from soketpy.web.cors import Cors
+from soketpy.web.rest import Rest
+
+APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True)
+DATA = '{"i":"~0000002a~","pad":"%s"}' % ("x" * 38)
+BODY = b'{"name":"bench","channels":["bench"],"data":"%s"}' % DATA.replace('"', '\\"').encode()
+SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"bench"}}'
+CLIENT_EVENT = b'{"event":"client-bench","channel":"private-bench","data":%s}' % DATA.encode()
+NOW = 1_700_000_000.0
+
+
+class Nowhere:
+    """A transport that drops what it is given."""
+
+    def write(self, frame: bytes) -> None:
+        """Take frames."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Take the end."""
+
+
+class House:
+    """A node with an event loop that runs when it is told."""
+
+    def __init__(self, subscribers: int = 0, channel: str = "bench") -> None:
+        self._soon: list[Callable[[], None]] = []
+        hub = Hub(self._soon.append)
+        cache = LocalCache(1800, 100, lambda: 0.0)
+        self.node = Node(hub, LocalRoster(), cache, lambda: 0.0, lambda seconds, callback: None)
+        for _ in range(subscribers):
+            self.node.subscribe(self.connect(), events.Subscribe(channel))
+
+    def connect(self) -> Connection:
+        """A client that has been greeted."""
+        return self.node.connect(APP, Nowhere())
+
+    def settle(self) -> None:
+        """Let the event loop run until it has nothing to do."""
+        while self._soon:
+            due = self._soon[:]
+            self._soon.clear()
+            for callback in due:
+                callback()
+
+
+def masked(payload: bytes) -> bytes:
+    """One text frame as a client sends it."""
+    mask = b"\x37\xfa\x21\x3d"
+    whole = frames.encode(Opcode.TEXT, payload)
+    head = whole[: len(whole) - len(payload)]
+    return head[:1] + bytes((head[1] | 0x80,)) + head[2:] + mask + frames.unmask(payload, mask)
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_encode_a_frame(benchmark: BenchmarkFixture, size: int) -> None:
+    """The header in front of a payload."""
+    benchmark(frames.encode, Opcode.TEXT, b"x" * size)
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_read_a_frame(benchmark: BenchmarkFixture, size: int) -> None:
+    """One whole masked frame into its message."""
+    reader, data = FrameReader(1 << 20), masked(b"x" * size)
+    assert benchmark(lambda: list(reader.feed(data))) == [(Opcode.TEXT, b"x" * size)]
+
+
+@pytest.mark.parametrize("text", [SUBSCRIBE, CLIENT_EVENT], ids=["subscribe", "client event"])
+def test_parse_a_message(benchmark: BenchmarkFixture, text: bytes) -> None:
+    """The text of a client into what it asks for."""
+    benchmark(events.parse, text)
+
+
+def test_encode_an_event(benchmark: BenchmarkFixture) -> None:
+    """An event into the frame that all its receivers get; a fresh one each time."""
+    data = messages.literal(DATA)
+    benchmark(lambda: messages.event("bench", "bench", data).frame)
+
+
+@pytest.mark.parametrize("channel", ["bench", "private-bench", "presence-bench"])
+def test_subscribe_and_unsubscribe(benchmark: BenchmarkFixture, channel: str) -> None:
+    """One client onto a channel with another on it, and off again."""
+    house = House()
+    for user in ("1", "2"):
+        connection = house.connect()
+        request = _request(connection, channel, user)
+        house.node.subscribe(connection, request)
+
+    def step() -> None:
+        house.node.unsubscribe(connection, channel)
+        house.node.subscribe(connection, request)
+        house.settle()
+
+    benchmark(step)
+
+
+@pytest.mark.parametrize("subscribers", [1, 1000])
+def test_publish(benchmark: BenchmarkFixture, subscribers: int) -> None:
+    """One event to all of a channel, up to their transports."""
+    house = House(subscribers)
+    trigger = triggers.check(triggers.parse_event(BODY), APP)
+
+    def step() -> None:
+        house.node.publish(APP, trigger)
+        house.settle()
+
+    benchmark(step)
+
+
+def test_publish_16_at_once_to_1000(benchmark: BenchmarkFixture) -> None:
+    """Sixteen events of one iteration of the event loop, which are joined."""
+    house = House(1000)
+    trigger = triggers.check(triggers.parse_event(BODY), APP)
+
+    def step() -> None:
+        for _ in range(16):
+            house.node.publish(APP, trigger)
+        house.settle()
+
+    benchmark(step)
+
+
+def test_receive_a_client_event(benchmark: BenchmarkFixture) -> None:
+    """From the text of one client to the transports of nine others."""
+    house, channel = House(), "private-bench"
+    for _ in range(10):
+        connection = house.connect()
+        house.node.subscribe(connection, _request(connection, channel, ""))
+
+    def step() -> None:
+        connection.receive(CLIENT_EVENT)
+        house.settle()
+
+    benchmark(step)
+
+
+def test_read_and_check_a_trigger(benchmark: BenchmarkFixture) -> None:
+    """The body of a REST call into an event within the app's limits."""
+    benchmark(lambda: triggers.check(triggers.parse_event(BODY), APP))
+
+
+def test_serve_a_rest_call(benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signed trigger from its head and body to the answer, with one subscriber."""
+    house = House(1)
+    rest = Rest(house.node, StaticApps([APP]), LocalRateLimiter(lambda: 0.0), Cors())
+    monkeypatch.setattr("time.time", lambda: NOW)
+    path = f"/apps/{APP.id}/events"
+    query = signatures.signed_query(APP.key, APP.keys[0].secret, "POST", path, BODY, int(NOW))
+    headers = {"host": "localhost", "content-type": "application/json", "content-length": str(len(BODY))}
+
+    def step() -> Any:
+        exchange = rest.open("POST", f"{path}?{query}", headers)
+        rest.serve(exchange, BODY)
+        house.settle()
+        return rest.reply(exchange)
+
+    assert cast(Any, benchmark(step)).status == 200
+
+
+def _request(connection: Connection, channel: str, user: str) -> events.Subscribe:
+    """A subscription, with the signature that the channel needs."""
+    if channel == "bench":
+        return events.Subscribe(channel)
+    member = json.dumps({"user_id": user}) if channel.startswith("presence-") else None
+    text = f"{connection.id}:{channel}" + (f":{member}" if member else "")
+    return events.Subscribe(channel, f"{APP.key}:{signatures.sign(APP.keys[0].secret, text)}", member)

@@ -1,0 +1,105 @@
+"""Writes what was measured as a page in Markdown."""
+
+from collections.abc import Iterator
+
+from benchmarks.results import Results, Value, met
+from benchmarks.scenarios import EVERY, SCENARIOS, Figure, Scenario, Target
+
+OPENING = """\
+# Benchmarks
+
+soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`: what cannot
+be passed without joining writes). Each server has one core to itself and is started afresh for every round; the load
+generator has another core and keeps a ledger of every event; where the server's CPU is near 100 %, the generator
+was not the bottleneck. How to run this, and what the scenarios are: [benchmarks](../benchmarks/README.md).
+
+This page is written by `make bench`.
+
+![Throughput of the servers](benchmarks.svg)
+"""
+
+
+def page(results: Results, facts: list[tuple[str, str]], remarks: list[str]) -> str:
+    """The whole page."""
+    parts = [OPENING]
+    if remarks:
+        parts.append("\n".join(f"**{remark}**" for remark in remarks) + "\n")
+    parts.append("\n".join(("## What it ran on\n", "| | |", "| --- | --- |", *(_row(*fact) for fact in facts))) + "\n")
+    parts.append("\n".join(("## Targets\n", *_target_rows(results))) + "\n")
+    parts.append("\n".join(("## Ledger\n", *_ledger(results))) + "\n")
+    parts.append("## Figures\n\nThe median of all rounds, and in brackets the least and the most.\n")
+    parts += ["\n".join(_figure_rows(scenario, results)) + "\n" for scenario in SCENARIOS]
+    return "\n".join(parts)
+
+
+def number(value: float, digits: int) -> str:
+    """A number as people read it."""
+    return f"{value:,.{digits}f}"
+
+
+def wanted(target: Target) -> str:
+    """What a target asks for."""
+    sign, value = ("≥", target.least) if target.least is not None else ("≤", target.most)
+    if not target.of:
+        return f"{sign} {value:g}"
+    other = f", {target.of_figure}" if target.of_figure else ""
+    where = f" ({target.scenario}{other})" if target.scenario else ""
+    return f"{sign} {value:.3g} × {target.of}{where}"
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _target_rows(results: Results) -> Iterator[str]:
+    yield _row("work", "figure", "target", "reached", "met")
+    yield _row(*["---"] * 5)
+    for scenario in SCENARIOS:
+        for target in scenario.targets:
+            reached = results.reached(scenario, target)
+            unit = "" if target.of else f" {_unit(scenario, target)}"
+            shown = "–" if reached is None else f"{reached:.3g}{' ×' if target.of else unit}"
+            verdict = "not measured" if reached is None else "yes" if met(target, reached) else "**no**"
+            yield _row(scenario.title, target.figure, wanted(target) + unit, shown, verdict)
+
+
+def _unit(scenario: Scenario, target: Target) -> str:
+    return next(figure.unit for figure in scenario.figures if figure.name == target.figure)
+
+
+def _ledger(results: Results) -> Iterator[str]:
+    if results.broken:
+        yield from (f"- {line}" for line in results.broken)
+    else:
+        yield "In every round of every scenario, each subscriber got every event once and in order."
+
+
+def _figure_rows(scenario: Scenario, results: Results) -> Iterator[str]:
+    servers = [server for server in EVERY if results.runs.get((scenario.id, server))]
+    yield f"### {scenario.title}\n"
+    if not servers:
+        yield "Not measured."
+        return
+    ratios = [server for server in servers if server != "soketpy"] if "soketpy" in servers else []
+    yield _row("figure", *servers, *(f"soketpy / {server}" for server in ratios))
+    yield _row(*["---"] * (1 + len(servers) + len(ratios)))
+    for figure in scenario.figures:
+        values = {server: results.value(scenario.id, server, figure.name) for server in servers}
+        cells = [_cell(figure, value) for value in values.values()]
+        cells += [_ratio(values["soketpy"], values[server]) for server in ratios]
+        yield _row(f"{figure.name}, {figure.unit}", *cells)
+
+
+def _cell(figure: Figure, value: Value | None) -> str:
+    if value is None:
+        return "–"
+    shown = number(value.median, figure.digits)
+    if value.least == value.most:
+        return shown
+    return f"{shown} ({number(value.least, figure.digits)}–{number(value.most, figure.digits)})"
+
+
+def _ratio(ours: Value | None, theirs: Value | None) -> str:
+    if ours is None or theirs is None or theirs.median <= 0:
+        return "–"
+    return f"{ours.median / theirs.median:.2f}"

@@ -1,0 +1,64 @@
+"""What the rounds came to: medians and spreads, and which targets are met."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.generator import Result, faults
+from benchmarks.scenarios import SCENARIOS, Figure, Scenario, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A figure over all rounds."""
+
+    median: float
+    least: float
+    most: float
+
+
+@dataclass(slots=True)
+class Results:
+    """All that was measured in one run."""
+
+    runs: dict[tuple[str, str], list[Result]] = field(default_factory=lambda: defaultdict(list))
+    broken: list[str] = field(default_factory=list)  # what the ledgers found, or could not be measured
+
+    def add(self, scenario: Scenario, server: str, result: Result) -> None:
+        """Enter one round."""
+        self.runs[scenario.id, server].append(result)
+        found = faults(result)
+        if found:
+            listed = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())
+            self.broken.append(f"{server}, {scenario.title}: {listed}")
+
+    def value(self, scenario_id: str, server: str, figure: str) -> Value | None:
+        """A figure of one server, if it was measured."""
+        runs = self.runs.get((scenario_id, server))
+        if not runs:
+            return None
+        take = _figure(scenario_id, figure).take
+        values = [take(run) for run in runs]
+        return Value(median(values), min(values), max(values))
+
+    def base(self, scenario: Scenario, target: Target) -> float | None:
+        """What the target is a ratio of; 1 where it is a fixed value."""
+        if not target.of:
+            return 1.0
+        found = self.value(target.scenario or scenario.id, target.of, target.of_figure or target.figure)
+        return found.median if found is not None and found.median > 0 else None
+
+    def reached(self, scenario: Scenario, target: Target) -> float | None:
+        """What soketpy came to, in the terms of the target."""
+        value, base = self.value(scenario.id, "soketpy", target.figure), self.base(scenario, target)
+        return None if value is None or base is None else value.median / base
+
+
+def met(target: Target, reached: float) -> bool:
+    """Whether a target is met."""
+    return (target.least is None or reached >= target.least) and (target.most is None or reached <= target.most)
+
+
+def _figure(scenario_id: str, name: str) -> Figure:
+    scenario = next(scenario for scenario in SCENARIOS if scenario.id == scenario_id)
+    return next(figure for figure in scenario.figures if figure.name == name)

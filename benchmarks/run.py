@@ -1,0 +1,92 @@
+"""``make bench``: runs every scenario against every server that is there, and writes the page and the plot.
+
+    python -m benchmarks.run [--quick] [--rounds N] [--only SCENARIO ...] [--minutes N] [--out FOLDER]
+
+The rounds go around all scenarios and servers, so that what disturbs the machine for a while disturbs all alike. When
+the time is up no further round is begun.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import generator, machine, plot, report
+from benchmarks.results import Results
+from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.servers import BUILD, KINDS, ROOT, running
+
+
+def main() -> int:
+    """Run what is asked for; 1 where a ledger does not add up."""
+    args = _arguments()
+    until = time.monotonic() + args.minutes * 60
+    program = generator.build("loadgen", BUILD)
+    generator.build("limit", BUILD)
+    chosen = [scenario for scenario in SCENARIOS if not args.only or scenario.id in args.only]
+    results, skipped = Results(), 0
+    for number in range(1, args.rounds + 1):
+        for scenario in chosen:
+            if scenario.rounds is not None and number > scenario.rounds:
+                continue
+            for server in scenario.servers:
+                if time.monotonic() > until:
+                    skipped += 1
+                elif KINDS[server].installed:
+                    _measure(results, program, scenario, server, number, args.quick)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "benchmarks.md").write_text(report.page(results, machine.facts(), _remarks(args, skipped)))
+    (args.out / "benchmarks.svg").write_text(plot.plot(results))
+    BUILD.mkdir(parents=True, exist_ok=True)
+    raw = {f"{scenario} {server}": runs for (scenario, server), runs in results.runs.items()}
+    (BUILD / "results.json").write_text(json.dumps(raw, indent=1))
+    print(f"{args.out / 'benchmarks.md'} is written.")
+    for line in results.broken:
+        print(line, file=sys.stderr)
+    return 1 if any(line.startswith("soketpy") for line in results.broken) else 0
+
+
+def _measure(results: Results, program: Path, scenario: Scenario, server: str, number: int, quick: bool) -> None:
+    print(f"round {number}  {scenario.id:<14} {server:<8}", end="", flush=True)
+    try:
+        with running(KINDS[server]) as started:
+            result = generator.run(program, started, scenario.options_for(server, quick))
+    except (RuntimeError, subprocess.SubprocessError) as fault:
+        results.broken.append(f"{server}, {scenario.title}: {fault}")
+        print(f" {fault}")
+        return
+    results.add(scenario, server, result)
+    for figure in scenario.figures:
+        print(f" {figure.name} {report.number(figure.take(result), figure.digits)} {figure.unit};", end="")
+    print()
+
+
+def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
+    remarks = []
+    if args.quick:
+        remarks.append(
+            "A quick run, on a machine with other work: one short round, and fewer clients than the titles say."
+        )
+    if skipped:
+        remarks.append(f"The time was up before {skipped} runs of the last rounds.")
+    missing = [kind.name for kind in KINDS.values() if not kind.installed]
+    return [*remarks, *(f"{name} could not be installed and was not measured." for name in missing)]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round of shorter and smaller scenarios")
+    parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
+    parser.add_argument("--only", nargs="+", choices=[scenario.id for scenario in SCENARIOS], help="these scenarios")
+    parser.add_argument("--minutes", type=float, default=14, help="when to begin nothing more (14)")
+    parser.add_argument("--out", type=Path, help="where the page goes (docs; with --quick or --only, build/benchmarks)")
+    args = parser.parse_args()
+    args.rounds = args.rounds or (1 if args.quick else 3)
+    args.out = args.out or (BUILD if args.quick or args.only else ROOT / "docs")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""What is measured: the work of each scenario, the figures taken from it, and the targets that they are held to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.generator import Result
+
+EVERY = ("limit", "soketpy", "soketi")
+BOTH = ("soketpy", "soketi")
+
+Options = dict[str, str | int]
+Take = Callable[[Result], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of a run. Of several rounds the median counts."""
+
+    name: str
+    unit: str
+    take: Take
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What soketpy's figure must be: ``least`` or ``most`` of a fixed value, or of another server's figure."""
+
+    figure: str
+    least: float | None = None
+    most: float | None = None
+    of: str = ""  # a server; the value is then a ratio
+    scenario: str = ""  # another scenario, whose figure it is
+    of_figure: str = ""  # another figure than this one
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Some work for the load generator. ``quick`` and ``of_server`` hold what differs from ``options``."""
+
+    id: str
+    title: str
+    options: Options
+    figures: tuple[Figure, ...]
+    targets: tuple[Target, ...] = ()
+    servers: tuple[str, ...] = BOTH
+    quick: Options = field(default_factory=dict)
+    of_server: dict[str, Options] = field(default_factory=dict)
+    rounds: int | None = None  # fewer than the others
+
+    def options_for(self, server: str, quick: bool) -> Options:
+        """What the load generator is told for one server."""
+        return self.options | self.of_server.get(server, {}) | (self.quick if quick else {})
+
+
+def of_run(name: str) -> Take:
+    """A number of the publishing."""
+    return lambda result: float(result["run"][name])
+
+
+def of_latency(name: str, of: str = "latency_ms") -> Take:
+    """A percentile of the publishing."""
+    return lambda result: float(result["run"][of][name])
+
+
+def of_connects(name: str) -> Take:
+    """A number of the connecting; of several rounds the median."""
+    return lambda result: median(float(each[name]) for each in result["connects"])
+
+
+def first_kib_a_connection(result: Result) -> float:
+    """Memory a connection in a server that had none before."""
+    return float(result["connects"][0]["kib_a_connection"])
+
+
+def memory_kept(result: Result) -> float:
+    """Per cent of the memory at the start by which it was larger, at most, after all had left."""
+    connects = result["connects"]
+    return (max(float(each["rss_after_kib"]) for each in connects) / float(connects[0]["rss_before_kib"]) - 1) * 100
+
+
+def memory_growth(result: Result) -> float:
+    """Per cent by which the memory after all had left grew from the first time to the last."""
+    after = [float(each["rss_after_kib"]) for each in result["connects"]]
+    return (after[-1] / after[0] - 1) * 100
+
+
+def join_cpu(tenth: int) -> Take:
+    """CPU a join in one tenth of the joins."""
+    return lambda result: float(result["presence"]["tenths"][tenth]["server_cpu_us"])
+
+
+def us_a_kib(tenth: int) -> Take:
+    """CPU for each KiB that the joins of one tenth made the server send."""
+
+    def take(result: Result) -> float:
+        found = result["presence"]["tenths"][tenth]
+        return float(found["server_cpu_us"]) / max(1.0, float(found["bytes"]) / 1024)
+
+    return take
+
+
+def mib_sent(result: Result) -> float:
+    """All that the server sent while clients connected."""
+    return float(result["connects"][0]["bytes"]) / 2**20
+
+
+def stall(result: Result) -> float:
+    """By how much the slowest ping took longer than the usual one."""
+    return float(result["run"]["ping_ms"]["max"] - result["run"]["ping_ms"]["p50"])
+
+
+def server_share(result: Result) -> float:
+    """Per cent of its core that the server used while events were published."""
+    return float(result["run"]["server_cpu_us"] * result["run"]["deliveries_s"] / 1e4)
+
+
+DELIVERIES = Figure("deliveries", "/s", of_run("deliveries_s"))
+EVENTS = Figure("events", "/s", of_run("events_s"))
+DELIVERY_CPU = Figure("CPU a delivery", "µs", of_run("server_cpu_us"), 2)
+P50 = Figure("latency p50", "ms", of_latency("p50"), 1)
+P99 = Figure("latency p99", "ms", of_latency("p99"), 1)
+CONNECT_CPU = Figure("CPU a client", "µs", of_connects("server_cpu_us"))
+CONNECT_TIME = Figure("all subscribed after", "s", of_connects("seconds"), 2)
+CONNECTION_MEMORY = Figure("memory a connection", "KiB", first_kib_a_connection, 2)
+SERVER = Figure("server's CPU", "%", server_share)
+GENERATOR = Figure("load generator's CPU", "%", lambda result: 100 * float(result["run"]["generator_share"]))
+CONNECT_GENERATOR = Figure(
+    "load generator's CPU", "%", lambda result: 100 * float(result["connects"][0]["generator_share"])
+)
+FAN_OUT = (DELIVERIES, DELIVERY_CPU, P50, P99, SERVER, GENERATOR)
+CONNECTS = (CONNECT_CPU, CONNECT_TIME, CONNECTION_MEMORY, CONNECT_GENERATOR)
+
+LIMIT_OF_REST = 22_000 / 389_000
+"""Events a second that are asked for, where the yardstick does one delivery a second."""
+
+SCENARIOS = (
+    Scenario(
+        "fan-out-1",
+        "1,000 subscribers, 1 publisher, 64-byte events",
+        {"subscribers": 1000, "publishers": 1, "events": 20_000, "duration": 4000},
+        FAN_OUT,
+        (Target("deliveries", least=0.85, of="limit"), Target("deliveries", least=2.5, of="soketi")),
+        EVERY,
+        {"duration": 1500},
+    ),
+    Scenario(
+        "fan-out-16",
+        "1,000 subscribers, 16 publishers, 64-byte events",
+        {"subscribers": 1000, "publishers": 16, "events": 40_000, "duration": 4000},
+        FAN_OUT,
+        (
+            Target("deliveries", least=4, of="limit", scenario="fan-out-1"),
+            Target("deliveries", least=15, of="soketi"),
+            Target("latency p99", most=20),
+        ),
+        EVERY,
+        {"duration": 1500},
+    ),
+    Scenario(
+        "rest",
+        "1 subscriber, 16 publishers, signatures checked",
+        {"subscribers": 1, "publishers": 16, "events": 150_000, "duration": 4000},
+        (EVENTS, DELIVERY_CPU, P50, P99, SERVER, GENERATOR),
+        (
+            Target("events", least=LIMIT_OF_REST, of="limit", scenario="fan-out-1", of_figure="deliveries"),
+            Target("events", least=1.5, of="soketi"),
+        ),
+        quick={"duration": 1500},
+    ),
+    Scenario(
+        "connect-1000",
+        "1,000 clients connect and subscribe, 200 at once",
+        {"subscribers": 1000},
+        CONNECTS,
+        (Target("CPU a client", most=80),),
+    ),
+    Scenario(
+        "connect-15000",
+        "15,000 clients connect and subscribe, 200 at once",
+        {"subscribers": 15_000},
+        CONNECTS,
+        (
+            Target("CPU a client", most=80),
+            Target("CPU a client", most=1.25, of="soketpy", scenario="connect-1000"),
+            Target("memory a connection", most=4),
+        ),
+        quick={"subscribers": 8000},
+    ),
+    Scenario(
+        "storm",
+        "15,000 clients connect and subscribe, all at once",
+        {"subscribers": 15_000, "parallel": 0},
+        CONNECTS,
+        quick={"subscribers": 8000},
+    ),
+    Scenario(
+        "memory",
+        "8,000 clients come and leave, ten times (soketi: three)",
+        {"subscribers": 8000, "rounds": 10, "seconds": 120},
+        (
+            CONNECTION_MEMORY,
+            CONNECT_CPU,
+            Figure("memory kept after all left, at most", "%", memory_kept, 1),
+            Figure("growth from the first time to the last", "%", memory_growth, 1),
+        ),
+        (Target("memory kept after all left, at most", most=10),),
+        quick={"subscribers": 2000, "rounds": 3},
+        of_server={"soketi": {"rounds": 3}},
+        rounds=1,
+    ),
+    Scenario(
+        "client-events",
+        "client events: 100 senders on 10 private channels of 10",
+        {
+            "subscribers": 100,
+            "channels": 10,
+            "kind": "private-",
+            "window": 1,
+            "events": 1_000_000,
+            "duration": 4000,
+        },
+        FAN_OUT,
+        (Target("deliveries", least=3, of="soketi"),),
+        quick={"duration": 1500},
+    ),
+    Scenario(
+        "presence",
+        "5,000 members join one presence channel",
+        {"subscribers": 5000, "kind": "presence-", "parallel": 50, "seconds": 120},
+        (
+            Figure("sent in all", "MiB", mib_sent),
+            CONNECT_TIME,
+            Figure("CPU a join, second tenth", "µs", join_cpu(1)),
+            Figure("CPU a join, last tenth", "µs", join_cpu(9)),
+            Figure("CPU a KiB sent, second tenth", "µs", us_a_kib(1), 2),
+            Figure("CPU a KiB sent, last tenth", "µs", us_a_kib(9), 2),
+            CONNECT_GENERATOR,
+        ),
+        (
+            Target(
+                "CPU a KiB sent, last tenth",
+                most=1.25,
+                of="soketpy",
+                scenario="presence",
+                of_figure="CPU a KiB sent, second tenth",
+            ),
+        ),
+        quick={"subscribers": 1000},
+        rounds=1,
+    ),
+    Scenario(
+        "channels",
+        "10,000 channels of 1 subscriber, one event each, 16 publishers",
+        {"subscribers": 10_000, "channels": 10_000, "publishers": 16, "events": 10_000, "duration": 20_000},
+        (EVENTS, DELIVERY_CPU, P50, P99, SERVER, GENERATOR),
+        (Target("events", least=2, of="soketi"),),
+    ),
+    Scenario(
+        "stall",
+        "15,000 receivers of one event, five times, and pings meanwhile",
+        {"subscribers": 15_000, "publishers": 1, "events": 5, "rate": 1, "duration": 8000, "ping": 1},
+        (
+            Figure("slowest ping", "ms", of_latency("max", "ping_ms"), 1),
+            Figure("usual ping", "ms", of_latency("p50", "ping_ms"), 2),
+            Figure("longest stall", "ms", stall, 1),
+            P99,
+            GENERATOR,
+        ),
+        (Target("longest stall", most=20), Target("slowest ping", most=50)),
+        quick={"subscribers": 8000},
+    ),
+)

@@ -1,0 +1,120 @@
+"""The load generator of the benchmarks, against a real server: its ledger, not its clock."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import generator, machine, plot, report
+from benchmarks.results import Results
+from benchmarks.scenarios import SCENARIOS
+from tests.conftest import StartServer
+from tests.fakes import APP
+
+pytestmark = pytest.mark.skipif(generator.compiler() is None, reason="There is no C compiler here.")
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both programs."""
+    folder: Path = tmp_path_factory.mktemp("benchmarks")
+    for name in ("loadgen", "limit"):
+        generator.build(name, folder)
+    return folder
+
+
+async def play(programs: Path, port: int, **options: str | int) -> Any:
+    """Run the generator to its end; return what it printed."""
+    words = generator.words({"port": port, "seconds": 60, **options})
+    process = await asyncio.create_subprocess_exec(programs / "loadgen", *words, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+EVENTS_10_EACH = [
+    ({"subscribers": 10, "publishers": 2, "events": 20}, 200),
+    ({"subscribers": 10, "channels": 5, "publishers": 2, "events": 20}, 40),
+    ({"subscribers": 10, "channels": 2, "kind": "private-", "window": 1, "events": 20}, 80),
+]
+
+
+@pytest.mark.parametrize(("options", "deliveries"), EVENTS_10_EACH, ids=["one channel", "channels", "client events"])
+async def test_every_event_reaches_every_subscriber_once_and_in_order(
+    programs: Path, start_server: StartServer, options: dict[str, str | int], deliveries: int
+) -> None:
+    peers = await start_server()
+    result = await play(programs, peers.port, duration=60_000, **options)
+    assert generator.faults(result) == {}
+    assert result["run"]["events"] == 20
+    assert result["run"]["deliveries"] == result["run"]["expected"] == deliveries
+
+
+async def test_every_member_of_a_presence_channel_knows_every_other_once(
+    programs: Path, start_server: StartServer
+) -> None:
+    peers = await start_server()
+    result = await play(programs, peers.port, subscribers=20, kind="presence-")
+    assert generator.faults(result) == {}
+    assert result["presence"]["known"] == 400
+
+
+async def test_clients_that_leave_are_gone_and_come_back_in_the_next_round(
+    programs: Path, start_server: StartServer
+) -> None:
+    peers = await start_server()
+    result = await play(programs, peers.port, subscribers=10, rounds=2)
+    assert [each["subscribed"] for each in result["connects"]] == [10, 10]
+
+
+async def test_clients_that_are_refused_are_a_fault(programs: Path, start_server: StartServer) -> None:
+    peers = await start_server(apps=(replace(APP, max_connections=8),))
+    assert generator.faults(await play(programs, peers.port, subscribers=10)) == {"refused": 2}
+
+
+async def test_events_that_are_lost_are_a_fault(programs: Path) -> None:
+    """A server that greets, takes the subscription, answers, and delivers nothing but the odd events, twice."""
+    clients: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(4096):
+                if data.startswith(b"GET"):
+                    writer.write(
+                        b"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                        b"\x81\x16connection_established"
+                    )
+                elif data.startswith(b"POST"):
+                    mark = data[data.index(b"~") :][:10]
+                    for client in clients if int(mark[1:9], 16) % 2 else ():
+                        client.write((b"\x81\x0a" + mark) * 2)
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                else:
+                    clients.append(writer)
+                    writer.write(b"\x81\x16subscription_succeeded")
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        result = await play(programs, port, subscribers=2, publishers=1, events=4, duration=60_000)
+    assert generator.faults(result) == {"lost": 4, "duplicated": 4}
+
+
+async def test_the_page_has_a_row_for_every_target(programs: Path, start_server: StartServer) -> None:
+    peers = await start_server()
+    results = Results()
+    result = await play(programs, peers.port, subscribers=10, publishers=2, events=20, duration=60_000)
+    results.add(SCENARIOS[0], "soketpy", result)
+    results.add(SCENARIOS[0], "limit", result)
+    page = report.page(results, machine.facts(), [])
+    rows = [line for line in page.splitlines() if line.endswith(("| yes |", "| **no** |", "| not measured |"))]
+    assert len(rows) == sum(len(scenario.targets) for scenario in SCENARIOS)
+    assert rows[0].endswith("| ≥ 0.85 × limit | 1 × | yes |")
+    assert "each subscriber got every event once and in order" in page
+    assert SCENARIOS[0].title in plot.plot(results)
