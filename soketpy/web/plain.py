@@ -73,7 +73,7 @@ class PlainHttp(asyncio.Protocol):
         """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
         until = perf_counter() + TURN_SECONDS
         while self._buffer and not self._unread and self._step():
-            if perf_counter() >= until:
+            if self._buffer and perf_counter() >= until:
                 self._transport.pause_reading()
                 self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
                 return

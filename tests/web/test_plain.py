@@ -73,14 +73,54 @@ async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_doe
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
-        transport, sent = protocol_of(peers)._transport, 0
-        while transport.is_reading():
+        protocol, sent = protocol_of(peers), 0
+        while not protocol._unread:
             publisher.send(request("GET", "/accept-traffic") * 100)
             sent += 100
             await asyncio.sleep(0)
         for _ in range(sent):
             assert (await publisher.answer()).status == 200
-        assert transport.is_reading()
+        assert protocol._transport.is_reading()
+
+
+async def test_many_requests_in_one_packet_are_served_in_turns_and_in_order(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "TURN_SECONDS", -1.0)
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        protocol = protocol_of(peers)
+        protocol.data_received(request("GET", "/ready") + request("GET", "/nothing") + trigger() + UNSIGNED)
+        assert protocol._buffer.startswith(b"GET /nothing")
+        assert [(await publisher.answer()).status for _ in range(4)] == [200, 404, 200, 401]
+        assert protocol._transport.is_reading()
+
+
+async def test_a_client_that_goes_between_two_turns_is_served_no_more(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "TURN_SECONDS", -1.0)
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        protocol = protocol_of(peers)
+        protocol.data_received(request("GET", "/ready") * 1000)
+        protocol._transport.abort()
+        await publisher.rest()
+        assert protocol._buffer.count(b"GET") > 900
+
+
+async def test_requests_that_have_come_wait_for_the_client_to_read_its_answers(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        protocol = protocol_of(peers)
+        protocol.pause_writing()
+        protocol.data_received(request("GET", "/ready") * 3)
+        assert protocol._buffer.count(b"GET") == 3
+        protocol.resume_writing()
+        assert [(await publisher.answer()).status for _ in range(3)] == [200] * 3
 
 
 async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +142,7 @@ async def test_a_client_that_never_reads_its_answers_is_dropped(
         stranger.send(request("GET", "/ready"))
         assert (await stranger.answer()).status == 200
         protocol = protocol_of(peers)
-        while protocol._transport.is_reading():
+        while not protocol._unread:
             stranger.send(request("GET", "/accept-traffic") * 100)
             await asyncio.sleep(0)
         monkeypatch.setattr(peers.server._shared, "draining", draining)
