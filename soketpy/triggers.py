@@ -1,7 +1,6 @@
 """What a publisher asks for over REST: decoded, and held to the limits of the app, before anything is sent."""
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
 
@@ -25,8 +24,7 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(msgspec.Struct, frozen=True):
     """One event for one or more channels. ``data`` is the JSON string literal that subscribers get, byte for byte."""
 
     name: str
@@ -53,6 +51,7 @@ class _Batch(msgspec.Struct):
 
 _body = msgspec.json.Decoder(Body)
 _batch = msgspec.json.Decoder(_Batch)
+_text = msgspec.json.Decoder(str)
 
 
 def parse_event(body: bytes) -> Body:
@@ -150,7 +149,7 @@ def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
     data = bytes(raw)
     if data[:1] == b'"':
         try:
-            text = msgspec.json.decode(data, type=str)
+            text = _text.decode(data)
         except msgspec.DecodeError as fault:
             _refuse_body(fault)
         size = len(text) if text.isascii() else len(text.encode())

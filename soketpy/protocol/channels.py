@@ -23,25 +23,25 @@ class Kind:
 
 PUBLIC = Kind()
 
-# The longest prefix first, so that the first that fits is the right one.
-_KINDS = (
-    ("private-encrypted-cache-", Kind(guarded=True, encrypted=True, cache=True)),
-    ("private-encrypted-", Kind(guarded=True, encrypted=True)),
-    ("private-cache-", Kind(guarded=True, cache=True)),
-    ("private-", Kind(guarded=True)),
-    ("presence-cache-", Kind(guarded=True, presence=True, cache=True)),
-    (PRESENCE_PREFIX, Kind(guarded=True, presence=True)),
-    ("cache-", Kind(cache=True)),
-    (USER_PREFIX, Kind(user=True)),
-)
+_KINDS = {
+    "private-": Kind(guarded=True),
+    "private-cache-": Kind(guarded=True, cache=True),
+    "private-encrypted-": Kind(guarded=True, encrypted=True),
+    "private-encrypted-cache-": Kind(guarded=True, encrypted=True, cache=True),
+    PRESENCE_PREFIX: Kind(guarded=True, presence=True),
+    "presence-cache-": Kind(guarded=True, presence=True, cache=True),
+    "cache-": Kind(cache=True),
+    USER_PREFIX: Kind(user=True),
+}
+
+# The longest first, so that the first that fits is the right one.
+_PREFIX = re.compile("|".join(sorted(_KINDS, key=len, reverse=True)))
 
 
 def kind_of(channel: str) -> Kind:
     """The kind of a channel, which its name alone decides."""
-    for prefix, kind in _KINDS:
-        if channel.startswith(prefix):
-            return kind
-    return PUBLIC
+    prefix = _PREFIX.match(channel)
+    return PUBLIC if prefix is None else _KINDS[prefix[0]]
 
 
 def user_channel(user_id: str) -> str:

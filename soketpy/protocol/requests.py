@@ -1,9 +1,11 @@
 """The head of an HTTP request as Pusher's libraries send it; anything unusual is left to a full parser."""
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 
-_REQUEST = re.compile(r"(GET|HEAD|POST|OPTIONS) (/[!-~]*) HTTP/1\.1")
+import msgspec
+
+_REQUEST = re.compile(rb"(GET|HEAD|POST|OPTIONS) (/[!-~]*) HTTP/1\.1")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,9}")
@@ -13,12 +15,13 @@ HEAD_LIMIT = 8 * 1024
 
 _MOST_HEADERS = 100
 
+_REMEMBERED = 128
+
 _UNUSUAL = frozenset({"connection", "content-encoding", "expect", "transfer-encoding", "te", "trailer", "upgrade"})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A plain request: header names in lower case, and how many bytes of body follow."""
+class Request(msgspec.Struct, frozen=True):
+    """A plain request: header names in lower case, and how many bytes of body follow. The headers are shared."""
 
     method: str
     target: str
@@ -32,9 +35,20 @@ def parse_request(head: bytes) -> Request | None:
     Plain is HTTP/1.1 that stays open after the answer: no header twice, a body of a stated length, no transfer coding,
     no upgrade, nothing expected. So two parsers can never disagree on where a request ends.
     """
-    request, *lines = head.decode("latin-1").split("\r\n")
-    found = _REQUEST.fullmatch(request)
-    if found is None or len(head) > HEAD_LIMIT or len(lines) > _MOST_HEADERS:
+    if len(head) > HEAD_LIMIT:
+        return None
+    line, _, block = head.partition(b"\r\n")
+    request, headers = _REQUEST.fullmatch(line), _parse_headers(block)
+    if request is None or headers is None:
+        return None
+    return Request(request[1].decode(), request[2].decode(), headers, int(headers.get("content-length", "0")))
+
+
+@lru_cache(_REMEMBERED)
+def _parse_headers(block: bytes) -> dict[str, str] | None:
+    """The headers of a plain request; a publisher sends much the same with each, so that those of late are kept."""
+    lines = block.decode("latin-1").split("\r\n")
+    if len(lines) > _MOST_HEADERS:
         return None
     headers: dict[str, str] = {}
     for line in lines:
@@ -47,7 +61,6 @@ def parse_request(head: bytes) -> Request | None:
         headers[name] = value.strip()
     if headers.get("connection", "").lower() == "keep-alive":
         del headers["connection"]
-    length = headers.get("content-length", "0")
-    if not _LENGTH.fullmatch(length) or "host" not in headers or not _UNUSUAL.isdisjoint(headers):
+    if not _LENGTH.fullmatch(headers.get("content-length", "0")) or "host" not in headers:
         return None
-    return Request(found[1], found[2], headers, int(length))
+    return headers if _UNUSUAL.isdisjoint(headers) else None

@@ -6,7 +6,6 @@ Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which add
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NoReturn
 
@@ -21,8 +20,7 @@ from soketpy.triggers import RequestError, Trigger, check, check_batch, parse_in
 from soketpy.web.calls import Call, event_of, events_of
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
 
     ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
@@ -31,22 +29,12 @@ class Answer:
 
     value: object
     status: HTTPStatus = HTTPStatus.OK
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     received: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A call whose signature holds. ``arguments`` are the decoded parts of its path."""
-
-    call: Call
-    app: App
-    content_type: str
-    body: bytes
-    arguments: tuple[str, ...]
-
-
-Verb = Callable[[Asked], Answer]
+Verb = Callable[[Call, bytes], Answer]
+"""Serves a call whose signature holds, with its body."""
 
 
 class Api:
@@ -56,26 +44,26 @@ class Api:
         self._node = node
         self._limiter = limiter
 
-    def events(self, asked: Asked) -> Answer:
+    def events(self, call: Call, body: bytes) -> Answer:
         """Trigger one event on one or more channels."""
-        trigger = check(event_of(asked.content_type, asked.call, asked.body), asked.app)
-        headers = self._spend(
-            asked.app, "backend events", len(trigger.channels), asked.app.max_backend_events_per_second
-        )
-        self._node.publish(asked.app, trigger)
+        app = call.app
+        trigger = check(event_of(call, body), app)
+        headers = self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
+        self._node.publish(app, trigger)
         if not trigger.info:
             return Answer({}, headers=headers)
-        return Answer({"channels": self._info_of(asked.app, trigger)}, headers=headers)
+        return Answer({"channels": self._info_of(app, trigger)}, headers=headers)
 
-    def batch_events(self, asked: Asked) -> Answer:
+    def batch_events(self, call: Call, body: bytes) -> Answer:
         """Trigger several events; one that is refused refuses all."""
-        triggers = check_batch(events_of(asked.body), asked.app)
-        headers = self._spend(asked.app, "backend events", len(triggers), asked.app.max_backend_events_per_second)
+        app = call.app
+        triggers = check_batch(events_of(body), app)
+        headers = self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         for trigger in triggers:
-            self._node.publish(asked.app, trigger)
+            self._node.publish(app, trigger)
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
-        info = [self._info_of(asked.app, trigger)[trigger.channels[0]] for trigger in triggers]
+        info = [self._info_of(app, trigger)[trigger.channels[0]] for trigger in triggers]
         return Answer({"batch": info}, headers=headers)
 
     def _info_of(self, app: App, trigger: Trigger) -> dict[str, dict[str, object]]:
@@ -90,25 +78,25 @@ class Api:
             attributes["subscription_count"] = roster.count(app.id, channel)
         return attributes
 
-    def channels(self, asked: Asked) -> Answer:
+    def channels(self, call: Call, body: bytes) -> Answer:
         """List the occupied channels."""
-        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
-        prefix = asked.call.parameter("filter_by_prefix") or ""
-        wanted = _wanted(asked.call, ("user_count", "subscription_count"))
+        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        prefix = call.given.get("filter_by_prefix") or ""
+        wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
             _bad("user_count is only for presence channels: give filter_by_prefix=presence-.")
         listed = {
-            name: {"occupied": True, "subscription_count": count, **self._attributes(asked.app, name, wanted)}
-            for name, count in self._node.roster.channels(asked.app.id, prefix)
+            name: {"occupied": True, "subscription_count": count, **self._attributes(call.app, name, wanted)}
+            for name, count in self._node.roster.channels(call.app.id, prefix)
         }
         return Answer({"channels": listed}, headers=headers)
 
-    def channel(self, asked: Asked) -> Answer:
+    def channel(self, call: Call, body: bytes) -> Answer:
         """Tell the state of one channel."""
-        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
-        app, (channel,) = asked.app, asked.arguments
+        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        app, (channel,) = call.app, call.arguments
         kind = _kind_of(channel, app)
-        wanted = _wanted(asked.call, ("user_count", "subscription_count", "cache"))
+        wanted = _wanted(call, ("user_count", "subscription_count", "cache"))
         if "user_count" in wanted and not kind.presence:
             _bad("user_count is only for presence channels.")
         if "cache" in wanted and not kind.cache:
@@ -126,24 +114,24 @@ class Api:
             return None
         return {"data": msgspec.Raw(event.data), "ttl": self._node.cache.ttl(event)}
 
-    def users(self, asked: Asked) -> Answer:
+    def users(self, call: Call, body: bytes) -> Answer:
         """List the members of a presence channel."""
-        headers = self._spend(asked.app, "reads", 1, asked.app.max_read_requests_per_second)
-        (channel,) = asked.arguments
-        if not _kind_of(channel, asked.app).presence:
+        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        (channel,) = call.arguments
+        if not _kind_of(channel, call.app).presence:
             _bad("Only presence channels have users.")
-        with_info = asked.call.parameter("with_user_info") == "1"
+        with_info = call.given.get("with_user_info") == "1"
         users: list[dict[str, object]] = []
-        for member in self._node.roster.members(asked.app.id, channel):
+        for member in self._node.roster.members(call.app.id, channel):
             user: dict[str, object] = {"id": member.user_id}
             if with_info:
                 user["user_info"] = msgspec.Raw(member.info or b"null")
             users.append(user)
         return Answer({"users": users}, headers=headers)
 
-    def terminate(self, asked: Asked) -> Answer:
+    def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
-        self._node.terminate(asked.app.id, asked.arguments[0])
+        self._node.terminate(call.app.id, call.arguments[0])
         return Answer({})
 
     def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
@@ -161,7 +149,7 @@ class Api:
 
 def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
     """The attributes that a reader asks for."""
-    return parse_info(call.parameter("info"), known)
+    return parse_info(call.given.get("info"), known)
 
 
 def _kind_of(channel: str, app: App) -> Kind:

@@ -1,8 +1,6 @@
 """One REST call: its parameters, its signature, and the events in its body."""
 
 import hmac
-from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import parse_qsl, unquote
@@ -18,36 +16,27 @@ WINDOW = 600
 
 _ARRAY = "channels[]"
 
+_FORM = "application/x-www-form-urlencoded"
+
 _MOST_PARAMETERS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request for an app: its method, the path as it was sent, and its decoded parameters.
 
-    ``bare_path`` is the path without the configured ``prefix``.
+    ``bare_path`` is the path without the configured ``prefix``; ``given`` has the last value of each parameter;
+    ``arguments`` are the decoded parts of the path that the verb is about.
     """
 
+    app: App
     method: str
     path: str
     bare_path: str
+    prefix: str
     parameters: list[tuple[str, str]]
-    prefix: str = ""
-
-    def signed_paths(self) -> Iterator[str]:
-        """The paths that the client may have signed, the likeliest first: a proxy may strip the prefix or add it."""
-        for path in dict.fromkeys((self.path, self.bare_path, self.prefix + self.bare_path)):
-            yield path
-            if "%" in path:
-                yield unquote(path)
-
-    def parameter(self, name: str) -> str | None:
-        """The last value of a parameter, or None."""
-        value = None
-        for found, text in self.parameters:
-            if found == name:
-                value = text
-        return value
+    given: dict[str, str]
+    arguments: tuple[str, ...]
+    content_type: str
 
 
 def parse_query(query: str) -> list[tuple[str, str]]:
@@ -63,21 +52,29 @@ def parse_query(query: str) -> list[tuple[str, str]]:
         raise RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.") from None
 
 
-def authenticate(call: Call, app: App, now: float) -> None:
+def authenticate(call: Call, now: float) -> None:
     """Hold a call to its signature. ``now`` is in Unix seconds. Raises RequestError (401), saying what was expected."""
-    given = dict(call.parameters)
-    secret = app.secret_of(given.get("auth_key", ""))
+    given = call.given
+    secret = call.app.secret_of(given.get("auth_key", ""))
     if secret is None:
         _unauthorized("The auth_key is missing, or is not one of the app's keys.")
     if given.get("auth_version", "1.0") != "1.0":
         _unauthorized("The auth_version must be 1.0.")
     _check_timestamp(given.get("auth_timestamp", ""), now)
     signature = given.get(signatures.SIGNATURE_PARAMETER, "")
-    for path in call.signed_paths():
-        if signatures.holds(secret, signatures.rest_text(call.method, path, call.parameters), signature):
-            return
-    expected = signatures.rest_text(call.method, call.path, call.parameters).replace("\n", "\\n")
-    _unauthorized(f'Invalid signature: expected HmacSHA256Hex("{expected}", the secret of the auth_key).')
+    text = signatures.rest_text(call.method, call.path, call.parameters)
+    if not signatures.holds(secret, text, signature) and not _other_path_signed(call, secret, signature):
+        expected = text.replace("\n", "\\n")
+        _unauthorized(f'Invalid signature: expected HmacSHA256Hex("{expected}", the secret of the auth_key).')
+
+
+def _other_path_signed(call: Call, secret: str, signature: str) -> bool:
+    """Whether the client signed the path before a proxy stripped the prefix, added it, or encoded it."""
+    whole = call.prefix + call.bare_path
+    others = {call.bare_path, whole, unquote(call.path), unquote(call.bare_path), unquote(whole)} - {call.path}
+    return any(
+        signatures.holds(secret, signatures.rest_text(call.method, path, call.parameters), signature) for path in others
+    )
 
 
 def _check_timestamp(timestamp: str, now: float) -> None:
@@ -87,9 +84,11 @@ def _check_timestamp(timestamp: str, now: float) -> None:
         _unauthorized(f"Timestamp expired: {timestamp} is not within {WINDOW} s of the server's time {int(now)}.")
 
 
-def check_body(call: Call, body: bytes) -> None:
-    """Hold the body to its signed checksum. Raises RequestError (401)."""
-    checksum = call.parameter("body_md5")
+def check_body(call: Call, body: bytes, limit: int) -> None:
+    """Hold the body to its signed checksum, and to ``limit`` bytes. Raises RequestError (401 or 413)."""
+    if len(body) > limit:
+        raise too_large(limit)
+    checksum = call.given.get("body_md5")
     if body and checksum is None:
         _unauthorized("A request with a body needs body_md5.")
     if checksum is not None:
@@ -98,14 +97,19 @@ def check_body(call: Call, body: bytes) -> None:
             _unauthorized(f"The body_md5 is not that of the body, which is {expected}.")
 
 
-def event_of(content_type: str, call: Call, body: bytes) -> Body:
+def too_large(limit: int) -> RequestError:
+    """A body that is over the limit, in bytes."""
+    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
+
+
+def event_of(call: Call, body: bytes) -> Body:
     """The event of ``POST events``: a JSON or form-encoded body or, where there is none, the query.
 
     Raises RequestError (400).
     """
     if not body:
         return _event_of_form(call.parameters)
-    if content_type == "application/x-www-form-urlencoded" and not body.lstrip().startswith(b"{"):
+    if call.content_type.lower().startswith(_FORM) and not body.lstrip().startswith(b"{"):
         try:
             return _event_of_form(parse_query(body.decode()))
         except UnicodeDecodeError:

@@ -10,8 +10,9 @@ from aiohttp.abc import AbstractStreamWriter
 
 from soketpy.protocol import handshake
 from soketpy.triggers import RequestError
+from soketpy.web.calls import too_large
 from soketpy.web.door import open_websocket
-from soketpy.web.rest import Reply, Rest, malformed, path_of, too_large, too_slow
+from soketpy.web.rest import Reply, Rest, malformed, path_of, too_slow
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0

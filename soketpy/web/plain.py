@@ -36,6 +36,7 @@ class PlainHttp(asyncio.Protocol):
     """Serves the plain requests of one connection, one after the other; takes over where a request begins."""
 
     __slots__ = (
+        "_answers",
         "_body",
         "_buffer",
         "_exchange",
@@ -59,6 +60,7 @@ class PlainHttp(asyncio.Protocol):
         self._exchange: Exchange | None = None  # the request whose body has not come whole
         self._body = 0  # bytes of a body that are still to be taken
         self._since = shared.node.clock()  # when the last request was served
+        self._answers: list[bytes] = []  # of this iteration of the event loop
         self._turn: asyncio.Handle | None = None  # the next turn, where there is more to serve at once
         self._unread = False  # whether the client does not read its answers
         shared.deadlines.set(self, REQUEST_TIMEOUT)
@@ -126,13 +128,24 @@ class PlainHttp(asyncio.Protocol):
         return taken
 
     def _answer(self, exchange: Exchange) -> None:
-        """Send the answer; the connection waits for its next request from now on."""
+        """Send the answer, with all others of this iteration; the connection waits for its next request from now on.
+
+        To write them behind one another wakes those who wait for them, such as a proxy on the same machine, once.
+        """
         self._since = self._shared.node.clock()
-        self._transport.write(_encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD"))
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._answers.append(_encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD"))
+
+    def _send(self) -> None:
+        if self._answers:
+            self._transport.write(b"".join(self._answers))
+            self._answers.clear()
 
     def _hand_over(self) -> None:
         """Let aiohttp have the connection, and what has come of the next request."""
         self._shared.deadlines.clear(self)
+        self._send()
         handler = self._http()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
@@ -141,6 +154,7 @@ class PlainHttp(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._shared.deadlines.clear(self)
+        self._answers.clear()
         if self._turn is not None:
             self._turn.cancel()
         if self._exchange is not None:
@@ -174,6 +188,7 @@ class PlainHttp(asyncio.Protocol):
             exchange, self._exchange = self._exchange, None
             self._rest.refuse(exchange, stopping() if self._shared.draining else too_slow(REQUEST_TIMEOUT))
             self._answer(exchange)
+        self._send()
         self._transport.close()
 
 

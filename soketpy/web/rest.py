@@ -7,8 +7,7 @@ of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is si
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
@@ -20,7 +19,7 @@ from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.triggers import RequestError
 from soketpy.web import calls
-from soketpy.web.api import Answer, Api, Asked, Verb
+from soketpy.web.api import Answer, Api, Verb
 from soketpy.web.calls import Call
 from soketpy.web.cors import Cors
 from soketpy.web.health import memory
@@ -39,27 +38,23 @@ SOFTWARE = "soketpy"
 """What the Server header says."""
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct):
     """One request, by its head, and what becomes of it: an answer at once, or a call that waits for its body."""
 
     method: str
     path: str
     origin: str | None
-    content_type: str
     app: App | None
     answer: Answer | None = None
     call: Call | None = None
     verb: Verb | None = None
-    arguments: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     """What goes over the wire; a body of None for an answer that has none."""
 
     status: HTTPStatus
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str]
     body: bytes | None = None
 
 
@@ -104,24 +99,35 @@ class Rest:
         parts = bare.split("/", 3)
         of_app = len(parts) == 4 and parts[1] == "apps"
         app = self._apps.by_id(unquote(parts[2])) if of_app else None
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        exchange = Exchange(method, path, headers.get("origin"), content_type, app)
-        if method == "OPTIONS":
-            exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
-        elif of_app:
-            self._guard(exchange, self._open_call, exchange, bare, parts[3], query)
-        else:
-            self._guard(exchange, self._serve_server, exchange, bare)
-        if exchange.answer is None:
-            self.under_way += 1
+        exchange = Exchange(method, path, headers.get("origin"), app)
+        try:
+            if method == "OPTIONS":
+                exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
+            elif of_app:
+                self._refuse_when_draining()
+                exchange.verb, arguments = self._route(method, parts[3])
+                parameters, kind = calls.parse_query(query), headers.get("content-type", "")
+                call = Call(_open(app), method, path, bare, self._prefix, parameters, dict(parameters), arguments, kind)
+                calls.authenticate(call, time.time())
+                exchange.call = call
+                self.under_way += 1
+            else:
+                exchange.answer = self._serve_server(method, bare)
+        except Exception as fault:
+            exchange.answer = self._failed(exchange, fault)
         return exchange
 
     def serve(self, exchange: Exchange, body: bytes) -> None:
         """Serve a call whose body has come. Never raises."""
+        call, verb = exchange.call, exchange.verb
+        assert call is not None and verb is not None  # noqa: S101, PT018 - of a call that open let in
         self.under_way -= 1
-        self._guard(exchange, self._serve_call, exchange, body)
-        if exchange.answer is not None:
-            exchange.answer.received = len(body)
+        try:
+            calls.check_body(call, body, self.body_size)
+            exchange.answer = verb(call, body)
+        except Exception as fault:
+            exchange.answer = self._failed(exchange, fault)
+        exchange.answer.received = len(body)
 
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
         """Answer a call whose body cannot be taken."""
@@ -157,17 +163,14 @@ class Rest:
             access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
         return Reply(answer.status, headers, body)
 
-    def _guard(self, exchange: Exchange, step: Callable[..., None], *arguments: object) -> None:
-        """Take a step; whatever goes wrong in it becomes the answer."""
-        try:
-            step(*arguments)
-        except RequestError as fault:
-            exchange.answer = _refused(fault)
-        except Exception:
-            log.exception("A request could not be served: %s %s", exchange.method, exchange.path)
-            self._node.failures += 1
-            reason = "The server failed to serve this request."
-            exchange.answer = _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
+    def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
+        """The answer to a request that could not be served."""
+        if isinstance(fault, RequestError):
+            return _refused(fault)
+        log.error("A request could not be served: %s %s", exchange.method, exchange.path, exc_info=fault)
+        self._node.failures += 1
+        reason = "The server failed to serve this request."
+        return _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
 
     def _bare(self, path: str) -> str:
         """The path without the prefix that a proxy may have left in front of it."""
@@ -177,19 +180,18 @@ class Rest:
 
     # The server itself
 
-    def _serve_server(self, exchange: Exchange, path: str) -> None:
-        if exchange.method not in READS and path in ("/", "/ready", "/accept-traffic"):
+    def _serve_server(self, method: str, path: str) -> Answer:
+        if method not in READS and path in ("/", "/ready", "/accept-traffic"):
             _not_allowed("GET")
         match path:
             case "/":
-                exchange.answer = Answer("OK")
+                return Answer("OK")
             case "/ready":
                 self._refuse_when_draining()
-                exchange.answer = Answer("OK")
+                return Answer("OK")
             case "/accept-traffic":
-                exchange.answer = self._accept_traffic()
-            case _:
-                raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+                return self._accept_traffic()
+        raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
 
     def _accept_traffic(self) -> Answer:
         self._refuse_when_draining()
@@ -204,26 +206,6 @@ class Rest:
             raise stopping()
 
     # Apps
-
-    def _open_call(self, exchange: Exchange, bare: str, path: str, query: str) -> None:
-        """Find the verb and hold the call to its signature."""
-        self._refuse_when_draining()
-        app = exchange.app
-        exchange.verb, exchange.arguments = self._route(exchange.method, path)
-        if app is None:
-            raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
-        if not app.enabled:
-            raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-        exchange.call = Call(exchange.method, exchange.path, bare, calls.parse_query(query), self._prefix)
-        calls.authenticate(exchange.call, app, time.time())
-
-    def _serve_call(self, exchange: Exchange, body: bytes) -> None:
-        app, call, verb = exchange.app, exchange.call, exchange.verb
-        assert app is not None and call is not None and verb is not None  # noqa: S101, PT018 - _open_call found them
-        if len(body) > self.body_size:
-            raise too_large(self.body_size)
-        calls.check_body(call, body)
-        exchange.answer = verb(Asked(call, app, exchange.content_type, body, exchange.arguments))
 
     def _route(self, method: str, path: str) -> tuple[Verb, tuple[str, ...]]:
         """The verb for a path behind ``/apps/ID/``, and the decoded part of the path that it is about."""
@@ -241,9 +223,13 @@ class Rest:
         return route[1], arguments
 
 
-def too_large(limit: int) -> RequestError:
-    """A body that is over the limit, in bytes."""
-    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
+def _open(app: App | None) -> App:
+    """The app, if it may be called."""
+    if app is None:
+        raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
+    if not app.enabled:
+        raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
+    return app
 
 
 def stopping() -> RequestError:

@@ -85,12 +85,12 @@ def test_a_timestamp_may_be_600_seconds_off_and_no_more(seconds: int, holds: boo
     timestamp = str(10_000 + seconds)
     parameters = [("auth_key", "app-key"), ("auth_timestamp", timestamp), ("auth_version", "1.0")]
     parameters.append(("auth_signature", signature("app-secret", "GET", CHANNELS, parameters)))
-    call = Call("GET", CHANNELS, CHANNELS, parameters)
+    call = Call(APP, "GET", CHANNELS, CHANNELS, "", parameters, dict(parameters), (), "")
     if holds:
-        authenticate(call, APP, 10_000)
+        authenticate(call, 10_000)
     else:
         with pytest.raises(RequestError, match="Timestamp expired"):
-            authenticate(call, APP, 10_000)
+            authenticate(call, 10_000)
 
 
 @pytest.mark.parametrize(
