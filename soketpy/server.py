@@ -28,7 +28,7 @@ from soketpy.web.cors import Cors
 from soketpy.web.door import Door
 from soketpy.web.http import KEEP_ALIVE, QUIET, http_server
 from soketpy.web.operations import Operations
-from soketpy.web.plain import PlainHttp
+from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
 from soketpy.web.websocket import CLOSING_TIMEOUT, Surroundings
 
@@ -133,8 +133,10 @@ class Server:
         stack.push_async_callback(_close, http)
         stack.push_async_callback(self._end)
 
+        outbox = Outbox()
+
         def plain(transport: asyncio.Transport) -> PlainHttp:
-            return PlainHttp(transport, self._rest, http, self._shared)
+            return PlainHttp(transport, self._rest, http, self._shared, outbox)
 
         await self._listen(stack, lambda: Door(self._shared, plain, prefix, timeouts.handshake), tls)
         if settings.metrics.enabled:

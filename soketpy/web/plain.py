@@ -32,6 +32,28 @@ TURN_SECONDS = 0.005
 _STATUS_LINES = {status: f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus}
 
 
+class Outbox:
+    """The connections whose answers go out together, at the end of this iteration of the event loop.
+
+    Writing them behind one another wakes those who wait for them, such as a proxy on the same machine, once. The
+    answers go ahead of the fan-outs that their calls began, so that publishers need not wait for those.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[PlainHttp] = []
+
+    def add(self, connection: "PlainHttp") -> None:
+        """Let a connection send what it has to, once it has served what has come."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._waiting.append(connection)
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            connection.send()
+
+
 class PlainHttp(asyncio.Protocol):
     """Serves the plain requests of one connection, one after the other; takes over where a request begins."""
 
@@ -41,6 +63,7 @@ class PlainHttp(asyncio.Protocol):
         "_buffer",
         "_exchange",
         "_http",
+        "_outbox",
         "_rest",
         "_shared",
         "_since",
@@ -50,12 +73,15 @@ class PlainHttp(asyncio.Protocol):
         "due",
     )
 
-    def __init__(self, transport: asyncio.Transport, rest: Rest, http: web.Server, shared: Surroundings) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, rest: Rest, http: web.Server, shared: Surroundings, outbox: Outbox
+    ) -> None:
         self.due = 0
         self._transport = transport
         self._rest = rest
         self._http = http
         self._shared = shared
+        self._outbox = outbox
         self._buffer = b""
         self._exchange: Exchange | None = None  # the request whose body has not come whole
         self._body = 0  # bytes of a body that are still to be taken
@@ -73,6 +99,7 @@ class PlainHttp(asyncio.Protocol):
 
     def _serve(self) -> None:
         """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
+        self._outbox.add(self)
         until = perf_counter() + TURN_SECONDS
         while self._buffer and not self._unread and self._step():
             if self._buffer and perf_counter() >= until:
@@ -128,16 +155,12 @@ class PlainHttp(asyncio.Protocol):
         return taken
 
     def _answer(self, exchange: Exchange) -> None:
-        """Send the answer, with all others of this iteration; the connection waits for its next request from now on.
-
-        To write them behind one another wakes those who wait for them, such as a proxy on the same machine, once.
-        """
+        """Let the answer go out with the next; the connection waits for its next request from now on."""
         self._since = self._shared.node.clock()
-        if not self._answers:
-            asyncio.get_running_loop().call_soon(self._send)
         self._answers.append(_encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD"))
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Write the answers that wait."""
         if self._answers:
             self._transport.write(b"".join(self._answers))
             self._answers.clear()
@@ -145,7 +168,7 @@ class PlainHttp(asyncio.Protocol):
     def _hand_over(self) -> None:
         """Let aiohttp have the connection, and what has come of the next request."""
         self._shared.deadlines.clear(self)
-        self._send()
+        self.send()
         handler = self._http()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
@@ -188,7 +211,7 @@ class PlainHttp(asyncio.Protocol):
             exchange, self._exchange = self._exchange, None
             self._rest.refuse(exchange, stopping() if self._shared.draining else too_slow(REQUEST_TIMEOUT))
             self._answer(exchange)
-        self._send()
+        self.send()
         self._transport.close()
 
 
