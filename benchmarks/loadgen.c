@@ -43,7 +43,8 @@
 #define APP_SECRET "app-secret"
 #define INBOX (8 << 20)  /* bytes that one incomplete message and one read may have together */
 #define READ_SIZE (256 << 10)
-#define BATCH 32         /* sockets that are served before the urgent ones are looked at */
+#define BATCH 512        /* sockets that are served before more are asked for */
+#define AT_ONCE 32       /* of these, how many before the urgent ones are looked at */
 #define PER_ADDRESS 20000 /* connections from one source address: it has some 28,000 ports */
 
 static void die(const char *format, ...) {
@@ -634,13 +635,20 @@ static void serve(Peer *peer, uint32_t what) {
 
 /* One round of the event loop. Answers to publishers and pings are looked at after every few deliveries, so that this
  * process is not what holds a publisher up, or delays a pong. */
+static void look_at_urgent(void) {
+    struct epoll_event found[AT_ONCE];
+    int count = epoll_wait(urgent, found, AT_ONCE, 0);
+    for (int i = 0; i < count; i++) serve(found[i].data.ptr, found[i].events);
+}
+
 static void turn(int timeout_ms) {
     struct epoll_event found[BATCH];
     int count = epoll_wait(poller, found, BATCH, timeout_ms);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         if (found[i].data.ptr) serve(found[i].data.ptr, found[i].events);
-    count = epoll_wait(urgent, found, BATCH, 0);
-    for (int i = 0; i < count; i++) serve(found[i].data.ptr, found[i].events);
+        if (i % AT_ONCE == AT_ONCE - 1) look_at_urgent();
+    }
+    look_at_urgent();
     if (ping && pinger.state == SUBSCRIBED && !ping_sent && now() >= ping_due) {
         ping_sent = now();
         say(&pinger, "{\"event\":\"pusher:ping\",\"data\":{}}");
