@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tls
 from benchmarks.servers import GENERATOR_CORE, HERE, Running
 
 Result = dict[str, Any]
@@ -19,15 +20,21 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc")
 
 
+def speaks_tls() -> bool:
+    """Whether the load generator can be built with TLS here."""
+    found = compiler()
+    return found is not None and tls.available(found)
+
+
 def build(name: str, folder: Path) -> Path:
-    """Compile ``name``.c, where that is newer than its program; return the program."""
+    """Compile ``name``.c; return the program. Always anew, for OpenSSL may have come or gone meanwhile."""
     found = compiler()
     if found is None:
         raise RuntimeError("There is no C compiler: install gcc.")
     source, program = HERE / f"{name}.c", folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run([found, "-O2", "-Wall", "-Wextra", "-o", program, source], check=True)
+    flags = tls.FLAGS if name == "loadgen" and tls.available(found) else ()
+    subprocess.run([found, "-O2", "-Wall", "-Wextra", "-o", program, source, *flags], check=True)
     return program
 
 

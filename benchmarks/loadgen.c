@@ -19,6 +19,7 @@
  *     ping         1 to ping on a connection of its own all the while, one ping a millisecond
  *     seconds      when to give up
  *     host         text: the address
+ *     tls          1 to speak TLS 1.3 on every connection; needs -DTLS -lssl -lcrypto when this is compiled
  *
  * The credentials are those of the default app. Whatever is asked for, there is a bound on it: see main. */
 #define _GNU_SOURCE
@@ -37,6 +38,12 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#else
+typedef struct ssl_st SSL;
+#endif
 
 #define APP_ID "app-id"
 #define APP_KEY "app-key"
@@ -66,7 +73,7 @@ static void *zeroed(size_t count, size_t size) {
 /* ---------------------------------------------------------------------------------------------------- Options */
 
 static long port, pid, subscribers = 1, channels = 1, parallel = 200, rounds = 1, publishers, events, duration = 3000;
-static long rate, size = 64, window, ping, seconds = 60;
+static long rate, size = 64, window, ping, seconds = 60, tls;
 static const char *kind = "", *host = "127.0.0.1";
 
 static const struct { const char *name; long *value, least, most; } NUMBERS[] = {
@@ -74,7 +81,7 @@ static const struct { const char *name; long *value, least, most; } NUMBERS[] = 
     {"channels", &channels, 1, 60000},  {"parallel", &parallel, 0, 60000}, {"rounds", &rounds, 1, 20},
     {"publishers", &publishers, 0, 64}, {"events", &events, 0, 1000000},   {"duration", &duration, 0, 60000},
     {"rate", &rate, 0, 1000000},        {"size", &size, 32, 8192},         {"window", &window, 0, 64},
-    {"ping", &ping, 0, 1},              {"seconds", &seconds, 1, 300},
+    {"ping", &ping, 0, 1},              {"seconds", &seconds, 1, 300},     {"tls", &tls, 0, 1},
 };
 
 static void read_option(char *option) {
@@ -352,11 +359,12 @@ static void know(long member, long other) {
 
 /* -------------------------------------------------------------------------------------------------- Connections */
 
-enum { CONNECTING, SHAKING, GREETED, SUBSCRIBED, ENDED };
+enum { CONNECTING, SECURING, SHAKING, GREETED, SUBSCRIBED, ENDED };
 enum { SUBSCRIBER, PUBLISHER, PINGER };
 
 typedef struct {
     int fd, role, state;
+    SSL *tls;           /* NULL without TLS */
     long number;        /* among those of its role */
     char *rest;         /* what was read of a message that is not whole */
     size_t rest_size;
@@ -373,6 +381,60 @@ static double start, ping_sent, ping_due;
 static Histogram pings;
 static char **requests;
 static int *request_sizes;
+
+/* TLS 1.3 over the sockets of peers, which are never waited for. Whoever the server is, it is believed. */
+#ifdef TLS
+static SSL *new_tls(int fd) {
+    static SSL_CTX *context;
+    if (!context) {
+        context = SSL_CTX_new(TLS_client_method());
+        if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION)) die("no TLS 1.3");
+        SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+        SSL_CTX_set_read_ahead(context, 1); /* a record's head and body in one read */
+    }
+    SSL *made = SSL_new(context);
+    if (!made || !SSL_set_fd(made, fd)) die("no memory");
+    SSL_set_connect_state(made);
+    return made;
+}
+
+static void free_tls(SSL *made) {
+    SSL_free(made);
+    ERR_clear_error(); /* what went wrong on this connection must not be taken for a fault of the next */
+}
+
+/* Go on with the handshake; returns 1 when it is done, 0 when it waits for the server, -1 when it failed. */
+static int secure(SSL *made) {
+    int done = SSL_do_handshake(made);
+    return done == 1 ? 1 : SSL_get_error(made, done) == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+
+/* As read(2), of one record. */
+static ssize_t read_tls(SSL *made, char *to, size_t room) {
+    int count = SSL_read(made, to, room);
+    if (count > 0) return count;
+    errno = SSL_get_error(made, count) == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+    return -1;
+}
+
+/* Whether it has read more from the socket than it has been asked for, which epoll knows nothing of. */
+static int holds_more(SSL *made) { return SSL_has_pending(made); }
+
+/* As write(2). */
+static ssize_t write_tls(SSL *made, const char *bytes, size_t count) {
+    int written = SSL_write(made, bytes, count);
+    if (written > 0) return written;
+    errno = SSL_get_error(made, written) == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+    return -1;
+}
+#else
+static SSL *new_tls(int fd) { (void)fd; die("compiled without TLS"); return NULL; }
+static void free_tls(SSL *made) { (void)made; }
+static int secure(SSL *made) { (void)made; return -1; }
+static ssize_t read_tls(SSL *made, char *to, size_t room) { (void)made, (void)to, (void)room; return -1; }
+static int holds_more(SSL *made) { (void)made; return 0; }
+static ssize_t write_tls(SSL *made, const char *bytes, size_t count) { (void)made, (void)bytes, (void)count; return -1; }
+#endif
 
 static void dial(Peer *peer, int role, long number) {
     static long dialled;
@@ -399,13 +461,15 @@ static void end(Peer *peer) {
     else if (peer->role == PUBLISHER && peer->under_way >= 0) failed++;
     peer->state = ENDED;
     close(peer->fd);
+    free_tls(peer->tls);
+    peer->tls = NULL;
     free(peer->rest);
     peer->rest = NULL;
     peer->rest_size = 0;
 }
 
 static void send_all(Peer *peer, const char *bytes, size_t count) {
-    ssize_t written = write(peer->fd, bytes, count);
+    ssize_t written = peer->tls ? write_tls(peer->tls, bytes, count) : write(peer->fd, bytes, count);
     if (written == (ssize_t)count) return;
     if (written >= 0 || errno == EAGAIN) die("the server does not read what it is sent");
     end(peer);
@@ -591,19 +655,21 @@ static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
     return whole;
 }
 
-static void hear(Peer *peer) {
+/* Read once, and take what has come; returns 1 if that was something, and the connection goes on. */
+static int hear(Peer *peer) {
     if (peer->rest_size) memcpy(inbox, peer->rest, peer->rest_size);
-    ssize_t count = read(peer->fd, inbox + peer->rest_size, READ_SIZE);
-    if (count < 0 && errno == EAGAIN) return;
+    char *to = inbox + peer->rest_size;
+    ssize_t count = peer->tls ? read_tls(peer->tls, to, READ_SIZE) : read(peer->fd, to, READ_SIZE);
+    if (count < 0 && errno == EAGAIN) return 0;
     if (count <= 0) {
         end(peer);
-        return;
+        return 0;
     }
     bytes_in += count;
     size_t whole = peer->rest_size + count, used;
     if (peer->role == PUBLISHER) used = take_answer(peer, inbox, whole);
     else used = take_frames(peer, (uint8_t *)inbox, whole, now());
-    if (peer->state == ENDED) return;
+    if (peer->state == ENDED) return 0;
     peer->rest_size = whole - used;
     if (peer->rest_size) {
         peer->rest = realloc(peer->rest, peer->rest_size);
@@ -613,6 +679,7 @@ static void hear(Peer *peer) {
         free(peer->rest);
         peer->rest = NULL;
     }
+    return 1;
 }
 
 static void serve(Peer *peer, uint32_t what) {
@@ -626,11 +693,18 @@ static void serve(Peer *peer, uint32_t what) {
         }
         struct epoll_event wish = {.events = EPOLLIN, .data.ptr = peer};
         epoll_ctl(peer->role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_MOD, peer->fd, &wish);
+        peer->state = SECURING;
+        if (tls) peer->tls = new_tls(peer->fd);
+    }
+    if (peer->state == SECURING) {
+        int secured = tls ? secure(peer->tls) : 1;
+        if (secured < 0) end(peer);
+        if (secured < 1) return;
         peer->state = peer->role == PUBLISHER ? SUBSCRIBED : SHAKING;
         if (peer->role != PUBLISHER) send_all(peer, handshake, strlen(handshake));
         return;
     }
-    hear(peer);
+    while (hear(peer) && peer->tls && holds_more(peer->tls)) {}
 }
 
 /* One round of the event loop. Answers to publishers and pings are looked at after every few deliveries, so that this
@@ -702,6 +776,7 @@ static Connects connect_all(void) {
 static void leave_all(void) {
     for (long i = 0; i < subscribers; i++) {
         if (clients[i].state != ENDED) close(clients[i].fd);
+        free_tls(clients[i].tls);
         free(clients[i].rest);
         clients[i] = (Peer){.state = ENDED};
     }

@@ -26,6 +26,8 @@ def main() -> int:
     program = generator.build("loadgen", BUILD)
     generator.build("limit", BUILD)
     chosen = [scenario for scenario in SCENARIOS if not args.only or scenario.id in args.only]
+    if not generator.speaks_tls():
+        chosen = [scenario for scenario in chosen if not scenario.tls]
     results, skipped = Results(), 0
     for number in range(1, args.rounds + 1):
         for scenario in chosen:
@@ -51,7 +53,7 @@ def main() -> int:
 def _measure(results: Results, program: Path, scenario: Scenario, server: str, number: int, quick: bool) -> None:
     print(f"round {number}  {scenario.id:<14} {server:<8}", end="", flush=True)
     try:
-        with running(KINDS[server]) as started:
+        with running(KINDS[server], scenario.tls) as started:
             result = generator.run(program, started, scenario.options_for(server, quick))
     except (RuntimeError, subprocess.SubprocessError) as fault:
         results.broken.append(f"{server}, {scenario.title}: {fault}")
@@ -71,6 +73,8 @@ def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
         )
     if skipped:
         remarks.append(f"The time was up before {skipped} runs of the last rounds.")
+    if not generator.speaks_tls():
+        remarks.append("OpenSSL's headers or its command are missing, so TLS was not measured.")
     missing = [kind.name for kind in KINDS.values() if not kind.installed]
     return [*remarks, *(f"{name} could not be installed and was not measured." for name in missing)]
 

@@ -49,6 +49,11 @@ class Scenario:
     of_server: dict[str, Options] = field(default_factory=dict)
     rounds: int | None = None  # fewer than the others
 
+    @property
+    def tls(self) -> bool:
+        """Whether the server has to speak TLS."""
+        return bool(self.options.get("tls"))
+
     def options_for(self, server: str, quick: bool) -> Options:
         """What the load generator is told for one server."""
         return self.options | self.of_server.get(server, {}) | (self.quick if quick else {})
@@ -270,5 +275,27 @@ SCENARIOS = (
         ),
         (Target("longest stall", most=20), Target("slowest ping", most=50)),
         quick={"subscribers": 8000},
+    ),
+    Scenario(
+        "fan-out-1-tls",
+        "over TLS: 1,000 subscribers, 1 publisher, 64-byte events",
+        {"subscribers": 1000, "publishers": 1, "events": 20_000, "duration": 2500, "tls": 1},
+        FAN_OUT,
+        (Target("deliveries", least=0.25, of="soketpy", scenario="fan-out-1"),),
+        quick={"duration": 1500},
+    ),
+    Scenario(
+        "fan-out-16-tls",
+        "over TLS: 1,000 subscribers, 16 publishers, 64-byte events",
+        {"subscribers": 1000, "publishers": 16, "events": 40_000, "duration": 2500, "tls": 1},
+        FAN_OUT,
+        (Target("deliveries", least=0.25, of="soketpy", scenario="fan-out-16"),),
+        quick={"duration": 1500},
+    ),
+    Scenario(
+        "connect-1000-tls",
+        "over TLS: 1,000 clients connect and subscribe, 200 at once",
+        {"subscribers": 1000, "tls": 1},
+        CONNECTS,
     ),
 )

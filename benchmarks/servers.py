@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.tls import certificate
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks"
@@ -31,11 +33,16 @@ Words = tuple[str | Path, ...]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A server: its command, in which PORT stands for the port, and the variables that it wants."""
+    """A server: its command, in which PORT stands for the port, and the variables that it wants.
+
+    ``cert`` and ``key`` name the variables that make it speak TLS, if it can.
+    """
 
     name: str
     command: Words
     environment: Mapping[str, str] = field(default_factory=dict)
+    cert: str = ""
+    key: str = ""
 
     @property
     def installed(self) -> bool:
@@ -48,11 +55,15 @@ SOKETPY = Kind(
     "soketpy",
     (sys.executable, "-m", "soketpy", "start", "--config", HERE / "soketpy.yaml", "--port", "PORT"),
     {"PYTHONPATH": str(ROOT)},
+    cert="SOKETPY_TLS_CERT",
+    key="SOKETPY_TLS_KEY",
 )
 SOKETI_SERVER = Kind(
     "soketi",
     (NODE, SOKETI / "@soketi" / "soketi" / "bin" / "server.js", "start"),
     {**SOKETI_ENVIRONMENT, "SOKETI_PORT": "PORT"},
+    cert="SOKETI_SSL_CERT",
+    key="SOKETI_SSL_KEY",
 )
 KINDS = {kind.name: kind for kind in (LIMIT, SOKETPY, SOKETI_SERVER)}
 
@@ -66,11 +77,13 @@ class Running:
 
 
 @contextmanager
-def running(kind: Kind) -> Iterator[Running]:
+def running(kind: Kind, tls: bool = False) -> Iterator[Running]:
     """A fresh server on the server's core, which ends with the block. Raises RuntimeError where it does not start."""
     port = free_port()
     words = [str(port) if word == "PORT" else str(word) for word in kind.command]
     variables = {name: str(port) if value == "PORT" else value for name, value in kind.environment.items()}
+    if tls:
+        variables |= zip((kind.cert, kind.key), map(str, certificate(BUILD)), strict=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SOKET")}
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / f"{kind.name}.log").open("wb") as log:

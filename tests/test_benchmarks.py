@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import generator, machine, plot, report
+from benchmarks import generator, machine, plot, report, tls
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS
+from soketpy.config.settings import Tls
 from tests.conftest import StartServer
 from tests.fakes import APP
 
@@ -24,6 +25,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("loadgen", "limit"):
         generator.build(name, folder)
     return folder
+
+
+needs_tls = pytest.mark.skipif(not generator.speaks_tls(), reason="There are no headers of OpenSSL here.")
 
 
 async def play(programs: Path, port: int, **options: str | int) -> Any:
@@ -51,6 +55,24 @@ async def test_every_event_reaches_every_subscriber_once_and_in_order(
     assert generator.faults(result) == {}
     assert result["run"]["events"] == 20
     assert result["run"]["deliveries"] == result["run"]["expected"] == deliveries
+
+
+@needs_tls
+@pytest.mark.parametrize(("options", "deliveries"), EVENTS_10_EACH, ids=["one channel", "channels", "client events"])
+async def test_every_event_reaches_every_subscriber_over_tls(
+    programs: Path, start_server: StartServer, options: dict[str, str | int], deliveries: int
+) -> None:
+    cert, key = tls.certificate(programs)
+    peers = await start_server(tls=Tls(cert=str(cert), key=str(key)))
+    result = await play(programs, peers.port, duration=60_000, tls=1, **options)
+    assert generator.faults(result) == {}
+    assert result["run"]["deliveries"] == result["run"]["expected"] == deliveries
+
+
+@needs_tls
+async def test_tls_clients_of_a_server_without_tls_are_a_fault(programs: Path, start_server: StartServer) -> None:
+    peers = await start_server()
+    assert generator.faults(await play(programs, peers.port, subscribers=3, tls=1)) == {"refused": 3}
 
 
 async def test_every_member_of_a_presence_channel_knows_every_other_once(

@@ -1,0 +1,98 @@
+"""Strangers who are a nuisance to a server with TLS, started as users do it: with uvloop, in a process of its own."""
+
+import http.client
+import re
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.web.rfc6455.test_tls import write_certificate
+
+pytest.importorskip("uvloop")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="The limit of another process is Linux's to set.")
+
+PATIENCE = 20.0
+DESCRIPTORS = 64
+
+
+@dataclass
+class Started:
+    """A server with few descriptors, and what it writes."""
+
+    port: int
+    log: Path
+    trusted: ssl.SSLContext
+
+    def knock(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def is_ready(self) -> bool:
+        client = http.client.HTTPSConnection("localhost", self.port, timeout=PATIENCE, context=self.trusted)
+        try:
+            client.request("GET", "/ready")
+            return client.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    cert, key, log = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "log"
+    write_certificate(cert, key)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"host: 127.0.0.1\nport: 0\ntls: {{cert: {cert}, key: {key}}}\n")
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "soketpy", "start", "--config", str(config)),
+            stderr=file,
+        )
+    try:
+        server = Started(port_in(log), log, ssl.create_default_context(cafile=str(cert)))
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def port_in(log: Path) -> int:
+    """The port that the log names, once it does."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if found := re.search(r"Listening on https://127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(found[1])
+        time.sleep(0.02)
+    raise AssertionError(log.read_text())
+
+
+def test_those_who_only_knock_leave_no_line_in_the_log(started: Started) -> None:
+    before = started.log.read_text()
+    for _ in range(5):
+        started.knock().close()
+    assert started.is_ready()
+    assert started.log.read_text() == before
+
+
+def test_those_who_take_all_descriptors_fill_no_log_and_others_are_served_when_they_have_gone(
+    started: Started,
+) -> None:
+    before = started.log.read_text()
+    with ExitStack() as strangers:
+        knocking = [strangers.enter_context(started.knock()) for _ in range(2 * DESCRIPTORS)]
+        assert knocking[-1].recv(1) == b""  # turned away: no descriptor was left
+    until = time.monotonic() + PATIENCE
+    while not started.is_ready() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert started.is_ready()
+    assert started.log.read_text() == before
