@@ -1,7 +1,8 @@
 """Whether a client may connect: the checks of the handshake, in their order."""
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from soketpy.apps import App, Apps
 from soketpy.protocol.errors import Code, ConnectionRefused
@@ -10,8 +11,7 @@ PROTOCOLS = (5, 6, 7)
 """Versions of the protocol that are served; a client that names none is served as 7."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(msgspec.Struct, frozen=True):
     """What a client says before its first message. ``key`` is None where the path is not that of an app."""
 
     key: str | None

@@ -8,23 +8,22 @@ Invariants of a roster:
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from soketpy.presence import Member, Members
 from soketpy.protocol.messages import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True):
     """What a subscription changed. ``added`` is the member whom it made, if it made one."""
 
     occupied: bool
     added: Member | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """What the end of a subscription changed. ``removed`` is the member whose last connection it was, if it was."""
 
     vacated: bool

@@ -4,23 +4,22 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
+
+import msgspec
+
+from soketpy.protocol.requests import parse_query
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 # RFC 9110, section 5.6.2: what the name of a subprotocol may be made of.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-# RFC 9112, section 2.2: a line must not be ended, nor anything be smuggled, by these alone.
-_STRAY = re.compile(r"[\r\n\0]")
-
 # RFC 6455, section 4.1: the request may name its whole address, as requests through a proxy do.
 _AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(msgspec.Struct, frozen=True):
     """A request that asks for a WebSocket. Header names are in lower case; values of the same name are joined."""
 
     path: str
@@ -30,8 +29,10 @@ class Upgrade:
 
 def parse_upgrade(head: bytes) -> Upgrade | None:
     """Read the head of a request; None if it is not a GET that asks for a WebSocket, or is not HTTP/1.1 at all."""
-    lines = head.decode("latin-1").split("\r\n")
-    if any(_STRAY.search(line) for line in lines):
+    text = head.decode("latin-1")
+    lines = text.split("\r\n")
+    # RFC 9112, section 2.2: a line must not be ended, nor anything be smuggled, by half a line end or a zero.
+    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
         return None
     request = lines[0].split(" ")
     if len(request) != 3 or request[0] != "GET" or request[2] != "HTTP/1.1":
@@ -45,8 +46,13 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if "websocket" not in _tokens(headers.get("upgrade", "")):
         return None
-    path, _, query = _AUTHORITY.sub("", request[1]).partition("?")
-    return Upgrade(unquote(path), dict(parse_qsl(query, keep_blank_values=True)), headers)
+    target = request[1] if request[1].startswith("/") else _AUTHORITY.sub("", request[1])
+    path, _, query = target.partition("?")
+    try:
+        parameters = dict(parse_query(query))
+    except ValueError:
+        return None
+    return Upgrade(unquote(path), parameters, headers)
 
 
 def refusal(upgrade: Upgrade) -> bytes | None:

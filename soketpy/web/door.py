@@ -112,7 +112,6 @@ def open_websocket(
         return
     websocket = WebSocket(transport, shared)
     transport.set_protocol(websocket)
-    transport.write(handshake.acceptance(upgrade))
     forwarded = upgrade.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     websocket.open(
         Hello(
@@ -120,7 +119,8 @@ def open_websocket(
             protocol=upgrade.query.get("protocol"),
             origin=upgrade.headers.get("origin"),
             secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
-        )
+        ),
+        handshake.acceptance(upgrade),
     )
     if rest:
         websocket.data_received(rest)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
@@ -32,6 +32,8 @@ TURN_SECONDS = 0.005
 """Time after which the event loop has its turn where frames are dear, such as joining a large presence channel."""
 
 _PING = frames.encode(Opcode.PING, b"")
+
+_TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
 
 # What a deadline may stand for besides the activity timeout.
 _NOTHING, _AUTHORIZATION, _PONG = range(3)
@@ -63,7 +65,8 @@ class WebSocket(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, shared: Surroundings) -> None:
         self.due = 0
         self.connection: Connection | None = None
-        self.write = transport.write  # the fan-out calls the event loop's own method, with nothing of ours between
+        # The fan-out calls the event loop's own method, with nothing of ours between.
+        self.write: Callable[[bytes], None] = transport.write
         self._transport = transport
         self._shared = shared
         self._reader: FrameReader | None = FrameReader(shared.message_size)
@@ -71,17 +74,20 @@ class WebSocket(asyncio.Protocol):
         self._awaited = _NOTHING
         self._closing = False
 
-    def open(self, hello: Hello) -> None:
-        """Take the client in, or tell it why not and close."""
-        shared = self._shared
+    def open(self, hello: Hello, acceptance: bytes) -> None:
+        """Accept the handshake and take the client in, or tell it why not and close: all in one write."""
+        shared, opening = self._shared, [acceptance]
+        self.write = opening.append
         try:
             app = self._admit(hello)
             self.connection = shared.node.connect(app, self)
         except ConnectionRefused as refused:
             self._log_refusal(refused)
-            self._transport.write(messages.error(refused.code, refused.message).frame)
+            self._transport.write(acceptance + messages.error(refused.code, refused.message).frame)
             self.close(refused.code, refused.message)
             return
+        self.write = self.connection.write = self._transport.write
+        self.write(b"".join(opening))
         if app.authorized_connections:
             self._awaited = _AUTHORIZATION
             shared.deadlines.set(self, shared.authorization_timeout)
@@ -107,7 +113,7 @@ class WebSocket(asyncio.Protocol):
         until = perf_counter() + TURN_SECONDS
         try:
             for taken, (opcode, payload) in enumerate(incoming, 1):
-                if opcode == Opcode.CLOSE:
+                if opcode == _CLOSE:
                     self._answer_close(frames.parse_close(payload))
                     return
                 self._take(opcode, payload)
@@ -127,11 +133,11 @@ class WebSocket(asyncio.Protocol):
     def _take(self, opcode: int, payload: bytes) -> None:
         if self._closing or self.connection is None:
             pass  # section 1.4: what comes after the server's close frame is not heard
-        elif opcode == Opcode.TEXT:
+        elif opcode == _TEXT:
             self.connection.receive(payload)
-        elif opcode == Opcode.PING:
+        elif opcode == _PING_ASKED:
             self.connection.write(frames.encode(Opcode.PONG, payload))
-        elif opcode == Opcode.BINARY:
+        elif opcode == _BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "Binary messages are not part of the protocol.")
 
     # The end
