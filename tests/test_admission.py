@@ -79,15 +79,15 @@ def test_the_checks_come_in_this_order() -> None:
     app = replace(APP, enabled=False, tls_only=True, allowed_origins=("example.com",))
     hello = Hello(key=None, protocol="x", origin=None, secure=False)
     codes = [refused(hello, app).code]
-    hello = replace(hello, key="no-such-key")
+    hello = changed(hello, key="no-such-key")
     codes.append(refused(hello, app).code)
-    hello = replace(hello, key="app-key")
+    hello = changed(hello, key="app-key")
     codes.append(refused(hello, app).code)
     app = replace(app, enabled=True)
     codes.append(refused(hello, app).code)
-    hello = replace(hello, secure=True)
+    hello = changed(hello, secure=True)
     codes.append(refused(hello, app).code)
-    hello = replace(hello, protocol="7")
+    hello = changed(hello, protocol="7")
     codes.append(refused(hello, app).code)
     assert codes == [
         Code.NO_SUCH_PATH,
