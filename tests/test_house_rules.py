@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "counts": PROTOCOL,
     "metrics": PROTOCOL,
     "users": PROTOCOL,
+    "collector": set(),
     "deadlines": set(),
     "descriptors": set(),
     "presence": PROTOCOL,
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "log": set(),
     "server": HEART | {"web", "config", "tls", "descriptors", "deadlines"},
     "testing": {"config", "server"},
-    "cli": PROTOCOL | {"config", "server", "tls", "log", "__init__"},
+    "cli": PROTOCOL | {"config", "server", "tls", "log", "collector", "__init__"},
     "__main__": {"cli"},
     "__init__": {"apps", "config", "server"},
 }

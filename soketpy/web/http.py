@@ -120,6 +120,8 @@ class _Protocol(web.RequestHandler):
         if status != HTTPStatus.BAD_REQUEST:
             log.error("A request could not be served", exc_info=exc)
             return super().handle_error(request, status, exc, message)
+        if exc is not None:
+            exc.__traceback__ = None  # it holds the frame that holds it, and the connection with both
         response = _response(malformed(message))
         response.force_close()
         return response

@@ -188,6 +188,7 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             self.connection.write = _discard
             self.connection.end()
+            self.connection = None  # so that both are freed at once, without the garbage collector
 
     # Back-pressure
 

@@ -1,0 +1,158 @@
+"""What ends is freed at once: the garbage collector, which is told not to look at what is old, has nothing to find."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp.web_protocol import RequestHandler
+
+from soketpy import collector
+from soketpy.connection import Connection
+from soketpy.protocol.frames import FrameReader
+from soketpy.web.door import Door
+from soketpy.web.plain import PlainHttp
+from soketpy.web.websocket import WebSocket
+from tests.conftest import Peers, StartServer
+from tests.web.wire import PATIENCE, Wire, request, signed, wire
+
+MADE_FOR_A_CLIENT = (Door, WebSocket, Connection, FrameReader, PlainHttp, RequestHandler)
+HANDSHAKE = request(
+    "GET",
+    "/app/app-key?protocol=7",
+    b"",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"public"}}'
+MASK = b"\0\0\0\0"
+SUBSCRIBE_FRAME = bytes((0x81, 0x80 | len(SUBSCRIBE))) + MASK + SUBSCRIBE
+CLOSE_FRAME = b"\x88\x82" + MASK + b"\x03\xe8"
+BODY = b'{"name":"e","channel":"c","data":"{}"}'
+TRIGGER = request("POST", signed("POST", "/apps/app-id/events", BODY), BODY)
+
+
+def alive() -> Counter[type]:
+    """How many objects there are of those that are made for a client."""
+    return Counter(type(found) for found in gc.get_objects() if isinstance(found, MADE_FOR_A_CLIENT))
+
+
+@pytest.fixture
+async def peers(start_server: StartServer) -> AsyncIterator[Peers]:
+    """A server in a process without garbage collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield await start_server()
+    finally:
+        gc.enable()
+
+
+async def leaves_at_once(client: Wire) -> None:
+    """Say nothing."""
+
+
+async def leaves_in_the_midst_of_a_head(client: Wire) -> None:
+    client.send(b"GET / HT")
+
+
+async def closes_a_websocket(client: Wire) -> None:
+    client.send(HANDSHAKE + SUBSCRIBE_FRAME + CLOSE_FRAME)
+    await client.rest()
+
+
+async def drops_a_websocket(client: Wire) -> None:
+    client.send(HANDSHAKE + SUBSCRIBE_FRAME)
+    await client.find(b'"data":"{}"}')
+
+
+async def is_refused(client: Wire) -> None:
+    client.send(HANDSHAKE.replace(b"app-key", b"no-key") + CLOSE_FRAME)
+    await client.rest()
+
+
+async def breaks_the_rules(client: Wire) -> None:
+    client.send(HANDSHAKE + SUBSCRIBE_FRAME + b"\xff\xff\xff\xff")
+    await client.rest()
+
+
+async def triggers_events(client: Wire) -> None:
+    client.send(TRIGGER * 3)
+    for _ in range(3):
+        assert (await client.answer()).status == 200
+
+
+async def leaves_before_its_body_is_whole(client: Wire) -> None:
+    client.send(TRIGGER[:-5])
+
+
+async def triggers_once(client: Wire) -> None:
+    client.send(TRIGGER.replace(b"Host:", b"Connection: close\r\nHost:"))
+    assert b" 200 OK" in await client.rest()
+
+
+async def sends_garbage(client: Wire) -> None:
+    client.send(b"GARBAGE / HTTP/1.1\r\nHost\r\n\r\n")
+    await client.rest()
+
+
+async def upgrades_a_connection_that_has_served(client: Wire) -> None:
+    client.send(request("GET", "/", b"", "Connection: keep-alive"))
+    assert (await client.answer()).status == 200
+    client.send(HANDSHAKE + CLOSE_FRAME)
+    await client.rest()
+
+
+async def is_served_by_aiohttp(client: Wire) -> None:
+    client.send(request("GET", "/", b"", "TE: trailers") * 2)
+    assert [(await client.answer()).status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        leaves_at_once,
+        leaves_in_the_midst_of_a_head,
+        closes_a_websocket,
+        drops_a_websocket,
+        is_refused,
+        breaks_the_rules,
+        triggers_events,
+        leaves_before_its_body_is_whole,
+        triggers_once,
+        sends_garbage,
+        upgrades_a_connection_that_has_served,
+        is_served_by_aiohttp,
+    ],
+)
+async def test_a_client_that_has_gone_leaves_nothing_behind(
+    peers: Peers, visit: Callable[[Wire], Awaitable[None]]
+) -> None:
+    before = alive()
+    for _ in range(3):
+        async with wire(peers.port) as client:
+            await visit(client)
+    async with asyncio.timeout(PATIENCE):
+        while alive() - before:
+            await asyncio.sleep(0.001)
+
+
+async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
+    callbacks = gc.callbacks[:]
+    try:
+        collector.keep_short()
+        collector.keep_short()
+        assert gc.get_freeze_count() > 1000
+        assert len(gc.callbacks) == len(callbacks) + 1
+        frozen = gc.get_freeze_count()
+        new = [[] for _ in range(100)]  # type: list[list[object]]
+        gc.collect(1)
+        assert gc.get_freeze_count() == frozen
+        gc.collect()
+        assert gc.get_freeze_count() >= frozen + len(new)
+    finally:
+        gc.callbacks[:] = callbacks
+        gc.unfreeze()
