@@ -182,6 +182,7 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             self.connection.write = _discard
             self.connection.end()
+            self.connection = None  # or both would wait for the garbage collector, and their memory with them
 
     # Back-pressure
 
