@@ -62,6 +62,8 @@ def run(program: Path, server: Running, options: dict[str, str | int]) -> Result
 
 def faults(result: Result) -> dict[str, int]:
     """What the ledger of a run found wrong; empty where each event came once and in order."""
+    if "loads" in result:  # a play with any number of runs
+        return {name: count for load in result["loads"] for name, count in faults(load).items()}
     found = {name: result["run"][name] for name in FAULTS if result["run"][name]}
     for name in ("refused", "ended"):
         if result[name]:

@@ -59,7 +59,7 @@ def _measure(results: Results, program: Path, scenario: Scenario, loop: str) -> 
         key=SOKETPY.key,
     )
     try:
-        with running(kind, scenario.tls) as started:
+        with running(kind, tls=scenario.tls) as started:
             result = generator.run(program, started, scenario.options_for(loop, quick=True))
     except (RuntimeError, subprocess.SubprocessError) as fault:
         results.broken.append(f"{loop}, {scenario.title}: {fault}")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from benchmarks.catalogue import SCENARIOS
 from benchmarks.results import Results, Value, met
-from benchmarks.scenarios import EVERY, SCENARIOS, Figure, Scenario, Target
+from benchmarks.scenarios import EVERY, Figure, Scenario, Target
 
 OPENING = """\
 # Benchmarks
@@ -39,6 +40,8 @@ def number(value: float, digits: int) -> str:
 
 def wanted(target: Target) -> str:
     """What a target asks for."""
+    if target.least is not None and target.least == target.most:
+        return f"= {target.least:,g}"
     sign, value = ("≥", target.least) if target.least is not None else ("≤", target.most)
     if not target.of:
         return f"{sign} {value:g}"
@@ -57,10 +60,15 @@ def _target_rows(results: Results) -> Iterator[str]:
     for scenario in SCENARIOS:
         for target in scenario.targets:
             reached = results.reached(scenario, target)
-            unit = "" if target.of else f" {_unit(scenario, target)}"
-            shown = "–" if reached is None else f"{reached:.3g}{' ×' if target.of else unit}"
+            unit = "" if target.of else f" {_unit(scenario, target)}".rstrip()
+            shown = "–" if reached is None else f"{_brief(reached)}{' ×' if target.of else unit}"
             verdict = "not measured" if reached is None else "yes" if met(target, reached) else "**no**"
             yield _row(scenario.title, target.figure, wanted(target) + unit, shown, verdict)
+
+
+def _brief(value: float) -> str:
+    """Three digits, or all of them where a whole number has more."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _unit(scenario: Scenario, target: Target) -> str:
@@ -87,7 +95,7 @@ def _figure_rows(scenario: Scenario, results: Results) -> Iterator[str]:
         values = {server: results.value(scenario.id, server, figure.name) for server in servers}
         cells = [_cell(figure, value) for value in values.values()]
         cells += [_ratio(values["soketpy"], values[server]) for server in ratios]
-        yield _row(f"{figure.name}, {figure.unit}", *cells)
+        yield _row(f"{figure.name}, {figure.unit}" if figure.unit else figure.name, *cells)
 
 
 def _cell(figure: Figure, value: Value | None) -> str:

@@ -4,8 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
 
+from benchmarks.catalogue import SCENARIOS
 from benchmarks.generator import Result, faults
-from benchmarks.scenarios import SCENARIOS, Figure, Scenario, Target
+from benchmarks.scenarios import Figure, Scenario, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from benchmarks import generator, machine, plot, report
+from benchmarks.catalogue import SCENARIOS
 from benchmarks.results import Results
-from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.scenarios import Scenario
 from benchmarks.servers import BUILD, KINDS, ROOT, running
 
 
@@ -53,16 +54,24 @@ def main() -> int:
 def _measure(results: Results, program: Path, scenario: Scenario, server: str, number: int, quick: bool) -> None:
     print(f"round {number}  {scenario.id:<14} {server:<8}", end="", flush=True)
     try:
-        with running(KINDS[server], scenario.tls) as started:
-            result = generator.run(program, started, scenario.options_for(server, quick))
-    except (RuntimeError, subprocess.SubprocessError) as fault:
+        result = _play(program, scenario, server, quick)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
         results.broken.append(f"{server}, {scenario.title}: {fault}")
         print(f" {fault}")
         return
     results.add(scenario, server, result)
     for figure in scenario.figures:
-        print(f" {figure.name} {report.number(figure.take(result), figure.digits)} {figure.unit};", end="")
+        value = f"{report.number(figure.take(result), figure.digits)} {figure.unit}".rstrip()
+        print(f" {figure.name} {value};", end="")
     print()
+
+
+def _play(program: Path, scenario: Scenario, server: str, quick: bool) -> generator.Result:
+    options = scenario.options_for(server, quick)
+    if scenario.play is not None:
+        return scenario.play(program, options)
+    with running(KINDS[server], tls=scenario.tls) as started:
+        return generator.run(program, started, options)
 
 
 def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from benchmarks.generator import Result
@@ -11,6 +12,8 @@ BOTH = ("soketpy", "soketi")
 
 Options = dict[str, str | int]
 Take = Callable[[Result], float]
+Play = Callable[[Path, Options], Result]
+"""Does some work with the load generator that was built, as its options say, and starts the servers that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Some work for the load generator. ``quick`` and ``of_server`` hold what differs from ``options``."""
+    """Some work for the load generator, or a play. ``quick`` and ``of_server`` hold what differs from ``options``."""
 
     id: str
     title: str
@@ -48,6 +51,7 @@ class Scenario:
     quick: Options = field(default_factory=dict)
     of_server: dict[str, Options] = field(default_factory=dict)
     rounds: int | None = None  # fewer than the others
+    play: Play | None = None  # where one run of the load generator is not all of it
 
     @property
     def tls(self) -> bool:
@@ -55,7 +59,7 @@ class Scenario:
         return bool(self.options.get("tls"))
 
     def options_for(self, server: str, quick: bool) -> Options:
-        """What the load generator is told for one server."""
+        """What the load generator, or the play, is told for one server."""
         return self.options | self.of_server.get(server, {}) | (self.quick if quick else {})
 
 

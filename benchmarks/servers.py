@@ -77,9 +77,12 @@ class Running:
 
 
 @contextmanager
-def running(kind: Kind, tls: bool = False) -> Iterator[Running]:
-    """A fresh server on the server's core, which ends with the block. Raises RuntimeError where it does not start."""
-    port = free_port()
+def running(kind: Kind, port: int = 0, tls: bool = False) -> Iterator[Running]:
+    """A fresh server on the server's core, which ends with the block; its port is a free one where none is given.
+
+    Raises RuntimeError where it does not start.
+    """
+    port = port or free_port()
     words = [str(port) if word == "PORT" else str(word) for word in kind.command]
     variables = {name: str(port) if value == "PORT" else value for name, value in kind.environment.items()}
     if tls:

@@ -6,6 +6,9 @@ from typing import Protocol
 RESOLUTION = 1.0
 """Seconds between two ticks; nothing is found early, and nothing later than twice that."""
 
+SLICE_SIZE = 10
+"""Those who are served before the event loop gets its turn: some tenths of a millisecond where all are closed."""
+
 
 class Timed(Protocol):
     """Someone who has one deadline at a time."""
@@ -51,19 +54,24 @@ class Deadlines:
                     timed.due = 0
                     timed.expire(self._clock())
 
-    def tick(self) -> None:
-        """Expire all who are due; to be called every ``RESOLUTION`` seconds.
+    def tick(self) -> bool:
+        """Expire those who are due, but only ``SLICE_SIZE`` of them; whether there may be more, who come next time.
 
-        What one of them raises comes through; the next tick serves those who were behind it.
+        To be called every ``RESOLUTION`` seconds, and as long as there are more. What one of them raises comes
+        through; the next tick serves those who were behind it.
         """
-        now = self._clock()
+        now, left = self._clock(), SLICE_SIZE
         while self._swept < int(now / RESOLUTION):
             tick = self._swept + 1
             # One who expires may clear or move the deadline of another, who is then in this bucket no more.
             bucket = self._buckets.get(tick, set())
             while bucket:
+                if not left:
+                    return True
+                left -= 1
                 timed = bucket.pop()
                 timed.due = 0
                 timed.expire(now)
             self._buckets.pop(tick, None)
             self._swept = tick
+        return False

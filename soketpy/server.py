@@ -221,7 +221,8 @@ async def _tick(deadlines: Deadlines) -> None:
     while True:
         await asyncio.sleep(RESOLUTION)
         try:
-            deadlines.tick()
+            while deadlines.tick():  # noqa: ASYNC110 - the others have their turn, nothing is waited for
+                await asyncio.sleep(0)
         except Exception:
             log.exception("A deadline could not be served")
 

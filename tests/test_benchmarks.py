@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import generator, machine, plot, report, tls
+from benchmarks.catalogue import SCENARIOS
 from benchmarks.results import Results
-from benchmarks.scenarios import SCENARIOS
 from soketpy.config.settings import Tls
 from tests.conftest import StartServer
 from tests.fakes import APP

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.deadlines import Deadlines
+from soketpy.deadlines import SLICE_SIZE, Deadlines
 from tests.fakes import FakeLoop
 
 
@@ -34,7 +34,8 @@ class Tower:
     def wait(self, ticks: int) -> None:
         for _ in range(ticks):
             self.loop.advance(1)
-            self.deadlines.tick()
+            while self.deadlines.tick():
+                pass
 
 
 @pytest.fixture
@@ -116,6 +117,32 @@ def test_a_tick_that_comes_late_finds_all_who_were_due(tower: Tower) -> None:
     tower.loop.advance(60)
     tower.deadlines.tick()
     assert [alarm.rang for alarm in alarms] == [[1060.0]] * 5
+
+
+def test_very_many_who_are_due_together_come_in_slices_between_which_the_loop_has_its_turn(tower: Tower) -> None:
+    alarms = [Alarm() for _ in range(2 * SLICE_SIZE + 1)]
+    for alarm in alarms:
+        tower.deadlines.set(alarm, 1)
+    tower.loop.advance(3)
+    come = []
+    while tower.deadlines.tick():
+        come.append(sum(len(alarm.rang) for alarm in alarms))
+    assert come == [SLICE_SIZE, 2 * SLICE_SIZE]
+    assert [len(alarm.rang) for alarm in alarms] == [1] * len(alarms)
+
+
+def test_one_who_is_set_between_two_slices_comes_at_its_time(tower: Tower) -> None:
+    alarms = [Alarm() for _ in range(SLICE_SIZE + 1)]
+    for alarm in alarms:
+        tower.deadlines.set(alarm, 0)
+    late = Alarm()
+    tower.loop.advance(1)
+    assert tower.deadlines.tick()
+    tower.deadlines.set(late, 0)
+    assert not tower.deadlines.tick()
+    assert late.rang == []
+    tower.wait(1)
+    assert late.rang == [1002.0]
 
 
 def test_two_ticks_within_a_second_are_one(tower: Tower) -> None:
