@@ -786,7 +786,7 @@ static void leave_all(void) {
         before = cpu;
         cpu = server_cpu();
     } while (cpu - before > .011 && now() < give_up);
-    wait_for(.3);
+    wait_for(2); /* a server may take that long to give memory back */
 }
 
 static void write_requests(void) {

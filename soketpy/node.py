@@ -84,7 +84,10 @@ class Node:
             self._leave(connection, channel)
         if connection.user is not None:
             self._sign_out(connection, connection.user)
-        del self._connections[app_id][connection.id]
+        of_app = self._connections[app_id]
+        del of_app[connection.id]
+        if not of_app:
+            del self._connections[app_id]  # a dict that was large once stays large
         self.total -= 1
         self.traffic[app_id].disconnections += 1
 

@@ -21,6 +21,7 @@ from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
 from soketpy.limits import LocalRateLimiter
+from soketpy.memory import Tide, keep_collections_short
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
 from soketpy.tls import tls_context
@@ -42,6 +43,9 @@ DRAIN_STEP = 0.05
 
 HTTP_TIMEOUT = 1.0
 """Seconds that HTTP clients have to take their last answer when the server stops."""
+
+TIDE_INTERVAL = 1.0
+"""Seconds between two looks at how many clients there are, and whether there is memory to give back."""
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -66,6 +70,11 @@ class Server:
         scheme = "https" if self.settings.tls.cert else "http"
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected; for a server that has started."""
+        return self._node.total
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -242,10 +251,20 @@ async def serve(
             loop.add_signal_handler(signal_number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, _reload, server, reload)
         log.info("Listening on %s with %s", server.address, _counted(settings))
+        keep_collections_short()
+        watching = loop.create_task(_watch_memory(server))
         if on_ready is not None:
             on_ready(server)
         await stopped.wait()
+        watching.cancel()
     log.info("Stopped")
+
+
+async def _watch_memory(server: Server) -> None:
+    tide = Tide()
+    while True:
+        await asyncio.sleep(TIDE_INTERVAL)
+        tide.look(server.connections)
 
 
 def _reload(server: Server, reload: Callable[[], Settings]) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from soketpy import __version__, collector
+from soketpy import __version__
 from soketpy.cli.faults import Failure
 from soketpy.cli.hint import hint
 from soketpy.cli.options import add_address, add_config, address_flags, config_path, read_settings
@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
     def greet(server: Server) -> None:
         nonlocal ready
         ready = True
-        collector.keep_short()
         if args.hint or sys.stdout.isatty():
             _print_hint("\n" + hint(server.settings, server.port, read_settings(args, {}), config_path(args)))
 

@@ -1,4 +1,4 @@
-"""What ends is freed at once: the garbage collector, which is told not to look at what is old, has nothing to find."""
+"""What ends is freed at once, without the garbage collector, which looks at nothing old; what is free is given back."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp.web_protocol import RequestHandler
 
-from soketpy import collector
+from soketpy import memory
 from soketpy.connection import Connection
 from soketpy.protocol.frames import FrameReader
 from soketpy.web.door import Door
@@ -143,8 +143,8 @@ async def test_a_client_that_has_gone_leaves_nothing_behind(
 async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
     callbacks = gc.callbacks[:]
     try:
-        collector.keep_short()
-        collector.keep_short()
+        memory.keep_collections_short()
+        memory.keep_collections_short()
         assert gc.get_freeze_count() > 1000
         assert len(gc.callbacks) == len(callbacks) + 1
         frozen = gc.get_freeze_count()
@@ -156,3 +156,34 @@ async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
     finally:
         gc.callbacks[:] = callbacks
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("clients", "given_back"),
+    [
+        ([], 0),
+        ([500, 0], 0),
+        ([1000, 0], 0),
+        ([3000, 1500], 0),
+        ([3000, 1499], 1),
+        ([3000, 1400, 1300, 1200], 1),
+        ([3000, 1400, 600, 100, 0], 2),
+        ([3000, 0, 3000, 0, 3000, 0], 3),
+    ],
+)
+def test_memory_is_given_back_each_time_that_half_of_many_clients_have_gone(
+    clients: list[int], given_back: int
+) -> None:
+    calls: list[None] = []
+    tide = memory.Tide(lambda: calls.append(None))
+    for count in clients:
+        tide.look(count)
+    assert len(calls) == given_back
+
+
+def test_memory_is_given_back_where_the_c_library_can_do_so_and_else_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory.give_back()
+    monkeypatch.setattr(memory, "_malloc_trim", lambda: None)
+    memory.give_back()

@@ -1,0 +1,54 @@
+"""The memory of a process that is the server and nothing else: short garbage collections, and what is free given back.
+
+A full collection looks at every object, which takes 30 ms with 15,000 clients, and comes again whenever a quarter more
+have been made. Here whatever has survived one is put aside (``gc.freeze``), so that the next looks at new objects only.
+What is put aside is freed as ever when its last reference goes; only cycles would stay, and nothing that ends leaves
+any: ``tests/test_memory.py`` sees to it.
+"""
+
+import ctypes
+import gc
+from collections.abc import Callable
+
+FEW = 1_000
+"""Clients whose memory is not worth a look."""
+
+
+def keep_collections_short() -> None:
+    """Put aside what survives a full collection, from now on."""
+    if _put_aside not in gc.callbacks:
+        gc.callbacks.append(_put_aside)
+    gc.collect()
+
+
+def _put_aside(phase: str, info: dict[str, int]) -> None:
+    if phase == "stop" and info["generation"] == 2:
+        gc.freeze()
+
+
+def give_back() -> None:
+    """Return what is free to the system. Blocks for some milliseconds, more in a very large process."""
+    gc.collect()  # which also empties the lists of objects that Python keeps for later
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+def _malloc_trim() -> Callable[[int], object] | None:
+    """What the C library has for it; only that of GNU does."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
+class Tide:
+    """Gives memory back each time that half of the clients have gone."""
+
+    def __init__(self, give_back: Callable[[], None] = give_back) -> None:
+        self._give_back = give_back
+        self._most = FEW
+
+    def look(self, clients: int) -> None:
+        """Take note of how many there are now; to be called now and then."""
+        if clients * 2 < self._most and self._most > FEW:
+            self._most = FEW
+            self._give_back()
+        self._most = max(self._most, clients)
