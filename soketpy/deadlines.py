@@ -29,7 +29,8 @@ class Deadlines:
 
     def set(self, timed: Timed, seconds: float) -> None:
         """Let ``timed`` expire so many seconds from now, in the place of any deadline that it had."""
-        self.clear(timed)
+        if timed.due:
+            self.clear(timed)
         timed.due = max(int((self._clock() + seconds) / RESOLUTION) + 1, self._swept + 1)
         self._buckets.setdefault(timed.due, set()).add(timed)
 

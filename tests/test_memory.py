@@ -141,7 +141,7 @@ async def test_a_client_that_has_gone_leaves_nothing_behind(
 
 
 async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
-    callbacks = gc.callbacks[:]
+    callbacks, thresholds = gc.callbacks[:], gc.get_threshold()
     try:
         memory.keep_collections_short()
         memory.keep_collections_short()
@@ -155,6 +155,7 @@ async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
         assert gc.get_freeze_count() >= frozen + len(new)
     finally:
         gc.callbacks[:] = callbacks
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
