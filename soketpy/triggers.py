@@ -2,7 +2,7 @@
 
 import re
 from http import HTTPStatus
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -34,6 +34,9 @@ class Trigger(msgspec.Struct, frozen=True):
     info: tuple[str, ...]
 
 
+T = TypeVar("T")
+
+
 class Body(msgspec.Struct):
     """The body of ``POST events``, and one event of ``POST batch_events``."""
 
@@ -56,20 +59,19 @@ _text = msgspec.json.Decoder(str)
 
 def parse_event(body: bytes) -> Body:
     """Read the JSON body of ``POST events``. Raises RequestError (400)."""
-    try:
-        if not body.isascii():
-            body.decode()
-        return _body.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        _refuse_body(fault)
+    return _parse(_body, body)
 
 
 def parse_batch(body: bytes) -> list[Body]:
     """Read the JSON body of ``POST batch_events``. Raises RequestError (400)."""
+    return _parse(_batch, body).batch
+
+
+def _parse(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         if not body.isascii():
             body.decode()
-        return _batch.decode(body).batch
+        return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         _refuse_body(fault)
 

@@ -1,6 +1,7 @@
 """Plain HTTP: requests as Pusher's libraries send them, served without aiohttp."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
@@ -33,6 +34,50 @@ async def test_requests_are_served_in_their_order_however_their_bytes_are_cut(pe
                 publisher.send(stream[start : start + size])
                 await publisher.writer.drain()
             assert [(await publisher.answer()).status for _ in range(6)] == [200, 401, 200, 200, 404, 200]
+
+
+class Recorder:
+    """Takes the place of a transport, and notes who is written to."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self._name = name
+        self._log = log
+
+    def write(self, data: bytes) -> None:
+        answers = data.count(b" 200 OK\r\n")
+        self._log.append(f"{self._name}: {answers} answers" if answers else f"{self._name}: event")
+
+
+async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan_out(peers: Peers) -> None:
+    listener = await peers.client()
+    await listener.subscribe("room")
+    log: list[str] = []
+    (connection,) = peers.server._node.every_connection()
+    outbox = plain.Outbox()
+    publishers = []
+    for name in ("first", "second"):
+        transport = cast(Any, Recorder(name, log))
+        publisher = plain.PlainHttp(transport, peers.server._rest, cast(Any, None), peers.server._shared, outbox)
+        publishers.append(publisher)
+    connection.write = Recorder("listener", log).write
+    for publisher in publishers:
+        publisher.data_received(trigger() * 2)
+    assert not log
+    await asyncio.sleep(0)
+    assert log == ["first: 2 answers", "second: 2 answers", "listener: event"]
+    for publisher in publishers:
+        publisher.connection_lost(None)
+
+
+async def test_a_client_that_goes_before_its_answer_is_written_to_no_more(peers: Peers) -> None:
+    log: list[str] = []
+    publisher = plain.PlainHttp(
+        cast(Any, Recorder("gone", log)), peers.server._rest, cast(Any, None), peers.server._shared, plain.Outbox()
+    )
+    publisher.data_received(trigger())
+    publisher.connection_lost(None)
+    await asyncio.sleep(0)
+    assert not log
 
 
 async def test_a_request_that_is_refused_by_its_head_is_answered_before_its_body_has_come(peers: Peers) -> None:
