@@ -70,20 +70,21 @@ class Batch:
 class Channel:
     """One channel: its subscribers, each with the number of the first frame that it gets, and the frames in wait."""
 
-    __slots__ = ("_next", "_pending", "_slice_size", "_soon", "_unwritten", "_writing", "subscribers")
+    __slots__ = ("_newest", "_next", "_pending", "_slice_size", "_soon", "_unwritten", "_writing", "subscribers")
 
     def __init__(self, soon: Soon, slice_size: int) -> None:
         self.subscribers: dict[Subscriber, int] = {}
         self._soon = soon
         self._slice_size = slice_size
         self._next = 0
+        self._newest = 0  # the highest of the numbers of the subscribers
         self._pending: Batch | None = None
         self._writing: Batch | None = None
         self._unwritten: dict[Subscriber, int] = {}
 
     def join(self, subscriber: Subscriber) -> None:
         """Let the subscriber have what is published from now on."""
-        self.subscribers[subscriber] = self._next
+        self.subscribers[subscriber] = self._newest = self._next
 
     def leave(self, subscriber: Subscriber) -> None:
         """Write the subscriber what it is still due, and let it have nothing more."""
@@ -112,8 +113,13 @@ class Channel:
             self._writing = batch
             self._unwritten = dict(self.subscribers)
             self._write_slice()
-            return
-        _write(batch, iter(list(self.subscribers.items())))
+        elif batch.excluded or self._newest > batch.first:
+            _write(batch, iter(list(self.subscribers.items())))
+        else:
+            # All are due everything: the loop that all speed hangs on, and one call a subscriber.
+            whole = batch.whole
+            for subscriber in list(self.subscribers):
+                subscriber.write(whole)
 
     def _write_slice(self) -> None:
         """Write the batch to some more subscribers, then give the event loop its turn."""
@@ -129,7 +135,7 @@ class Channel:
 
 
 def _write(batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
-    """The loop that all speed hangs on: one call a subscriber, but for the few who are not due everything."""
+    """Write a batch to some, of whom most are due everything."""
     whole, first = batch.whole, batch.first
     excluded = batch.excluded
     for subscriber, joined in subscribers:
