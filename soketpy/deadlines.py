@@ -32,7 +32,10 @@ class Deadlines:
         if timed.due:
             self.clear(timed)
         timed.due = max(int((self._clock() + seconds) / RESOLUTION) + 1, self._swept + 1)
-        self._buckets.setdefault(timed.due, set()).add(timed)
+        bucket = self._buckets.get(timed.due)
+        if bucket is None:
+            bucket = self._buckets[timed.due] = set()
+        bucket.add(timed)
 
     def clear(self, timed: Timed) -> None:
         """Let ``timed`` have no deadline."""
