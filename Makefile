@@ -2,6 +2,8 @@
 # make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
 # make bench   measures the server beside soketi and writes docs/benchmarks.md; ARGS=--quick for a rough first look
+# make format  puts the code into the form that make test asks for
+# make clean   removes all that these have made
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +13,7 @@ SOKETI := benchmarks/soketi
 .PHONY: run install test lint types unit clients tools format clean help bench bench-micro
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 run: install
 	@$(BIN)/soketpy start --hint $(ARGS)
@@ -64,4 +66,4 @@ bench-micro: .venv/tools
 		benchmarks/micro.py $(ARGS)
 
 clean:
-	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

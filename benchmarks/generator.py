@@ -65,6 +65,9 @@ def faults(result: Result) -> dict[str, int]:
     if "loads" in result:  # a play with any number of runs
         return {name: count for load in result["loads"] for name, count in faults(load).items()}
     found = {name: result["run"][name] for name in FAULTS if result["run"][name]}
+    missing = result["subscribers"] - min(each["subscribed"] for each in result["connects"])
+    if missing:
+        found["never subscribed"] = missing
     for name in ("refused", "ended"):
         if result[name]:
             found[name] = result[name]

@@ -31,7 +31,7 @@ def moved(result: Result) -> float:
 
 def stayed(result: Result) -> float:
     """Who is connected when all is over."""
-    return float(result["app"]["stayed"] + result["process"]["stayed"])
+    return of("app", "stayed")(result) + of("process", "stayed")(result)
 
 
 def exactly(figure: str, value: float) -> Target:
@@ -125,9 +125,7 @@ SCENARIOS = (
             Figure("refused with 4100", "", of("process", "refused")),
             Figure("let in by the process when some had left", "", of("process", "let_in_again")),
             Figure("refused with 4100 then", "", of("process", "refused_again")),
-            Figure(
-                "connected in the end", "", lambda result: of("app", "stayed")(result) + of("process", "stayed")(result)
-            ),
+            Figure("connected in the end", "", stayed),
         ),
         (
             exactly("let in by the app", 1000),

@@ -1,6 +1,6 @@
 """Writes what was measured as a page in Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.catalogue import SCENARIOS
 from benchmarks.results import Results, Value, met
@@ -9,10 +9,11 @@ from benchmarks.scenarios import EVERY, Figure, Scenario, Target
 OPENING = """\
 # Benchmarks
 
-soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`: what cannot
-be passed without joining writes). Each server has one core to itself and is started afresh for every round; the load
-generator has another core and keeps a ledger of every event; where the server's CPU is near 100 %, the generator
-was not the bottleneck. How to run this, and what the scenarios are: [benchmarks](../benchmarks/README.md).
+soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`). Each server
+has one core to itself and is started afresh for every round; the load generator has another core and keeps a ledger of
+every event. Where the server's CPU is near 100 %, the generator was not the bottleneck; with one publisher `limit` is
+held up by the generator as much as by itself. How to run this, what each scenario and figure means, and why some
+targets are not met: [benchmarks](../benchmarks/README.md).
 
 This page is written by `make bench`.
 
@@ -20,16 +21,21 @@ This page is written by `make bench`.
 """
 
 
-def page(results: Results, facts: list[tuple[str, str]], remarks: list[str]) -> str:
-    """The whole page."""
+def page(
+    results: Results,
+    facts: list[tuple[str, str]],
+    remarks: list[str],
+    scenarios: Sequence[Scenario] = SCENARIOS,
+) -> str:
+    """The whole page, of these scenarios."""
     parts = [OPENING]
     if remarks:
         parts.append("\n".join(f"**{remark}**" for remark in remarks) + "\n")
     parts.append("\n".join(("## What it ran on\n", "| | |", "| --- | --- |", *(_row(*fact) for fact in facts))) + "\n")
-    parts.append("\n".join(("## Targets\n", *_target_rows(results))) + "\n")
+    parts.append("\n".join(("## Targets\n", *_target_rows(results, scenarios))) + "\n")
     parts.append("\n".join(("## Ledger\n", *_ledger(results))) + "\n")
     parts.append("## Figures\n\nThe median of all rounds, and in brackets the least and the most.\n")
-    parts += ["\n".join(_figure_rows(scenario, results)) + "\n" for scenario in SCENARIOS]
+    parts += ["\n".join(_figure_rows(scenario, results)) + "\n" for scenario in scenarios]
     return "\n".join(parts)
 
 
@@ -54,16 +60,16 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _target_rows(results: Results) -> Iterator[str]:
-    yield _row("work", "figure", "target", "reached", "met")
+def _target_rows(results: Results, scenarios: Sequence[Scenario]) -> Iterator[str]:
+    yield _row("scenario", "figure", "target", "reached", "met")
     yield _row(*["---"] * 5)
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         for target in scenario.targets:
             reached = results.reached(scenario, target)
             unit = "" if target.of else f" {_unit(scenario, target)}".rstrip()
             shown = "–" if reached is None else f"{_brief(reached)}{' ×' if target.of else unit}"
             verdict = "not measured" if reached is None else "yes" if met(target, reached) else "**no**"
-            yield _row(scenario.title, target.figure, wanted(target) + unit, shown, verdict)
+            yield _row(f"`{scenario.id}`", target.figure, wanted(target) + unit, shown, verdict)
 
 
 def _brief(value: float) -> str:
@@ -76,15 +82,18 @@ def _unit(scenario: Scenario, target: Target) -> str:
 
 
 def _ledger(results: Results) -> Iterator[str]:
-    if results.broken:
-        yield from (f"- {line}" for line in results.broken)
-    else:
-        yield "In every round of every scenario, each subscriber got every event once and in order."
+    for server in EVERY:
+        if not any(measured == server for _, measured in results.runs):
+            continue
+        broken = [line for line in results.broken if line.startswith(f"{server}, ")]
+        yield from (f"- {line}" for line in broken)
+        if not broken:
+            yield f"- {server}: in every round of every scenario each subscriber got every event once and in order."
 
 
 def _figure_rows(scenario: Scenario, results: Results) -> Iterator[str]:
     servers = [server for server in EVERY if results.runs.get((scenario.id, server))]
-    yield f"### {scenario.title}\n"
+    yield f"### `{scenario.id}`: {scenario.title}\n"
     if not servers:
         yield "Not measured."
         return

@@ -40,7 +40,7 @@ def main() -> int:
                 elif KINDS[server].installed:
                     _measure(results, program, scenario, server, number, args.quick)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "benchmarks.md").write_text(report.page(results, machine.facts(), _remarks(args, skipped)))
+    (args.out / "benchmarks.md").write_text(report.page(results, machine.facts(), _remarks(args, skipped), chosen))
     (args.out / "benchmarks.svg").write_text(plot.plot(results))
     BUILD.mkdir(parents=True, exist_ok=True)
     raw = {f"{scenario} {server}": runs for (scenario, server), runs in results.runs.items()}
@@ -78,7 +78,7 @@ def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
     remarks = []
     if args.quick:
         remarks.append(
-            "A quick run, on a machine with other work: one short round, and fewer clients than the titles say."
+            "A quick run: one short round, with fewer clients than the titles say; its verdicts do not count."
         )
     if skipped:
         remarks.append(f"The time was up before {skipped} runs of the last rounds.")
@@ -89,11 +89,15 @@ def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description=__doc__.replace("``", ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--quick", action="store_true", help="one round of shorter and smaller scenarios")
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
     parser.add_argument("--only", nargs="+", choices=[scenario.id for scenario in SCENARIOS], help="these scenarios")
-    parser.add_argument("--minutes", type=float, default=14, help="when to begin nothing more (14)")
+    parser.add_argument("--minutes", type=float, default=20, help="when to begin nothing more (20)")
     parser.add_argument("--out", type=Path, help="where the page goes (docs; with --quick or --only, build/benchmarks)")
     args = parser.parse_args()
     args.rounds = args.rounds or (1 if args.quick else 3)

@@ -89,7 +89,7 @@ def running(kind: Kind, port: int = 0, tls: bool = False) -> Iterator[Running]:
         variables |= zip((kind.cert, kind.key), map(str, certificate(BUILD)), strict=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SOKET")}
     BUILD.mkdir(parents=True, exist_ok=True)
-    with (BUILD / f"{kind.name}.log").open("wb") as log:
+    with (BUILD / f"{kind.name}.log").open("ab") as log:
         process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *words], env=clean | variables, stdout=log, stderr=subprocess.STDOUT
         )

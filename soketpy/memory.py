@@ -1,6 +1,6 @@
 """The memory of a process that is the server and nothing else: short garbage collections, and what is free given back.
 
-A full collection looks at every object, which takes 30 ms with 15,000 clients, and comes again whenever a quarter more
+A full collection looks at every object, which takes 34 ms with 15,000 clients, and comes again whenever a quarter more
 have been made. Here whatever has survived one is put aside (``gc.freeze``), so that the next looks at new objects only.
 What is put aside is freed as ever when its last reference goes; only cycles would stay, and nothing that ends leaves
 any: ``tests/test_memory.py`` sees to it.

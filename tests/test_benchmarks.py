@@ -72,7 +72,10 @@ async def test_every_event_reaches_every_subscriber_over_tls(
 @needs_tls
 async def test_tls_clients_of_a_server_without_tls_are_a_fault(programs: Path, start_server: StartServer) -> None:
     peers = await start_server()
-    assert generator.faults(await play(programs, peers.port, subscribers=3, tls=1)) == {"refused": 3}
+    assert generator.faults(await play(programs, peers.port, subscribers=3, tls=1)) == {
+        "never subscribed": 3,
+        "refused": 3,
+    }
 
 
 async def test_every_member_of_a_presence_channel_knows_every_other_once(
@@ -94,7 +97,17 @@ async def test_clients_that_leave_are_gone_and_come_back_in_the_next_round(
 
 async def test_clients_that_are_refused_are_a_fault(programs: Path, start_server: StartServer) -> None:
     peers = await start_server(apps=(replace(APP, max_connections=8),))
-    assert generator.faults(await play(programs, peers.port, subscribers=10)) == {"refused": 2}
+    assert generator.faults(await play(programs, peers.port, subscribers=10)) == {"never subscribed": 2, "refused": 2}
+
+
+async def test_figures_of_a_crowd_that_never_subscribed_whole_count_nowhere(
+    programs: Path, start_server: StartServer
+) -> None:
+    peers = await start_server(apps=(replace(APP, max_connections=8),))
+    results = Results()
+    results.add(SCENARIOS[0], "soketi", await play(programs, peers.port, subscribers=10))
+    assert not results.runs
+    assert results.broken == [f"soketi, {SCENARIOS[0].title}: 2 never subscribed, 2 refused"]
 
 
 async def test_events_that_are_lost_are_a_fault(programs: Path) -> None:
