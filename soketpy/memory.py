@@ -2,8 +2,8 @@
 
 A full collection looks at every object, which takes 34 ms with 15,000 clients, and comes again whenever a quarter more
 have been made. Here whatever has survived one is put aside (``gc.freeze``), so that the next looks at new objects only.
-What is put aside is freed as ever when its last reference goes; only cycles would stay, and nothing that ends leaves
-any: ``tests/test_memory.py`` sees to it.
+What is put aside is freed as ever when its last reference goes. Only cycles stay: nothing of ours that ends leaves any,
+``tests/test_memory.py`` sees to it; for the rest, everything is looked at once what is aside has doubled.
 """
 
 import ctypes
@@ -15,6 +15,10 @@ FULL_AFTER = 3
 
 FEW = 1_000
 """Clients whose memory is not worth a look."""
+
+
+GROWTH = 100_000
+"""Objects by which what is put aside must have grown, besides doubling, to be looked at again."""
 
 
 def keep_collections_short() -> None:
@@ -30,9 +34,15 @@ def _put_aside(phase: str, info: dict[str, int]) -> None:
         gc.freeze()
 
 
+def collect_everything() -> None:
+    """Free all cycles, and what is aside as well. Blocks for some milliseconds, more in a very large process."""
+    gc.unfreeze()
+    gc.collect()  # which also empties the lists of objects that Python keeps for later
+
+
 def give_back() -> None:
     """Return what is free to the system. Blocks for some milliseconds, more in a very large process."""
-    gc.collect()  # which also empties the lists of objects that Python keeps for later
+    collect_everything()
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
@@ -43,12 +53,14 @@ def _malloc_trim() -> Callable[[int], object] | None:
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
-class Tide:
-    """Gives memory back each time that half of the clients have gone."""
+class Upkeep:
+    """Gives memory back each time that half of the clients have gone, and frees what short collections cannot."""
 
     def __init__(self, give_back: Callable[[], None] = give_back) -> None:
         self._give_back = give_back
         self._most = FEW
+        self._collections = 0
+        self._bound = 2 * gc.get_freeze_count() + GROWTH
 
     def look(self, clients: int) -> None:
         """Take note of how many there are now; to be called now and then."""
@@ -56,3 +68,12 @@ class Tide:
             self._most = FEW
             self._give_back()
         self._most = max(self._most, clients)
+        collections = gc.get_stats()[2]["collections"]
+        if collections > self._collections:
+            self._collections = collections
+            self._look_aside()
+
+    def _look_aside(self) -> None:
+        if gc.get_freeze_count() > self._bound:
+            collect_everything()
+            self._bound = 2 * gc.get_freeze_count() + GROWTH

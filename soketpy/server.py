@@ -21,7 +21,7 @@ from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
 from soketpy.limits import LocalRateLimiter
-from soketpy.memory import Tide, keep_collections_short
+from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
 from soketpy.tls import tls_context
@@ -44,7 +44,7 @@ DRAIN_STEP = 0.05
 HTTP_TIMEOUT = 1.0
 """Seconds that HTTP clients have to take their last answer when the server stops."""
 
-TIDE_INTERVAL = 1.0
+UPKEEP_INTERVAL = 1.0
 """Seconds between two looks at how many clients there are, and whether there is memory to give back."""
 
 KIB, MIB = 1024, 1024 * 1024
@@ -261,10 +261,10 @@ async def serve(
 
 
 async def _watch_memory(server: Server) -> None:
-    tide = Tide()
+    upkeep = Upkeep()
     while True:
-        await asyncio.sleep(TIDE_INTERVAL)
-        tide.look(server.connections)
+        await asyncio.sleep(UPKEEP_INTERVAL)
+        upkeep.look(server.connections)
 
 
 def _reload(server: Server, reload: Callable[[], Settings]) -> None:
