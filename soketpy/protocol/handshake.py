@@ -42,7 +42,7 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
             return None
-        name, value = name.lower(), value.strip()
+        name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if "websocket" not in _tokens(headers.get("upgrade", "")):
         return None
@@ -77,7 +77,7 @@ def acceptance(upgrade: Upgrade) -> bytes:
     """The HTTP answer that opens the WebSocket: no extension, and the first subprotocol if any was offered."""
     key = upgrade.headers["sec-websocket-key"].encode("latin-1")
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-    offered = upgrade.headers.get("sec-websocket-protocol", "").partition(",")[0].strip()
+    offered = upgrade.headers.get("sec-websocket-protocol", "").partition(",")[0].strip(" \t")
     subprotocol = f"Sec-WebSocket-Protocol: {offered}\r\n".encode() if _TOKEN.fullmatch(offered) else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -107,4 +107,4 @@ def _error(status: str, reason: str, headers: str = "") -> bytes:
 
 
 def _tokens(value: str) -> list[str]:
-    return [token.strip().lower() for token in value.split(",")]
+    return [token.strip(" \t").lower() for token in value.split(",")]

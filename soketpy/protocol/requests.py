@@ -61,7 +61,7 @@ def _parse_headers(block: bytes) -> dict[str, str] | None:
         name = name.lower()
         if name in headers:
             return None
-        headers[name] = value.strip()
+        headers[name] = value.strip(" \t")
     if headers.get("connection", "").lower() == "keep-alive":
         del headers["connection"]
     if not _LENGTH.fullmatch(headers.get("content-length", "0")) or "host" not in headers:

@@ -95,6 +95,7 @@ def test_a_good_handshake_is_not_refused() -> None:
         ({"Connection": None}, b"400 Bad Request", b"Connection"),
         ({"Host": None}, b"400 Bad Request", b"Host"),
         ({"Sec_WebSocket_Version": "8"}, b"426 Upgrade Required", b"version must be 13"),
+        ({"Sec_WebSocket_Version": "13\x85"}, b"426 Upgrade Required", b"version must be 13"),
         ({"Sec_WebSocket_Version": None}, b"426 Upgrade Required", b"version must be 13"),
         ({"Sec_WebSocket_Key": None}, b"400 Bad Request", b"Sec-WebSocket-Key"),
         ({"Sec_WebSocket_Key": "dG9vIHNob3J0"}, b"400 Bad Request", b"Sec-WebSocket-Key"),

@@ -53,6 +53,8 @@ def test_a_plain_request_is_read(head: bytes, request_: Request) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \xb2",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \xa01",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\x85",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip",
