@@ -2,22 +2,36 @@
 
 import asyncio
 import gc
+import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.web import BaseRequest
 from aiohttp.web_protocol import RequestHandler
 
 from soketpy import memory
 from soketpy.connection import Connection
 from soketpy.protocol.frames import FrameReader
+from soketpy.web import http
 from soketpy.web.door import Door
 from soketpy.web.plain import PlainHttp
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer
 from tests.web.wire import PATIENCE, Wire, request, signed, wire
 
-MADE_FOR_A_CLIENT = (Door, WebSocket, Connection, FrameReader, PlainHttp, RequestHandler)
+MADE_FOR_A_CLIENT = (
+    Door,
+    WebSocket,
+    Connection,
+    FrameReader,
+    PlainHttp,
+    RequestHandler,
+    BaseRequest,
+    StreamReader,
+    BaseException,
+)
 HANDSHAKE = request(
     "GET",
     "/app/app-key?protocol=7",
@@ -30,8 +44,13 @@ HANDSHAKE = request(
 SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"public"}}'
 MASK = b"\0\0\0\0"
 SUBSCRIBE_FRAME = bytes((0x81, 0x80 | len(SUBSCRIBE))) + MASK + SUBSCRIBE
+PING_FRAME = b"\x89\x80" + MASK
 CLOSE_FRAME = b"\x88\x82" + MASK + b"\x03\xe8"
 BODY = b'{"name":"e","channel":"c","data":"{}"}'
+CHUNKED = request("POST", signed("POST", "/apps/app-id/events", BODY), b"", "Transfer-Encoding: chunked")
+EXPECTING = CHUNKED.replace(b"Host:", b"Expect: 100-continue\r\nHost:")
+UNSIGNED = request("POST", "/apps/app-id/events", b"", "Transfer-Encoding: chunked")
+LARGE = b'{"name":"e","channel":"c","data":"%s"}' % (b"z" * 300_000)
 TRIGGER = request("POST", signed("POST", "/apps/app-id/events", BODY), BODY)
 
 
@@ -41,8 +60,9 @@ def alive() -> Counter[type]:
 
 
 @pytest.fixture
-async def peers(start_server: StartServer) -> AsyncIterator[Peers]:
-    """A server in a process without garbage collection."""
+async def peers(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peers]:
+    """A server in a process without garbage collection, that does not wait long for the rest of a body."""
+    monkeypatch.setattr(http, "LINGER", 0.01)
     gc.collect()
     gc.disable()
     try:
@@ -111,6 +131,72 @@ async def is_served_by_aiohttp(client: Wire) -> None:
     assert [(await client.answer()).status for _ in range(2)] == [200, 200]
 
 
+async def ends_in_the_midst_of_a_chunk(client: Wire) -> None:
+    client.send(CHUNKED + b"28\r\n{")
+    client.writer.write_eof()
+    assert b" 400 Bad" in await client.rest()
+
+
+async def breaks_off_a_chunk(client: Wire) -> None:
+    client.send(EXPECTING)
+    assert (await client.answer()).status == 100
+    client.send(b"28\r\n{")
+
+
+async def breaks_off_a_large_body(client: Wire) -> None:
+    client.send(request("POST", signed("POST", "/apps/app-id/events", LARGE), LARGE)[:-5])
+
+
+async def sends_a_chunk_without_size(client: Wire) -> None:
+    client.send(CHUNKED + b"zz\r\n")
+    await client.rest()
+
+
+async def sends_a_second_chunk_without_size(client: Wire) -> None:
+    client.send(EXPECTING)
+    assert (await client.answer()).status == 100
+    client.send(b"1\r\n{\r\nzz\r\n")
+
+
+async def sends_an_unsigned_chunk_without_size(client: Wire) -> None:
+    client.send(UNSIGNED)
+    assert (await client.answer()).status == 401
+    client.send(b"zz\r\n")
+    await client.rest()
+
+
+async def sends_an_unsigned_chunk_that_is_too_long(client: Wire) -> None:
+    client.send(UNSIGNED + b"2\r\nabc")
+    await client.rest()
+
+
+async def breaks_off_an_unsigned_body(client: Wire) -> None:
+    client.send(UNSIGNED + b"5\r\nab")
+    assert (await client.answer()).status == 401
+
+
+async def sends_garbage_behind_a_request(client: Wire) -> None:
+    client.send(request("GET", "/", b"", "TE: trailers"))
+    assert (await client.answer()).status == 200
+    client.send(b"GARB\x00AGE\r\n\r\n")
+    await client.rest()
+
+
+async def sends_too_much(client: Wire) -> None:
+    target = signed("POST", "/apps/app-id/events", BODY)
+    client.send(request("POST", target, b"", "Content-Length: 999999999"))
+    assert (await client.answer()).status == 413
+
+
+async def does_not_read_its_answers(client: Wire) -> None:
+    client.send(request("GET", "/" + "p" * 4000, b"", "TE: trailers") * 60)
+    await client.writer.drain()
+
+
+async def sends_frames_right_behind_an_upgrade(client: Wire) -> None:
+    client.send(request("GET", "/", b"", "TE: trailers") + HANDSHAKE + PING_FRAME * 20_000)
+
+
 @pytest.mark.parametrize(
     "visit",
     [
@@ -126,6 +212,18 @@ async def is_served_by_aiohttp(client: Wire) -> None:
         sends_garbage,
         upgrades_a_connection_that_has_served,
         is_served_by_aiohttp,
+        ends_in_the_midst_of_a_chunk,
+        breaks_off_a_chunk,
+        breaks_off_a_large_body,
+        sends_a_chunk_without_size,
+        sends_a_second_chunk_without_size,
+        sends_an_unsigned_chunk_without_size,
+        sends_an_unsigned_chunk_that_is_too_long,
+        breaks_off_an_unsigned_body,
+        sends_garbage_behind_a_request,
+        sends_too_much,
+        does_not_read_its_answers,
+        sends_frames_right_behind_an_upgrade,
     ],
 )
 async def test_a_client_that_has_gone_leaves_nothing_behind(
@@ -140,23 +238,59 @@ async def test_a_client_that_has_gone_leaves_nothing_behind(
             await asyncio.sleep(0.001)
 
 
-async def test_what_has_survived_a_full_collection_is_put_aside() -> None:
+@pytest.fixture
+def short_collections() -> Iterator[None]:
+    """A process that puts aside what has survived a full collection, of which none begins unasked."""
     callbacks, thresholds = gc.callbacks[:], gc.get_threshold()
     try:
         memory.keep_collections_short()
-        memory.keep_collections_short()
-        assert gc.get_freeze_count() > 1000
-        assert len(gc.callbacks) == len(callbacks) + 1
-        frozen = gc.get_freeze_count()
-        new = [[] for _ in range(100)]  # type: list[list[object]]
-        gc.collect(1)
-        assert gc.get_freeze_count() == frozen
-        gc.collect()
-        assert gc.get_freeze_count() >= frozen + len(new)
+        gc.disable()
+        yield
     finally:
+        gc.enable()
         gc.callbacks[:] = callbacks
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+@pytest.mark.usefixtures("short_collections")
+def test_what_has_survived_a_full_collection_is_put_aside() -> None:
+    callbacks = len(gc.callbacks)
+    memory.keep_collections_short()
+    assert len(gc.callbacks) == callbacks
+    frozen = gc.get_freeze_count()
+    assert frozen > 1000
+    new = [[] for _ in range(100)]  # type: list[list[object]]
+    gc.collect(1)
+    assert gc.get_freeze_count() == frozen
+    gc.collect()
+    assert gc.get_freeze_count() >= frozen + len(new)
+
+
+class Cycle:
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        self.me: Cycle | None = self
+
+
+@pytest.mark.usefixtures("short_collections")
+def test_cycles_among_what_is_aside_are_freed_once_that_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "GROWTH", 0)
+    upkeep = memory.Upkeep()
+    one = Cycle()
+    gc.collect()
+    gone = weakref.ref(one)
+    del one
+    upkeep.look(0)
+    assert gone() is not None
+    many = [Cycle() for _ in range(2 * gc.get_freeze_count())]
+    upkeep.look(0)
+    assert gone() is not None
+    gc.collect()
+    del many
+    upkeep.look(0)
+    assert gone() is None
 
 
 @pytest.mark.parametrize(
@@ -176,9 +310,9 @@ def test_memory_is_given_back_each_time_that_half_of_many_clients_have_gone(
     clients: list[int], given_back: int
 ) -> None:
     calls: list[None] = []
-    tide = memory.Tide(lambda: calls.append(None))
+    upkeep = memory.Upkeep(lambda: calls.append(None))
     for count in clients:
-        tide.look(count)
+        upkeep.look(count)
     assert len(calls) == given_back
 
 

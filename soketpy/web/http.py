@@ -5,7 +5,7 @@ import logging
 from http import HTTPStatus
 from typing import cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 
 from soketpy.protocol import handshake
@@ -37,6 +37,7 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
     """A factory of protocols, each of which serves the HTTP requests of one connection."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        cast("_Protocol", request.protocol).begin(request.content)
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":
             upgrade = _upgrade_of(request)
             if upgrade is not None:
@@ -105,9 +106,49 @@ class _HttpServer(web.Server):
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's protocol, but for the answer to what is not HTTP."""
+    """aiohttp's protocol, but for the answer to what is not HTTP, and for what it leaves to the garbage collector."""
 
-    __slots__ = ()
+    __slots__ = ("body", "ended")
+
+    body: StreamReader | None
+    """That of the last request."""
+
+    ended: bool
+    """Whether the client has ended its side of the connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve."""
+        self.body, self.ended = None, False
+        super().connection_made(transport)
+
+    def begin(self, body: StreamReader) -> None:
+        """A request is served from now on."""
+        self.body = body
+        if self.ended:
+            _break_off(body)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
+        """Keep the connection open, if a client ends its side behind a request, until that has its answer."""
+        if self._waiter is not None and not self._waiter.done():
+            return False
+        self.ended = True
+        self.close()
+        if self.body is not None:
+            _break_off(self.body)
+        return self.transport is not None and self.transport.can_write_eof()  # TLS cannot end one side alone
+
+    async def start(self) -> None:
+        """Serve the connection to its end."""
+        if self.transport is None:
+            return  # that came before
+        try:
+            await super().start()
+        finally:
+            body, self.body = self.body, None
+            if body is not None:
+                _let_go(body.exception())
+            for message, _ in self._messages:  # where aiohttp keeps what is broken, but not next in turn
+                _let_go(getattr(message, "exc", None))
 
     def handle_error(
         self,
@@ -120,11 +161,23 @@ class _Protocol(web.RequestHandler):
         if status != HTTPStatus.BAD_REQUEST:
             log.error("A request could not be served", exc_info=exc)
             return super().handle_error(request, status, exc, message)
-        if exc is not None:
-            exc.__traceback__ = None  # it holds the frame that holds it, and the connection with both
+        _let_go(exc)
         response = _response(malformed(message))
         response.force_close()
         return response
+
+
+def _break_off(body: StreamReader) -> None:
+    """No more of it comes."""
+    if not body.is_eof():
+        body.set_exception(web.RequestPayloadError())
+
+
+def _let_go(fault: BaseException | None) -> None:
+    """Free the frames that an exception has passed: they hold it in turn, and the connection with it."""
+    while fault is not None:
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__
 
 
 def _upgrade_of(request: web.BaseRequest) -> handshake.Upgrade | None:
@@ -145,7 +198,9 @@ def _hand_over(
     request: web.BaseRequest, upgrade: handshake.Upgrade, shared: Surroundings, prefix: str
 ) -> web.StreamResponse:
     """Take the connection from aiohttp; a proxy that reuses its connections asks for that."""
-    transport, protocol = cast("asyncio.Transport", request.transport), request.protocol
+    transport, protocol = request.transport, cast("_Protocol", request.protocol)
+    if transport is None or protocol.ended:
+        return _HandedOver()  # to nobody: the client has gone
     rest, protocol._message_tail = protocol._message_tail, b""  # frames that came right behind the request
     protocol.transport = None  # so that aiohttp, which is told that the client left, does not close it
     protocol.connection_lost(None)

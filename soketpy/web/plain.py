@@ -26,6 +26,9 @@ REQUEST_TIMEOUT = 60.0
 BODY_LIMIT = 256 * 1024
 """Bytes of a body that are waited for here."""
 
+ANSWERS_SIZE = 64 * 1024
+"""Bytes of answers that wait to go out together."""
+
 TURN_SECONDS = 0.005
 """Time for which the requests of one client are served before the event loop has its turn."""
 
@@ -59,6 +62,7 @@ class PlainHttp(asyncio.Protocol):
 
     __slots__ = (
         "_answers",
+        "_answers_size",
         "_body",
         "_buffer",
         "_exchange",
@@ -85,14 +89,17 @@ class PlainHttp(asyncio.Protocol):
         self._buffer = b""
         self._exchange: Exchange | None = None  # the request whose body has not come whole
         self._body = 0  # bytes of a body that are still to be taken
-        self._since = shared.node.clock()  # when the last request was served
+        self._since = shared.node.clock()  # when the last request began or was served
         self._answers: list[bytes] = []  # of this iteration of the event loop
+        self._answers_size = 0
         self._turn: asyncio.Handle | None = None  # the next turn, where there is more to serve at once
         self._unread = False  # whether the client does not read its answers
         shared.deadlines.set(self, REQUEST_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
         """Serve all requests that have come whole."""
+        if not self._buffer and not self._body:
+            self._since = self._shared.node.clock()
         self._buffer = self._buffer + data if self._buffer else data
         if self._turn is None:
             self._serve()
@@ -157,22 +164,32 @@ class PlainHttp(asyncio.Protocol):
     def _answer(self, exchange: Exchange) -> None:
         """Let the answer go out with the next; the connection waits for its next request from now on."""
         self._since = self._shared.node.clock()
-        self._answers.append(_encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD"))
+        answer = _encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD")
+        self._answers.append(answer)
+        self._answers_size += len(answer)
+        if self._answers_size > ANSWERS_SIZE:
+            self.send()  # which is how a client is found out that does not read its answers
 
     def send(self) -> None:
         """Write the answers that wait."""
         if self._answers:
-            self._transport.write(b"".join(self._answers))
-            self._answers.clear()
+            answers, self._answers, self._answers_size = self._answers, [], 0
+            self._transport.write(b"".join(answers))
 
     def _hand_over(self) -> None:
-        """Let aiohttp have the connection, and what has come of the next request."""
-        self._shared.deadlines.clear(self)
+        """Let aiohttp have the connection, and what has come of the next request, once no answers are in the way."""
         self.send()
+        if self._unread:
+            return
+        self._shared.deadlines.clear(self)
         handler = self._http()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
+
+    def eof_received(self) -> None:
+        """The client asks for no more: let it have its answers before the connection is closed."""
+        self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -197,7 +214,8 @@ class PlainHttp(asyncio.Protocol):
     def expire(self, now: float) -> None:
         """Close a connection that was idle for long, or whose request does not come whole."""
         waited = now - self._since
-        patience = REQUEST_TIMEOUT if self._buffer or self._exchange is not None else IDLE_TIMEOUT
+        patience = REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
+        self.send()
         if waited < patience and not self._shared.draining:
             self._shared.deadlines.set(self, patience - waited)
         elif self._transport.get_write_buffer_size():
@@ -211,7 +229,7 @@ class PlainHttp(asyncio.Protocol):
             exchange, self._exchange = self._exchange, None
             self._rest.refuse(exchange, stopping() if self._shared.draining else too_slow(REQUEST_TIMEOUT))
             self._answer(exchange)
-        self.send()
+            self.send()
         self._transport.close()
 
 

@@ -126,7 +126,8 @@ class WebSocket(asyncio.Protocol):
             self._hang_up()
 
     def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
-        if self._reader is not None:
+        # The connection may be broken already, and its end not have been told: asyncio logs what is written then.
+        if self._reader is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._read(incoming)
 

@@ -1,9 +1,11 @@
 """HTTP itself: connections that stay, requests in a row, and bytes that are no request."""
 
+import asyncio
 import logging
 
 import pytest
 
+from soketpy.web.http import http_server
 from tests.conftest import Peers, Socket
 from tests.web.wire import request, signed, wire
 
@@ -190,6 +192,18 @@ async def test_a_handshake_that_posts_is_an_ordinary_request(peers: Peers) -> No
     async with wire(peers.port) as client:
         client.send(request("POST", "/app/app-key", b"", *HANDSHAKE))
         assert (await client.answer()).status == 404
+
+
+async def test_a_client_that_leaves_before_its_request_is_begun_raises_nothing(peers: Peers) -> None:
+    shared = peers.server._shared
+    protocol = http_server(peers.server._rest, shared, "")()
+    protocol.connection_made(asyncio.Transport())
+    serving = protocol._task_handler
+    assert serving is not None
+    protocol.data_received(request("GET", "/ready"))
+    protocol.transport = None  # the stand-in cannot be closed
+    protocol.connection_lost(None)
+    await serving
 
 
 async def test_a_client_that_leaves_at_the_hand_over_is_gone(peers: Peers, caplog: pytest.LogCaptureFixture) -> None:

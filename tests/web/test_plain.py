@@ -1,6 +1,7 @@
 """Plain HTTP: requests as Pusher's libraries send them, served without aiohttp."""
 
 import asyncio
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any, cast
 
 import pytest
@@ -138,6 +139,7 @@ async def test_many_requests_in_one_packet_are_served_in_turns_and_in_order(
         protocol = protocol_of(peers)
         protocol.data_received(request("GET", "/ready") + request("GET", "/nothing") + trigger() + UNSIGNED)
         assert protocol._buffer.startswith(b"GET /nothing")
+        assert protocol._transport.get_protocol() is protocol
         assert [(await publisher.answer()).status for _ in range(4)] == [200, 404, 200, 401]
         assert protocol._transport.is_reading()
 
@@ -166,6 +168,76 @@ async def test_requests_that_have_come_wait_for_the_client_to_read_its_answers(p
         assert protocol._buffer.count(b"GET") == 3
         protocol.resume_writing()
         assert [(await publisher.answer()).status for _ in range(3)] == [200] * 3
+
+
+async def test_a_client_that_reads_nothing_is_found_out_in_the_midst_of_its_requests(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
+    async with wire(peers.port) as stranger:
+        stranger.send(request("GET", "/ready"))
+        assert (await stranger.answer()).status == 200
+        protocol = protocol_of(peers)
+        protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+        protocol.data_received(request("GET", "/ready") * 20_000)
+        assert protocol._buffer.count(b"GET") > 1000
+        assert protocol._transport.get_write_buffer_size() < 3 * plain.ANSWERS_SIZE
+
+
+@pytest.mark.parametrize(("requests", "header"), [(1, "Accept: */*"), (3, "Accept: */*"), (1, "TE: trailers")])
+async def test_a_client_that_ends_its_side_behind_its_requests_has_its_answers(
+    peers: Peers, requests: int, header: str
+) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready", b"", header) * requests)
+        publisher.writer.write_eof()
+        assert (await publisher.rest()).count(b" 200 OK") == requests
+
+
+async def test_answers_that_wait_go_out_when_the_client_ends_its_side(peers: Peers) -> None:
+    log: list[str] = []
+    publisher = plain.PlainHttp(
+        cast(Any, Recorder("publisher", log)),
+        peers.server._rest,
+        cast(Any, None),
+        peers.server._shared,
+        plain.Outbox(),
+    )
+    publisher.data_received(trigger())
+    publisher.eof_received()
+    assert log == ["publisher: 1 answers"]
+    publisher.connection_lost(None)
+
+
+async def test_a_request_for_aiohttp_waits_for_the_answers_before_it_to_be_read(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        protocol = protocol_of(peers)
+        protocol._transport.set_write_buffer_limits(0)
+        protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+        publisher.writer.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        protocol.data_received(request("GET", "/ready") * 250 + request("GET", "/nothing", b"", "TE: trailers"))
+        assert protocol._unread
+        assert protocol._buffer.startswith(b"GET /nothing")
+        assert protocol._transport.get_protocol() is protocol
+        assert [(await publisher.answer()).status for _ in range(251)] == [200] * 250 + [404]
+
+
+@pytest.mark.parametrize("idle", [0, 70])
+async def test_the_time_for_a_request_begins_with_it(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, idle: float
+) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        protocol, now = protocol_of(peers), peers.server._node.clock() + idle
+        monkeypatch.setattr(peers.server._node, "clock", lambda: now)
+        protocol.data_received(trigger()[:-1])
+        protocol.expire(now + 59)
+        assert not protocol._transport.is_closing()
+        protocol.expire(now + 61)
+        assert (await publisher.answer()).status == 408
 
 
 async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,7 +207,7 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
 ) -> None:
     peers = await start_server(timeouts=Timeouts(activity=activity, pong=pong))
     node, deadlines = peers.server._node, peers.server._shared.deadlines
-    now = node.clock()
+    now = float(round(node.clock()))  # so that sums are exact
 
     def pass_time(seconds: float) -> None:
         nonlocal now
@@ -397,6 +397,19 @@ async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
     assert peers.server._node.traffic["app-id"].messages_received == TURN
     assert [(await client.hear())["channel"] for _ in range(1000)] == [f"c{number}" for number in range(1000)]
     assert turns >= 1000 / TURN - 1
+
+
+async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not_taken(peers: Peers) -> None:
+    client = await peers.client()
+    (connection,) = peers.server._node.every_connection()
+    transport = connection._transport
+    assert isinstance(transport, WebSocket)
+    transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * TURN * 2)
+    transport._transport.abort()
+    await client.closed()
+    while connection.open:
+        await asyncio.sleep(0)
+    assert peers.server._node.traffic["app-id"].messages_received <= TURN
 
 
 async def test_messages_that_take_long_are_taken_in_shorter_turns(
