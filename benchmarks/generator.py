@@ -12,7 +12,7 @@ from benchmarks.servers import GENERATOR_CORE, HERE, Running
 Result = dict[str, Any]
 """What the load generator prints."""
 
-FAULTS = ("lost", "duplicated", "out_of_order", "stray", "failed")
+FAULTS = ("lost", "duplicated", "out_of_order", "stray", "failed", "unanswered")
 
 
 def compiler() -> str | None:

@@ -528,6 +528,31 @@ static void subscribe(Peer *peer, const char *greeting, size_t length) {
     say(peer, text);
 }
 
+/* What a true event holds besides its number; see write_truth. */
+static char channel_start[80], data_end[16384];
+static size_t channel_start_size, data_end_size;
+
+static void write_truth(void) {
+    static char data[16384];
+    write_data(data, 0, window ? "\"" : "\\\"");
+    strcpy(data_end, strchr(data, '~') + 9);
+    data_end_size = strlen(data_end);
+    channel_start_size = sprintf(channel_start, "\"%sbench-", kind);
+}
+
+/* Whether an event came under the name of its channel, and with the data that it was sent with. */
+static int is_true(const char *text, size_t length, const char *mark, long channel) {
+    static size_t at; /* where the name was in the message before */
+    if ((size_t)(text + length - mark) < 9 + data_end_size || memcmp(mark + 9, data_end, data_end_size)) return 0;
+    if (at + channel_start_size >= length || memcmp(text + at, channel_start, channel_start_size)) {
+        const char *found = memmem(text, length, channel_start, channel_start_size);
+        if (!found) return 0;
+        at = found - text;
+    }
+    char *stop;
+    return strtol(text + at + channel_start_size, &stop, 10) == channel && *stop == '"';
+}
+
 /* Send as many client events as the sender may have under way. */
 static void send_client_events(Peer *peer) {
     static char data[16384], text[17000], channel[64];
@@ -585,7 +610,7 @@ static void take_message(Peer *peer, const char *text, size_t length, double at)
         return;
     }
     const char *mark = memchr(text, '~', length);
-    if (!mark || text + length - mark < 10) {
+    if (!mark || !is_true(text, length, mark, peer->number % channels)) {
         stray++;
         return;
     }
@@ -647,7 +672,8 @@ static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
         if (!stop) return 0;
         whole = stop + 5 - bytes;
     }
-    if (!memcmp(bytes, "HTTP/1.1 200", 12)) answered++;
+    if (peer->under_way < 0) stray++; /* an answer to nothing */
+    else if (!memcmp(bytes, "HTTP/1.1 200", 12)) answered++;
     else if (!failed++) fprintf(stderr, "loadgen: %.*s\n", (int)(count < 400 ? count : 400), bytes);
     peer->under_way = -1;
     const char *closing = strcasestr(head, "\r\nconnection:");
@@ -667,8 +693,10 @@ static int hear(Peer *peer) {
     }
     bytes_in += count;
     size_t whole = peer->rest_size + count, used;
-    if (peer->role == PUBLISHER) used = take_answer(peer, inbox, whole);
-    else used = take_frames(peer, (uint8_t *)inbox, whole, now());
+    if (peer->role == PUBLISHER) {
+        used = take_answer(peer, inbox, whole);
+        if (used && used < whole) stray++, used = whole; /* there is but one request under way */
+    } else used = take_frames(peer, (uint8_t *)inbox, whole, now());
     if (peer->state == ENDED) return 0;
     peer->rest_size = whole - used;
     if (peer->rest_size) {
@@ -912,6 +940,7 @@ int main(int count, char **arguments) {
     clients = zeroed(subscribers, sizeof *clients);
     posters = zeroed(publishers, sizeof *posters);
     open_ledger();
+    write_truth();
     if (!strncmp(kind, "presence-", 9)) known = zeroed(subscribers, (subscribers + 7) / 8);
     if (publishers) write_requests();
     give_up = now() + seconds;
@@ -939,11 +968,11 @@ int main(int count, char **arguments) {
         print_connects(connects + round);
     }
     uint64_t due = expected();
-    printf("], \"run\": {\"events\": %ld, \"answered\": %ld, \"failed\": %ld, \"deliveries\": %lu, \"expected\": %lu, "
+    printf("], \"run\": {\"events\": %ld, \"answered\": %ld, \"failed\": %ld, \"unanswered\": %ld, \"deliveries\": %lu, \"expected\": %lu, "
            "\"lost\": %lu, \"duplicated\": %lu, \"out_of_order\": %lu, \"stray\": %lu, \"seconds\": %.4f, "
            "\"events_s\": %.1f, \"deliveries_s\": %.1f, \"server_cpu_us\": %.3f, \"generator_cpu_us\": %.3f, "
            "\"generator_share\": %.2f, \"latency_ms\": ",
-           started, answered, failed, (unsigned long)deliveries, (unsigned long)due, (unsigned long)(due - distinct),
+           started, answered, failed, window ? 0 : started - answered - failed, (unsigned long)deliveries, (unsigned long)due, (unsigned long)(due - distinct),
            (unsigned long)duplicated, (unsigned long)out_of_order, (unsigned long)stray, run.taken,
            share(started, run.taken), share(distinct, run.taken), share(run.cpu * 1e6, distinct),
            share(run.own * 1e6, distinct), share(run.own, run.taken));

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +112,48 @@ async def test_figures_of_a_crowd_that_never_subscribed_whole_count_nowhere(
     assert results.broken == [f"soketi, {SCENARIOS[0].title}: 2 never subscribed, 2 refused"]
 
 
-async def test_events_that_are_lost_are_a_fault(programs: Path) -> None:
-    """A server that greets, takes the subscription, answers, and delivers nothing but the odd events, twice."""
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def nothing(number: int, event: bytes) -> list[bytes]:
+    return []
+
+
+def odd_ones_twice(number: int, event: bytes) -> list[bytes]:
+    return [event, event] if number % 2 else []
+
+
+def each_once(number: int, event: bytes) -> list[bytes]:
+    return [event]
+
+
+def in_a_wrong_channel(number: int, event: bytes) -> list[bytes]:
+    return [event.replace(b"bench-0", b"bench-1")]
+
+
+def cut_off(number: int, event: bytes) -> list[bytes]:
+    return [event.replace(b"xxxx", b"xxx")]
+
+
+@pytest.mark.parametrize(
+    ("deliver", "answers", "faults"),
+    [
+        (each_once, [ANSWER], {}),
+        (odd_ones_twice, [ANSWER], {"lost": 4, "duplicated": 4}),
+        (nothing, [ANSWER], {"lost": 8}),
+        (in_a_wrong_channel, [ANSWER], {"lost": 8, "stray": 8}),
+        (cut_off, [ANSWER], {"lost": 8, "stray": 8}),
+        (each_once, [ANSWER * 2], {"stray": 4}),
+        (each_once, [ANSWER, ANSWER, b""], {"unanswered": 1}),
+        (each_once, [ANSWER.replace(b"200 OK", b"500 No")], {"failed": 4}),
+    ],
+)
+async def test_what_a_server_does_wrong_is_a_fault(
+    programs: Path, deliver: Callable[[int, bytes], list[bytes]], answers: list[bytes], faults: dict[str, int]
+) -> None:
+    """A server that greets and takes the subscription, but answers and delivers what it is told to."""
     clients: list[asyncio.StreamWriter] = []
+    answering = cycle(answers)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -123,10 +164,12 @@ async def test_events_that_are_lost_are_a_fault(programs: Path) -> None:
                         b"\x81\x16connection_established"
                     )
                 elif data.startswith(b"POST"):
-                    mark = data[data.index(b"~") :][:10]
-                    for client in clients if int(mark[1:9], 16) % 2 else ():
-                        client.write((b"\x81\x0a" + mark) * 2)
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    body = data.partition(b"\r\n\r\n")[2]
+                    number = int(body.partition(b"~")[2][:8], 16)
+                    for event in deliver(number, body):
+                        for client in clients:
+                            client.write(b"\x81\x7e" + len(event).to_bytes(2, "big") + event)
+                    writer.write(next(answering))
                 else:
                     clients.append(writer)
                     writer.write(b"\x81\x16subscription_succeeded")
@@ -137,8 +180,8 @@ async def test_events_that_are_lost_are_a_fault(programs: Path) -> None:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        result = await play(programs, port, subscribers=2, publishers=1, events=4, duration=60_000)
-    assert generator.faults(result) == {"lost": 4, "duplicated": 4}
+        result = await play(programs, port, subscribers=2, publishers=1, events=4, size=64, duration=60_000)
+    assert generator.faults(result) == faults
 
 
 async def test_the_page_has_a_row_for_every_target(programs: Path, start_server: StartServer) -> None:
