@@ -1,6 +1,6 @@
 """The door: the first request of a TCP connection decides whether a WebSocket or HTTP takes it over.
 
-An idle client costs no aiohttp handler, task or stream that way; ``docs/architecture.md`` has the figures.
+So an idle client costs no handler, task or stream of aiohttp's.
 """
 
 import asyncio
