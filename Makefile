@@ -1,6 +1,7 @@
 # make run     a server with the default app on port 6001
 # make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
+# make examples  builds every example and uses it in Chromium; make screenshots takes the pictures of their READMEs anew
 # make bench   measures the server beside soketi and writes docs/benchmarks.md; ARGS=--quick for a rough first look
 # make format  puts the code into the form that make test asks for
 # make clean   removes all that these have made
@@ -10,7 +11,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test lint types unit clients tools format clean help bench bench-micro
+.PHONY: run install test lint types unit clients tools examples screenshots format clean help bench bench-micro
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -38,7 +39,8 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 	@touch $@
 
 test: lint types
-	@$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q tests/examples -m "not examples"
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --cov --cov-report=term:skip-covered
 
 lint: tools
 	@$(BIN)/ruff check .
@@ -52,7 +54,13 @@ format: tools
 	@$(BIN)/ruff format .
 
 unit: .venv/tools
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples
+
+examples: tools
+	@$(BIN)/python -m pytest -q tests/examples
+
+screenshots: tools
+	@UPDATE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/examples -k picture
 
 # Without npm, or where it fails, soketi is left out and the page says so.
 bench: .venv/installed
@@ -67,3 +75,4 @@ bench-micro: .venv/tools
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf examples/*/node_modules examples/*/.next

@@ -90,9 +90,11 @@ class Program:
 class Launched:
     """A server program that says in a line of its output that it is ready."""
 
-    def __init__(self, *command: str, ready: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *command: str, ready: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
         self._lines: Queue[str | None] = Queue()
-        self._program = Program(*command, on_line=self._lines.put, env=env, stderr=subprocess.STDOUT)
+        self._program = Program(*command, on_line=self._lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
         try:
             self.greeting = self._await(ready)
         except BaseException:
@@ -152,7 +154,7 @@ class Balancer(socketserver.ThreadingTCPServer):
 class _Forward(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Balancer)
-        with socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
             upward = threading.Thread(target=_pump, args=(self.request, behind), daemon=True)
             upward.start()
             _pump(behind, self.request)

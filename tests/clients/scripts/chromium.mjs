@@ -3,9 +3,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { chromium } from "playwright-core";
-
 import { say, serve } from "./commands.mjs";
+import { launch } from "./launch.mjs";
 
 const [executablePath, profile] = process.argv.slice(2);
 const web = join(dirname(createRequire(import.meta.url).resolve("pusher-js/package.json")), "dist/web");
@@ -15,19 +14,7 @@ const files = {
   "/clients/pusher-with-encryption.js": { path: join(web, "pusher-with-encryption.js") },
 };
 
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath,
-  headless: true,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath, profile);
 // The pages are of the application's own origin, as they would be; the scripts that it does not have are put there.
 await browser.route(
   (url) => url.pathname in files,

@@ -1,0 +1,13 @@
+import { LONGEST_NAME } from "@/lib/chat";
+import { issueToken } from "@/lib/session";
+
+/** Take anybody in under the name they choose. */
+export async function POST(request: Request) {
+  const body: unknown = await request.json().catch(() => null);
+  const given = (body as { name?: unknown } | null)?.name;
+  const name = typeof given === "string" ? given.trim() : "";
+  if (!name || name.length > LONGEST_NAME) {
+    return Response.json({ error: `A name has 1 to ${LONGEST_NAME} characters.` }, { status: 400 });
+  }
+  return Response.json(issueToken(name));
+}

@@ -1,0 +1,44 @@
+"use client";
+
+import { useEffect, useState } from "react";
+
+import { PusherProvider } from "@/hooks/pusher";
+import type { User } from "@/lib/chat";
+
+import { Chat } from "./chat";
+import { SignIn } from "./sign-in";
+
+export interface Session {
+  user: User;
+  token: string;
+}
+
+const KEY = "chat-session"; // of this tab alone, so that two tabs can be two users
+
+/** The sign-in form, and the chat once somebody has signed in. */
+export function ChatApp() {
+  const [session, setSession] = useState<Session | null>();
+
+  useEffect(() => {
+    const saved = sessionStorage.getItem(KEY);
+    setSession(saved ? (JSON.parse(saved) as Session) : null);
+  }, []);
+
+  function signIn(session: Session) {
+    sessionStorage.setItem(KEY, JSON.stringify(session));
+    setSession(session);
+  }
+
+  function signOut() {
+    sessionStorage.removeItem(KEY);
+    setSession(null);
+  }
+
+  if (session === undefined) return null; // not known before the browser has been asked
+  if (session === null) return <SignIn onSignIn={signIn} />;
+  return (
+    <PusherProvider token={session.token}>
+      <Chat session={session} onSignOut={signOut} />
+    </PusherProvider>
+  );
+}

@@ -1,0 +1,85 @@
+"use client";
+
+import { useEffect, useRef } from "react";
+
+import { usePresence } from "@/hooks/use-presence";
+import { useTyping } from "@/hooks/use-typing";
+import { type Message, presenceChannel, type PresenceEvents, type Room, type User } from "@/lib/chat";
+import type { Draft } from "@/lib/messages";
+
+import { Avatar } from "./avatar";
+import { Composer } from "./composer";
+
+interface Props {
+  room: Room;
+  user: User;
+  messages: Message[];
+  waiting: Draft[];
+  full: boolean;
+  problem: string | null;
+  onSend: (draft: Draft) => void;
+}
+
+export function RoomView({ room, user, messages, waiting, full, problem, onSend }: Props) {
+  const typing = useTyping();
+  const { members, trigger } = usePresence<PresenceEvents>(presenceChannel(room), {
+    "client-typing": (_, from) => from && typing.heard(from),
+  });
+  const log = useRef<HTMLOListElement>(null);
+  const shown = messages.length + waiting.length;
+  const arrived = new Set(messages.map(({ id }) => id));
+
+  useEffect(() => {
+    log.current?.scrollTo({ top: log.current.scrollHeight });
+  }, [shown]);
+
+  function send(text: string) {
+    const people = [...members, ...messages.map(({ author }) => author)];
+    const mentioned = people.filter(({ id, name }) => id !== user.id && text.includes(`@${name}`));
+    const mentions = [...new Set(mentioned.map(({ id }) => id))].slice(0, 10);
+    onSend({ id: crypto.randomUUID(), room, text, mentions });
+  }
+
+  const typists = members.filter(({ id }) => typing.ids.includes(id)).map(({ name }) => name);
+  return (
+    <main className="room">
+      <ul className="members" role="list" aria-label="Who is here">
+        {members.map((member) => (
+          <li key={member.id}>
+            <Avatar user={member} />
+            {member.name}
+            {member.id === user.id && <small> (you)</small>}
+          </li>
+        ))}
+      </ul>
+      <ol ref={log} role="log" aria-label={`Messages in ${room}`} tabIndex={0}>
+        {messages.map((message) => (
+          <li key={message.id} className={message.author.id === user.id ? "message mine" : "message"}>
+            <Avatar user={message.author} />
+            <p className="by">
+              {message.author.name} <time dateTime={new Date(message.at).toISOString()}>{clock(message.at)}</time>
+            </p>
+            <p className="text">{message.text}</p>
+          </li>
+        ))}
+        {waiting
+          .filter(({ id }) => !arrived.has(id))
+          .map(({ id, text }) => (
+            <li key={id} className="message mine waiting">
+              <Avatar user={user} />
+              <p className="by">
+                {user.name} <small>waiting to be sent</small>
+              </p>
+              <p className="text">{text}</p>
+            </li>
+          ))}
+      </ol>
+      <p className="typing" role="status" aria-label="Typing">
+        {typists.length > 0 && `${typists.join(", ")} ${typists.length === 1 ? "is" : "are"} typing…`}
+      </p>
+      <Composer room={room} full={full} problem={problem} onTyping={() => trigger("client-typing", {})} onSend={send} />
+    </main>
+  );
+}
+
+const clock = (at: number) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });

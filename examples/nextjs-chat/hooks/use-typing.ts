@@ -1,0 +1,27 @@
+"use client";
+
+import { useEffect, useRef, useState } from "react";
+
+const FORGET_AFTER = 3000; // milliseconds
+
+/** Who is typing: those who were heard to type in the last three seconds. */
+export function useTyping() {
+  const [ids, setIds] = useState<string[]>([]);
+  const timers = useRef(new Map<string, ReturnType<typeof setTimeout>>());
+
+  useEffect(() => {
+    const running = timers.current;
+    return () => running.forEach(clearTimeout);
+  }, []);
+
+  function heard(id: string) {
+    clearTimeout(timers.current.get(id));
+    timers.current.set(
+      id,
+      setTimeout(() => setIds((all) => all.filter((other) => other !== id)), FORGET_AFTER),
+    );
+    setIds((all) => (all.includes(id) ? all : [...all, id]));
+  }
+
+  return { ids, heard };
+}

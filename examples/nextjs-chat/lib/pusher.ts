@@ -1,0 +1,12 @@
+/** The server's side of Pusher: signs who may join, and triggers events. Never import this into a client component. */
+import Pusher from "pusher";
+
+export const pusher = new Pusher({
+  appId: process.env.PUSHER_APP_ID ?? "app-id",
+  key: process.env.NEXT_PUBLIC_PUSHER_KEY ?? "app-key",
+  secret: process.env.PUSHER_SECRET ?? "app-secret",
+  host: process.env.PUSHER_HOST ?? "127.0.0.1",
+  port: process.env.PUSHER_PORT ?? process.env.NEXT_PUBLIC_PUSHER_PORT ?? "6001",
+  useTLS: process.env.PUSHER_TLS === "true",
+  timeout: 5000,
+});

@@ -1,0 +1,121 @@
+"""The applications of ``examples/``: installed, built and started as their READMEs say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.clients.programs import Balancer, Launched, free_port
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A folder of ``examples/`` with an npm package."""
+
+    name: str
+    start: tuple[str, ...]
+    """What its ``npm start`` runs, below ``node_modules``, and what keeps it on this machine."""
+
+    ready: str
+    """Is in a line that it prints once it serves."""
+
+    prefix: str
+    """Of the variables that are put into the pages."""
+
+    @property
+    def folder(self) -> Path:
+        return EXAMPLES / self.name
+
+    def env(self, realtime_port: int) -> dict[str, str]:
+        """What tells it where the realtime server is."""
+        return {
+            f"{self.prefix}PUSHER_HOST": "127.0.0.1",
+            f"{self.prefix}PUSHER_PORT": str(realtime_port),
+            "NEXT_TELEMETRY_DISABLED": "1",
+        }
+
+    def build(self, env: Mapping[str, str]) -> None:
+        """``npm ci`` where it has not been done since the lock file changed, and ``npm run build``."""
+        installed = self.folder / "node_modules" / ".installed"
+        if not installed.exists() or installed.stat().st_mtime < (self.folder / "package-lock.json").stat().st_mtime:
+            self._npm("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+            installed.touch()
+        self._npm("run", "build", env=env)
+
+    def _npm(self, *words: str, env: Mapping[str, str] | None = None) -> None:
+        done = subprocess.run(
+            [node("npm"), *words],
+            cwd=self.folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        assert done.returncode == 0, f"npm {' '.join(words)} in {self.name}:\n{done.stdout}"
+
+
+class Started(Launched):
+    """An example that serves at ``url``."""
+
+    def __init__(self, example: Example, env: Mapping[str, str]) -> None:
+        port = free_port()
+        script, *arguments = example.start
+        super().__init__(
+            *(node(), str(example.folder / "node_modules" / script), *arguments),
+            ready=example.ready,
+            env={**env, "PORT": str(port)},
+            cwd=example.folder,
+        )
+        self.url = f"http://127.0.0.1:{port}"
+
+
+class DefaultServer:
+    """``soketpy start`` with the default app, on a port that stays the same when it is killed and started again."""
+
+    def __init__(self) -> None:
+        self._server = self._launch()
+        self._balancer = Balancer(self._port())
+        self.port = self._balancer.port
+
+    def _launch(self) -> Launched:
+        return Launched(
+            *(sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"),
+            ready="Listening on",
+            env={"SOKETPY_APP_CLIENT_EVENTS": "true"},
+        )
+
+    def _port(self) -> int:
+        found = re.search(r"127\.0\.0\.1:(\d+)", self._server.greeting)
+        assert found is not None, self._server.greeting
+        return int(found[1])
+
+    def __enter__(self) -> "DefaultServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.end()
+        self._balancer.__exit__()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._server.end(kill=True)
+
+    def start_again(self) -> None:
+        """Start another one in its place."""
+        self._server = self._launch()
+        self._balancer.behind = self._port()
+
+
+def node(name: str = "node") -> str:
+    """The path of Node, or of npm."""
+    found = shutil.which(name)
+    assert found is not None, f"{name} is missing: install Node.js 20 with npm"
+    return found

@@ -1,0 +1,90 @@
+"""Pages of Chromium, used as a person would use them: by the roles and names of what is on them."""
+
+import itertools
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from tests.clients.javascript import Script
+
+DESKTOP = (1100, 760)
+PHONE = (390, 780)
+
+
+class Page:
+    """One tab. What is on it is found by its ARIA role and accessible name, as a screen reader finds it."""
+
+    def __init__(self, script: Script, name: str, url: str, size: tuple[int, int], dark: bool) -> None:
+        self._script = script
+        self._name = name
+        self._closed = False
+        self._ask("open", url=url, width=size[0], height=size[1], dark=dark)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, verb: str, **args: object) -> Any:
+        return self._script.ask(verb, {"page": self._name, **args})
+
+    def click(self, role: str, name: str) -> None:
+        """Click on an element, once it is there."""
+        self._ask("click", role=role, name=name)
+
+    def fill(self, role: str, name: str, text: str) -> None:
+        """Put a text into a field."""
+        self._ask("fill", role=role, name=name, text=text)
+
+    def type(self, role: str, name: str, text: str) -> None:
+        """Type a text into a field, key by key."""
+        self._ask("type", role=role, name=name, text=text)
+
+    def press(self, key: str) -> None:
+        """Press a key."""
+        self._ask("press", key=key)
+
+    def see(self, role: str, name: str, text: str) -> None:
+        """Wait until an element shows a text."""
+        self._ask("see", role=role, name=name, text=text)
+
+    def miss(self, role: str, name: str, text: str) -> None:
+        """Wait until an element does not show a text any more."""
+        self._ask("miss", role=role, name=name, text=text)
+
+    def count(self, role: str, name: str, text: str) -> int:
+        """How often an element shows a text now."""
+        found: int = self._ask("count", role=role, name=name, text=text)
+        return found
+
+    def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression."""
+        return self._ask("evaluate", script=script)
+
+    def screenshot(self, path: Path) -> None:
+        """Write a PNG of what is seen."""
+        self._ask("screenshot", path=str(path))
+
+    def close(self) -> None:
+        """Close the tab; nothing the second time."""
+        if not self._closed:
+            self._closed = True
+            self._ask("close")
+
+
+class Browser:
+    """Chromium with an empty profile."""
+
+    def __init__(self, executable: str, profile: Path) -> None:
+        self._script = Script("pages.mjs", executable, str(profile))
+        self._names = map(str, itertools.count())
+
+    def open(self, url: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
+        """A new tab."""
+        return Page(self._script, next(self._names), url, size, dark)
+
+    def end(self) -> None:
+        """End the browser."""
+        with suppress(BrokenPipeError):
+            self._script.end()

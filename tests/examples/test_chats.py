@@ -1,0 +1,235 @@
+"""The chats of ``examples/``, each built and used by people in tabs of Chromium."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.clients.programs import PATIENCE
+from tests.examples.apps import EXAMPLES, DefaultServer, Example, Started
+from tests.examples.pages import DESKTOP, PHONE, Browser, Page
+
+NEXTJS = Example(
+    "nextjs-chat",
+    start=("next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
+    ready="Ready in",
+    prefix="NEXT_PUBLIC_",
+)
+
+Enter = Callable[..., Page]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module", params=[NEXTJS], ids=lambda example: example.name)
+def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
+    """A chat, as ``npm run build`` and ``npm start`` make it."""
+    example: Example = request.param
+    env = example.env(server.port)
+    example.build(env)
+    with Started(example, env) as started:
+        yield started
+
+
+@pytest.fixture
+def enter(browser: Browser, chat: Started) -> Iterator[Enter]:
+    """Opens tabs of people who have joined the chat."""
+    with ExitStack() as stack:
+
+        def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
+            page = stack.enter_context(browser.open(chat.url, size, dark=dark))
+            page.fill("textbox", "Your name", name)
+            page.press("Enter")
+            page.see("status", "Connection", "Connected")
+            return page
+
+        yield enter
+
+
+def say(page: Page, room: str, text: str) -> None:
+    page.fill("textbox", f"Message to {room}", text)
+    page.press("Enter")
+
+
+def test_a_message_crosses_and_presence_shows_both(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    for page in (ada, bob):
+        for name in ("Ada", "Bob"):
+            page.see("list", "Who is here", name)
+    say(ada, "lobby", "Hello from one tab")
+    bob.see("log", "Messages in lobby", "Hello from one tab")
+    say(bob, "lobby", "and from the other")
+    ada.see("log", "Messages in lobby", "and from the other")
+    assert ada.count("log", "Messages in lobby", "Hello from one tab") == 1
+    bob.close()
+    ada.miss("list", "Who is here", "Bob")
+
+
+def test_who_types_is_seen_to(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.see("list", "Who is here", "Bob")
+    bob.see("list", "Who is here", "Bob")
+    bob.type("textbox", "Message to lobby", "Hm")
+    ada.see("status", "Typing", "Bob is typing")
+    ada.miss("status", "Typing", "Bob is typing")
+
+
+def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
+    ada = enter("Ada")
+    ada.click("button", "#help")
+    say(ada, "help", "Is anybody there?")
+    ada.see("log", "Messages in help", "Is anybody there?")
+    cleo = enter("Cleo")
+    cleo.see("button", "#help", "Is anybody there?")
+    cleo.click("button", "#help")
+    cleo.see("log", "Messages in help", "Is anybody there?")
+
+
+def test_a_mention_finds_a_user_in_another_room(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    say(bob, "lobby", "I am off to #random")
+    ada.see("log", "Messages in lobby", "I am off to #random")
+    bob.click("button", "#random")
+    bob.see("list", "Who is here", "Bob")
+    say(ada, "lobby", "Come back, @Bob")
+    bob.click("button", "Ada mentioned you in #lobby")
+    bob.see("log", "Messages in lobby", "Come back, @Bob")
+
+
+def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.see("list", "Who is here", "Bob")
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    for text in ("First of what waits", "Second of what waits"):
+        say(ada, "lobby", text)
+        ada.see("log", "Messages in lobby", text)
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    ada.see("status", "Connection", "2 waiting")
+    server.start_again()
+    for page in (ada, bob):
+        page.see("status", "Connection", "Connected")
+        page.see("list", "Who is here", "Ada")
+        page.see("list", "Who is here", "Bob")
+    bob.see("log", "Messages in lobby", "Second of what waits")
+    assert bob.count("log", "Messages in lobby", "First of what waits") == 1
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    assert ada.count("log", "Messages in lobby", "Second of what waits") == 1
+
+
+SOCKET = "1.2"
+GOOD = {"id": "x", "room": "lobby", "text": "Hello", "mentions": []}
+
+
+def token_of(chat: Started, name: str = "Ada") -> dict[str, str]:
+    answer = requests.post(f"{chat.url}/api/session", json={"name": name}, timeout=PATIENCE)
+    assert answer.status_code == 200
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"name":" "}', '{"name":7}', json.dumps({"name": "x" * 41})])
+def test_no_name_is_no_session(chat: Started, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert requests.post(f"{chat.url}/api/session", body, headers=headers, timeout=PATIENCE).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status"),
+    [
+        ("auth", {"socket_id": SOCKET, "channel_name": "private-cache-room-lobby"}, 200),
+        ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-lobby"}, 200),
+        ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-attic"}, 403),
+        ("auth", {"socket_id": SOCKET, "channel_name": "private-room-lobby"}, 403),
+        ("auth", {"socket_id": f"{SOCKET}:private-x", "channel_name": "presence-room-lobby"}, 400),
+        ("auth", {}, 403),
+        ("user-auth", {"socket_id": SOCKET}, 200),
+        ("user-auth", {"socket_id": f"{SOCKET}::user::x"}, 400),
+        ("user-auth", {}, 400),
+    ],
+)
+def test_it_signs_for_its_users_and_rooms_alone(chat: Started, path: str, form: dict[str, str], status: int) -> None:
+    url = f"{chat.url}/api/pusher/{path}"
+    assert requests.post(url, form, headers=token_of(chat), timeout=PATIENCE).status_code == status
+    forged = {"Authorization": token_of(chat)["Authorization"][:-1]}
+    for headers in ({}, {"Authorization": "Bearer a.b"}, forged):
+        assert requests.post(url, form, headers=headers, timeout=PATIENCE).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "no spaces"},
+        {"id": 7},
+        {"room": "attic"},
+        {"room": "__proto__"},
+        {"text": " "},
+        {"text": "x" * 1001},
+        {"text": None},
+        {"mentions": "bob"},
+        {"mentions": ["a b"]},
+        {"mentions": ["x"] * 11},
+    ],
+)
+def test_a_message_that_is_wrong_goes_nowhere(chat: Started, wrong: dict[str, Any]) -> None:
+    url, headers = f"{chat.url}/api/messages", token_of(chat)
+    answer = requests.post(url, json=GOOD | wrong, headers=headers, timeout=PATIENCE)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert requests.post(url, json=GOOD, timeout=PATIENCE).status_code == 401
+    assert requests.post(url, "{", headers=headers, timeout=PATIENCE).status_code == 400
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, dark: bool) -> None:
+    page = enter("Ada", PHONE, dark=dark)
+    say(page, "lobby", "x" * 200)
+    page.see("log", "Messages in lobby", "x" * 200)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    red, green, blue = (
+        int(part) for part in page.evaluate("getComputedStyle(document.body).backgroundColor")[4:-1].split(",")
+    )
+    assert (red + green + blue < 200) == dark
+
+
+def test_everything_is_reached_by_the_keyboard(enter: Enter) -> None:
+    page, reached = enter("Ada"), set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(12):
+        page.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.innerText")
+        )
+    assert {"Leave", "Message to lobby", "Send"} <= reached
+    assert sum(name.startswith(("#lobby", "#random", "#help")) for name in reached) == 3
+
+
+def test_it_looks_like_its_picture(enter: Enter, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
+    say(bob, "lobby", "Is the release out?")
+    ada.see("log", "Messages in lobby", "Is the release out?")
+    ada.click("button", "#random")
+    bob.click("button", "#random")
+    ada.see("list", "Who is here", "Robert Metcalfe")
+    bob.see("list", "Who is here", "Robert Metcalfe")
+    talk = [
+        (ada, "Morning! The new build is out."),
+        (bob, "I have it on my phone and on the desk: both got your message at once."),
+        (ada, "And if the server restarts?"),
+        (bob, "Then what we type waits, in order, and goes out when it is back."),
+    ]
+    for page, text in talk:
+        say(page, "random", text)
+        ada.see("log", "Messages in random", text)
+        bob.see("log", "Messages in random", text)
+    bob.type("textbox", "Message to random", "…")
+    ada.see("status", "Typing", "Robert Metcalfe is typing")
+    folder = EXAMPLES / request.node.callspec.params["chat"].name
+    picture = (folder if os.environ.get("UPDATE_SCREENSHOTS") else tmp_path) / "screenshot.png"
+    ada.screenshot(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (folder / "screenshot.png").exists(), "run `make screenshots`"
