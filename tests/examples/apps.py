@@ -20,7 +20,7 @@ class Example:
 
     name: str
     start: tuple[str, ...]
-    """What its ``npm start`` runs, below ``node_modules``, and what keeps it on this machine."""
+    """The script that its ``npm start`` gives to Node, and what keeps it on this machine."""
 
     ready: str
     """Is in a line that it prints once it serves."""
@@ -37,7 +37,10 @@ class Example:
         return {
             f"{self.prefix}PUSHER_HOST": "127.0.0.1",
             f"{self.prefix}PUSHER_PORT": str(realtime_port),
+            "PUSHER_HOST": "127.0.0.1",
+            "PUSHER_PORT": str(realtime_port),
             "NEXT_TELEMETRY_DISABLED": "1",
+            "NUXT_TELEMETRY_DISABLED": "1",
         }
 
     def build(self, env: Mapping[str, str]) -> None:
@@ -69,9 +72,9 @@ class Started(Launched):
         port = free_port()
         script, *arguments = example.start
         super().__init__(
-            *(node(), str(example.folder / "node_modules" / script), *arguments),
+            *(node(), script, *arguments),
             ready=example.ready,
-            env={**env, "PORT": str(port)},
+            env={**env, "HOST": "127.0.0.1", "PORT": str(port)},
             cwd=example.folder,
         )
         self.url = f"http://127.0.0.1:{port}"

@@ -16,7 +16,7 @@ from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 NEXTJS = Example(
     "nextjs-chat",
-    start=("next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
+    start=("node_modules/next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
     ready="Ready in",
     prefix="NEXT_PUBLIC_",
 )
