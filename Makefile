@@ -57,6 +57,7 @@ unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples
 
 examples: tools
+	@sh tests/examples/install-proxies.sh
 	@$(BIN)/python -m pytest -q tests/examples
 
 screenshots: tools

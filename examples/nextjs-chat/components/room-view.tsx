@@ -37,7 +37,7 @@ export function RoomView({ room, user, messages, waiting, full, problem, onSend 
     const people = [...members, ...messages.map(({ author }) => author)];
     const mentioned = people.filter(({ id, name }) => id !== user.id && text.includes(`@${name}`));
     const mentions = [...new Set(mentioned.map(({ id }) => id))].slice(0, 10);
-    onSend({ id: crypto.randomUUID(), room, text, mentions });
+    onSend({ id: newId(), room, text, mentions });
   }
 
   const typists = members.filter(({ id }) => typing.ids.includes(id)).map(({ name }) => name);
@@ -81,5 +81,8 @@ export function RoomView({ room, user, messages, waiting, full, problem, onSend 
     </main>
   );
 }
+
+/** Unlike crypto.randomUUID, this works on a page without TLS too, such as one that a phone opens by an address. */
+const newId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 const clock = (at: number) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });

@@ -1,0 +1,100 @@
+"""The chat and the realtime server behind nginx and Caddy, with TLS, by the files of ``examples/nextjs-chat/proxy``."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.programs import Launched, free_port
+from tests.examples.apps import DefaultServer, Started
+from tests.examples.pages import Browser, Page
+from tests.examples.test_chats import NEXTJS, say
+from tests.test_tls import Authority
+
+FILES = NEXTJS.folder / "proxy"
+FRAME = """
+daemon off;
+pid {folder}/pid;
+error_log stderr notice;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/chat.conf;
+}}
+"""
+
+Proxy = Callable[[Path, int, dict[str, str]], Launched]
+
+pytestmark = [pytest.mark.examples, pytest.mark.timeout(600)]
+
+
+def filled(name: str, changes: dict[str, str]) -> str:
+    """A file of the example with other addresses, each of which must be in it."""
+    text = (FILES / name).read_text()
+    for old, new in changes.items():
+        assert old in text, f"{name} does not say {old}"
+        text = text.replace(old, new)
+    return text
+
+
+def nginx(folder: Path, port: int, upstreams: dict[str, str]) -> Launched:
+    certificate, key = Authority("An authority").issue(folder)
+    changes = upstreams | {
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "listen 80": f"listen 127.0.0.1:{free_port()}",
+        "/etc/ssl/chat/fullchain.pem": certificate,
+        "/etc/ssl/chat/privkey.pem": key,
+    }
+    (folder / "chat.conf").write_text(filled("nginx.conf", changes))
+    (folder / "nginx.conf").write_text(FRAME.format(folder=folder))
+    return Launched(path_of("nginx"), "-c", str(folder / "nginx.conf"), ready="start worker process")
+
+
+def caddy(folder: Path, port: int, upstreams: dict[str, str]) -> Launched:
+    text = filled("Caddyfile", upstreams | {"chat.example.com {": f"https://localhost:{port} {{\n\tbind 127.0.0.1"})
+    options = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tlocal_certs\n}\n"
+    (folder / "Caddyfile").write_text(options + text)
+    command = (path_of("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
+    env = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}
+    return Launched(*command, ready="serving initial configuration", env=env)
+
+
+def path_of(program: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
+    assert found is not None, f"{program} is missing: run `make examples`, which installs it"
+    return found
+
+
+def enter(browser: Browser, url: str, name: str) -> Page:
+    page = browser.open(url)
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
+    return page
+
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+def test_a_message_crosses_over_tls(browser: Browser, server: DefaultServer, tmp_path: Path, proxy: Proxy) -> None:
+    port = free_port()
+    NEXTJS.build({"NEXT_PUBLIC_PUSHER_PORT": str(port)})
+    with Started(NEXTJS, NEXTJS.env(server.port)) as app:
+        upstreams = {"127.0.0.1:3000": app.url.removeprefix("http://"), "127.0.0.1:6001": f"127.0.0.1:{server.port}"}
+        with (
+            proxy(tmp_path, port, upstreams),
+            enter(browser, f"https://localhost:{port}", "Ada") as ada,
+            enter(browser, f"https://localhost:{port}", "Bob") as bob,
+        ):
+            assert ada.evaluate("location.protocol") == "https:"
+            say(ada, "lobby", "Over TLS")
+            bob.see("log", "Messages in lobby", "Over TLS")
+            server.kill()
+            ada.miss("status", "Connection", "Connected")
+            say(ada, "lobby", "Said meanwhile")
+            server.start_again()
+            bob.see("log", "Messages in lobby", "Said meanwhile")
