@@ -43,12 +43,16 @@ class Example:
             "NUXT_TELEMETRY_DISABLED": "1",
         }
 
-    def build(self, env: Mapping[str, str]) -> None:
-        """``npm ci`` where it has not been done since the lock file changed, and ``npm run build``."""
+    def install(self) -> None:
+        """``npm ci``, where it has not been done since the lock file changed."""
         installed = self.folder / "node_modules" / ".installed"
         if not installed.exists() or installed.stat().st_mtime < (self.folder / "package-lock.json").stat().st_mtime:
             self._npm("ci", "--ignore-scripts", "--no-audit", "--no-fund")
             installed.touch()
+
+    def build(self, env: Mapping[str, str]) -> None:
+        """Install it, and ``npm run build``."""
+        self.install()
         self._npm("run", "build", env=env)
 
     def _npm(self, *words: str, env: Mapping[str, str] | None = None) -> None:

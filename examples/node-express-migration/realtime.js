@@ -1,0 +1,34 @@
+// What both of the new servers have alike: npm pusher, what pages need to connect, and pusher-js itself.
+import Pusher from "pusher";
+
+import { listen, serve } from "./site.js";
+
+const { PUSHER_APP_ID = "app-id", PUSHER_KEY = "app-key", PUSHER_SECRET = "app-secret" } = process.env;
+const { PUSHER_HOST = "127.0.0.1", PUSHER_PORT = "6001", PUBLIC_PUSHER_HOST, PUBLIC_PUSHER_PORT = PUSHER_PORT } = process.env;
+
+export const pusher = new Pusher({
+  appId: PUSHER_APP_ID,
+  key: PUSHER_KEY,
+  secret: PUSHER_SECRET,
+  host: PUSHER_HOST,
+  port: PUSHER_PORT,
+  useTLS: false,
+});
+
+/** Let pages load pusher-js and learn where to connect. */
+export function serveRealtime(app) {
+  serve(app, "/pusher.js", import.meta.resolve("pusher-js/dist/web/pusher.js"));
+  app.get("/realtime.json", (request, response) => {
+    response.json({ key: PUSHER_KEY, host: PUBLIC_PUSHER_HOST ?? request.hostname, port: Number(PUBLIC_PUSHER_PORT) });
+  });
+}
+
+/** Listen; what the application cannot read is the caller's fault, and all else that of the realtime server. */
+export function listenRealtime(app) {
+  app.use((fault, _request, response, _next) => {
+    if (!fault.expose) console.error("A trigger failed:", fault.message);
+    const error = fault.expose ? fault.message : "The realtime server cannot be reached.";
+    response.status(fault.expose ? fault.status : 502).json({ error });
+  });
+  listen(app);
+}

@@ -1,0 +1,21 @@
+const connection = document.querySelector("#connection");
+const { key, host, port } = await (await fetch("/realtime.json")).json();
+const pusher = new Pusher(key, { wsHost: host, wsPort: port, wssPort: port, forceTLS: location.protocol === "https:", cluster: "" });
+
+pusher.connection.bind("state_change", ({ current }) => {
+  connection.textContent = current === "connected" ? "Connected" : "Offline, reconnecting…";
+});
+
+// A cache channel: who comes later is told the last votes at once, or that there are none yet.
+const poll = pusher.subscribe("cache-poll");
+poll.bind("votes", show);
+poll.bind("pusher:cache_miss", async () => show(await (await fetch("/votes")).json()));
+
+function show(votes) {
+  for (const [choice, count] of Object.entries(votes)) document.querySelector(`#${choice}`).textContent = count;
+}
+
+for (const button of document.querySelectorAll("button")) {
+  button.onclick = () =>
+    fetch("/votes", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(button.value) });
+}

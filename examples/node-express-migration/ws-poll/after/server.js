@@ -1,0 +1,21 @@
+// The same poll with channels: a vote is a request, and its outcome one trigger. This process holds no connection.
+import express from "express";
+
+import { listenRealtime, pusher, serveRealtime } from "../../realtime.js";
+import { site } from "../../site.js";
+
+const votes = { tea: 0, coffee: 0 };
+const app = site(import.meta.url);
+serveRealtime(app);
+
+app.get("/votes", (_, response) => response.json(votes));
+
+app.post("/votes", express.json({ limit: "1kb", strict: false }), async (request, response) => {
+  const choice = request.body;
+  if (!Object.hasOwn(votes, choice)) return response.status(400).json({ error: "There is tea and coffee." });
+  votes[choice] += 1;
+  await pusher.trigger("cache-poll", "votes", votes);
+  response.json(votes);
+});
+
+listenRealtime(app);

@@ -1,0 +1,156 @@
+"""``examples/node-express-migration``: what works with ws and Socket.IO works the same with channels."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.clients.programs import PATIENCE
+from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.pages import DESKTOP, PHONE, Browser, Page
+
+Start = Callable[[str], Started]
+Enter = Callable[..., Page]
+
+pytestmark = [pytest.mark.examples, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def start(server: DefaultServer) -> Iterator[Start]:
+    """Starts one of the four."""
+    with ExitStack() as stack:
+
+        def start(name: str) -> Started:
+            app = Example("node-express-migration", (f"{name}/server.js",), ready="Listening on", prefix="PUBLIC_")
+            app.install()
+            return stack.enter_context(Started(app, app.env(server.port)))
+
+        yield start
+
+
+@pytest.fixture
+def enter(browser: Browser) -> Iterator[Enter]:
+    """Opens tabs of the rooms, as somebody who has joined one."""
+    with ExitStack() as stack:
+
+        def enter(
+            app: Started, name: str, room: str = "red", *, size: tuple[int, int] = DESKTOP, **options: Any
+        ) -> Page:
+            page = stack.enter_context(browser.open(app.url, size, **options))
+            page.see("status", "Connection", "Connected")
+            page.fill("textbox", "Your name", name)
+            if room != "red":
+                page.press("Tab")
+                page.press("ArrowDown")
+            page.press("Enter") if room == "red" else page.click("button", "Join")
+            page.see("list", "Who is here", name)
+            return page
+
+        yield enter
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("textbox", "Message", text)
+    page.press("Enter")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_vote_is_seen_by_all_and_by_those_who_come_later(browser: Browser, start: Start, when: str) -> None:
+    app = start(f"ws-poll/{when}")
+    with browser.open(app.url) as ada, browser.open(app.url) as bob:
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+        ada.click("button", "Tea")
+        bob.see("status", "Votes for tea", "1")
+        bob.click("button", "Tea")
+        ada.see("status", "Votes for tea", "2")
+        with browser.open(app.url, PHONE) as late:
+            late.see("status", "Votes for tea", "2")
+            assert late.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_room_hears_what_is_said_in_it_and_no_other_does(start: Start, enter: Enter, when: str) -> None:
+    app = start(f"socketio-rooms/{when}")
+    ada, bob, cleo = enter(app, "Ada"), enter(app, "Bob"), enter(app, "Cleo", "blue")
+    for page in (ada, bob):
+        page.see("list", "Who is here", "Ada")
+        page.see("list", "Who is here", "Bob")
+    say(ada, "Hello")
+    for page in (ada, bob):
+        page.see("log", "Messages", "Ada: Hello")
+    bob.click("button", "Wave")
+    ada.see("log", "Messages", "Bob waves")
+    say(ada, "I saw it")
+    bob.see("log", "Messages", "Ada: I saw it")
+    assert bob.count("log", "Messages", "Bob waves") == 0
+    say(cleo, "Am I alone?")
+    cleo.see("log", "Messages", "Cleo: Am I alone?")
+    assert cleo.count("log", "Messages", "Hello") == 0
+    bob.close()
+    ada.miss("list", "Who is here", "Bob")
+
+
+def test_the_rooms_come_back_with_the_server(start: Start, enter: Enter, server: DefaultServer) -> None:
+    app = start("socketio-rooms/after")
+    ada, bob = enter(app, "Ada"), enter(app, "Bob")
+    ada.see("list", "Who is here", "Bob")
+    server.kill()
+    body = {"room": "presence-red", "name": "Ada", "text": "Hello?"}
+    assert requests.post(f"{app.url}/messages", json=body, timeout=PATIENCE).status_code == 502
+    ada.see("status", "Connection", "Offline")
+    server.start_again()
+    for page in (ada, bob):
+        page.see("status", "Connection", "Connected")
+        page.see("list", "Who is here", "Bob")
+    say(bob, "Back again")
+    ada.see("log", "Messages", "Bob: Back again")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/messages", {}),
+        ("/messages", []),
+        ("/messages", {"room": "presence-green", "name": "Ada", "text": "x"}),
+        ("/messages", {"room": "presence-red", "name": "", "text": "x"}),
+        ("/messages", {"room": "presence-red", "name": "Ada", "text": "x" * 1001}),
+        ("/waves", {"room": "presence-red", "name": "Ada", "socketId": "1.2:private-x"}),
+        ("/waves", {"room": "presence-red", "name": "Ada"}),
+    ],
+)
+def test_what_is_wrong_is_refused(start: Start, path: str, body: Any) -> None:
+    app = start("socketio-rooms/after")
+    assert requests.post(app.url + path, json=body, timeout=PATIENCE).status_code == 400
+    broken = requests.post(app.url + path, "{", headers={"Content-Type": "application/json"}, timeout=PATIENCE)
+    assert broken.status_code == 400
+    form = {"socket_id": "1.2", "channel_name": "private-red", "name": "Ada"}
+    assert requests.post(f"{app.url}/pusher/auth", form, timeout=PATIENCE).status_code == 403
+
+
+@pytest.mark.parametrize("choice", ["milk", "__proto__", 7, None, {"tea": 1}])
+def test_there_is_tea_and_coffee(start: Start, choice: Any) -> None:
+    app = start("ws-poll/after")
+    assert requests.post(f"{app.url}/votes", json=choice, timeout=PATIENCE).status_code == 400
+    assert requests.get(f"{app.url}/votes", timeout=PATIENCE).json() == {"tea": 0, "coffee": 0}
+
+
+def test_it_looks_like_its_picture(start: Start, enter: Enter, tmp_path: Path) -> None:
+    app = start("socketio-rooms/after")
+    ada, bob = enter(app, "Ada", size=(700, 560)), enter(app, "Bob", size=PHONE, dark=True)
+    say(ada, "The server may restart now.")
+    bob.see("log", "Messages", "The server may restart now.")
+    say(bob, "And the sockets stay?")
+    ada.see("log", "Messages", "And the sockets stay?")
+    say(ada, "All of them: it holds none.")
+    ada.see("log", "Messages", "All of them: it holds none.")
+    assert bob.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    folder = Example("node-express-migration", (), ready="", prefix="").folder
+    picture = (folder if os.environ.get("UPDATE_SCREENSHOTS") else tmp_path) / "screenshot.png"
+    ada.screenshot(picture)
+    bob.screenshot(tmp_path / "phone.png")
+    assert (folder / "screenshot.png").exists(), "run `make screenshots`"
