@@ -18,8 +18,10 @@ export const pusher = new Pusher({
 /** Let pages load pusher-js and learn where to connect. */
 export function serveRealtime(app) {
   serve(app, "/pusher.js", import.meta.resolve("pusher-js/dist/web/pusher.js"));
-  app.get("/realtime.json", (request, response) => {
-    response.json({ key: PUSHER_KEY, host: PUBLIC_PUSHER_HOST ?? request.hostname, port: Number(PUBLIC_PUSHER_PORT) });
+  app.get("/realtime.json", ({ hostname, secure }, response) => {
+    const port = Number(PUBLIC_PUSHER_PORT);
+    const options = { wsHost: PUBLIC_PUSHER_HOST ?? hostname, wsPort: port, wssPort: port, forceTLS: secure, cluster: "" };
+    response.json({ key: PUSHER_KEY, options: { ...options, enabledTransports: ["ws", "wss"] } });
   });
 }
 

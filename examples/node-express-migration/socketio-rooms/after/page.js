@@ -1,8 +1,8 @@
 import { join, onJoin, onSay, onWave, setConnection, setMembers, show } from "/room.js";
 
-const { key, host, port } = await (await fetch("/realtime.json")).json();
+const { key, options } = await (await fetch("/realtime.json")).json();
 const pusher = new Pusher(key, {
-  ...{ wsHost: host, wsPort: port, wssPort: port, forceTLS: location.protocol === "https:", cluster: "" },
+  ...options,
   channelAuthorization: { endpoint: "/pusher/auth", transport: "ajax", paramsProvider: () => ({ name: join.name }) },
 });
 pusher.connection.bind("state_change", ({ current }) => setConnection(current === "connected"));

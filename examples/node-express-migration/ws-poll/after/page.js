@@ -1,6 +1,6 @@
 const connection = document.querySelector("#connection");
-const { key, host, port } = await (await fetch("/realtime.json")).json();
-const pusher = new Pusher(key, { wsHost: host, wsPort: port, wssPort: port, forceTLS: location.protocol === "https:", cluster: "" });
+const { key, options } = await (await fetch("/realtime.json")).json();
+const pusher = new Pusher(key, options);
 
 pusher.connection.bind("state_change", ({ current }) => {
   connection.textContent = current === "connected" ? "Connected" : "Offline, reconnecting…";
