@@ -156,6 +156,7 @@ async def sends_a_second_chunk_without_size(client: Wire) -> None:
     client.send(EXPECTING)
     assert (await client.answer()).status == 100
     client.send(b"1\r\n{\r\nzz\r\n")
+    assert b" 400 Bad" in await client.rest()
 
 
 async def sends_an_unsigned_chunk_without_size(client: Wire) -> None:

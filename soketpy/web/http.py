@@ -127,6 +127,12 @@ class _Protocol(web.RequestHandler):
         if self.ended:
             _break_off(body)
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the client; a body that they break is broken off at once, and not waited for."""
+        super().data_received(data)
+        if self.body is not None and self._messages and hasattr(self._messages[-1][0], "exc"):
+            _break_off(self.body)
+
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
         """Keep the connection open, if a client ends its side behind a request, until that has its answer."""
         if self._waiter is not None and not self._waiter.done():
