@@ -20,13 +20,23 @@ NEXTJS = Example(
     ready="Ready in",
     prefix="NEXT_PUBLIC_",
 )
+SVELTEKIT = Example(
+    "sveltekit-chat",
+    start=("--env-file=.env", "build"),
+    ready="Listening on",
+    prefix="PUBLIC_",
+)
 
 Enter = Callable[..., Page]
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module", params=[NEXTJS], ids=lambda example: example.name)
+@pytest.fixture(
+    scope="module",
+    params=[NEXTJS, pytest.param(SVELTEKIT, marks=pytest.mark.examples)],
+    ids=lambda example: example.name,
+)
 def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
     """A chat, as ``npm run build`` and ``npm start`` make it."""
     example: Example = request.param

@@ -1,0 +1,51 @@
+/** What Laravel's broadcasting does: says who may join a channel, and sends events under the names Echo expects. */
+import Pusher from "pusher";
+
+import { Refusal } from "./refusal.js";
+
+const { env } = process;
+
+const pusher = new Pusher({
+  appId: env.PUSHER_APP_ID,
+  key: env.PUSHER_APP_KEY,
+  secret: env.PUSHER_APP_SECRET,
+  host: env.PUSHER_HOST,
+  port: env.PUSHER_PORT,
+  useTLS: env.PUSHER_SCHEME === "https",
+  timeout: 5000,
+});
+
+/**
+ * Laravel's routes/channels.php. A rule gives false for who may not join; what it gives for a presence channel is what
+ * the other members learn of the user.
+ */
+const channels = [
+  [/^private-user\.(?<id>[\w-]+)$/, (user, { id }) => user.id === id],
+  [/^presence-room$/, ({ id, name }) => ({ id, name })],
+];
+
+const SOCKET_ID = /^\d+\.\d+$/;
+
+/** The answer of POST /broadcasting/auth. */
+export function authorize(user, channel, socketId) {
+  const [rule, found] = channels.map(([name, rule]) => [rule, name.exec(channel)]).find(([, found]) => found) ?? [];
+  const info = user && rule?.(user, found.groups ?? {});
+  if (!info) throw new Refusal(403, "You may not join this channel.");
+  if (!SOCKET_ID.test(socketId)) throw new Refusal(400, "The socket_id is missing.");
+  const member = channel.startsWith("presence-") ? { user_id: user.id, user_info: info } : undefined;
+  return pusher.authorizeChannel(socketId, channel, member);
+}
+
+/** The name of an event that has no broadcastAs(): that of its class. */
+export const eventClass = (name) => `App\\Events\\${name}`;
+
+/** `broadcast(new Event(...))`; with the id of a connection, `->toOthers()`: to all but that one. */
+export async function broadcast(channel, event, data, exceptFor = "") {
+  if (exceptFor && !SOCKET_ID.test(exceptFor)) throw new Refusal(400, "The X-Socket-ID is not one.");
+  try {
+    await pusher.trigger(channel, event, data, exceptFor ? { socket_id: exceptFor } : {});
+  } catch (fault) {
+    console.error("The event could not be broadcast:", fault);
+    throw new Refusal(502, "The realtime server cannot be reached. Try again.");
+  }
+}

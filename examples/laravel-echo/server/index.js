@@ -1,0 +1,110 @@
+/** Plays the part of a Laravel application: serves the page, answers /broadcasting/auth, and broadcasts events. */
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
+
+import { authorize, broadcast, eventClass } from "./broadcasting.js";
+import { Refusal } from "./refusal.js";
+import { issueToken, userOf } from "./tokens.js";
+
+const LONGEST_BODY = 16 * 1024; // bytes
+const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript" };
+
+/** What Vite has built, all of it, by path: no request gets at any other file. */
+const dist = join(import.meta.dirname, "../dist");
+const files = new Map(
+  readdirSync(dist, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .map((path) => [
+      path.slice(dist.length).replaceAll("\\", "/"),
+      { type: TYPES[extname(path)], body: readFileSync(path) },
+    ]),
+);
+files.set("/", files.get("/index.html"));
+
+const routes = {
+  "/login"({ body }) {
+    const name = textOf(json(body).name, 40, "A name");
+    return issueToken(name);
+  },
+
+  "/broadcasting/auth"({ body, user }) {
+    const form = new URLSearchParams(body);
+    return authorize(user, form.get("channel_name") ?? "", form.get("socket_id") ?? "");
+  },
+
+  async "/news"({ user }) {
+    await broadcast("news", eventClass("NewsPublished"), { title: `${signedIn(user).name} has news` });
+    return {};
+  },
+
+  async "/orders"({ user }) {
+    const order = Date.now() % 10000;
+    await broadcast(`private-user.${signedIn(user).id}`, "order.shipped", { order });
+    return {};
+  },
+
+  async "/messages"({ user, body, socketId }) {
+    const author = signedIn(user);
+    const text = textOf(json(body).text, 1000, "A message");
+    await broadcast("presence-room", eventClass("MessageSent"), { user: author, text }, socketId);
+    return {};
+  },
+};
+
+function signedIn(user) {
+  if (!user) throw new Refusal(401, "Unauthenticated.");
+  return user;
+}
+
+function json(body) {
+  try {
+    return JSON.parse(body) ?? {};
+  } catch {
+    throw new Refusal(400, "The body is not JSON.");
+  }
+}
+
+function textOf(value, longest, what) {
+  const text = typeof value === "string" ? value.trim() : "";
+  if (!text || text.length > longest) throw new Refusal(400, `${what} has 1 to ${longest} characters.`);
+  return text;
+}
+
+async function read(request) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length > LONGEST_BODY) throw new Refusal(413, "The body is too long.");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+async function answer(request) {
+  const route = request.method === "POST" && Object.hasOwn(routes, request.url) && routes[request.url];
+  if (!route) throw new Refusal(404, "There is nothing here.");
+  const { authorization, "x-socket-id": socketId } = request.headers;
+  return await route({ body: await read(request), user: userOf(authorization), socketId });
+}
+
+const server = createServer(async (request, response) => {
+  const file = request.method === "GET" && files.get(request.url);
+  if (file) {
+    response.writeHead(200, { "Content-Type": file.type }).end(file.body);
+    return;
+  }
+  try {
+    response.setHeader("Content-Type", "application/json");
+    response.end(JSON.stringify(await answer(request)));
+  } catch (fault) {
+    if (!(fault instanceof Refusal)) console.error(fault);
+    const [status, message] = fault instanceof Refusal ? [fault.status, fault.message] : [500, "Server Error"];
+    response.writeHead(status).end(JSON.stringify({ message }));
+  }
+});
+
+const { HOST = "127.0.0.1", PORT = "8000" } = process.env;
+server.listen(Number(PORT), HOST, () => console.log(`Listening on http://${HOST}:${server.address().port}`));

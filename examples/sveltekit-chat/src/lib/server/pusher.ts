@@ -1,0 +1,14 @@
+/** The server's side of Pusher: signs who may join, and triggers events. SvelteKit keeps it from the browser. */
+import { env } from "$env/dynamic/private";
+import { env as publicEnv } from "$env/dynamic/public";
+import Pusher from "pusher";
+
+export const pusher = new Pusher({
+  appId: env.PUSHER_APP_ID ?? "app-id",
+  key: publicEnv.PUBLIC_PUSHER_KEY ?? "app-key",
+  secret: env.PUSHER_SECRET ?? "app-secret",
+  host: env.PUSHER_HOST ?? "127.0.0.1",
+  port: env.PUSHER_PORT ?? publicEnv.PUBLIC_PUSHER_PORT ?? "6001",
+  useTLS: env.PUSHER_TLS === "true",
+  timeout: 5000,
+});

@@ -1,0 +1,44 @@
+import { getConnection } from "./connection.svelte";
+
+/** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
+export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
+
+export type Subscription = "subscribing" | "subscribed" | "refused";
+
+/** Subscribed for as long as the component that made it is mounted; to another channel once `name` gives another. */
+export class Channel<Events extends object> {
+  subscription = $state<Subscription>("subscribing");
+  protected readonly connection = getConnection();
+  readonly #name: () => string;
+
+  constructor(name: () => string, handlers: Handlers<Events>) {
+    this.#name = name;
+    $effect(() => {
+      const events = Object.keys(handlers) as (keyof Events & string)[];
+      const heard = events.map((event) => {
+        const handler = (data: never, metadata?: { user_id?: string }) => handlers[event]?.(data, metadata?.user_id);
+        return [event, handler] as const;
+      });
+      const stop = this.connection.listen(name(), {
+        ...Object.fromEntries(heard),
+        "pusher:subscription_succeeded": () => (this.subscription = "subscribed"),
+        "pusher:subscription_error": () => (this.subscription = "refused"),
+      });
+      this.subscription = this.joined?.subscribed ? "subscribed" : "subscribing";
+      return stop;
+    });
+    $effect(() => {
+      if (this.connection.state !== "connected") this.subscription = "subscribing"; // pusher-js will, once it is back
+    });
+  }
+
+  /** What pusher-js knows of the channel. */
+  protected get joined() {
+    return this.connection.pusher.channel(this.#name());
+  }
+
+  /** Send a client event to all others on the channel; false if there is no connection to send it on. */
+  trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
+    return this.joined?.subscribed ? this.joined.trigger(event, data) : false;
+  }
+}

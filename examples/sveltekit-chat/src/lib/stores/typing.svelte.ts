@@ -1,0 +1,23 @@
+import { onDestroy } from "svelte";
+import { SvelteSet } from "svelte/reactivity";
+
+const FORGET_AFTER = 3000; // milliseconds
+
+/** Who is typing: those who were heard to type in the last three seconds. */
+export class Typing {
+  readonly ids = new SvelteSet<string>();
+  #timers = new Map<string, ReturnType<typeof setTimeout>>();
+
+  constructor() {
+    onDestroy(() => this.#timers.forEach(clearTimeout));
+  }
+
+  heard(id: string) {
+    this.ids.add(id);
+    clearTimeout(this.#timers.get(id));
+    this.#timers.set(
+      id,
+      setTimeout(() => this.ids.delete(id), FORGET_AFTER),
+    );
+  }
+}

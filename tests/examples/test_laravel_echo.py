@@ -1,0 +1,207 @@
+"""``examples/laravel-echo``, used by people in tabs of Chromium."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.clients.programs import PATIENCE
+from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.pages import DESKTOP, PHONE, Browser, Page
+
+ECHO = Example(
+    "laravel-echo",
+    start=("--env-file=.env", "server/index.js"),
+    ready="Listening on",
+    prefix="VITE_",
+)
+
+Enter = Callable[..., Page]
+
+pytestmark = [pytest.mark.examples, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def app(server: DefaultServer) -> Iterator[Started]:
+    """The page and its server, as ``npm run build`` and ``npm start`` make them."""
+    env = ECHO.env(server.port)
+    ECHO.build(env)
+    with Started(ECHO, env) as started:
+        yield started
+
+
+@pytest.fixture
+def enter(browser: Browser, app: Started) -> Iterator[Enter]:
+    """Opens tabs of people who have signed in and joined the room."""
+    with ExitStack() as stack:
+
+        def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
+            page = stack.enter_context(browser.open(app.url, size, dark=dark))
+            page.fill("textbox", "Your name", name)
+            page.press("Enter")
+            page.see("status", "Connection", "Connected")
+            page.see("list", "Who is here", f"{name} (you)")
+            return page
+
+        yield enter
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("textbox", "Message", text)
+    page.press("Enter")
+
+
+def test_an_event_of_a_public_channel_reaches_all(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.click("button", "Publish news")
+    for page in (ada, bob):
+        page.see("log", "News", "Ada has news")
+
+
+def test_an_event_of_a_private_channel_reaches_its_user_alone(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.click("button", "Ship my order")
+    ada.see("log", "Your orders", "is on its way")
+    bob.click("button", "Publish news")
+    ada.see("log", "News", "Bob has news")
+    bob.see("log", "News", "Bob has news")
+    assert bob.count("log", "Your orders", "is on its way") == 0
+
+
+def test_who_is_here_joins_and_leaves(enter: Enter) -> None:
+    ada = enter("Ada")
+    bob = enter("Bob")
+    ada.see("list", "Who is here", "Bob")
+    bob.see("list", "Who is here", "Ada")
+    bob.close()
+    ada.miss("list", "Who is here", "Bob")
+
+
+def test_a_message_reaches_the_others_and_is_text(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    text = "<b>Hello</b> to the others"
+    say(ada, text)
+    for page in (bob, ada):
+        page.see("log", "Messages", text)
+    say(bob, "And back")
+    ada.see("log", "Messages", "And back")
+    assert ada.count("log", "Messages", text) == 1
+
+
+def test_a_whisper_says_who_types(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.see("list", "Who is here", "Bob")
+    bob.type("textbox", "Message", "Hm")
+    ada.see("status", "Typing", "Bob is typing")
+    ada.miss("status", "Typing", "Bob is typing")
+
+
+def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    server.kill()
+    for page in (ada, bob):
+        page.miss("status", "Connection", "Connected")
+    say(ada, "Does anybody hear this?")
+    ada.see("alert", "", "The realtime server cannot be reached")
+    server.start_again()
+    for page in (ada, bob):
+        page.see("status", "Connection", "Connected")
+    cleo = enter("Cleo")  # whom only they can see who have joined again
+    for page in (ada, bob):
+        page.see("list", "Who is here", "Cleo")
+        cleo.see("list", "Who is here", "Ada")
+        cleo.see("list", "Who is here", "Bob")
+    ada.press("Enter")
+    bob.see("log", "Messages", "Does anybody hear this?")
+    ada.click("button", "Ship my order")
+    ada.see("log", "Your orders", "is on its way")
+    bob.click("button", "Publish news")
+    ada.see("log", "News", "Bob has news")
+
+
+def session(app: Started) -> tuple[str, dict[str, str]]:
+    """The id of a new user, and the headers that say who asks."""
+    answer = requests.post(f"{app.url}/login", json={"name": "Ada"}, timeout=PATIENCE)
+    assert answer.status_code == 200
+    return answer.json()["user"]["id"], {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def test_it_signs_as_laravel_does(app: Started) -> None:
+    user, headers = session(app)
+    url = f"{app.url}/broadcasting/auth"
+    private = {"socket_id": "1.2", "channel_name": f"private-user.{user}"}
+    assert requests.post(url, private, headers=headers, timeout=PATIENCE).json().keys() == {"auth"}
+    presence = {"socket_id": "1.2", "channel_name": "presence-room"}
+    answer = requests.post(url, presence, headers=headers, timeout=PATIENCE).json()
+    assert json.loads(answer["channel_data"]) == {"user_id": user, "user_info": {"id": user, "name": "Ada"}}
+
+
+@pytest.mark.parametrize(
+    ("channel", "socket", "status"),
+    [
+        ("private-user.somebody-else", "1.2", 403),
+        ("private-room", "1.2", 403),
+        ("presence-room2", "1.2", 403),
+        ("", "1.2", 403),
+        ("presence-room", "", 400),
+        ("presence-room", "1.2:private-x", 400),
+    ],
+)
+def test_it_signs_for_its_users_and_channels_alone(app: Started, channel: str, socket: str, status: int) -> None:
+    form = {"channel_name": channel, "socket_id": socket}
+    url = f"{app.url}/broadcasting/auth"
+    _, headers = session(app)
+    assert requests.post(url, form, headers=headers, timeout=PATIENCE).status_code == status
+    forged = {"Authorization": headers["Authorization"][:-1]}
+    for nobody in ({}, forged):
+        assert requests.post(url, form, headers=nobody, timeout=PATIENCE).status_code == 403
+
+
+@pytest.mark.parametrize("body", ["", "7", "null", "[]", '{"name": " ", "text": " "}', '{"name": 7, "text": 7}'])
+def test_what_is_wrong_goes_nowhere(app: Started, body: str) -> None:
+    _, headers = session(app)
+    assert requests.post(f"{app.url}/login", body, timeout=PATIENCE).status_code == 400
+    assert requests.post(f"{app.url}/messages", body, headers=headers, timeout=PATIENCE).status_code == 400
+    for path in ("messages", "news", "orders"):
+        assert requests.post(f"{app.url}/{path}", body, timeout=PATIENCE).status_code == 401
+    odd = {**headers, "X-Socket-ID": "no socket"}
+    good = {"text": "Hello"}
+    assert requests.post(f"{app.url}/messages", json=good, headers=odd, timeout=PATIENCE).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/.env", "/../.env", "/%2e%2e/.env", "/server/index.js", "/constructor"])
+def test_no_other_file_is_served(app: Started, path: str) -> None:
+    request = requests.Request("GET", app.url).prepare()
+    request.url = app.url + path  # as it is, with its dots
+    with requests.Session() as http:
+        assert http.send(request, timeout=PATIENCE).status_code == 404
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_fits_a_phone(enter: Enter, dark: bool) -> None:
+    page = enter("Ada", PHONE, dark=dark)
+    say(page, "x" * 200)
+    page.see("log", "Messages", "x" * 200)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
+    ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
+    ada.see("list", "Who is here", "Robert Metcalfe")
+    bob.click("button", "Publish news")
+    ada.click("button", "Ship my order")
+    ada.see("log", "Your orders", "is on its way")
+    say(bob, "Is the release out?")
+    ada.see("log", "Messages", "Is the release out?")
+    say(ada, "It is: Echo hears it here, and on your phone.")
+    bob.see("log", "Messages", "It is: Echo hears it here, and on your phone.")
+    bob.type("textbox", "Message", "…")
+    ada.see("status", "Typing", "Robert Metcalfe is typing")
+    picture = (ECHO.folder if os.environ.get("UPDATE_SCREENSHOTS") else tmp_path) / "screenshot.png"
+    ada.screenshot(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (ECHO.folder / "screenshot.png").exists(), "run `make screenshots`"
