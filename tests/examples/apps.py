@@ -45,28 +45,12 @@ class Example:
 
     def install(self) -> None:
         """``npm ci``, where it has not been done since the lock file changed."""
-        installed = self.folder / "node_modules" / ".installed"
-        if not installed.exists() or installed.stat().st_mtime < (self.folder / "package-lock.json").stat().st_mtime:
-            self._npm("ci", "--ignore-scripts", "--no-audit", "--no-fund")
-            installed.touch()
+        install(self.folder)
 
     def build(self, env: Mapping[str, str]) -> None:
         """Install it, and ``npm run build``."""
         self.install()
-        self._npm("run", "build", env=env)
-
-    def _npm(self, *words: str, env: Mapping[str, str] | None = None) -> None:
-        done = subprocess.run(
-            [node("npm"), *words],
-            cwd=self.folder,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
-        assert done.returncode == 0, f"npm {' '.join(words)} in {self.name}:\n{done.stdout}"
+        npm(self.folder, "run", "build", env=env)
 
 
 class Started(Launched):
@@ -84,10 +68,27 @@ class Started(Launched):
         self.url = f"http://127.0.0.1:{port}"
 
 
+class StartedModule(Launched):
+    """A Python example with pusher-js from npm: ``python -m`` with these words, at ``url``."""
+
+    def __init__(self, folder: Path, *words: str, ready: str, realtime_port: int, env: Mapping[str, str]) -> None:
+        install(folder)
+        port = str(free_port())
+        realtime = {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(realtime_port)}
+        super().__init__(
+            *(sys.executable, "-m", *(word.replace("PORT", port) for word in words)),
+            ready=ready,
+            env={**env, **realtime, "PORT": port, "PYTHONUNBUFFERED": "1"},
+            cwd=folder,
+        )
+        self.url = f"http://127.0.0.1:{port}"
+
+
 class DefaultServer:
     """``soketpy start`` with the default app, on a port that stays the same when it is killed and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, app_id: str = "app-id") -> None:
+        self._app_id = app_id
         self._server = self._launch()
         self._balancer = Balancer(self._port())
         self.port = self._balancer.port
@@ -96,7 +97,7 @@ class DefaultServer:
         return Launched(
             *(sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"),
             ready="Listening on",
-            env={"SOKETPY_APP_CLIENT_EVENTS": "true"},
+            env={"SOKETPY_APP_CLIENT_EVENTS": "true", "SOKETPY_APP_ID": self._app_id},
         )
 
     def _port(self) -> int:
@@ -119,6 +120,29 @@ class DefaultServer:
         """Start another one in its place."""
         self._server = self._launch()
         self._balancer.behind = self._port()
+
+
+def install(folder: Path) -> None:
+    """``npm ci`` where it has not been done since the lock file changed."""
+    installed = folder / "node_modules" / ".installed"
+    if not installed.exists() or installed.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
+        npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        installed.touch()
+
+
+def npm(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> None:
+    """Run npm in a folder, to a good end."""
+    done = subprocess.run(
+        [node("npm"), *words],
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, f"npm {' '.join(words)} in {folder.name}:\n{done.stdout}"
 
 
 def node(name: str = "node") -> str:

@@ -1,0 +1,44 @@
+"""The application: ``uvicorn app.main:app``."""
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request, status
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+
+from . import settings
+from .limits import BodyLimit
+from .routes import authorization, notices, webhooks
+
+PAGE = Path(__file__).with_name("page.html")
+
+app = FastAPI(title="Notices")
+app.add_middleware(BodyLimit, longest=256 * 1024)
+for routes in (authorization, notices, webhooks):
+    app.include_router(routes.router)
+
+
+@app.exception_handler(RequestValidationError)
+async def refuse(request: Request, fault: RequestValidationError) -> JSONResponse:
+    """Name what is wrong in one sentence that a page can show, as 400."""
+    first = fault.errors()[0]
+    detail = f"{'.'.join(map(str, first['loc'][1:])) or 'The body'}: {first['msg']}"
+    return JSONResponse({"detail": detail}, status.HTTP_400_BAD_REQUEST)
+
+
+@app.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """The page. It takes its settings from ``/api/settings``, and so is a file like any other."""
+    return FileResponse(PAGE)
+
+
+@app.get("/pusher.js", include_in_schema=False)
+async def library() -> FileResponse:
+    """pusher-js, as npm installs it."""
+    return FileResponse(settings.PUSHER_JS)
+
+
+@app.get("/api/settings")
+async def read_settings() -> dict[str, str | int | None]:
+    """What browsers need to connect. The secret is no part of it."""
+    return {"key": settings.KEY, "host": settings.PUBLIC_HOST, "port": settings.PUBLIC_PORT}

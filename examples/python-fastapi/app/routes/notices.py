@@ -1,0 +1,45 @@
+"""Notices: a form's text, triggered to everyone in the lobby or to one user."""
+
+import logging
+import time
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, HTTPException, status
+from pydantic import BaseModel, StringConstraints
+
+from ..realtime import FAULTS, LOBBY, client
+from ..sessions import CurrentUser, User
+
+router = APIRouter(prefix="/api")
+log = logging.getLogger(__name__)
+
+
+class Draft(BaseModel):
+    """What somebody wants to say, to one user or to all."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    to: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = None
+
+
+class Notice(Draft):
+    """What has been said."""
+
+    id: str
+    author: User
+    time_ms: int
+
+
+@router.post("/notices")
+def send_notice(draft: Draft, author: CurrentUser) -> Notice:
+    """Trigger a notice. It is 502 where the realtime server did not take it, and may be sent again then."""
+    notice = Notice(**draft.model_dump(), id=uuid4().hex, author=author, time_ms=int(time.time() * 1000))
+    try:
+        if notice.to is None:
+            client.trigger(LOBBY, "notice", notice.model_dump())
+        else:
+            client.send_to_user(notice.to, "notice", notice.model_dump())
+    except FAULTS as fault:
+        log.warning("A notice could not be sent: %s", fault)
+        raise HTTPException(status.HTTP_502_BAD_GATEWAY, "The realtime server cannot be reached.") from None
+    return notice

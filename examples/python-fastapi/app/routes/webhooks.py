@@ -1,0 +1,52 @@
+"""Where the realtime server posts webhooks, and how they come to the page."""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Header, HTTPException, Request, status
+from pydantic import ValidationError
+
+from ..realtime import FAULTS, FEED, client
+from ..sessions import current_user
+from ..webhooks import Entry, Webhook, feed, is_signed
+
+router = APIRouter()
+log = logging.getLogger(__name__)
+
+MOST_IN_BATCH = 10  # events of one call of the REST API
+
+
+@router.post("/webhooks/pusher", status_code=status.HTTP_204_NO_CONTENT)
+async def receive(
+    request: Request,
+    tasks: BackgroundTasks,
+    key: Annotated[str, Header(alias="X-Pusher-Key")] = "",
+    signature: Annotated[str, Header(alias="X-Pusher-Signature")] = "",
+) -> None:
+    """Take a webhook in. The body is not looked at before its signature holds."""
+    body = await request.body()
+    if not is_signed(body, key, signature):
+        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "The signature does not hold.")
+    try:
+        entries = feed.add(Webhook.model_validate_json(body), signature)
+    except ValidationError:
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, "This is no webhook.") from None
+    except ValueError as fault:
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, str(fault)) from None
+    tasks.add_task(show, entries)  # after the answer, for which the sender waits
+
+
+@router.get("/api/feed", dependencies=[Depends(current_user)])
+async def read_feed() -> list[Entry]:
+    """The last events: what a page asks for whenever it has joined the channel, so that it misses none."""
+    return list(feed.entries)
+
+
+def show(entries: list[Entry]) -> None:
+    """Trigger the events to the pages. They are kept here, so a page that is not reached now asks for them later."""
+    try:
+        for start in range(0, len(entries), MOST_IN_BATCH):
+            some = entries[start : start + MOST_IN_BATCH]
+            client.trigger_batch([{"channel": FEED, "name": "entry", "data": entry.model_dump()} for entry in some])
+    except FAULTS as fault:
+        log.warning("Events of a webhook could not be shown: %s", fault)

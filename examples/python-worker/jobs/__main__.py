@@ -1,0 +1,123 @@
+"""The server of the page and of its routes: ``python -m jobs``."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any, TypeGuard
+
+from aiohttp import web
+
+from . import settings
+from .queue import Job, Queue, QueueFull
+from .realtime import JOBS, PROGRESS, client
+
+QUEUE = web.AppKey("queue", Queue)
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/jobs")
+async def list_jobs(request: web.Request) -> web.Response:
+    """All jobs, the oldest first: what a page asks for whenever it has joined the channel, so that it misses none."""
+    return web.json_response([asdict(job) for job in request.app[QUEUE].jobs.values()])
+
+
+@routes.post("/api/jobs")
+async def start_job(request: web.Request) -> web.Response:
+    """Put a job into the queue."""
+    if request.content_type != "application/json":  # which a page of another site cannot send unasked
+        raise refusal(web.HTTPBadRequest, "A job is sent as JSON.")
+    try:
+        job = job_from(json.loads(await request.read()))
+        request.app[QUEUE].add(job)
+    except (ValueError, RecursionError) as fault:
+        raise refusal(web.HTTPBadRequest, str(fault)) from None
+    except QueueFull:
+        raise refusal(web.HTTPTooManyRequests, "Too many jobs wait already.") from None
+    return web.json_response(asdict(job), status=201)
+
+
+@routes.delete("/api/jobs/{id}")
+async def cancel_job(request: web.Request) -> web.Response:
+    """Cancel a job, whether it waits or runs."""
+    job = request.app[QUEUE].jobs.get(request.match_info["id"])
+    if job is None:
+        raise refusal(web.HTTPNotFound, "There is no such job.")
+    request.app[QUEUE].cancel(job)
+    return web.json_response(asdict(job))
+
+
+@routes.post("/api/pusher/auth")
+async def authorize_channel(request: web.Request) -> web.Response:
+    """Let a page hear of jobs. Whoever reaches this server may, in a demonstration: ask your login here."""
+    try:
+        form = await request.post()
+        channel, socket_id = str(form.get("channel_name", "")), str(form.get("socket_id", ""))
+        known = channel.startswith(PROGRESS) and channel.removeprefix(PROGRESS) in request.app[QUEUE].jobs
+        if channel != JOBS and not known:
+            raise refusal(web.HTTPForbidden, "There is no such channel.")
+        return web.json_response(client.authenticate(channel, socket_id))
+    except (ValueError, LookupError):
+        raise refusal(web.HTTPBadRequest, "There is no socket_id.") from None
+
+
+@routes.get("/api/settings")
+async def read_settings(request: web.Request) -> web.Response:
+    """What browsers need to connect. The secret is no part of it."""
+    return web.json_response({"key": settings.KEY, "host": settings.PUBLIC_HOST, "port": settings.PUBLIC_PORT})
+
+
+@routes.get("/")
+async def page(request: web.Request) -> web.FileResponse:
+    """The page."""
+    return web.FileResponse(settings.FOLDER / "jobs" / "page.html")
+
+
+@routes.get("/pusher.js")
+async def library(request: web.Request) -> web.FileResponse:
+    """pusher-js, as npm installs it."""
+    return web.FileResponse(settings.PUSHER_JS)
+
+
+def job_from(body: Any) -> Job:
+    """The job that a page asks for. Raises ValueError with a sentence that the page can show."""
+    fields = body if isinstance(body, dict) else {}
+    name, rows, seconds, bad_row = (fields.get(name) for name in ("name", "rows", "seconds", "bad_row"))
+    if not isinstance(name, str) or not name.strip() or len(name) > 80 or not name.isprintable():
+        raise ValueError("A name has 1 to 80 characters.")
+    if not is_whole(rows, 1, 1_000_000):
+        raise ValueError("There are 1 to 1000000 rows.")
+    if not is_whole(seconds, 1, 3600):
+        raise ValueError("A job takes 1 to 3600 seconds.")
+    if not is_whole(bad_row, 0, rows):
+        raise ValueError("The bad row is one of the rows, or 0.")
+    return Job(name.strip(), rows, seconds, bad_row)
+
+
+def is_whole(value: Any, least: int, most: int) -> TypeGuard[int]:
+    """Whether this is a whole number in these bounds; ``true`` is none."""
+    return type(value) is int and least <= value <= most
+
+
+def refusal(status: type[web.HTTPException], error: str) -> web.HTTPException:
+    """An answer that says what is wrong."""
+    return status(text=json.dumps({"error": error}), content_type="application/json")
+
+
+async def run_queue(app: web.Application) -> AsyncIterator[None]:
+    """Run the queue for as long as the server runs."""
+    app[QUEUE] = queue = Queue()
+    yield
+    await queue.close()
+
+
+def application() -> web.Application:
+    """The whole application."""
+    app = web.Application(client_max_size=16 * 1024)
+    app.add_routes(routes)
+    app.cleanup_ctx.append(run_queue)
+    return app
+
+
+if __name__ == "__main__":
+    web.run_app(application(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

@@ -1,0 +1,162 @@
+"""The queue: so many jobs at once, so many that wait, and what became of the last ones."""
+
+import asyncio
+import logging
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from uuid import uuid4
+
+from . import settings
+from .realtime import FAULTS, JOBS, client
+
+AT_ONCE = 2
+MOST_WAITING = 20
+MOST_KEPT = 50
+RETRY_AFTER = 1.0  # seconds
+GRACE = 5.0  # seconds that a worker has to end by itself
+LONGEST_REASON = 500  # bytes
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a job is on its way. It never comes back from one of the last three."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass
+class Job:
+    """A file to import, and what has become of it."""
+
+    name: str
+    rows: int
+    seconds: int
+    bad_row: int = 0
+    id: str = field(default_factory=lambda: uuid4().hex)
+    state: State = State.WAITING
+    reason: str = ""
+    """Why it failed."""
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (State.WAITING, State.RUNNING)
+
+
+class QueueFull(Exception):
+    """Too many jobs wait already."""
+
+
+class Queue:
+    """Runs each job in a process of its own, and tells the pages of every change of its state.
+
+    The state comes from here and not from the worker, since this process is still there when a worker has been killed.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._news: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, job: Job) -> None:
+        """Let a job wait for its turn. Raises QueueFull."""
+        if len(self._runs) >= AT_ONCE + MOST_WAITING:
+            raise QueueFull
+        ended = [each.id for each in self.jobs.values() if each.ended]
+        for job_id in ended[: max(0, len(self.jobs) + 1 - MOST_KEPT)]:
+            del self.jobs[job_id]
+        self.jobs[job.id] = job
+        self._tell(job)
+        self._runs[job.id] = run = asyncio.create_task(self._run(job))
+        run.add_done_callback(lambda _: self._runs.pop(job.id))
+
+    def cancel(self, job: Job) -> None:
+        """End a job, whether it waits or runs; nothing if it has ended."""
+        if not job.ended:
+            self._change(job, State.CANCELLED)
+            self._runs[job.id].cancel()
+
+    async def close(self) -> None:
+        """End all jobs, and wait until their processes have ended."""
+        tasks = [*self._runs.values(), *self._news.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, job: Job) -> None:
+        async with self._slots:
+            self._change(job, State.RUNNING)
+            try:
+                code, reason = await _work(job)
+            except OSError as fault:  # no process, no memory
+                code, reason = None, f"No worker could be started: {fault.strerror}."
+        if code == 0:
+            self._change(job, State.DONE)
+        else:
+            self._change(job, State.FAILED, reason or f"The worker ended with {code}.")
+
+    def _change(self, job: Job, state: State, reason: str = "") -> None:
+        job.state, job.reason = state, reason
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        if job.id not in self._news:
+            self._news[job.id] = asyncio.create_task(self._trigger(job))
+
+    async def _trigger(self, job: Job) -> None:
+        """Trigger the job as it is by now, until the realtime server has the last of it, or the job is forgotten."""
+        told = None
+        while job.id in self.jobs and told != (now := asdict(job)):
+            try:
+                await asyncio.to_thread(client.trigger, JOBS, "job", now)
+            except FAULTS as fault:
+                log.warning("The state of a job could not be told: %s", fault)
+                await asyncio.sleep(RETRY_AFTER)
+            else:
+                told = now
+        del self._news[job.id]
+
+
+async def _work(job: Job) -> tuple[int, str]:
+    """Do a job in a process of its own; its exit code, and the last line that it wrote to stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jobs.worker", *map(str, (job.id, job.rows, job.seconds, job.bad_row))),
+        cwd=settings.FOLDER,
+        stdin=PIPE,  # ends when this process ends, and the worker with it
+        stdout=DEVNULL,
+        stderr=PIPE,
+    )
+    try:
+        reason = await _last_line(process)
+        return await process.wait(), reason
+    finally:
+        await _end(process)
+
+
+async def _last_line(process: Process) -> str:
+    assert process.stderr is not None
+    tail = b""
+    while chunk := await process.stderr.read(4096):
+        tail = (tail + chunk)[-LONGEST_REASON:]
+    lines = tail.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+async def _end(process: Process) -> None:
+    """End a process, politely at first; nothing if it has ended."""
+    with suppress(ProcessLookupError):
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), GRACE)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
