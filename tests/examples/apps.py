@@ -85,10 +85,13 @@ class StartedModule(Launched):
 
 
 class DefaultServer:
-    """``soketpy start`` with the default app, on a port that stays the same when it is killed and started again."""
+    """``soketpy start`` with the default app, on a port that stays the same when it is killed and started again.
 
-    def __init__(self, app_id: str = "app-id") -> None:
-        self._app_id = app_id
+    ``env`` is what it is told besides letting client events be.
+    """
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        self._env = {"SOKETPY_APP_CLIENT_EVENTS": "true", **(env or {})}
         self._server = self._launch()
         self._balancer = Balancer(self._port())
         self.port = self._balancer.port
@@ -97,7 +100,7 @@ class DefaultServer:
         return Launched(
             *(sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"),
             ready="Listening on",
-            env={"SOKETPY_APP_CLIENT_EVENTS": "true", "SOKETPY_APP_ID": self._app_id},
+            env=self._env,
         )
 
     def _port(self) -> int:

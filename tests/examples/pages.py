@@ -41,6 +41,10 @@ class Page:
         """Type a text into a field, key by key."""
         self._ask("type", role=role, name=name, text=text)
 
+    def move(self, x: float, y: float) -> None:
+        """Move the mouse to a place, in pixels from the upper left corner."""
+        self._ask("move", x=x, y=y)
+
     def press(self, key: str) -> None:
         """Press a key."""
         self._ask("press", key=key)
@@ -57,6 +61,19 @@ class Page:
         """How often an element shows a text now."""
         found: int = self._ask("count", role=role, name=name, text=text)
         return found
+
+    def value(self, role: str, name: str) -> str:
+        """What is in a field now."""
+        value: str = self._ask("value", role=role, name=name)
+        return value
+
+    def hold(self, role: str, name: str, text: str) -> None:
+        """Wait until a field has a text in it."""
+        self._ask("hold", role=role, name=name, text=text)
+
+    def until(self, script: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        self._ask("until", script=script)
 
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""

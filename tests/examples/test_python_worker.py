@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.examples]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DefaultServer]:
-    with DefaultServer(app_id="1") as server:
+    with DefaultServer({"SOKETPY_APP_ID": "1"}) as server:
         yield server
 
 

@@ -17,10 +17,17 @@ await serve({
   click: (where) => find(where).click(),
   fill: ({ text, ...where }) => find(where).fill(text),
   type: ({ text, ...where }) => find(where).pressSequentially(text),
+  move: ({ page, x, y }) => pages.get(page).mouse.move(x, y),
   press: ({ page, key }) => pages.get(page).keyboard.press(key),
   see: ({ text, ...where }) => find(where).getByText(text).first().waitFor(),
   miss: ({ text, ...where }) => find(where).getByText(text).first().waitFor({ state: "hidden" }),
   count: ({ text, ...where }) => find(where).getByText(text).count(),
+  value: (where) => find(where).inputValue(),
+  async hold({ text, ...where }) {
+    const field = await find(where).elementHandle();
+    await pages.get(where.page).waitForFunction(([field, text]) => field.value.includes(text), [field, text]);
+  },
+  until: ({ page, script }) => pages.get(page).waitForFunction(script).then(() => undefined),
   evaluate: ({ page, script }) => pages.get(page).evaluate(script),
   async screenshot({ page, path }) {
     await pages.get(page).screenshot({ path });
