@@ -1,6 +1,6 @@
 "use client";
 
-import { useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 
 import { useConnectionState } from "@/hooks/pusher";
 import { useChannel } from "@/hooks/use-channel";
@@ -24,8 +24,12 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
   const [mention, setMention] = useState<Message | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
 
+  const [hearing, setHearing] = useState<Partial<Record<Room, boolean>>>({});
+  const noteHearing = useCallback((room: Room, hears: boolean) => setHearing((all) => ({ ...all, [room]: hears })), []);
+
   const connection = useConnectionState();
-  const outbox = useOutbox<Draft>(connection === "connected", async (draft) => {
+  // Not before every room is heard, or the author would miss what goes out first.
+  const outbox = useOutbox<Draft>(ROOMS.every((each) => hearing[each]), async (draft) => {
     const { outcome, problem } = await post(draft, session.token);
     setProblem(problem ?? null);
     return outcome;
@@ -49,7 +53,7 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
   return (
     <div className="chat">
       {ROOMS.map((each) => (
-        <RoomFeed key={each} room={each} onMessage={add} />
+        <RoomFeed key={each} room={each} onMessage={add} onHearing={noteHearing} />
       ))}
       <header>
         <h1>Chat</h1>
@@ -99,8 +103,19 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
   );
 }
 
+interface FeedProps {
+  room: Room;
+  onMessage: (message: Message) => void;
+  onHearing: (room: Room, hears: boolean) => void;
+}
+
 /** Listens to a room, whichever is shown: its last message is in the channel's cache, and comes first. */
-function RoomFeed({ room, onMessage }: { room: Room; onMessage: (message: Message) => void }) {
-  useChannel<RoomEvents>(messagesChannel(room), { message: onMessage });
+function RoomFeed({ room, onMessage, onHearing }: FeedProps) {
+  const { subscription } = useChannel<RoomEvents>(messagesChannel(room), { message: onMessage });
+
+  useEffect(() => {
+    onHearing(room, subscription !== "subscribing");
+  }, [onHearing, room, subscription]);
+
   return null;
 }

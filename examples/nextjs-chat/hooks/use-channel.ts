@@ -3,7 +3,7 @@
 import type { Channel } from "pusher-js";
 import { useEffect, useRef, useState } from "react";
 
-import { usePusher } from "./pusher";
+import { useConnectionState, usePusher } from "./pusher";
 
 /** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
@@ -13,6 +13,7 @@ export type Subscription = "subscribing" | "subscribed" | "refused";
 /** Subscribes to a channel for as long as the component is mounted. `handlers` may be other functions at each render. */
 export function useChannel<Events extends object>(name: string, handlers: Handlers<Events>) {
   const { acquire, release } = usePusher();
+  const connected = useConnectionState() === "connected";
   const [subscription, setSubscription] = useState<Subscription>("subscribing");
   const channel = useRef<Channel>(null);
   const latest = useRef(handlers);
@@ -41,6 +42,10 @@ export function useChannel<Events extends object>(name: string, handlers: Handle
       release(name);
     };
   }, [acquire, release, name, events]);
+
+  useEffect(() => {
+    if (!connected) setSubscription("subscribing"); // pusher-js will, once it is back
+  }, [connected]);
 
   /** Send a client event to all others on the channel; false if there is no connection to send it on. */
   function trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
