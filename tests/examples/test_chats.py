@@ -20,13 +20,15 @@ NEXTJS = Example(
     ready="Ready in",
     prefix="NEXT_PUBLIC_",
 )
+VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
+CHATS = [NEXTJS, pytest.param(VUE, marks=pytest.mark.examples)]
 
 Enter = Callable[..., Page]
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module", params=[NEXTJS], ids=lambda example: example.name)
+@pytest.fixture(scope="module", params=CHATS, ids=lambda example: example.name)
 def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
     """A chat, as ``npm run build`` and ``npm start`` make it."""
     example: Example = request.param
