@@ -75,4 +75,4 @@ bench-micro: .venv/tools
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -rf examples/*/node_modules examples/*/.next examples/*/dist
+	rm -rf examples/*/node_modules examples/*/.next examples/*/dist examples/*/.nuxt examples/*/.output

@@ -21,7 +21,13 @@ NEXTJS = Example(
     prefix="NEXT_PUBLIC_",
 )
 VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
-CHATS = [NEXTJS, pytest.param(VUE, marks=pytest.mark.examples)]
+NUXT = Example(
+    "nuxt-chat",
+    start=("--env-file=.env", ".output/server/index.mjs"),
+    ready="Listening on",
+    prefix="NUXT_PUBLIC_",
+)
+CHATS = [NEXTJS, *(pytest.param(example, marks=pytest.mark.examples) for example in (VUE, NUXT))]
 
 Enter = Callable[..., Page]
 
