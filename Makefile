@@ -76,5 +76,5 @@ bench-micro: .venv/tools
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -rf examples/*/node_modules examples/*/.next examples/*/.svelte-kit examples/*/build examples/*/dist
+	rm -rf examples/*/node_modules examples/*/.next examples/*/.nuxt examples/*/.output examples/*/.svelte-kit examples/*/build examples/*/dist
 	rm -f examples/live-cursors/public/app.js

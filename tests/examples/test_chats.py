@@ -20,23 +20,22 @@ NEXTJS = Example(
     ready="Ready in",
     prefix="NEXT_PUBLIC_",
 )
-SVELTEKIT = Example(
-    "sveltekit-chat",
-    start=("--env-file=.env", "build"),
+VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
+NUXT = Example(
+    "nuxt-chat",
+    start=("--env-file=.env", ".output/server/index.mjs"),
     ready="Listening on",
-    prefix="PUBLIC_",
+    prefix="NUXT_PUBLIC_",
 )
+SVELTEKIT = Example("sveltekit-chat", start=("--env-file=.env", "build"), ready="Listening on", prefix="PUBLIC_")
+CHATS = [NEXTJS, *(pytest.param(example, marks=pytest.mark.examples) for example in (VUE, NUXT, SVELTEKIT))]
 
 Enter = Callable[..., Page]
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[NEXTJS, pytest.param(SVELTEKIT, marks=pytest.mark.examples)],
-    ids=lambda example: example.name,
-)
+@pytest.fixture(scope="module", params=CHATS, ids=lambda example: example.name)
 def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
     """A chat, as ``npm run build`` and ``npm start`` make it."""
     example: Example = request.param

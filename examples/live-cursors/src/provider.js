@@ -23,6 +23,7 @@ export class ChannelProvider {
   #arriving = new Map(); // by the id of its sender: an update of which parts are missing
   #pace = PACE;
   #pacing;
+  #asked; // the member whose update is awaited
   #asking;
 
   constructor(doc, channel) {
@@ -33,21 +34,26 @@ export class ChannelProvider {
       this.#updates = [];
       this.#parts = [];
       this.#arriving.clear();
+      this.#asked = undefined;
       this.sync();
     });
-    channel.bind("pusher:member_removed", ({ id }) => this.#arriving.delete(id));
+    channel.bind("pusher:member_removed", ({ id }) => {
+      if (this.#arriving.delete(id) || id === this.#asked) this.sync(); // it left in the middle of what it sent
+    });
     channel.bind("client-update", (data, { user_id }) => this.#receive(data, user_id));
     channel.bind("client-sync", (data, { user_id }) => this.#answer(data, user_id));
   }
 
-  /** Exchange what is missing with one member: the one with the lowest id, then the next if it gives no answer. */
-  sync(attempt = 0) {
+  /** Exchange what is missing with one member, by default the one with the lowest id; with the next if it is silent. */
+  sync(member) {
     clearTimeout(this.#asking);
     const { members } = this.#channel;
-    const others = Object.keys(members.members).filter((id) => id !== members.myID);
+    const others = Object.keys(members.members).filter((id) => id !== members.myID).sort();
     if (!this.#channel.subscribed || !others.length) return;
-    this.#ask(others.sort()[attempt % others.length]);
-    this.#asking = setTimeout(() => this.sync(attempt + 1), PATIENCE);
+    const position = Math.max(0, others.indexOf(member));
+    this.#asked = others[position];
+    this.#ask(this.#asked);
+    this.#asking = setTimeout(() => this.sync(others[position + 1]), PATIENCE);
   }
 
   /** Send half as often, and exchange what is missing in a while: the server has refused an event. */
@@ -114,6 +120,7 @@ export class ChannelProvider {
   #receive(data, from) {
     const update = this.#join(data, from);
     if (!update) return;
+    if (from === this.#asked) this.#asked = undefined;
     try {
       if (isPlainText(update)) Y.applyUpdate(this.#doc, update, this);
     } catch {
@@ -129,7 +136,7 @@ export class ChannelProvider {
     const arriving = part === 0 ? { update, parts, chunks: [] } : this.#arriving.get(from);
     this.#arriving.delete(from);
     if (arriving?.update !== update || arriving.parts !== parts || arriving.chunks.length !== part) {
-      if (part === parts - 1) this.#ask(from);
+      if (part === parts - 1) this.sync(from);
       return undefined;
     }
     arriving.chunks.push(bytes);

@@ -1,0 +1,49 @@
+import type { Channel } from "pusher-js";
+
+/** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
+export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
+
+export type Subscription = "subscribing" | "subscribed" | "refused";
+
+/** Subscribes to a channel until the component is unmounted, or the name becomes another. */
+export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>, handlers: Handlers<Events>) {
+  const { acquire, release } = usePusher();
+  const { online } = useConnection();
+  const subscription = ref<Subscription>("subscribing");
+  const channel = shallowRef<Channel>();
+
+  watch(
+    () => toValue(name),
+    (name) => {
+      const joined = acquire(name);
+      channel.value = joined;
+      subscription.value = joined.subscribed ? "subscribed" : "subscribing";
+
+      const bound: Record<string, (data: never, metadata?: { user_id?: string }) => void> = {
+        "pusher:subscription_succeeded": () => (subscription.value = "subscribed"),
+        "pusher:subscription_error": () => (subscription.value = "refused"),
+      };
+      for (const event of Object.keys(handlers)) {
+        bound[event] = (data, metadata) => handlers[event as keyof Events]?.(data, metadata?.user_id);
+      }
+      for (const [event, handler] of Object.entries(bound)) joined.bind(event, handler);
+
+      onWatcherCleanup(() => {
+        for (const [event, handler] of Object.entries(bound)) joined.unbind(event, handler);
+        release(name);
+      });
+    },
+    { immediate: true },
+  );
+
+  watch(online, (connected) => {
+    if (!connected) subscription.value = "subscribing"; // pusher-js will, once it is back
+  });
+
+  /** Send a client event to all others on the channel; false if there is no connection to send it on. */
+  function trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
+    return channel.value?.subscribed ? channel.value.trigger(event, data) : false;
+  }
+
+  return { channel, subscription: readonly(subscription), trigger };
+}

@@ -1,0 +1,9 @@
+/** Events for the signed-in user, whatever channels they are on. */
+export function useUser<Events extends object>(handlers: Handlers<Events>) {
+  const { user } = usePusher().pusher;
+  for (const event of Object.keys(handlers)) {
+    const handler = (data: never) => handlers[event as keyof Events]?.(data);
+    user.bind(event, handler);
+    onScopeDispose(() => user.unbind(event, handler));
+  }
+}

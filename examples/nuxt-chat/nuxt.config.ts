@@ -1,0 +1,27 @@
+export default defineNuxtConfig({
+  compatibilityDate: "2026-05-01",
+  css: ["~/assets/globals.css"],
+  app: {
+    head: {
+      title: "Chat",
+      htmlAttrs: { lang: "en" },
+      meta: [
+        { name: "description", content: "A chat with Nuxt and soketpy" },
+        { name: "color-scheme", content: "light dark" },
+      ],
+    },
+  },
+  // Each is set when the server starts, by its NUXT_ variable in .env or the environment; only what is public reaches
+  // the browser.
+  runtimeConfig: {
+    pusherAppId: "",
+    pusherSecret: "",
+    pusherHost: "",
+    pusherPort: "",
+    pusherTls: false,
+    sessionSecret: "",
+    public: { pusherKey: "", pusherHost: "", pusherPort: "" },
+  },
+  devtools: { enabled: false },
+  telemetry: false,
+});

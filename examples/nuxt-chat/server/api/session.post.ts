@@ -1,0 +1,7 @@
+/** Take anybody in under the name they choose. */
+export default defineEventHandler(async (event) => {
+  const given = (await fieldsOf(event)).name;
+  const name = typeof given === "string" ? given.trim() : "";
+  if (!name || name.length > LONGEST_NAME) return refuse(event, 400, `A name has 1 to ${LONGEST_NAME} characters.`);
+  return issueToken(name);
+});

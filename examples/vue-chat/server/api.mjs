@@ -1,0 +1,122 @@
+/** The API: signs who may join, and triggers events. It alone has the app's secret. */
+import Pusher from "pusher";
+
+import { isRoom, LONGEST_NAME, LONGEST_TEXT, messagesChannel, roomOf } from "../shared/chat.mjs";
+import { issueToken } from "./session.mjs";
+
+/**
+ * @typedef {import("../src/lib/chat").Message} Message
+ * @typedef {import("../src/lib/chat").User} User
+ */
+
+const { env } = process;
+const pusher = new Pusher({
+  appId: env.PUSHER_APP_ID ?? "app-id",
+  key: env.VITE_PUSHER_KEY ?? "app-key",
+  secret: env.PUSHER_SECRET ?? "app-secret",
+  host: env.PUSHER_HOST ?? "127.0.0.1",
+  port: env.PUSHER_PORT ?? env.VITE_PUSHER_PORT ?? "6001",
+  useTLS: env.PUSHER_TLS === "true",
+  timeout: 5000,
+});
+
+const ID = /^[\w-]{1,64}$/;
+const SOCKET_ID = /^\d+\.\d+$/;
+const MOST_MENTIONS = 10;
+
+/** @type {(value: unknown) => value is string} */
+const isId = (value) => typeof value === "string" && ID.test(value);
+
+/** @typedef {(user: User | undefined, body: string) => Response | Promise<Response>} Route */
+
+/**
+ * Take anybody in under the name they choose.
+ *
+ * @type {Route}
+ */
+function session(_, body) {
+  const given = parse(body).name;
+  const name = typeof given === "string" ? given.trim() : "";
+  if (!name || name.length > LONGEST_NAME) return refusal(400, `A name has 1 to ${LONGEST_NAME} characters.`);
+  return Response.json(issueToken(name));
+}
+
+/**
+ * Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel.
+ *
+ * @type {Route}
+ */
+function authorizeChannel(user, body) {
+  const form = new URLSearchParams(body);
+  const channel = form.get("channel_name") ?? "";
+  const socketId = form.get("socket_id") ?? "";
+  if (!user || !roomOf(channel)) return new Response("Forbidden", { status: 403 });
+  if (!SOCKET_ID.test(socketId)) return new Response("No socket_id", { status: 400 });
+  const member = channel.startsWith("presence-") ? { user_id: user.id, user_info: { name: user.name } } : undefined;
+  return Response.json(pusher.authorizeChannel(socketId, channel, member));
+}
+
+/**
+ * Say who a connection belongs to, so that events can be sent to that user.
+ *
+ * @type {Route}
+ */
+function authenticateUser(user, body) {
+  const socketId = new URLSearchParams(body).get("socket_id") ?? "";
+  if (!user) return new Response("Forbidden", { status: 403 });
+  if (!SOCKET_ID.test(socketId)) return new Response("No socket_id", { status: 400 });
+  return Response.json(pusher.authenticateUser(socketId, { id: user.id, user_info: { name: user.name } }));
+}
+
+/**
+ * Send a message to everyone in a room, and tell those whom it mentions.
+ *
+ * @param {User | undefined} author
+ * @param {string} body
+ */
+async function messages(author, body) {
+  if (!author) return refusal(401, "Sign in first.");
+  const { id, room, text, mentions = [] } = parse(body);
+  if (!isId(id) || !isRoom(room) || typeof text !== "string" || !text.trim() || text.length > LONGEST_TEXT) {
+    return refusal(400, `A message has an id, a room and a text of 1 to ${LONGEST_TEXT} characters.`);
+  }
+  if (!Array.isArray(mentions) || mentions.length > MOST_MENTIONS || !mentions.every(isId)) {
+    return refusal(400, `Mentions are a list of up to ${MOST_MENTIONS} ids of users.`);
+  }
+
+  /** @type {Message} */
+  const message = { id, room, author, text, at: Date.now() };
+  try {
+    await pusher.trigger(messagesChannel(room), "message", message);
+    await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
+  } catch (fault) {
+    console.error("The message could not be sent on:", fault);
+    return refusal(502, "The realtime server cannot be reached.");
+  }
+  return Response.json(message);
+}
+
+/** @type {Map<string, Route>} */
+export const routes = new Map([
+  ["/api/session", session],
+  ["/api/pusher/auth", authorizeChannel],
+  ["/api/pusher/user-auth", authenticateUser],
+  ["/api/messages", messages],
+]);
+
+/**
+ * The fields of a JSON object; none if the text is something else.
+ *
+ * @param {string} text
+ * @returns {Record<string, unknown>}
+ */
+function parse(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** @type {(status: number, error: string) => Response} */
+const refusal = (status, error) => Response.json({ error }, { status });

@@ -1,0 +1,25 @@
+/** The browser's side of /api/messages. */
+import type { Outcome } from "@/composables/useOutbox";
+
+import type { Room } from "./chat";
+
+export interface Draft {
+  id: string;
+  room: Room;
+  text: string;
+  /** Ids of the users whom it mentions. */
+  mentions: string[];
+}
+
+/** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
+export async function post(draft: Draft, token: string): Promise<{ outcome: Outcome; problem?: string }> {
+  const response = await fetch("/api/messages", {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    body: JSON.stringify(draft),
+  });
+  if (response.ok) return { outcome: "sent" };
+  if (response.status >= 500) return { outcome: "later" };
+  const { error } = (await response.json()) as { error: string };
+  return { outcome: "refused", problem: error };
+}

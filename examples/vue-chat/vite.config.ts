@@ -1,0 +1,8 @@
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [vue()],
+  resolve: { tsconfigPaths: true },
+  server: { proxy: { "/api": `http://127.0.0.1:${process.env.PORT ?? 3000}` } }, // `npm run dev` beside `npm start`
+});
