@@ -53,6 +53,14 @@ class Example:
         npm(self.folder, "run", "build", env=env)
 
 
+NEXTJS = Example(
+    "nextjs-chat",
+    start=("node_modules/next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
+    ready="Ready in",
+    prefix="NEXT_PUBLIC_",
+)
+
+
 class Started(Launched):
     """An example that serves at ``url``."""
 

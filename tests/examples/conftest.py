@@ -1,12 +1,28 @@
 """Chromium, a realtime server that can die, and the examples that run against it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.clients.javascript import chromium
-from tests.examples.apps import DefaultServer
+from tests.examples.apps import NEXTJS, DefaultServer
 from tests.examples.pages import Browser
+
+
+class ByExample(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
+    """Gives all tests of an example to one worker: they build it where it lies."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, rest = nodeid.partition("::")
+        chat = re.search(r"\w+-chat", rest)
+        return chat[0] if chat else NEXTJS.name if module.endswith("test_proxies.py") else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByExample:
+    return ByExample(config, log)
 
 
 @pytest.fixture(scope="session")

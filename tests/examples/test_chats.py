@@ -11,15 +11,9 @@ import pytest
 import requests
 
 from tests.clients.programs import PATIENCE
-from tests.examples.apps import EXAMPLES, DefaultServer, Example, Started
+from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
-NEXTJS = Example(
-    "nextjs-chat",
-    start=("node_modules/next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
-    ready="Ready in",
-    prefix="NEXT_PUBLIC_",
-)
 VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
 NUXT = Example(
     "nuxt-chat",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients.programs import Launched, free_port
-from tests.examples.apps import DefaultServer, Started
+from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
-from tests.examples.test_chats import NEXTJS, say
+from tests.examples.test_chats import say
 from tests.test_tls import Authority
 
 FILES = NEXTJS.folder / "proxy"
