@@ -212,7 +212,11 @@ def test_everything_is_reached_by_the_keyboard(enter: Enter) -> None:
     assert sum(name.startswith(("#lobby", "#random", "#help")) for name in reached) == 3
 
 
-def test_it_looks_like_its_picture(enter: Enter, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_it_looks_like_its_picture(
+    enter: Enter, server: DefaultServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server.kill()
+    server.start_again()  # with nothing in the caches of its channels
     ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
     say(bob, "lobby", "Is the release out?")
     ada.see("log", "Messages in lobby", "Is the release out?")
