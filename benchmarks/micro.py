@@ -13,10 +13,10 @@ from typing import Any, cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from soketpy import triggers
+from soketpy import steps, triggers
 from soketpy.apps import App, Key, StaticApps
 from soketpy.cache import LocalCache
-from soketpy.cluster import LocalRoster
+from soketpy.cluster import LocalBus, LocalRoster
 from soketpy.connection import Connection
 from soketpy.hub import Hub
 from soketpy.limits import LocalRateLimiter
@@ -43,6 +43,9 @@ class Nowhere:
     def close(self, code: int, reason: str) -> None:
         """Take the end."""
 
+    def go_on(self) -> None:
+        """Nothing waits."""
+
 
 class House:
     """A node with an event loop that runs when it is told."""
@@ -51,9 +54,9 @@ class House:
         self._soon: list[Callable[[], None]] = []
         hub = Hub(self._soon.append)
         cache = LocalCache(1800, 100, lambda: 0.0)
-        self.node = Node(hub, LocalRoster(), cache, lambda: 0.0, lambda seconds, callback: None)
+        self.node = Node(hub, LocalBus(), LocalRoster(), cache, lambda: 0.0, lambda seconds, callback: None)
         for _ in range(subscribers):
-            self.node.subscribe(self.connect(), events.Subscribe(channel))
+            steps.begin(self.node.subscribe(self.connect(), events.Subscribe(channel)))
 
     def connect(self) -> Connection:
         """A client that has been greeted."""
@@ -108,11 +111,11 @@ def test_subscribe_and_unsubscribe(benchmark: BenchmarkFixture, channel: str) ->
     for user in ("1", "2"):
         connection = house.connect()
         request = _request(connection, channel, user)
-        house.node.subscribe(connection, request)
+        steps.begin(house.node.subscribe(connection, request))
 
     def step() -> None:
         house.node.unsubscribe(connection, channel)
-        house.node.subscribe(connection, request)
+        steps.begin(house.node.subscribe(connection, request))
         house.settle()
 
     benchmark(step)
@@ -149,7 +152,7 @@ def test_receive_a_client_event(benchmark: BenchmarkFixture) -> None:
     house, channel = House(), "private-bench"
     for _ in range(10):
         connection = house.connect()
-        house.node.subscribe(connection, _request(connection, channel, ""))
+        steps.begin(house.node.subscribe(connection, _request(connection, channel, "")))
 
     def step() -> None:
         connection.receive(CLIENT_EVENT)
@@ -174,7 +177,7 @@ def test_serve_a_rest_call(benchmark: BenchmarkFixture, monkeypatch: pytest.Monk
 
     def step() -> Any:
         exchange = rest.open("POST", f"{path}?{query}", headers)
-        rest.serve(exchange, BODY)
+        steps.begin(rest.serve(exchange, BODY))
         house.settle()
         return rest.reply(exchange)
 

@@ -1,78 +1,53 @@
 """What nodes know together (the roster) and tell each other (the bus); here, for a cluster of one.
 
-Invariants of a roster:
+``docs/design/roster.md`` has the words and the guarantees. In brief, of a roster:
 
-1. Each transition is reported once, to the call that made it: the first subscription of a channel and the last, a
-   user's first connection on a presence channel and the last, a user's first sign-in and the last sign-out.
-2. Counts are state: reading them asks nobody else.
+1. Each edge is reported once, to one node: the first subscription of a channel and the last, a user's first
+   connection on a presence channel and the last.
+2. Whoever joins a presence channel gets a list, and is told exactly of the changes that are not in it: the verb that
+   waits for ``join_as`` goes on between two of them.
+3. Reading asks no other node.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
-
-import msgspec
 
 from soketpy.presence import Member, Members
 from soketpy.protocol.messages import Message
 
 
-class Joined(msgspec.Struct, frozen=True):
-    """What a subscription changed. ``added`` is the member whom it made, if it made one."""
+class Edge(StrEnum):
+    """A transition of what a cluster knows; named as Pusher's webhooks name it."""
 
-    occupied: bool
-    added: Member | None = None
-
-
-class Left(msgspec.Struct, frozen=True):
-    """What the end of a subscription changed. ``removed`` is the member whose last connection it was, if it was."""
-
-    vacated: bool
-    removed: Member | None = None
+    OCCUPIED = "channel_occupied"
+    VACATED = "channel_vacated"
+    ADDED = "member_added"
+    REMOVED = "member_removed"
 
 
 class ChannelFull(Exception):
     """A presence channel has as many members as it may have."""
 
 
-class Roster(Protocol):
-    """Who is subscribed, who is a member, and who is signed in, anywhere in the cluster."""
-
-    def join(self, app_id: str, channel: str) -> Joined:
-        """Count one subscription."""
-
-    def leave(self, app_id: str, channel: str) -> Left:
-        """Take away one subscription."""
-
-    def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Joined:
-        """Count one subscription of a presence channel. Raises ChannelFull for a member above ``limit``."""
-
-    def leave_as(self, app_id: str, channel: str, user_id: str) -> Left:
-        """Take away one subscription of a presence channel."""
-
-    def count(self, app_id: str, channel: str) -> int:
-        """How many connections are subscribed."""
-
-    def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel; not to be changed."""
-
-    def channels(self, app_id: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """The occupied channels whose names start with ``prefix``, each with its count."""
-
-    def sign_in(self, app_id: str, user_id: str) -> bool:
-        """Count one connection of a user; say whether it is their first."""
-
-    def sign_out(self, app_id: str, user_id: str) -> bool:
-        """Take away one connection of a user; say whether it was their last."""
-
-    def online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
-        """Those of the users who are signed in on at least one connection."""
+class Unavailable(Exception):
+    """What the nodes share cannot be reached now."""
 
 
 class Node(Protocol):
-    """What a bus calls on each node."""
+    """What a bus and a roster call on each node."""
 
     def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
+
+    def member_added(self, app_id: str, channel: str, member: Member) -> None:
+        """Tell this node's subscribers of a presence channel that a member has come."""
+
+    def member_removed(self, app_id: str, channel: str, member: Member) -> None:
+        """Tell this node's subscribers of a presence channel that a member has gone."""
+
+    def count_told(self, app_id: str, channel: str, count: int) -> None:
+        """Tell this node's subscribers of a channel how many they are in all."""
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user."""
@@ -80,9 +55,62 @@ class Node(Protocol):
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
 
+    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+        """An edge, which no other node is told of in this way."""
+
+
+class Roster(Protocol):
+    """Who is subscribed, who is a member, and who is signed in, anywhere in the cluster.
+
+    What may wait is a coroutine for ``steps``. Reading raises Unavailable where nobody can say; the others go on
+    with what this node knows.
+    """
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on; called once, before anything else."""
+
+    async def join(self, app_id: str, channel: str) -> int:
+        """Count one subscription, which hears the channel from now on; how many there are then."""
+
+    async def leave(self, app_id: str, channel: str) -> int:
+        """Take away one subscription; how many are left."""
+
+    async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
+        """Count one subscription of a presence channel; who is there, not to be changed.
+
+        Raises ChannelFull for a member above ``limit``.
+        """
+
+    async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
+        """Take away one subscription of a presence channel."""
+
+    def tell_count(self, app_id: str, channel: str) -> None:
+        """Have every node tell the channel's subscribers how many they are."""
+
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+        """How many connections are subscribed to each."""
+
+    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+        """How many members each has."""
+
+    async def members(self, app_id: str, channel: str) -> Members:
+        """The members of a presence channel; not to be changed."""
+
+    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+        """The occupied channels whose names start with ``prefix``, each with its count."""
+
+    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
+
+    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``sign_in``."""
+
 
 class Bus(Protocol):
-    """Carries to every node, this one included, what all must do. Keeps the order per app and channel."""
+    """Carries to every node, this one included, what all must do. Keeps one order per app and channel."""
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on; called once, before anything else."""
 
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message."""
@@ -90,17 +118,20 @@ class Bus(Protocol):
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user."""
 
-    def announce(self, app_id: str, user_id: str, online: bool) -> None:
-        """Have every node tell the watchers of a user that the user came or went."""
+    async def sent(self) -> None:
+        """Wait until all that was published before is on its way to every node. Raises Unavailable if it is not."""
 
 
 class LocalBus:
     """The bus of a cluster of one: hands everything straight to the node."""
 
-    def __init__(self, node: Node) -> None:
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
         self.publish = node.deliver
         self.terminate = node.end_user
-        self.announce = node.tell_watchers
+
+    async def sent(self) -> None:
+        """It is."""
 
 
 _NOBODY = Members()
@@ -114,68 +145,99 @@ class LocalRoster:
         self._members: dict[tuple[str, str], Members] = {}
         self._users: dict[tuple[str, str], int] = {}
 
-    def join(self, app_id: str, channel: str) -> Joined:
-        """Count one subscription."""
-        counts = self._counts.setdefault(app_id, {})
-        before = counts.get(channel, 0)
-        counts[channel] = before + 1
-        return Joined(occupied=not before)
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
+        self._node = node
 
-    def leave(self, app_id: str, channel: str) -> Left:
-        """Take away one subscription."""
+    async def join(self, app_id: str, channel: str) -> int:
+        """Count one subscription; how many there are then."""
+        return self._join(app_id, channel)
+
+    def _join(self, app_id: str, channel: str) -> int:
+        counts = self._counts.setdefault(app_id, {})
+        count = counts[channel] = counts.get(channel, 0) + 1
+        if count == 1:
+            self._node.report(Edge.OCCUPIED, app_id, channel)
+        return count
+
+    async def leave(self, app_id: str, channel: str) -> int:
+        """Take away one subscription; how many are left."""
+        return self._leave(app_id, channel)
+
+    def _leave(self, app_id: str, channel: str) -> int:
         counts = self._counts[app_id]
-        after = counts[channel] - 1
-        if after:
-            counts[channel] = after
+        count = counts[channel] - 1
+        if count:
+            counts[channel] = count
         else:
             del counts[channel]
-        return Left(vacated=not after)
+            self._node.report(Edge.VACATED, app_id, channel)
+        return count
 
-    def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Joined:
+    async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
         """Count one subscription of a presence channel. Raises ChannelFull for a member above ``limit``."""
         members = self._members.get((app_id, channel), _NOBODY)
         if user_id not in members and len(members) >= limit:
             raise ChannelFull
         if members is _NOBODY:
             members = self._members[app_id, channel] = Members()
+        self._join(app_id, channel)
         added = members.join(user_id, info)
-        return Joined(self.join(app_id, channel).occupied, added)
+        if added is not None:
+            self._node.member_added(app_id, channel, added)
+            self._node.report(Edge.ADDED, app_id, channel, user_id)
+        return members
 
-    def leave_as(self, app_id: str, channel: str, user_id: str) -> Left:
+    async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
         """Take away one subscription of a presence channel."""
         members = self._members[app_id, channel]
         removed = members.leave(user_id)
         if not members:
             del self._members[app_id, channel]
-        return Left(self.leave(app_id, channel).vacated, removed)
+        if removed is not None:
+            self._node.member_removed(app_id, channel, removed)
+            self._node.report(Edge.REMOVED, app_id, channel, user_id)
+        self._leave(app_id, channel)
 
-    def count(self, app_id: str, channel: str) -> int:
-        """How many connections are subscribed."""
+    def tell_count(self, app_id: str, channel: str) -> None:
+        """Have the channel's subscribers told how many they are."""
+        self._node.count_told(app_id, channel, self._count(app_id, channel))
+
+    def _count(self, app_id: str, channel: str) -> int:
         return self._counts.get(app_id, {}).get(channel, 0)
 
-    def members(self, app_id: str, channel: str) -> Members:
+    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+        """How many connections are subscribed to each."""
+        return [self._count(app_id, channel) for channel in channels]
+
+    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+        """How many members each has."""
+        return [len(self._members.get((app_id, channel), _NOBODY)) for channel in channels]
+
+    async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel; not to be changed."""
         return self._members.get((app_id, channel), _NOBODY)
 
-    def channels(self, app_id: str, prefix: str) -> Iterator[tuple[str, int]]:
+    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count."""
-        return (pair for pair in self._counts.get(app_id, {}).items() if pair[0].startswith(prefix))
+        counts = self._counts.get(app_id, {})
+        return {channel: count for channel, count in counts.items() if channel.startswith(prefix)}
 
-    def sign_in(self, app_id: str, user_id: str) -> bool:
-        """Count one connection of a user; say whether it is their first."""
-        before = self._users.get((app_id, user_id), 0)
-        self._users[app_id, user_id] = before + 1
-        return not before
+    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Count one connection of a user; who of the watched is signed in."""
+        count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
+        if count == 1:
+            self._node.tell_watchers(app_id, user_id, True)
+        return self._online(app_id, watchlist)
 
-    def sign_out(self, app_id: str, user_id: str) -> bool:
-        """Take away one connection of a user; say whether it was their last."""
-        after = self._users[app_id, user_id] - 1
-        if after:
-            self._users[app_id, user_id] = after
-            return False
-        del self._users[app_id, user_id]
-        return True
-
-    def online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
-        """Those of the users who are signed in on at least one connection."""
+    def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
         return {user_id for user_id in user_ids if (app_id, user_id) in self._users}
+
+    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``sign_in``."""
+        count = self._users[app_id, user_id] - 1
+        if count:
+            self._users[app_id, user_id] = count
+        else:
+            del self._users[app_id, user_id]
+            self._node.tell_watchers(app_id, user_id, False)

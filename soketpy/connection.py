@@ -1,9 +1,10 @@
 """One client's conversation, over any transport."""
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
+from soketpy import steps
 from soketpy.apps import App
 from soketpy.limits import Bucket
 from soketpy.metrics import Traffic
@@ -29,6 +30,9 @@ class Transport(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send what was written, then a close frame, then end; what the client says from now on is not heard."""
+
+    def go_on(self) -> None:
+        """The message that had to wait has been served: the conversation takes the next."""
 
 
 class Connection:
@@ -75,42 +79,61 @@ class Connection:
         self._traffic.sent(1, len(message.text))
         self.write(message.frame)
 
-    def receive(self, text: bytes) -> None:
-        """Take one message of the client. Never raises: whatever is wrong is answered."""
+    def receive(self, text: bytes) -> bool:
+        """Take one message of the client. Never raises: whatever is wrong is answered.
+
+        False if it has to wait: the next message may come once the transport's ``go_on`` has been called.
+        """
         if not self.open:
-            return
+            return True
         self._traffic.received(len(text))
         try:
             message = events.parse(text)
             log.debug("%r said %s", self, type(message).__name__)
-            self._obey(message)
-        except BadMessage as fault:
-            self._answer_bad_message(fault)
-        except ConnectionRefused as fault:
-            self.refuse(fault.code, fault.message)
-        except ProtocolError as fault:
-            self.send(messages.error(fault.code, fault.message))
-        except Exception:
-            log.exception("A message of %r could not be served", self)
-            self._node.failures += 1
-            self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
+            match message:
+                case events.ClientEvent():
+                    self._node.client_event(self, message)
+                case events.Subscribe():
+                    return self._begin(self._subscribe(message))
+                case events.Unsubscribe():
+                    self._node.unsubscribe(self, message.channel)
+                case events.SignIn():
+                    return self._begin(self._node.sign_in(self, message))
+                case events.Ping():
+                    self.send(messages.PONG)
+                # A pong asks for nothing: any message is a sign of life, and the transport has noted it.
+        except Exception as fault:
+            self._answer(fault)
+        return True
 
-    def _obey(self, message: events.ClientMessage) -> None:
-        match message:
-            case events.ClientEvent():
-                self._node.client_event(self, message)
-            case events.Subscribe():
-                try:
-                    self._node.subscribe(self, message)
-                except SubscriptionRefused as fault:
-                    self.send(messages.subscription_error(message.channel, fault.type, fault.status, fault.message))
-            case events.Unsubscribe():
-                self._node.unsubscribe(self, message.channel)
-            case events.SignIn():
-                self._node.sign_in(self, message)
-            case events.Ping():
-                self.send(messages.PONG)
-            # A pong asks for nothing: any message is a sign of life, and the transport has noted it.
+    def _begin(self, verb: Coroutine[Any, None, None]) -> bool:
+        return steps.begin(self._serve(verb), self._transport.go_on)
+
+    async def _serve(self, verb: Coroutine[Any, None, None]) -> None:
+        try:
+            await verb
+        except Exception as fault:
+            self._answer(fault)
+
+    async def _subscribe(self, request: events.Subscribe) -> None:
+        try:
+            await self._node.subscribe(self, request)
+        except SubscriptionRefused as fault:
+            self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
+
+    def _answer(self, fault: Exception) -> None:
+        """Say what was wrong."""
+        match fault:
+            case BadMessage():
+                self._answer_bad_message(fault)
+            case ConnectionRefused():
+                self.refuse(fault.code, fault.message)
+            case ProtocolError():
+                self.send(messages.error(fault.code, fault.message))
+            case _:
+                log.error("A message of %r could not be served", self, exc_info=fault)
+                self._node.failures += 1
+                self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def _answer_bad_message(self, fault: BadMessage) -> None:
         """Say what was wrong, or close the connection that has done this too often."""

@@ -1,6 +1,7 @@
 """The verbs of the server: connect, subscribe, publish, sign in, terminate.
 
-All of it is synchronous: one call is one step that nothing interrupts.
+A verb that may have to ask other nodes is a coroutine (``steps``); in a cluster of one it never waits, and each call is
+one step that nothing interrupts.
 """
 
 import logging
@@ -8,15 +9,16 @@ import secrets
 from collections.abc import Callable
 from typing import NoReturn
 
-from soketpy import authorization
+from soketpy import authorization, steps
 from soketpy.apps import App
 from soketpy.cache import Cache
-from soketpy.cluster import Bus, ChannelFull, LocalBus, Roster
+from soketpy.cluster import Bus, ChannelFull, Edge, Roster
 from soketpy.connection import Connection, Transport
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
 from soketpy.limits import Bucket
 from soketpy.metrics import TrafficByApp
+from soketpy.presence import Member, Members
 from soketpy.protocol import channels, events, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import Code, ConnectionRefused, ProtocolError, SubscriptionRefused
@@ -33,6 +35,7 @@ class Node:
     def __init__(
         self,
         hub: Hub,
+        bus: Bus,
         roster: Roster,
         cache: Cache,
         clock: Callable[[], float],
@@ -50,12 +53,15 @@ class Node:
         self.failures = 0
         self.total = 0
         self._hub = hub
-        self._bus: Bus = LocalBus(self)
+        self.sent = bus.sent
+        self._bus = bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
-        self._counts = SubscriptionCounts(self._tell_count, later)
+        self._counts = SubscriptionCounts(roster.tell_count, later)
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
+        bus.attach(self)
+        roster.attach(self)
 
     # Connections
 
@@ -109,7 +115,7 @@ class Node:
 
     # Subscriptions
 
-    def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
+    async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
         """Put the connection on a channel and answer it. Raises SubscriptionRefused."""
         app, channel = connection.app, request.channel
         fault = channels.name_fault(channel, app.max_channel_name_length)
@@ -122,14 +128,19 @@ class Node:
             self._check_user_channel(connection, channel)
             connection.send(messages.subscription_succeeded(channel))
             return
-        if channel not in connection.channels:
+        members = None
+        if channel in connection.channels:
+            if kind.presence:
+                members = await self.roster.members(app.id, channel)
+        else:
             if len(connection.channels) >= app.max_subscriptions_per_connection:
                 most = f"A connection may be on {app.max_subscriptions_per_connection} channels at most."
                 raise authorization.limit_reached(most, Code.OVER_QUOTA)
             if kind.guarded:
                 authorization.check_channel(app, connection.id, request)
-            self._join(connection, request, kind)
-        self._greet(connection, channel, kind)
+            members = await self._join(connection, request, kind)
+        if connection.open:
+            self._greet(connection, channel, kind, members)
 
     def unsubscribe(self, connection: Connection, channel: str) -> None:
         """Take the connection off a channel; nothing where it is not on it."""
@@ -141,44 +152,43 @@ class Node:
             reason = "Only a connection that is signed in as the user may subscribe."
             raise SubscriptionRefused(authorization.AUTH_ERROR, authorization.AUTH_STATUS, reason)
 
-    def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
-        """Enter the subscription, and tell the others on the channel."""
+    async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Members | None:
+        """Enter the subscription; of a presence channel, who is there."""
         app_id, channel = connection.app.id, request.channel
-        user_id = None
+        members = user_id = None
+        count = 0
         if kind.presence:
-            user_id = self._join_presence(connection, request)
+            member = authorization.member_of(connection.app, connection.user, request)
+            user_id = member.user_id
+            members = await self._join_as(connection.app, channel, user_id, member.user_info)
         else:
-            self.roster.join(app_id, channel)
+            count = await self.roster.join(app_id, channel)
+        if not connection.open:  # it went while it waited
+            await self._leave_roster(app_id, channel, user_id)
+            return members
         connection.channels[channel] = user_id
         connection.authorized |= kind.guarded
         self._hub.join(app_id, channel, connection)
-        self._count_changed(connection.app, channel, kind)
+        self._count_changed(connection.app, channel, kind, count)
+        return members
 
-    def _join_presence(self, connection: Connection, request: events.Subscribe) -> str:
-        """Enter the member; return the user as whom the connection is there."""
-        app, channel = connection.app, request.channel
-        member = authorization.member_of(app, connection.user, request)
+    async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
+        """Enter a member; the others on the channel are told."""
         most = app.max_presence_members_per_channel
         try:
-            joined = self.roster.join_as(app.id, channel, member.user_id, member.user_info, most)
+            return await self.roster.join_as(app.id, channel, user_id, info, most)
         except ChannelFull:
             reason = f"A presence channel may have {most} members at most."
             raise authorization.limit_reached(reason, Code.OVER_QUOTA) from None
-        if joined.added is not None:
-            added = messages.member_added(channel, joined.added.escaped_id, joined.added.escaped_info)
-            self._bus.publish(app.id, channel, added)
-        return member.user_id
 
-    def _greet(self, connection: Connection, channel: str, kind: Kind) -> None:
+    def _greet(self, connection: Connection, channel: str, kind: Kind, members: Members | None) -> None:
         """Answer a subscription: that it succeeded and, on a cache channel, what was last said there."""
-        app_id = connection.app.id
-        if kind.presence:
-            roster = self.roster.members(app_id, channel).roster()
-            connection.send(messages.subscription_succeeded(channel, roster))
-        else:
+        if members is None:
             connection.send(messages.subscription_succeeded(channel))
+        else:
+            connection.send(messages.subscription_succeeded(channel, members.roster()))
         if kind.cache:
-            last = self.cache.get(app_id, channel)
+            last = self.cache.get(connection.app.id, channel)
             if last is None:
                 connection.send(messages.cache_miss(channel))
             else:
@@ -186,26 +196,24 @@ class Node:
 
     def _leave(self, connection: Connection, channel: str) -> None:
         """End a subscription, and tell those who stay on the channel."""
-        app_id = connection.app.id
-        kind = channels.kind_of(channel)
         user_id = connection.channels.pop(channel)
-        self._hub.leave(app_id, channel, connection)
+        self._hub.leave(connection.app.id, channel, connection)
+        steps.begin(self._left(connection.app, channel, user_id))
+
+    async def _left(self, app: App, channel: str, user_id: str | None) -> None:
+        count = await self._leave_roster(app.id, channel, user_id)
+        self._count_changed(app, channel, channels.kind_of(channel), count)
+
+    async def _leave_roster(self, app_id: str, channel: str, user_id: str | None) -> int:
+        """Take a subscription off the roster; how many are left, but for presence channels."""
         if user_id is None:
-            self.roster.leave(app_id, channel)
-        else:
-            left = self.roster.leave_as(app_id, channel, user_id)
-            if left.removed is not None:
-                removed = messages.member_removed(channel, left.removed.escaped_id)
-                self._bus.publish(app_id, channel, removed)
-        self._count_changed(connection.app, channel, kind)
+            return await self.roster.leave(app_id, channel)
+        await self.roster.leave_as(app_id, channel, user_id)
+        return 0
 
-    def _count_changed(self, app: App, channel: str, kind: Kind) -> None:
+    def _count_changed(self, app: App, channel: str, kind: Kind, count: int) -> None:
         if app.subscription_count_events and not kind.presence:
-            self._counts.changed(app.id, channel, self.roster.count(app.id, channel))
-
-    def _tell_count(self, app_id: str, channel: str) -> None:
-        count = self.roster.count(app_id, channel)
-        self._bus.publish(app_id, channel, messages.subscription_count(channel, count))
+            self._counts.changed(app.id, channel, count)
 
     # Events
 
@@ -247,7 +255,7 @@ class Node:
 
     # Users
 
-    def sign_in(self, connection: Connection, request: events.SignIn) -> None:
+    async def sign_in(self, connection: Connection, request: events.SignIn) -> None:
         """Make the connection a user's, and tell those who watch the user. Raises ConnectionRefused (4009)."""
         app = connection.app
         user = authorization.user_of(app, connection.id, request)
@@ -258,41 +266,34 @@ class Node:
             return
         watchlist = user.watchlist if app.watchlists else ()
         kept = watchlist[: app.max_watchlist_size]
+        online = await self.roster.sign_in(app.id, user.id, kept)
+        if not connection.open:  # it went while it waited
+            await self.roster.sign_out(app.id, user.id, kept)
+            return
         connection.user = events.User(user.id, user.user_info, kept)
         connection.authorized = True
+        self._users.add(app.id, user.id, connection, kept)
+        self._hub.join(app.id, channels.user_channel(user.id), connection)
         connection.send(messages.signin_success(request.user_data))
         if len(kept) < len(watchlist):
             reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
             connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
-        self._signed_in(connection, connection.user)
-
-    def _signed_in(self, connection: Connection, user: events.User) -> None:
-        app_id = connection.app.id
-        if self.roster.sign_in(app_id, user.id):
-            self._bus.announce(app_id, user.id, True)
-        self._users.add(app_id, user.id, connection, user.watchlist)
-        self._hub.join(app_id, channels.user_channel(user.id), connection)
-        if user.watchlist:
-            online = self.roster.online(app_id, user.watchlist)
-            connection.send(
-                messages.watchlist_events(
-                    [watched for watched in user.watchlist if watched in online],
-                    [watched for watched in user.watchlist if watched not in online],
-                )
-            )
+        if kept:
+            here = [watched for watched in kept if watched in online]
+            away = [watched for watched in kept if watched not in online]
+            connection.send(messages.watchlist_events(here, away))
 
     def _sign_out(self, connection: Connection, user: events.User) -> None:
         app_id = connection.app.id
         self._hub.leave(app_id, channels.user_channel(user.id), connection)
         self._users.remove(app_id, user.id, connection, user.watchlist)
-        if self.roster.sign_out(app_id, user.id):
-            self._bus.announce(app_id, user.id, False)
+        steps.begin(self.roster.sign_out(app_id, user.id, user.watchlist))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection of a user, anywhere."""
         self._bus.terminate(app_id, user_id)
 
-    # What the bus asks of this node
+    # What the bus and the roster ask of this node
 
     def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
@@ -300,6 +301,18 @@ class Node:
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
         if receivers:
             self.traffic[app_id].sent(receivers, receivers * len(message.text))
+
+    def member_added(self, app_id: str, channel: str, member: Member) -> None:
+        """Tell this node's subscribers of a presence channel that a member has come."""
+        self.deliver(app_id, channel, messages.member_added(channel, member.escaped_id, member.escaped_info))
+
+    def member_removed(self, app_id: str, channel: str, member: Member) -> None:
+        """Tell this node's subscribers of a presence channel that a member has gone."""
+        self.deliver(app_id, channel, messages.member_removed(channel, member.escaped_id))
+
+    def count_told(self, app_id: str, channel: str, count: int) -> None:
+        """Tell this node's subscribers of a channel how many they are in all."""
+        self.deliver(app_id, channel, messages.subscription_count(channel, count))
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user."""
@@ -313,6 +326,10 @@ class Node:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
             for connection in watchers:
                 connection.send(message)
+
+    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+        """An edge, of which no other node is told in this way."""
+        log.debug("App %s: %s %s", app_id, edge, channel)
 
 
 def _reject(reason: str) -> NoReturn:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from soketpy.apps import StaticApps
 from soketpy.cache import LocalCache
-from soketpy.cluster import LocalRoster
+from soketpy.cluster import LocalBus, LocalRoster
 from soketpy.config import ConfigError, Settings
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
@@ -106,6 +106,7 @@ class Server:
         self._apps = StaticApps(settings.apps)
         self._node = Node(
             Hub(loop.call_soon),
+            LocalBus(),
             LocalRoster(),
             LocalCache(settings.cache_ttl, bounds.cached_events, loop.time),
             loop.time,

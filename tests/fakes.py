@@ -2,17 +2,19 @@
 
 import contextlib
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from soketpy import triggers
 from soketpy.apps import App, Key
 from soketpy.cache import LocalCache
-from soketpy.cluster import LocalRoster
+from soketpy.cluster import LocalBus, LocalRoster
 from soketpy.connection import Connection
 from soketpy.hub import Hub
 from soketpy.node import Node
 from soketpy.protocol import signatures
+
+T = TypeVar("T")
 
 APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True)
 
@@ -64,6 +66,7 @@ class FakeTransport:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.closed: tuple[int, str] | None = None
+        self.waiting = False
 
     def write(self, frame: bytes) -> None:
         if self.closed is None:
@@ -72,6 +75,9 @@ class FakeTransport:
     def close(self, code: int, reason: str) -> None:
         if self.closed is None:
             self.closed = (code, reason)
+
+    def go_on(self) -> None:
+        self.waiting = False
 
     def take(self) -> list[dict[str, Any]]:
         """The messages since the last call, decoded; ``data`` that is JSON text inside a string is decoded too."""
@@ -102,6 +108,16 @@ def _decoded(text: bytes) -> dict[str, Any]:
     return message
 
 
+def now(verb: Coroutine[Any, Any, T]) -> T:
+    """What a verb gives that waits for nothing."""
+    try:
+        verb.send(None)
+    except StopIteration as ended:
+        value: T = ended.value
+        return value
+    raise AssertionError("the verb waits")
+
+
 class House:
     """A node with nothing real around it."""
 
@@ -110,6 +126,7 @@ class House:
         self.hub = Hub(self.loop.call_soon, slice_size)
         self.node = Node(
             self.hub,
+            LocalBus(),
             LocalRoster(),
             LocalCache(1800, 100, self.loop.time),
             self.loop.time,
@@ -122,6 +139,25 @@ class House:
         client = Client(self, app)
         client.take()
         return client
+
+    def count(self, channel: str, app: App = APP) -> int:
+        """How many connections are subscribed."""
+        return now(self.node.roster.counts(app.id, [channel]))[0]
+
+    def members(self, channel: str, app: App = APP) -> list[str]:
+        """Who is on a presence channel."""
+        return [member.user_id for member in now(self.node.roster.members(app.id, channel))]
+
+    def channels(self, app: App = APP) -> dict[str, int]:
+        """The occupied channels, with their counts."""
+        return dict(now(self.node.roster.channels(app.id, "")))
+
+    def online(self, *user_ids: str, app: App = APP) -> set[str]:
+        """Those of the users who are signed in, as one who watches them is told."""
+        watcher = (app.id, "one who watches", user_ids)
+        online = now(self.node.roster.sign_in(*watcher))
+        now(self.node.roster.sign_out(*watcher))
+        return online
 
     def trigger(
         self, channel: str, name: str, data: object = "{}", *, app: App = APP, exclude: "Client | None" = None

@@ -6,160 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.cluster import Bus, ChannelFull, LocalBus, LocalRoster, Roster
+from soketpy.cluster import Bus, ChannelFull, Edge, LocalBus, LocalRoster, Roster
+from soketpy.presence import Member
 from soketpy.protocol import messages
 from soketpy.protocol.messages import Message
-
-MakeRoster = Callable[[], Roster]
-
-
-@pytest.fixture(params=[LocalRoster], ids=["local"])
-def roster(request: pytest.FixtureRequest) -> Roster:
-    make: MakeRoster = request.param
-    return make()
-
-
-def member_ids(roster: Roster, channel: str = "presence-a", app_id: str = "app") -> list[str]:
-    return [member.user_id for member in roster.members(app_id, channel)]
-
-
-# Subscriptions
-
-
-def test_the_first_subscription_occupies_a_channel_and_the_last_vacates_it(roster: Roster) -> None:
-    assert [roster.join("app", "news").occupied for _ in range(3)] == [True, False, False]
-    assert [roster.leave("app", "news").vacated for _ in range(3)] == [False, False, True]
-    assert roster.join("app", "news").occupied
-
-
-def test_subscriptions_are_counted_by_app_and_channel(roster: Roster) -> None:
-    roster.join("app", "news")
-    roster.join("app", "news")
-    roster.join("app", "sport")
-    roster.join("other", "news")
-    assert (roster.count("app", "news"), roster.count("app", "sport"), roster.count("other", "news")) == (2, 1, 1)
-    assert roster.count("app", "weather") == roster.count("nobody", "news") == 0
-
-
-def test_channels_are_listed_by_prefix_with_their_counts(roster: Roster) -> None:
-    for channel in ("private-a", "private-a", "private-b", "news"):
-        roster.join("app", channel)
-    roster.join("other", "private-c")
-    assert dict(roster.channels("app", "private-")) == {"private-a": 2, "private-b": 1}
-    assert dict(roster.channels("app", "")) == {"private-a": 2, "private-b": 1, "news": 1}
-    assert dict(roster.channels("nobody", "")) == {}
-
-
-def test_a_vacated_channel_is_listed_no_more(roster: Roster) -> None:
-    roster.join("app", "news")
-    roster.leave("app", "news")
-    assert dict(roster.channels("app", "")) == {}
-    assert roster.count("app", "news") == 0
-
-
-# Members
-
-
-def test_a_user_is_added_with_the_first_connection_and_removed_with_the_last(roster: Roster) -> None:
-    first = roster.join_as("app", "presence-a", "ada", b"{}", 100)
-    second = roster.join_as("app", "presence-a", "ada", b"{}", 100)
-    assert first.added is not None
-    assert first.added.user_id == "ada"
-    assert second.added is None
-    assert roster.leave_as("app", "presence-a", "ada").removed is None
-    left = roster.leave_as("app", "presence-a", "ada")
-    assert left.removed is not None
-    assert left.removed.user_id == "ada"
-
-
-def test_connections_of_members_are_counted_as_subscriptions(roster: Roster) -> None:
-    assert roster.join_as("app", "presence-a", "ada", b"", 100).occupied
-    assert not roster.join_as("app", "presence-a", "ada", b"", 100).occupied
-    assert not roster.join_as("app", "presence-a", "bob", b"", 100).occupied
-    assert roster.count("app", "presence-a") == 3
-    assert member_ids(roster) == ["ada", "bob"]
-    assert not roster.leave_as("app", "presence-a", "ada").vacated
-    assert not roster.leave_as("app", "presence-a", "bob").vacated
-    assert roster.leave_as("app", "presence-a", "ada").vacated
-    assert member_ids(roster) == []
-    assert dict(roster.channels("app", "")) == {}
-
-
-def test_a_full_channel_takes_no_new_member_and_nothing_changes(roster: Roster) -> None:
-    for user_id in ("ada", "bob"):
-        roster.join_as("app", "presence-a", user_id, b"", 2)
-    with pytest.raises(ChannelFull):
-        roster.join_as("app", "presence-a", "eve", b"", 2)
-    assert member_ids(roster) == ["ada", "bob"]
-    assert roster.count("app", "presence-a") == 2
-
-
-def test_a_full_channel_takes_further_connections_of_its_members(roster: Roster) -> None:
-    roster.join_as("app", "presence-a", "ada", b"", 1)
-    assert roster.join_as("app", "presence-a", "ada", b"", 1).added is None
-    assert roster.count("app", "presence-a") == 2
-
-
-def test_a_channel_for_no_members_is_never_occupied(roster: Roster) -> None:
-    with pytest.raises(ChannelFull):
-        roster.join_as("app", "presence-a", "ada", b"", 0)
-    assert roster.count("app", "presence-a") == 0
-    assert dict(roster.channels("app", "")) == {}
-
-
-def test_members_are_apart_by_app_and_channel(roster: Roster) -> None:
-    roster.join_as("app", "presence-a", "ada", b"", 100)
-    assert roster.join_as("app", "presence-b", "ada", b"", 100).added is not None
-    assert roster.join_as("other", "presence-a", "ada", b"", 100).added is not None
-    roster.leave_as("app", "presence-a", "ada")
-    assert member_ids(roster) == []
-    assert member_ids(roster, "presence-b") == member_ids(roster, app_id="other") == ["ada"]
-
-
-# Users
-
-
-def test_a_user_is_online_from_the_first_sign_in_to_the_last_sign_out(roster: Roster) -> None:
-    assert [roster.sign_in("app", "ada") for _ in range(2)] == [True, False]
-    assert roster.online("app", ["ada", "bob"]) == {"ada"}
-    assert not roster.sign_out("app", "ada")
-    assert roster.online("app", ["ada", "bob"]) == {"ada"}
-    assert roster.sign_out("app", "ada")
-    assert roster.online("app", ["ada", "bob"]) == set()
-    assert roster.sign_in("app", "ada")
-
-
-def test_users_are_apart_by_app(roster: Roster) -> None:
-    assert roster.sign_in("app", "ada")
-    assert roster.sign_in("other", "ada")
-    roster.sign_out("app", "ada")
-    assert roster.online("app", ["ada"]) == set()
-    assert roster.online("other", ["ada"]) == {"ada"}
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["presence-1", "presence-2"])), max_size=20))
-def test_whatever_comes_and_goes_each_transition_is_reported_once(joins: list[tuple[str, str]]) -> None:
-    roster = LocalRoster()
-    added = [
-        (user_id, channel)
-        for user_id, channel in joins
-        if roster.join_as("app", channel, user_id, b"", 100).added is not None
-    ]
-    assert sorted(added) == sorted(set(joins))
-    removed = [
-        (user_id, channel)
-        for user_id, channel in reversed(joins)
-        if roster.leave_as("app", channel, user_id).removed is not None
-    ]
-    assert sorted(removed) == sorted(set(joins))
-    assert dict(roster.channels("app", "")) == {}
-
-
-# The bus
+from tests.fakes import now
 
 
 class Node:
-    """Remembers what a bus asks of it."""
+    """Remembers what a bus and a roster ask of it."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -167,24 +22,245 @@ class Node:
     def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         self.asked.append(("deliver", app_id, channel, message.text, exclude))
 
+    def member_added(self, app_id: str, channel: str, member: Member) -> None:
+        self.asked.append(("added", app_id, channel, member.user_id, member.info))
+
+    def member_removed(self, app_id: str, channel: str, member: Member) -> None:
+        self.asked.append(("removed", app_id, channel, member.user_id))
+
+    def count_told(self, app_id: str, channel: str, count: int) -> None:
+        self.asked.append(("count", app_id, channel, count))
+
     def end_user(self, app_id: str, user_id: str) -> None:
         self.asked.append(("end_user", app_id, user_id))
 
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         self.asked.append(("tell_watchers", app_id, user_id, online))
 
+    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+        self.asked.append((edge, app_id, channel, *(() if user_id is None else (user_id,))))
+
+    def take(self) -> list[tuple[object, ...]]:
+        """What was asked since the last call."""
+        asked, self.asked = self.asked, []
+        return asked
+
+
+class Desk:
+    """A roster and its node, for a test to ask in plain calls."""
+
+    def __init__(self, make: Callable[[], Roster]) -> None:
+        self.node = Node()
+        self.roster = make()
+        self.roster.attach(self.node)
+        self.take = self.node.take
+
+    def join(self, channel: str, app_id: str = "app") -> int:
+        return now(self.roster.join(app_id, channel))
+
+    def leave(self, channel: str, app_id: str = "app") -> int:
+        return now(self.roster.leave(app_id, channel))
+
+    def join_as(
+        self, user_id: str, channel: str = "presence-a", *, app_id: str = "app", info: bytes = b"", limit: int = 100
+    ) -> list[str]:
+        members = now(self.roster.join_as(app_id, channel, user_id, info, limit))
+        return [member.user_id for member in members]
+
+    def leave_as(self, user_id: str, channel: str = "presence-a", *, app_id: str = "app") -> None:
+        now(self.roster.leave_as(app_id, channel, user_id))
+
+    def counts(self, *channels: str, app_id: str = "app") -> list[int]:
+        return now(self.roster.counts(app_id, channels))
+
+    def members(self, channel: str = "presence-a", app_id: str = "app") -> list[str]:
+        return [member.user_id for member in now(self.roster.members(app_id, channel))]
+
+    def channels(self, prefix: str = "", app_id: str = "app") -> dict[str, int]:
+        return dict(now(self.roster.channels(app_id, prefix)))
+
+    def sign_in(self, user_id: str, *watchlist: str, app_id: str = "app") -> set[str]:
+        return now(self.roster.sign_in(app_id, user_id, watchlist))
+
+    def sign_out(self, user_id: str, *watchlist: str, app_id: str = "app") -> None:
+        now(self.roster.sign_out(app_id, user_id, watchlist))
+
+
+@pytest.fixture(params=[LocalRoster], ids=["local"])
+def desk(request: pytest.FixtureRequest) -> Desk:
+    return Desk(request.param)
+
+
+# Subscriptions
+
+
+def test_the_first_subscription_occupies_a_channel_and_the_last_vacates_it(desk: Desk) -> None:
+    assert [desk.join("news") for _ in range(3)] == [1, 2, 3]
+    assert desk.take() == [(Edge.OCCUPIED, "app", "news")]
+    assert [desk.leave("news") for _ in range(3)] == [2, 1, 0]
+    assert desk.take() == [(Edge.VACATED, "app", "news")]
+    desk.join("news")
+    assert desk.take() == [(Edge.OCCUPIED, "app", "news")]
+
+
+def test_subscriptions_are_counted_by_app_and_channel(desk: Desk) -> None:
+    for channel in ("news", "news", "sport"):
+        desk.join(channel)
+    desk.join("news", "other")
+    assert desk.counts("news", "sport", "weather") == [2, 1, 0]
+    assert desk.counts("news", "sport", app_id="other") == [1, 0]
+    assert desk.counts("news", app_id="nobody") == [0]
+    assert desk.counts() == []
+
+
+def test_channels_are_listed_by_prefix_with_their_counts(desk: Desk) -> None:
+    for channel in ("private-a", "private-a", "private-b", "news"):
+        desk.join(channel)
+    desk.join("private-c", "other")
+    assert desk.channels("private-") == {"private-a": 2, "private-b": 1}
+    assert desk.channels() == {"private-a": 2, "private-b": 1, "news": 1}
+    assert desk.channels(app_id="nobody") == {}
+
+
+def test_a_vacated_channel_is_listed_no_more(desk: Desk) -> None:
+    desk.join("news")
+    desk.leave("news")
+    assert desk.channels() == {}
+    assert desk.counts("news") == [0]
+
+
+def test_a_count_is_told_as_it_is(desk: Desk) -> None:
+    for _ in range(2):
+        desk.join("news")
+    desk.take()
+    desk.roster.tell_count("app", "news")
+    desk.roster.tell_count("app", "weather")
+    assert desk.take() == [("count", "app", "news", 2), ("count", "app", "weather", 0)]
+
+
+# Members
+
+
+def test_a_user_is_added_with_the_first_connection_and_removed_with_the_last(desk: Desk) -> None:
+    assert desk.join_as("ada", info=b"{}") == ["ada"]
+    assert desk.take() == [
+        (Edge.OCCUPIED, "app", "presence-a"),
+        ("added", "app", "presence-a", "ada", b"{}"),
+        (Edge.ADDED, "app", "presence-a", "ada"),
+    ]
+    assert desk.join_as("ada", info=b"[]") == ["ada"]
+    desk.leave_as("ada")
+    assert desk.take() == []
+    desk.leave_as("ada")
+    assert desk.take() == [
+        ("removed", "app", "presence-a", "ada"),
+        (Edge.REMOVED, "app", "presence-a", "ada"),
+        (Edge.VACATED, "app", "presence-a"),
+    ]
+
+
+def test_connections_of_members_are_counted_as_subscriptions(desk: Desk) -> None:
+    for user_id in ("ada", "ada", "bob"):
+        desk.join_as(user_id)
+    assert desk.counts("presence-a") == [3]
+    assert desk.members() == ["ada", "bob"]
+    assert now(desk.roster.member_counts("app", ["presence-a", "presence-b"])) == [2, 0]
+    for user_id in ("ada", "bob", "ada"):
+        desk.leave_as(user_id)
+    assert desk.members() == []
+    assert desk.channels() == {}
+
+
+def test_a_full_channel_takes_no_new_member_and_nothing_changes(desk: Desk) -> None:
+    for user_id in ("ada", "bob"):
+        desk.join_as(user_id, limit=2)
+    desk.take()
+    with pytest.raises(ChannelFull):
+        desk.join_as("eve", limit=2)
+    assert desk.take() == []
+    assert desk.members() == ["ada", "bob"]
+    assert desk.counts("presence-a") == [2]
+
+
+def test_a_full_channel_takes_further_connections_of_its_members(desk: Desk) -> None:
+    desk.join_as("ada", limit=1)
+    assert desk.join_as("ada", limit=1) == ["ada"]
+    assert desk.counts("presence-a") == [2]
+
+
+def test_a_channel_for_no_members_is_never_occupied(desk: Desk) -> None:
+    with pytest.raises(ChannelFull):
+        desk.join_as("ada", limit=0)
+    assert desk.take() == []
+    assert desk.counts("presence-a") == [0]
+    assert desk.channels() == {}
+
+
+def test_members_are_apart_by_app_and_channel(desk: Desk) -> None:
+    desk.join_as("ada")
+    desk.join_as("ada", "presence-b")
+    desk.join_as("ada", app_id="other")
+    assert [asked[1:3] for asked in desk.take() if asked[0] is Edge.ADDED] == [
+        ("app", "presence-a"),
+        ("app", "presence-b"),
+        ("other", "presence-a"),
+    ]
+    desk.leave_as("ada")
+    assert desk.members() == []
+    assert desk.members("presence-b") == desk.members(app_id="other") == ["ada"]
+
+
+# Users
+
+
+def test_a_user_is_online_from_the_first_sign_in_to_the_last_sign_out(desk: Desk) -> None:
+    assert desk.sign_in("ada", "bob") == set()
+    assert desk.take() == [("tell_watchers", "app", "ada", True)]
+    assert desk.sign_in("ada", "ada", "bob") == {"ada"}
+    desk.sign_out("ada", "bob")
+    assert desk.take() == []
+    desk.sign_out("ada", "ada", "bob")
+    assert desk.take() == [("tell_watchers", "app", "ada", False)]
+    assert desk.sign_in("bob", "ada", "bob") == {"bob"}
+
+
+def test_users_are_apart_by_app(desk: Desk) -> None:
+    desk.sign_in("ada")
+    assert desk.sign_in("bob", "ada", app_id="other") == set()
+    desk.sign_in("ada", app_id="other")
+    desk.sign_out("ada")
+    assert desk.sign_in("eve", "ada") == set()
+    assert desk.sign_in("eve", "ada", app_id="other") == {"ada"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["presence-1", "presence-2"])), max_size=20))
+def test_whatever_comes_and_goes_each_edge_is_reported_once(joins: list[tuple[str, str]]) -> None:
+    desk = Desk(LocalRoster)
+    for user_id, channel in joins:
+        desk.join_as(user_id, channel)
+    added = [asked[:1:-1] for asked in desk.take() if asked[0] is Edge.ADDED]
+    assert sorted(added) == sorted(set(joins))
+    for user_id, channel in reversed(joins):
+        desk.leave_as(user_id, channel)
+    removed = [asked[:1:-1] for asked in desk.take() if asked[0] is Edge.REMOVED]
+    assert sorted(removed) == sorted(set(joins))
+    assert desk.channels() == {}
+
+
+# The bus
+
 
 def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     node = Node()
-    bus: Bus = LocalBus(node)
+    bus: Bus = LocalBus()
+    bus.attach(node)
     message = messages.cache_miss("news")
     bus.publish("app", "news", message)
     bus.publish("app", "news", message, "1.2")
-    bus.announce("app", "ada", True)
     bus.terminate("app", "ada")
+    now(bus.sent())
     assert node.asked == [
         ("deliver", "app", "news", message.text, None),
         ("deliver", "app", "news", message.text, "1.2"),
-        ("tell_watchers", "app", "ada", True),
         ("end_user", "app", "ada"),
     ]

@@ -102,7 +102,7 @@ def test_a_closed_connection_hears_and_says_nothing(house: House, client: Client
     client.subscribe("news")
     client.connection.refuse(4100, "again")
     assert client.take() == []
-    assert house.node.roster.count(APP.id, "news") == 0
+    assert house.count("news") == 0
     assert client.closed == (4009, "enough")
     assert house.node.total == 0
 

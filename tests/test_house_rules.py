@@ -13,7 +13,7 @@ PACKAGE = ROOT / "soketpy"
 PROTOCOL = {"protocol"}
 PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts"}
 RULES = PORTS | {"authorization", "admission", "triggers"}
-HEART = RULES | {"hub", "node", "connection"}
+HEART = RULES | {"steps", "hub", "node", "connection"}
 MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "apps": PROTOCOL,
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": PROTOCOL,
     "users": PROTOCOL,
     "memory": set(),
+    "steps": set(),
     "deadlines": set(),
     "descriptors": set(),
     "presence": PROTOCOL,
@@ -31,8 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admission": PROTOCOL | {"apps"},
     "triggers": PROTOCOL | {"apps"},
     "hub": PROTOCOL,
-    "connection": RULES | {"node"},
-    "node": RULES | {"hub", "connection"},
+    "connection": RULES | {"node", "steps"},
+    "node": RULES | {"hub", "connection", "steps"},
     "web": HEART | {"deadlines"},
     "config": PROTOCOL | {"apps"},
     "tls": {"config"},

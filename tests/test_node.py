@@ -95,8 +95,8 @@ def test_a_connection_that_ends_is_gone_from_everywhere() -> None:
     assert len(house.hub) == 3
     client.leave()
     assert len(house.hub) == 0
-    assert dict(house.node.roster.channels(APP.id, "")) == {}
-    assert house.node.roster.online(APP.id, ["ada"]) == set()
+    assert house.channels() == {}
+    assert house.online("ada") == set()
     assert house.node.every_connection() == []
     assert house.node.total == 0
     assert house.node.traffic[APP.id].disconnections == 1

@@ -190,7 +190,7 @@ def test_a_full_room_takes_further_connections_of_its_members_only(house: House)
     [answer] = late.take()
     assert (answer["data"]["type"], answer["data"]["status"]) == ("LimitReached", 4004)
     assert first.heard() == ["subscription_succeeded"]
-    assert house.node.roster.count(APP.id, ROOM) == 2
+    assert house.count(ROOM) == 2
 
 
 def test_a_room_has_100_members_by_default(house: House) -> None:

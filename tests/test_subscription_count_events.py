@@ -69,7 +69,7 @@ def test_apps_that_did_not_switch_them_on_have_no_counts(house: House) -> None:
     client = house.connect()
     client.subscribe("news")
     assert client.heard() == ["subscription_succeeded"]
-    assert house.node.roster.count(APP.id, "news") == 1, "REST has it always"
+    assert house.count("news") == 1, "REST has it always"
 
 
 def test_above_100_subscribers_the_last_count_comes_once_in_5_s(house: House) -> None:

@@ -47,7 +47,7 @@ def test_members_are_those_of_the_app(house: House) -> None:
     assert greeting["data"]["presence"]["count"] == 1
     theirs.leave()
     assert ours.heard() == ["subscription_succeeded"]
-    assert [member.user_id for member in house.node.roster.members(APP.id, "presence-a")] == ["ada"]
+    assert house.members("presence-a") == ["ada"]
 
 
 def test_counts_are_those_of_the_app(house: House) -> None:
@@ -108,7 +108,7 @@ def test_the_same_user_in_two_apps_is_two_users(house: House) -> None:
     house.node.terminate(APP.id, "ada")
     assert ours.closed is not None
     assert theirs.closed is None
-    assert house.node.roster.online(OTHER.id, ["ada", "bob"]) == {"ada"}
+    assert house.online("ada", "bob", app=OTHER) == {"ada"}
 
 
 def test_traffic_is_counted_by_app(house: House) -> None:

@@ -138,4 +138,4 @@ def test_switching_watchlists_on_or_off_confuses_nobody(house: House) -> None:
     house.node.update({APP.id: APP}.get)
     enter(house, "bob").leave()
     assert house.node.failures == 0
-    assert house.node.roster.online(APP.id, ["ada", "bob"]) == set()
+    assert house.online("ada", "bob") == set()

@@ -5,9 +5,9 @@ Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which add
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -16,7 +16,7 @@ from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.protocol import channels
 from soketpy.protocol.channels import Kind
-from soketpy.triggers import RequestError, Trigger, check, check_batch, parse_info
+from soketpy.triggers import RequestError, check, check_batch, parse_info
 from soketpy.web.calls import Call, event_of, events_of
 
 
@@ -33,8 +33,8 @@ class Answer(msgspec.Struct):
     received: int | None = None
 
 
-Verb = Callable[[Call, bytes], Answer]
-"""Serves a call whose signature holds, with its body."""
+Verb = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
+"""Serves a call whose signature holds, with its body; for ``steps``."""
 
 
 class Api:
@@ -44,54 +44,63 @@ class Api:
         self._node = node
         self._limiter = limiter
 
-    def events(self, call: Call, body: bytes) -> Answer:
+    async def events(self, call: Call, body: bytes) -> Answer:
         """Trigger one event on one or more channels."""
         app = call.app
         trigger = check(event_of(call, body), app)
         headers = self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         self._node.publish(app, trigger)
+        await self._node.sent()
         if not trigger.info:
             return Answer({}, headers=headers)
-        return Answer({"channels": self._info_of(app, trigger)}, headers=headers)
+        return Answer({"channels": await self._attributes(app, trigger.channels, trigger.info)}, headers=headers)
 
-    def batch_events(self, call: Call, body: bytes) -> Answer:
+    async def batch_events(self, call: Call, body: bytes) -> Answer:
         """Trigger several events; one that is refused refuses all."""
         app = call.app
         triggers = check_batch(events_of(body), app)
         headers = self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         for trigger in triggers:
             self._node.publish(app, trigger)
+        await self._node.sent()
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
-        info = [self._info_of(app, trigger)[trigger.channels[0]] for trigger in triggers]
+        info = [
+            (await self._attributes(app, trigger.channels, trigger.info))[trigger.channels[0]] for trigger in triggers
+        ]
         return Answer({"batch": info}, headers=headers)
 
-    def _info_of(self, app: App, trigger: Trigger) -> dict[str, dict[str, object]]:
-        """The attributes that a publisher asked back; one that a channel's kind lacks is left out."""
-        return {channel: self._attributes(app, channel, trigger.info) for channel in trigger.channels}
-
-    def _attributes(self, app: App, channel: str, wanted: tuple[str, ...]) -> dict[str, object]:
-        roster, attributes = self._node.roster, dict[str, object]()
-        if "user_count" in wanted and channels.kind_of(channel).presence:
-            attributes["user_count"] = len(roster.members(app.id, channel))
+    async def _attributes(
+        self, app: App, names: Sequence[str], wanted: tuple[str, ...]
+    ) -> dict[str, dict[str, object]]:
+        """The attributes of channels that somebody asks for; one that a channel's kind lacks is left out."""
+        attributes: dict[str, dict[str, object]] = {name: {} for name in names}
+        if "user_count" in wanted:
+            presence = [name for name in names if channels.kind_of(name).presence]
+            for name, count in zip(presence, await self._node.roster.member_counts(app.id, presence), strict=True):
+                attributes[name]["user_count"] = count
         if "subscription_count" in wanted:
-            attributes["subscription_count"] = roster.count(app.id, channel)
+            for name, count in zip(names, await self._node.roster.counts(app.id, names), strict=True):
+                attributes[name]["subscription_count"] = count
         return attributes
 
-    def channels(self, call: Call, body: bytes) -> Answer:
+    async def channels(self, call: Call, body: bytes) -> Answer:
         """List the occupied channels."""
         headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         prefix = call.given.get("filter_by_prefix") or ""
         wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
             _bad("user_count is only for presence channels: give filter_by_prefix=presence-.")
-        listed = {
-            name: {"occupied": True, "subscription_count": count, **self._attributes(call.app, name, wanted)}
-            for name, count in self._node.roster.channels(call.app.id, prefix)
+        counts = await self._node.roster.channels(call.app.id, prefix)
+        listed: dict[str, dict[str, object]] = {
+            name: {"occupied": True, "subscription_count": count} for name, count in counts.items()
         }
+        if "user_count" in wanted:
+            for name, attributes in (await self._attributes(call.app, list(counts), ("user_count",))).items():
+                listed[name] |= attributes
         return Answer({"channels": listed}, headers=headers)
 
-    def channel(self, call: Call, body: bytes) -> Answer:
+    async def channel(self, call: Call, body: bytes) -> Answer:
         """Tell the state of one channel."""
         headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         app, (channel,) = call.app, call.arguments
@@ -101,9 +110,8 @@ class Api:
             _bad("user_count is only for presence channels.")
         if "cache" in wanted and not kind.cache:
             _bad("cache is only for cache channels.")
-        count = self._node.roster.count(app.id, channel)
-        value: dict[str, object] = {"occupied": count > 0, "subscription_count": count}
-        value.update(self._attributes(app, channel, ("user_count",)))
+        attributes = (await self._attributes(app, [channel], ("subscription_count", "user_count")))[channel]
+        value: dict[str, object] = {"occupied": attributes["subscription_count"] != 0, **attributes}
         if "cache" in wanted:
             value["cache"] = self._cached(app, channel)
         return Answer(value, headers=headers)
@@ -114,7 +122,7 @@ class Api:
             return None
         return {"data": msgspec.Raw(event.data), "ttl": self._node.cache.ttl(event)}
 
-    def users(self, call: Call, body: bytes) -> Answer:
+    async def users(self, call: Call, body: bytes) -> Answer:
         """List the members of a presence channel."""
         headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         (channel,) = call.arguments
@@ -122,16 +130,17 @@ class Api:
             _bad("Only presence channels have users.")
         with_info = call.given.get("with_user_info") == "1"
         users: list[dict[str, object]] = []
-        for member in self._node.roster.members(call.app.id, channel):
+        for member in await self._node.roster.members(call.app.id, channel):
             user: dict[str, object] = {"id": member.user_id}
             if with_info:
                 user["user_info"] = msgspec.Raw(member.info or b"null")
             users.append(user)
         return Answer({"users": users}, headers=headers)
 
-    def terminate(self, call: Call, body: bytes) -> Answer:
+    async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         self._node.terminate(call.app.id, call.arguments[0])
+        await self._node.sent()
         return Answer({})
 
     def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import cast
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 
+from soketpy import steps
 from soketpy.protocol import handshake
 from soketpy.triggers import RequestError
 from soketpy.web.calls import too_large
@@ -66,8 +67,15 @@ async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
             rest.abandon(exchange)
             raise
         else:
-            rest.serve(exchange, body)
+            await _served(rest.serve(exchange, body))
     return _response(rest.reply(exchange))
+
+
+async def _served(verb: steps.Verb) -> None:
+    """Wait, as a task of asyncio's, until a verb has ended."""
+    ended = asyncio.Event()
+    if not steps.begin(verb, ended.set):
+        await ended.wait()
 
 
 def _response(reply: Reply) -> web.Response:

@@ -7,12 +7,13 @@ together with the connection, before anything of it has been answered.
 import asyncio
 import time
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from time import perf_counter
 
 from aiohttp import web
 
+from soketpy import steps
 from soketpy.protocol.requests import HEAD_LIMIT, parse_request
 from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
 from soketpy.web.websocket import Surroundings
@@ -65,6 +66,7 @@ class PlainHttp(asyncio.Protocol):
         "_answers_size",
         "_body",
         "_buffer",
+        "_ended",
         "_exchange",
         "_http",
         "_outbox",
@@ -74,6 +76,7 @@ class PlainHttp(asyncio.Protocol):
         "_transport",
         "_turn",
         "_unread",
+        "_waits",
         "due",
     )
 
@@ -94,6 +97,8 @@ class PlainHttp(asyncio.Protocol):
         self._answers_size = 0
         self._turn: asyncio.Handle | None = None  # the next turn, where there is more to serve at once
         self._unread = False  # whether the client does not read its answers
+        self._ended = False  # whether the client has ended its side
+        self._waits = False  # whether a call waits for what others have to say
         shared.deadlines.set(self, REQUEST_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
@@ -101,14 +106,19 @@ class PlainHttp(asyncio.Protocol):
         if not self._buffer and not self._body:
             self._since = self._shared.node.clock()
         self._buffer = self._buffer + data if self._buffer else data
-        if self._turn is None:
+        if self._turn is None and not self._held:
             self._serve()
+
+    @property
+    def _held(self) -> bool:
+        """Whether nothing more may be served now."""
+        return self._unread or self._waits
 
     def _serve(self) -> None:
         """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
         self._outbox.add(self)
         until = perf_counter() + TURN_SECONDS
-        while self._buffer and not self._unread and self._step():
+        while self._buffer and not self._held and self._step():
             if self._buffer and perf_counter() >= until:
                 self._transport.pause_reading()
                 self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
@@ -116,7 +126,7 @@ class PlainHttp(asyncio.Protocol):
 
     def _serve_on(self) -> None:
         self._turn = None
-        if not self._unread:
+        if not self._held:
             self._transport.resume_reading()
             self._serve()
 
@@ -126,8 +136,7 @@ class PlainHttp(asyncio.Protocol):
             if len(self._buffer) < self._body:
                 return False
             exchange, self._exchange = self._exchange, None
-            self._rest.serve(exchange, self._take(self._body))
-            self._answer(exchange)
+            return self._call(exchange, self._take(self._body))
         elif self._body:
             self._take(self._body)  # of a request that was refused by its head
         else:
@@ -151,9 +160,30 @@ class PlainHttp(asyncio.Protocol):
         elif self._body:
             self._exchange = exchange
         else:
-            self._rest.serve(exchange, b"")
-            self._answer(exchange)
+            return self._call(exchange, b"")
         return True
+
+    def _call(self, exchange: Exchange, body: bytes) -> bool:
+        """Serve a call whose body has come; False if it has to wait, and all that comes behind it."""
+        if steps.begin(self._rest.serve(exchange, body), partial(self._called, exchange)):
+            self._answer(exchange)
+            return True
+        self._waits = True
+        self._transport.pause_reading()
+        return False
+
+    def _called(self, exchange: Exchange) -> None:
+        """A call that had to wait has its answer."""
+        self._waits = False
+        if self._transport.is_closing():
+            return
+        self._outbox.add(self)
+        self._answer(exchange)
+        if self._ended:
+            self.send()
+            self._transport.close()
+        elif self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
 
     def _take(self, size: int) -> bytes:
         """Take bytes of the body off the buffer, as many as there are."""
@@ -187,9 +217,11 @@ class PlainHttp(asyncio.Protocol):
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         """The client asks for no more: let it have its answers before the connection is closed."""
         self.send()
+        self._ended = True
+        return self._waits and self._transport.can_write_eof()  # TLS cannot end one side alone
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""

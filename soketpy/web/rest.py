@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from soketpy.apps import App, Apps
+from soketpy.cluster import Unavailable
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.triggers import RequestError
@@ -74,7 +75,7 @@ class Rest:
         log_access: bool = False,
     ) -> None:
         self.draining = False
-        self.under_way = 0  # calls that were let in and whose body has not come whole
+        self.under_way = 0  # calls that were let in and have no answer yet
         self.body_size = body_size
         self._node = node
         self._apps = apps
@@ -117,17 +118,17 @@ class Rest:
             exchange.answer = self._failed(exchange, fault)
         return exchange
 
-    def serve(self, exchange: Exchange, body: bytes) -> None:
-        """Serve a call whose body has come. Never raises."""
+    async def serve(self, exchange: Exchange, body: bytes) -> None:
+        """Serve a call whose body has come; a verb for ``steps``. Never raises."""
         call, verb = exchange.call, exchange.verb
         assert call is not None and verb is not None  # noqa: S101, PT018 - of a call that open let in
-        self.under_way -= 1
         try:
             calls.check_body(call, body, self.body_size)
-            exchange.answer = verb(call, body)
+            exchange.answer = await verb(call, body)
         except Exception as fault:
             exchange.answer = self._failed(exchange, fault)
         exchange.answer.received = len(body)
+        self.under_way -= 1
 
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
         """Answer a call whose body cannot be taken."""
@@ -167,6 +168,10 @@ class Rest:
         """The answer to a request that could not be served."""
         if isinstance(fault, RequestError):
             return _refused(fault)
+        if isinstance(fault, Unavailable):
+            return _refused(
+                RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server cannot reach the others; try again.")
+            )
         log.error("A request could not be served: %s %s", exchange.method, exchange.path, exc_info=fault)
         self._node.failures += 1
         reason = "The server failed to serve this request."

@@ -60,7 +60,18 @@ class Surroundings:
 class WebSocket(asyncio.Protocol):
     """The transport of one conversation. It takes over a TCP connection whose handshake has been answered."""
 
-    __slots__ = ("_awaited", "_closing", "_heard", "_reader", "_shared", "_transport", "connection", "due", "write")
+    __slots__ = (
+        "_awaited",
+        "_closing",
+        "_heard",
+        "_reader",
+        "_shared",
+        "_transport",
+        "_unheard",
+        "connection",
+        "due",
+        "write",
+    )
 
     def __init__(self, transport: asyncio.Transport, shared: Surroundings) -> None:
         self.due = 0
@@ -73,6 +84,7 @@ class WebSocket(asyncio.Protocol):
         self._heard = shared.node.clock()
         self._awaited = _NOTHING
         self._closing = False
+        self._unheard: Iterator[tuple[int, bytes]] | None = None  # frames behind one that waits for its answer
 
     def open(self, hello: Hello, acceptance: bytes) -> None:
         """Accept the handshake and take the client in, or tell it why not and close: all in one write."""
@@ -116,7 +128,10 @@ class WebSocket(asyncio.Protocol):
                 if opcode == _CLOSE:
                     self._answer_close(frames.parse_close(payload))
                     return
-                self._take(opcode, payload)
+                if not self._take(opcode, payload):
+                    self._transport.pause_reading()
+                    self._unheard = incoming
+                    return
                 if taken == TURN or perf_counter() >= until:
                     self._transport.pause_reading()
                     asyncio.get_running_loop().call_soon(self._read_on, incoming)
@@ -125,21 +140,29 @@ class WebSocket(asyncio.Protocol):
             self._fail(fault.code, fault.reason)
             self._hang_up()
 
+    def go_on(self) -> None:
+        """The message that had to wait has been served: read what came behind it."""
+        incoming, self._unheard = self._unheard, None
+        assert incoming is not None  # noqa: S101 - of a connection that has said that it waits
+        asyncio.get_running_loop().call_soon(self._read_on, incoming)
+
     def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
         # The connection may be broken already, and its end not have been told: asyncio logs what is written then.
         if self._reader is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._read(incoming)
 
-    def _take(self, opcode: int, payload: bytes) -> None:
+    def _take(self, opcode: int, payload: bytes) -> bool:
+        """Take one frame; False if it has to wait, and the next ones with it."""
         if self._closing or self.connection is None:
             pass  # section 1.4: what comes after the server's close frame is not heard
         elif opcode == _TEXT:
-            self.connection.receive(payload)
+            return self.connection.receive(payload)
         elif opcode == _PING_ASKED:
             self.connection.write(frames.encode(Opcode.PONG, payload))
         elif opcode == _BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "Binary messages are not part of the protocol.")
+        return True
 
     # The end
 
