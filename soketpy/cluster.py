@@ -34,6 +34,10 @@ class Unavailable(Exception):
     """What the nodes share cannot be reached now."""
 
 
+class Unreachable(Exception):
+    """What the nodes share could not be reached at the start; the text says what, for people to read."""
+
+
 class Node(Protocol):
     """What a bus and a roster call on each node."""
 
@@ -120,6 +124,23 @@ class Bus(Protocol):
 
     async def sent(self) -> None:
         """Wait until all that was published before is on its way to every node. Raises Unavailable if it is not."""
+
+
+class Cluster(Protocol):
+    """What joins a node to others: one way of being both ports."""
+
+    bus: Bus
+    roster: Roster
+
+    @property
+    def here(self) -> bool:
+        """Whether the other nodes can be reached."""
+
+    async def start(self) -> None:
+        """Join the others. Raises Unreachable where they cannot be reached in time."""
+
+    async def stop(self) -> None:
+        """Leave, with nothing left behind."""
 
 
 class LocalBus:
@@ -241,3 +262,19 @@ class LocalRoster:
         else:
             del self._users[app_id, user_id]
             self._node.tell_watchers(app_id, user_id, False)
+
+
+class LocalCluster:
+    """A cluster of one."""
+
+    here = True
+
+    def __init__(self) -> None:
+        self.bus: Bus = LocalBus()
+        self.roster: Roster = LocalRoster()
+
+    async def start(self) -> None:
+        """There is nobody to join."""
+
+    async def stop(self) -> None:
+        """There is nobody to leave."""

@@ -12,7 +12,7 @@ from typing import NoReturn
 from soketpy import authorization, steps
 from soketpy.apps import App
 from soketpy.cache import Cache
-from soketpy.cluster import Bus, ChannelFull, Edge, Roster
+from soketpy.cluster import Bus, ChannelFull, Edge, Roster, Unavailable
 from soketpy.connection import Connection, Transport
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
@@ -218,13 +218,16 @@ class Node:
     # Events
 
     def publish(self, app: App, trigger: Trigger) -> None:
-        """Send a publisher's event to all who are on its channels, and let cache channels remember it."""
+        """Send a publisher's event to all who are on its channels, and let cache channels remember it.
+
+        Raises Unavailable, with nothing done, where the other nodes cannot be reached.
+        """
         for channel in trigger.channels:
             log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
             message = messages.event(channel, trigger.name, trigger.data)
+            self._bus.publish(app.id, channel, message, trigger.socket_id)
             if channels.kind_of(channel).cache:
                 self.cache.put(app.id, channel, trigger.name, trigger.data)
-            self._bus.publish(app.id, channel, message, trigger.socket_id)
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
         """Send a client's event to all others on the channel. Raises ProtocolError (4301)."""
@@ -243,7 +246,10 @@ class Node:
         if not self._may_send(connection, app.max_client_events_per_second):
             _reject(f"A connection may send {app.max_client_events_per_second} client events a second.")
         message = messages.event(channel, event.name, event.data, connection.channels[channel])
-        self._bus.publish(app.id, channel, message, connection.id)
+        try:
+            self._bus.publish(app.id, channel, message, connection.id)
+        except Unavailable:
+            self.deliver(app.id, channel, message, connection.id)  # to those whom this node can reach
 
     def _may_send(self, connection: Connection, rate: int | None) -> bool:
         if rate is None:

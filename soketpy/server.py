@@ -15,7 +15,7 @@ from aiohttp import web
 
 from soketpy.apps import StaticApps
 from soketpy.cache import LocalCache
-from soketpy.cluster import LocalBus, LocalRoster
+from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
@@ -104,10 +104,11 @@ class Server:
         prefix = "/" + settings.path_prefix.strip("/") if settings.path_prefix.strip("/") else ""
         tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
         self._apps = StaticApps(settings.apps)
+        cluster = self._cluster()
         self._node = Node(
             Hub(loop.call_soon),
-            LocalBus(),
-            LocalRoster(),
+            cluster.bus,
+            cluster.roster,
             LocalCache(settings.cache_ttl, bounds.cached_events, loop.time),
             loop.time,
             loop.call_later,
@@ -135,7 +136,10 @@ class Server:
             body_size=bounds.request_size_in_mb * MIB,
             memory_percent=bounds.memory_percent,
             log_access=settings.log.access,
+            available=lambda: cluster.here,
         )
+        await cluster.start()
+        stack.push_async_callback(cluster.stop)
         log.info("At most %d connections, by the limit of open files", raise_limit())
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
@@ -152,6 +156,22 @@ class Server:
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
+
+    def _cluster(self) -> Cluster:
+        """What joins this node to others. Raises ConfigError where a driver is not installed."""
+        if self.settings.cluster == "local":
+            return LocalCluster()
+        given = self.settings.redis
+        try:
+            from soketpy.drivers.redis import cluster, connect
+        except ImportError as fault:
+            raise ConfigError(f"cluster: redis needs {fault.name}: pip install 'soketpy[redis]'") from None
+        address = connect.Address(
+            given.host, given.port, given.unix_socket, given.tls, given.db, given.username, given.password
+        )
+        return cluster.RedisCluster(
+            connect.connector(address), given.prefix, lease=given.lease, start_timeout=given.start_timeout
+        )
 
     async def _listen(self, stack: AsyncExitStack, door: Callable[[], Door], tls: ssl.SSLContext | None) -> None:
         """Open the main port, or the Unix socket."""

@@ -35,12 +35,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "connection": RULES | {"node", "steps"},
     "node": RULES | {"hub", "connection", "steps"},
     "web": HEART | {"deadlines"},
+    "drivers": PORTS | {"steps"},
     "config": PROTOCOL | {"apps"},
     "tls": {"config"},
     "log": set(),
-    "server": HEART | {"web", "config", "tls", "descriptors", "deadlines", "memory"},
+    "server": HEART | {"web", "drivers", "config", "tls", "descriptors", "deadlines", "memory"},
     "testing": {"config", "server"},
-    "cli": PROTOCOL | {"config", "server", "tls", "log", "__init__"},
+    "cli": PROTOCOL | {"cluster", "config", "server", "tls", "log", "__init__"},
     "__main__": {"cli"},
     "__init__": {"apps", "config", "server"},
 }
@@ -50,6 +51,8 @@ ONLY_IN = {
     "aiohttp": {"web", "server"},
     "uvloop": {"cli"},
     "yaml": {"config"},
+    "hiredis": {"drivers"},
+    "msgpack": {"drivers"},
     "prometheus_client": {"metrics", "web"},
 }
 NOT_IN_PROTOCOL = {"asyncio", "logging", "time", "socket", "os", "random", "secrets"}

@@ -11,6 +11,7 @@ from soketpy import __version__
 from soketpy.cli.faults import Failure
 from soketpy.cli.hint import hint
 from soketpy.cli.options import add_address, add_config, address_flags, config_path, read_settings
+from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.settings import DEFAULT_SECRET
 from soketpy.log import configure
@@ -63,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(settings, read, greet))
+    except Unreachable as fault:
+        log.error("%s", fault)  # noqa: TRY400 - no traceback
+        return 1
     except OSError as error:
         if ready:
             raise

@@ -70,6 +70,22 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redis:
+    """Where the nodes of a cluster meet."""
+
+    host: str = row("127.0.0.1", "Address of Redis, version 6 or later.")
+    port: int = row(6379, "Port of Redis.", most=LAST_PORT)
+    unix_socket: str | None = row(None, "Connect to this Unix socket instead of host and port.")
+    tls: bool = row(False, "Connect with TLS; the certificate is checked against the system's authorities.")
+    db: int = row(0, "Number of the database.", least=0)
+    username: str | None = row(None, "User of Redis' ACL; null for the default one.")
+    password: str | None = row(None, "Password, where Redis asks for one.", secret=True)
+    prefix: str = row("soketpy", "In front of every key and topic; clusters of one prefix are one cluster.")
+    lease: float = row(10, "Seconds after which a node that is not heard of is taken for dead.", least=1)
+    start_timeout: float = row(10, "Seconds to wait for Redis at the start; the server ends with 1 after that.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """All in seconds."""
 
@@ -119,11 +135,17 @@ class Settings:
     strict_protocol: bool = row(
         False, "Close clients that give no protocol version (4008); soketi's own tools give none."
     )
+    cluster: str = row(
+        "local",
+        "local: this process alone. redis: all that share a Redis act as one server.",
+        choices=("local", "redis"),
+    )
     cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0)
     log: Log = field(default_factory=Log, metadata={"help": "What is written to standard error."})
     tls: Tls = field(default_factory=Tls, metadata={"help": "TLS with a certificate of your own; off without one."})
     cors: Cors = field(default_factory=Cors, metadata={"help": "Cross-origin answers of the REST API."})
     metrics: Metrics = field(default_factory=Metrics, metadata={"help": "Prometheus metrics."})
+    redis: Redis = field(default_factory=Redis, metadata={"help": "Where the nodes of a cluster meet."})
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "All in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Bounds of the whole process, whatever the app."})
     apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")

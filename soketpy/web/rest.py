@@ -7,7 +7,7 @@ of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is si
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
@@ -73,6 +73,7 @@ class Rest:
         body_size: int = 100 * 1024 * 1024,
         memory_percent: float = 85,
         log_access: bool = False,
+        available: Callable[[], bool] = lambda: True,
     ) -> None:
         self.draining = False
         self.under_way = 0  # calls that were let in and have no answer yet
@@ -83,6 +84,7 @@ class Rest:
         self._prefix = prefix
         self._memory_percent = memory_percent
         self._log_access = log_access
+        self._available = available
         api = Api(node, limiter)
         self._routes: dict[str, tuple[str, Verb]] = {
             "events": ("POST", api.events),
@@ -169,9 +171,7 @@ class Rest:
         if isinstance(fault, RequestError):
             return _refused(fault)
         if isinstance(fault, Unavailable):
-            return _refused(
-                RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server cannot reach the others; try again.")
-            )
+            return _refused(_unavailable())
         log.error("A request could not be served: %s %s", exchange.method, exchange.path, exc_info=fault)
         self._node.failures += 1
         reason = "The server failed to serve this request."
@@ -193,6 +193,8 @@ class Rest:
                 return Answer("OK")
             case "/ready":
                 self._refuse_when_draining()
+                if not self._available():
+                    raise _unavailable()
                 return Answer("OK")
             case "/accept-traffic":
                 return self._accept_traffic()
@@ -235,6 +237,10 @@ def _open(app: App | None) -> App:
     if not app.enabled:
         raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
     return app
+
+
+def _unavailable() -> RequestError:
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server cannot reach the other nodes now; try again.")
 
 
 def stopping() -> RequestError:

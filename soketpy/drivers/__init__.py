@@ -1,0 +1,1 @@
+"""Drivers: ports of the heart over a technology each, one a room."""

@@ -1,0 +1,1 @@
+"""Many nodes that act as one server, over Redis: ``docs/design/roster.md`` explains it."""

@@ -1,0 +1,72 @@
+"""The bus over Redis: what is published reaches every node, this one too, by way of a topic."""
+
+from collections import deque
+from typing import Any
+
+import hiredis
+
+from soketpy.cluster import Node, Unavailable
+from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.topics import Topics
+from soketpy.protocol.channels import user_channel
+from soketpy.protocol.messages import Message
+from soketpy.steps import Promise
+
+
+class RedisBus:
+    """Publishes on the topics of channels, and hands what is heard on them to the node."""
+
+    def __init__(self, session: Session, names: Topics) -> None:
+        self._session = session
+        self._topics = names
+        self._published = 0
+        self._answered = 0
+        self._refused = 0  # the number of the last publication that Redis did not take
+        self._waiting: deque[tuple[int, int, Promise[None]]] = deque()
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
+        self._node = node
+
+    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
+        """Have every node deliver a message. Raises Unavailable."""
+        self._publish(app_id, channel, topics.EVENT, message.text, exclude)
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """Have every node close the connections of a user. Raises Unavailable."""
+        self._publish(app_id, user_channel(user_id), topics.TERMINATE, user_id)
+
+    def _publish(self, app_id: str, channel: str, *message: Any) -> None:
+        topic = self._topics.topic(topics.CHANNEL, app_id, channel)
+        if not self._session.here:
+            raise Unavailable
+        self._session.send("PUBLISH", topic, topics.pack(*message), then=self._taken)
+        self._published += 1
+
+    def _taken(self, reply: Any) -> None:
+        """Redis has answered the oldest publication that had no answer."""
+        self._answered += 1
+        if isinstance(reply, hiredis.ReplyError):
+            self._refused = self._answered
+        while self._waiting and self._waiting[0][1] <= self._answered:
+            first, _, promise = self._waiting.popleft()
+            if first <= self._refused:
+                promise.fail(Unavailable())
+            else:
+                promise.keep(None)
+
+    async def sent(self) -> None:
+        """Wait until Redis has taken all that was published before. Raises Unavailable if it has not."""
+        if self._answered < self._published:
+            promise = Promise[None]()
+            self._waiting.append((self._answered + 1, self._published, promise))
+            await promise
+
+    def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
+        """Something came on the topic of a channel."""
+        if message[0] == topics.EVENT:
+            exclude = message[2]
+            self._node.deliver(app_id, channel, Message(message[1]), None if exclude is None else exclude.decode())
+        else:
+            self._node.end_user(app_id, message[1].decode())

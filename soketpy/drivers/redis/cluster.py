@@ -1,0 +1,83 @@
+"""A node's part in a cluster over Redis: one session, and the bus and the roster that share it."""
+
+import logging
+from typing import Any
+
+from soketpy import steps
+from soketpy.cluster import Bus, Edge, Roster, Unreachable
+from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.bus import RedisBus
+from soketpy.drivers.redis.roster import RedisRoster
+from soketpy.drivers.redis.session import LEASE, Connect, Session
+from soketpy.drivers.redis.topics import Topics
+
+log = logging.getLogger("soketpy.redis")
+
+_OF_BUS = (topics.EVENT, topics.TERMINATE)
+
+
+class RedisCluster:
+    """Give its ``bus`` and ``roster`` to a node, then ``start`` it. ``prefix`` keeps clusters on one Redis apart."""
+
+    def __init__(
+        self, connect: Connect, prefix: str = "soketpy", *, lease: float = LEASE, start_timeout: float = 10
+    ) -> None:
+        base = f"{{{prefix}:0}}:"
+        self._start_timeout = start_timeout
+        self._session = Session(connect, base, self._heard, self, lease=lease)
+        self._topics = Topics(base, self._session.tell)
+        self._bus = RedisBus(self._session, self._topics)
+        self._roster = RedisRoster(self._session, self._topics)
+        self.bus: Bus = self._bus
+        self.roster: Roster = self._roster
+
+    async def start(self) -> None:
+        """Join the others. Raises Unreachable where Redis is not there in time."""
+        try:
+            await self._session.start(self._start_timeout)
+        except OSError as fault:
+            raise Unreachable(str(fault)) from None
+
+    async def stop(self) -> None:
+        """Leave the cluster, and leave nothing behind."""
+        await self._session.stop()
+
+    @property
+    def here(self) -> bool:
+        """Whether the other nodes can be reached."""
+        return self._session.here
+
+    def _heard(self, topic: bytes, packed: bytes) -> None:
+        name = self._topics.name(topic)
+        if name is None:
+            return
+        try:
+            message = topics.unpack(packed)
+            if message[0] in _OF_BUS:
+                self._bus.heard(*name, message)
+            else:
+                self._roster.heard(name, message)
+        except Exception:  # of a node of another version, or a stranger on the same Redis
+            log.exception("A message on %r could not be served", topic)
+
+    # What the session asks
+
+    def topics(self) -> list[bytes]:
+        """Every topic that is to be heard."""
+        return self._topics.all()
+
+    def leaves(self) -> list[list[Any]]:
+        """Every write that says what this node has."""
+        return self._roster.leaves()
+
+    def came_back(self, *, removals: bool) -> None:
+        """Tell this node's clients what they have missed; of those who went only with ``removals``."""
+        steps.begin(self._roster.catch_up(removals=removals))
+
+    def gone(self) -> None:
+        """The node is on its own from now on."""
+        self._roster.gone()
+
+    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
+        """An edge that a dead node left behind."""
+        self._roster.report(edge, app_id, channel, user_id)

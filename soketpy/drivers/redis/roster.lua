@@ -1,0 +1,194 @@
+-- What the nodes know together, changed by one script at a time. docs/design/roster.md has the words and the reasons.
+--
+-- KEYS[1]  the prefix of the partition, hash tag and all: every other key begins with it
+-- ARGV[1]  what to do: "begin", "renew", "write" or "clear"
+-- ARGV[2]  a life
+
+local base, verb, life = KEYS[1], ARGV[1], ARGV[2]
+local LEASES, DYING = base .. 'leases', base .. 'dying'
+local SLICE = 500 -- leaves that are cleared at a time
+
+local function milliseconds()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- An app and a name, so that no two pairs are written alike.
+local function of(app, name)
+  return #app .. ':' .. app .. ':' .. name
+end
+
+local function publish(kind, app, name, ...)
+  redis.call('PUBLISH', base .. kind .. of(app, name), cmsgpack.pack({...}))
+end
+
+-- Set a leaf of a life; what it was.
+local function set_leaf(owner, leaf, count)
+  local ledger, field = base .. 'node:' .. owner, cmsgpack.pack(leaf)
+  local before = tonumber(redis.call('HGET', ledger, field) or 0)
+  if count == 0 then
+    redis.call('HDEL', ledger, field)
+  elseif count ~= before then
+    redis.call('HSET', ledger, field, count)
+  end
+  return before
+end
+
+-- Add to a total; what it is then, and the edge: 1 for the first in, -1 for the last out, else 0.
+local function add(hash, field, change)
+  if change == 0 then
+    return tonumber(redis.call('HGET', hash, field) or 0), 0
+  end
+  local total = redis.call('HINCRBY', hash, field, change)
+  if total <= 0 then
+    redis.call('HDEL', hash, field)
+    return 0, -1
+  end
+  return total, total == change and 1 or 0
+end
+
+local function list(app, channel)
+  return redis.call('HGETALL', base .. 'members:' .. of(app, channel))
+end
+
+local function online_of(app, users)
+  local online = {}
+  for _, user in ipairs(users) do
+    if redis.call('HEXISTS', base .. 'users:' .. app, user) == 1 then
+      table.insert(online, user)
+    end
+  end
+  return online
+end
+
+local set = {}
+
+-- Subscriptions of a channel: the total, and its edge.
+function set.s(owner, app, channel, _, count)
+  local change = count - set_leaf(owner, {'s', app, channel, ''}, count)
+  local total, edge = add(base .. 'channels:' .. app, channel, change)
+  return {total, edge}
+end
+
+-- Connections of a user on a presence channel: whether they were let in, the edges of channel and member, and the list.
+function set.m(owner, app, channel, user, count, info, limit, wanted)
+  local name = of(app, channel)
+  local members, connections = base .. 'members:' .. name, base .. 'connections:' .. name
+  local there = redis.call('HEXISTS', members, user) == 1
+  if count > 0 and not there and redis.call('HLEN', members) >= limit then
+    return {false, 0, 0, wanted and list(app, channel)}
+  end
+  local change = count - set_leaf(owner, {'m', app, channel, user}, count)
+  local _, edge = add(base .. 'channels:' .. app, channel, change)
+  local _, came = add(connections, user, change)
+  if came == 1 then
+    redis.call('HSET', members, user, info)
+    publish('t:', app, channel, 'added', user, info)
+  elseif came == -1 then
+    redis.call('HDEL', members, user)
+    publish('t:', app, channel, 'removed', user)
+  end
+  return {true, edge, came, wanted and list(app, channel)}
+end
+
+-- Signed-in connections of a user; who of the watched is online.
+function set.u(owner, app, user, _, count, watched)
+  local users = base .. 'users:' .. app
+  local _, edge = add(users, user, count - set_leaf(owner, {'u', app, user, ''}, count))
+  if edge ~= 0 then
+    publish('w:', app, user, 'online', edge == 1)
+  end
+  return online_of(app, watched or {})
+end
+
+-- Who of some users is online.
+function set.o(_, app, users)
+  return online_of(app, users)
+end
+
+-- The members of a channel.
+function set.l(_, app, channel)
+  return list(app, channel)
+end
+
+-- Tell the subscribers of a channel how many they are.
+function set.c(_, app, channel)
+  local total = tonumber(redis.call('HGET', base .. 'channels:' .. app, channel) or 0)
+  publish('t:', app, channel, 'count', total)
+  return total
+end
+
+if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds
+  redis.call('ZADD', LEASES, milliseconds() + ARGV[3], life)
+  return 'OK'
+end
+
+if verb == 'renew' then -- ARGV[3] likewise; the lives that are to be cleared
+  if not redis.call('ZSCORE', LEASES, life) then
+    return redis.error_reply('NOLIFE the lease has ended')
+  end
+  local now = milliseconds()
+  redis.call('ZADD', LEASES, now + ARGV[3], life)
+  local dead = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 10)
+  for _, dying in ipairs(redis.call('ZRANGE', DYING, 0, 9)) do
+    table.insert(dead, dying)
+  end
+  return dead
+end
+
+if verb == 'write' then -- ARGV[3]: the number of the batch; ARGV[4]: its writes
+  local batch, number = base .. 'batch:' .. life, tonumber(ARGV[3])
+  if not redis.call('ZSCORE', LEASES, life) then
+    return redis.error_reply('NOLIFE the lease has ended')
+  end
+  local last = redis.call('HMGET', batch, 'number', 'answer')
+  local done = tonumber(last[1] or 0)
+  if number == done then
+    return last[2]
+  elseif number ~= done + 1 then
+    return redis.error_reply('NOLIFE batch ' .. number .. ' does not follow ' .. done)
+  end
+  local answers = {}
+  for index, write in ipairs(cmsgpack.unpack(ARGV[4])) do
+    answers[index] = set[write[1]](life, unpack(write, 2))
+  end
+  local answer = cmsgpack.pack(answers)
+  redis.call('HSET', batch, 'number', number, 'answer', answer)
+  return answer
+end
+
+if verb == 'clear' then -- ARGV[3]: "1" for one's own life, which need not have ended; how many leaves went, and the edges
+  local lease = redis.call('ZSCORE', LEASES, life)
+  if lease then
+    if ARGV[3] ~= '1' and tonumber(lease) > milliseconds() then
+      return {0, cmsgpack.pack({})}
+    end
+    redis.call('ZREM', LEASES, life)
+    redis.call('ZADD', DYING, lease, life)
+  end
+  local ledger, edges, cleared = base .. 'node:' .. life, {}, 0
+  local cursor, fields = '0', {}
+  repeat -- a page may be empty, though more follow
+    cursor, fields = unpack(redis.call('HSCAN', ledger, cursor, 'COUNT', SLICE))
+  until #fields > 0 or cursor == '0'
+  for index = 1, #fields, 2 do
+    local kind, app, name, user = unpack(cmsgpack.unpack(fields[index]))
+    local answer = set[kind](life, app, name, user, 0)
+    cleared = cleared + 1
+    if kind == 's' and answer[2] == -1 then
+      table.insert(edges, {'channel_vacated', app, name, ''})
+    elseif kind == 'm' then
+      if answer[3] == -1 then
+        table.insert(edges, {'member_removed', app, name, user})
+      end
+      if answer[2] == -1 then
+        table.insert(edges, {'channel_vacated', app, name, ''})
+      end
+    end
+  end
+  if redis.call('EXISTS', ledger) == 0 then
+    redis.call('ZREM', DYING, life)
+    redis.call('DEL', base .. 'batch:' .. life)
+  end
+  return {cleared, cmsgpack.pack(edges)}
+end

@@ -1,0 +1,72 @@
+"""Topics: what they are called, what is said on them, and which of them this node hears."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+Name = tuple[str, str]
+"""An app and a channel, or an app and a user."""
+
+CHANNEL, WATCH = b"t:", b"w:"
+"""What the topics of channels and of watched users begin with, behind the base."""
+
+EVENT, TERMINATE, ADDED, REMOVED, COUNT, ONLINE = b"event", b"terminate", b"added", b"removed", b"count", b"online"
+"""Kinds of messages, each the first part of one; ``roster.lua`` publishes all but the first two."""
+
+
+def pack(*message: Any) -> bytes:
+    """A message."""
+    packed: bytes = msgpack.packb(message, use_bin_type=False)
+    return packed
+
+
+def unpack(message: bytes) -> list[Any]:
+    """What a message says, every text of it as bytes."""
+    unpacked: list[Any] = msgpack.unpackb(message, raw=True)
+    return unpacked
+
+
+class Topics:
+    """The topics that this node hears, each for as long as somebody listens to it.
+
+    ``tell`` sends SUBSCRIBE and UNSUBSCRIBE: what Redis does after the next command is heard.
+    """
+
+    def __init__(self, base: str, tell: Callable[..., None]) -> None:
+        self._base = base.encode()
+        self._tell = tell
+        self._listeners: dict[bytes, int] = {}
+        self._names: dict[bytes, Name] = {}
+
+    def topic(self, kind: bytes, app_id: str, name: str) -> bytes:
+        """The topic of an app's channel or user; no two are written alike."""
+        app = app_id.encode()
+        return b"%b%b%d:%b:%b" % (self._base, kind, len(app), app, name.encode())
+
+    def listen(self, kind: bytes, app_id: str, name: str) -> None:
+        """One more listens."""
+        topic = self.topic(kind, app_id, name)
+        listeners = self._listeners.get(topic, 0)
+        self._listeners[topic] = listeners + 1
+        if not listeners:
+            self._names[topic] = (app_id, name)
+            self._tell("SUBSCRIBE", topic)
+
+    def leave(self, kind: bytes, app_id: str, name: str) -> bool:
+        """One less listens; whether anybody still does."""
+        topic = self.topic(kind, app_id, name)
+        self._listeners[topic] -= 1
+        if self._listeners[topic]:
+            return True
+        del self._listeners[topic], self._names[topic]
+        self._tell("UNSUBSCRIBE", topic)
+        return False
+
+    def name(self, topic: bytes) -> Name | None:
+        """Whose topic it is; None for one to which nobody listens any more."""
+        return self._names.get(topic)
+
+    def all(self) -> list[bytes]:
+        """Every topic that is heard."""
+        return list(self._names)
