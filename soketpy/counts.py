@@ -8,6 +8,9 @@ QUIET_ABOVE = 100
 INTERVAL = 5.0
 """Seconds between two tellings to more subscribers than that."""
 
+PATIENCE = 0.5
+"""Seconds that a node waits longer than the one that has told last, so that they do not tell at the same time."""
+
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after some seconds, as ``loop.call_later`` does."""
 
@@ -31,10 +34,21 @@ class SubscriptionCounts:
         elif not resting:
             self._tell_and_rest(key)
 
+    def heard(self, app_id: str, channel: str, count: int) -> None:
+        """The subscribers have been told, by this node or another: what was still to tell is told with it."""
+        key = (app_id, channel)
+        if key in self._changed:
+            self._changed[key] = False
+        elif count > QUIET_ABOVE:
+            self._rest(key, INTERVAL + PATIENCE)
+
     def _tell_and_rest(self, key: tuple[str, str]) -> None:
+        self._rest(key, INTERVAL)
         self._tell(*key)
+
+    def _rest(self, key: tuple[str, str], seconds: float) -> None:
         self._changed[key] = False
-        self._later(INTERVAL, lambda: self._rested(key))
+        self._later(seconds, lambda: self._rested(key))
 
     def _rested(self, key: tuple[str, str]) -> None:
         if self._changed.pop(key):

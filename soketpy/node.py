@@ -318,6 +318,7 @@ class Node:
 
     def count_told(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""
+        self._counts.heard(app_id, channel, count)
         self.deliver(app_id, channel, messages.subscription_count(channel, count))
 
     def end_user(self, app_id: str, user_id: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,29 @@ from hypothesis import HealthCheck, settings
 from soketpy import Server
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
-from tests.fakes import APP, channel_auth
+from tests.fakes import APP, House, channel_auth
+from tests.redis import Redis
 
 # A machine that is busy with something else fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Unix socket of a Redis, which tests share by prefixes of their own."""
+    with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server.socket
+
+
+@pytest.fixture(params=["one node", "two nodes"])
+def nodes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs the tests that use houses twice: with one node in each, and with two over Redis."""
+    House.redis = request.getfixturevalue("redis") if request.param == "two nodes" else None
+    yield
+    while House.opened:
+        House.opened.pop().close()
+    House.redis = None
 
 
 @dataclass

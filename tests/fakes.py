@@ -1,15 +1,20 @@
 """Stand-ins for what the heart talks to: a transport, a clock and an event loop that move only when told."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from itertools import cycle
+from typing import Any, ClassVar, TypeVar
+from uuid import uuid4
 
-from soketpy import triggers
+from soketpy import steps, triggers
 from soketpy.apps import App, Key
 from soketpy.cache import LocalCache
-from soketpy.cluster import LocalBus, LocalRoster
+from soketpy.cluster import LocalCluster
 from soketpy.connection import Connection
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.connect import Address, connector
 from soketpy.hub import Hub
 from soketpy.node import Node
 from soketpy.protocol import signatures
@@ -26,6 +31,7 @@ class FakeLoop:
         self.now = 1000.0
         self._soon: list[Callable[[], None]] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self.settled: Callable[[], bool] = lambda: False  # lets what is outside come to rest; whether there is more
 
     def time(self) -> float:
         return self.now
@@ -45,7 +51,7 @@ class FakeLoop:
 
     def settle(self) -> None:
         """Run until nothing is due."""
-        while self.tick():
+        while self.tick() or self.settled() or self._soon:
             pass
 
     def advance(self, seconds: float) -> None:
@@ -119,20 +125,74 @@ def now(verb: Coroutine[Any, Any, T]) -> T:
 
 
 class House:
-    """A node with nothing real around it."""
+    """A node with nothing real around it or, over a Redis, two nodes that clients take turns in connecting to.
+
+    What the tests of one node say holds for two: the fixture ``nodes`` sets ``redis``, and closes what was opened.
+    """
+
+    redis: ClassVar[str | None] = None
+    opened: ClassVar[list["House"]] = []
 
     def __init__(self, slice_size: int = 1000, **options: Any) -> None:
         self.loop = FakeLoop()
-        self.hub = Hub(self.loop.call_soon, slice_size)
-        self.node = Node(
-            self.hub,
-            LocalBus(),
-            LocalRoster(),
-            LocalCache(1800, 100, self.loop.time),
-            self.loop.time,
-            self.loop.call_later,
-            **options,
-        )
+        self.loop.settled = self._settle
+        self._real = asyncio.new_event_loop() if self.redis else None
+        self._clusters = self._join_nodes()
+        self.hubs = [Hub(self.loop.call_soon, slice_size) for _ in self._clusters]
+        cache = LocalCache(1800, 100, self.loop.time)
+        self.nodes = [
+            Node(hub, each.bus, each.roster, cache, self.loop.time, self.loop.call_later, **options)
+            for hub, each in zip(self.hubs, self._clusters, strict=True)
+        ]
+        self.hub, self.node = self.hubs[0], self.nodes[0]
+        self._turn = cycle(self.nodes)
+        self.opened.append(self)
+        for each in self._clusters:
+            self._run(each.start())
+
+    def _join_nodes(self) -> list[LocalCluster] | list[RedisCluster]:
+        if self.redis is None:
+            return [LocalCluster()]
+        connect, prefix = connector(Address(unix_socket=self.redis)), f"test-{uuid4()}"
+        return [RedisCluster(connect, prefix) for _ in range(2)]
+
+    def close(self) -> None:
+        """Stop what is real."""
+        for each in self._clusters:
+            self._run(each.stop())
+        if self._real is not None:
+            self._real.close()
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return now(coroutine) if self._real is None else self._real.run_until_complete(coroutine)
+
+    def _settle(self) -> bool:
+        """Let everything arrive that is on its way between nodes; whether there may be more."""
+        if self._real is None:
+            return False
+        sessions = [each.session for each in self._clusters if isinstance(each, RedisCluster)]
+        busy = any(session.busy for session in sessions)
+        for session in sessions * 2:  # what one has caused is there for the other when that is asked
+            self._real.run_until_complete(session.ask("ECHO", "settled"))
+        return busy
+
+    def ask(self, verb: Coroutine[Any, Any, T]) -> T:
+        """What a verb gives, whether it waits or not."""
+        if self._real is None:
+            return now(verb)
+        results: list[T] = []
+
+        async def take() -> None:
+            results.append(await verb)
+
+        steps.begin(take())
+        while not results:
+            self._settle()
+        return results[0]
+
+    def place(self) -> Node:
+        """The node to which the next client connects."""
+        return next(self._turn)
 
     def connect(self, app: App = APP) -> "Client":
         """A new client, whose greeting has been read."""
@@ -140,23 +200,40 @@ class House:
         client.take()
         return client
 
+    def terminate(self, user_id: str, app: App = APP) -> None:
+        """Close a user's connections as the REST API would."""
+        node = next(self._turn)
+        node.terminate(app.id, user_id)
+        self.ask(node.sent())
+        self.loop.settle()
+
+    @property
+    def total(self) -> int:
+        """How many clients are connected."""
+        return sum(node.total for node in self.nodes)
+
+    def sent(self, app: App = APP) -> tuple[int, int]:
+        """How many messages clients were sent, and how many bytes."""
+        traffic = [node.traffic[app.id] for node in self.nodes]
+        return sum(each.messages_sent for each in traffic), sum(each.bytes_sent for each in traffic)
+
     def count(self, channel: str, app: App = APP) -> int:
         """How many connections are subscribed."""
-        return now(self.node.roster.counts(app.id, [channel]))[0]
+        return self.ask(self.node.roster.counts(app.id, [channel]))[0]
 
     def members(self, channel: str, app: App = APP) -> list[str]:
         """Who is on a presence channel."""
-        return [member.user_id for member in now(self.node.roster.members(app.id, channel))]
+        return [member.user_id for member in self.ask(self.node.roster.members(app.id, channel))]
 
     def channels(self, app: App = APP) -> dict[str, int]:
         """The occupied channels, with their counts."""
-        return dict(now(self.node.roster.channels(app.id, "")))
+        return dict(self.ask(self.node.roster.channels(app.id, "")))
 
     def online(self, *user_ids: str, app: App = APP) -> set[str]:
         """Those of the users who are signed in, as one who watches them is told."""
         watcher = (app.id, "one who watches", user_ids)
-        online = now(self.node.roster.sign_in(*watcher))
-        now(self.node.roster.sign_out(*watcher))
+        online = self.ask(self.node.roster.sign_in(*watcher))
+        self.ask(self.node.roster.sign_out(*watcher))
         return online
 
     def trigger(
@@ -164,7 +241,9 @@ class House:
     ) -> None:
         """Publish an event as the REST API would."""
         body = {"name": name, "channel": channel, "data": data, "socket_id": exclude.id if exclude else None}
-        self.node.publish(app, triggers.check(triggers.parse_event(json.dumps(body).encode()), app))
+        node = next(self._turn)
+        node.publish(app, triggers.check(triggers.parse_event(json.dumps(body).encode()), app))
+        self.ask(node.sent())
 
 
 class Client:
@@ -174,13 +253,19 @@ class Client:
         self.house = house
         self.app = app
         self.transport = FakeTransport()
-        self.connection: Connection = house.node.connect(app, self.transport)
+        self.connection: Connection = house.place().connect(app, self.transport)
         self.id = self.connection.id
 
     def say(self, event: str, data: object = None, **fields: object) -> None:
         """Send one message."""
         message = {"event": event, **({} if data is None else {"data": data}), **fields}
-        self.connection.receive(json.dumps(message).encode())
+        self.hear(json.dumps(message).encode())
+
+    def hear(self, text: bytes) -> None:
+        """Send one message as it is."""
+        self.transport.waiting = not self.connection.receive(text)
+        while self.transport.waiting:
+            self.house.loop.settle()
 
     @property
     def closed(self) -> tuple[int, str] | None:

@@ -7,6 +7,8 @@ import pytest
 from soketpy.apps import App
 from tests.fakes import APP, Client, House
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 
 @pytest.fixture
 def house() -> House:
@@ -78,7 +80,9 @@ def test_other_connections_of_the_same_user_get_the_event(house: House) -> None:
 def test_client_events_come_in_the_order_of_sending(house: House) -> None:
     first, second, listener = (on(house, "private-a") for _ in range(3))
     first.say("client-1", {}, channel="private-a")
+    house.loop.settle()  # between what two people send there is no order but the one of time
     second.say("client-2", {}, channel="private-a")
+    house.loop.settle()
     first.say("client-3", {}, channel="private-a")
     assert listener.heard() == ["client-1", "client-2", "client-3"]
     assert first.heard() == ["client-2"]

@@ -8,6 +8,8 @@ import pytest
 from soketpy.presence import Member, Members
 from tests.fakes import APP, Client, House
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 ROOM = "presence-room"
 
 

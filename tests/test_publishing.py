@@ -7,6 +7,8 @@ import pytest
 from soketpy import triggers
 from tests.fakes import APP, Client, House
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 
 @pytest.fixture
 def house() -> House:
@@ -108,10 +110,11 @@ def test_a_long_fan_out_reaches_everyone_once(slice_size: int) -> None:
 
 def sent_by(house: House, **event: object) -> tuple[int, int]:
     """How many messages and bytes an event adds to what was sent."""
-    traffic = house.node.traffic[APP.id]
-    before = traffic.messages_sent, traffic.bytes_sent
+    before = house.sent()
     publish(house, **event)
-    return traffic.messages_sent - before[0], traffic.bytes_sent - before[1]
+    house.loop.settle()
+    after = house.sent()
+    return after[0] - before[0], after[1] - before[1]
 
 
 def test_messages_are_counted_once_for_each_who_gets_them(house: House) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.fakes import APP, Client, House
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 COUNTED = replace(APP, subscription_count_events=True)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.fakes import APP, Client, House, channel_auth
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 
 

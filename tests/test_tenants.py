@@ -7,6 +7,8 @@ import pytest
 from soketpy.apps import App, Key
 from tests.fakes import APP, Client, House, channel_auth, user_auth
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 OTHER = replace(APP, id="other-app", keys=(Key("other-key", "other-secret"),))
 
 
@@ -105,7 +107,7 @@ def test_the_same_user_in_two_apps_is_two_users(house: House) -> None:
     house.trigger("#server-to-user-ada", "said")
     assert ours.heard() == ["watchlist_events", "said"]
     assert theirs.heard() == []
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     assert ours.closed is not None
     assert theirs.closed is None
     assert house.online("ada", "bob", app=OTHER) == {"ada"}
@@ -113,16 +115,16 @@ def test_the_same_user_in_two_apps_is_two_users(house: House) -> None:
 
 def test_traffic_is_counted_by_app(house: House) -> None:
     on(house, APP, "news")
-    before = house.node.traffic[APP.id].messages_sent
+    before = house.sent(APP)
     theirs = on(house, OTHER, "news")
     theirs.say("pusher:ping")
     house.trigger("news", "said", app=OTHER)
-    assert house.node.traffic[APP.id].messages_sent == before
-    assert house.node.traffic[OTHER.id].connections == 1
+    assert house.sent(APP) == before
+    assert sum(node.traffic[OTHER.id].connections for node in house.nodes) == 1
 
 
 def test_a_budget_of_one_app_is_not_spent_by_another(house: House) -> None:
     full = replace(APP, max_connections=1)
     house.connect(full)
     house.connect(OTHER)
-    assert house.node.total == 2
+    assert house.total == 2

@@ -3,7 +3,9 @@
 import pytest
 
 from soketpy.users import Users
-from tests.fakes import APP, Client, House
+from tests.fakes import Client, House
+
+pytestmark = pytest.mark.usefixtures("nodes")
 
 ADAS = "#server-to-user-ada"
 
@@ -116,16 +118,16 @@ def test_subscribing_to_the_own_channel_changes_nothing(house: House) -> None:
 
 def test_an_event_to_a_user_may_exclude_a_connection(house: House) -> None:
     first, second = signed_in(house), signed_in(house)
-    sent = house.node.traffic[APP.id].messages_sent
+    before, _ = house.sent()
     house.trigger(ADAS, "said", exclude=first)
     assert (first.heard(), second.heard()) == ([], ["said"])
-    assert house.node.traffic[APP.id].messages_sent - sent == 1
+    assert house.sent()[0] - before == 1
 
 
 def test_a_user_who_is_gone_is_reached_no_more(house: House) -> None:
     signed_in(house).leave()
     house.trigger(ADAS, "said")
-    assert len(house.hub) == 0
+    assert sum(len(hub) for hub in house.hubs) == 0
 
 
 # Being shown the door
@@ -133,7 +135,7 @@ def test_a_user_who_is_gone_is_reached_no_more(house: House) -> None:
 
 def test_terminating_a_user_closes_all_its_connections_with_4009(house: House) -> None:
     first, second, other = signed_in(house), signed_in(house), signed_in(house, "bob")
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     check_closed(first)
     check_closed(second)
     assert other.closed is None
@@ -143,25 +145,25 @@ def test_terminating_a_user_closes_all_its_connections_with_4009(house: House) -
 def test_nothing_is_lost_before_a_termination(house: House) -> None:
     client = signed_in(house)
     house.trigger(ADAS, "said")
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     assert client.heard() == ["said", "error"]
 
 
 def test_terminating_nobody_is_silent(house: House, client: Client) -> None:
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     assert client.take() == []
 
 
 def test_a_terminated_user_may_come_back(house: House) -> None:
     signed_in(house)
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     assert signed_in(house).closed is None
     assert house.online("ada") == {"ada"}
 
 
 def test_a_presence_member_is_not_a_user(house: House, client: Client) -> None:
     client.subscribe("presence-a", "ada")
-    house.node.terminate(APP.id, "ada")
+    house.terminate("ada")
     assert client.closed is None
 
 

@@ -7,6 +7,8 @@ import pytest
 from soketpy.apps import App
 from tests.fakes import APP, Client, House
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 Groups = dict[str, list[str]]
 
 

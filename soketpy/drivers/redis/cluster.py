@@ -24,28 +24,28 @@ class RedisCluster:
     ) -> None:
         base = f"{{{prefix}:0}}:"
         self._start_timeout = start_timeout
-        self._session = Session(connect, base, self._heard, self, lease=lease)
-        self._topics = Topics(base, self._session.tell)
-        self._bus = RedisBus(self._session, self._topics)
-        self._roster = RedisRoster(self._session, self._topics)
+        self.session = Session(connect, base, self._heard, self, lease=lease)
+        self._topics = Topics(base, self.session.tell)
+        self._bus = RedisBus(self.session, self._topics)
+        self._roster = RedisRoster(self.session, self._topics)
         self.bus: Bus = self._bus
         self.roster: Roster = self._roster
 
     async def start(self) -> None:
         """Join the others. Raises Unreachable where Redis is not there in time."""
         try:
-            await self._session.start(self._start_timeout)
+            await self.session.start(self._start_timeout)
         except OSError as fault:
             raise Unreachable(str(fault)) from None
 
     async def stop(self) -> None:
         """Leave the cluster, and leave nothing behind."""
-        await self._session.stop()
+        await self.session.stop()
 
     @property
     def here(self) -> bool:
         """Whether the other nodes can be reached."""
-        return self._session.here
+        return self.session.here
 
     def _heard(self, topic: bytes, packed: bytes) -> None:
         name = self._topics.name(topic)

@@ -108,7 +108,7 @@ class Session:
         if self.here:
             with contextlib.suppress(Lost, TimeoutError):
                 async with asyncio.timeout(PATIENCE):
-                    while self._queue or self._on_its_way:
+                    while self.busy:
                         await self.ask("ECHO", "a round trip")
                     await self._clear(self.life, own=True)
         self._go()
@@ -234,6 +234,11 @@ class Session:
         self._queue = [(write, None) for write, _ in self._queue]
         for promise in waiting:
             promise.fail(Lost())
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is to be written, or on its way."""
+        return bool(self._queue or self._on_its_way)
 
     # Saying
 

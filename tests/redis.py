@@ -1,0 +1,47 @@
+"""A Redis of the test's own, on a Unix socket, that can be killed, paused and started again."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+PATIENCE = 10.0
+
+
+class Redis:
+    """A redis-server with nothing on disk, but for what it is asked to save."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = str(folder / "redis.sock")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, with the data that it had saved."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("needs redis-server: make tools")
+        options = ("--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(self._folder))
+        self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + PATIENCE
+        while not Path(self.socket).exists():
+            assert time.monotonic() < until, "redis-server does not start"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            Path(self.socket).unlink(missing_ok=True)
