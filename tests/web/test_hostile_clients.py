@@ -73,7 +73,8 @@ async def test_what_waits_for_one_who_never_reads_again_is_little_more_than_the_
         while connection.open:
             assert (await peers.trigger("room", "e", "d" * 10_000)).status == 200
             waiting = transport._transport.get_write_buffer_size()
-        assert 64 * 1024 < waiting < (64 + 16) * 1024
+        # The bound, the event behind which asyncio says that nobody reads, and the one that is too many.
+        assert 64 * 1024 < waiting < (64 + 2 * 11) * 1024
         assert shared.closing == 1
         shared.deadlines.expire_all()
         await until(lambda: not shared.closing)
