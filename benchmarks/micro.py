@@ -15,8 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from soketpy import steps, triggers
 from soketpy.apps import App, Key, StaticApps
-from soketpy.cache import LocalCache
-from soketpy.cluster import LocalBus, LocalRoster
+from soketpy.cluster import LocalCluster
 from soketpy.connection import Connection
 from soketpy.hub import Hub
 from soketpy.limits import LocalRateLimiter
@@ -53,8 +52,7 @@ class House:
     def __init__(self, subscribers: int = 0, channel: str = "bench") -> None:
         self._soon: list[Callable[[], None]] = []
         hub = Hub(self._soon.append)
-        cache = LocalCache(1800, 100, lambda: 0.0)
-        self.node = Node(hub, LocalBus(), LocalRoster(), cache, lambda: 0.0, lambda seconds, callback: None)
+        self.node = Node(hub, LocalCluster(lambda: 0.0), lambda: 0.0, lambda seconds, callback: None)
         for _ in range(subscribers):
             steps.begin(self.node.subscribe(self.connect(), events.Subscribe(channel)))
 

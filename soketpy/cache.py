@@ -18,11 +18,8 @@ class CachedEvent:
 class Cache(Protocol):
     """Remembers one event per cache channel, for a time."""
 
-    def put(self, app_id: str, channel: str, name: str, data: bytes) -> None:
-        """Remember this event in the place of the last."""
-
-    def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None."""
+    async def get(self, app_id: str, channel: str) -> CachedEvent | None:
+        """The event that is remembered, or None; for ``steps``, as a roster's verbs."""
 
     def ttl(self, event: CachedEvent) -> int:
         """Whole seconds for which the event will still be remembered."""
@@ -45,7 +42,7 @@ class LocalCache:
         while self._events and (len(self._events) > self._limit or next(iter(self._events.values())).expires <= now):
             self._events.popitem(last=False)
 
-    def get(self, app_id: str, channel: str) -> CachedEvent | None:
+    async def get(self, app_id: str, channel: str) -> CachedEvent | None:
         """The event that is remembered, or None."""
         event = self._events.get((app_id, channel))
         if event is not None and event.expires <= self._clock():

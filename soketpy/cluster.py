@@ -9,10 +9,12 @@
 3. Reading asks no other node.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from soketpy.cache import Cache, LocalCache
+from soketpy.limits import LocalRateLimiter, RateLimiter
 from soketpy.presence import Member, Members
 from soketpy.protocol.messages import Message
 
@@ -119,6 +121,11 @@ class Bus(Protocol):
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message."""
 
+    def publish_cached(
+        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
+    ) -> None:
+        """Have every node deliver a message, and the cache remember the event that it carries, as one step."""
+
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user."""
 
@@ -127,10 +134,12 @@ class Bus(Protocol):
 
 
 class Cluster(Protocol):
-    """What joins a node to others: one way of being both ports."""
+    """What joins a node to others, or lets it be on its own: the ports behind which that makes a difference."""
 
     bus: Bus
     roster: Roster
+    cache: Cache
+    limiter: RateLimiter
 
     @property
     def here(self) -> bool:
@@ -146,10 +155,20 @@ class Cluster(Protocol):
 class LocalBus:
     """The bus of a cluster of one: hands everything straight to the node."""
 
+    def __init__(self, cache: LocalCache) -> None:
+        self._cache = cache
+
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
         self.publish = node.deliver
         self.terminate = node.end_user
+
+    def publish_cached(
+        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
+    ) -> None:
+        """Deliver a message, and remember the event that it carries."""
+        self._cache.put(app_id, channel, name, data)
+        self.publish(app_id, channel, message, exclude)
 
     async def sent(self) -> None:
         """It is."""
@@ -269,9 +288,12 @@ class LocalCluster:
 
     here = True
 
-    def __init__(self) -> None:
-        self.bus: Bus = LocalBus()
+    def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:
+        cache = LocalCache(cache_ttl, cached_events, clock)
+        self.bus: Bus = LocalBus(cache)
         self.roster: Roster = LocalRoster()
+        self.cache: Cache = cache
+        self.limiter: RateLimiter = LocalRateLimiter(clock)
 
     async def start(self) -> None:
         """There is nobody to join."""

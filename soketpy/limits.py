@@ -47,8 +47,8 @@ class Allowance:
 class RateLimiter(Protocol):
     """How often apps may call. A call that is refused costs nothing."""
 
-    def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second."""
+    async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
+        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second; for ``steps``."""
 
 
 class LocalRateLimiter:
@@ -58,7 +58,7 @@ class LocalRateLimiter:
         self._clock = clock
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
-    def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
+    async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
         """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second."""
         now = self._clock()
         bucket = self._buckets.get((app_id, what))

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from soketpy import authorization, steps
 from soketpy.apps import App
-from soketpy.cache import Cache
-from soketpy.cluster import Bus, ChannelFull, Edge, Roster, Unavailable
+from soketpy.cache import CachedEvent
+from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
 from soketpy.connection import Connection, Transport
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
@@ -35,9 +35,7 @@ class Node:
     def __init__(
         self,
         hub: Hub,
-        bus: Bus,
-        roster: Roster,
-        cache: Cache,
+        cluster: Cluster,
         clock: Callable[[], float],
         later: Later,
         *,
@@ -45,23 +43,23 @@ class Node:
         max_connections: int | None = None,
         bad_messages: int = 20,
     ) -> None:
-        self.roster = roster
-        self.cache = cache
+        self.roster = cluster.roster
+        self.cache = cluster.cache
         self.clock = clock
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
         self.failures = 0
         self.total = 0
         self._hub = hub
-        self.sent = bus.sent
-        self._bus = bus
+        self.sent = cluster.bus.sent
+        self._bus = cluster.bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
-        self._counts = SubscriptionCounts(roster.tell_count, later)
+        self._counts = SubscriptionCounts(cluster.roster.tell_count, later)
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
-        bus.attach(self)
-        roster.attach(self)
+        cluster.bus.attach(self)
+        cluster.roster.attach(self)
 
     # Connections
 
@@ -128,19 +126,18 @@ class Node:
             self._check_user_channel(connection, channel)
             connection.send(messages.subscription_succeeded(channel))
             return
-        members = None
-        if channel in connection.channels:
-            if kind.presence:
-                members = await self.roster.members(app.id, channel)
-        else:
+        if channel not in connection.channels:
             if len(connection.channels) >= app.max_subscriptions_per_connection:
                 most = f"A connection may be on {app.max_subscriptions_per_connection} channels at most."
                 raise authorization.limit_reached(most, Code.OVER_QUOTA)
             if kind.guarded:
                 authorization.check_channel(app, connection.id, request)
-            members = await self._join(connection, request, kind)
+            await self._join(connection, request, kind)
+            return
+        members = await self.roster.members(app.id, channel) if kind.presence else None
+        last = await self.cache.get(app.id, channel) if kind.cache else None
         if connection.open:
-            self._greet(connection, channel, kind, members)
+            _greet(connection, channel, kind, members, last)
 
     def unsubscribe(self, connection: Connection, channel: str) -> None:
         """Take the connection off a channel; nothing where it is not on it."""
@@ -152,25 +149,27 @@ class Node:
             reason = "Only a connection that is signed in as the user may subscribe."
             raise SubscriptionRefused(authorization.AUTH_ERROR, authorization.AUTH_STATUS, reason)
 
-    async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Members | None:
-        """Enter the subscription; of a presence channel, who is there."""
-        app_id, channel = connection.app.id, request.channel
-        members = user_id = None
+    async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
+        """Enter the subscription, and greet it: it hears all that comes after what the greeting says."""
+        app, channel = connection.app, request.channel
+        members = user_id = last = None
         count = 0
         if kind.presence:
-            member = authorization.member_of(connection.app, connection.user, request)
+            member = authorization.member_of(app, connection.user, request)
             user_id = member.user_id
-            members = await self._join_as(connection.app, channel, user_id, member.user_info)
+            members = await self._join_as(app, channel, user_id, member.user_info)
         else:
-            count = await self.roster.join(app_id, channel)
+            count = await self.roster.join(app.id, channel)
+        if kind.cache:
+            last = await self.cache.get(app.id, channel)
         if not connection.open:  # it went while it waited
-            await self._leave_roster(app_id, channel, user_id)
-            return members
+            await self._leave_roster(app.id, channel, user_id)
+            return
         connection.channels[channel] = user_id
         connection.authorized |= kind.guarded
-        self._hub.join(app_id, channel, connection)
-        self._count_changed(connection.app, channel, kind, count)
-        return members
+        self._hub.join(app.id, channel, connection)
+        self._count_changed(app, channel, kind, count)
+        _greet(connection, channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
         """Enter a member; the others on the channel are told."""
@@ -180,19 +179,6 @@ class Node:
         except ChannelFull:
             reason = f"A presence channel may have {most} members at most."
             raise authorization.limit_reached(reason, Code.OVER_QUOTA) from None
-
-    def _greet(self, connection: Connection, channel: str, kind: Kind, members: Members | None) -> None:
-        """Answer a subscription: that it succeeded and, on a cache channel, what was last said there."""
-        if members is None:
-            connection.send(messages.subscription_succeeded(channel))
-        else:
-            connection.send(messages.subscription_succeeded(channel, members.roster()))
-        if kind.cache:
-            last = self.cache.get(connection.app.id, channel)
-            if last is None:
-                connection.send(messages.cache_miss(channel))
-            else:
-                connection.send(messages.event(channel, last.name, last.data))
 
     def _leave(self, connection: Connection, channel: str) -> None:
         """End a subscription, and tell those who stay on the channel."""
@@ -225,9 +211,10 @@ class Node:
         for channel in trigger.channels:
             log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
             message = messages.event(channel, trigger.name, trigger.data)
-            self._bus.publish(app.id, channel, message, trigger.socket_id)
             if channels.kind_of(channel).cache:
-                self.cache.put(app.id, channel, trigger.name, trigger.data)
+                self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, trigger.data)
+            else:
+                self._bus.publish(app.id, channel, message, trigger.socket_id)
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
         """Send a client's event to all others on the channel. Raises ProtocolError (4301)."""
@@ -337,6 +324,16 @@ class Node:
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, of which no other node is told in this way."""
         log.debug("App %s: %s %s", app_id, edge, channel)
+
+
+def _greet(connection: Connection, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
+    """Answer a subscription: that it succeeded and, on a cache channel, what was last said there."""
+    roster = () if members is None else (members.roster(),)
+    connection.send(messages.subscription_succeeded(channel, *roster))
+    if last is not None:
+        connection.send(messages.event(channel, last.name, last.data))
+    elif kind.cache:
+        connection.send(messages.cache_miss(channel))
 
 
 def _reject(reason: str) -> NoReturn:

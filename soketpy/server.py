@@ -14,13 +14,11 @@ from typing import Any, Self
 from aiohttp import web
 
 from soketpy.apps import StaticApps
-from soketpy.cache import LocalCache
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
-from soketpy.limits import LocalRateLimiter
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
@@ -107,9 +105,7 @@ class Server:
         cluster = self._cluster()
         self._node = Node(
             Hub(loop.call_soon),
-            cluster.bus,
-            cluster.roster,
-            LocalCache(settings.cache_ttl, bounds.cached_events, loop.time),
+            cluster,
             loop.time,
             loop.call_later,
             activity_timeout=timeouts.activity,
@@ -130,7 +126,7 @@ class Server:
         self._rest = Rest(
             self._node,
             self._apps,
-            LocalRateLimiter(loop.time),
+            cluster.limiter,
             Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
             prefix=prefix,
             body_size=bounds.request_size_in_mb * MIB,
@@ -160,7 +156,10 @@ class Server:
     def _cluster(self) -> Cluster:
         """What joins this node to others. Raises ConfigError where a driver is not installed."""
         if self.settings.cluster == "local":
-            return LocalCluster()
+            clock = asyncio.get_running_loop().time
+            return LocalCluster(
+                clock, cache_ttl=self.settings.cache_ttl, cached_events=self.settings.bounds.cached_events
+            )
         given = self.settings.redis
         try:
             from soketpy.drivers.redis import cluster, connect
@@ -170,7 +169,11 @@ class Server:
             given.host, given.port, given.unix_socket, given.tls, given.db, given.username, given.password
         )
         return cluster.RedisCluster(
-            connect.connector(address), given.prefix, lease=given.lease, start_timeout=given.start_timeout
+            connect.connector(address),
+            given.prefix,
+            cache_ttl=self.settings.cache_ttl,
+            lease=given.lease,
+            start_timeout=given.start_timeout,
         )
 
     async def _listen(self, stack: AsyncExitStack, door: Callable[[], Door], tls: ssl.SSLContext | None) -> None:

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import cycle
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 from soketpy import steps, triggers
 from soketpy.apps import App, Key
-from soketpy.cache import LocalCache
 from soketpy.cluster import LocalCluster
 from soketpy.connection import Connection
 from soketpy.drivers.redis.cluster import RedisCluster
@@ -139,9 +138,8 @@ class House:
         self._real = asyncio.new_event_loop() if self.redis else None
         self._clusters = self._join_nodes()
         self.hubs = [Hub(self.loop.call_soon, slice_size) for _ in self._clusters]
-        cache = LocalCache(1800, 100, self.loop.time)
         self.nodes = [
-            Node(hub, each.bus, each.roster, cache, self.loop.time, self.loop.call_later, **options)
+            Node(hub, each, self.loop.time, self.loop.call_later, **options)
             for hub, each in zip(self.hubs, self._clusters, strict=True)
         ]
         self.hub, self.node = self.hubs[0], self.nodes[0]
@@ -150,9 +148,9 @@ class House:
         for each in self._clusters:
             self._run(each.start())
 
-    def _join_nodes(self) -> list[LocalCluster] | list[RedisCluster]:
+    def _join_nodes(self) -> Sequence[LocalCluster | RedisCluster]:
         if self.redis is None:
-            return [LocalCluster()]
+            return [LocalCluster(self.loop.time, cached_events=100)]
         connect, prefix = connector(Address(unix_socket=self.redis)), f"test-{uuid4()}"
         return [RedisCluster(connect, prefix) for _ in range(2)]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from soketpy.cache import Cache, LocalCache
-from tests.fakes import FakeLoop
+from soketpy.cache import LocalCache
+from tests.fakes import FakeLoop, now
 
-MakeCache = Callable[[FakeLoop, float, int], Cache]
+MakeCache = Callable[[FakeLoop, float, int], LocalCache]
 
 
 @pytest.fixture(params=[lambda loop, ttl, limit: LocalCache(ttl, limit, loop.time)], ids=["local"])
@@ -22,34 +22,34 @@ def loop() -> FakeLoop:
 
 
 @pytest.fixture
-def cache(make_cache: MakeCache, loop: FakeLoop) -> Cache:
+def cache(make_cache: MakeCache, loop: FakeLoop) -> LocalCache:
     return make_cache(loop, 1800, 3)
 
 
-def remembered(cache: Cache, channel: str, app_id: str = "app") -> bytes | None:
-    event = cache.get(app_id, channel)
+def remembered(cache: LocalCache, channel: str, app_id: str = "app") -> bytes | None:
+    event = now(cache.get(app_id, channel))
     return None if event is None else event.data
 
 
-def test_a_cache_starts_empty(cache: Cache) -> None:
-    assert cache.get("app", "cache-a") is None
+def test_a_cache_starts_empty(cache: LocalCache) -> None:
+    assert now(cache.get("app", "cache-a")) is None
 
 
-def test_the_last_event_is_remembered(cache: Cache) -> None:
+def test_the_last_event_is_remembered(cache: LocalCache) -> None:
     cache.put("app", "cache-a", "first", b'"1"')
     cache.put("app", "cache-a", "second", b'"2"')
-    event = cache.get("app", "cache-a")
+    event = now(cache.get("app", "cache-a"))
     assert event is not None
     assert (event.name, event.data) == ("second", b'"2"')
 
 
-def test_apps_and_channels_are_apart(cache: Cache) -> None:
+def test_apps_and_channels_are_apart(cache: LocalCache) -> None:
     cache.put("app", "cache-a", "said", b"1")
     assert remembered(cache, "cache-b") is None
     assert remembered(cache, "cache-a", "other") is None
 
 
-def test_an_event_is_forgotten_when_its_time_is_over(cache: Cache, loop: FakeLoop) -> None:
+def test_an_event_is_forgotten_when_its_time_is_over(cache: LocalCache, loop: FakeLoop) -> None:
     cache.put("app", "cache-a", "said", b"1")
     loop.advance(1799)
     assert remembered(cache, "cache-a") == b"1"
@@ -57,7 +57,7 @@ def test_an_event_is_forgotten_when_its_time_is_over(cache: Cache, loop: FakeLoo
     assert remembered(cache, "cache-a") is None
 
 
-def test_a_new_event_has_its_whole_time(cache: Cache, loop: FakeLoop) -> None:
+def test_a_new_event_has_its_whole_time(cache: LocalCache, loop: FakeLoop) -> None:
     cache.put("app", "cache-a", "said", b"1")
     loop.advance(1000)
     cache.put("app", "cache-a", "said", b"2")
@@ -65,16 +65,16 @@ def test_a_new_event_has_its_whole_time(cache: Cache, loop: FakeLoop) -> None:
     assert remembered(cache, "cache-a") == b"2"
 
 
-def test_an_event_that_was_forgotten_can_be_followed_by_another(cache: Cache, loop: FakeLoop) -> None:
+def test_an_event_that_was_forgotten_can_be_followed_by_another(cache: LocalCache, loop: FakeLoop) -> None:
     cache.put("app", "cache-a", "said", b"1")
     loop.advance(1800)
     cache.put("app", "cache-a", "said", b"2")
     assert remembered(cache, "cache-a") == b"2"
 
 
-def test_the_time_that_is_left_is_told_in_whole_seconds(cache: Cache, loop: FakeLoop) -> None:
+def test_the_time_that_is_left_is_told_in_whole_seconds(cache: LocalCache, loop: FakeLoop) -> None:
     cache.put("app", "cache-a", "said", b"1")
-    event = cache.get("app", "cache-a")
+    event = now(cache.get("app", "cache-a"))
     assert event is not None
     assert cache.ttl(event) == 1800
     loop.advance(60.25)
@@ -83,7 +83,7 @@ def test_the_time_that_is_left_is_told_in_whole_seconds(cache: Cache, loop: Fake
     assert cache.ttl(event) == 0
 
 
-def test_beyond_the_limit_the_channel_that_was_set_longest_ago_is_forgotten(cache: Cache) -> None:
+def test_beyond_the_limit_the_channel_that_was_set_longest_ago_is_forgotten(cache: LocalCache) -> None:
     for name in "abc":
         cache.put("app", f"cache-{name}", "said", name.encode())
     cache.put("app", "cache-a", "said", b"again")
@@ -98,7 +98,7 @@ def test_a_cache_may_be_one_that_remembers_nothing(
     cache = make_cache(loop, ttl, limit)
     cache.put("app", "cache-a", "said", b"1")
     cache.put("app", "cache-a", "said", b"2")
-    assert cache.get("app", "cache-a") is None
+    assert now(cache.get("app", "cache-a")) is None
 
 
 def test_what_is_over_its_time_takes_no_place_in_memory(loop: FakeLoop) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.fakes import House, channel_auth
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 CACHE_CHANNELS = ["cache-a", "private-cache-a", "private-encrypted-cache-a", "presence-cache-a"]
 
 
@@ -81,6 +83,7 @@ def test_the_cache_is_kept_while_nobody_is_there(house: House) -> None:
     assert other.heard() == ["subscription_succeeded", "said"]
 
 
+@pytest.mark.parametrize("nodes", ["one node"], indirect=True)  # by a clock that Redis does not have
 def test_the_cache_is_empty_again_after_half_an_hour(house: House) -> None:
     house.trigger("cache-a", "said")
     house.loop.advance(1800)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soketpy.cache import LocalCache
 from soketpy.cluster import Bus, ChannelFull, Edge, LocalBus, LocalRoster, Roster
 from soketpy.presence import Member
 from soketpy.protocol import messages
@@ -252,15 +253,21 @@ def test_whatever_comes_and_goes_each_edge_is_reported_once(joins: list[tuple[st
 
 def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     node = Node()
-    bus: Bus = LocalBus()
+    cache = LocalCache(1800, 100, lambda: 0.0)
+    bus: Bus = LocalBus(cache)
     bus.attach(node)
     message = messages.cache_miss("news")
     bus.publish("app", "news", message)
     bus.publish("app", "news", message, "1.2")
+    bus.publish_cached("app", "cache-news", message, "1.2", "said", b"1")
     bus.terminate("app", "ada")
     now(bus.sent())
     assert node.asked == [
         ("deliver", "app", "news", message.text, None),
         ("deliver", "app", "news", message.text, "1.2"),
+        ("deliver", "app", "cache-news", message.text, "1.2"),
         ("end_user", "app", "ada"),
     ]
+    last = now(cache.get("app", "cache-news"))
+    assert last is not None
+    assert (last.name, last.data) == ("said", b"1")

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deadlines": set(),
     "descriptors": set(),
     "presence": PROTOCOL,
-    "cluster": PROTOCOL | {"presence"},
+    "cluster": PROTOCOL | {"presence", "cache", "limits"},
     "authorization": PROTOCOL | {"apps"},
     "admission": PROTOCOL | {"apps"},
     "triggers": PROTOCOL | {"apps"},

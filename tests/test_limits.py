@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from soketpy.limits import Bucket, LocalRateLimiter, RateLimiter
-from tests.fakes import FakeLoop
+from tests.fakes import FakeLoop, now
 
 # Buckets
 
@@ -76,36 +76,36 @@ def limiter(make_limiter: Limiter, loop: FakeLoop) -> RateLimiter:
 
 
 def test_an_app_may_call_as_often_as_its_limit_says(limiter: RateLimiter) -> None:
-    assert [limiter.take("app", "reads", 1, 3).allowed for _ in range(4)] == [True, True, True, False]
+    assert [now(limiter.take("app", "reads", 1, 3)).allowed for _ in range(4)] == [True, True, True, False]
 
 
 def test_an_allowance_tells_limit_rest_and_wait(limiter: RateLimiter) -> None:
-    allowed = limiter.take("app", "reads", 3, 4)
+    allowed = now(limiter.take("app", "reads", 3, 4))
     assert (allowed.limit, allowed.remaining, allowed.retry_after) == (4, 1, 0.0)
-    refused = limiter.take("app", "reads", 3, 4)
+    refused = now(limiter.take("app", "reads", 3, 4))
     assert (refused.allowed, refused.limit, refused.remaining, refused.retry_after) == (False, 4, 1, 0.5)
 
 
 def test_after_the_wait_the_call_is_allowed(limiter: RateLimiter, loop: FakeLoop) -> None:
-    limiter.take("app", "reads", 4, 4)
-    loop.advance(limiter.take("app", "reads", 2, 4).retry_after)
-    assert limiter.take("app", "reads", 2, 4).allowed
+    now(limiter.take("app", "reads", 4, 4))
+    loop.advance(now(limiter.take("app", "reads", 2, 4)).retry_after)
+    assert now(limiter.take("app", "reads", 2, 4)).allowed
 
 
 def test_apps_and_kinds_of_calls_are_counted_apart(limiter: RateLimiter) -> None:
-    limiter.take("app", "reads", 1, 1)
-    assert not limiter.take("app", "reads", 1, 1).allowed
-    assert limiter.take("app", "backend events", 1, 1).allowed
-    assert limiter.take("other", "reads", 1, 1).allowed
+    now(limiter.take("app", "reads", 1, 1))
+    assert not now(limiter.take("app", "reads", 1, 1)).allowed
+    assert now(limiter.take("app", "backend events", 1, 1)).allowed
+    assert now(limiter.take("other", "reads", 1, 1)).allowed
 
 
 def test_a_new_limit_holds_at_once(limiter: RateLimiter) -> None:
-    limiter.take("app", "reads", 1, 1)
-    assert limiter.take("app", "reads", 1, 2).allowed
-    assert limiter.take("app", "reads", 1, 2).allowed
-    assert not limiter.take("app", "reads", 1, 2).allowed
+    now(limiter.take("app", "reads", 1, 1))
+    assert now(limiter.take("app", "reads", 1, 2)).allowed
+    assert now(limiter.take("app", "reads", 1, 2)).allowed
+    assert not now(limiter.take("app", "reads", 1, 2)).allowed
 
 
 def test_a_limit_of_nothing_allows_nothing(limiter: RateLimiter) -> None:
-    refused = limiter.take("app", "reads", 1, 0)
+    refused = now(limiter.take("app", "reads", 1, 0))
     assert (refused.allowed, refused.retry_after) == (False, 60.0)

@@ -48,7 +48,7 @@ class Api:
         """Trigger one event on one or more channels."""
         app = call.app
         trigger = check(event_of(call, body), app)
-        headers = self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
+        headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         self._node.publish(app, trigger)
         await self._node.sent()
         if not trigger.info:
@@ -59,7 +59,7 @@ class Api:
         """Trigger several events; one that is refused refuses all."""
         app = call.app
         triggers = check_batch(events_of(body), app)
-        headers = self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
+        headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         for trigger in triggers:
             self._node.publish(app, trigger)
         await self._node.sent()
@@ -86,7 +86,7 @@ class Api:
 
     async def channels(self, call: Call, body: bytes) -> Answer:
         """List the occupied channels."""
-        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         prefix = call.given.get("filter_by_prefix") or ""
         wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
@@ -102,7 +102,7 @@ class Api:
 
     async def channel(self, call: Call, body: bytes) -> Answer:
         """Tell the state of one channel."""
-        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         app, (channel,) = call.app, call.arguments
         kind = _kind_of(channel, app)
         wanted = _wanted(call, ("user_count", "subscription_count", "cache"))
@@ -113,18 +113,18 @@ class Api:
         attributes = (await self._attributes(app, [channel], ("subscription_count", "user_count")))[channel]
         value: dict[str, object] = {"occupied": attributes["subscription_count"] != 0, **attributes}
         if "cache" in wanted:
-            value["cache"] = self._cached(app, channel)
+            value["cache"] = await self._cached(app, channel)
         return Answer(value, headers=headers)
 
-    def _cached(self, app: App, channel: str) -> dict[str, object] | None:
-        event = self._node.cache.get(app.id, channel)
+    async def _cached(self, app: App, channel: str) -> dict[str, object] | None:
+        event = await self._node.cache.get(app.id, channel)
         if event is None:
             return None
         return {"data": msgspec.Raw(event.data), "ttl": self._node.cache.ttl(event)}
 
     async def users(self, call: Call, body: bytes) -> Answer:
         """List the members of a presence channel."""
-        headers = self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         (channel,) = call.arguments
         if not _kind_of(channel, call.app).presence:
             _bad("Only presence channels have users.")
@@ -143,11 +143,11 @@ class Api:
         await self._node.sent()
         return Answer({})
 
-    def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
+    async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
         """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""
         if limit is None:
             return {}
-        allowance = self._limiter.take(app.id, what, cost, limit)
+        allowance = await self._limiter.take(app.id, what, cost, limit)
         headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
         if not allowance.allowed:
             headers["Retry-After"] = str(max(1, math.ceil(allowance.retry_after)))

@@ -7,7 +7,7 @@ import hiredis
 
 from soketpy.cluster import Node, Unavailable
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.session import Lost, Session
 from soketpy.drivers.redis.topics import Topics
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
@@ -17,7 +17,9 @@ from soketpy.steps import Promise
 class RedisBus:
     """Publishes on the topics of channels, and hands what is heard on them to the node."""
 
-    def __init__(self, session: Session, names: Topics) -> None:
+    def __init__(self, session: Session, names: Topics, cache_ttl: float) -> None:
+        self._cache_ttl = round(1000 * cache_ttl)
+        self._writes: list[Promise[Any]] = []  # publications that go by way of the script, of the verb that runs now
         self._session = session
         self._topics = names
         self._published = 0
@@ -32,6 +34,15 @@ class RedisBus:
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable."""
         self._publish(app_id, channel, topics.EVENT, message.text, exclude)
+
+    def publish_cached(
+        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
+    ) -> None:
+        """Have every node deliver a message, and Redis remember the event. Raises Unavailable."""
+        if not self._session.here:
+            raise Unavailable
+        packed = topics.pack(topics.EVENT, message.text, exclude)
+        self._writes.append(self._session.write(["p", app_id, channel, name, data, self._cache_ttl, packed]))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
@@ -57,7 +68,13 @@ class RedisBus:
                 promise.keep(None)
 
     async def sent(self) -> None:
-        """Wait until Redis has taken all that was published before. Raises Unavailable if it has not."""
+        """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
+        writes, self._writes = self._writes, []
+        try:
+            for write in writes:
+                await write
+        except Lost:
+            raise Unavailable from None
         if self._answered < self._published:
             promise = Promise[None]()
             self._waiting.append((self._answered + 1, self._published, promise))

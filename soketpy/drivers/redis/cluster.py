@@ -1,15 +1,20 @@
 """A node's part in a cluster over Redis: one session, and the bus and the roster that share it."""
 
 import logging
+import time
 from typing import Any
 
 from soketpy import steps
+from soketpy.cache import Cache
 from soketpy.cluster import Bus, Edge, Roster, Unreachable
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
+from soketpy.drivers.redis.cache import RedisCache
+from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.topics import Topics
+from soketpy.limits import RateLimiter
 
 log = logging.getLogger("soketpy.redis")
 
@@ -20,16 +25,24 @@ class RedisCluster:
     """Give its ``bus`` and ``roster`` to a node, then ``start`` it. ``prefix`` keeps clusters on one Redis apart."""
 
     def __init__(
-        self, connect: Connect, prefix: str = "soketpy", *, lease: float = LEASE, start_timeout: float = 10
+        self,
+        connect: Connect,
+        prefix: str = "soketpy",
+        *,
+        cache_ttl: float = 1800,
+        lease: float = LEASE,
+        start_timeout: float = 10,
     ) -> None:
         base = f"{{{prefix}:0}}:"
         self._start_timeout = start_timeout
         self.session = Session(connect, base, self._heard, self, lease=lease)
         self._topics = Topics(base, self.session.tell)
-        self._bus = RedisBus(self.session, self._topics)
+        self._bus = RedisBus(self.session, self._topics, cache_ttl)
         self._roster = RedisRoster(self.session, self._topics)
         self.bus: Bus = self._bus
         self.roster: Roster = self._roster
+        self.cache: Cache = RedisCache(self.session, time.monotonic)
+        self.limiter: RateLimiter = RedisRateLimiter(self.session)
 
     async def start(self) -> None:
         """Join the others. Raises Unreachable where Redis is not there in time."""

@@ -106,6 +106,41 @@ function set.o(_, app, users)
   return online_of(app, users)
 end
 
+-- The last event of a cache channel, and for how many milliseconds it is still remembered.
+function set.g(_, app, channel)
+  local key = base .. 'last:' .. of(app, channel)
+  local event = redis.call('HMGET', key, 'name', 'data')
+  return event[1] and {event[1], event[2], redis.call('PTTL', key)} or false
+end
+
+-- Publish an event of a cache channel, and remember it.
+function set.p(_, app, channel, name, data, ttl, message)
+  local key = base .. 'last:' .. of(app, channel)
+  if ttl > 0 then
+    redis.call('HSET', key, 'name', name, 'data', data)
+    redis.call('PEXPIRE', key, ttl)
+  end
+  redis.call('PUBLISH', base .. 't:' .. of(app, channel), message)
+  return true
+end
+
+-- Take from a token bucket: whether that was possible, and how many tokens it had.
+function set.r(_, app, what, cost, limit)
+  local key, now = base .. 'rate:' .. of(app, what), milliseconds()
+  local bucket = redis.call('HMGET', key, 'tokens', 'updated', 'limit')
+  local tokens = limit
+  if bucket[1] and tonumber(bucket[3]) == limit then
+    tokens = math.min(limit, tonumber(bucket[1]) + math.max(0, now - tonumber(bucket[2])) * limit / 1000)
+  end
+  local taken = cost <= tokens
+  if taken then
+    tokens = tokens - cost
+  end
+  redis.call('HSET', key, 'tokens', tostring(tokens), 'updated', now, 'limit', limit)
+  redis.call('PEXPIRE', key, 10000)
+  return {taken, tostring(tokens)}
+end
+
 -- The members of a channel.
 function set.l(_, app, channel)
   return list(app, channel)

@@ -1,0 +1,29 @@
+"""The cache over Redis: what was last said on each cache channel, for all nodes."""
+
+from collections.abc import Callable
+
+from soketpy.cache import CachedEvent
+from soketpy.drivers.redis.session import Lost, Session
+
+
+class RedisCache:
+    """The last event of each cache channel; ``RedisBus.publish_cached`` writes it."""
+
+    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+        self._session = session
+        self._clock = clock
+
+    async def get(self, app_id: str, channel: str) -> CachedEvent | None:
+        """The event that is remembered, or None; also None while Redis is away."""
+        try:
+            found = await self._session.write(["g", app_id, channel])
+        except Lost:
+            return None
+        if not found:
+            return None
+        name, data, milliseconds = found
+        return CachedEvent(name.decode(), data, self._clock() + milliseconds / 1000)
+
+    def ttl(self, event: CachedEvent) -> int:
+        """Whole seconds for which the event will still be remembered."""
+        return max(0, round(event.expires - self._clock()))
