@@ -184,7 +184,7 @@ def test_every_name_of_soketi_that_has_a_meaning_is_documented_with_it() -> None
         if name.to:
             variable = f"`{name.variable}`" if name.variable else "–"
             assert f"| `{name.path}` | {variable} | `{name.to}`" in text
-        elif name.has:
+        if name.has:
             has = ", ".join(f"`{value}`" for value in name.has)
             later = ", ".join(f"`{value}`" for value in name.later)
             after = f"{has}; not yet {later} |" if later else f"{has} |"

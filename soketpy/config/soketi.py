@@ -61,7 +61,7 @@ class SoketiDraft:
             _check_choice(name, entry.node, place)
         elif not name.to:
             self.ignored.append(path if entry.place.name is None else entry.place.source)
-        elif not _is_nothing(entry.node) or name.to.startswith("tls."):
+        if name.to and (not _is_nothing(entry.node) or name.to.startswith("tls.")):
             self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
 
     def _read_apps(self, node: Node) -> None:
@@ -136,6 +136,8 @@ def _put(app: AppDraft, key: str, entry: Entry, path: str) -> None:
 def _ours(name: Name, node: Node) -> Node:
     if not isinstance(node, Scalar):
         return node
+    if name.has:
+        return replace(node, value=str(node.value).strip().lower())
     if name.to == "log.level":
         text = str(node.value).strip().lower()
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)

@@ -18,6 +18,13 @@ Write = Callable[[object], str]
 WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("CHANNEL_CACHE_TTL", "60", "cache_ttl", 60),
     ("CHANNEL_LIMITS_MAX_NAME_LENGTH", "50", "app.max_channel_name_length", 50),
+    ("DB_REDIS_DB", "3", "redis.db", 3),
+    ("DB_REDIS_HOST", "redis.internal", "redis.host", "redis.internal"),
+    ("DB_REDIS_KEY_PREFIX", "chat", "redis.prefix", "chat"),
+    ("DB_REDIS_PASSWORD", "hidden", "redis.password", "hidden"),
+    ("DB_REDIS_PORT", "6380", "redis.port", 6380),
+    ("DB_REDIS_USERNAME", "chat", "redis.username", "chat"),
+    ("ADAPTER_DRIVER", "Redis", "cluster", "redis"),
     ("DEBUG", "true", "log.level", "debug"),
     ("DEBUG", "0", "log.level", "info"),
     ("DEFAULT_APP_ENABLED", "false", "app.enabled", False),
@@ -56,13 +63,13 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
 ]
 # what each choice may be in this version, and what soketi has besides
 CHOICES = {
-    "ADAPTER_DRIVER": ("local", ["cluster", "nats", "redis"]),
+    "ADAPTER_DRIVER": ("local", ["cluster", "nats"]),
     "APP_MANAGER_DRIVER": ("array", ["dynamodb", "mysql", "postgres"]),
-    "CACHE_DRIVER": ("memory", ["redis"]),
+    "CACHE_DRIVER": ("redis", []),
     "METRICS_DRIVER": ("prometheus", []),
     "MODE": ("full", ["worker"]),
     "QUEUE_DRIVER": ("sync", ["redis", "sqs"]),
-    "RATE_LIMITER_DRIVER": ("local", ["cluster", "redis"]),
+    "RATE_LIMITER_DRIVER": ("redis", ["cluster"]),
     "WEBHOOKS_BATCHING": ("false", ["true"]),
 }
 WITHOUT_EFFECT = """
@@ -76,8 +83,7 @@ WITHOUT_EFFECT = """
     CLUSTER_KEEPALIVE_INTERVAL CLUSTER_MASTER_TIMEOUT CLUSTER_MULTICAST_ADDRESS CLUSTER_NODE_TIMEOUT CLUSTER_PORT
     CLUSTER_PREFIX CLUSTER_UNICAST_ADDRESSES DB_POOLING_ENABLED DB_POOLING_MIN DB_POOLING_MAX DB_MYSQL_HOST
     DB_MYSQL_PORT DB_MYSQL_USERNAME DB_MYSQL_PASSWORD DB_MYSQL_DATABASE DB_POSTGRES_HOST DB_POSTGRES_PORT
-    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE DB_REDIS_HOST DB_REDIS_PORT DB_REDIS_DB
-    DB_REDIS_USERNAME DB_REDIS_PASSWORD DB_REDIS_KEY_PREFIX DB_REDIS_SENTINELS DB_REDIS_SENTINEL_PASSWORD
+    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE DB_REDIS_SENTINELS DB_REDIS_SENTINEL_PASSWORD
     DB_REDIS_CLUSTER_NODES DB_REDIS_INSTANCE_NAME QUEUE_REDIS_CONCURRENCY QUEUE_REDIS_OPTIONS
     QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL QUEUE_SQS_ENDPOINT
     QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS RATE_LIMITER_REDIS_OPTIONS
@@ -183,7 +189,8 @@ def test_a_file_may_be_nested_dotted_or_both(write: Write, content: object) -> N
         App(id="1", keys=(Key("k", "s"),), max_event_payload_in_kb=20),
         App(id="b", keys=(Key("l", "t"),), client_events=True, max_event_payload_in_kb=10),
     )
-    assert settings.ignored == ("database.redis.host", "database.redis.sentinels")
+    assert settings.redis.host == "redis"
+    assert settings.ignored == ("database.redis.sentinels",)
 
 
 def test_a_dotted_app_changes_the_default_app(write: Write) -> None:
@@ -216,10 +223,13 @@ FILES: list[tuple[object, str]] = [
     ('{"metrics.port": "x"}', "1: metrics.port: must be a whole number from 0 to 65535, not 'x'"),
     ('{"metrics.port": 1,\n "metrics": {"port": 1}}', "2: metrics.port: given twice, first at config.json:1"),
     (
-        '{"adapter": {\n"driver": "redis"}}',
-        "2: adapter.driver: redis is not built yet in soketpy (this version has: local)",
+        '{"adapter": {\n"driver": "nats"}}',
+        "2: adapter.driver: nats is not built yet in soketpy (this version has: local, redis)",
     ),
-    ('{"adapter.driver": "carrier-pigeon"}', "1: adapter.driver: there is no carrier-pigeon (this version has: local)"),
+    (
+        '{"adapter.driver": "carrier-pigeon"}',
+        "1: adapter.driver: there is no carrier-pigeon (this version has: local, redis)",
+    ),
     ('{"adapter": 5}', "1: adapter: must be a table, not a number"),
     ('{"shutdownGracePeriod": -1}', "1: shutdownGracePeriod: must be a number of 0 or more, not -0.001"),
     ('{"shutdownGracePeriod": "soon"}', "1: shutdownGracePeriod: must be a number of 0 or more, not 'soon'"),
