@@ -1,5 +1,6 @@
 """A Redis of the test's own, on a Unix socket, that can be killed, paused and started again."""
 
+import asyncio
 import shutil
 import subprocess
 import time
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+
+from tests.clients.programs import free_port
 
 PATIENCE = 10.0
 
@@ -16,6 +19,7 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         self.socket = str(folder / "redis.sock")
+        self.port = 0
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -31,12 +35,25 @@ class Redis:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("needs redis-server: make tools")
-        options = ("--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(self._folder))
+        self.port = self.port or free_port()
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", ""]
+        options += ["--dir", str(self._folder), "--enable-debug-command", "local"]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while not Path(self.socket).exists():
             assert time.monotonic() < until, "redis-server does not start"
             time.sleep(0.01)
+
+    def save(self) -> None:
+        """Write its data to disk."""
+        self._ask("SAVE")
+
+    async def sleep(self, seconds: float) -> None:
+        """Let it stand still."""
+        await asyncio.to_thread(self._ask, "DEBUG", "SLEEP", str(seconds))
+
+    def _ask(self, *command: str) -> None:
+        subprocess.run(["redis-cli", "-s", self.socket, *command], check=True, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
         """End it as a crash would."""

@@ -93,8 +93,8 @@ class Launched:
     def __init__(
         self, *command: str, ready: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> None:
-        self._lines: Queue[str | None] = Queue()
-        self._program = Program(*command, on_line=self._lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
+        self.lines: Queue[str | None] = Queue()
+        self._program = Program(*command, on_line=self.lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
         try:
             self.greeting = self._await(ready)
         except BaseException:
@@ -104,7 +104,7 @@ class Launched:
     def _await(self, text: str) -> str:
         output = ""
         with suppress(Empty):
-            while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            while (line := self.lines.get(timeout=PATIENCE)) is not None:
                 output += line
                 if text in line:
                     return line
@@ -141,6 +141,8 @@ class Balancer(socketserver.ThreadingTCPServer):
     def __init__(self, behind: int) -> None:
         super().__init__(("127.0.0.1", 0), _Forward)
         self.behind = behind
+        self.open: set[socket.socket] = set()
+        self.is_cut = False
         self.port: int = self.server_address[1]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self._thread.start()
@@ -150,15 +152,30 @@ class Balancer(socketserver.ThreadingTCPServer):
         self._thread.join()
         self.server_close()
 
+    def cut(self) -> None:
+        """Break all connections, and refuse new ones."""
+        self.is_cut = True
+        for each in list(self.open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Let connections be made again."""
+        self.is_cut = False
+
 
 class _Forward(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Balancer)
+        if self.server.is_cut:
+            return
+        self.server.open.add(self.request)
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
             upward = threading.Thread(target=_pump, args=(self.request, behind), daemon=True)
             upward.start()
             _pump(behind, self.request)
             upward.join()
+        self.server.open.discard(self.request)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -91,6 +91,10 @@ class RedisCluster:
         """The node is on its own from now on."""
         self._roster.gone()
 
+    def written(self, write: list[Any], answer: Any) -> None:
+        """Redis has done a write: report what it has changed."""
+        self._roster.written(write, answer)
+
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a dead node left behind."""
         self._roster.report(edge, app_id, channel, user_id)

@@ -1,7 +1,7 @@
 -- What the nodes know together, changed by one script at a time. docs/design/roster.md has the words and the reasons.
 --
 -- KEYS[1]  the prefix of the partition, hash tag and all: every other key begins with it
--- ARGV[1]  what to do: "begin", "renew", "write" or "clear"
+-- ARGV[1]  what to do: "begin", "dead", "renew", "write" or "clear"
 -- ARGV[2]  a life
 
 local base, verb, life = KEYS[1], ARGV[1], ARGV[2]
@@ -158,6 +158,10 @@ if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds
   return 'OK'
 end
 
+if verb == 'dead' then -- whether a life was declared dead, and not just forgotten
+  return redis.call('EXISTS', base .. 'cleared:' .. life) + (redis.call('ZSCORE', DYING, life) and 1 or 0)
+end
+
 if verb == 'renew' then -- ARGV[3] likewise; the lives that are to be cleared
   if not redis.call('ZSCORE', LEASES, life) then
     return redis.error_reply('NOLIFE the lease has ended')
@@ -224,6 +228,7 @@ if verb == 'clear' then -- ARGV[3]: "1" for one's own life, which need not have 
   if redis.call('EXISTS', ledger) == 0 then
     redis.call('ZREM', DYING, life)
     redis.call('DEL', base .. 'batch:' .. life)
+    redis.call('SET', base .. 'cleared:' .. life, '', 'EX', 86400)
   end
   return {cleared, cmsgpack.pack(edges)}
 end

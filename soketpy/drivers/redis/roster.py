@@ -51,15 +51,10 @@ class RedisRoster:
     async def _subscribed(self, app_id: str, channel: str, change: int) -> int:
         count = _add(self._subscriptions, (app_id, channel), change)
         try:
-            total, edge = await self._session.write(["s", app_id, channel, "", count])
+            total, _ = await self._session.write(["s", app_id, channel, "", count])
         except Lost:
             return count
-        self._report_channel(edge, app_id, channel)
         return int(total)
-
-    def _report_channel(self, edge: int, app_id: str, channel: str) -> None:
-        if edge:
-            self._node.report(Edge.OCCUPIED if edge > 0 else Edge.VACATED, app_id, channel)
 
     def tell_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
@@ -82,9 +77,9 @@ class RedisRoster:
             self._asked.add(name)
         write = ["m", app_id, channel, user_id, count, info, limit, wanted]
         try:
-            let_in, edge, came, listed = await self._session.write(write)
+            let_in, _, came, listed = await self._session.write(write)
         except Lost:
-            let_in, edge, came, listed = self._join_alone(name, user_id, limit)
+            let_in, came, listed = self._join_alone(name, user_id, limit)
         if listed is not False:
             self._asked.discard(name)
             self._replicas[name] = Members()
@@ -93,13 +88,11 @@ class RedisRoster:
         if not let_in:
             self._leave_as(name, user_id)
             raise ChannelFull
-        self._report_channel(edge, app_id, channel)
         if came:
             self._added(name, user_id, info)
-            self._node.report(Edge.ADDED, app_id, channel, user_id)
         return self._replicas[name]
 
-    def _join_alone(self, name: Name, user_id: str, limit: int) -> tuple[bool, int, bool, Any]:
+    def _join_alone(self, name: Name, user_id: str, limit: int) -> tuple[bool, bool, Any]:
         """What Redis would have answered, as far as this node knows."""
         members = self._replicas.get(name)
         if members is None:
@@ -108,22 +101,18 @@ class RedisRoster:
                 if each != user_id:
                     members.join(each, info)
         new = user_id not in members
-        return not new or len(members) < limit, 0, new, False
+        return not new or len(members) < limit, new, False
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
         """Take away one subscription of a presence channel."""
         name = (app_id, channel)
         count = self._leave_as(name, user_id)
         try:
-            _, edge, came, _ = await self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
+            _, _, came, _ = await self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
         except Lost:
-            if not count:
-                self._removed(name, user_id)
-            return
+            came = not count
         if came:
             self._removed(name, user_id)
-            self._node.report(Edge.REMOVED, app_id, channel, user_id)
-        self._report_channel(edge, app_id, channel)
 
     def _leave_as(self, name: Name, user_id: str) -> int:
         """Forget one connection of a member on this node; how many are left."""
@@ -264,6 +253,19 @@ class RedisRoster:
                 self._node.count_told(*name, count)
             case [topics.ONLINE, online]:
                 self._turned(*name, online)
+
+    def written(self, write: list[Any], answer: Any) -> None:
+        """Report what a write of this node has changed: channels, and then members, or the other way round."""
+        if write[0] not in ("s", "m"):
+            return
+        kind, app_id, channel, user_id = write[:4]
+        of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
+        if of_channel > 0:
+            self._node.report(Edge.OCCUPIED, app_id, channel)
+        if of_member:
+            self._node.report(Edge.ADDED if of_member > 0 else Edge.REMOVED, app_id, channel, user_id)
+        if of_channel < 0:
+            self._node.report(Edge.VACATED, app_id, channel)
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a dead node left behind."""

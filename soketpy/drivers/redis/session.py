@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -34,11 +34,18 @@ LONGEST_PAUSE = 2.0
 BATCH = 500
 """Writes that go to Redis together: some milliseconds of its time."""
 
+MOST_WAITING = 100_000
+"""Writes that wait for Redis to come back."""
+
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 _SHA = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
 
 Connect = Callable[[Callable[[], Wire]], Awaitable[Wire]]
 """Opens a connection to Redis, greeted and logged in. Raises OSError."""
+
+
+Leaf = tuple[Any, ...]
+"""What a write is about: the kind, the app, the channel or user, and on a presence channel the user."""
 
 
 class Lost(Exception):
@@ -60,8 +67,11 @@ class Part(Protocol):
     def gone(self) -> None:
         """The node is on its own from now on."""
 
+    def written(self, write: list[Any], answer: Any) -> None:
+        """Redis has done a write; what it answered has not been acted on."""
+
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
-        """An edge that a dead node left behind."""
+        """An edge that a life left behind."""
 
 
 class Session:
@@ -79,6 +89,8 @@ class Session:
         self._batch = 0
         self._queue: list[tuple[list[Any], Promise[Any] | None]] = []
         self._on_its_way: list[tuple[list[Any], Promise[Any] | None]] = []
+        self._before: set[Leaf] = set()  # what this node had when Redis went away
+        self._forgot = False  # writes that would have waited for Redis
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
@@ -89,15 +101,11 @@ class Session:
         """Come to the cluster. Raises OSError where Redis is not there within ``patience`` seconds."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + patience, LONGEST_PAUSE / 20
-        while True:
-            try:
-                await self._come()
-                break
-            except (OSError, Lost) as fault:
-                if loop.time() + pause > until:
-                    raise OSError(f"Redis does not answer: {fault}") from None
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        while (fault := await self._try_to_come()) is not None:
+            if loop.time() + pause > until:
+                raise OSError(f"Redis does not answer: {fault}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
         self._running = loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -105,60 +113,51 @@ class Session:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        if self.here:
-            with contextlib.suppress(Lost, TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    while self.busy:
-                        await self.ask("ECHO", "a round trip")
-                    await self._clear(self.life, own=True)
+        with contextlib.suppress(Lost):
+            while self.busy and self.here:
+                await self.ask("ECHO", "a round trip")
+            await self._clear(self.life, own=True)
         self._go()
 
     async def _run(self) -> None:
         """Keep the lease, and come back whenever the connection is lost."""
         while True:
-            await self._stay()
+            with contextlib.suppress(Lost):
+                await self._stay()
             self._go()
             log.warning("Redis is away: going on with what this node knows")
             pause = LONGEST_PAUSE / 20
             while not self.here:
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
                 pause = min(2 * pause, LONGEST_PAUSE)
-                with contextlib.suppress(OSError, Lost, TimeoutError):
-                    await self._come()
+                await self._try_to_come()
             log.info("Redis is back")
 
     async def _stay(self) -> None:
-        """Renew the lease, and clear up after the dead, for as long as Redis answers."""
-        loop = asyncio.get_running_loop()
-        next_renewal = loop.time() + self._lease / 3
-        try:
-            while not self._lost.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._lost.wait(), PATIENCE / 4)
-                if self._wire is None or self._wire.waited() > PATIENCE:
-                    return
-                if loop.time() >= next_renewal:
-                    if loop.time() > next_renewal + self._lease / 3:
-                        self._steady_since = loop.time()  # this node, or Redis, has stood still
-                    next_renewal = loop.time() + self._lease / 3
-                    await self._renew()
-        except (Lost, TimeoutError):
-            return
-
-    async def _renew(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            dead = await self._script("renew", self.life, _ms(self._lease))
-        if asyncio.get_running_loop().time() - self._steady_since >= self._lease:
-            for life in dead:
-                await self._clear(life.decode())
+        """Renew the lease, and clear up after the dead, for as long as Redis answers. Raises Lost."""
+        loop, interval = asyncio.get_running_loop(), self._lease / 3
+        renewal = loop.time() + interval
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), PATIENCE / 4)
+            if self._wire is None or self._wire.waited() > PATIENCE:
+                return
+            now = loop.time()
+            if now >= renewal:
+                if now > renewal + interval:
+                    self._steady_since = now  # this node, or Redis, has stood still
+                renewal = now + interval
+                dead = await self._script("renew", self.life, _ms(self._lease))
+                if now - self._steady_since >= self._lease:
+                    for life in dead:
+                        await self._clear(life.decode())
 
     async def _clear(self, life: str, *, own: bool = False) -> None:
-        """Take away what a life has left."""
+        """Take away what a life has left. Raises Lost."""
         while True:
             cleared, edges = await self._script("clear", life, "1" if own else "0")
-            if not own:
-                for edge, app_id, channel, user_id in msgpack.unpackb(edges):
-                    self._part.report(Edge(edge), app_id, channel, user_id or None)
+            for edge, app_id, channel, user_id in msgpack.unpackb(edges):
+                self._part.report(Edge(edge), app_id, channel, user_id or None)
             if not cleared:
                 return
             if not own:
@@ -166,24 +165,27 @@ class Session:
 
     # Coming and going
 
+    async def _try_to_come(self) -> Exception | None:
+        """Connect, hear all topics, and have Redis know what this node has; what went wrong, if anything did."""
+        try:
+            await self._come()
+        except (OSError, Lost, TimeoutError) as fault:
+            self._go()
+            return fault
+        return None
+
     async def _come(self) -> None:
-        """Connect, hear all topics, and have Redis know what this node has. Raises OSError, Lost, TimeoutError."""
-        self._lost.clear()
+        self._lost = lost = asyncio.Event()
         async with asyncio.timeout(PATIENCE):
-            self._wire = await self._connect(lambda: Wire(self._heard, self._lost.set))
-            await self.ask("SCRIPT", "LOAD", _SCRIPT)
-            for topic in self._part.topics():
-                self._wire.tell("SUBSCRIBE", topic)
-            anew = not await self._goes_on()
-        former = self.life
+            self._wire = await self._connect(lambda: Wire(self._heard, lost.set))
+        await self.ask("SCRIPT", "LOAD", _SCRIPT)
+        for topic in self._part.topics():
+            self._wire.tell("SUBSCRIBE", topic)
+        former, anew = self.life, not await self._goes_on()
         if anew:
-            await self._begin()
+            await self._begin_anew()
         self._steady_since = asyncio.get_running_loop().time()
         self.here = True
-        if anew:
-            await self._write_all(self._part.leaves())
-            if former:
-                await self._clear(former, own=True)
         self._pump()
         if former:
             self._part.came_back(removals=not anew)
@@ -206,24 +208,30 @@ class Session:
             if self._lost.is_set():
                 raise
             return False
-        return True
+        return not self._forgot
 
-    async def _begin(self) -> None:
-        """A new life, in which nothing was written yet."""
-        self.life = secrets.token_hex(8)
-        self._batch = 0
-        self._queue.clear()
-        self._on_its_way.clear()
+    async def _begin_anew(self) -> None:
+        """Begin a new life, write all leaves, and end the life of before.
+
+        Was that declared dead, the others have reported that all of it is gone: what is there now is reported. If it
+        is just not known any more, nobody has: then only what has come since Redis was away is reported.
+        """
+        former, self.life, self._batch = self.life, secrets.token_hex(8), 0
+        reported = set() if not former or await self._script("dead", former) else self._before
+        self._on_its_way, self._queue, self._forgot = [], [], False
         await self._script("begin", self.life, _ms(self._lease))
-
-    async def _write_all(self, writes: list[list[Any]]) -> None:
-        for start in range(0, len(writes), BATCH):
-            self._on_its_way = [(write, None) for write in writes[start : start + BATCH]]
+        leaves = self._part.leaves()
+        for start in range(0, len(leaves), BATCH):
+            self._on_its_way = [(write, None) for write in leaves[start : start + BATCH]]
             self._batch += 1
-            await self._send_batch()
+            await self._send_batch(reported)
+        if former:
+            await self._clear(former, own=True)
 
     def _go(self) -> None:
         """Redis is away: whoever waits goes on without it."""
+        if self.here:
+            self._before = {_leaf(write) for write in self._part.leaves()}
         self.here = False
         if self._wire is not None:
             self._wire.close()
@@ -257,13 +265,9 @@ class Session:
         """The answer to a command. Raises Lost where there is none."""
         answer = asyncio.get_running_loop().create_future()
         self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
-        lost = asyncio.ensure_future(self._lost.wait())
-        try:
-            await asyncio.wait([answer, lost], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            lost.cancel()
+        await asyncio.wait([answer], timeout=PATIENCE)
         if not answer.done():
-            raise Lost
+            raise Lost(f"no answer within {PATIENCE:g} s")
         reply = answer.result()
         if isinstance(reply, hiredis.ReplyError):
             raise Lost(str(reply))
@@ -278,12 +282,20 @@ class Session:
         """Have the script do a write, after those before it. The promise fails with Lost where Redis is away."""
         promise = Promise[Any]()
         if not self.here:
-            self._queue.append((write, None))
+            self._keep_for_later(write)
             promise.fail(Lost())
             return promise
         self._queue.append((write, promise))
         self._pump()
         return promise
+
+    def _keep_for_later(self, write: list[Any]) -> None:
+        """Let a write wait for Redis; if too many do, this node writes all that it has anew instead."""
+        if len(self._queue) < MOST_WAITING:
+            self._queue.append((write, None))
+        else:
+            self._queue.clear()
+            self._forgot = True
 
     def _pump(self) -> None:
         """Send the next batch, if none is on its way."""
@@ -296,10 +308,10 @@ class Session:
         writes = msgpack.packb([write for write, _ in self._on_its_way], use_bin_type=False)
         return "EVALSHA", _SHA, 1, self.base, "write", self.life, self._batch, writes
 
-    async def _send_batch(self) -> None:
+    async def _send_batch(self, reported: Container[Leaf] = ()) -> None:
         """Send what is on its way, perhaps once more, while nobody else writes."""
         reply = await self.ask(*self._packed_batch())
-        self._take_answers(reply)
+        self._take_answers(reply, reported)
 
     def _written(self, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):
@@ -309,11 +321,17 @@ class Session:
         self._take_answers(reply)
         self._pump()
 
-    def _take_answers(self, reply: bytes) -> None:
+    def _take_answers(self, reply: bytes, reported: Container[Leaf] = ()) -> None:
         done, self._on_its_way = self._on_its_way, []
-        for (_, promise), answer in zip(done, msgpack.unpackb(reply, raw=True), strict=True):
+        for (write, promise), answer in zip(done, msgpack.unpackb(reply, raw=True), strict=True):
+            if _leaf(write) not in reported:
+                self._part.written(write, answer)
             if promise is not None:
                 promise.keep(answer)
+
+
+def _leaf(write: list[Any]) -> Leaf:
+    return tuple(write[:4])
 
 
 def _ms(seconds: float) -> int:

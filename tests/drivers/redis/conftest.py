@@ -1,0 +1,97 @@
+"""Nodes that are processes of their own, over a Redis that tests may kill."""
+
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+
+from tests.clients.programs import Launched
+from tests.conftest import Peers
+from tests.fakes import APP
+from tests.redis import Redis
+
+LEASE = 1.5
+"""Seconds; so that the tests need not wait long for a death to be noticed."""
+
+_REPORT = re.compile(r"App app-id: (channel_occupied|channel_vacated|member_added|member_removed) (.*)")
+
+
+class Node(Launched):
+    """``soketpy start`` as one node of a cluster; what it reports is read from its log."""
+
+    def __init__(self, folder: Path, redis: dict[str, Any]) -> None:
+        settings = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "cluster": "redis",
+            "redis": {"lease": LEASE, **redis},
+            "log": {"level": "debug", "format": "json"},
+            "timeouts": {"shutdown": 0.2},
+            "apps": [{"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}],
+        }
+        config = folder / "soketpy.json"
+        config.write_text(json.dumps(settings))
+        super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(config), ready="Listening on")
+        found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
+        assert found is not None, self.greeting
+        self.port = int(found[1])
+
+    def reports(self) -> list[tuple[str, str]]:
+        """The edges that it has reported since the last call, by its log."""
+        found = []
+        try:
+            while (line := self.lines.get_nowait()) is not None:
+                report = _REPORT.search(json.loads(line)["message"])
+                if report is not None:
+                    found.append((report[1], report[2]))
+        except Empty:
+            pass
+        return found
+
+
+class At(Peers):
+    """Clients and REST calls of a node that is a process."""
+
+    def __init__(self, node: Node, stack: AsyncExitStack) -> None:
+        self._node = node
+        self._stack = stack
+        self._session = None
+
+    @property
+    def port(self) -> int:
+        return self._node.port
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis that the test may kill."""
+    with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+StartNode = Callable[..., Node]
+
+
+@pytest.fixture
+def start_node(own_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
+    """Starts a node; takes settings of its Redis that differ from those of ``own_redis``."""
+    with ExitStack() as stack:
+
+        def start(**redis: Any) -> Node:
+            given = redis or {"unix_socket": own_redis.socket}
+            return stack.enter_context(Node(tmp_path_factory.mktemp("node"), given))
+
+        yield start
+
+
+@pytest.fixture
+async def at() -> AsyncIterator[Callable[[Node], At]]:
+    """Clients of a node, which end with the test."""
+    async with AsyncExitStack() as stack:
+        yield lambda node: At(node, stack)

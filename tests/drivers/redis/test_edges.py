@@ -1,0 +1,127 @@
+"""Whoever comes and goes on whichever node, first in and last out alternate, and no more is left than there is."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from soketpy import steps
+from soketpy.cluster import Edge
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.connect import Address, connector
+
+STEPS = 10_000
+
+
+class Model:
+    """What has been reported: of each thing, how often more it began than it ended."""
+
+    def __init__(self) -> None:
+        self.open = Counter[tuple[str, str | None]]()
+        self.reports = Counter[str]()
+
+    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+        self.reports[edge] += 1
+        self.open[channel, user_id] += 1 if edge in (Edge.OCCUPIED, Edge.ADDED) else -1
+
+    def check(self) -> set[tuple[str, str | None]]:
+        """What is open, each once: answers of two nodes come in any order, but no edge is there twice."""
+        assert set(self.open.values()) <= {0, 1}, self.open
+        return {what for what, times in self.open.items() if times}
+
+
+class Silent:
+    """A node without clients."""
+
+    def __init__(self, report: Callable[..., None]) -> None:
+        self.report = report
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+async def ended(verb: Coroutine[Any, Any, None]) -> None:
+    """Wait, as a task, until a verb has ended; raises what it raises."""
+    fault: list[BaseException] = []
+    done = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await verb
+        except BaseException as raised:
+            fault.append(raised)
+        done.set()
+
+    steps.begin(serve())
+    await done.wait()
+    for raised in fault:
+        raise raised
+
+
+async def take(verb: Coroutine[Any, Any, object], results: list[object]) -> None:
+    results.append(await verb)
+
+
+class Visitor:
+    """Comes to channels of one node and leaves them, at random; one thing after the other."""
+
+    def __init__(self, cluster: RedisCluster, dice: random.Random) -> None:
+        self._roster = cluster.roster
+        self._dice = dice
+        self._on: list[tuple[str, str | None]] = []
+
+    def _come(self) -> tuple[str, str | None]:
+        user_id = self._dice.choice([None, "ada", "bob"])
+        return ("news" if user_id is None else "presence-room", user_id)
+
+    async def step(self) -> None:
+        if self._on and self._dice.random() < 0.6:
+            channel, user_id = self._on.pop(self._dice.randrange(len(self._on)))
+            if user_id is None:
+                await self._roster.leave("app", channel)
+            else:
+                await self._roster.leave_as("app", channel, user_id)
+            return
+        channel, user_id = self._come()
+        if user_id is None:
+            await self._roster.join("app", channel)
+        else:
+            members = await self._roster.join_as("app", channel, user_id, b"{}", 100)
+            assert user_id in members
+        self._on.append((channel, user_id))
+
+    async def leave(self) -> None:
+        while self._on:
+            channel, user_id = self._on.pop()
+            if user_id is None:
+                await self._roster.leave("app", channel)
+            else:
+                await self._roster.leave_as("app", channel, user_id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_edges_alternate_whatever_two_nodes_do(redis: str, seed: int) -> None:
+    dice, model, prefix = random.Random(seed), Model(), f"test-{uuid4()}"
+    clusters = [RedisCluster(connector(Address(unix_socket=redis)), prefix) for _ in range(2)]
+    for cluster in clusters:
+        cluster.bus.attach(cast(Any, Silent(model.report)))
+        cluster.roster.attach(cast(Any, Silent(model.report)))
+        await cluster.start()
+    visitors = [Visitor(cluster, dice) for cluster in clusters for _ in range(3)]
+    for _ in range(STEPS // len(visitors)):
+        await asyncio.gather(*(ended(visitor.step()) for visitor in visitors))
+        model.check()
+    for visitor in visitors:
+        await ended(visitor.leave())
+    assert model.check() == set()
+    assert model.reports[Edge.OCCUPIED] > 10
+    assert model.reports[Edge.ADDED] > 10
+    for cluster in clusters:
+        left: list[object] = []
+        await ended(take(cluster.roster.channels("app", ""), left))
+        assert left == [{}]
+        await cluster.stop()

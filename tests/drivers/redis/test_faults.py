@@ -1,0 +1,193 @@
+"""Nodes die, Redis dies, the network parts them: what clients and webhooks see of it, with real processes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.clients.programs import Balancer
+from tests.conftest import Reply, Socket
+from tests.drivers.redis.conftest import LEASE, At, Node, StartNode
+from tests.redis import Redis
+
+ROOM = "presence-room"
+NOTICED = LEASE * 4 / 3 + 2
+"""Seconds within which a death is noticed: the lease, a third of it, and what a busy machine takes."""
+
+pytestmark = pytest.mark.timeout(60)
+
+Place = Callable[[Node], At]
+
+
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while not await look():
+            await asyncio.sleep(0.02)
+
+
+async def member(peers: At, user_id: str) -> Socket:
+    """A client in the room."""
+    client = await peers.client()
+    answer = await client.subscribe(ROOM, {"user_id": user_id})
+    assert answer["event"] == "pusher_internal:subscription_succeeded", answer
+    return client
+
+
+async def hears(client: Socket, event: str, user_id: str) -> None:
+    """The next message is that a member came or went."""
+    message = await client.hear()
+    assert (message["event"], message["data"]["user_id"]) == (f"pusher_internal:{event}", user_id)
+
+
+async def occupied(peers: At) -> dict[str, int]:
+    """The channels, with how many are subscribed."""
+    reply: Reply = await peers.call("GET", "/channels")
+    assert reply.status == 200, reply.text
+    return {name: channel["subscription_count"] for name, channel in reply.json["channels"].items()}
+
+
+async def ready(peers: At, status: int = 200) -> None:
+    """Wait for what a balancer is told."""
+
+    async def look() -> bool:
+        return (await peers.request("GET", "/ready")).status == status
+
+    await until(look)
+
+
+def reports(*nodes: Node) -> list[tuple[str, str]]:
+    """What the nodes have reported, together."""
+    return sorted(report for node in nodes for report in node.reports())
+
+
+async def test_what_a_killed_node_held_is_gone_and_each_departure_told_once(start_node: StartNode, at: Place) -> None:
+    doomed, second, third = start_node(), start_node(), start_node()
+    watchers = [await member(at(second), "bob"), await member(at(third), "cleo")]
+    await hears(watchers[0], "member_added", "cleo")
+    await member(at(doomed), "ada")
+    for watcher in watchers:
+        await hears(watcher, "member_added", "ada")
+    await (await at(doomed).client()).subscribe("news")
+    assert await occupied(at(second)) == {ROOM: 3, "news": 1}
+    reports(second, third)
+    doomed.end(kill=True)
+    for watcher in watchers:
+        async with asyncio.timeout(NOTICED):
+            await hears(watcher, "member_removed", "ada")
+
+    async def forgotten() -> bool:
+        return await occupied(at(third)) == {ROOM: 2}
+
+    await until(forgotten)
+    assert reports(second, third) == [("channel_vacated", "news"), ("member_removed", ROOM)]
+
+
+async def test_a_node_that_is_stopped_leaves_at_once(start_node: StartNode, at: Place) -> None:
+    leaving, staying = start_node(), start_node()
+    watcher = await member(at(staying), "bob")
+    client = await member(at(leaving), "ada")
+    await hears(watcher, "member_added", "ada")
+    stopping = asyncio.get_running_loop().run_in_executor(None, leaving.end)
+    assert (await client.closed())[0] == 4200
+    await hears(watcher, "member_removed", "ada")
+    await stopping
+    assert await occupied(at(staying)) == {ROOM: 1}
+
+
+@pytest.mark.parametrize("with_data", [True, False], ids=["with its data", "without its data"])
+async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Redis, with_data: bool) -> None:
+    nodes = [start_node(), start_node()]
+    first, second = [at(node) for node in nodes]
+    ada, bob, cleo = await member(first, "ada"), await member(second, "bob"), await member(second, "cleo")
+    await hears(ada, "member_added", "bob")
+    await hears(ada, "member_added", "cleo")
+    await hears(bob, "member_added", "cleo")
+    reports(*nodes)
+    if with_data:
+        own_redis.save()
+    own_redis.kill()
+    for peers in (first, second):
+        await ready(peers, 503)
+        assert (await peers.trigger(ROOM, "lost")).status == 503
+        assert (await peers.call("GET", "/channels")).status == 503
+    # On the same node life goes on, for old clients and for new ones.
+    await bob.say("client-hello", {}, channel=ROOM)
+    assert (await cleo.hear())["event"] == "client-hello"
+    await cleo.peer.close()
+    await hears(bob, "member_removed", "cleo")
+    dora = await member(first, "dora")
+    await hears(ada, "member_added", "dora")
+    own_redis.start()
+    for peers in (first, second):
+        await ready(peers)
+    # What each side has missed comes when Redis is back, once.
+    await hears(bob, "member_added", "dora")
+    await hears(ada, "member_removed", "cleo")
+    await hears(dora, "member_removed", "cleo")
+
+    async def all_there() -> bool:
+        return await occupied(first) == {ROOM: 3}
+
+    await until(all_there)
+    assert (await second.trigger(ROOM, "heard")).status == 200
+    for client in (ada, bob, dora):
+        assert (await client.hear())["event"] == "heard"
+    # Who went while Redis lost its data was never there, for all that anybody knows.
+    assert reports(*nodes) == [("member_added", ROOM), *([("member_removed", ROOM)] if with_data else [])]
+
+
+async def test_while_redis_stands_still_nobody_is_taken_for_dead(
+    start_node: StartNode, at: Place, own_redis: Redis
+) -> None:
+    nodes = [start_node(), start_node()]
+    first, second = [at(node) for node in nodes]
+    ada, bob = await member(first, "ada"), await member(second, "bob")
+    await hears(ada, "member_added", "bob")
+    reports(*nodes)
+    asleep = asyncio.create_task(own_redis.sleep(LEASE * 3))
+    for peers in (first, second):
+        await ready(peers, 503)
+    await asleep
+    for peers in (first, second):
+        await ready(peers)
+    assert (await first.trigger(ROOM, "heard")).status == 200
+    for client in (ada, bob):
+        assert (await client.hear())["event"] == "heard"
+    assert await occupied(second) == {ROOM: 2}
+    assert reports(*nodes) == []
+
+
+async def test_a_node_that_was_cut_off_and_declared_dead_comes_back_once(
+    start_node: StartNode, at: Place, own_redis: Redis
+) -> None:
+    with Balancer(own_redis.port) as network:
+        nodes = [start_node(host="127.0.0.1", port=network.port), start_node()]
+        cut_off, other = [at(node) for node in nodes]
+        ada, bob, cleo = await member(cut_off, "ada"), await member(other, "bob"), await member(other, "cleo")
+        await hears(ada, "member_added", "bob")
+        await hears(ada, "member_added", "cleo")
+        await hears(bob, "member_added", "cleo")
+        reports(*nodes)
+        network.cut()
+        await hears(bob, "member_removed", "ada")
+        await hears(cleo, "member_removed", "ada")
+        await ready(cut_off, 503)
+        await cleo.peer.close()
+        await hears(bob, "member_removed", "cleo")
+        network.mend()
+        await hears(bob, "member_added", "ada")
+        await ready(cut_off)
+        await hears(ada, "member_removed", "cleo")
+        assert (await cut_off.trigger(ROOM, "heard")).status == 200
+        for client in (ada, bob):
+            assert (await client.hear())["event"] == "heard"
+        assert await occupied(other) == {ROOM: 2}
+        assert reports(*nodes) == [("member_added", ROOM), ("member_removed", ROOM), ("member_removed", ROOM)]
+
+
+async def test_without_redis_a_node_does_not_start(start_node: StartNode, own_redis: Redis) -> None:
+    own_redis.kill()
+    with pytest.raises(AssertionError, match="Redis does not answer") as failed:
+        start_node(unix_socket=own_redis.socket, start_timeout=0.3)
+    assert "Traceback" not in str(failed.value)
