@@ -102,7 +102,7 @@ class Server:
         prefix = "/" + settings.path_prefix.strip("/") if settings.path_prefix.strip("/") else ""
         tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
         self._apps = StaticApps(settings.apps)
-        cluster = self._cluster()
+        self._cluster = cluster = self._join()
         self._node = Node(
             Hub(loop.call_soon),
             cluster,
@@ -153,7 +153,7 @@ class Server:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
 
-    def _cluster(self) -> Cluster:
+    def _join(self) -> Cluster:
         """What joins this node to others. Raises ConfigError where a driver is not installed."""
         if self.settings.cluster == "local":
             clock = asyncio.get_running_loop().time

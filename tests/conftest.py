@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -14,6 +16,7 @@ import websockets
 from hypothesis import HealthCheck, settings
 
 from soketpy import Server
+from soketpy.config import settings as config
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth
@@ -33,7 +36,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["one node", "two nodes"])
 def nodes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Runs the tests that use houses twice: with one node in each, and with two over Redis."""
+    """Runs the tests that use houses or servers twice: with one node in each, and with two over Redis."""
     House.redis = request.getfixturevalue("redis") if request.param == "two nodes" else None
     yield
     while House.opened:
@@ -101,17 +104,20 @@ class Socket:
 
 
 class Peers:
-    """A running server, and clients of it that end with the test."""
+    """A running server, and clients of it that end with the test; of two nodes, they take turns."""
 
-    def __init__(self, server: Server, stack: AsyncExitStack) -> None:
-        self.server = server
+    def __init__(self, servers: Sequence[Server], stack: AsyncExitStack) -> None:
+        self.server = servers[0]
+        self._ports = cycle([server.port for server in servers])
         self._stack = stack
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def port(self) -> int:
-        assert self.server.port is not None
-        return self.server.port
+        """That of the server or, of two nodes, of the one whose turn it is."""
+        port = next(self._ports)
+        assert port is not None
+        return port
 
     async def socket(self, path: str = "/app/app-key?protocol=7", **options: Any) -> Socket:
         """A WebSocket whose first message has not been read."""
@@ -156,12 +162,17 @@ StartServer = Callable[..., Awaitable[Peers]]
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
     """Starts a server in the test's own event loop; takes the settings that differ from the defaults."""
+    over: list[dict[str, Any]] = [{}]
+    if House.redis is not None:
+        meeting = config.Redis(unix_socket=House.redis, prefix=f"test-{uuid4()}")
+        over = [{"cluster": "redis", "redis": meeting}] * 2
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Peers:
-            server = Server(**{"host": "127.0.0.1", "port": 0, "apps": (APP,), **settings})
-            await stack.enter_async_context(server)
-            return Peers(server, stack)
+            servers = [Server(**{"host": "127.0.0.1", "port": 0, "apps": (APP,), **each, **settings}) for each in over]
+            for server in servers:
+                await stack.enter_async_context(server)
+            return Peers(servers, stack)
 
         yield start
 

@@ -15,6 +15,8 @@ from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signature, signed, wire
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 CHANNELS = "/apps/app-id/channels"
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'

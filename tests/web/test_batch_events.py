@@ -9,6 +9,8 @@ from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import signed
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 
 def event(**fields: object) -> dict[str, object]:
     return {"name": "said", "channel": "room", "data": "x", **fields}

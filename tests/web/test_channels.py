@@ -9,6 +9,8 @@ from soketpy import App, Key
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 
 async def joined(peers: Peers, *channels: str, **member: object) -> Any:
     """A client that is on these channels."""

@@ -10,6 +10,8 @@ from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import signed
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 DATA = 100 * 1024
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

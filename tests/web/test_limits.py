@@ -13,6 +13,8 @@ from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import Wire, request, signed, wire
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 MIB = 1024 * 1024
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'

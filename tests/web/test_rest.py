@@ -12,6 +12,8 @@ from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
 
+pytestmark = pytest.mark.usefixtures("nodes")
+
 DISABLED = App(id="disabled", keys=(Key("disabled-key", "disabled-secret"),), enabled=False)
 
 

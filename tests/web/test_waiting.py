@@ -1,0 +1,145 @@
+"""What waits for other nodes holds up what came behind it on the same connection, keeps its order, and nobody else."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.wire import Wire as Redis
+from soketpy.web.plain import PlainHttp
+from tests.conftest import Peers
+from tests.fakes import channel_auth, user_auth
+from tests.web.wire import request, signed, wire
+
+pytestmark = [
+    pytest.mark.usefixtures("nodes"),
+    pytest.mark.parametrize("nodes", ["two nodes"], indirect=True),
+]
+
+EVENTS = "/apps/app-id/events"
+BODY = b'{"name":"e","channel":"room","data":"x"}'
+
+
+def frame(event: str, data: object, **fields: object) -> bytes:
+    """A WebSocket message of less than 64 KiB, masked by nothing."""
+    text = json.dumps({"event": event, "data": data, **fields}).encode()
+    return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text
+
+
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Keeps back what Redis says, until it is called."""
+    held: list[tuple[Redis, bytes]] = []
+    take = Redis.data_received
+    monkeypatch.setattr(Redis, "data_received", lambda self, data: held.append((self, data)))
+
+    def let_go() -> None:
+        monkeypatch.setattr(Redis, "data_received", take)
+        for redis, data in held:
+            take(redis, data)
+        held.clear()
+
+    return let_go
+
+
+async def test_a_message_behind_a_subscription_is_heard_after_it(peers: Peers) -> None:
+    listener, sender = await peers.client(), await peers.client()
+    await listener.subscribe("private-a")
+    auth = channel_auth(sender.id, "private-a")
+    packet = frame("pusher:subscribe", {"channel": "private-a", "auth": auth})
+    packet += frame("client-said", {}, channel="private-a") + frame("pusher:ping", {})
+    await sender.peer.ping()
+    sender.peer.transport.write(packet)
+    assert [(await sender.hear())["event"] for _ in range(2)] == [
+        "pusher_internal:subscription_succeeded",
+        "pusher:pong",
+    ]
+    assert (await listener.hear())["event"] == "client-said"
+
+
+async def test_others_go_on_while_one_waits(peers: Peers, request: pytest.FixtureRequest) -> None:
+    waiting, other = await peers.client(), await peers.client()
+    let_go = request.getfixturevalue("hold")
+    await waiting.say("pusher:subscribe", {"channel": "news"})
+    await waiting.say("pusher:ping")
+    await other.say("pusher:ping")
+    assert (await other.hear())["event"] == "pusher:pong"
+    let_go()
+    assert [(await waiting.hear())["event"] for _ in range(2)] == [
+        "pusher_internal:subscription_succeeded",
+        "pusher:pong",
+    ]
+
+
+@pytest.mark.parametrize("what", ["subscribing", "signing in"])
+async def test_one_who_is_closed_while_waiting_leaves_nothing_behind(
+    peers: Peers, request: pytest.FixtureRequest, what: str
+) -> None:
+    client, other = await peers.client(), await peers.client()
+    (connection,) = peers.server._node.every_connection()
+    let_go = request.getfixturevalue("hold")
+    user_data = json.dumps({"id": "ada", "watchlist": ["bob"]})
+    packet = {
+        "subscribing": frame("pusher:subscribe", {"channel": "news"}),
+        "signing in": frame("pusher:signin", {"auth": user_auth(client.id, user_data), "user_data": user_data}),
+    }[what]
+    client.peer.transport.write(packet)
+    while not cast(RedisCluster, peers.server._cluster).session.busy:
+        await asyncio.sleep(0.001)
+    connection.refuse(4200, "The server is stopping.")
+    let_go()
+    assert (await client.closed())[0] == 4200
+    signed_in = await other.sign_in("eve", watchlist=["ada"])
+    assert signed_in["event"] == "pusher:signin_success"
+    assert (await other.hear())["data"] == {"events": [{"name": "offline", "user_ids": ["ada"]}]}
+    assert (await peers.call("GET", "/channels")).json == {"channels": {}}
+
+
+def trigger(number: int) -> bytes:
+    body = BODY.replace(b"x", str(number).encode())
+    return request("POST", signed("POST", EVENTS, body), body)
+
+
+async def test_calls_on_one_connection_are_answered_in_their_order(peers: Peers) -> None:
+    listener = await peers.client()
+    await listener.subscribe("room")
+    async with wire(peers.port) as publisher:
+        publisher.send(b"".join(trigger(number) for number in range(20)) + request("GET", "/nothing") + trigger(20))
+        assert [(await publisher.answer()).status for _ in range(22)] == [200] * 20 + [404, 200]
+    assert [(await listener.hear())["data"] for _ in range(21)] == list(range(21))
+
+
+async def test_who_ends_its_side_behind_a_call_still_gets_the_answer(peers: Peers) -> None:
+    async with wire(peers.port) as publisher:
+        publisher.send(trigger(1))
+        publisher.writer.write_eof()
+        assert (await publisher.answer()).status == 200
+        assert await publisher.rest() == b""
+
+
+async def test_who_goes_before_the_answer_harms_nobody(peers: Peers, request: pytest.FixtureRequest) -> None:
+    let_go = request.getfixturevalue("hold")
+    port = peers.port
+    async with wire(port) as publisher:
+        publisher.send(trigger(1))
+        plain: list[PlainHttp] = []
+        while not plain:
+            await asyncio.sleep(0.001)
+            buckets: Any = peers.server._shared.deadlines._buckets.values()
+            plain = [each for bucket in buckets for each in bucket if isinstance(each, PlainHttp) and each._waits]
+    let_go()
+    assert (await peers.call("GET", "/channels")).status == 200
+    assert (await peers.call("GET", "/channels")).status == 200
+
+
+async def test_a_call_that_comes_in_chunks_waits_too(peers: Peers) -> None:
+    listener = await peers.client()
+    await listener.subscribe("room")
+    head = request("POST", signed("POST", EVENTS, BODY), b"", "Transfer-Encoding: chunked")
+    async with wire(peers.port) as publisher:
+        publisher.send(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
+        assert (await publisher.answer()).status == 200
+    assert (await listener.hear())["event"] == "e"
