@@ -86,8 +86,8 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
 
 def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text('{"database.redis.host": "x"}')
-    assert run("check-config", str(path))[1].endswith("\nwithout effect in this version: database.redis.host\n")
+    path.write_text('{"database.mysql.host": "x"}')
+    assert run("check-config", str(path))[1].endswith("\nwithout effect in this version: database.mysql.host\n")
 
 
 def test_check_config_refuses_a_broken_file(run: Run, tmp_path: Path) -> None:
