@@ -7,8 +7,9 @@ import hiredis
 
 from soketpy.cluster import Node, Unavailable
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.session import Lost, Session
+from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Topics
+from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
 from soketpy.steps import Promise

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from soketpy.cache import CachedEvent
-from soketpy.drivers.redis.session import Lost, Session
+from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.writes import Lost
 
 
 class RedisCache:

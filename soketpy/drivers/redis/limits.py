@@ -1,7 +1,8 @@
 """Rate limits over Redis: how often apps have called, whichever node they called."""
 
 from soketpy.cluster import Unavailable
-from soketpy.drivers.redis.session import Lost, Session
+from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.writes import Lost
 from soketpy.limits import Allowance
 
 

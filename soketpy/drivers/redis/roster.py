@@ -8,8 +8,9 @@ import hiredis
 
 from soketpy.cluster import ChannelFull, Edge, Node, Unavailable
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.session import Lost, Session
+from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics
+from soketpy.drivers.redis.writes import Lost
 from soketpy.presence import Members
 from soketpy.protocol.channels import user_channel
 from soketpy.steps import Promise

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import msgpack
 
 from soketpy.cluster import Edge
 from soketpy.drivers.redis.wire import Heard, Wire
+from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 from soketpy.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
@@ -31,25 +32,11 @@ LEASE = 10.0
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts to connect, at most; the first pause is a twentieth of that."""
 
-BATCH = 500
-"""Writes that go to Redis together: some milliseconds of its time."""
-
-MOST_WAITING = 100_000
-"""Writes that wait for Redis to come back."""
-
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 _SHA = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
 
 Connect = Callable[[Callable[[], Wire]], Awaitable[Wire]]
 """Opens a connection to Redis, greeted and logged in. Raises OSError."""
-
-
-Leaf = tuple[Any, ...]
-"""What a write is about: the kind, the app, the channel or user, and on a presence channel the user."""
-
-
-class Lost(Exception):
-    """The connection to Redis, or the lease, is gone."""
 
 
 class Part(Protocol):
@@ -58,7 +45,7 @@ class Part(Protocol):
     def topics(self) -> list[bytes]:
         """Every topic that is to be heard."""
 
-    def leaves(self) -> list[list[Any]]:
+    def leaves(self) -> list[Write]:
         """Every write that says what this node has."""
 
     def came_back(self, *, removals: bool) -> None:
@@ -67,7 +54,7 @@ class Part(Protocol):
     def gone(self) -> None:
         """The node is on its own from now on."""
 
-    def written(self, write: list[Any], answer: Any) -> None:
+    def written(self, write: Write, answer: Any) -> None:
         """Redis has done a write; what it answered has not been acted on."""
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
@@ -86,11 +73,8 @@ class Session:
         self._part = part
         self._lease = lease
         self._wire: Wire | None = None
-        self._batch = 0
-        self._queue: list[tuple[list[Any], Promise[Any] | None]] = []
-        self._on_its_way: list[tuple[list[Any], Promise[Any] | None]] = []
+        self._writes = Writes(part.written)
         self._before: set[Leaf] = set()  # what this node had when Redis went away
-        self._forgot = False  # writes that would have waited for Redis
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
@@ -202,13 +186,14 @@ class Session:
             return False
         try:
             await self._script("renew", self.life, _ms(self._lease))
-            if self._on_its_way:
-                await self._send_batch()
+            batch = self._writes.again()
+            if batch is not None:
+                self._writes.answered(await self.ask(*self._batch(batch)))
         except Lost:
             if self._lost.is_set():
                 raise
             return False
-        return not self._forgot
+        return not self._writes.forgot
 
     async def _begin_anew(self) -> None:
         """Begin a new life, write all leaves, and end the life of before.
@@ -216,37 +201,30 @@ class Session:
         Was that declared dead, the others have reported that all of it is gone: what is there now is reported. If it
         is just not known any more, nobody has: then only what has come since Redis was away is reported.
         """
-        former, self.life, self._batch = self.life, secrets.token_hex(8), 0
+        former, self.life = self.life, secrets.token_hex(8)
         reported = set() if not former or await self._script("dead", former) else self._before
-        self._on_its_way, self._queue, self._forgot = [], [], False
         await self._script("begin", self.life, _ms(self._lease))
-        leaves = self._part.leaves()
-        for start in range(0, len(leaves), BATCH):
-            self._on_its_way = [(write, None) for write in leaves[start : start + BATCH]]
-            self._batch += 1
-            await self._send_batch(reported)
+        self._writes.restart(self._part.leaves())
+        while (batch := self._writes.next()) is not None:
+            self._writes.answered(await self.ask(*self._batch(batch)), reported)
         if former:
             await self._clear(former, own=True)
 
     def _go(self) -> None:
         """Redis is away: whoever waits goes on without it."""
         if self.here:
-            self._before = {_leaf(write) for write in self._part.leaves()}
+            self._before = {leaf_of(write) for write in self._part.leaves()}
         self.here = False
         if self._wire is not None:
             self._wire.close()
             self._wire = None
         self._part.gone()
-        waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
-        self._on_its_way = [(write, None) for write, _ in self._on_its_way]
-        self._queue = [(write, None) for write, _ in self._queue]
-        for promise in waiting:
-            promise.fail(Lost())
+        self._writes.abandon()
 
     @property
     def busy(self) -> bool:
         """Whether something is to be written, or on its way."""
-        return bool(self._queue or self._on_its_way)
+        return len(self._writes) > 0
 
     # Saying
 
@@ -278,60 +256,33 @@ class Session:
 
     # Writing
 
-    def write(self, write: list[Any]) -> Promise[Any]:
+    def write(self, write: Write) -> Promise[Any]:
         """Have the script do a write, after those before it. The promise fails with Lost where Redis is away."""
-        promise = Promise[Any]()
-        if not self.here:
-            self._keep_for_later(write)
-            promise.fail(Lost())
-            return promise
-        self._queue.append((write, promise))
-        self._pump()
-        return promise
-
-    def _keep_for_later(self, write: list[Any]) -> None:
-        """Let a write wait for Redis; if too many do, this node writes all that it has anew instead."""
-        if len(self._queue) < MOST_WAITING:
-            self._queue.append((write, None))
+        if self.here:
+            promise = self._writes.add(write)
+            self._pump()
         else:
-            self._queue.clear()
-            self._forgot = True
+            self._writes.keep(write)
+            promise = Promise()
+            promise.fail(Lost())
+        return promise
 
     def _pump(self) -> None:
         """Send the next batch, if none is on its way."""
-        if self.here and self._queue and not self._on_its_way:
-            self._on_its_way, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-            self._batch += 1
-            self.send(*self._packed_batch(), then=self._written)
+        batch = self._writes.next()
+        if batch is not None:
+            self.send(*self._batch(batch), then=self._written)
 
-    def _packed_batch(self) -> tuple[str | bytes | int, ...]:
-        writes = msgpack.packb([write for write, _ in self._on_its_way], use_bin_type=False)
-        return "EVALSHA", _SHA, 1, self.base, "write", self.life, self._batch, writes
-
-    async def _send_batch(self, reported: Container[Leaf] = ()) -> None:
-        """Send what is on its way, perhaps once more, while nobody else writes."""
-        reply = await self.ask(*self._packed_batch())
-        self._take_answers(reply, reported)
+    def _batch(self, packed: bytes) -> tuple[str | bytes | int, ...]:
+        return "EVALSHA", _SHA, 1, self.base, "write", self.life, self._writes.number, packed
 
     def _written(self, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):
             log.warning("Redis refused a write: %s", reply)
             self._lost.set()
             return
-        self._take_answers(reply)
+        self._writes.answered(reply)
         self._pump()
-
-    def _take_answers(self, reply: bytes, reported: Container[Leaf] = ()) -> None:
-        done, self._on_its_way = self._on_its_way, []
-        for (write, promise), answer in zip(done, msgpack.unpackb(reply, raw=True), strict=True):
-            if _leaf(write) not in reported:
-                self._part.written(write, answer)
-            if promise is not None:
-                promise.keep(answer)
-
-
-def _leaf(write: list[Any]) -> Leaf:
-    return tuple(write[:4])
 
 
 def _ms(seconds: float) -> int:

@@ -1,0 +1,102 @@
+"""Writes to the roster: in their order, one batch on its way at a time, and each done once.
+
+A write is a list: what it is about (a kind, an app, a channel or user, and on a presence channel the user), and then
+what ``roster.lua`` needs to do it.
+"""
+
+from collections.abc import Callable, Container
+from typing import Any
+
+import msgpack
+
+from soketpy.steps import Promise
+
+BATCH = 500
+"""Writes that go together: some milliseconds of Redis' time."""
+
+MOST_WAITING = 100_000
+"""Writes that wait for Redis to come back."""
+
+Write = list[Any]
+
+Leaf = tuple[Any, ...]
+"""What a write is about."""
+
+_OF_LEAVES = ("s", "m", "u")
+
+
+class Lost(Exception):
+    """The connection to Redis, or the lease, is gone."""
+
+
+class Writes:
+    """What waits to be written. ``done`` is told of each write that has been, with its answer."""
+
+    def __init__(self, done: Callable[[Write, Any], None]) -> None:
+        self.number = 0  # of the last batch that was sent
+        self.forgot = False  # whether more would have waited than may
+        self._done = done
+        self._queue: list[tuple[Write, Promise[Any] | None]] = []
+        self._on_its_way: list[tuple[Write, Promise[Any] | None]] = []
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._on_its_way)
+
+    def add(self, write: Write) -> Promise[Any]:
+        """Let a write wait for its turn."""
+        promise = Promise[Any]()
+        self._queue.append((write, promise))
+        return promise
+
+    def keep(self, write: Write) -> None:
+        """Let a write wait for Redis to come back, if it changes what this node has.
+
+        If too many do, they are forgotten: the node has to write all that it has anew.
+        """
+        if len(self._queue) >= MOST_WAITING:
+            self._queue.clear()
+            self.forgot = True
+        elif write[0] in _OF_LEAVES:
+            self._queue.append((write, None))
+
+    def next(self) -> bytes | None:
+        """The next batch, packed; None while one is on its way, or nothing waits."""
+        if self._on_its_way or not self._queue:
+            return None
+        self._on_its_way, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        self.number += 1
+        return self.again()
+
+    def again(self) -> bytes | None:
+        """The batch that is on its way, to be sent once more; None if none is."""
+        if not self._on_its_way:
+            return None
+        packed: bytes = msgpack.packb([write for write, _ in self._on_its_way], use_bin_type=False)
+        return packed
+
+    def answered(self, packed: bytes, reported: Container[Leaf] = ()) -> None:
+        """The batch has been done; of ``reported`` leaves nobody is told."""
+        batch, self._on_its_way = self._on_its_way, []
+        for (write, promise), answer in zip(batch, msgpack.unpackb(packed, raw=True), strict=True):
+            if leaf_of(write) not in reported:
+                self._done(write, answer)
+            if promise is not None:
+                promise.keep(answer)
+
+    def restart(self, leaves: list[Write]) -> None:
+        """Begin the numbers anew, with these in the place of all that waited."""
+        self.number, self.forgot = 0, False
+        self._on_its_way, self._queue = [], [(write, None) for write in leaves]
+
+    def abandon(self) -> None:
+        """Let those who wait go on without an answer; what changes leaves is still to be written."""
+        waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
+        self._on_its_way = [(write, None) for write, _ in self._on_its_way]
+        self._queue = [(write, None) for write, _ in self._queue if write[0] in _OF_LEAVES]
+        for promise in waiting:
+            promise.fail(Lost())
+
+
+def leaf_of(write: Write) -> Leaf:
+    """What a write is about."""
+    return tuple(write[:4])
