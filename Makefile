@@ -3,6 +3,7 @@
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
 # make examples  builds every example and uses it in Chromium; make screenshots takes the pictures of their READMEs anew
 # make bench   measures the server beside soketi and writes docs/benchmarks.md; ARGS=--quick for a rough first look
+# make chaos   three nodes over Redis under load, killed at random for two minutes; ends with a ledger of every event
 # make format  puts the code into the form that make test asks for
 # make clean   removes all that these have made
 
@@ -11,7 +12,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test lint types unit clients tools examples screenshots format clean help bench bench-micro
+.PHONY: run install test lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -74,6 +75,9 @@ bench-micro: .venv/tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m pytest -q -p no:xdist --benchmark-only --benchmark-columns=min,median,iqr,ops --benchmark-sort=name \
 		benchmarks/micro.py $(ARGS)
+
+chaos: install
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from benchmarks.chaos import chaos
 from tests.clients.programs import Balancer
 from tests.conftest import Reply, Socket
 from tests.drivers.redis.conftest import LEASE, At, Node, StartNode
@@ -184,6 +185,14 @@ async def test_a_node_that_was_cut_off_and_declared_dead_comes_back_once(
             assert (await client.hear())["event"] == "heard"
         assert await occupied(other) == {ROOM: 2}
         assert reports(*nodes) == [("member_added", ROOM), ("member_removed", ROOM), ("member_removed", ROOM)]
+
+
+async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected() -> None:
+    run = await chaos(seconds=6, nodes=3, clients=60, rate=100, gently=True)
+    assert run.ledger.kills > 0
+    assert run.ledger.faults().total() == 0, run.ledger.faults()
+    assert run.exact
+    assert sum(len(numbers) for _, numbers in run.ledger.heard) > 100
 
 
 async def test_without_redis_a_node_does_not_start(start_node: StartNode, own_redis: Redis) -> None:

@@ -1,0 +1,270 @@
+"""make chaos: nodes over one Redis, clients, a steady stream of events, and nodes that are killed at random.
+
+    python -m benchmarks.chaos [--seconds N] [--nodes N] [--clients N] [--rate N] [--gently]
+
+It ends with a ledger of every event and every client, and with 1 if an event was lost, doubled or out of order to a
+client that was connected, or if the nodes remember clients that are not there. A client is owed an event if it has
+heard one before and one behind it on the same connection; of calls that were not answered with 200 nobody can know.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from soketpy.protocol import signatures
+
+KEY, SECRET, APP = "app-key", "app-secret", "app-id"
+CHANNELS = 30
+PAUSE = 0.2
+"""Seconds until a client tries again."""
+
+
+class Process:
+    """A program that is started and ended by its own id."""
+
+    def __init__(self, *command: str) -> None:
+        self.command = command
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, ready: str) -> str:
+        """Start it; the line in which it says that it is ready."""
+        pipe = asyncio.subprocess.PIPE
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            while ready not in (line := (await self.process.stdout.readline()).decode()):
+                assert line, f"{self.command} has ended"
+        self._reading = asyncio.create_task(self.process.stdout.read())
+        return line
+
+    async def end(self, *, kill: bool) -> None:
+        """End it by SIGKILL or SIGTERM, and wait until it has."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill() if kill else self.process.terminate()
+            await self.process.wait()
+            await self._reading
+            self.process = None
+
+
+class Node(Process):
+    """A node; its port stays the same."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.port = 0
+        self._config = folder / f"node-{number}.json"
+        self._settings = {
+            "host": "127.0.0.1",
+            "cluster": "redis",
+            "redis": {"unix_socket": str(folder / "redis.sock")},
+            "timeouts": {"shutdown": 1},
+            "apps": [{"id": APP, "key": KEY, "secret": SECRET}],
+        }
+        super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(self._config))
+
+    async def come(self) -> None:
+        """Start it, on the port that it had."""
+        self._config.write_text(json.dumps({**self._settings, "port": self.port}))
+        found = re.search(r"127\.0\.0\.1:(\d+)", await self.start("Listening on"))
+        assert found is not None
+        self.port = int(found[1])
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.returncode is None
+
+
+@dataclass
+class Ledger:
+    """Every event that was accepted, and every one that was heard."""
+
+    accepted: dict[str, set[int]] = field(default_factory=dict)
+    unknown: int = 0
+    heard: list[tuple[str, list[int]]] = field(default_factory=list)  # one entry a connection
+    kills: int = 0
+
+    def faults(self) -> Counter[str]:
+        """What went wrong, and how often."""
+        found = Counter[str](lost=0, doubled=0, out_of_order=0)
+        for channel, numbers in self.heard:
+            found["doubled"] += len(numbers) - len(set(numbers))
+            found["out_of_order"] += sum(second < first for first, second in itertools.pairwise(numbers))
+            if numbers:
+                owed = {each for each in self.accepted[channel] if min(numbers) < each < max(numbers)}
+                found["lost"] += len(owed - set(numbers))
+        return found
+
+
+class Chaos:
+    """The nodes, the clients, the publishers, and who kills."""
+
+    def __init__(self, nodes: list[Node], clients: int, rate: float, *, gently: bool) -> None:
+        self.ledger = Ledger(accepted={f"channel-{number}": set() for number in range(CHANNELS)})
+        self.connected = Counter[str]()
+        self.exact = False
+        self._nodes = nodes
+        self._clients = clients
+        self._rate = rate
+        self._gently = gently
+        self._over = asyncio.Event()
+
+    async def run(self, seconds: float) -> None:
+        """Let it happen for so long, and then wait until all clients are back."""
+        unlimited = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=unlimited) as session, asyncio.TaskGroup() as group:
+            listening = [group.create_task(self._listen(session, number % CHANNELS)) for number in range(self._clients)]
+            await self._all_back()
+            publishing = [group.create_task(self._publish(session, channel)) for channel in self.ledger.accepted]
+            killing = group.create_task(self._kill())
+            await asyncio.sleep(seconds)
+            self._over.set()
+            await killing
+            await asyncio.gather(*publishing)
+            await self._all_back()
+            self.exact = await self._counts_become_exact()
+            for task in listening:
+                task.cancel()
+
+    async def _all_back(self) -> None:
+        async with asyncio.timeout(60):
+            while self.connected.total() < self._clients:  # noqa: ASYNC110 - all of them tell
+                await asyncio.sleep(0.05)
+
+    def _any_up(self) -> Node:
+        up = [node for node in self._nodes if node.up]
+        return random.choice(up or self._nodes)
+
+    async def _listen(self, session: aiohttp.ClientSession, number: int) -> None:
+        """One client: it connects to any node, subscribes, and comes back whenever it is thrown out."""
+        channel = f"channel-{number}"
+        while True:
+            numbers: list[int] = []
+            self.ledger.heard.append((channel, numbers))
+            subscribed = False
+            try:
+                url = f"http://127.0.0.1:{self._any_up().port}/app/{KEY}?protocol=7"
+                async with session.ws_connect(url) as socket:
+                    await socket.send_json({"event": "pusher:subscribe", "data": {"channel": channel}})
+                    async for message in socket:
+                        event = json.loads(message.data)
+                        if event["event"] == "pusher_internal:subscription_succeeded":
+                            subscribed = True
+                            self.connected[channel] += 1
+                        elif event["event"] == "numbered":
+                            numbers.append(int(event["data"]))
+            except (aiohttp.ClientError, OSError):
+                pass
+            finally:
+                self.connected[channel] -= subscribed
+            await asyncio.sleep(PAUSE * random.random())
+
+    async def _publish(self, session: aiohttp.ClientSession, channel: str) -> None:
+        """One publisher of one channel: an event behind the other, each with its number."""
+        number, next_at = 0, time.monotonic()
+        while not self._over.is_set():
+            number += 1
+            body = json.dumps({"name": "numbered", "channels": [channel], "data": str(number)}).encode()
+            path = f"/apps/{APP}/events"
+            query = signatures.signed_query(KEY, SECRET, "POST", path, body, int(time.time()), None)
+            try:
+                async with session.post(f"http://127.0.0.1:{self._any_up().port}{path}?{query}", data=body) as answer:
+                    taken = answer.status == 200
+            except (aiohttp.ClientError, OSError):
+                taken = False
+            if taken:
+                self.ledger.accepted[channel].add(number)
+            else:
+                self.ledger.unknown += 1
+            next_at += CHANNELS / self._rate
+            await asyncio.sleep(max(0, next_at - time.monotonic()))
+
+    async def _kill(self) -> None:
+        """Kill one node after the other, at random, and start it again."""
+        while not self._over.is_set():
+            await asyncio.sleep(random.uniform(1, 4))
+            node = random.choice(self._nodes)
+            await node.end(kill=not self._gently and random.random() < 0.7)
+            self.ledger.kills += 1
+            await asyncio.sleep(random.uniform(0, 2))
+            await node.come()
+
+    async def _counts_become_exact(self) -> bool:
+        """Whether the nodes know who is there, once they have cleared up after the dead."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                while await self._counts() != dict(self.connected):  # noqa: ASYNC110 - others tell
+                    await asyncio.sleep(0.2)
+                return True
+        return False
+
+    async def _counts(self) -> dict[str, int]:
+        """The counts of all channels, as a node has them."""
+        path = f"/apps/{APP}/channels"
+        query = signatures.signed_query(KEY, SECRET, "GET", path, b"", int(time.time()), None)
+        url = f"http://127.0.0.1:{self._any_up().port}{path}?{query}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            channels = (await answer.json())["channels"]
+        return {name: channel["subscription_count"] for name, channel in channels.items()}
+
+
+async def chaos(seconds: float, nodes: int, clients: int, rate: float, *, gently: bool = False) -> Chaos:
+    """Run it, over a Redis of its own."""
+    redis_server = shutil.which("redis-server")
+    assert redis_server is not None, "redis-server is missing"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        redis = Process(redis_server, "--port", "0", "--unixsocket", str(folder / "redis.sock"), "--save", "")
+        await redis.start("eady to accept connections")
+        started = [Node(folder, number) for number in range(nodes)]
+        try:
+            for node in started:
+                await node.come()
+            run = Chaos(started, clients, rate, gently=gently)
+            await run.run(seconds)
+            return run
+        finally:
+            for node in started:
+                await node.end(kill=True)
+            await redis.end(kill=True)
+
+
+def main() -> int:
+    """Run it as the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=300)
+    parser.add_argument("--rate", type=float, default=500, help="events a second")
+    parser.add_argument("--gently", action="store_true", help="SIGTERM alone, as in a rolling restart")
+    given = parser.parse_args()
+    run = asyncio.run(chaos(given.seconds, given.nodes, given.clients, given.rate, gently=given.gently))
+    ledger, faults = run.ledger, run.ledger.faults()
+    print(f"nodes ended and started again  {ledger.kills:,}")
+    print(f"events accepted                {sum(map(len, ledger.accepted.values())):,}")
+    print(f"calls without an answer of 200 {ledger.unknown:,}")
+    print(f"connections                    {len(ledger.heard):,}")
+    print(f"events heard                   {sum(len(numbers) for _, numbers in ledger.heard):,}")
+    for fault, times in faults.items():
+        print(f"{fault.replace('_', ' '):30} {times:,}")
+    print(f"counts in the end              {'exact' if run.exact else 'WRONG'}")
+    return 0 if run.exact and not faults.total() else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
