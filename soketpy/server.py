@@ -166,7 +166,16 @@ class Server:
         except ImportError as fault:
             raise ConfigError(f"cluster: redis needs {fault.name}: pip install 'soketpy[redis]'") from None
         address = connect.Address(
-            given.host, given.port, given.unix_socket, given.tls, given.db, given.username, given.password
+            given.host,
+            given.port,
+            given.unix_socket,
+            given.tls,
+            given.db,
+            given.username,
+            given.password,
+            given.sentinels,
+            given.sentinel_master,
+            given.sentinel_password,
         )
         return cluster.RedisCluster(
             connect.connector(address),

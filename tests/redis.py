@@ -17,7 +17,8 @@ PATIENCE = 10.0
 class Redis:
     """A redis-server with nothing on disk, but for what it is asked to save."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self.socket = str(folder / "redis.sock")
         self.port = 0
         self._folder = folder
@@ -37,7 +38,7 @@ class Redis:
             pytest.skip("needs redis-server: make tools")
         self.port = self.port or free_port()
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", ""]
-        options += ["--dir", str(self._folder), "--enable-debug-command", "local"]
+        options += ["--dir", str(self._folder), "--enable-debug-command", "local", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while not Path(self.socket).exists():
@@ -47,6 +48,11 @@ class Redis:
     def save(self) -> None:
         """Write its data to disk."""
         self._ask("SAVE")
+
+    def follows(self) -> bool:
+        """Whether it is a replica that has all that its master has."""
+        role = subprocess.run(["redis-cli", "-s", self.socket, "ROLE"], check=True, stdout=subprocess.PIPE)
+        return b"connected" in role.stdout
 
     async def sleep(self, seconds: float) -> None:
         """Let it stand still."""
@@ -62,3 +68,26 @@ class Redis:
             self._process.wait()
             self._process = None
             Path(self.socket).unlink(missing_ok=True)
+
+
+class Sentinel:
+    """One that watches a Redis, and makes its replica the master where that is gone for half a second."""
+
+    def __init__(self, folder: Path, watched: Redis) -> None:
+        self.port = free_port()
+        program = shutil.which("redis-server")
+        assert program is not None
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor chat 127.0.0.1 {watched.port} 1\n"
+            "sentinel down-after-milliseconds chat 500\nsentinel failover-timeout chat 2000\n"
+        )
+        self._process = subprocess.Popen([program, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()

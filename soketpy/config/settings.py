@@ -76,6 +76,14 @@ class Redis:
     host: str = row("127.0.0.1", "Address of Redis, version 6 or later.")
     port: int = row(6379, "Port of Redis.", most=LAST_PORT)
     unix_socket: str | None = row(None, "Connect to this Unix socket instead of host and port.")
+    sentinels: tuple[str, ...] = row(
+        (),
+        "Addresses of Sentinels (host:port), which say where Redis is, in the place of host and port.",
+        pattern=r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}",
+        like="an address such as sentinel-1:26379",
+    )
+    sentinel_master: str = row("mymaster", "What the Sentinels call the Redis.")
+    sentinel_password: str | None = row(None, "Password, where the Sentinels ask for one.", secret=True)
     tls: bool = row(False, "Connect with TLS; the certificate is checked against the system's authorities.")
     db: int = row(0, "Number of the database.", least=0)
     username: str | None = row(None, "User of Redis' ACL; null for the default one.")

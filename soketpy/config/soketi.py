@@ -134,6 +134,8 @@ def _put(app: AppDraft, key: str, entry: Entry, path: str) -> None:
 
 
 def _ours(name: Name, node: Node) -> Node:
+    if name.to == "redis.sentinels":
+        return _addresses(node)
     if not isinstance(node, Scalar):
         return node
     if name.has:
@@ -150,6 +152,19 @@ def _ours(name: Name, node: Node) -> Node:
         except ValueError:
             return node
     return node
+
+
+def _addresses(node: Node) -> Node:
+    """``host:port`` for each of soketi's tables of both."""
+    return replace(node, items=tuple(map(_address, node.items))) if isinstance(node, Listing) else node
+
+
+def _address(node: Node) -> Node:
+    if not isinstance(node, Table):
+        return node
+    given = {name: entry.node.value for name, entry in node.entries.items() if isinstance(entry.node, Scalar)}
+    host = str(given.get("host", ""))
+    return Scalar(f"{f'[{host}]' if ':' in host else host}:{given.get('port', 26379)}", node.place)
 
 
 def _check_choice(name: Name, node: Node, place: Place) -> None:

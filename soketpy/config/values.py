@@ -1,6 +1,7 @@
 """One written value and one row: the typed value, or what is wrong with it."""
 
 import re
+from dataclasses import replace
 from math import isfinite
 
 from soketpy.config.errors import ConfigError
@@ -52,7 +53,7 @@ def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
         node = split(node)
     if not isinstance(node, Listing):
         raise node.place.error(path, f"must be a list, not {kind(node)}")
-    one = Row(name=row.name, type=row.type, help=row.help, secret=row.secret)
+    one = replace(row, many=False, optional=False)
     return tuple(convert(one, item, f"{path}[{at}]") for at, item in enumerate(node.items))
 
 

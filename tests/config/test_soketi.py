@@ -25,6 +25,10 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("DB_REDIS_PORT", "6380", "redis.port", 6380),
     ("DB_REDIS_USERNAME", "chat", "redis.username", "chat"),
     ("ADAPTER_DRIVER", "Redis", "cluster", "redis"),
+    ("DB_REDIS_INSTANCE_NAME", "chat", "redis.sentinel_master", "chat"),
+    ("DB_REDIS_SENTINELS", '[{"host": "a", "port": 1}, {"host": "::1"}]', "redis.sentinels", ("a:1", "[::1]:26379")),
+    ("DB_REDIS_SENTINELS", "a:1,b:2", "redis.sentinels", ("a:1", "b:2")),
+    ("DB_REDIS_SENTINEL_PASSWORD", "hidden", "redis.sentinel_password", "hidden"),
     ("DEBUG", "true", "log.level", "debug"),
     ("DEBUG", "0", "log.level", "info"),
     ("DEFAULT_APP_ENABLED", "false", "app.enabled", False),
@@ -83,11 +87,10 @@ WITHOUT_EFFECT = """
     CLUSTER_KEEPALIVE_INTERVAL CLUSTER_MASTER_TIMEOUT CLUSTER_MULTICAST_ADDRESS CLUSTER_NODE_TIMEOUT CLUSTER_PORT
     CLUSTER_PREFIX CLUSTER_UNICAST_ADDRESSES DB_POOLING_ENABLED DB_POOLING_MIN DB_POOLING_MAX DB_MYSQL_HOST
     DB_MYSQL_PORT DB_MYSQL_USERNAME DB_MYSQL_PASSWORD DB_MYSQL_DATABASE DB_POSTGRES_HOST DB_POSTGRES_PORT
-    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE DB_REDIS_SENTINELS DB_REDIS_SENTINEL_PASSWORD
-    DB_REDIS_CLUSTER_NODES DB_REDIS_INSTANCE_NAME QUEUE_REDIS_CONCURRENCY QUEUE_REDIS_OPTIONS
-    QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL QUEUE_SQS_ENDPOINT
-    QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS RATE_LIMITER_REDIS_OPTIONS
-    RATE_LIMITER_REDIS_CLUSTER_MODE WEBHOOKS_BATCHING_DURATION
+    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE DB_REDIS_CLUSTER_NODES QUEUE_REDIS_CONCURRENCY
+    QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL
+    QUEUE_SQS_ENDPOINT QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS
+    RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE WEBHOOKS_BATCHING_DURATION
 """.split()  # noqa: SIM905 - a list of its own lines would be a page
 
 
@@ -190,7 +193,8 @@ def test_a_file_may_be_nested_dotted_or_both(write: Write, content: object) -> N
         App(id="b", keys=(Key("l", "t"),), client_events=True, max_event_payload_in_kb=10),
     )
     assert settings.redis.host == "redis"
-    assert settings.ignored == ("database.redis.sentinels",)
+    assert settings.redis.sentinels == ("a:26379",)
+    assert settings.ignored == ()
 
 
 def test_a_dotted_app_changes_the_default_app(write: Write) -> None:

@@ -4,11 +4,15 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import hiredis
 
 from soketpy.drivers.redis.session import Connect
 from soketpy.drivers.redis.wire import Wire
+
+SENTINEL_PATIENCE = 0.5
+"""Seconds that one Sentinel has to say where Redis is, before the next is asked."""
 
 NAME = "soketpy"
 """What CLIENT LIST shows."""
@@ -25,10 +29,13 @@ class Address:
     db: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    sentinels: tuple[str, ...] = ()
+    sentinel_master: str = "mymaster"
+    sentinel_password: str | None = field(default=None, repr=False)
 
 
 def connector(address: Address) -> Connect:
-    """Connects to one Redis."""
+    """Connects to one Redis or, through Sentinels, to the one that is the master now."""
 
     async def connect(make: Callable[[], Wire]) -> Wire:
         loop = asyncio.get_running_loop()
@@ -36,7 +43,8 @@ def connector(address: Address) -> Connect:
             _, wire = await loop.create_unix_connection(make, address.unix_socket)
         else:
             tls = ssl.create_default_context() if address.tls else None
-            _, wire = await loop.create_connection(make, address.host, address.port, ssl=tls)
+            host, port = await _find_master(address) if address.sentinels else (address.host, address.port)
+            _, wire = await loop.create_connection(make, host, port, ssl=tls)
         try:
             await _greet(wire, address)
         except BaseException:
@@ -55,11 +63,44 @@ async def _greet(wire: Wire, address: Address) -> None:
     await _ask(wire, "HELLO", "3", *login, "SETNAME", NAME)
     if address.db:
         await _ask(wire, "SELECT", address.db)
+    if address.sentinels and (await _ask(wire, "ROLE"))[0] != b"master":
+        raise ConnectionRefusedError("what the Sentinels take for the master is none")
 
 
-async def _ask(wire: Wire, *arguments: str | int) -> None:
+async def _find_master(address: Address) -> tuple[str, int]:
+    """Ask one Sentinel after the other. Raises OSError where none knows."""
+    faults = []
+    for sentinel in address.sentinels:
+        try:
+            async with asyncio.timeout(SENTINEL_PATIENCE):
+                return await _ask_sentinel(address, sentinel)
+        except (OSError, TimeoutError) as fault:
+            faults.append(f"{sentinel}: {fault or 'no answer'}")
+    raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
+
+
+async def _ask_sentinel(address: Address, sentinel: str) -> tuple[str, int]:
+    host, _, port = sentinel.rpartition(":")
+    tls = ssl.create_default_context() if address.tls else None
+    lost = asyncio.Event()
+    _, wire = await asyncio.get_running_loop().create_connection(
+        lambda: Wire(lambda *_: None, lost.set), host.strip("[]"), int(port), ssl=tls
+    )
+    try:
+        if address.sentinel_password is not None:
+            await _ask(wire, "AUTH", address.sentinel_password)
+        found = await _ask(wire, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.sentinel_master)
+    finally:
+        wire.close()
+    if found is None:
+        raise ConnectionRefusedError("it knows none of this name")
+    return found[0].decode(), int(found[1])
+
+
+async def _ask(wire: Wire, *arguments: str | int) -> Any:
     answer = asyncio.get_running_loop().create_future()
     wire.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
     reply = await answer
     if isinstance(reply, hiredis.ReplyError):
         raise ConnectionRefusedError(str(reply))
+    return reply

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from benchmarks.chaos import chaos
-from tests.clients.programs import Balancer
+from tests.clients.programs import Balancer, free_port
 from tests.conftest import Reply, Socket
 from tests.drivers.redis.conftest import LEASE, At, Node, StartNode
-from tests.redis import Redis
+from tests.redis import Redis, Sentinel
 
 ROOM = "presence-room"
 NOTICED = LEASE * 4 / 3 + 2
@@ -185,6 +185,32 @@ async def test_a_node_that_was_cut_off_and_declared_dead_comes_back_once(
             assert (await client.hear())["event"] == "heard"
         assert await occupied(other) == {ROOM: 2}
         assert reports(*nodes) == [("member_added", ROOM), ("member_removed", ROOM), ("member_removed", ROOM)]
+
+
+async def test_sentinels_lead_to_the_redis_that_takes_over(
+    start_node: StartNode, at: Place, own_redis: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folders = [tmp_path_factory.mktemp(name) for name in ("replica", "sentinel")]
+    follows = ("--replicaof", f"127.0.0.1 {own_redis.port}")
+    with Redis(folders[0], *follows) as replica, Sentinel(folders[1], own_redis) as sentinel:
+        nowhere = f"127.0.0.1:{free_port()}"
+        given = {"sentinels": [nowhere, f"127.0.0.1:{sentinel.port}"], "sentinel_master": "chat"}
+        nodes = [start_node(**given), start_node(**given)]
+        first, second = [at(node) for node in nodes]
+        ada, bob = await member(first, "ada"), await member(second, "bob")
+        await hears(ada, "member_added", "bob")
+        await until(lambda: asyncio.to_thread(replica.follows))
+        reports(*nodes)
+        own_redis.kill()
+        for peers in (first, second):
+            await ready(peers, 503)
+        for peers in (first, second):
+            await ready(peers)
+        assert (await first.trigger(ROOM, "heard")).status == 200
+        for client in (ada, bob):
+            assert (await client.hear())["event"] == "heard"
+        assert await occupied(second) == {ROOM: 2}
+        assert reports(*nodes) == []
 
 
 async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected() -> None:
