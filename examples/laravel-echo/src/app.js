@@ -89,11 +89,11 @@ function open(user, token) {
     event.preventDefault();
     const form = event.target;
     const text = form.elements.text.value.trim();
-    // It is broadcast to the others (toOthers), so that its author shows it here.
-    if (!text || !(await send("/messages", { text }))) return;
-    append("messages", text, user.name);
-    form.reset();
+    form.reset(); // at once: the next message may be typed while this one is on its way
     told = 0;
+    // It is broadcast to the others (toOthers), so that its author shows it here.
+    if (text && (await send("/messages", { text }))) append("messages", text, user.name);
+    else form.elements.text.value ||= text;
   };
 
   async function send(path, body) {
