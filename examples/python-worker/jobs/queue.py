@@ -124,7 +124,9 @@ class Queue:
 
 async def _tell_of_start() -> None:
     """Let the pages ask anew, for the jobs of the server before this one are forgotten."""
-    while not await _told("started", {}):
+    while True:
+        if await _told("started", {}):
+            return
         await asyncio.sleep(RETRY_AFTER)
 
 
