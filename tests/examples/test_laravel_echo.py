@@ -136,8 +136,8 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
 @pytest.fixture
 def restartable(app: Started, server: DefaultServer) -> Iterator[Restartable]:
     """The application for a test that stops it, built as the other is."""
-    with Restartable(lambda: Started(ECHO, ECHO.env(server.port))) as app:
-        yield app
+    with Restartable(lambda: Started(ECHO, ECHO.env(server.port))) as started:
+        yield started
 
 
 def test_a_page_that_could_not_be_signed_for_joins_once_the_application_is_back(
