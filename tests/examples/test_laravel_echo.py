@@ -116,6 +116,7 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
         "(({ top }) => top)(document.getElementById('problem').getBoundingClientRect()) >= "
         "(({ bottom }) => bottom)(document.getElementById('composer').getBoundingClientRect())"
     )
+    assert ada.evaluate("document.getElementById('problem').getBoundingClientRect().bottom <= innerHeight")
     server.start_again()
     for page in (ada, bob):
         page.see("status", "Connection", "Connected")
@@ -236,6 +237,13 @@ def test_what_is_wrong_goes_nowhere(app: Started, body: str) -> None:
     odd = {**headers, "X-Socket-ID": "no socket"}
     good = {"text": "Hello"}
     assert requests.post(f"{app.url}/messages", json=good, headers=odd, timeout=PATIENCE).status_code == 400
+
+
+def test_a_setting_that_is_uncommented_is_right() -> None:
+    for line in (ECHO.folder / ".env").read_text().splitlines():
+        name, equals, value = line.removeprefix("# ").partition("=")
+        if equals and name.isupper():
+            assert " " not in value
 
 
 @pytest.mark.parametrize("path", ["/.env", "/../.env", "/%2e%2e/.env", "/server/index.js", "/constructor"])
