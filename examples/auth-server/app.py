@@ -4,14 +4,16 @@ pusher-js posts to them; soketpy never does. Any web framework will do: all that
 the signature that the ``pusher`` library makes with the app's secret, which never leaves this process.
 """
 
-import json
+import asyncio
 import os
-from html import escape
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pusher
+import requests
 from aiohttp import web
+from pusher.errors import PusherError
 
 # The names are those that soketpy itself reads, so that one environment can serve both.
 HOST = os.environ.get("SOKETPY_HOST", "127.0.0.1")
@@ -19,15 +21,20 @@ PORT = int(os.environ.get("SOKETPY_PORT", "6001"))
 APP_ID = os.environ.get("SOKETPY_APP_ID", "1")  # the library takes numbers only
 KEY = os.environ.get("SOKETPY_APP_KEY", "app-key")
 SECRET = os.environ.get("SOKETPY_APP_SECRET", "app-secret")
-# 32 bytes in Base64: what encrypts channels. Publishers have it too; soketpy does not.
-MASTER_KEY = os.environ.get("ENCRYPTION_MASTER_KEY")
-PUSHER_JS = Path(os.environ.get("PUSHER_JS", "node_modules/pusher-js/dist/web/pusher-with-encryption.js"))
+# 32 bytes in Base64: what encrypts channels. All publishers have the same; soketpy does not.
+MASTER_KEY = os.environ.get("ENCRYPTION_MASTER_KEY") or b64encode(os.urandom(32)).decode()
+
+FOLDER = Path(__file__).parent
+PUSHER_JS = Path(os.environ.get("PUSHER_JS", FOLDER / "node_modules/pusher-js/dist/web/pusher-with-encryption.min.js"))
 
 USERS = {"ada": "Ada Lovelace", "bob": "Robert Metcalfe", "cleo": "Cleo Wade"}
 """Who may log in. In an application this is the table of its users, and nobody gets in without a password."""
 
-signer = pusher.Pusher(
-    APP_ID, KEY, SECRET, ssl=False, host=HOST, port=PORT, encryption_master_key_base64=MASTER_KEY or None
+CHANNELS = ("presence-room", "private-encrypted-room")
+"""Where the page may say something, besides to one user."""
+
+client = pusher.Pusher(
+    APP_ID, KEY, SECRET, ssl=False, host=HOST, port=PORT, timeout=5, encryption_master_key_base64=MASTER_KEY
 )
 routes = web.RouteTableDef()
 
@@ -40,7 +47,7 @@ async def authorize_channel(request: web.Request) -> web.Response:
     if not may_join(user, channel):
         raise web.HTTPForbidden(text=f"{user} may not join {channel}.")
     member = {"user_id": user, "user_info": {"name": USERS[user]}} if channel.startswith("presence-") else None
-    return signed(signer.authenticate, channel, str(form.get("socket_id", "")), member)
+    return signed(client.authenticate, channel, str(form.get("socket_id", "")), member)
 
 
 @routes.post("/pusher/user-auth")
@@ -49,7 +56,22 @@ async def authenticate_user(request: web.Request) -> web.Response:
     user, form = logged_in(request), await request.post()
     others = [name for name in USERS if name != user]
     user_data = {"id": user, "user_info": {"name": USERS[user]}, "watchlist": others}
-    return signed(signer.authenticate_user, str(form.get("socket_id", "")), user_data)
+    return signed(client.authenticate_user, str(form.get("socket_id", "")), user_data)
+
+
+@routes.post("/say")
+async def say(request: web.Request) -> web.Response:
+    """Say something in one of the channels, or to one user alone."""
+    user, form = logged_in(request), await request.post()
+    to, text = str(form.get("to", "")), str(form.get("text", "")).strip()
+    if to not in (*CHANNELS, *USERS) or not 1 <= len(text) <= 500:
+        raise web.HTTPBadRequest(text="Say something to a channel or a user.")
+    trigger = client.send_to_user if to in USERS else client.trigger
+    try:
+        await asyncio.to_thread(trigger, to, "said", f"{USERS[user]}: {text}")  # it blocks
+    except (PusherError, requests.RequestException):
+        raise web.HTTPBadGateway(text="The realtime server cannot be reached.") from None
+    return web.Response(status=204)
 
 
 def logged_in(request: web.Request) -> str:
@@ -77,14 +99,17 @@ def signed(sign: Any, *arguments: Any) -> web.Response:
 
 
 @routes.get("/")
-async def page(request: web.Request) -> web.Response:
-    """A page that shows who is in the room, and what is said to it."""
-    user = logged_in(request)
-    settings = json.dumps({"key": KEY, "host": HOST, "port": PORT})
-    html = PAGE.replace("NAME", escape(USERS[user])).replace("SETTINGS", settings.replace("<", "\\u003c"))
-    response = web.Response(text=html, content_type="text/html")
-    response.set_cookie("user", user, httponly=True, samesite="Lax")
+async def page(request: web.Request) -> web.FileResponse:
+    """A page that shows who is in the room, which channels are open to the user, and what is said."""
+    response = web.FileResponse(FOLDER / "page.html")
+    response.set_cookie("user", logged_in(request), httponly=True, samesite="Lax")
     return response
+
+
+@routes.get("/settings")
+async def read_settings(request: web.Request) -> web.Response:
+    """What the page needs to know. The secret is no part of it."""
+    return web.json_response({"key": KEY, "host": HOST, "port": PORT, "user": logged_in(request), "users": USERS})
 
 
 @routes.get("/pusher.js")
@@ -93,41 +118,9 @@ async def library(request: web.Request) -> web.FileResponse:
     return web.FileResponse(PUSHER_JS)
 
 
-PAGE = """<!doctype html>
-<meta charset="utf-8">
-<title>The room</title>
-<h1>NAME</h1>
-<p>In the room: <span id="members">nobody yet</span></p>
-<ul id="said"></ul>
-<script src="/pusher.js"></script>
-<script>
-  const { key, host, port } = SETTINGS;
-  const pusher = new Pusher(key, {
-    cluster: "",
-    wsHost: host,
-    wsPort: port,
-    forceTLS: false,
-    enabledTransports: ["ws"],
-    channelAuthorization: { endpoint: "/pusher/auth" },
-    userAuthentication: { endpoint: "/pusher/user-auth" },
-  });
-  const room = pusher.subscribe("presence-room");
-  const show = () => {
-    const names = [];
-    room.members.each((member) => names.push(member.info.name));
-    document.getElementById("members").textContent = names.join(", ");
-  };
-  for (const event of ["subscription_succeeded", "member_added", "member_removed"]) room.bind(`pusher:${event}`, show);
-  room.bind("said", (text) => {
-    document.getElementById("said").appendChild(document.createElement("li")).textContent = text;
-  });
-</script>
-"""
-
-
 def application() -> web.Application:
     """The whole application."""
-    app = web.Application()
+    app = web.Application(client_max_size=16 * 1024)
     app.add_routes(routes)
     return app
 

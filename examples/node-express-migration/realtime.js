@@ -1,4 +1,4 @@
-// What both of the new servers have alike: npm pusher, what pages need to connect, and pusher-js itself.
+// What both of the new servers have alike: npm pusher, and what their pages need.
 import Pusher from "pusher";
 
 import { listen, serve } from "./site.js";
@@ -15,8 +15,9 @@ export const pusher = new Pusher({
   useTLS: false,
 });
 
-/** Let pages load pusher-js and learn where to connect. */
+/** Let pages load pusher-js, learn where to connect, and ask this application. */
 export function serveRealtime(app) {
+  serve(app, "/post.js", new URL("post.js", import.meta.url));
   serve(app, "/pusher.js", import.meta.resolve("pusher-js/dist/web/pusher.js"));
   app.get("/realtime.json", ({ hostname, secure }, response) => {
     const port = Number(PUBLIC_PUSHER_PORT);

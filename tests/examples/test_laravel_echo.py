@@ -11,6 +11,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 ECHO = Example(
@@ -41,13 +42,17 @@ def enter(browser: Browser, app: Started) -> Iterator[Enter]:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
             page = stack.enter_context(browser.open(app.url, size, dark=dark))
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("status", "Connection", "Connected")
-            page.see("list", "Who is here", f"{name} (you)")
+            join(page, name)
             return page
 
         yield enter
+
+
+def join(page: Page, name: str) -> None:
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
+    page.see("list", "Who is here", f"{name} (you)")
 
 
 def say(page: Page, text: str) -> None:
@@ -107,6 +112,11 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
         page.miss("status", "Connection", "Connected")
     say(ada, "Does anybody hear this?")
     ada.see("alert", "", "The realtime server cannot be reached")
+    assert ada.evaluate(
+        "(({ top }) => top)(document.getElementById('problem').getBoundingClientRect()) >= "
+        "(({ bottom }) => bottom)(document.getElementById('composer').getBoundingClientRect())"
+    )
+    assert ada.evaluate("document.getElementById('problem').getBoundingClientRect().bottom <= innerHeight")
     server.start_again()
     for page in (ada, bob):
         page.see("status", "Connection", "Connected")
@@ -115,12 +125,68 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
         page.see("list", "Who is here", "Cleo")
         cleo.see("list", "Who is here", "Ada")
         cleo.see("list", "Who is here", "Bob")
+    ada.miss("alert", "", "The realtime server cannot be reached")
     ada.press("Enter")
     bob.see("log", "Messages", "Does anybody hear this?")
     ada.click("button", "Ship my order")
     ada.see("log", "Your orders", "is on its way")
     bob.click("button", "Publish news")
     ada.see("log", "News", "Bob has news")
+
+
+@pytest.fixture
+def restartable(app: Started, server: DefaultServer) -> Iterator[Restartable]:
+    """The application for a test that stops it, built as the other is."""
+    with Restartable(lambda: Started(ECHO, ECHO.env(server.port))) as started:
+        yield started
+
+
+def test_a_page_that_could_not_be_signed_for_joins_once_the_application_is_back(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        join(ada, "Ada")
+        join(bob, "Bob")
+        restartable.kill()
+        server.kill()
+        for page in (ada, bob):
+            page.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "No answer, trying again")
+        restartable.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+        say(ada, "For all")
+        while not bob.count("log", "Messages", "For all"):  # each channel is joined in its own time
+            say(ada, "For all")
+        while not ada.count("log", "Your orders", "is on its way"):
+            ada.click("button", "Ship my order")
+        bob.see("list", "Who is here", "Ada")
+
+
+def test_a_session_that_ends_leads_to_the_sign_in_and_keeps_the_text(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        join(ada, "Ada")
+        join(bob, "Bob")
+        bob.fill("textbox", "Message", "Half a th")
+        restartable.kill()
+        say(ada, "Am I still here?")
+        ada.see("alert", "", "The server cannot be reached.")
+        restartable.start_again(lambda: Started(ECHO, {**ECHO.env(server.port), "APP_KEY": "another"}))
+        ada.press("Enter")  # by what it sends, and the other by what it joins
+        server.kill()
+        bob.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page, name, text in ((ada, "Ada", "Am I still here?"), (bob, "Bob", "Half a th")):
+            page.see("alert", "", "Your session has ended.")
+            join(page, name)
+            assert page.value("textbox", "Message") == text
+        ada.click("button", "Send")
+        bob.see("log", "Messages", "Am I still here?")
+        assert bob.count("log", "Messages", "Am I still here?") == 1
 
 
 def session(app: Started) -> tuple[str, dict[str, str]]:
@@ -171,6 +237,13 @@ def test_what_is_wrong_goes_nowhere(app: Started, body: str) -> None:
     odd = {**headers, "X-Socket-ID": "no socket"}
     good = {"text": "Hello"}
     assert requests.post(f"{app.url}/messages", json=good, headers=odd, timeout=PATIENCE).status_code == 400
+
+
+def test_a_setting_that_is_uncommented_is_right() -> None:
+    for line in (ECHO.folder / ".env").read_text().splitlines():
+        name, equals, value = line.removeprefix("# ").partition("=")
+        if equals and name.isupper():
+            assert " " not in value
 
 
 @pytest.mark.parametrize("path", ["/.env", "/../.env", "/%2e%2e/.env", "/server/index.js", "/constructor"])

@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 CURSORS = Example("live-cursors", start=("server.mjs",), ready="Ready at", prefix="PUBLIC_")
@@ -22,7 +23,6 @@ Enter = Callable[..., Page]
 pytestmark = [pytest.mark.examples, pytest.mark.timeout(300)]
 
 TEXT = ("textbox", "Shared text")
-CURSOR = "document.querySelector('.cursor').getBoundingClientRect()"
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,17 @@ def enter(browser: Browser, app: Started, board: str) -> Iterator[Enter]:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
             page = stack.enter_context(browser.open(f"{app.url}/?board={board}", size, dark=dark))
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("status", "Connection", "Connected")
-            page.see("list", "Who is here", f"{name} (you)")
+            join(page, name)
             return page
 
         yield enter
+
+
+def join(page: Page, name: str) -> None:
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
+    page.see("list", "Who is here", f"{name} (you)")
 
 
 def same(*pages: Page) -> str:
@@ -172,6 +176,78 @@ def test_edits_made_while_the_server_is_down_merge_when_it_is_back(enter: Enter,
     assert same(ada, bob, cleo) == "Ada, Before and Bob"
 
 
+def test_a_board_that_could_not_be_signed_for_is_joined_once_the_application_is_back(
+    browser: Browser, app: Started, server: DefaultServer, board: str
+) -> None:
+    with (
+        Restartable(lambda: Started(CURSORS, CURSORS.env(server.port))) as restartable,
+        browser.open(f"{restartable.url}/?board={board}") as ada,
+        browser.open(f"{restartable.url}/?board={board}") as bob,
+    ):
+        join(ada, "Ada")
+        join(bob, "Bob")
+        restartable.kill()
+        server.kill()
+        for page in (ada, bob):
+            page.miss("status", "Connection", "Connected")
+        ada.type(*TEXT, "Ada, ")
+        bob.type(*TEXT, "Bob, ")
+        server.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "No answer, trying again: keep typing")
+        restartable.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+            page.hold(*TEXT, "Ada, ")
+            page.hold(*TEXT, "Bob, ")
+        assert len(same(ada, bob)) == 10
+
+
+def test_a_board_that_is_none_is_refused(browser: Browser, app: Started) -> None:
+    with browser.open(f"{app.url}/?board=no%20board") as page:
+        page.click("button", "Join")
+        page.see("alert", "", "The server does not let you join this board.")
+
+
+def test_a_name_at_the_edge_is_seen_whole(enter: Enter) -> None:
+    ada, bob = enter("Ada, Countess of Lovelace"), enter("Bob", PHONE)
+    bob.see("list", "Who is here", "Ada, Countess of Lovelace")
+    right, top = ada.evaluate(
+        "(({ right, top }) => [right, top])(document.getElementById('surface').getBoundingClientRect())"
+    )
+    ada.move(right - 5, top + 50)
+    bob.see("group", "Cursors", "Ada, Countess of Lovelace")
+    bob.until(
+        "(() => { const name = document.querySelector('.cursor'), { right } = name.getBoundingClientRect();"
+        "const all = document.getElementById('surface').getBoundingClientRect();"
+        "const arrow = name.getBoundingClientRect().left + parseFloat(getComputedStyle(name, '::before').left);"
+        "return right <= all.right && arrow > all.right - 10 && arrow <= all.right })()"
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_name_can_be_read_on_every_colour(enter: Enter, dark: bool) -> None:
+    ada = enter("Ada", dark=dark)
+    contrasts = """(() => {
+      const item = document.querySelector("#members li");
+      const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+      const luminance = (colour) => {
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+          .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+      };
+      return Array.from({ length: 360 }, (_, hue) => {
+        item.style.setProperty("--hue", hue);
+        const { color, backgroundColor } = getComputedStyle(item);
+        const [dark, light] = [luminance(color), luminance(backgroundColor)].sort((a, b) => a - b);
+        return (light + 0.05) / (dark + 0.05);
+      });
+    })()"""
+    assert min(ada.evaluate(contrasts)) >= 4.5  # what WCAG 2 asks for, AA
+
+
 def test_a_large_text_arrives_in_parts_also_where_their_beginning_is_missed(enter: Enter) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     ada.see("list", "Who is here", "Bob")
@@ -192,9 +268,7 @@ def test_what_a_server_with_a_limit_refuses_arrives_later(browser: Browser) -> N
         app = stack.enter_context(Started(CURSORS, CURSORS.env(server.port)))
         ada, bob = (stack.enter_context(browser.open(app.url)) for _ in range(2))
         for page, name in ((ada, "Ada"), (bob, "Bob")):
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("list", "Who is here", f"{name} (you)")
+            join(page, name)
         ada.see("list", "Who is here", "Bob")
         ada.fill(*TEXT, "x" * 50_000 + "!")
         ada.see("alert", "", "5 client events a second")

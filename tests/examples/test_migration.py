@@ -11,6 +11,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 Start = Callable[[str], Started]
@@ -19,17 +20,18 @@ Enter = Callable[..., Page]
 pytestmark = [pytest.mark.examples, pytest.mark.timeout(300)]
 
 
+def launch(server: DefaultServer, name: str) -> Started:
+    """One of the four."""
+    app = Example("node-express-migration", (f"{name}/server.js",), ready="Listening on", prefix="PUBLIC_")
+    app.install()
+    return Started(app, app.env(server.port))
+
+
 @pytest.fixture
 def start(server: DefaultServer) -> Iterator[Start]:
     """Starts one of the four."""
     with ExitStack() as stack:
-
-        def start(name: str) -> Started:
-            app = Example("node-express-migration", (f"{name}/server.js",), ready="Listening on", prefix="PUBLIC_")
-            app.install()
-            return stack.enter_context(Started(app, app.env(server.port)))
-
-        yield start
+        yield lambda name: stack.enter_context(launch(server, name))
 
 
 @pytest.fixture
@@ -38,10 +40,11 @@ def enter(browser: Browser) -> Iterator[Enter]:
     with ExitStack() as stack:
 
         def enter(
-            app: Started, name: str, room: str = "red", *, size: tuple[int, int] = DESKTOP, **options: Any
+            app: Started | Restartable, name: str, room: str = "red", *, size: tuple[int, int] = DESKTOP, **options: Any
         ) -> Page:
             page = stack.enter_context(browser.open(app.url, size, **options))
             page.see("status", "Connection", "Connected")
+            assert page.evaluate("document.activeElement.name") == "name"
             page.fill("textbox", "Your name", name)
             if room != "red":
                 page.press("Tab")
@@ -109,6 +112,80 @@ def test_the_rooms_come_back_with_the_server(start: Start, enter: Enter, server:
         page.see("list", "Who is here", "Bob")
     say(bob, "Back again")
     ada.see("log", "Messages", "Bob: Back again")
+
+
+def test_what_is_said_while_either_server_is_away_stays_in_its_field(enter: Enter, server: DefaultServer) -> None:
+    with Restartable(lambda: launch(server, "socketio-rooms/after")) as app:
+        ada, bob = enter(app, "Ada"), enter(app, "Bob")
+        ada.evaluate("window.faults = []; onunhandledrejection = ({ reason }) => faults.push(String(reason))")
+        server.kill()
+        say(ada, "Not lost")
+        ada.see("alert", "", "The realtime server cannot be reached.")
+        app.kill()
+        ada.press("Enter")
+        ada.see("alert", "", "The application cannot be reached.")
+        ada.click("button", "Wave")
+        ada.see("alert", "", "The application cannot be reached.")
+        assert ada.value("textbox", "Message") == "Not lost"
+        for page in (ada, bob):
+            page.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page in (ada, bob):
+            page.see("alert", "", "The application does not answer, trying again")
+        app.start_again()
+        for page in (ada, bob):
+            page.miss("alert", "", "The application does not answer")
+            page.see("list", "Who is here", "Bob")
+        ada.click("button", "Send")
+        for page in (ada, bob):
+            page.see("log", "Messages", "Ada: Not lost")
+        assert ada.value("textbox", "Message") == ""
+        assert ada.count("log", "Messages", "Not lost") == 1
+        assert ada.evaluate("faults") == []
+
+
+def test_a_vote_that_was_not_taken_may_be_given_again(browser: Browser, server: DefaultServer) -> None:
+    with Restartable(lambda: launch(server, "ws-poll/after")) as app, browser.open(app.url) as ada:
+        ada.see("status", "Connection", "Connected")
+        server.kill()
+        ada.click("button", "Tea")
+        ada.see("alert", "", "The realtime server cannot be reached.")
+        assert requests.get(f"{app.url}/votes", timeout=PATIENCE).json() == {"tea": 0, "coffee": 0}
+        server.start_again()
+        ada.see("status", "Connection", "Connected")
+        ada.miss("alert", "", "The realtime server cannot be reached.")
+        for _ in range(10):  # at once: each counts
+            ada.click("button", "Tea")
+        ada.see("status", "Votes for tea", "10")
+        app.kill()
+        ada.click("button", "Coffee")
+        ada.see("alert", "", "The application cannot be reached.")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_one_scrolls_to_the_oldest_message_and_stands_at_the_newest(start: Start, enter: Enter, when: str) -> None:
+    ada = enter(start(f"socketio-rooms/{when}"), "Ada", size=PHONE)
+    for number in range(40):
+        say(ada, f"Message {number}.")
+        ada.see("log", "Messages", f"Ada: Message {number}.")
+    place = "(({ top, bottom }) => [top, bottom])(%s.getBoundingClientRect())"
+    log = "document.querySelector('[role=log]')"
+    first, last = (f"{log}.querySelector('li:{which}-child')" for which in ("first", "last"))
+    assert ada.evaluate(place % last)[1] <= ada.evaluate(place % log)[1] + 1
+    ada.evaluate(f"{log}.focus()")
+    ada.press("Home")
+    ada.until(f"{log}.scrollTop === 0")
+    assert ada.evaluate(place % first)[0] >= ada.evaluate(place % log)[0] - 1
+    assert ada.evaluate("document.querySelector('#say input').clientWidth") > 180  # room for more than "Say somethin"
+
+
+@pytest.mark.parametrize("name", ["ws-poll/before", "ws-poll/after", "socketio-rooms/before", "socketio-rooms/after"])
+def test_a_page_asks_for_nothing_that_is_not_there(browser: Browser, start: Start, name: str) -> None:
+    with browser.open(start(name).url) as page:
+        page.see("status", "Connection", "Connected")
+        statuses = page.evaluate("performance.getEntriesByType('resource').map(({ responseStatus }) => responseStatus)")
+        assert max(statuses) < 400
+        assert page.evaluate("document.querySelector('link[rel=icon]').href") == "data:,"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule
+from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 FOLDER = EXAMPLES / "python-fastapi"
@@ -35,12 +36,23 @@ def server() -> Iterator[DefaultServer]:
         yield server
 
 
+def launch(server: DefaultServer, **env: str) -> StartedModule:
+    """The application, as its README starts it."""
+    words = ("uvicorn", "app.main:app", "--port", "PORT")
+    return StartedModule(FOLDER, *words, ready="running on", realtime_port=server.port, env=env)
+
+
 @pytest.fixture(scope="module")
 def app(server: DefaultServer) -> Iterator[StartedModule]:
-    words = ("uvicorn", "app.main:app", "--port", "PORT")
-    env = {"PUSHER_MORE_KEYS": "next-key:next-secret"}
-    with StartedModule(FOLDER, *words, ready="running on", realtime_port=server.port, env=env) as started:
+    with launch(server, PUSHER_MORE_KEYS="next-key:next-secret") as started:
         yield started
+
+
+def join(page: Page, name: str) -> None:
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
+    page.see("list", "Who is here", f"{name} (you)")
 
 
 @pytest.fixture
@@ -50,10 +62,7 @@ def enter(browser: Browser, app: StartedModule) -> Iterator[Enter]:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
             page = stack.enter_context(browser.open(app.url, size, dark=dark))
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("status", "Connection", "Connected")
-            page.see("list", "Who is here", f"{name} (you)")
+            join(page, name)
             return page
 
         yield enter
@@ -93,11 +102,68 @@ def feed_of(app: StartedModule) -> list[dict[str, Any]]:
 # In the browser
 
 
+@pytest.fixture
+def restartable(server: DefaultServer) -> Iterator[Restartable]:
+    """The application for a test that stops it."""
+    with Restartable(lambda: launch(server)) as app:
+        yield app
+
+
 def test_a_session_that_does_not_hold_any_more_leads_to_the_sign_in(enter: Enter) -> None:
     ada = enter("Ada")
     ada.evaluate("sessionStorage.setItem('notices-session', JSON.stringify({ user: { id: 'x' }, token: 'a.b' }))")
     ada.evaluate("location.reload()")
     ada.see("button", "Join", "Join")
+    ada.see("alert", "", "Your session has ended.")
+
+
+def test_a_page_that_could_not_be_signed_for_hears_everything_once_the_application_is_back(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        join(ada, "Ada")
+        join(bob, "Bob")
+        restartable.kill()
+        server.kill()
+        for page in (ada, bob):
+            page.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "No answer, trying again")
+        restartable.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+            page.see("list", "Who is here", "Ada")
+            page.see("list", "Who is here", "Bob")
+        say(ada, "For all")
+        bob.see("log", "Notices", "For all")
+        ada.until("[...document.querySelectorAll('option')].some(({ text }) => text === 'Bob')")
+        ada.evaluate("document.querySelector('select').value = [...document.querySelectorAll('option')][1].value")
+        while not bob.count("log", "Notices", "For Bob"):  # signing in may come last
+            say(ada, "For Bob")
+
+
+def test_a_session_that_ends_leads_to_the_sign_in_and_keeps_the_text(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        join(ada, "Ada")
+        join(bob, "Bob")
+        bob.fill("textbox", "Notice", "Half a th")
+        restartable.kill()
+        say(ada, "Am I still here?")
+        ada.see("alert", "", "The application cannot be reached.")
+        restartable.start_again(lambda: launch(server, SESSION_SECRET="another"))
+        ada.press("Enter")  # by what it sends, and the other by what it joins
+        server.kill()
+        bob.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page, name, text in ((ada, "Ada", "Am I still here?"), (bob, "Bob", "Half a th")):
+            page.see("alert", "", "Your session has ended.")
+            join(page, name)
+            assert page.value("textbox", "Notice") == text
+        ada.click("button", "Send")
+        bob.see("log", "Notices", "Am I still here?")
 
 
 def test_a_notice_goes_to_everyone_or_to_one_alone(enter: Enter) -> None:
@@ -149,6 +215,7 @@ def test_what_happens_while_the_realtime_server_is_away_is_shown_when_it_is_back
     ada.see("status", "Connection", "Connected")
     ada.see("list", "Who is here", "Ada (you)")
     ada.see("log", "Webhooks", "room-away")
+    ada.miss("alert", "", "The realtime server cannot be reached.")
     ada.click("button", "Send")
     ada.see("log", "Notices", "Not lost")
     assert ada.count("log", "Webhooks", "room-away") == 1

@@ -14,6 +14,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule
+from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 FOLDER = EXAMPLES / "python-worker"
@@ -30,9 +31,13 @@ def server() -> Iterator[DefaultServer]:
         yield server
 
 
+def launch(server: DefaultServer) -> StartedModule:
+    return StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=server.port, env={})
+
+
 @pytest.fixture
 def app(server: DefaultServer) -> Iterator[StartedModule]:
-    with StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=server.port, env={}) as started:
+    with launch(server) as started:
         yield started
 
 
@@ -192,6 +197,65 @@ def test_progress_that_is_made_while_the_realtime_server_is_away_is_right_afterw
     late.see("listitem", "orders.csv", "Done · 400 rows")
 
 
+@pytest.fixture
+def restartable(server: DefaultServer) -> Iterator[Restartable]:
+    """The application for a test that stops it."""
+    with Restartable(lambda: launch(server)) as app:
+        yield app
+
+
+def test_the_jobs_of_a_server_that_was_started_anew_go_from_every_page(
+    browser: Browser, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+        start(ada, "ghost.csv", rows=2, seconds=3600)
+        bob.see("listitem", "ghost.csv", "row 0 of 2")
+        restartable.kill()
+        restartable.start_again()
+        for page in (ada, bob):
+            page.miss("list", "Jobs", "ghost.csv")
+        start(ada, "orders.csv")
+        bob.see("listitem", "orders.csv", "Done · 100 rows")
+
+
+def test_a_job_that_is_not_there_any_more_goes_when_it_is_cancelled(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada:
+        ada.see("status", "Connection", "Connected")
+        start(ada, "ghost.csv", rows=2, seconds=3600)
+        ada.see("listitem", "ghost.csv", "row 0 of 2")
+        server.kill()
+        restartable.kill()
+        restartable.start_again()
+        ada.click("button", "Cancel ghost.csv")
+        ada.miss("list", "Jobs", "ghost.csv")
+        assert ada.evaluate("document.querySelector('#start [role=alert]').textContent") == ""
+        server.start_again()
+
+
+def test_a_page_that_could_not_be_signed_for_sees_jobs_once_the_application_is_back(
+    browser: Browser, server: DefaultServer, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada, browser.open(restartable.url) as bob:
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+        restartable.kill()
+        server.kill()
+        for page in (ada, bob):
+            page.miss("status", "Connection", "Connected")
+        server.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "No answer, trying again")
+        restartable.start_again()
+        for page in (ada, bob):
+            page.see("status", "Connection", "Connected")
+        start(ada, "orders.csv")
+        bob.see("listitem", "orders.csv", "Done · 100 rows")
+
+
 def row_of(page: Page) -> int:
     row: int = page.evaluate("document.querySelector('progress')?.value ?? 0")
     return row
@@ -199,7 +263,7 @@ def row_of(page: Page) -> int:
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
 def test_no_worker_outlives_the_server(server: DefaultServer, kill: bool) -> None:
-    with StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=server.port, env={}) as app:
+    with launch(server) as app:
         requests.post(f"{app.url}/api/jobs", json=JOB | {"seconds": 3600}, timeout=PATIENCE)
         job = jobs_of(app)["orders.csv"]
         until(lambda: processes_of(job))
@@ -258,7 +322,7 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def routes(server: DefaultServer) -> Iterator[str]:
     """The URL of an application that only refuses."""
-    with StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=server.port, env={}) as started:
+    with launch(server) as started:
         yield started.url
 
 

@@ -1,6 +1,7 @@
 """What the examples install, and what they share."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from tests.examples.apps import EXAMPLES
 
 REQUIREMENTS = sorted(EXAMPLES.glob("*/requirements.txt"))
 PACKAGES = sorted(EXAMPLES.glob("*/package.json"))
+HTML = sorted(
+    page
+    for page in EXAMPLES.rglob("*.html")
+    if not {"node_modules", "dist", "build"} & set(page.parts[len(EXAMPLES.parts) :])
+)
 
 
 @pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: file.parent.name)
@@ -27,6 +33,12 @@ def test_npm_installs_what_is_locked_from_any_registry_and_runs_nothing_of_it(fi
     for package in packages.values():
         assert "resolved" not in package
         assert package.get("integrity") or package.get("inBundle")
+
+
+@pytest.mark.parametrize("page", HTML, ids=lambda page: str(page.relative_to(EXAMPLES)))
+def test_a_list_with_another_role_is_none(page: Path) -> None:
+    # Its items would belong to no list: the log is an element around it.
+    assert not re.findall(r'<[ou]l\b[^>]* role="(?!list")[^>]*>', page.read_text())
 
 
 def test_the_chats_look_alike() -> None:

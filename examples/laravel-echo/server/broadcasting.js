@@ -9,8 +9,8 @@ const pusher = new Pusher({
   appId: env.PUSHER_APP_ID,
   key: env.PUSHER_APP_KEY,
   secret: env.PUSHER_APP_SECRET,
-  host: env.PUSHER_HOST,
-  port: env.PUSHER_PORT,
+  host: env.PUSHER_HOST || "127.0.0.1",
+  port: env.PUSHER_PORT || 6001,
   useTLS: env.PUSHER_SCHEME === "https",
   timeout: 5000,
 });

@@ -1,4 +1,5 @@
 import { connect } from "./echo.js";
+import { keepJoined } from "./join.js";
 
 const TELL_EVERY = 1500; // milliseconds between whispers that somebody types
 const FORGET_AFTER = 3000; // milliseconds
@@ -9,6 +10,7 @@ find("sign-in-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const { user, token } = await post("/login", Object.fromEntries(new FormData(event.target)));
+    find("refusal").textContent = "";
     open(user, token);
   } catch (fault) {
     find("refusal").textContent = fault.message;
@@ -24,14 +26,18 @@ function open(user, token) {
 
   find("sign-in").hidden = true;
   find("board").hidden = false;
+  for (const list of ["news", "orders", "messages", "members"]) find(list).replaceChildren();
   showConnection(echo.connectionStatus());
-  echo.connector.onConnectionChange(showConnection);
+  echo.connector.onConnectionChange((state) => {
+    showConnection(state);
+    if (state === "connected") report("");
+  });
 
   // An event's name without its namespace, App\Events.
   echo.channel("news").listen("NewsPublished", ({ title }) => append("news", title));
 
   // A leading dot: the name is the event's broadcastAs(), with no namespace.
-  echo
+  const own = echo
     .private(`user.${user.id}`)
     .listen(".order.shipped", ({ order }) => append("orders", `Order ${order} is on its way`));
 
@@ -59,28 +65,36 @@ function open(user, token) {
       clearTimeout(typists.get(id));
       typists.set(id, setTimeout(forget, FORGET_AFTER, id));
       showTyping();
-    })
-    .error(() => report("You may not join the room."));
+    });
 
-  find("publish").addEventListener("click", () => send("/news", {}));
-  find("ship").addEventListener("click", () => send("/orders", {}));
+  for (const channel of [own, room]) {
+    keepJoined(echo, channel, {
+      onJoined: () => showConnection(echo.connectionStatus()),
+      onWait: () => showConnection("waiting"),
+      onRefused: endSession,
+    });
+  }
 
-  find("composer").addEventListener("input", () => {
+  // Assigned, so that those of a session which has ended are replaced.
+  find("publish").onclick = () => send("/news", {});
+  find("ship").onclick = () => send("/orders", {});
+
+  find("composer").oninput = () => {
     if (Date.now() - told < TELL_EVERY || echo.connectionStatus() !== "connected") return;
     room.whisper("typing", {});
     told = Date.now();
-  });
+  };
 
-  find("composer").addEventListener("submit", async (event) => {
+  find("composer").onsubmit = async (event) => {
     event.preventDefault();
     const form = event.target;
     const text = form.elements.text.value.trim();
-    // It is broadcast to the others (toOthers), so that its author shows it here.
-    if (!text || !(await send("/messages", { text }))) return;
-    append("messages", text, user.name);
-    form.reset();
+    form.reset(); // at once: the next message may be typed while this one is on its way
     told = 0;
-  });
+    // It is broadcast to the others (toOthers), so that its author shows it here.
+    if (text && (await send("/messages", { text }))) append("messages", text, user.name);
+    else form.elements.text.value ||= text;
+  };
 
   async function send(path, body) {
     const headers = { Authorization: `Bearer ${token}`, "X-Socket-ID": echo.socketId() ?? "" };
@@ -89,9 +103,20 @@ function open(user, token) {
       report("");
       return true;
     } catch (fault) {
-      report(fault.message);
+      if (fault.status === 401) endSession();
+      else report(fault.message);
       return false;
     }
+  }
+
+  /** Back to the form that signs in; what was being written stays in its field. */
+  function endSession() {
+    echo.disconnect();
+    find("board").hidden = true;
+    find("sign-in").hidden = false;
+    find("connection").textContent = "";
+    find("refusal").textContent = "Your session has ended. Please sign in again.";
+    find("sign-in-form").elements.name.focus();
   }
 
   function forget(id) {
@@ -120,21 +145,23 @@ async function post(path, body, headers = {}) {
   }).catch(() => {
     throw new Error("The server cannot be reached.");
   });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.message);
+  const answer = await response.json().catch(() => ({})); // a proxy's page of faults
+  if (!response.ok) throw Object.assign(new Error(answer.message ?? "That did not work."), { status: response.status });
   return answer;
 }
 
 function showConnection(state) {
-  find("connection").textContent = state === "connected" ? "Connected" : "Connecting…";
+  const words = { connected: "Connected", waiting: "No answer, trying again…" };
+  find("connection").textContent = words[state] ?? "Connecting…";
   find("connection").classList.toggle("online", state === "connected");
 }
 
-function append(log, text, author) {
+function append(list, text, author) {
   const line = element("li", text);
   if (author) line.prepend(element("b", author), " ");
-  find(log).append(line);
-  find(log).scrollTop = find(log).scrollHeight;
+  find(list).append(line);
+  const log = find(list).parentElement;
+  log.scrollTop = log.scrollHeight;
 }
 
 function element(name, text) {
@@ -145,4 +172,5 @@ function element(name, text) {
 
 function report(problem) {
   find("problem").textContent = problem;
+  find("problem").scrollIntoView({ block: "nearest" });
 }

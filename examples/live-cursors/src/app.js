@@ -3,6 +3,7 @@ import Pusher from "pusher-js";
 import * as Y from "yjs";
 
 import { showCursors } from "./cursors.js";
+import { keepJoined } from "./join.js";
 import { showMembers } from "./members.js";
 import { ChannelProvider } from "./provider.js";
 import { bindTextarea } from "./shared-text.js";
@@ -27,7 +28,11 @@ async function join(name) {
   const { connection } = pusher;
   const board = new URLSearchParams(location.search).get("board") ?? "main";
   const channel = pusher.subscribe(`presence-board-${board}`);
-  channel.bind("pusher:subscription_error", () => report("The server does not let you join this board."));
+  keepJoined(pusher, channel, {
+    onJoined: () => showConnection(connection.state),
+    onWait: () => showConnection("waiting"),
+    onRefused: () => report("The server does not let you join this board."),
+  });
 
   const provider = new ChannelProvider(doc, channel);
   const cursors = showCursors(element("surface"), element("cursors"), channel);
@@ -60,10 +65,9 @@ function connect({ key, host, port }, name) {
 }
 
 function showConnection(state) {
-  const online = state === "connected";
-  const words = online ? "Connected" : state === "connecting" ? "Connecting…" : "Offline: keep typing";
-  element("connection").classList.toggle("online", online);
-  element("connection").textContent = words;
+  const words = { connected: "Connected", connecting: "Connecting…", waiting: "No answer, trying again: keep typing" };
+  element("connection").classList.toggle("online", state === "connected");
+  element("connection").textContent = words[state] ?? "Offline: keep typing";
 }
 
 let unreport;

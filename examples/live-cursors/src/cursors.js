@@ -65,7 +65,9 @@ export function showCursors(surface, layer, channel) {
     const member = channel.members.get(id);
     if (!member || !isPosition(position)) return remove(id);
     if (!cursors.has(id)) cursors.set(id, layer.appendChild(cursorOf(member.info.name)));
-    cursors.get(id).style.translate = `${position.x * 100}cqw ${position.y * 100}cqh`;
+    const { style } = cursors.get(id);
+    style.setProperty("--x", position.x);
+    style.setProperty("--y", position.y);
   });
   return { clear, slowDown };
 }

@@ -14,6 +14,12 @@ export function setMembers(names) {
 
 export function show(line) {
   find("log").append(item(line));
+  const log = find("log").parentElement;
+  log.scrollTop = log.scrollHeight;
+}
+
+export function report(problem) {
+  find("problem").textContent = problem;
 }
 
 export function onJoin(action) {
@@ -29,16 +35,29 @@ export function onJoin(action) {
 }
 
 export function onSay(action) {
-  find("say").onsubmit = (event) => {
+  const form = find("say");
+  form.onsubmit = async (event) => {
     event.preventDefault();
-    const text = new FormData(event.target).get("text").trim();
-    if (text) action(text);
-    event.target.reset();
+    const text = new FormData(form).get("text").trim();
+    form.reset(); // at once: the next message may be typed while this one is on its way
+    if (text && !(await attempt(() => action(text)))) form.elements.text.value ||= text;
   };
 }
 
 export function onWave(action) {
-  find("wave").onclick = action;
+  find("wave").onclick = () => attempt(action);
+}
+
+/** Whether it succeeded; if not, the page says why. */
+async function attempt(action) {
+  try {
+    await action();
+    report("");
+    return true;
+  } catch (fault) {
+    report(fault.message);
+    return false;
+  }
 }
 
 function item(text) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any, TypeGuard
@@ -120,4 +121,6 @@ def application() -> web.Application:
 
 
 if __name__ == "__main__":
-    web.run_app(application(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))
+    # It listens before the pages are told of it, so that none of them asks in vain.
+    with socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "8000")))) as listener:
+        web.run_app(application(), sock=listener)

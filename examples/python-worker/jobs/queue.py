@@ -64,7 +64,7 @@ class Queue:
         self.jobs: dict[str, Job] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._runs: dict[str, asyncio.Task[None]] = {}
-        self._news: dict[str, asyncio.Task[None]] = {}
+        self._news = {"": asyncio.create_task(_tell_of_start())}
 
     def add(self, job: Job) -> None:
         """Let a job wait for its turn. Raises QueueFull."""
@@ -115,14 +115,28 @@ class Queue:
         """Trigger the job as it is by now, until the realtime server has the last of it, or the job is forgotten."""
         told = None
         while job.id in self.jobs and told != (now := asdict(job)):
-            try:
-                await asyncio.to_thread(client.trigger, JOBS, "job", now)
-            except FAULTS as fault:
-                log.warning("The state of a job could not be told: %s", fault)
-                await asyncio.sleep(RETRY_AFTER)
-            else:
+            if await _told("job", now):
                 told = now
+            else:
+                await asyncio.sleep(RETRY_AFTER)
         del self._news[job.id]
+
+
+async def _tell_of_start() -> None:
+    """Let the pages ask anew, for the jobs of the server before this one are forgotten."""
+    while True:
+        if await _told("started", {}):
+            return
+        await asyncio.sleep(RETRY_AFTER)
+
+
+async def _told(event: str, data: object) -> bool:
+    try:
+        await asyncio.to_thread(client.trigger, JOBS, event, data)
+    except FAULTS as fault:
+        log.warning("The pages could not be told: %s", fault)
+        return False
+    return True
 
 
 async def _work(job: Job) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from pusher.errors import PusherError
 from . import settings
 
 JOBS = "private-jobs"
-"""What becomes of jobs: one event ``job`` for each change of a state."""
+"""What becomes of jobs: one event ``job`` for each change of a state, and ``started`` when all are forgotten."""
 
 PROGRESS = "private-cache-progress-"
 """With a job's id: how far it is. Whoever joins late is given the last event at once, since it is a cache channel."""

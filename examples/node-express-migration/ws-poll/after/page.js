@@ -1,9 +1,13 @@
+import { post } from "/post.js";
+
 const connection = document.querySelector("#connection");
+const problem = document.querySelector("#problem");
 const { key, options } = await (await fetch("/realtime.json")).json();
 const pusher = new Pusher(key, options);
 
 pusher.connection.bind("state_change", ({ current }) => {
   connection.textContent = current === "connected" ? "Connected" : "Offline, reconnecting…";
+  if (current === "connected") problem.textContent = "";
 });
 
 // A cache channel: who comes later is told the last votes at once, or that there are none yet.
@@ -16,6 +20,8 @@ function show(votes) {
 }
 
 for (const button of document.querySelectorAll("button")) {
-  button.onclick = () =>
-    fetch("/votes", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(button.value) });
+  button.onclick = async () => {
+    problem.textContent = "";
+    await post("/votes", button.value).catch((fault) => (problem.textContent = fault.message));
+  };
 }

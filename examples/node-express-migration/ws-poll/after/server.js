@@ -4,7 +4,8 @@ import express from "express";
 import { listenRealtime, pusher, serveRealtime } from "../../realtime.js";
 import { site } from "../../site.js";
 
-const votes = { tea: 0, coffee: 0 };
+let votes = { tea: 0, coffee: 0 };
+let last = Promise.resolve();
 const app = site(import.meta.url);
 serveRealtime(app);
 
@@ -13,9 +14,17 @@ app.get("/votes", (_, response) => response.json(votes));
 app.post("/votes", express.json({ limit: "1kb", strict: false }), async (request, response) => {
   const choice = request.body;
   if (!Object.hasOwn(votes, choice)) return response.status(400).json({ error: "There is tea and coffee." });
-  votes[choice] += 1;
-  await pusher.trigger("cache-poll", "votes", votes);
+  const vote = last.then(() => count(choice)); // one after the other
+  last = vote.catch(() => {});
+  await vote;
   response.json(votes);
 });
+
+/** It counts once the pages have been told: who is answered 502 may vote again. */
+async function count(choice) {
+  const counted = { ...votes, [choice]: votes[choice] + 1 };
+  await pusher.trigger("cache-poll", "votes", counted);
+  votes = counted;
+}
 
 listenRealtime(app);
