@@ -4,8 +4,9 @@ import asyncio
 import errno
 import logging
 import signal
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from aiohttp import web
 from soketpy.apps import StaticApps
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
+from soketpy.config.settings import Metrics
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
 from soketpy.memory import Upkeep, keep_collections_short
+from soketpy.metrics import Traffic
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
 from soketpy.tls import tls_context
@@ -51,11 +54,15 @@ KIB, MIB = 1024, 1024 * 1024
 class Server:
     """A whole server in this process, to be used as an async context manager or by ``start`` and ``stop``.
 
-    Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``.
+    Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A ``listener``
+    is a listening socket that is shared with other processes: it is used in the place of host and port.
     """
 
-    def __init__(self, settings: Settings | None = None, /, **overrides: Any) -> None:
+    def __init__(
+        self, settings: Settings | None = None, /, *, listener: socket.socket | None = None, **overrides: Any
+    ) -> None:
         self.settings = replace(settings or Settings(), **overrides)
+        self._listener = listener
         self.port: int | None = None
         self.metrics_port: int | None = None
         self._running = AsyncExitStack()
@@ -72,7 +79,7 @@ class Server:
     @property
     def connections(self) -> int:
         """How many clients are connected; for a server that has started."""
-        return self._node.total
+        return self.node.total
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -94,7 +101,7 @@ class Server:
     def reload(self, settings: Settings) -> None:
         """Let new apps and limits hold from now on; no connection is dropped, and other settings stay as they were."""
         self._apps.replace(settings.apps)
-        self._node.update(self._apps.by_id)
+        self.node.update(self._apps.by_id)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
@@ -103,7 +110,7 @@ class Server:
         tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
         self._apps = StaticApps(settings.apps)
         self._cluster = cluster = self._join()
-        self._node = Node(
+        self.node = Node(
             Hub(loop.call_soon),
             cluster,
             loop.time,
@@ -113,7 +120,7 @@ class Server:
             bad_messages=bounds.bad_messages,
         )
         self._shared = Surroundings(
-            self._node,
+            self.node,
             self._apps,
             Deadlines(loop.time),
             activity_timeout=timeouts.activity,
@@ -124,7 +131,7 @@ class Server:
             strict_protocol=settings.strict_protocol,
         )
         self._rest = Rest(
-            self._node,
+            self.node,
             self._apps,
             cluster.limiter,
             Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
@@ -189,9 +196,15 @@ class Server:
         """Open the main port, or the Unix socket."""
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
+        if self._listener is not None:
+            listener = await loop.create_server(
+                door, sock=self._listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+            )
+            stack.callback(listener.close)
+            return
         if settings.unix_socket is not None:
-            await _refuse_taken(settings.unix_socket)
-            listener: asyncio.Server = await loop.create_unix_server(
+            await refuse_taken(settings.unix_socket)
+            listener = await loop.create_unix_server(
                 door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
             )
             stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
@@ -203,18 +216,17 @@ class Server:
         stack.callback(listener.close)
 
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
-        metrics = self.settings.metrics
-        operations = Operations(self._node, metrics.prefix, self.port or self.settings.port)
-        http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
-        listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
-        self.metrics_port = listener.sockets[0].getsockname()[1]
-        stack.push_async_callback(_close, http)
-        stack.callback(listener.close)
+        node, port = self.node, self.port or self.settings.port
+        self.metrics_port = await serve_metrics(
+            stack, self.settings.metrics, port, node.traffic, lambda app_id: len(node.connections(app_id))
+        )
 
     async def _drain(self) -> None:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
         self._shared.draining = self._rest.draining = True
-        clients = self._node.every_connection()
+        if self._listener is not None:
+            self._listener.close()  # the other processes take those who come now
+        clients = self.node.every_connection()
         log.info("Stopping: closing %d connections within %g s", len(clients), self.settings.timeouts.shutdown)
         steps = max(1, int(self.settings.timeouts.shutdown / DRAIN_STEP))
         size = max(1, -(-len(clients) // steps))
@@ -238,7 +250,7 @@ class Server:
         await asyncio.sleep(0)
 
 
-async def _refuse_taken(path: str) -> None:
+async def refuse_taken(path: str) -> None:
     """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
     try:
         _, writer = await asyncio.open_unix_connection(path)
@@ -246,6 +258,24 @@ async def _refuse_taken(path: str) -> None:
         return
     writer.close()
     raise OSError(errno.EADDRINUSE, f"another server listens on {path}")
+
+
+async def serve_metrics(
+    stack: AsyncExitStack,
+    metrics: Metrics,
+    port: int,
+    traffic: Mapping[str, Traffic],
+    connected: Callable[[str], int],
+    refresh: Callable[[], Awaitable[None]] | None = None,
+) -> int:
+    """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading."""
+    operations = Operations(metrics.prefix, port, traffic, connected, refresh)
+    http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
+    listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
+    stack.push_async_callback(_close, http)
+    stack.callback(listener.close)
+    bound: int = listener.sockets[0].getsockname()[1]
+    return bound
 
 
 async def _close(http: web.Server) -> None:
@@ -269,10 +299,20 @@ async def _tick(deadlines: Deadlines) -> None:
             log.exception("A deadline could not be served")
 
 
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop: uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
 async def serve(
     settings: Settings,
     reload: Callable[[], Settings],
-    on_ready: Callable[[Server], None] | None = None,
+    on_ready: Callable[[int | None], None] | None = None,
 ) -> None:
     """Run a server until SIGTERM or SIGINT. SIGHUP takes the apps of ``reload()``, or keeps the old if it raises.
 
@@ -285,15 +325,16 @@ async def serve(
         loop.add_signal_handler(signal.SIGHUP, _reload, server, reload)
         log.info("Listening on %s with %s", server.address, _counted(settings))
         keep_collections_short()
-        watching = loop.create_task(_watch_memory(server))
+        watching = loop.create_task(watch_memory(server))
         if on_ready is not None:
-            on_ready(server)
+            on_ready(server.port)
         await stopped.wait()
         watching.cancel()
     log.info("Stopped")
 
 
-async def _watch_memory(server: Server) -> None:
+async def watch_memory(server: Server) -> None:
+    """Keep collections short, and give back what is free, for as long as the server runs."""
     upkeep = Upkeep()
     while True:
         await asyncio.sleep(UPKEEP_INTERVAL)

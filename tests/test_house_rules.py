@@ -40,8 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tls": {"config"},
     "log": set(),
     "server": HEART | {"web", "drivers", "config", "tls", "descriptors", "deadlines", "memory"},
+    "worker": {"cluster", "config", "log", "memory", "metrics", "server"},
+    "workers": {"worker", "cluster", "config", "metrics", "server", "tls"},
     "testing": {"config", "server"},
-    "cli": PROTOCOL | {"cluster", "config", "server", "tls", "log", "__init__"},
+    "cli": PROTOCOL | {"cluster", "config", "server", "workers", "tls", "log", "__init__"},
     "__main__": {"cli"},
     "__init__": {"apps", "config", "server"},
 }
@@ -49,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # What the outside world may be reached through, and where.
 ONLY_IN = {
     "aiohttp": {"web", "server"},
-    "uvloop": {"cli"},
+    "uvloop": {"server"},
     "yaml": {"config"},
     "hiredis": {"drivers"},
     "msgpack": {"drivers"},

@@ -144,7 +144,7 @@ async def test_all_clients_are_gone_when_the_server_has_stopped(start_server: St
     stopping = asyncio.create_task(peers.server.stop())
     assert {(await client.closed())[0] for client in clients} == {4200}
     await stopping
-    assert not peers.server._node.every_connection()
+    assert not peers.server.node.every_connection()
 
 
 async def test_without_a_time_to_stop_in_all_are_closed_at_once(start_server: StartServer) -> None:

@@ -4,10 +4,9 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from soketpy import __version__
+from soketpy import __version__, workers
 from soketpy.cli.faults import Failure
 from soketpy.cli.hint import hint
 from soketpy.cli.options import add_address, add_config, address_flags, config_path, read_settings
@@ -15,7 +14,7 @@ from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.settings import DEFAULT_SECRET
 from soketpy.log import configure
-from soketpy.server import Server, serve
+from soketpy.server import event_loop, serve
 
 log = logging.getLogger("soketpy")
 
@@ -25,7 +24,8 @@ examples:
   soketpy start --config soketpy.yaml --port 8080
   SOKETPY_APP_KEY=k SOKETPY_APP_SECRET=s soketpy start
 
-signals: SIGTERM and SIGINT close the clients with 4200 and stop; SIGHUP reads the apps of the configuration anew.
+signals: SIGTERM and SIGINT close the clients with 4200 and stop; SIGHUP reads the apps of the configuration anew;
+of several workers, SIGUSR2 puts new ones in the place of the old, one after the other.
 """
 
 
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("start", help="run the server", description=text, epilog=EPILOG)
     add_config(parser)
     add_address(parser)
+    parser.add_argument("--workers", metavar="N", help="processes on one port; auto: one a core (default: 1)")
     parser.add_argument("--debug", action="store_true", help="log everything")
     parser.add_argument("--hint", action="store_true", help="print how to connect (on a terminal, always)")
     parser.set_defaults(run=run)
@@ -43,6 +44,8 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve. Raises ConfigError for a configuration that does not work, and Failure where the port cannot be had."""
     flags = address_flags(args)
+    if args.workers is not None:
+        flags["workers"] = args.workers
     if args.debug:
         flags["log.level"] = "debug"
 
@@ -55,15 +58,17 @@ def run(args: argparse.Namespace) -> int:
 
     ready = False
 
-    def greet(server: Server) -> None:
+    def greet(port: int | None) -> None:
         nonlocal ready
         ready = True
         if args.hint or sys.stdout.isatty():
-            _print_hint("\n" + hint(server.settings, server.port, read_settings(args, {}), config_path(args)))
+            _print_hint("\n" + hint(settings, port, read_settings(args, {}), config_path(args)))
+
+    serving = serve if settings.workers == 1 else workers.serve
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(settings, read, greet))
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
+            runner.run(serving(settings, read, greet))
     except Unreachable as fault:
         log.error("%s", fault)  # noqa: TRY400 - no traceback
         return 1
@@ -96,12 +101,3 @@ def _addresses(settings: Settings) -> str:
     where = settings.unix_socket or f"{settings.host}:{settings.port}"
     metrics = settings.metrics
     return f"{where} (or, for metrics, on {metrics.host}:{metrics.port})" if metrics.enabled else where
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

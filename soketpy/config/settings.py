@@ -143,6 +143,9 @@ class Settings:
     strict_protocol: bool = row(
         False, "Close clients that give no protocol version (4008); soketi's own tools give none."
     )
+    workers: int = row(
+        1, "Processes that serve the port together; auto for one a core. More than one need redis-server.", auto=0
+    )
     cluster: str = row(
         "local",
         "local: this process alone. redis: all that share a Redis act as one server.",

@@ -28,6 +28,8 @@ def convert(row: Row, node: Node, path: str) -> object:
     if not isinstance(node, Scalar):
         raise _wrong(row, node, path)
     value = _loosened(row, node.value) if node.loose else node.value
+    if row.auto is not None and value == "auto":
+        return row.auto
     if value is None or (value == -1 and not isinstance(value, bool) and row.optional and row.type is not str):
         if not row.optional:
             raise _wrong(row, node, path)
@@ -44,7 +46,7 @@ def describe(row: Row) -> str:
     elif row.type is str:
         words = row.like or "text"
     else:
-        words = _number(row)
+        words = _number(row) + (" or auto" if row.auto is not None else "")
     return f"{words}, or null for none" if row.optional else words
 
 

@@ -1,5 +1,6 @@
 """The metrics port: how much memory is used, and everything that Prometheus reads."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -7,8 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from soketpy.metrics import TrafficCollector
-from soketpy.node import Node
+from soketpy.metrics import Traffic, TrafficCollector
 from soketpy.web.health import memory
 from soketpy.web.rest import READS, SOFTWARE, path_of
 
@@ -18,11 +18,17 @@ _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 class Operations:
     """Serves ``/usage`` and ``/metrics``, under soketi's names. Asks for no signature: keep the port inside."""
 
-    def __init__(self, node: Node, prefix: str, port: int) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        port: int,
+        traffic: Mapping[str, Traffic],
+        connected: Callable[[str], int],
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._refresh = refresh
         self._registry = CollectorRegistry()
-        self._registry.register(
-            TrafficCollector(prefix, port, node.traffic, lambda app_id: len(node.connections(app_id)))
-        )
+        self._registry.register(TrafficCollector(prefix, port, traffic, connected))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
@@ -30,6 +36,8 @@ class Operations:
         path, _, query = path_of(request.raw_path).partition("?")
         if request.method not in READS:
             return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
+        if self._refresh is not None and path == "/metrics":
+            await self._refresh()
         match path:
             case "/" | "/ready":
                 return web.Response(text="OK", headers=_ANYONE)

@@ -51,6 +51,11 @@ class Program:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -109,6 +114,11 @@ class Launched:
                 if text in line:
                     return line
         raise AssertionError(f"The server did not start:\n{output}")
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._program.pid
 
     def __enter__(self) -> Self:
         return self

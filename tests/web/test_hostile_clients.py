@@ -41,7 +41,7 @@ async def test_a_limit_holds_exactly_where_twice_as_many_come_at_once(
     assert len(let_in) == 30
     await asyncio.gather(*(client.peer.close() for client in let_in[:10]))
     assert len(await rush(peers, 20, code)) == 10
-    assert peers.server._node.total == 30
+    assert peers.server.node.total == 30
 
 
 async def rush(peers: Peers, count: int, code: int) -> list[Socket]:
@@ -65,8 +65,8 @@ async def test_what_waits_for_one_who_never_reads_again_is_little_more_than_the_
         slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         text = b'{"event":"pusher:subscribe","data":{"channel":"room"}}'
         slow.send(bytes((0x81, 0x80 | len(text))) + bytes(4) + text)
-        await until(lambda: [each for each in peers.server._node.every_connection() if each.channels])
-        (connection,) = peers.server._node.every_connection()
+        await until(lambda: [each for each in peers.server.node.every_connection() if each.channels])
+        (connection,) = peers.server.node.every_connection()
         transport = connection._transport
         assert isinstance(transport, WebSocket)
         waiting = 0

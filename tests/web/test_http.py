@@ -150,12 +150,12 @@ async def test_a_connection_that_served_http_may_become_a_websocket(peers: Peers
         answer = await client.answer()
         assert (answer.status, answer.headers["sec-websocket-accept"]) == (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
         assert b"pusher:connection_established" in await client.frame()
-        assert len(peers.server._node.connections("app-id")) == 1
+        assert len(peers.server.node.connections("app-id")) == 1
         client.send(b"\x89\x84\0\0\0\0ping")
         assert await client.reader.readexactly(6) == b"\x8a\x04ping"
         client.send(b"\x88\x80\0\0\0\0")
         assert await client.rest() == b"\x88\x02\x03\xe8"
-    assert not peers.server._node.connections("app-id")
+    assert not peers.server.node.connections("app-id")
 
 
 async def test_a_handshake_behind_a_request_in_the_same_bytes_is_answered_after_it(peers: Peers) -> None:
@@ -212,7 +212,7 @@ async def test_a_client_that_leaves_at_the_hand_over_is_gone(peers: Peers, caplo
         await client.answer()
         client.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
     socket: Socket = await peers.client()
-    while len(peers.server._node.connections("app-id")) > 1:
+    while len(peers.server.node.connections("app-id")) > 1:
         await socket.say("pusher:ping")
         await socket.hear()
     assert "Traceback" not in caplog.text

@@ -53,7 +53,7 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
     listener = await peers.client()
     await listener.subscribe("room")
     log: list[str] = []
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     outbox = plain.Outbox()
     publishers = []
     for name in ("first", "second"):
@@ -231,8 +231,8 @@ async def test_the_time_for_a_request_begins_with_it(
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
-        protocol, now = protocol_of(peers), peers.server._node.clock() + idle
-        monkeypatch.setattr(peers.server._node, "clock", lambda: now)
+        protocol, now = protocol_of(peers), peers.server.node.clock() + idle
+        monkeypatch.setattr(peers.server.node, "clock", lambda: now)
         protocol.data_received(trigger()[:-1])
         protocol.expire(now + 59)
         assert not protocol._transport.is_closing()

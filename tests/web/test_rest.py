@@ -133,7 +133,7 @@ async def test_what_fails_inside_is_logged_counted_and_answered_without_details(
     assert "inside" not in reply.text
     assert "GET /apps/app-id/channels" in caplog.text
     assert "the inside of the server" in caplog.text
-    assert peers.server._node.failures == 1
+    assert peers.server.node.failures == 1
     monkeypatch.undo()
     assert (await peers.call("GET", "/channels")).status == 200
 

@@ -79,7 +79,7 @@ async def test_one_who_is_closed_while_waiting_leaves_nothing_behind(
     peers: Peers, request: pytest.FixtureRequest, what: str
 ) -> None:
     client, other = await peers.client(), await peers.client()
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     let_go = request.getfixturevalue("hold")
     user_data = json.dumps({"id": "ada", "watchlist": ["bob"]})
     packet = {

@@ -60,7 +60,7 @@ async def test_any_key_of_an_app_connects(start_server: StartServer) -> None:
     peers = await start_server(apps=(replace(APP, keys=(*APP.keys, Key("new-key", "new-secret"))),))
     await peers.client(path="/app/app-key")
     await peers.client(path="/app/new-key")
-    assert len(peers.server._node.connections("app-id")) == 2
+    assert len(peers.server.node.connections("app-id")) == 2
 
 
 # Close codes
@@ -176,7 +176,7 @@ async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_d
     peers: Peers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(peers.server._node, "clock", lambda: 1000.0)
+    monkeypatch.setattr(peers.server.node, "clock", lambda: 1000.0)
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
     lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.websocket"]
@@ -206,7 +206,7 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, activity: int, pong: int
 ) -> None:
     peers = await start_server(timeouts=Timeouts(activity=activity, pong=pong))
-    node, deadlines = peers.server._node, peers.server._shared.deadlines
+    node, deadlines = peers.server.node, peers.server._shared.deadlines
     now = float(round(node.clock()))  # so that sums are exact
 
     def pass_time(seconds: float) -> None:
@@ -246,7 +246,7 @@ async def test_a_client_that_does_not_answer_a_ping_is_closed_with_4201(
     message = '{"event":"pusher:error","data":{"code":4201,"message":"The client did not answer a ping."}}'
     assert message.encode() in heard
     assert heard.endswith(b"\x88\x23\x10\x69The client did not answer a ping.")
-    assert not peers.server._node.connections("app-id")
+    assert not peers.server.node.connections("app-id")
 
 
 async def test_one_who_has_not_authorized_in_time_is_closed_with_4009(
@@ -345,7 +345,7 @@ async def test_one_who_pings_and_never_reads_is_closed_too(start_server: StartSe
         slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert (await slow.answer()).status == 101
         pings = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1_000
-        while peers.server._node.connections("app-id"):
+        while peers.server.node.connections("app-id"):
             slow.send(pings)
             await slow.writer.drain()
             await peers.request("GET", "/")
@@ -378,12 +378,12 @@ async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
     client = await peers.client()
     loop = asyncio.get_running_loop()
     turns = 0
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
 
     def count() -> None:
         nonlocal turns
         turns += 1
-        if peers.server._node.traffic["app-id"].messages_received < 1000:
+        if peers.server.node.traffic["app-id"].messages_received < 1000:
             loop.call_soon(count)
 
     def frame(number: int) -> bytes:
@@ -394,14 +394,14 @@ async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
     assert isinstance(transport, WebSocket)
     loop.call_soon(count)
     transport.data_received(b"".join(map(frame, range(1000))))
-    assert peers.server._node.traffic["app-id"].messages_received == TURN
+    assert peers.server.node.traffic["app-id"].messages_received == TURN
     assert [(await client.hear())["channel"] for _ in range(1000)] == [f"c{number}" for number in range(1000)]
     assert turns >= 1000 / TURN - 1
 
 
 async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not_taken(peers: Peers) -> None:
     client = await peers.client()
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
     transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * TURN * 2)
@@ -409,7 +409,7 @@ async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not
     await client.closed()
     while connection.open:
         await asyncio.sleep(0)
-    assert peers.server._node.traffic["app-id"].messages_received <= TURN
+    assert peers.server.node.traffic["app-id"].messages_received <= TURN
 
 
 async def test_messages_that_take_long_are_taken_in_shorter_turns(
@@ -417,11 +417,11 @@ async def test_messages_that_take_long_are_taken_in_shorter_turns(
 ) -> None:
     monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)
     client = await peers.client()
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
     transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * 3)
-    assert peers.server._node.traffic["app-id"].messages_received == 1
+    assert peers.server.node.traffic["app-id"].messages_received == 1
     assert [(await client.hear())["event"] for _ in range(3)] == ["pusher:pong"] * 3
 
 
@@ -430,18 +430,18 @@ async def test_frames_that_finish_no_message_are_taken_in_turns_too(
 ) -> None:
     monkeypatch.setattr(websocket, "TURN_SECONDS", float("inf"))
     client = await peers.client()
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
     start, empty, end = bytes((0x01, 0x80 | 23)), bytes((0x00, 0x80)) + bytes(4), bytes((0x80, 0x80)) + bytes(4)
     transport.data_received(start + bytes(4) + b'{"event":"pusher:ping"}' + empty * TURN + end)
-    assert peers.server._node.traffic["app-id"].messages_received == 0
+    assert peers.server.node.traffic["app-id"].messages_received == 0
     assert (await client.hear())["event"] == "pusher:pong"
 
 
 async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peers) -> None:
     client = await peers.client()
-    (connection,) = peers.server._node.every_connection()
+    (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
     ping = bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}'
@@ -450,4 +450,4 @@ async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peer
     await client.closed()
     while connection.open:
         await asyncio.sleep(0)
-    assert peers.server._node.traffic["app-id"].messages_received <= 3 * TURN
+    assert peers.server.node.traffic["app-id"].messages_received <= 3 * TURN

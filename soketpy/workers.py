@@ -1,0 +1,355 @@
+"""Many processes on one port that act as one server: they are started, fed, counted, and started again if they die.
+
+The port is bound here, once for each worker, and the kernel spreads new connections over those sockets. They stay
+open for as long as this process runs, whichever workers come and go: who comes while one is replaced waits for its
+successor. The workers meet in Redis, or in one of their own on a Unix socket where none is configured.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from soketpy import worker
+from soketpy.cluster import Unreachable
+from soketpy.config import ConfigError, Settings
+from soketpy.config.settings import Redis
+from soketpy.metrics import Traffic
+from soketpy.server import BACKLOG, refuse_taken, serve_metrics
+from soketpy.tls import tls_context
+
+log = logging.getLogger("soketpy.workers")
+
+LONGEST_PAUSE = 5.0
+"""Seconds until a worker that died is started again, at most; the first time it is a fiftieth of that."""
+
+STEADY = 10.0
+"""Seconds after which a worker that dies is not taken for one that cannot live."""
+
+START_PATIENCE = 30.0
+"""Seconds that a worker, or the private Redis, has to start."""
+
+COUNT_INTERVAL = 5.0
+"""Seconds between two askings of what was counted: what a worker that is killed has counted since is lost."""
+
+
+class Worker:
+    """One process, from its start to its end."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.counted: worker.Counted = {}
+        self.ready = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.retired = False  # whether nobody is to come in its place
+        self.fault: str | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._asked: list[asyncio.Future[None]] = []
+
+    async def start(self, settings: Settings, private_redis: str | None) -> None:
+        """Start it; ``ready`` is set once it serves, or has ended."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = (theirs.fileno(), self.listener.fileno())
+            words = [sys.executable, "-m", "soketpy.worker", *map(str, descriptors)]
+            if private_redis is not None:
+                words.append(private_redis)
+            self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self.say(worker.SETTINGS, settings)
+        self._listening = asyncio.create_task(self._listen(reader))
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                what, value = await worker.receive(reader)
+                if what == worker.COUNTED:
+                    self.counted = value
+                    self._counted()
+                elif what == worker.FAILED:
+                    self.fault = value
+                else:
+                    self.ready.set()
+        self._counted()
+
+    def _counted(self) -> None:
+        asked, self._asked = self._asked, []
+        for each in asked:
+            if not each.done():
+                each.set_result(None)
+
+    def say(self, what: str, value: object = None) -> None:
+        """Say something to it."""
+        if self._writer is not None and not self._writer.is_closing():
+            worker.send(self._writer, what, value)
+
+    async def count(self) -> None:
+        """Have it say what it has counted."""
+        if not self._listening.done():
+            answer = asyncio.get_running_loop().create_future()
+            self._asked.append(answer)
+            self.say(worker.COUNT)
+            await answer
+
+    def stop(self) -> None:
+        """Let it drain, and end."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    async def ended(self) -> int:
+        """Wait until it has ended; its exit code."""
+        assert self._process is not None and self._writer is not None  # noqa: S101, PT018 - of one that was started
+        code = await self._process.wait()
+        await self._listening
+        self._writer.close()
+        self.ready.set()
+        self.gone.set()
+        return code
+
+
+class Workers:
+    """As many workers as there are to be, in the place of those that die."""
+
+    def __init__(self, settings: Settings, listeners: list[socket.socket], private_redis: str | None = None) -> None:
+        self._private_redis = private_redis
+        self.traffic: dict[str, Traffic] = {}
+        self._settings = settings
+        self._listeners = listeners
+        self._workers: set[Worker] = set()
+        self._gone: worker.Counted = {}  # what workers had counted that have ended
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start all. Raises Unreachable where one cannot serve."""
+        workers = [Worker(listener) for listener in self._listeners]
+        for each in workers:
+            self._watch(self._keep(each))
+        for each in workers:
+            await each.ready.wait()
+            if each.fault is not None:
+                raise Unreachable(each.fault)
+        self._watch(self._count_now_and_then())
+
+    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, one: Worker) -> None:
+        """Run a worker, and then another one in its place for as long as it is not retired."""
+        loop, pause = asyncio.get_running_loop(), LONGEST_PAUSE / 50
+        while True:
+            began = loop.time()
+            self._workers.add(one)
+            await one.start(self._settings, self._private_redis)
+            code = await one.ended()
+            self._workers.discard(one)
+            self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
+            if one.retired or self._stopping:
+                return
+            log.error("A worker has ended (exit code %d): starting another one", code)
+            pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            one = Worker(one.listener)
+
+    def reload(self, settings: Settings) -> None:
+        """Let new apps and limits hold in all workers."""
+        self._settings = replace(self._settings, apps=settings.apps)
+        for each in self._workers:
+            each.say(worker.SETTINGS, self._settings)
+
+    async def renew(self) -> None:
+        """Put a new worker in the place of each, one after the other; the port is served all the time."""
+        for former in list(self._workers):
+            one = Worker(former.listener)
+            self._watch(self._keep(one))
+            await one.ready.wait()
+            if one not in self._workers:
+                log.error("A new worker cannot serve: the others stay")
+                return
+            former.retired = True
+            former.stop()
+        log.info("All workers are new")
+
+    async def stop(self) -> None:
+        """Let all drain, and wait until they have ended."""
+        self._stopping = True
+        for each in self._workers:
+            each.stop()
+        await asyncio.gather(*(each.gone.wait() for each in self._workers))
+        for task in list(self._tasks):
+            task.cancel()
+
+    # What was counted
+
+    def connected(self, app_id: str) -> int:
+        """How many clients of an app are connected."""
+        return sum(each.counted.get(app_id, (0, {}))[0] for each in self._workers)
+
+    async def count(self) -> None:
+        """Bring ``traffic`` and ``connected`` up to date."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await asyncio.gather(*(each.count() for each in self._workers if each.ready.is_set()))
+        for app_id, (_, counters) in _sum([self._gone, *(each.counted for each in self._workers)]).items():
+            traffic = self.traffic.setdefault(app_id, Traffic())
+            for name, value in counters.items():
+                setattr(traffic, name, value)
+
+    async def _count_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_INTERVAL)
+            await self.count()
+
+
+def _sum(each: list[worker.Counted]) -> worker.Counted:
+    whole: worker.Counted = {}
+    for one in each:
+        for app_id, (connected, counters) in one.items():
+            before = whole.get(app_id, (0, {}))
+            whole[app_id] = (
+                before[0] + connected,
+                {name: before[1].get(name, 0) + value for name, value in counters.items()},
+            )
+    return whole
+
+
+@asynccontextmanager
+async def private_redis() -> AsyncIterator[str]:
+    """A Redis on a Unix socket that nobody else can reach, started again if it dies. Raises Unreachable."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "several workers need redis-server: install it, or let cluster: redis say where one is"
+        raise Unreachable(reason)
+    with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
+        path = Path(folder) / "redis.sock"
+        options = ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
+        process = await _start_redis(program, options, path)
+
+        async def keep() -> None:
+            nonlocal process
+            while True:
+                code = await process.wait()
+                log.error("The workers' Redis has ended (exit code %d): starting it again", code)
+                process = await _start_redis(program, options, path)
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield str(path)
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def _start_redis(program: str, options: tuple[str, ...], path: Path) -> asyncio.subprocess.Process:
+    nothing = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        program, *options, stdin=nothing, stdout=nothing, start_new_session=True
+    )
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_PATIENCE):
+            while process.returncode is None and not await _answers(path):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+            return process
+    raise Unreachable("redis-server does not start")
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def bound(settings: Settings, number: int) -> list[socket.socket]:
+    """A listening socket for each worker. Raises OSError where the address cannot be had."""
+    if settings.unix_socket is not None:
+        await refuse_taken(settings.unix_socket)
+        shared = _bound_at(settings.unix_socket)
+        return [shared, *(shared.dup() for _ in range(number - 1))]
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Alone first: who shares a port is not told that somebody else has it.
+    with socket.create_server((settings.host, settings.port), family=family) as alone:
+        port = alone.getsockname()[1]
+    address = (settings.host, port)
+    return [socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True) for _ in range(number)]
+
+
+def _bound_at(path: str) -> socket.socket:
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(BACKLOG)
+    return listener
+
+
+async def serve(
+    settings: Settings,
+    reload: Callable[[], Settings],
+    on_ready: Callable[[int | None], None] | None = None,
+) -> None:
+    """Run a server of several workers until SIGTERM or SIGINT.
+
+    SIGHUP takes the apps of ``reload()``; SIGUSR2 puts new workers in the place of the old. Raises OSError where the
+    address cannot be had, ConfigError for TLS files that do not work, and Unreachable where Redis cannot be reached.
+    """
+    number = settings.workers or len(os.sched_getaffinity(0))
+    tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    async with AsyncExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in await bound(settings, number)]
+        if settings.unix_socket is not None:
+            stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
+        for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
+        private = None
+        if settings.cluster == "local":
+            private = await stack.enter_async_context(private_redis())
+            meeting = Redis(unix_socket=private, lease=settings.redis.lease)
+            for_workers = replace(for_workers, cluster="redis", redis=meeting)
+        workers = Workers(for_workers, listeners, private)
+        stack.push_async_callback(workers.stop)
+        await workers.start()
+        port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
+        if settings.metrics.enabled:
+            await serve_metrics(
+                stack, settings.metrics, port or settings.port, workers.traffic, workers.connected, workers.count
+            )
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, _reload, workers, reload)
+        renewing: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGUSR2, lambda: renewing.add(loop.create_task(workers.renew())))
+        address = settings.unix_socket or f"{settings.host}:{port}"
+        log.info("Listening on %s with %d workers", address, number)
+        if on_ready is not None:
+            on_ready(port)
+        await stopped.wait()
+        log.info("Stopping: %d workers", number)
+    log.info("Stopped")
+
+
+def _reload(workers: Workers, reload: Callable[[], Settings]) -> None:
+    try:
+        settings = reload()
+    except (ConfigError, ValueError, OSError) as fault:
+        log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
+    else:
+        workers.reload(settings)
+        log.info("Read the configuration anew: %d apps", len(settings.apps))

@@ -1,0 +1,223 @@
+"""``soketpy start --workers N``: many processes that act as one server, and leave nothing behind."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets import State
+
+from tests.clients.programs import Launched, free_port
+from tests.conftest import Peers, Socket
+from tests.fakes import APP
+
+LEASE = 1.5
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("redis")]  # where there is none these cannot run
+
+
+class Together(Launched):
+    """A server of several workers."""
+
+    def __init__(self, folder: Path, workers: int = 2, env: dict[str, str] | None = None, **settings: Any) -> None:
+        self.config = folder / "soketpy.json"
+        self.settings = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "redis": {"lease": LEASE},
+            "timeouts": {"shutdown": 0.2},
+            "apps": [{"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}],
+            **settings,
+        }
+        self.write()
+        command = (sys.executable, "-m", "soketpy", "start", "--config", str(self.config), "--workers", str(workers))
+        super().__init__(*command, ready="Listening on", env=env)
+        found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
+        self.port = int(found[1]) if found is not None else 0
+
+    def write(self, **settings: Any) -> None:
+        self.settings |= settings
+        self.config.write_text(json.dumps(self.settings))
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def children(self, name: str) -> set[int]:
+        """The processes that it has started, by a word of their command line."""
+        return {pid for pid in children_of(self.pid) if name in command_of(pid)}
+
+
+def children_of(parent: int) -> set[int]:
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rpartition(") ")[2].split()[1]) == parent:
+                found.add(int(path.parent.name))
+        except OSError:  # it has ended meanwhile
+            pass
+    return found
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+class At(Peers):
+    """Clients and calls of the workers' port."""
+
+    def __init__(self, port: int, stack: AsyncExitStack) -> None:
+        self._port = port
+        self._stack = stack
+        self._session = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+
+Start = Callable[..., Together]
+Place = Callable[[Together], "At"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a server, which ends with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **settings: stack.enter_context(Together(tmp_path, *args, **settings))
+
+
+@pytest.fixture
+async def at() -> AsyncIterator[Callable[[Together], At]]:
+    async with AsyncExitStack() as stack:
+        yield lambda server: At(server.port, stack)
+
+
+async def until(look: Callable[[], bool | Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not (found if isinstance(found := look(), bool) else await found):
+            await asyncio.sleep(0.02)
+
+
+async def members(peers: At, number: int) -> list[Socket]:
+    """Clients in a room, each one another user; they come one behind the other."""
+    clients: list[Socket] = []
+    for index in range(number):
+        client = await peers.client()
+        answer = await client.subscribe("presence-room", {"user_id": str(index)})
+        assert answer["data"]["presence"]["count"] == index + 1
+        for former in clients:
+            assert (await former.hear())["event"] == "pusher_internal:member_added"
+        clients.append(client)
+    return clients
+
+
+async def test_workers_are_one_server(start: Start, at: Place) -> None:
+    server = start(3, metrics={"enabled": True, "host": "127.0.0.1", "port": 0})
+    assert len(server.children("soketpy.worker")) == 3
+    peers = at(server)
+    clients = await members(peers, 12)
+    assert (await peers.trigger("presence-room", "said")).status == 200
+    await clients[0].say("client-said", {}, channel="presence-room")
+    for client in clients[1:]:
+        assert [(await client.hear())["event"] for _ in range(2)] == ["said", "client-said"]
+    assert (await peers.call("GET", "/channels/presence-room")).json["user_count"] == 12
+    assert (await peers.request("GET", "/ready")).status == 200
+
+
+async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: Start, at: Place) -> None:
+    server = start()
+    peers = at(server)
+    clients = await members(peers, 16)
+    before = server.children("soketpy.worker")
+    doomed = before.pop()
+    os.kill(doomed, signal.SIGKILL)
+
+    async def cleared() -> bool:
+        left = [client for client in clients if client.peer.state is State.OPEN]
+        assert len(left) > 0
+        reply = await peers.call("GET", "/channels/presence-room")
+        return len(left) < len(clients) and bool(reply.json["user_count"] == len(left))
+
+    await until(cleared)
+    await until(lambda: len(server.children("soketpy.worker") - before) == 1)
+
+
+async def test_sighup_reads_the_apps_anew_in_every_worker(start: Start, at: Place) -> None:
+    server = start()
+    server.write(apps=[*server.settings["apps"], {"id": "new", "key": "new-key", "secret": "new-secret"}])
+    server.signal(signal.SIGHUP)
+    peers = at(server)
+
+    async def known() -> bool:
+        sockets = [await peers.socket("/app/new-key?protocol=7") for _ in range(10)]
+        events = [(await socket.hear())["event"] for socket in sockets]
+        return set(events) == {"pusher:connection_established"}
+
+    await until(known)
+
+
+async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: Start, at: Place) -> None:
+    server = start()
+    peers = at(server)
+    client = await peers.client()
+    before = server.children("soketpy.worker")
+    server.signal(signal.SIGUSR2)
+    connected = 0
+
+    async def renewed() -> bool:
+        nonlocal connected
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.close()
+        connected += 1
+        now = server.children("soketpy.worker")
+        return len(now) == 2 and not now & before
+
+    await until(renewed)
+    assert connected > 10
+    assert (await client.closed())[0] == 4200
+    assert (await peers.request("GET", "/ready")).status == 200
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
+async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> None:
+    server = start()
+    client = await at(server).client()
+    left = server.children("soketpy.worker") | server.children("redis-server")
+    assert len(left) == 3
+    [redis] = server.children("redis-server")
+    folder = Path(command_of(redis).partition("unixsocket:")[2].strip()).parent
+    assert folder.exists()
+    await asyncio.to_thread(server.end, kill)
+    assert (await client.closed())[0] == 4200
+    await until(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
+
+
+async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) -> None:
+    port = free_port()
+    server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port})
+    async with AsyncExitStack() as stack:
+        peers, metrics = at(server), At(port, stack)
+        clients = [await peers.client() for _ in range(10)]
+        text = (await metrics.request("GET", "/metrics")).text
+        assert re.search(r"^soketi_connected{.*} 10\.0$", text, re.M)
+        os.kill(next(iter(server.children("soketpy.worker"))), signal.SIGTERM)
+        await until(lambda: len(server.children("soketpy.worker")) == 2)
+        text = (await metrics.request("GET", "/metrics")).text
+        assert re.search(r"^soketi_new_connections_total{.*} 10\.0$", text, re.M)
+        assert len(clients) == 10
+
+
+def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="several workers need redis-server: install it") as failed:
+        Together(tmp_path, env={"PATH": str(tmp_path)})
+    assert "Traceback" not in str(failed.value)
