@@ -168,24 +168,35 @@ class House:
         """Let everything arrive that is on its way between nodes; whether there may be more."""
         if self._real is None:
             return False
-        sessions = [each.session for each in self._clusters if isinstance(each, RedisCluster)]
+        sessions = [each.session for each in self._clusters if isinstance(each, RedisCluster) and each.here]
         busy = any(session.busy for session in sessions)
         for session in sessions * 2:  # what one has caused is there for the other when that is asked
             self._real.run_until_complete(session.ask("ECHO", "settled"))
         return busy
+
+    def wait(self, seconds: float) -> None:
+        """Let what is real have its time."""
+        if self._real is not None:
+            self._real.run_until_complete(asyncio.sleep(seconds))
 
     def ask(self, verb: Coroutine[Any, Any, T]) -> T:
         """What a verb gives, whether it waits or not."""
         if self._real is None:
             return now(verb)
         results: list[T] = []
+        faults: list[Exception] = []
 
         async def take() -> None:
-            results.append(await verb)
+            try:
+                results.append(await verb)
+            except Exception as fault:
+                faults.append(fault)
 
         steps.begin(take())
-        while not results:
+        while not results and not faults:
             self._settle()
+        for fault in faults:
+            raise fault
         return results[0]
 
     def place(self) -> Node:

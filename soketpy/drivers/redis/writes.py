@@ -15,7 +15,7 @@ BATCH = 500
 """Writes that go together: some milliseconds of Redis' time."""
 
 MOST_WAITING = 100_000
-"""Writes that wait for Redis to come back."""
+"""Leaves whose writes wait for Redis to come back."""
 
 Write = list[Any]
 
@@ -38,9 +38,10 @@ class Writes:
         self._done = done
         self._queue: list[tuple[Write, Promise[Any] | None]] = []
         self._on_its_way: list[tuple[Write, Promise[Any] | None]] = []
+        self._kept: dict[Leaf, Write] = {}  # for when Redis is back; of each leaf the last one
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._on_its_way)
+        return len(self._kept) + len(self._queue) + len(self._on_its_way)
 
     def add(self, write: Write) -> Promise[Any]:
         """Let a write wait for its turn."""
@@ -49,19 +50,25 @@ class Writes:
         return promise
 
     def keep(self, write: Write) -> None:
-        """Let a write wait for Redis to come back, if it changes what this node has.
+        """Let a write wait for Redis to come back, if it changes what this node has, in the place of any before it.
 
         If too many do, they are forgotten: the node has to write all that it has anew.
         """
-        if len(self._queue) >= MOST_WAITING:
-            self._queue.clear()
+        if write[0] in _OF_LEAVES:
+            self._kept.pop(leaf_of(write), None)
+            self._kept[leaf_of(write)] = write
+        if len(self._kept) > MOST_WAITING:
+            self._kept.clear()
             self.forgot = True
-        elif write[0] in _OF_LEAVES:
-            self._queue.append((write, None))
 
     def next(self) -> bytes | None:
         """The next batch, packed; None while one is on its way, or nothing waits."""
-        if self._on_its_way or not self._queue:
+        if self._on_its_way:
+            return None
+        if self._kept:
+            self._queue[:0] = [(write, None) for write in self._kept.values()]
+            self._kept.clear()
+        if not self._queue:
             return None
         self._on_its_way, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self.number += 1
@@ -86,13 +93,16 @@ class Writes:
     def restart(self, leaves: list[Write]) -> None:
         """Begin the numbers anew, with these in the place of all that waited."""
         self.number, self.forgot = 0, False
+        self._kept.clear()
         self._on_its_way, self._queue = [], [(write, None) for write in leaves]
 
     def abandon(self) -> None:
         """Let those who wait go on without an answer; what changes leaves is still to be written."""
         waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
         self._on_its_way = [(write, None) for write, _ in self._on_its_way]
-        self._queue = [(write, None) for write, _ in self._queue if write[0] in _OF_LEAVES]
+        queue, self._queue = self._queue, []
+        for write, _ in queue:
+            self.keep(write)
         for promise in waiting:
             promise.fail(Lost())
 

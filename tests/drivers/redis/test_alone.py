@@ -1,0 +1,149 @@
+"""A node that cannot reach Redis goes on with what it knows, and tells its clients what they missed when it can."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from soketpy.cluster import Unavailable
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.session import Session
+from tests.fakes import APP, Client, House
+
+ROOM = "presence-room"
+
+pytestmark = [
+    pytest.mark.usefixtures("nodes"),
+    pytest.mark.parametrize("nodes", ["two nodes"], indirect=True),
+]
+
+
+class Parted(House):
+    """Two nodes that can be parted from Redis, and brought back to it."""
+
+    def part(self) -> None:
+        async def refuse(*_: object) -> None:
+            raise ConnectionRefusedError("parted")
+
+        for each in self.sessions:
+            self._connect = each._connect
+            each._connect = refuse  # type: ignore[assignment]
+            each._go()
+
+    def join(self) -> None:
+        for each in self.sessions:
+            each._connect = self._connect
+        while not all(each.here for each in self.sessions):
+            self.wait(0.01)
+
+    @property
+    def sessions(self) -> list[Session]:
+        return [each.session for each in self._clusters if isinstance(each, RedisCluster)]
+
+
+@pytest.fixture
+def house() -> Iterator[Parted]:
+    house = Parted()
+    yield house
+    if not all(each.here for each in house.sessions):
+        house.join()
+
+
+def member(house: House, user_id: str) -> Client:
+    client = house.connect()
+    client.subscribe(ROOM, user_id)
+    client.take()
+    return client
+
+
+def test_clients_of_one_node_go_on_with_each_other(house: Parted) -> None:
+    ada, bob, other = member(house, "ada"), member(house, "bob"), member(house, "ada")
+    for client in (ada, bob, other):
+        client.take()
+    house.part()
+    ada.say("client-said", {}, channel=ROOM)
+    assert other.heard() == ["client-said"]
+    assert bob.heard() == []
+    other.leave()
+    assert ada.heard() == [], "ada is still there with one connection"
+    ada.subscribe("news")
+    assert ada.heard() == ["subscription_succeeded"]
+    ada.unsubscribe("news")
+
+
+def test_who_comes_and_goes_is_told_here_at_once_and_elsewhere_later(house: Parted) -> None:
+    ada, bob = member(house, "ada"), member(house, "bob")
+    ada.take()
+    house.part()
+    cleo, dora = house.connect(), house.connect()
+    cleo.subscribe(ROOM, "cleo")
+    dora.subscribe(ROOM, "dora")
+    assert cleo.take()[0]["data"]["presence"]["ids"] == ["ada", "bob", "cleo"]
+    assert [message["data"]["user_id"] for message in ada.take()] == ["cleo"]
+    assert [message["data"]["user_id"] for message in bob.take()] == ["dora"]
+    dora.leave()
+    assert [message["event"] for message in bob.take()] == ["pusher_internal:member_removed"]
+    house.join()
+    house.loop.settle()
+    assert [message["data"]["user_id"] for message in bob.take()] == ["cleo"]
+    assert ada.heard() == []
+    assert sorted(house.members(ROOM)) == ["ada", "bob", "cleo"]
+    assert house.count(ROOM) == 3
+
+
+def test_a_room_that_nobody_was_in_is_a_room_of_this_node(house: Parted) -> None:
+    house.part()
+    ada, bob = house.connect(), house.connect()
+    for client, user_id in ((ada, "ada"), (bob, "bob")):
+        client.subscribe(ROOM, user_id)
+        assert client.take()[0]["data"]["presence"]["ids"] == [user_id]
+    house.join()
+    assert [message["data"]["user_id"] for message in ada.take()] == ["bob"]
+    assert [message["data"]["user_id"] for message in bob.take()] == ["ada"]
+
+
+def test_the_limit_of_members_holds_for_what_is_known(house: Parted) -> None:
+    small = replace(APP, max_presence_members_per_channel=1)
+    house.part()
+    ada, _, bob = house.connect(small), house.connect(small), house.connect(small)
+    ada.subscribe(ROOM, "ada")
+    bob.subscribe(ROOM, "bob")
+    assert bob.heard() == ["subscription_error"]
+    ada.unsubscribe(ROOM)
+
+
+def test_watchers_are_told_what_they_missed(house: Parted) -> None:
+    watcher = house.connect()
+    watcher.sign_in("watcher", watchlist=["ada", "bob"])
+    _, ada = house.connect(), house.connect()
+    house.connect()
+    bob = house.connect()
+    ada.sign_in("ada")
+    watcher.take()
+    house.part()
+    bob.sign_in("bob")
+    ada.leave()
+    near = house.connect()
+    near.sign_in("near", watchlist=["watcher", "ada"])
+    assert "watchlist_events" in near.heard()
+    house.join()
+    assert watcher.heard()
+
+
+def test_publishers_are_told_that_nothing_was_sent(house: Parted) -> None:
+    client = house.connect()
+    client.subscribe("news")
+    client.subscribe("cache-news")
+    client.take()
+    house.part()
+    for channel in ("news", "cache-news"):
+        with pytest.raises(Unavailable):
+            house.trigger(channel, "said")
+    with pytest.raises(Unavailable):
+        house.terminate("ada")
+    with pytest.raises(Unavailable):
+        house.count("news")
+    assert client.heard() == []
+    late = house.connect()
+    late.subscribe("cache-news")
+    assert late.heard() == ["subscription_succeeded", "cache_miss"]

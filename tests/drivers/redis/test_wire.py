@@ -1,0 +1,87 @@
+"""The connection to Redis: what is said in one turn goes out together, answers come in their order, garbage ends it."""
+
+import asyncio
+from typing import Any, cast
+
+import hiredis
+import pytest
+
+from soketpy.drivers.redis.wire import Wire
+
+
+class Transport:
+    """Remembers what was written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Talk:
+    """A wire without Redis."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[bytes, bytes]] = []
+        self.answers: list[Any] = []
+        self.lost = 0
+        self.wire = Wire(lambda topic, message: self.heard.append((topic, message)), self._lose)
+        self.transport = Transport()
+        self.wire.connection_made(cast(asyncio.Transport, self.transport))
+
+    def _lose(self) -> None:
+        self.lost += 1
+
+
+@pytest.fixture
+async def talk() -> Talk:
+    return Talk()
+
+
+async def test_what_is_said_in_one_turn_goes_out_together(talk: Talk) -> None:
+    talk.wire.send("GET", "a")
+    talk.wire.tell("SUBSCRIBE", "b")
+    assert talk.transport.written == []
+    await asyncio.sleep(0)
+    assert talk.transport.written == [b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nb\r\n"]
+
+
+async def test_answers_and_messages_may_be_cut_anywhere(talk: Talk) -> None:
+    for _ in range(2):
+        talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.send("GET", "nobody asks")
+    assert talk.wire.waited() >= 0
+    stream = b"$1\r\n1\r\n>3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n-ERR no\r\n"
+    stream += b">3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n+OK\r\n"
+    for byte in stream:
+        talk.wire.data_received(bytes([byte]))
+    assert talk.answers[0] == b"1"
+    assert isinstance(talk.answers[1], hiredis.ReplyError)
+    assert talk.heard == [(b"t", b"m")]
+    assert talk.wire.waited() == 0
+
+
+@pytest.mark.parametrize("stream", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"], ids=["not Redis", "unasked"])
+async def test_what_cannot_be_ends_the_connection(talk: Talk, stream: bytes) -> None:
+    talk.wire.data_received(stream)
+    assert talk.transport.aborted
+    talk.wire.send("GET", "a")
+    await asyncio.sleep(0)
+    assert talk.transport.written == []
+
+
+async def test_who_waits_is_told_when_the_connection_ends(talk: Talk) -> None:
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.send("GET", "b")
+    talk.wire.connection_lost(None)
+    assert [str(answer) for answer in talk.answers] == ["LOST the connection has ended"]
+    assert talk.lost == 1
+    talk.wire.close()

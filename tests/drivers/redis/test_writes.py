@@ -1,0 +1,112 @@
+"""Writes: in their order, a batch at a time, each done once."""
+
+from typing import Any
+
+import msgpack
+import pytest
+
+from soketpy import steps
+from soketpy.drivers.redis import writes
+from soketpy.drivers.redis.writes import Lost, Write, Writes
+from soketpy.steps import Promise
+
+
+class Script:
+    """Answers batches as Redis would, with the last part of each write."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Write, Any]] = []
+        self.writes = Writes(lambda write, answer: self.done.append((write, answer)))
+        self.answers: list[object] = []
+
+    def add(self, *write: object) -> None:
+        steps.begin(self._await(self.writes.add(list(write))))
+
+    async def _await(self, promise: Promise[Any]) -> None:
+        try:
+            self.answers.append(await promise)
+        except Lost:
+            self.answers.append("lost")
+
+    def answer(self, packed: bytes | None, reported: Any = ()) -> list[Write]:
+        """Do a batch; what was in it."""
+        assert packed is not None
+        batch: list[Write] = msgpack.unpackb(packed)
+        self.writes.answered(msgpack.packb([write[-1] for write in batch]), reported)
+        return batch
+
+
+def leaf(channel: str, count: int) -> tuple[object, ...]:
+    return ("s", "app", channel, "", count)
+
+
+def test_one_batch_is_on_its_way_at_a_time() -> None:
+    script = Script()
+    assert script.writes.next() is None
+    script.add(*leaf("a", 1))
+    first = script.writes.next()
+    script.add(*leaf("a", 2))
+    script.add(*leaf("b", 1))
+    assert script.writes.next() is None
+    assert script.writes.again() == first
+    assert [write[4] for write in script.answer(first)] == [1]
+    assert script.answers == [1]
+    assert [write[4] for write in script.answer(script.writes.next())] == [2, 1]
+    assert script.writes.number == 2
+    assert script.writes.again() is None
+    assert len(script.writes) == 0
+
+
+def test_a_batch_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "BATCH", 2)
+    script = Script()
+    for count in range(1, 6):
+        script.add(*leaf("a", count))
+    batches = []
+    while (batch := script.writes.next()) is not None:
+        batches.append(len(script.answer(batch)))
+    assert batches == [2, 2, 1]
+    assert script.answers == [1, 2, 3, 4, 5]
+
+
+def test_who_waits_goes_on_when_redis_is_away_and_only_what_changes_leaves_is_kept() -> None:
+    script = Script()
+    script.add(*leaf("sent", 1))
+    sent = script.writes.next()
+    script.add(*leaf("waiting", 1))
+    script.add("g", "app", "cache-a")
+    script.writes.abandon()
+    assert script.answers == ["lost"] * 3
+    script.writes.keep(list(leaf("later", 1)))
+    script.writes.keep(["r", "app", "reads", 1, 5])
+    assert script.writes.again() == sent, "the same, for it may have been done"
+    script.answer(sent)
+    assert [write[2] for write in script.answer(script.writes.next())] == ["waiting", "later"]
+    assert script.answers == ["lost"] * 3
+
+
+def test_while_redis_is_away_the_last_write_of_a_leaf_stands_for_all() -> None:
+    script = Script()
+    for channel, count in (("a", 1), ("b", 1), ("a", 0)):
+        script.writes.keep(list(leaf(channel, count)))
+    script.add(*leaf("c", 1))
+    assert [write[2:5:2] for write in script.answer(script.writes.next())] == [["b", 1], ["a", 0], ["c", 1]]
+
+
+def test_what_would_be_too_much_to_keep_is_written_anew_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "MOST_WAITING", 2)
+    script = Script()
+    for channel in "abc":
+        script.writes.keep(list(leaf(channel, 1)))
+    assert (script.writes.forgot, len(script.writes)) == (True, 0)
+    assert len(script.writes) == 0
+    script.writes.restart([list(leaf(channel, 1)) for channel in "abc"])
+    assert (script.writes.forgot, script.writes.number) == (False, 0)
+    assert len(script.answer(script.writes.next())) == 3
+
+
+def test_of_what_has_been_reported_nobody_is_told_again() -> None:
+    script = Script()
+    script.writes.restart([list(leaf("old", 1)), list(leaf("new", 1))])
+    script.answer(script.writes.next(), {("s", "app", "old", "")})
+    assert [write[2] for write, _ in script.done] == ["new"]
