@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,9 @@ from tests.clients.programs import PATIENCE
 from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
-VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
-NUXT = Example(
-    "nuxt-chat",
-    start=("--env-file=.env", ".output/server/index.mjs"),
-    ready="Listening on",
-    prefix="NUXT_PUBLIC_",
-)
-SVELTEKIT = Example("sveltekit-chat", start=("--env-file=.env", "build"), ready="Listening on", prefix="PUBLIC_")
+VUE = Example("vue-chat", start=(), ready="Listening on", prefix="VITE_")
+NUXT = Example("nuxt-chat", start=(), ready="Listening on", prefix="NUXT_PUBLIC_", private="NUXT_")
+SVELTEKIT = Example("sveltekit-chat", start=(), ready="Listening on", prefix="PUBLIC_")
 CHATS = [NEXTJS, *(pytest.param(example, marks=pytest.mark.examples) for example in (VUE, NUXT, SVELTEKIT))]
 
 Enter = Callable[..., Page]
@@ -46,12 +43,16 @@ def enter(browser: Browser, chat: Started) -> Iterator[Enter]:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
             page = stack.enter_context(browser.open(chat.url, size, dark=dark))
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("status", "Connection", "Connected")
+            join(page, name)
             return page
 
         yield enter
+
+
+def join(page: Page, name: str) -> None:
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
 
 
 def say(page: Page, room: str, text: str) -> None:
@@ -84,12 +85,12 @@ def test_who_types_is_seen_to(enter: Enter) -> None:
 
 def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
     ada = enter("Ada")
-    ada.click("button", "#help")
+    ada.click("button", "#help…")
     say(ada, "help", "Is anybody there?")
     ada.see("log", "Messages in help", "Is anybody there?")
     cleo = enter("Cleo")
-    cleo.see("button", "#help", "Is anybody there?")
-    cleo.click("button", "#help")
+    cleo.see("button", "#help…", "Is anybody there?")
+    cleo.click("button", "#help…")
     cleo.see("log", "Messages in help", "Is anybody there?")
 
 
@@ -97,7 +98,7 @@ def test_a_mention_finds_a_user_in_another_room(enter: Enter) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     say(bob, "lobby", "I am off to #random")
     ada.see("log", "Messages in lobby", "I am off to #random")
-    bob.click("button", "#random")
+    bob.click("button", "#random…")
     bob.see("list", "Who is here", "Bob")
     say(ada, "lobby", "Come back, @Bob")
     bob.click("button", "Ada mentioned you in #lobby")
@@ -188,6 +189,35 @@ def test_a_message_that_is_wrong_goes_nowhere(chat: Started, wrong: dict[str, An
     assert requests.post(url, "{", headers=headers, timeout=PATIENCE).status_code == 400
 
 
+def test_the_api_publishes_on_6001_wherever_browsers_connect(chat: Started, server: DefaultServer) -> None:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", 6001)):
+        pytest.skip("somebody listens on 6001")
+    env = chat.example.env(server.port)
+    del env[f"{chat.example.private}PUSHER_PORT"]
+    with Started(chat.example, env) as started:
+        answer = requests.post(f"{started.url}/api/messages", json=GOOD, headers=token_of(started), timeout=PATIENCE)
+        assert answer.status_code == 502
+
+
+def test_it_listens_on_this_machine_alone_unless_told(chat: Started, server: DefaultServer) -> None:
+    elsewhere = chat.url.replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(elsewhere, timeout=PATIENCE)
+    with Started(chat.example, {**chat.example.env(server.port), "HOST": "0.0.0.0"}) as started:
+        assert requests.get(started.url.replace("127.0.0.1", "127.0.0.2"), timeout=PATIENCE).status_code == 200
+
+
+def test_its_settings_can_be_uncommented(chat: Started) -> None:
+    settings = [line for line in (chat.example.folder / ".env").read_text().splitlines() if "=" in line]
+    assert len(settings) > 6
+    for line in settings:
+        assert re.fullmatch(r"(# )?[A-Z_]+=\S+", line)
+
+
+def test_it_asks_for_no_icon_that_is_missing(enter: Enter) -> None:
+    assert enter("Ada").evaluate("document.querySelector('link[rel=icon]').href") == "data:,"
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, dark: bool) -> None:
     page = enter("Ada", PHONE, dark=dark)
@@ -220,8 +250,8 @@ def test_it_looks_like_its_picture(
     ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
     say(bob, "lobby", "Is the release out?")
     ada.see("log", "Messages in lobby", "Is the release out?")
-    ada.click("button", "#random")
-    bob.click("button", "#random")
+    ada.click("button", "#random…")
+    bob.click("button", "#random…")
     ada.see("list", "Who is here", "Robert Metcalfe")
     bob.see("list", "Who is here", "Robert Metcalfe")
     talk = [
