@@ -218,6 +218,40 @@ def test_it_asks_for_no_icon_that_is_missing(enter: Enter) -> None:
     assert enter("Ada").evaluate("document.querySelector('link[rel=icon]').href") == "data:,"
 
 
+def legible(page: Page) -> set[str]:
+    """All that is written on a page, which is legible."""
+    contrasts = page.contrasts()
+    assert {text: contrast for text, contrast in contrasts.items() if contrast < 4.5} == {}
+    return set(contrasts)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everything_is_legible(enter: Enter, server: DefaultServer, dark: bool) -> None:
+    page = enter("Ada", dark=dark)
+    say(page, "lobby", "This is sent")
+    page.see("button", "#lobby…", "Ada: This is sent")
+    server.kill()
+    page.miss("status", "Connection", "Connected")
+    say(page, "lobby", "This waits")
+    page.see("log", "Messages in lobby", "This waits")
+    assert {"This is sent", "Ada: This is sent", "This waits", "waiting to be sent"} <= legible(page)
+    page.click("button", "Leave")
+    page.fill("textbox", "Your name", " ")
+    page.press("Enter")
+    page.see("alert", "", "A name has 1 to 40 characters.")
+    assert "A name has 1 to 40 characters." in legible(page)
+    server.start_again()
+
+
+def test_who_is_here_fits_a_phone(enter: Enter) -> None:
+    page = enter("Ada", PHONE)
+    for name in ("Grace Hopper", "Barbara Liskov", "Robert Metcalfe"):
+        enter(name)
+        page.see("list", "Who is here", name)
+    bar = "document.querySelector('.members')"
+    assert page.evaluate(f"{bar}.scrollWidth <= {bar}.clientWidth")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, dark: bool) -> None:
     page = enter("Ada", PHONE, dark=dark)
