@@ -81,6 +81,11 @@ def test_who_types_is_seen_to(enter: Enter) -> None:
     bob.type("textbox", "Message to lobby", "Hm")
     ada.see("status", "Typing", "Bob is typing")
     ada.miss("status", "Typing", "Bob is typing")
+    bob.type("textbox", "Message to lobby", "…")
+    ada.see("status", "Typing", "Bob is typing")
+    bob.press("Enter")
+    ada.see("log", "Messages in lobby", "Hm…")
+    assert ada.count("status", "Typing", "Bob is typing") == 0
 
 
 def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
@@ -90,7 +95,7 @@ def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
     ada.see("log", "Messages in help", "Is anybody there?")
     cleo = enter("Cleo")
     cleo.see("button", "#help…", "Is anybody there?")
-    cleo.click("button", "#help…")
+    cleo.click("button", "#help new messages Ada: Is anybody there?")  # its whole label is its name
     cleo.see("log", "Messages in help", "Is anybody there?")
 
 
@@ -125,6 +130,113 @@ def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: En
     ada.miss("log", "Messages in lobby", "waiting to be sent")
     for text in ("First of what waits", "Second of what waits"):
         assert ada.count("log", "Messages in lobby", text) == 1
+
+
+def test_who_could_not_be_let_into_the_rooms_is_let_in_later(
+    enter: Enter, chat: Started, server: DefaultServer
+) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    say(bob, "lobby", "I am off to #random")
+    ada.see("log", "Messages in lobby", "I am off to #random")
+    bob.click("button", "#random…")
+    chat.kill()
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    server.start_again()
+    ada.see("status", "Connection", "Not in the rooms yet, trying again…")
+    say(ada, "lobby", "Are you all there?")
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    ada.see("status", "Connection", "1 waiting")
+    chat.start_again()
+    for page in (ada, bob):
+        page.see("status", "Connection", "Connected")
+    ada.see("list", "Who is here", "Ada")
+    bob.see("button", "#lobby…", "Ada: Are you all there?")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    say(ada, "lobby", "Hello again, @Bob")  # who is signed in again, or could not be told
+    bob.click("button", "Ada mentioned you in #lobby")
+
+
+ENDED = ("alert", "", "Your session has ended: join again.")
+
+
+def test_a_session_that_has_ended_loses_no_text(enter: Enter, chat: Started) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.click("button", "#help…")
+    ada.fill("textbox", "Message to help", "Half a sen")
+    ada.click("button", "#lobby…")
+    chat.kill()
+    say(ada, "lobby", "First before the end")
+    say(ada, "lobby", "Second before the end")
+    ada.see("log", "Messages in lobby", "Second before the end")
+    chat.start_again(secret="that-was-drawn-at-this-start")
+    ada.see(*ENDED)
+    join(ada, "Ada")
+    bob.see("log", "Messages in lobby", "First before the end")
+    bob.see("log", "Messages in lobby", "Second before the end")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    ada.click("button", "#help…")
+    ada.hold("textbox", "Message to help", "Half a sen")
+
+
+def test_a_session_that_has_ended_leaves_no_dead_page(enter: Enter, chat: Started, server: DefaultServer) -> None:
+    ada, bob, cleo = enter("Ada"), enter("Bob"), enter("Cleo")
+    cleo.fill("textbox", "Message to lobby", "Half a sen")
+    chat.kill()
+    chat.start_again(secret="that-was-drawn-at-another-start")
+    ada.evaluate("location.reload()")
+    ada.see(*ENDED)
+    join(ada, "Ada")
+    ada.evaluate("location.reload()")  # which ends no session
+    ada.see("status", "Connection", "Connected")
+    bob.click("button", "#random…")
+    bob.see(*ENDED)
+    join(bob, "Bob")
+    server.kill()
+    server.start_again()
+    cleo.see(*ENDED)
+    join(cleo, "Cleo")
+    assert cleo.value("textbox", "Message to lobby") == "Half a sen"
+
+
+def test_what_is_half_typed_outlives_a_change_of_the_room(enter: Enter) -> None:
+    ada = enter("Ada")
+    ada.fill("textbox", "Message to lobby", "Half a sen")
+    ada.click("button", "#help…")
+    assert ada.value("textbox", "Message to help") == ""
+    ada.click("button", "#lobby…")
+    assert ada.value("textbox", "Message to lobby") == "Half a sen"
+
+
+def test_what_waits_is_sent_when_its_author_joins_again(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    say(ada, "lobby", "Back in a minute")
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    ada.click("button", "Leave")
+    ada.see("alert", "", "Join again to send what waits.")
+    server.start_again()
+    join(ada, "Ada")
+    bob.see("log", "Messages in lobby", "Back in a minute")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+
+
+def test_a_name_that_is_refused_stays_in_its_field(enter: Enter) -> None:
+    page = enter("Ada")
+    page.click("button", "Leave")
+    page.fill("textbox", "Your name", "  ")
+    page.press("Enter")
+    page.see("alert", "", "A name has 1 to 40 characters.")
+    assert page.value("textbox", "Your name") == "  "
+
+
+def test_who_has_joined_may_type_at_once(enter: Enter) -> None:
+    page = enter("Ada")
+    page.until("document.activeElement.ariaLabel === 'Message to lobby'")
+    page.click("button", "#help…")
+    page.see("list", "Who is here", "Ada")
+    assert page.evaluate("document.activeElement.innerText").startswith("#help")
 
 
 SOCKET = "1.2"
@@ -216,6 +328,14 @@ def test_its_settings_can_be_uncommented(chat: Started) -> None:
 
 def test_it_asks_for_no_icon_that_is_missing(enter: Enter) -> None:
     assert enter("Ada").evaluate("document.querySelector('link[rel=icon]').href") == "data:,"
+
+
+def test_lists_hold_items_and_the_log_is_none(enter: Enter) -> None:
+    page = enter("Ada")
+    say(page, "lobby", "Listed")
+    page.see("log", "Messages in lobby", "Listed")
+    assert page.evaluate("document.querySelector(':is(ol, ul)[role]:not([role=list])') === null")
+    assert page.evaluate("[...document.querySelectorAll('li')].every((item) => item.parentElement.matches('ol, ul'))")
 
 
 def legible(page: Page) -> set[str]:
