@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -311,6 +312,7 @@ def test_the_api_publishes_on_6001_wherever_browsers_connect(chat: Started, serv
         assert answer.status_code == 502
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="There is but one 127.0.0.1.")
 def test_it_listens_on_this_machine_alone_unless_told(chat: Started, server: DefaultServer) -> None:
     elsewhere = chat.url.replace("127.0.0.1", "127.0.0.2")
     with pytest.raises(requests.ConnectionError):
