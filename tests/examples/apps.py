@@ -125,15 +125,15 @@ class DefaultServer:
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = {"SOKETPY_APP_CLIENT_EVENTS": "true", **(env or {})}
-        self._server = self._launch()
+        self._server = self._launch({})
         self._balancer = Balancer(self._port())
         self.port = self._balancer.port
 
-    def _launch(self) -> Launched:
+    def _launch(self, env: Mapping[str, str]) -> Launched:
         return Launched(
             *(sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"),
             ready="Listening on",
-            env=self._env,
+            env={**self._env, **env},
         )
 
     def _port(self) -> int:
@@ -152,9 +152,9 @@ class DefaultServer:
         """End it as a crash would."""
         self._server.end(kill=True)
 
-    def start_again(self) -> None:
-        """Start another one in its place."""
-        self._server = self._launch()
+    def start_again(self, **env: str) -> None:
+        """Start another one in its place, with these variables besides."""
+        self._server = self._launch(env)
         self._balancer.behind = self._port()
 
 

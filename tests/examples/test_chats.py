@@ -158,6 +158,19 @@ def test_who_could_not_be_let_into_the_rooms_is_let_in_later(
     bob.click("button", "Ada mentioned you in #lobby")
 
 
+def test_who_found_a_room_full_gets_in_later(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again(SOKETPY_APP_MAX_PRESENCE_MEMBERS_PER_CHANNEL="1")
+    ada = enter("Ada")
+    ada.see("list", "Who is here", "Ada")
+    bob = enter("Bob")
+    assert bob.count("list", "Who is here", "Bob") == 0
+    ada.close()
+    bob.see("list", "Who is here", "Bob")
+    server.kill()
+    server.start_again()
+
+
 ENDED = ("alert", "", "Your session has ended: join again.")
 
 
