@@ -9,6 +9,7 @@ export default defineNuxtConfig({
         { name: "description", content: "A chat with Nuxt and soketpy" },
         { name: "color-scheme", content: "light dark" },
       ],
+      link: [{ rel: "icon", href: "data:," }], // none; put yours into public/favicon.ico and remove this
     },
   },
   // Each is set when the server starts, by its NUXT_ variable in .env or the environment; only what is public reaches
@@ -22,6 +23,8 @@ export default defineNuxtConfig({
     sessionSecret: "",
     public: { pusherKey: "", pusherHost: "", pusherPort: "" },
   },
+  vite: { optimizeDeps: { include: ["pusher-js"] } }, // or `npm run dev` finds it late, and reloads the page
+  devServer: { host: process.env.HOST ?? "127.0.0.1" },
   devtools: { enabled: false },
   telemetry: false,
 });

@@ -4,5 +4,8 @@ import { defineConfig } from "vite";
 export default defineConfig({
   plugins: [vue()],
   resolve: { tsconfigPaths: true },
-  server: { proxy: { "/api": `http://127.0.0.1:${process.env.PORT ?? 3000}` } }, // `npm run dev` beside `npm start`
+  server: {
+    host: process.env.HOST ?? "127.0.0.1",
+    proxy: { "/api": `http://127.0.0.1:${process.env.PORT ?? 3000}` }, // `npm run dev` beside `npm start`
+  },
 });

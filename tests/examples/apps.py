@@ -1,5 +1,6 @@
 """The applications of ``examples/``: installed, built and started as their READMEs say."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.clients.programs import Balancer, Launched, free_port
 
@@ -20,13 +22,16 @@ class Example:
 
     name: str
     start: tuple[str, ...]
-    """The script that its ``npm start`` gives to Node, and what keeps it on this machine."""
+    """What Node is given to start it; if nothing, it is started by the line of ``npm start``."""
 
     ready: str
     """Is in a line that it prints once it serves."""
 
     prefix: str
     """Of the variables that are put into the pages."""
+
+    private: str = ""
+    """The prefix of those that stay on the server."""
 
     @property
     def folder(self) -> Path:
@@ -37,11 +42,19 @@ class Example:
         return {
             f"{self.prefix}PUSHER_HOST": "127.0.0.1",
             f"{self.prefix}PUSHER_PORT": str(realtime_port),
-            "PUSHER_HOST": "127.0.0.1",
-            "PUSHER_PORT": str(realtime_port),
+            f"{self.private}PUSHER_HOST": "127.0.0.1",
+            f"{self.private}PUSHER_PORT": str(realtime_port),
             "NEXT_TELEMETRY_DISABLED": "1",
             "NUXT_TELEMETRY_DISABLED": "1",
         }
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What starts it: one process, which a test can end."""
+        if self.start:
+            return (node(), *self.start)
+        script = json.loads((self.folder / "package.json").read_text())["scripts"]["start"]
+        return ("sh", "-c", f"exec {script}")
 
     def install(self) -> None:
         """``npm ci``, where it has not been done since the lock file changed."""
@@ -53,27 +66,39 @@ class Example:
         npm(self.folder, "run", "build", env=env)
 
 
-NEXTJS = Example(
-    "nextjs-chat",
-    start=("node_modules/next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
-    ready="Ready in",
-    prefix="NEXT_PUBLIC_",
-)
+NEXTJS = Example("nextjs-chat", start=(), ready="Ready in", prefix="NEXT_PUBLIC_")
 
 
-class Started(Launched):
-    """An example that serves at ``url``."""
+class Started:
+    """An example that serves at ``url``, which stays the same when it is killed and started again."""
 
     def __init__(self, example: Example, env: Mapping[str, str]) -> None:
-        port = free_port()
-        script, *arguments = example.start
-        super().__init__(
-            *(node(), script, *arguments),
-            ready=example.ready,
-            env={**env, "HOST": "127.0.0.1", "PORT": str(port)},
-            cwd=example.folder,
-        )
-        self.url = f"http://127.0.0.1:{port}"
+        self.example = example
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._env = env
+        self._program = self._launch()
+
+    def _launch(self) -> Launched:
+        path = os.pathsep.join([str(self.example.folder / "node_modules" / ".bin"), os.environ["PATH"]])
+        env = {**self._env, "PATH": path, "PORT": str(self.port)}
+        return Launched(*self.example.command, ready=self.example.ready, env=env, cwd=self.example.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.end()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._program.end(kill=True)
+
+    def start_again(self, secret: str | None = None) -> None:
+        """Start it in the place of the one that was killed; with a secret, so that it knows no session of before."""
+        if secret is not None:
+            self._env = {**self._env, f"{self.example.private}SESSION_SECRET": secret}
+        self._program = self._launch()
 
 
 class StartedModule(Launched):
@@ -100,15 +125,15 @@ class DefaultServer:
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = {"SOKETPY_APP_CLIENT_EVENTS": "true", **(env or {})}
-        self._server = self._launch()
+        self._server = self._launch({})
         self._balancer = Balancer(self._port())
         self.port = self._balancer.port
 
-    def _launch(self) -> Launched:
+    def _launch(self, env: Mapping[str, str]) -> Launched:
         return Launched(
             *(sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"),
             ready="Listening on",
-            env=self._env,
+            env={**self._env, **env},
         )
 
     def _port(self) -> int:
@@ -127,9 +152,9 @@ class DefaultServer:
         """End it as a crash would."""
         self._server.end(kill=True)
 
-    def start_again(self) -> None:
-        """Start another one in its place."""
-        self._server = self._launch()
+    def start_again(self, **env: str) -> None:
+        """Start another one in its place, with these variables besides."""
+        self._server = self._launch(env)
         self._balancer.behind = self._port()
 
 

@@ -12,7 +12,10 @@ PHONE = (390, 780)
 
 
 class Page:
-    """One tab. What is on it is found by its ARIA role and accessible name, as a screen reader finds it."""
+    """One tab. What is on it is found by its ARIA role and accessible name, as a screen reader finds it.
+
+    A name that ends in "…" is the beginning of one.
+    """
 
     def __init__(self, script: Script, name: str, url: str, size: tuple[int, int], dark: bool) -> None:
         self._script = script
@@ -78,6 +81,11 @@ class Page:
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""
         return self._ask("evaluate", script=script)
+
+    def contrasts(self) -> dict[str, float]:
+        """The contrast of each text that is shown with what is behind it."""
+        found: dict[str, float] = self._ask("contrasts")
+        return found
 
     def screenshot(self, path: Path) -> None:
         """Write a PNG of what is seen."""

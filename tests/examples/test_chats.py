@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import socket
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,9 @@ from tests.clients.programs import PATIENCE
 from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
-VUE = Example("vue-chat", start=("--env-file=.env", "server.mjs"), ready="Listening on", prefix="VITE_")
-NUXT = Example(
-    "nuxt-chat",
-    start=("--env-file=.env", ".output/server/index.mjs"),
-    ready="Listening on",
-    prefix="NUXT_PUBLIC_",
-)
-SVELTEKIT = Example("sveltekit-chat", start=("--env-file=.env", "build"), ready="Listening on", prefix="PUBLIC_")
+VUE = Example("vue-chat", start=(), ready="Listening on", prefix="VITE_")
+NUXT = Example("nuxt-chat", start=(), ready="Listening on", prefix="NUXT_PUBLIC_", private="NUXT_")
+SVELTEKIT = Example("sveltekit-chat", start=(), ready="Listening on", prefix="PUBLIC_")
 CHATS = [NEXTJS, *(pytest.param(example, marks=pytest.mark.examples) for example in (VUE, NUXT, SVELTEKIT))]
 
 Enter = Callable[..., Page]
@@ -46,12 +44,16 @@ def enter(browser: Browser, chat: Started) -> Iterator[Enter]:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
             page = stack.enter_context(browser.open(chat.url, size, dark=dark))
-            page.fill("textbox", "Your name", name)
-            page.press("Enter")
-            page.see("status", "Connection", "Connected")
+            join(page, name)
             return page
 
         yield enter
+
+
+def join(page: Page, name: str) -> None:
+    page.fill("textbox", "Your name", name)
+    page.press("Enter")
+    page.see("status", "Connection", "Connected")
 
 
 def say(page: Page, room: str, text: str) -> None:
@@ -80,16 +82,21 @@ def test_who_types_is_seen_to(enter: Enter) -> None:
     bob.type("textbox", "Message to lobby", "Hm")
     ada.see("status", "Typing", "Bob is typing")
     ada.miss("status", "Typing", "Bob is typing")
+    bob.type("textbox", "Message to lobby", "…")
+    ada.see("status", "Typing", "Bob is typing")
+    bob.press("Enter")
+    ada.see("log", "Messages in lobby", "Hm…")
+    assert ada.count("status", "Typing", "Bob is typing") == 0
 
 
 def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
     ada = enter("Ada")
-    ada.click("button", "#help")
+    ada.click("button", "#help…")
     say(ada, "help", "Is anybody there?")
     ada.see("log", "Messages in help", "Is anybody there?")
     cleo = enter("Cleo")
-    cleo.see("button", "#help", "Is anybody there?")
-    cleo.click("button", "#help")
+    cleo.see("button", "#help…", "Is anybody there?")
+    cleo.click("button", "#help new messages Ada: Is anybody there?")  # its whole label is its name
     cleo.see("log", "Messages in help", "Is anybody there?")
 
 
@@ -97,7 +104,7 @@ def test_a_mention_finds_a_user_in_another_room(enter: Enter) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     say(bob, "lobby", "I am off to #random")
     ada.see("log", "Messages in lobby", "I am off to #random")
-    bob.click("button", "#random")
+    bob.click("button", "#random…")
     bob.see("list", "Who is here", "Bob")
     say(ada, "lobby", "Come back, @Bob")
     bob.click("button", "Ada mentioned you in #lobby")
@@ -124,6 +131,126 @@ def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: En
     ada.miss("log", "Messages in lobby", "waiting to be sent")
     for text in ("First of what waits", "Second of what waits"):
         assert ada.count("log", "Messages in lobby", text) == 1
+
+
+def test_who_could_not_be_let_into_the_rooms_is_let_in_later(
+    enter: Enter, chat: Started, server: DefaultServer
+) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    say(bob, "lobby", "I am off to #random")
+    ada.see("log", "Messages in lobby", "I am off to #random")
+    bob.click("button", "#random…")
+    chat.kill()
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    server.start_again()
+    ada.see("status", "Connection", "Not in the rooms yet, trying again…")
+    say(ada, "lobby", "Are you all there?")
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    ada.see("status", "Connection", "1 waiting")
+    chat.start_again()
+    for page in (ada, bob):
+        page.see("status", "Connection", "Connected")
+    ada.see("list", "Who is here", "Ada")
+    bob.see("button", "#lobby…", "Ada: Are you all there?")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    say(ada, "lobby", "Hello again, @Bob")  # who is signed in again, or could not be told
+    bob.click("button", "Ada mentioned you in #lobby")
+
+
+def test_who_found_a_room_full_gets_in_later(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again(SOKETPY_APP_MAX_PRESENCE_MEMBERS_PER_CHANNEL="1")
+    ada = enter("Ada")
+    ada.see("list", "Who is here", "Ada")
+    bob = enter("Bob")
+    assert bob.count("list", "Who is here", "Bob") == 0
+    ada.close()
+    bob.see("list", "Who is here", "Bob")
+    server.kill()
+    server.start_again()
+
+
+ENDED = ("alert", "", "Your session has ended: join again.")
+
+
+def test_a_session_that_has_ended_loses_no_text(enter: Enter, chat: Started) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    ada.click("button", "#help…")
+    ada.fill("textbox", "Message to help", "Half a sen")
+    ada.click("button", "#lobby…")
+    chat.kill()
+    say(ada, "lobby", "First before the end")
+    say(ada, "lobby", "Second before the end")
+    ada.see("log", "Messages in lobby", "Second before the end")
+    chat.start_again(secret="that-was-drawn-at-this-start")
+    ada.see(*ENDED)
+    join(ada, "Ada")
+    bob.see("log", "Messages in lobby", "First before the end")
+    bob.see("log", "Messages in lobby", "Second before the end")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    ada.click("button", "#help…")
+    ada.hold("textbox", "Message to help", "Half a sen")
+
+
+def test_a_session_that_has_ended_leaves_no_dead_page(enter: Enter, chat: Started, server: DefaultServer) -> None:
+    ada, bob, cleo = enter("Ada"), enter("Bob"), enter("Cleo")
+    cleo.fill("textbox", "Message to lobby", "Half a sen")
+    chat.kill()
+    chat.start_again(secret="that-was-drawn-at-another-start")
+    ada.evaluate("location.reload()")
+    ada.see(*ENDED)
+    join(ada, "Ada")
+    ada.evaluate("location.reload()")  # which ends no session
+    ada.see("status", "Connection", "Connected")
+    bob.click("button", "#random…")
+    bob.see(*ENDED)
+    join(bob, "Bob")
+    server.kill()
+    server.start_again()
+    cleo.see(*ENDED)
+    join(cleo, "Cleo")
+    assert cleo.value("textbox", "Message to lobby") == "Half a sen"
+
+
+def test_what_is_half_typed_outlives_a_change_of_the_room(enter: Enter) -> None:
+    ada = enter("Ada")
+    ada.fill("textbox", "Message to lobby", "Half a sen")
+    ada.click("button", "#help…")
+    assert ada.value("textbox", "Message to help") == ""
+    ada.click("button", "#lobby…")
+    assert ada.value("textbox", "Message to lobby") == "Half a sen"
+
+
+def test_what_waits_is_sent_when_its_author_joins_again(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    say(ada, "lobby", "Back in a minute")
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    ada.click("button", "Leave")
+    ada.see("alert", "", "Join again to send what waits.")
+    server.start_again()
+    join(ada, "Ada")
+    bob.see("log", "Messages in lobby", "Back in a minute")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+
+
+def test_a_name_that_is_refused_stays_in_its_field(enter: Enter) -> None:
+    page = enter("Ada")
+    page.click("button", "Leave")
+    page.fill("textbox", "Your name", "  ")
+    page.press("Enter")
+    page.see("alert", "", "A name has 1 to 40 characters.")
+    assert page.value("textbox", "Your name") == "  "
+
+
+def test_who_has_joined_may_type_at_once(enter: Enter) -> None:
+    page = enter("Ada")
+    page.until("document.activeElement.ariaLabel === 'Message to lobby'")
+    page.click("button", "#help…")
+    page.see("list", "Who is here", "Ada")
+    assert page.evaluate("document.activeElement.innerText").startswith("#help")
 
 
 SOCKET = "1.2"
@@ -188,6 +315,78 @@ def test_a_message_that_is_wrong_goes_nowhere(chat: Started, wrong: dict[str, An
     assert requests.post(url, "{", headers=headers, timeout=PATIENCE).status_code == 400
 
 
+def test_the_api_publishes_on_6001_wherever_browsers_connect(chat: Started, server: DefaultServer) -> None:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", 6001)):
+        pytest.skip("somebody listens on 6001")
+    env = chat.example.env(server.port)
+    del env[f"{chat.example.private}PUSHER_PORT"]
+    with Started(chat.example, env) as started:
+        answer = requests.post(f"{started.url}/api/messages", json=GOOD, headers=token_of(started), timeout=PATIENCE)
+        assert answer.status_code == 502
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="There is but one 127.0.0.1.")
+def test_it_listens_on_this_machine_alone_unless_told(chat: Started, server: DefaultServer) -> None:
+    elsewhere = chat.url.replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(elsewhere, timeout=PATIENCE)
+    with Started(chat.example, {**chat.example.env(server.port), "HOST": "0.0.0.0"}) as started:
+        assert requests.get(started.url.replace("127.0.0.1", "127.0.0.2"), timeout=PATIENCE).status_code == 200
+
+
+def test_its_settings_can_be_uncommented(chat: Started) -> None:
+    settings = [line for line in (chat.example.folder / ".env").read_text().splitlines() if "=" in line]
+    assert len(settings) > 6
+    for line in settings:
+        assert re.fullmatch(r"(# )?[A-Z_]+=\S+", line)
+
+
+def test_it_asks_for_no_icon_that_is_missing(enter: Enter) -> None:
+    assert enter("Ada").evaluate("document.querySelector('link[rel=icon]').href") == "data:,"
+
+
+def test_lists_hold_items_and_the_log_is_none(enter: Enter) -> None:
+    page = enter("Ada")
+    say(page, "lobby", "Listed")
+    page.see("log", "Messages in lobby", "Listed")
+    assert page.evaluate("document.querySelector(':is(ol, ul)[role]:not([role=list])') === null")
+    assert page.evaluate("[...document.querySelectorAll('li')].every((item) => item.parentElement.matches('ol, ul'))")
+
+
+def legible(page: Page) -> set[str]:
+    """All that is written on a page, which is legible."""
+    contrasts = page.contrasts()
+    assert {text: contrast for text, contrast in contrasts.items() if contrast < 4.5} == {}
+    return set(contrasts)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everything_is_legible(enter: Enter, server: DefaultServer, dark: bool) -> None:
+    page = enter("Ada", dark=dark)
+    say(page, "lobby", "This is sent")
+    page.see("button", "#lobby…", "Ada: This is sent")
+    server.kill()
+    page.miss("status", "Connection", "Connected")
+    say(page, "lobby", "This waits")
+    page.see("log", "Messages in lobby", "This waits")
+    assert {"This is sent", "Ada: This is sent", "This waits", "waiting to be sent"} <= legible(page)
+    page.click("button", "Leave")
+    page.fill("textbox", "Your name", " ")
+    page.press("Enter")
+    page.see("alert", "", "A name has 1 to 40 characters.")
+    assert "A name has 1 to 40 characters." in legible(page)
+    server.start_again()
+
+
+def test_who_is_here_fits_a_phone(enter: Enter) -> None:
+    page = enter("Ada", PHONE)
+    for name in ("Grace Hopper", "Barbara Liskov", "Robert Metcalfe"):
+        enter(name)
+        page.see("list", "Who is here", name)
+    bar = "document.querySelector('.members')"
+    assert page.evaluate(f"{bar}.scrollWidth <= {bar}.clientWidth")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, dark: bool) -> None:
     page = enter("Ada", PHONE, dark=dark)
@@ -220,8 +419,8 @@ def test_it_looks_like_its_picture(
     ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
     say(bob, "lobby", "Is the release out?")
     ada.see("log", "Messages in lobby", "Is the release out?")
-    ada.click("button", "#random")
-    bob.click("button", "#random")
+    ada.click("button", "#random…")
+    bob.click("button", "#random…")
     ada.see("list", "Who is here", "Robert Metcalfe")
     bob.see("list", "Who is here", "Robert Metcalfe")
     talk = [

@@ -3,7 +3,11 @@ import "./globals.css";
 import type { Metadata, Viewport } from "next";
 import type { ReactNode } from "react";
 
-export const metadata: Metadata = { title: "Chat", description: "A chat with Next.js and soketpy" };
+export const metadata: Metadata = {
+  title: "Chat",
+  description: "A chat with Next.js and soketpy",
+  icons: { icon: "data:," }, // none; put yours into app/icon.svg
+};
 export const viewport: Viewport = { width: "device-width", initialScale: 1, colorScheme: "light dark" };
 
 export default function Layout({ children }: { children: ReactNode }) {

@@ -18,6 +18,7 @@ const KEY = "chat-session"; // of this tab alone, so that two tabs can be two us
 /** The sign-in form, and the chat once somebody has signed in. */
 export function ChatApp() {
   const [session, setSession] = useState<Session | null>();
+  const [notice, setNotice] = useState("");
 
   useEffect(() => {
     const saved = sessionStorage.getItem(KEY);
@@ -29,16 +30,19 @@ export function ChatApp() {
     setSession(session);
   }
 
-  function signOut() {
+  function signOut(notice: string) {
     sessionStorage.removeItem(KEY);
     setSession(null);
+    setNotice(notice);
   }
 
+  const endSession = () => signOut("Your session has ended: join again.");
+
   if (session === undefined) return null; // not known before the browser has been asked
-  if (session === null) return <SignIn onSignIn={signIn} />;
+  if (session === null) return <SignIn notice={notice} onSignIn={signIn} />;
   return (
-    <PusherProvider token={session.token}>
-      <Chat session={session} onSignOut={signOut} />
+    <PusherProvider token={session.token} onRefused={endSession}>
+      <Chat session={session} onSignOut={signOut} onSessionEnd={endSession} />
     </PusherProvider>
   );
 }

@@ -3,8 +3,9 @@
 import { useCallback, useEffect, useState } from "react";
 
 import { useConnectionState } from "@/hooks/pusher";
-import { useChannel } from "@/hooks/use-channel";
+import { type Subscription, useChannel } from "@/hooks/use-channel";
 import { useOutbox } from "@/hooks/use-outbox";
+import { useTabState } from "@/hooks/use-tab-state";
 import { useUser } from "@/hooks/use-user";
 import { type Message, messagesChannel, type Room, type RoomEvents, ROOMS, type UserEvents } from "@/lib/chat";
 import { type Draft, post } from "@/lib/messages";
@@ -17,21 +18,34 @@ const MOST_SHOWN = 200; // messages of a room
 
 type Conversations = Record<Room, Message[]>;
 
-export function Chat({ session, onSignOut }: { session: Session; onSignOut: () => void }) {
+interface Props {
+  session: Session;
+  onSignOut: (notice: string) => void;
+  /** Is called when the API does not accept the session's token. */
+  onSessionEnd: () => void;
+}
+
+export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   const [room, setRoom] = useState<Room>(ROOMS[0]);
   const [conversations, setConversations] = useState<Conversations>({ lobby: [], random: [], help: [] });
   const [seen, setSeen] = useState<Partial<Record<Room, string>>>({}); // the last message seen of each room
+  const [texts, setTexts] = useTabState<Partial<Record<Room, string>>>("chat-texts", {}); // half typed
   const [mention, setMention] = useState<Message | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
 
-  const [hearing, setHearing] = useState<Partial<Record<Room, boolean>>>({});
-  const noteHearing = useCallback((room: Room, hears: boolean) => setHearing((all) => ({ ...all, [room]: hears })), []);
+  const [subscriptions, setSubscriptions] = useState<Partial<Record<Room, Subscription>>>({});
+  const noteSubscription = useCallback(
+    (room: Room, subscription: Subscription) => setSubscriptions((all) => ({ ...all, [room]: subscription })),
+    [],
+  );
+  const rooms = together(ROOMS.map((each) => subscriptions[each]));
 
   const connection = useConnectionState();
   // Not before every room is heard, or the author would miss what goes out first.
-  const outbox = useOutbox<Draft>(ROOMS.every((each) => hearing[each]), async (draft) => {
-    const { outcome, problem } = await post(draft, session.token);
+  const outbox = useOutbox<Draft>("chat-waiting", rooms === "subscribed", async (draft) => {
+    const { outcome, problem, sessionEnded } = await post(draft, session.token);
     setProblem(problem ?? null);
+    if (sessionEnded) onSessionEnd();
     return outcome;
   });
   useUser<UserEvents>({ mention: setMention });
@@ -50,15 +64,19 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
     setMention((last) => (last?.room === next ? null : last));
   }
 
+  function leave() {
+    onSignOut(outbox.waiting.length > 0 ? "Join again to send what waits." : "");
+  }
+
   return (
     <div className="chat">
       {ROOMS.map((each) => (
-        <RoomFeed key={each} room={each} onMessage={add} onHearing={noteHearing} />
+        <RoomFeed key={each} room={each} onMessage={add} onSubscription={noteSubscription} />
       ))}
       <header>
         <h1>Chat</h1>
-        <ConnectionBadge state={connection} waiting={outbox.waiting.length} />
-        <button type="button" className="quiet" onClick={onSignOut}>
+        <ConnectionBadge state={connection} rooms={rooms} waiting={outbox.waiting.length} />
+        <button type="button" className="quiet" onClick={leave}>
           Leave
         </button>
       </header>
@@ -70,13 +88,11 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
             <button
               key={each}
               type="button"
-              aria-label={`#${each}`}
-              aria-description={news ? "new messages" : undefined}
               aria-current={each === room ? "page" : undefined}
               onClick={() => enter(each)}
             >
               <span className="room-name">#{each}</span>
-              {news && <span className="news" />}
+              {news && <span className="news" role="img" aria-label="new messages" />}
               <span className="preview">{last ? `${last.author.name}: ${last.text}` : "Nothing said yet"}</span>
             </button>
           );
@@ -88,8 +104,10 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
         user={session.user}
         messages={conversations[room]}
         waiting={outbox.waiting.filter((draft) => draft.room === room)}
+        text={texts[room] ?? ""}
         full={outbox.full}
         problem={problem}
+        onText={(text) => setTexts((all) => ({ ...all, [room]: text }))}
         onSend={outbox.add}
       />
       <div role="status" className="toast">
@@ -103,19 +121,25 @@ export function Chat({ session, onSignOut }: { session: Session; onSignOut: () =
   );
 }
 
+/** "subscribed" only if all of them are. */
+function together(subscriptions: (Subscription | undefined)[]): Subscription {
+  if (subscriptions.includes("failed")) return "failed";
+  return subscriptions.every((each) => each === "subscribed") ? "subscribed" : "subscribing";
+}
+
 interface FeedProps {
   room: Room;
   onMessage: (message: Message) => void;
-  onHearing: (room: Room, hears: boolean) => void;
+  onSubscription: (room: Room, subscription: Subscription) => void;
 }
 
 /** Listens to a room, whichever is shown: its last message is in the channel's cache, and comes first. */
-function RoomFeed({ room, onMessage, onHearing }: FeedProps) {
+function RoomFeed({ room, onMessage, onSubscription }: FeedProps) {
   const { subscription } = useChannel<RoomEvents>(messagesChannel(room), { message: onMessage });
 
   useEffect(() => {
-    onHearing(room, subscription !== "subscribing");
-  }, [onHearing, room, subscription]);
+    onSubscription(room, subscription);
+  }, [onSubscription, room, subscription]);
 
   return null;
 }

@@ -1,6 +1,6 @@
 "use client";
 
-import { type FormEvent, type KeyboardEvent, useRef } from "react";
+import { type ChangeEvent, type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
 
 import { MOST_WAITING } from "@/hooks/use-outbox";
 import { LONGEST_TEXT, type Room } from "@/lib/chat";
@@ -9,45 +9,53 @@ const TELL_EVERY = 1500; // milliseconds: others show for three seconds that som
 
 interface Props {
   room: Room;
+  text: string;
   full: boolean;
   problem: string | null;
   /** Tells the others; false if they could not be told. */
   onTyping: () => boolean;
+  onText: (text: string) => void;
   onSend: (text: string) => void;
 }
 
-export function Composer({ room, full, problem, onTyping, onSend }: Props) {
-  const form = useRef<HTMLFormElement>(null);
+export function Composer({ room, text, full, problem, onTyping, onText, onSend }: Props) {
+  const field = useRef<HTMLTextAreaElement>(null);
   const told = useRef(0);
 
-  function type() {
+  useEffect(() => {
+    // After joining. Whoever has chosen a room stays at its button.
+    if (document.activeElement === document.body) field.current?.focus();
+  }, []);
+
+  function type(event: ChangeEvent<HTMLTextAreaElement>) {
+    onText(event.target.value);
     if (Date.now() - told.current > TELL_EVERY && onTyping()) told.current = Date.now();
   }
 
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
-    const text = String(new FormData(event.currentTarget).get("text")).trim();
-    if (!text || full) return;
-    onSend(text);
-    event.currentTarget.reset();
+    if (!text.trim() || full) return;
+    onSend(text.trim());
+    onText("");
     told.current = 0;
   }
 
   function submitOnEnter(event: KeyboardEvent) {
     if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
     event.preventDefault();
-    form.current?.requestSubmit();
+    field.current?.form?.requestSubmit();
   }
 
   return (
-    <form ref={form} className="composer" onSubmit={submit}>
+    <form className="composer" onSubmit={submit}>
       <textarea
-        name="text"
+        ref={field}
+        value={text}
         rows={1}
         maxLength={LONGEST_TEXT}
         placeholder={`Message #${room}`}
         aria-label={`Message to ${room}`}
-        onInput={type}
+        onChange={type}
         onKeyDown={submitOnEnter}
       />
       <button type="submit">Send</button>

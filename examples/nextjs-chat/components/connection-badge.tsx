@@ -1,11 +1,25 @@
-/** Tells whether the browser is connected, and how much waits until it is. */
-export function ConnectionBadge({ state, waiting }: { state: string; waiting: number }) {
-  const online = state === "connected";
-  const words = online ? "Connected" : state === "connecting" ? "Connecting…" : "Offline, reconnecting…";
+import type { Subscription } from "@/hooks/use-channel";
+
+interface Props {
+  state: string;
+  rooms: Subscription;
+  waiting: number;
+}
+
+/** Tells whether the browser hears the rooms, and how much waits until it does. */
+export function ConnectionBadge({ state, rooms, waiting }: Props) {
+  const trouble = troubleOf(state, rooms);
   return (
-    <p role="status" aria-label="Connection" className={online ? "badge online" : "badge"}>
-      {words}
-      {!online && waiting > 0 && ` ${waiting} waiting`}
+    <p role="status" aria-label="Connection" className={trouble ? "badge" : "badge online"}>
+      {trouble ?? "Connected"}
+      {trouble && waiting > 0 && ` ${waiting} waiting`}
     </p>
   );
+}
+
+function troubleOf(state: string, rooms: Subscription): string | undefined {
+  if (state === "connecting") return "Connecting…";
+  if (state !== "connected") return "Offline, reconnecting…";
+  if (rooms === "failed") return "Not in the rooms yet, trying again…";
+  if (rooms === "subscribing") return "Joining the rooms…";
 }

@@ -2,9 +2,18 @@
 
 import { useEffect, useRef } from "react";
 
+import { useChannel } from "@/hooks/use-channel";
 import { usePresence } from "@/hooks/use-presence";
 import { useTyping } from "@/hooks/use-typing";
-import { type Message, presenceChannel, type PresenceEvents, type Room, type User } from "@/lib/chat";
+import {
+  type Message,
+  messagesChannel,
+  presenceChannel,
+  type PresenceEvents,
+  type Room,
+  type RoomEvents,
+  type User,
+} from "@/lib/chat";
 import type { Draft } from "@/lib/messages";
 
 import { Avatar } from "./avatar";
@@ -15,17 +24,20 @@ interface Props {
   user: User;
   messages: Message[];
   waiting: Draft[];
+  text: string;
   full: boolean;
   problem: string | null;
+  onText: (text: string) => void;
   onSend: (draft: Draft) => void;
 }
 
-export function RoomView({ room, user, messages, waiting, full, problem, onSend }: Props) {
+export function RoomView({ room, user, messages, waiting, text, full, problem, onText, onSend }: Props) {
   const typing = useTyping();
   const { members, trigger } = usePresence<PresenceEvents>(presenceChannel(room), {
     "client-typing": (_, from) => from && typing.heard(from),
   });
-  const log = useRef<HTMLOListElement>(null);
+  useChannel<RoomEvents>(messagesChannel(room), { message: ({ author }) => typing.forget(author.id) });
+  const log = useRef<HTMLDivElement>(null);
   const shown = messages.length + waiting.length;
   const arrived = new Set(messages.map(({ id }) => id));
 
@@ -52,32 +64,42 @@ export function RoomView({ room, user, messages, waiting, full, problem, onSend 
           </li>
         ))}
       </ul>
-      <ol ref={log} role="log" aria-label={`Messages in ${room}`} tabIndex={0}>
-        {messages.map((message) => (
-          <li key={message.id} className={message.author.id === user.id ? "message mine" : "message"}>
-            <Avatar user={message.author} />
-            <p className="by">
-              {message.author.name} <time dateTime={new Date(message.at).toISOString()}>{clock(message.at)}</time>
-            </p>
-            <p className="text">{message.text}</p>
-          </li>
-        ))}
-        {waiting
-          .filter(({ id }) => !arrived.has(id))
-          .map(({ id, text }) => (
-            <li key={id} className="message mine waiting">
-              <Avatar user={user} />
+      <div ref={log} role="log" aria-label={`Messages in ${room}`} tabIndex={0}>
+        <ol>
+          {messages.map((message) => (
+            <li key={message.id} className={message.author.id === user.id ? "message mine" : "message"}>
+              <Avatar user={message.author} />
               <p className="by">
-                {user.name} <small>waiting to be sent</small>
+                {message.author.name} <time dateTime={new Date(message.at).toISOString()}>{clock(message.at)}</time>
               </p>
-              <p className="text">{text}</p>
+              <p className="text">{message.text}</p>
             </li>
           ))}
-      </ol>
+          {waiting
+            .filter(({ id }) => !arrived.has(id))
+            .map(({ id, text }) => (
+              <li key={id} className="message mine waiting">
+                <Avatar user={user} />
+                <p className="by">
+                  {user.name} <small>waiting to be sent</small>
+                </p>
+                <p className="text">{text}</p>
+              </li>
+            ))}
+        </ol>
+      </div>
       <p className="typing" role="status" aria-label="Typing">
         {typists.length > 0 && `${typists.join(", ")} ${typists.length === 1 ? "is" : "are"} typing…`}
       </p>
-      <Composer room={room} full={full} problem={problem} onTyping={() => trigger("client-typing", {})} onSend={send} />
+      <Composer
+        room={room}
+        text={text}
+        full={full}
+        problem={problem}
+        onTyping={() => trigger("client-typing", {})}
+        onText={onText}
+        onSend={send}
+      />
     </main>
   );
 }

@@ -6,18 +6,28 @@ import { LONGEST_NAME } from "@/lib/chat";
 
 import type { Session } from "./chat-app";
 
-export function SignIn({ onSignIn }: { onSignIn: (session: Session) => void }) {
-  const [problem, action, pending] = useActionState(async (_: string | null, form: FormData) => {
-    try {
-      const response = await fetch("/api/session", { method: "POST", body: JSON.stringify({ name: form.get("name") }) });
-      const answer = (await response.json()) as Session & { error?: string };
-      if (!response.ok) return answer.error ?? "That did not work.";
-      onSignIn(answer);
-      return null;
-    } catch {
-      return "The server cannot be reached.";
-    }
-  }, null);
+interface Props {
+  /** Why somebody is here again. */
+  notice: string;
+  onSignIn: (session: Session) => void;
+}
+
+export function SignIn({ notice, onSignIn }: Props) {
+  const [{ name, problem }, action, pending] = useActionState(
+    async (_: unknown, form: FormData) => {
+      const name = String(form.get("name")); // back into the field, which React empties after an action
+      try {
+        const response = await fetch("/api/session", { method: "POST", body: JSON.stringify({ name }) });
+        const answer = (await response.json()) as Session & { error?: string };
+        if (!response.ok) return { name, problem: answer.error ?? "That did not work." };
+        onSignIn(answer);
+        return { name, problem: "" };
+      } catch {
+        return { name, problem: "The server cannot be reached." };
+      }
+    },
+    { name: "", problem: notice },
+  );
 
   return (
     <main className="sign-in">
@@ -26,7 +36,7 @@ export function SignIn({ onSignIn }: { onSignIn: (session: Session) => void }) {
         <p>Next.js serves the pages, soketpy the messages. Open a second tab to talk to yourself.</p>
         <label>
           Your name
-          <input name="name" required maxLength={LONGEST_NAME} autoComplete="nickname" autoFocus />
+          <input name="name" defaultValue={name} required maxLength={LONGEST_NAME} autoComplete="nickname" autoFocus />
         </label>
         <button type="submit" disabled={pending}>
           Join

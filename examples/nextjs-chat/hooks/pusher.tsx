@@ -1,7 +1,18 @@
 "use client";
 
 import Pusher, { type Channel } from "pusher-js";
-import { createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import {
+  createContext,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useEffect,
+  useEffectEvent,
+  useState,
+  useSyncExternalStore,
+} from "react";
+
+import { createRetry } from "@/lib/retry";
 
 interface Client {
   pusher: Pusher;
@@ -11,17 +22,30 @@ interface Client {
   release(channel: string): void;
 }
 
+/** What pusher-js says of a request to the API that failed. `status` is 0 if there was no answer. */
+interface AuthError {
+  status?: number;
+}
+
+interface Props {
+  token: string;
+  /** Is called when the API does not accept the token. */
+  onRefused: () => void;
+  children: ReactNode;
+}
+
 const Context = createContext<Client | null>(null);
 
 /** Connects for as long as it is mounted, as the user whose token it is given. */
-export function PusherProvider({ token, children }: { token: string; children: ReactNode }) {
+export function PusherProvider({ token, onRefused, children }: Props) {
   const [client, setClient] = useState<Client | null>(null);
+  const refused = useEffectEvent(onRefused);
 
   useEffect(() => {
-    const pusher = connect(token);
-    setClient(share(pusher));
+    const { close, ...client } = share(connect(token), () => refused());
+    setClient(client);
     return () => {
-      pusher.disconnect();
+      close();
       setClient(null);
     };
   }, [token]);
@@ -39,11 +63,15 @@ export function usePusher(): Client {
 /** The state of the connection: "connecting", "connected", "unavailable" or "disconnected". */
 export function useConnectionState(): string {
   const { connection } = usePusher().pusher;
-  return useSyncExternalStore(
-    (changed) => {
+  const subscribe = useCallback(
+    (changed: () => void) => {
       connection.bind("state_change", changed);
       return () => void connection.unbind("state_change", changed);
     },
+    [connection],
+  );
+  return useSyncExternalStore(
+    subscribe,
     () => connection.state,
     () => "connecting",
   );
@@ -67,18 +95,50 @@ function connect(token: string): Pusher {
   return pusher;
 }
 
-function share(pusher: Pusher): Client {
+function share(pusher: Pusher, onRefused: () => void): Client & { close(): void } {
   const users = new Map<string, number>();
+  const retry = createRetry(); // pusher-js itself asks the API only once for each connection
+
+  function retrySubscription(channel: Channel) {
+    channel.bind("pusher:subscription_succeeded", retry.reset);
+    channel.bind("pusher:subscription_error", ({ status }: AuthError) => {
+      const byServer = channel.subscriptionPending; // soketpy refused what the API had signed: no fault of the token
+      channel.subscriptionPending = false;
+      if (!byServer && isRefusal(status)) onRefused();
+      else retry.later(() => users.get(channel.name) && pusher.subscribe(channel.name));
+    });
+  }
+
+  pusher.user.bind("pusher:signin_error", ({ status }: AuthError) => {
+    if (isRefusal(status)) return onRefused();
+    retry.later(() => {
+      pusher.user.signin_requested = false; // or signin() would do nothing
+      pusher.signin();
+    });
+  });
+
   return {
     pusher,
-    acquire(channel) {
-      users.set(channel, (users.get(channel) ?? 0) + 1);
-      return pusher.subscribe(channel);
+    acquire(name) {
+      const before = users.get(name) ?? 0;
+      users.set(name, before + 1);
+      const channel = pusher.subscribe(name);
+      if (!before) retrySubscription(channel);
+      return channel;
     },
-    release(channel) {
-      const left = (users.get(channel) ?? 1) - 1;
-      users.set(channel, left);
-      if (!left) pusher.unsubscribe(channel);
+    release(name) {
+      const left = (users.get(name) ?? 1) - 1;
+      users.set(name, left);
+      if (left) return;
+      pusher.channel(name)?.unbind_all();
+      pusher.unsubscribe(name);
+    },
+    close() {
+      retry.stop();
+      pusher.user.unbind_all();
+      pusher.disconnect();
     },
   };
 }
+
+const isRefusal = (status?: number) => status === 401 || status === 403;

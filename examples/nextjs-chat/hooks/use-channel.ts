@@ -8,7 +8,7 @@ import { useConnectionState, usePusher } from "./pusher";
 /** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
-export type Subscription = "subscribing" | "subscribed" | "refused";
+export type Subscription = "subscribing" | "subscribed" | "failed";
 
 /** Subscribes to a channel for as long as the component is mounted. `handlers` may be other functions at each render. */
 export function useChannel<Events extends object>(name: string, handlers: Handlers<Events>) {
@@ -30,7 +30,7 @@ export function useChannel<Events extends object>(name: string, handlers: Handle
 
     const bound: Record<string, (data: never, metadata?: { user_id?: string }) => void> = {
       "pusher:subscription_succeeded": () => setSubscription("subscribed"),
-      "pusher:subscription_error": () => setSubscription("refused"),
+      "pusher:subscription_error": () => setSubscription("failed"),
     };
     for (const event of events.split(" ").filter(Boolean)) {
       bound[event] = (data, metadata) => latest.current[event as keyof Events]?.(data, metadata?.user_id);

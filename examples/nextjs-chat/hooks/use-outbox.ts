@@ -1,6 +1,8 @@
 "use client";
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
+
+import { useTabState } from "./use-tab-state";
 
 /** Drafts that may wait: more are refused, so that a long night offline fills no memory. */
 export const MOST_WAITING = 50;
@@ -11,12 +13,16 @@ const RETRY_AFTER = 2000; // milliseconds
 export type Outcome = "sent" | "refused" | "later";
 
 /**
- * Sends drafts in their order, one at a time, and keeps them for as long as `online` is false.
+ * Sends drafts in their order, one at a time, and keeps them for as long as `online` is false, in the tab under `key`.
  *
  * A draft may be sent twice, if its answer is lost: give it an id by which receivers tell.
  */
-export function useOutbox<Draft extends { id: string }>(online: boolean, send: (draft: Draft) => Promise<Outcome>) {
-  const [waiting, setWaiting] = useState<Draft[]>([]);
+export function useOutbox<Draft extends { id: string }>(
+  key: string,
+  online: boolean,
+  send: (draft: Draft) => Promise<Outcome>,
+) {
+  const [waiting, setWaiting] = useTabState<Draft[]>(key, []);
   const latest = useRef(send);
   const first = waiting[0];
 
@@ -41,7 +47,7 @@ export function useOutbox<Draft extends { id: string }>(online: boolean, send: (
       stopped = true;
       clearTimeout(timer);
     };
-  }, [online, first]);
+  }, [online, first, setWaiting]);
 
   return {
     waiting,

@@ -18,10 +18,14 @@ export function useTyping() {
     clearTimeout(timers.current.get(id));
     timers.current.set(
       id,
-      setTimeout(() => setIds((all) => all.filter((other) => other !== id)), FORGET_AFTER),
+      setTimeout(() => forget(id), FORGET_AFTER),
     );
     setIds((all) => (all.includes(id) ? all : [...all, id]));
   }
 
-  return { ids, heard };
+  function forget(id: string) {
+    setIds((all) => all.filter((other) => other !== id));
+  }
+
+  return { ids, heard, forget };
 }

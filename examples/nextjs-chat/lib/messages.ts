@@ -11,14 +11,23 @@ export interface Draft {
   mentions: string[];
 }
 
+export interface Answer {
+  outcome: Outcome;
+  /** What is wrong with a message that was refused. */
+  problem?: string;
+  /** The token is not accepted: the message waits until its author has joined again. */
+  sessionEnded?: boolean;
+}
+
 /** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
-export async function post(draft: Draft, token: string): Promise<{ outcome: Outcome; problem?: string }> {
+export async function post(draft: Draft, token: string): Promise<Answer> {
   const response = await fetch("/api/messages", {
     method: "POST",
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify(draft),
   });
   if (response.ok) return { outcome: "sent" };
+  if (response.status === 401) return { outcome: "later", sessionEnded: true };
   if (response.status >= 500) return { outcome: "later" };
   const { error } = (await response.json()) as { error: string };
   return { outcome: "refused", problem: error };

@@ -6,7 +6,7 @@ export const pusher = new Pusher({
   key: process.env.NEXT_PUBLIC_PUSHER_KEY ?? "app-key",
   secret: process.env.PUSHER_SECRET ?? "app-secret",
   host: process.env.PUSHER_HOST ?? "127.0.0.1",
-  port: process.env.PUSHER_PORT ?? process.env.NEXT_PUBLIC_PUSHER_PORT ?? "6001",
+  port: process.env.PUSHER_PORT ?? "6001",
   useTLS: process.env.PUSHER_TLS === "true",
   timeout: 5000,
 });

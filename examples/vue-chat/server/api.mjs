@@ -15,7 +15,7 @@ const pusher = new Pusher({
   key: env.VITE_PUSHER_KEY ?? "app-key",
   secret: env.PUSHER_SECRET ?? "app-secret",
   host: env.PUSHER_HOST ?? "127.0.0.1",
-  port: env.PUSHER_PORT ?? env.VITE_PUSHER_PORT ?? "6001",
+  port: env.PUSHER_PORT ?? "6001",
   useTLS: env.PUSHER_TLS === "true",
   timeout: 5000,
 });

@@ -1,10 +1,16 @@
 // Pages of Chromium that are used as a person would, by name. Arguments: the browser's path, an empty profile folder.
 import { serve } from "./commands.mjs";
+import { contrasts } from "./contrasts.mjs";
 import { launch } from "./launch.mjs";
 
 const browser = await launch(...process.argv.slice(2));
 const pages = new Map();
-const find = ({ page, role, name }) => pages.get(page).getByRole(role, { name, exact: true });
+
+/** The element of a role and name. A name that ends in "…" is the beginning of one. */
+function find({ page, role, name }) {
+  const beginning = new RegExp("^" + name.slice(0, -1).replace(/[^\w\s#]/g, "\\$&"));
+  return pages.get(page).getByRole(role, name.endsWith("…") ? { name: beginning } : { name, exact: true });
+}
 
 await serve({
   async open({ page, url, width, height, dark }) {
@@ -29,6 +35,7 @@ await serve({
   },
   until: ({ page, script }) => pages.get(page).waitForFunction(script).then(() => undefined),
   evaluate: ({ page, script }) => pages.get(page).evaluate(script),
+  contrasts: ({ page }) => pages.get(page).evaluate(contrasts),
   async screenshot({ page, path }) {
     await pages.get(page).screenshot({ path });
   },

@@ -3,7 +3,7 @@ import type { Channel } from "pusher-js";
 /** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
-export type Subscription = "subscribing" | "subscribed" | "refused";
+export type Subscription = "subscribing" | "subscribed" | "failed";
 
 /** Subscribes to a channel until the component is unmounted, or the name becomes another. */
 export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>, handlers: Handlers<Events>) {
@@ -21,7 +21,7 @@ export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>
 
       const bound: Record<string, (data: never, metadata?: { user_id?: string }) => void> = {
         "pusher:subscription_succeeded": () => (subscription.value = "subscribed"),
-        "pusher:subscription_error": () => (subscription.value = "refused"),
+        "pusher:subscription_error": () => (subscription.value = "failed"),
       };
       for (const event of Object.keys(handlers)) {
         bound[event] = (data, metadata) => handlers[event as keyof Events]?.(data, metadata?.user_id);

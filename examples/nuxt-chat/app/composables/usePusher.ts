@@ -8,13 +8,22 @@ interface Client {
   release(channel: string): void;
 }
 
+/** What pusher-js says of a request to the API that failed. `status` is 0 if there was no answer. */
+interface AuthError {
+  status?: number;
+}
+
 const KEY: InjectionKey<Client> = Symbol("pusher");
 
-/** Connects as the user whose token it is given, for the components below, until this one is unmounted. */
-export function providePusher(token: string) {
-  const pusher = connect(token);
-  provide(KEY, share(pusher));
-  onScopeDispose(() => pusher.disconnect());
+/**
+ * Connects as the user whose token it is given, for the components below, until this one is unmounted.
+ *
+ * `onRefused` is called when the API does not accept the token.
+ */
+export function providePusher(token: string, onRefused: () => void) {
+  const { close, ...client } = share(connect(token), onRefused);
+  provide(KEY, client);
+  onScopeDispose(close);
 }
 
 /** The pusher-js client, and the channels that components share. */
@@ -43,18 +52,50 @@ function connect(token: string): Pusher {
   return pusher;
 }
 
-function share(pusher: Pusher): Client {
+function share(pusher: Pusher, onRefused: () => void): Client & { close(): void } {
   const users = new Map<string, number>();
+  const retry = createRetry(); // pusher-js itself asks the API only once for each connection
+
+  function retrySubscription(channel: Channel) {
+    channel.bind("pusher:subscription_succeeded", retry.reset);
+    channel.bind("pusher:subscription_error", ({ status }: AuthError) => {
+      const byServer = channel.subscriptionPending; // soketpy refused what the API had signed: no fault of the token
+      channel.subscriptionPending = false;
+      if (!byServer && isRefusal(status)) onRefused();
+      else retry.later(() => users.get(channel.name) && pusher.subscribe(channel.name));
+    });
+  }
+
+  pusher.user.bind("pusher:signin_error", ({ status }: AuthError) => {
+    if (isRefusal(status)) return onRefused();
+    retry.later(() => {
+      pusher.user.signin_requested = false; // or signin() would do nothing
+      pusher.signin();
+    });
+  });
+
   return {
     pusher,
-    acquire(channel) {
-      users.set(channel, (users.get(channel) ?? 0) + 1);
-      return pusher.subscribe(channel);
+    acquire(name) {
+      const before = users.get(name) ?? 0;
+      users.set(name, before + 1);
+      const channel = pusher.subscribe(name);
+      if (!before) retrySubscription(channel);
+      return channel;
     },
-    release(channel) {
-      const left = (users.get(channel) ?? 1) - 1;
-      users.set(channel, left);
-      if (!left) pusher.unsubscribe(channel);
+    release(name) {
+      const left = (users.get(name) ?? 1) - 1;
+      users.set(name, left);
+      if (left) return;
+      pusher.channel(name)?.unbind_all();
+      pusher.unsubscribe(name);
+    },
+    close() {
+      retry.stop();
+      pusher.user.unbind_all();
+      pusher.disconnect();
     },
   };
 }
+
+const isRefusal = (status?: number) => status === 401 || status === 403;

@@ -8,10 +8,13 @@ export function useTyping() {
 
   function heard(id: string) {
     clearTimeout(timers.get(id));
-    const forget = () => ids.value.delete(id);
-    timers.set(id, setTimeout(forget, FORGET_AFTER));
+    timers.set(id, setTimeout(forget, FORGET_AFTER, id));
     ids.value.add(id);
   }
 
-  return { ids, heard };
+  function forget(id: string) {
+    ids.value.delete(id);
+  }
+
+  return { ids, heard, forget };
 }

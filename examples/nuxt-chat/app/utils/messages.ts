@@ -9,13 +9,22 @@ export interface Draft {
   mentions: string[];
 }
 
+export interface Answer {
+  outcome: Outcome;
+  /** What is wrong with a message that was refused. */
+  problem?: string;
+  /** The token is not accepted: the message waits until its author has joined again. */
+  sessionEnded?: boolean;
+}
+
 /** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
-export async function post(draft: Draft, token: string): Promise<{ outcome: Outcome; problem?: string }> {
+export async function post(draft: Draft, token: string): Promise<Answer> {
   try {
     await $fetch("/api/messages", { method: "POST", headers: { Authorization: `Bearer ${token}` }, body: draft });
     return { outcome: "sent" };
   } catch (fault) {
     const { status = 500, data } = fault as FetchError<{ error: string }>; // no status: no answer came
+    if (status === 401) return { outcome: "later", sessionEnded: true };
     return status >= 500 ? { outcome: "later" } : { outcome: "refused", problem: data?.error };
   }
 }

@@ -10,8 +10,8 @@ export function usePusherServer(): Pusher {
     appId: String(pusherAppId),
     key: String(shown.pusherKey),
     secret: String(pusherSecret),
-    host: pusherHost,
-    port: String(pusherPort || shown.pusherPort || 6001),
+    host: pusherHost || "127.0.0.1",
+    port: String(pusherPort || 6001),
     useTLS: pusherTls,
     timeout: 5000,
   });

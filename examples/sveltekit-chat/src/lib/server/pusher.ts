@@ -8,7 +8,7 @@ export const pusher = new Pusher({
   key: publicEnv.PUBLIC_PUSHER_KEY ?? "app-key",
   secret: env.PUSHER_SECRET ?? "app-secret",
   host: env.PUSHER_HOST ?? "127.0.0.1",
-  port: env.PUSHER_PORT ?? publicEnv.PUBLIC_PUSHER_PORT ?? "6001",
+  port: env.PUSHER_PORT ?? "6001",
   useTLS: env.PUSHER_TLS === "true",
   timeout: 5000,
 });

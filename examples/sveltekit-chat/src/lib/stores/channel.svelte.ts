@@ -3,7 +3,7 @@ import { getConnection } from "./connection.svelte";
 /** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
-export type Subscription = "subscribing" | "subscribed" | "refused";
+export type Subscription = "subscribing" | "subscribed" | "failed";
 
 /** Subscribed for as long as the component that made it is mounted; to another channel once `name` gives another. */
 export class Channel<Events extends object> {
@@ -22,7 +22,7 @@ export class Channel<Events extends object> {
       const stop = this.connection.listen(name(), {
         ...Object.fromEntries(heard),
         "pusher:subscription_succeeded": () => (this.subscription = "subscribed"),
-        "pusher:subscription_error": () => (this.subscription = "refused"),
+        "pusher:subscription_error": () => (this.subscription = "failed"),
       });
       this.subscription = this.joined?.subscribed ? "subscribed" : "subscribing";
       return stop;

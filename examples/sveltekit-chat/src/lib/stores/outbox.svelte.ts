@@ -1,5 +1,7 @@
 import { untrack } from "svelte";
 
+import { TabState } from "./tab-state.svelte";
+
 /** Drafts that may wait: more are refused, so that a long night offline fills no memory. */
 export const MOST_WAITING = 50;
 
@@ -9,14 +11,15 @@ const RETRY_AFTER = 2000; // milliseconds
 export type Outcome = "sent" | "refused" | "later";
 
 /**
- * Sends drafts in their order, one at a time, and keeps them for as long as `online` gives false.
+ * Sends drafts in their order, one at a time, and keeps them for as long as `online` gives false, in the tab under `key`.
  *
  * A draft may be sent twice, if its answer is lost: give it an id by which receivers tell.
  */
 export class Outbox<Draft extends { id: string }> {
-  waiting = $state.raw<Draft[]>([]);
+  readonly #waiting: TabState<Draft[]>;
 
-  constructor(online: () => boolean, send: (draft: Draft) => Promise<Outcome>) {
+  constructor(key: string, online: () => boolean, send: (draft: Draft) => Promise<Outcome>) {
+    this.#waiting = new TabState<Draft[]>(key, []);
     const next = $derived(online() ? this.waiting[0] : undefined); // the same one, whatever is added behind it
 
     $effect(() => {
@@ -27,7 +30,7 @@ export class Outbox<Draft extends { id: string }> {
         const outcome = await send(draft).catch((): Outcome => "later");
         if (stopped) return;
         if (outcome === "later") timer = setTimeout(attempt, RETRY_AFTER, draft);
-        else this.waiting = this.waiting.filter(({ id }) => id !== draft.id);
+        else this.#waiting.current = this.waiting.filter(({ id }) => id !== draft.id);
       };
 
       const draft = next;
@@ -39,11 +42,15 @@ export class Outbox<Draft extends { id: string }> {
     });
   }
 
+  get waiting(): Draft[] {
+    return this.#waiting.current;
+  }
+
   get full(): boolean {
     return this.waiting.length >= MOST_WAITING;
   }
 
   add(draft: Draft) {
-    if (!this.full) this.waiting = [...this.waiting, draft];
+    if (!this.full) this.#waiting.current = [...this.waiting, draft];
   }
 }

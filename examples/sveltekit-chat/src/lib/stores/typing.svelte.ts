@@ -17,7 +17,11 @@ export class Typing {
     clearTimeout(this.#timers.get(id));
     this.#timers.set(
       id,
-      setTimeout(() => this.ids.delete(id), FORGET_AFTER),
+      setTimeout(() => this.forget(id), FORGET_AFTER),
     );
+  }
+
+  forget(id: string) {
+    this.ids.delete(id);
   }
 }
