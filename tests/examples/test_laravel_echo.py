@@ -247,9 +247,10 @@ def test_a_token_expires(app: Started, expires: object) -> None:
         return {"Authorization": f"Bearer {payload.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"}
 
     valid = headers["Authorization"].split()[1].partition(".")[0]
-    claims = json.loads(urlsafe_b64decode(valid + "=" * (-len(valid) % 4)))
+    claims: dict[str, object] = json.loads(urlsafe_b64decode(valid + "=" * (-len(valid) % 4)))
     assert claims.keys() == {"id", "name", "expires"}
-    for given, status in ((claims, 200), (claims | {"expires": expires}, 401), ({"id": user, "name": "Ada"}, 401)):
+    endless: dict[str, object] = {"id": user, "name": "Ada"}
+    for given, status in ((claims, 200), (claims | {"expires": expires}, 401), (endless, 401)):
         assert requests.post(f"{app.url}/news", headers=signed(given), timeout=PATIENCE).status_code == status
 
 

@@ -4,17 +4,19 @@ import asyncio
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from uuid import uuid4
 
 from . import settings
-from .realtime import FAULTS, JOBS, client
+from .realtime import FAULTS, JOBS, client, reason
 
 AT_ONCE = 2
 MOST_WAITING = 20
 MOST_KEPT = 50
+TRIGGERS_AT_ONCE = 8
 RETRY_AFTER = 1.0  # seconds
 GRACE = 5.0  # seconds that a worker has to end by itself
 LONGEST_REASON = 500  # bytes
@@ -65,6 +67,8 @@ class Queue:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Task[None]] = {}
+        # Not asyncio's, in which files are read: those shall not wait for a slow realtime server.
+        self._threads = ThreadPoolExecutor(TRIGGERS_AT_ONCE, "trigger")
 
     def add(self, job: Job) -> None:
         """Let a job wait for its turn. Raises QueueFull."""
@@ -90,6 +94,7 @@ class Queue:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, job: Job) -> None:
         async with self._slots:
@@ -113,12 +118,12 @@ class Queue:
 
     async def _trigger(self, job: Job) -> None:
         """Trigger the job as it is by now, until the realtime server has the last of it, or the job is forgotten."""
-        told = None
+        loop, told = asyncio.get_running_loop(), None
         while job.id in self.jobs and told != (now := asdict(job)):
             try:
-                await asyncio.to_thread(client.trigger, JOBS, "job", now)
+                await loop.run_in_executor(self._threads, client.trigger, JOBS, "job", now)
             except FAULTS as fault:
-                log.warning("The state of a job could not be told: %s", fault)
+                log.warning("The state of a job could not be told: %s", reason(fault))
                 await asyncio.sleep(RETRY_AFTER)
             else:
                 told = now
