@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import Pusher from "pusher";
 
 // The default app of `soketpy start`, which everybody knows: for your own machine. Elsewhere, set the environment.
@@ -24,6 +25,7 @@ const SETTINGS = {
 const BOARD = /^presence-board-[\w-]{1,40}$/;
 const LONGEST_NAME = 40;
 const LONGEST_FORM = 4096; // bytes
+const LONGEST_READ = 15_000; // milliseconds that a request may take to arrive
 
 const FILES = new Map([
   ["/", ["index.html", "text/html; charset=utf-8"]],
@@ -31,18 +33,25 @@ const FILES = new Map([
   ["/app.js", ["app.js", "text/javascript; charset=utf-8"]],
 ]);
 
-const server = createServer(async (request, response) => {
+const limits = { requestTimeout: LONGEST_READ, connectionsCheckingInterval: 1000 };
+const server = createServer(limits, async (request, response) => {
   const { status, type, body } = await answer(request).catch((fault) => {
     console.error(fault);
     return refuse(500, "That did not work.");
   });
+  if (!request.complete) response.setHeader("Connection", "close"); // rather than read the rest of it
   response.writeHead(status, { "Content-Type": type, "X-Content-Type-Options": "nosniff" }).end(body);
 });
 
 async function answer(request) {
   const path = request.url.split("?")[0];
-  if (request.method === "POST" && path === "/api/pusher/auth") return authorize(await form(request));
-  if (request.method !== "GET") return refuse(405, "There is nothing to do that to.");
+  if (request.method === "POST" && path === "/api/pusher/auth") {
+    // A form without a length, or with too great a one, is not read at all.
+    if (!(Number(request.headers["content-length"]) <= LONGEST_FORM)) return refuse(413, "The form is too long.");
+    const form = await text(request).catch(() => ""); // cut off: then nobody waits for the answer either
+    return authorize(new URLSearchParams(form));
+  }
+  if (!["GET", "HEAD"].includes(request.method)) return refuse(405, "There is nothing to do that to.");
   if (path === "/api/settings") return json(SETTINGS);
   if (!FILES.has(path)) return refuse(404, "There is nothing here.");
   const [file, type] = FILES.get(path);
@@ -51,24 +60,13 @@ async function answer(request) {
 
 /** Let anybody join a board under the name they choose. Put your own login here: it says who `user_id` is. */
 function authorize(fields) {
-  const name = fields?.get("name")?.trim() ?? "";
-  const channel = fields?.get("channel_name") ?? "";
-  const socketId = fields?.get("socket_id") ?? "";
+  const name = fields.get("name")?.trim() ?? "";
+  const channel = fields.get("channel_name") ?? "";
+  const socketId = fields.get("socket_id") ?? "";
   if (!/^\d+\.\d+$/.test(socketId)) return refuse(400, "No socket_id.");
   if (!name || name.length > LONGEST_NAME) return refuse(400, `A name has 1 to ${LONGEST_NAME} characters.`);
   if (!BOARD.test(channel)) return refuse(403, "There is no such board.");
   return json(pusher.authorizeChannel(socketId, channel, { user_id: randomUUID(), user_info: { name } }));
-}
-
-/** The fields of a form; null if it is longer than any of ours. */
-async function form(request) {
-  const chunks = [];
-  let length = 0;
-  for await (const chunk of request) {
-    length += chunk.length;
-    if (length <= LONGEST_FORM) chunks.push(chunk);
-  }
-  return length <= LONGEST_FORM ? new URLSearchParams(Buffer.concat(chunks).toString()) : null;
 }
 
 const json = (value) => ({ status: 200, type: "application/json", body: JSON.stringify(value) });

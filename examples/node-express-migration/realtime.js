@@ -1,4 +1,6 @@
 // What both of the new servers have alike: npm pusher, and what their pages need.
+import { createServer } from "node:http";
+
 import Pusher from "pusher";
 
 import { listen, serve } from "./site.js";
@@ -13,6 +15,7 @@ export const pusher = new Pusher({
   host: PUSHER_HOST,
   port: PUSHER_PORT,
   useTLS: false,
+  timeout: 5000,
 });
 
 /** Let pages load pusher-js, learn where to connect, and ask this application. */
@@ -29,9 +32,10 @@ export function serveRealtime(app) {
 /** Listen; what the application cannot read is the caller's fault, and all else that of the realtime server. */
 export function listenRealtime(app) {
   app.use((fault, _request, response, _next) => {
-    if (!fault.expose) console.error("A trigger failed:", fault.message);
+    if (!fault.expose) console.error("A trigger failed:", fault.message, fault.error?.code ?? "");
     const error = fault.expose ? fault.message : "The realtime server cannot be reached.";
     response.status(fault.expose ? fault.status : 502).json({ error });
   });
-  listen(app);
+  // Node's own bound for a request that does not arrive as a whole is five minutes.
+  listen(createServer({ requestTimeout: 15_000, connectionsCheckingInterval: 1000 }, app));
 }

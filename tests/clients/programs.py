@@ -130,6 +130,11 @@ class Launched:
         """End it by SIGTERM, or by SIGKILL, and wait until it has; nothing the second time."""
         self._program.end(kill)
 
+    def end_and_read(self) -> str:
+        """End it; what it has written since it was ready."""
+        self.end()
+        return "".join(iter(self._lines.get, None))
+
 
 class SoketpyServer(Launched):
     """``soketpy start`` with the apps of these tests."""

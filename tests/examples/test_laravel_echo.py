@@ -1,16 +1,20 @@
 """``examples/laravel-echo``, used by people in tabs of Chromium."""
 
+import hmac
 import json
 import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.clients.programs import PATIENCE
+from tests.clients.programs import PATIENCE, free_port
 from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -278,3 +282,70 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
     ada.screenshot(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert (ECHO.folder / "screenshot.png").exists(), "run `make screenshots`"
+
+
+# What may not end it, and what it does not take
+
+
+def test_a_file_of_any_kind_is_served(app: Started, server: DefaultServer) -> None:
+    (ECHO.folder / "dist" / "font.woff2").write_bytes(b"font")
+    with Started(ECHO, ECHO.env(server.port)) as another:
+        for _ in range(2):
+            answer = requests.get(f"{another.url}/font.woff2", timeout=PATIENCE)
+            assert (answer.status_code, answer.content) == (200, b"font")
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_is_served_to_head_and_with_a_query(app: Started) -> None:
+    for path in ("/", "/?utm=1", "/index.html?a=b"):
+        assert requests.head(app.url + path, timeout=PATIENCE).status_code == 200
+        assert "<title>" in requests.get(app.url + path, timeout=PATIENCE).text
+
+
+def test_half_a_surrogate_pair_is_refused(app: Started) -> None:
+    assert requests.post(f"{app.url}/login", json={"name": "\ud800"}, timeout=PATIENCE).status_code == 400
+    _, headers = session(app)
+    text = {"text": "a\udc00"}
+    assert requests.post(f"{app.url}/messages", json=text, headers=headers, timeout=PATIENCE).status_code == 400
+
+
+@pytest.mark.parametrize("expires", [0, None, "never"])
+def test_a_token_expires(app: Started, expires: object) -> None:
+    user, headers = session(app)
+
+    def signed(claims: dict[str, object]) -> dict[str, str]:
+        payload = urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
+        signature = hmac.digest(b"only-for-your-own-machine", payload, "sha256")
+        return {"Authorization": f"Bearer {payload.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"}
+
+    valid = headers["Authorization"].split()[1].partition(".")[0]
+    claims: dict[str, object] = json.loads(urlsafe_b64decode(valid + "=" * (-len(valid) % 4)))
+    assert claims.keys() == {"id", "name", "expires"}
+    endless: dict[str, object] = {"id": user, "name": "Ada"}
+    for given, status in ((claims, 200), (claims | {"expires": expires}, 401), (endless, 401)):
+        assert requests.post(f"{app.url}/news", headers=signed(given), timeout=PATIENCE).status_code == status
+
+
+def test_it_warns_of_the_key_that_everybody_knows(app: Started, server: DefaultServer) -> None:
+    with Started(replace(ECHO, ready="APP_KEY is the example's"), ECHO.env(server.port)):
+        pass
+
+
+def test_a_failed_broadcast_is_one_line_without_the_signed_url(app: Started) -> None:
+    with Started(ECHO, ECHO.env(free_port())) as alone:
+        _, headers = session(alone)
+        assert requests.post(f"{alone.url}/news", headers=headers, timeout=PATIENCE).status_code == 502
+        (line,) = alone.end_and_read().splitlines()
+    assert "ECONNREFUSED" in line
+    assert "auth_" not in line
+
+
+def test_a_body_that_is_too_long_or_without_a_length_is_not_read(app: Started) -> None:
+    assert post_slowly(f"{app.url}/login", Content_Length="16385") == 413
+    chunks = (b"x" for _ in range(1))
+    assert requests.post(f"{app.url}/login", chunks, timeout=PATIENCE).status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_long(app: Started) -> None:
+    assert post_slowly(f"{app.url}/login") == 408

@@ -3,16 +3,19 @@
 import base64
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from websockets.sync.client import ClientConnection, connect
 
 from tests.clients.programs import PATIENCE
-from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.apps import DefaultServer, Example, Started, node
+from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -350,7 +353,7 @@ BOARD = "presence-board-main"
         ({"name": "Ada", "channel_name": BOARD}, 400),
         ({"name": "Ada", "channel_name": "presence-room-lobby", "socket_id": "1.2"}, 403),
         ({"name": "Ada", "channel_name": "private-board-main", "socket_id": "1.2"}, 403),
-        ({"name": "Ada", "channel_name": BOARD, "socket_id": "1.2", "more": "x" * 5000}, 400),
+        ({"name": "Ada", "channel_name": BOARD, "socket_id": "1.2", "more": "x" * 5000}, 413),
         ({}, 400),
     ],
 )
@@ -395,3 +398,87 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
     ada.screenshot(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert (CURSORS.folder / "screenshot.png").exists(), "run `make screenshots`"
+
+
+# What one member can do to the others
+
+
+Provided = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def provided() -> Provided:
+    """What comes of a case of provider.mjs."""
+    CURSORS.install()
+
+    def run(case: str) -> dict[str, Any]:
+        script = str(Path(__file__).with_name("provider.mjs"))
+        done = subprocess.run([node(), script, case], capture_output=True, check=True, timeout=PATIENCE)
+        outcome: dict[str, Any] = json.loads(done.stdout)
+        return outcome
+
+    return run
+
+
+def test_nobody_fills_the_document_with_what_is_not_seen(provided: Provided) -> None:
+    outcome = provided("unseen")
+    assert outcome["text"] in ("and good", "goodand ")  # whoever has the lower id comes first
+    assert outcome["size"] < 100
+
+
+def test_nobody_fills_the_document_with_what_builds_on_something_unknown(provided: Provided) -> None:
+    outcome = provided("gaps")
+    assert outcome["size"] < 100
+    assert outcome["pending"] is None
+
+
+def test_a_newcomer_gets_what_came_before_it_knew_what_that_builds_on(provided: Provided) -> None:
+    assert provided("early") == {"text": "The plan of today"}
+
+
+def test_one_answer_waits_however_often_a_member_is_asked(provided: Provided) -> None:
+    outcome = provided("flood")
+    assert outcome["grown"] < 20_000_000  # bytes; 3,000 answers are 300 MB
+    assert outcome["atOnce"] <= 1
+    assert outcome["asked"] <= 2
+
+
+def test_both_pages_are_told_of_a_document_that_is_too_large(provided: Provided) -> None:
+    assert provided("large") == {}
+
+
+def test_a_member_who_sends_what_cannot_be_joined_keeps_a_newcomer_from_nobody_else(provided: Provided) -> None:
+    assert provided("distraction") == {}
+
+
+def test_a_newcomer_sees_the_text_after_somebody_has_sent_two_megabytes_unseen(
+    enter: Enter, server: DefaultServer, app: Started, board: str
+) -> None:
+    ada = enter("Ada")
+    ada.fill(*TEXT, "The plan of today")
+    channel = f"presence-board-{board}"
+    with joined(server, app, channel) as (mallory, _):
+        for client in (7, 8):
+            # By one client: 1.1 MB of text in the root type "hidden".
+            size = 1_100_000
+            length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14])
+            update = b"\x01\x01" + bytes([client]) + b"\x00\x04\x01\x06hidden" + length + b"x" * size + b"\x00"
+            pieces = [update[start : start + 7000] for start in range(0, len(update), 7000)]
+            for part, piece in enumerate(pieces):
+                data = {"update": client, "part": part, "parts": len(pieces), "data": base64.b64encode(piece).decode()}
+                mallory.send(json.dumps({"event": "client-update", "channel": channel, "data": data}))
+        mallory.send(json.dumps({"event": "client-cursor", "channel": channel, "data": {"x": 0.5, "y": 0.5}}))
+        ada.see("group", "Cursors", "Mallory")  # so all before it has come
+    enter("Bob").hold(*TEXT, "The plan of today")
+
+
+def test_a_form_that_is_too_long_or_without_a_length_is_not_read(app: Started) -> None:
+    url = f"{app.url}/api/pusher/auth"
+    assert post_slowly(url, Content_Length="4097") == 413
+    chunks = (b"x" for _ in range(1))
+    assert requests.post(url, chunks, timeout=PATIENCE).status_code == 413
+    assert allow(app, name="x" * 5000).status_code == 413
+
+
+def test_a_form_that_does_not_come_is_not_waited_for_long(app: Started) -> None:
+    assert post_slowly(f"{app.url}/api/pusher/auth") == 408

@@ -1,6 +1,7 @@
 """``examples/node-express-migration``: what works with ws and Socket.IO works the same with channels."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import DefaultServer, Example, Started
+from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -231,3 +233,33 @@ def test_it_looks_like_its_picture(start: Start, enter: Enter, tmp_path: Path) -
     ada.screenshot(picture)
     bob.screenshot(tmp_path / "phone.png")
     assert (folder / "screenshot.png").exists(), "run `make screenshots`"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/messages", {"room": "presence-red", "name": "\ud800", "text": "x"}),
+        ("/messages", {"room": "presence-red", "name": "Ada", "text": "x\udc00"}),
+        ("/waves", {"room": "presence-red", "name": "Ada", "socketId": ["1.2"]}),
+    ],
+)
+def test_what_npm_pusher_or_the_server_would_not_take_is_refused(start: Start, path: str, body: Any) -> None:
+    app = start("socketio-rooms/after")
+    assert requests.post(app.url + path, json=body, timeout=PATIENCE).status_code == 400
+
+
+def test_a_realtime_server_that_hangs_is_not_waited_for_long() -> None:
+    rooms = Example("node-express-migration", ("socketio-rooms/after/server.js",), ready="Listening", prefix="PUBLIC_")
+    rooms.install()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as hanging,
+        Started(rooms, rooms.env(hanging.getsockname()[1])) as app,
+    ):
+        body = {"room": "presence-red", "name": "Ada", "text": "x"}
+        assert requests.post(f"{app.url}/messages", json=body, timeout=PATIENCE).status_code == 502
+        assert len(app.end_and_read().splitlines()) == 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_long(start: Start) -> None:
+    app = start("socketio-rooms/after")
+    assert post_slowly(f"{app.url}/messages", Content_Type="application/json") == 408

@@ -1,13 +1,18 @@
 """``examples/python-fastapi``: notices between two tabs, and webhooks that come to both once their signature holds."""
 
 import hmac
+import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,8 +21,9 @@ import pusher
 import pytest
 import requests
 
-from tests.clients.programs import PATIENCE
+from tests.clients.programs import PATIENCE, free_port
 from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule
+from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -432,3 +438,74 @@ def test_the_secret_does_not_leave_the_server(app: StartedModule) -> None:
         answer = requests.get(app.url + path, timeout=PATIENCE)
         assert answer.status_code == 200
         assert "app-secret" not in answer.text
+
+
+# What it does not wait for, and does not take
+
+
+@contextmanager
+def alone(realtime_port: int, ready: str = "running on", **env: str) -> Iterator[StartedModule]:
+    """The application with another realtime server, or none."""
+    words = ("uvicorn", "app.main:app", "--port", "PORT", "--no-access-log")
+    with StartedModule(FOLDER, *words, ready=ready, realtime_port=realtime_port, env=env) as started:
+        yield started
+
+
+def test_a_realtime_server_that_hangs_holds_up_nothing_else() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as hanging,
+        alone(hanging.getsockname()[1]) as app,
+        ThreadPoolExecutor(60) as threads,
+    ):
+        headers = token_of(app)
+
+        def send(_: int) -> int:
+            notice = {"text": "x"}
+            return requests.post(f"{app.url}/api/notices", json=notice, headers=headers, timeout=PATIENCE).status_code
+
+        calls = [threads.submit(send, n) for n in range(60)]
+        refused = [call.result() for call in itertools.islice(as_completed(calls), 52)]
+        assert refused == [503] * 52  # at once
+        token_of(app)
+        assert requests.get(app.url, timeout=PATIENCE).status_code == 200
+        assert Counter(call.result() for call in calls) == {503: 52, 502: 8}
+
+
+def test_a_failed_trigger_is_one_line_without_the_signed_url() -> None:
+    with alone(free_port()) as app:
+        answer = requests.post(f"{app.url}/api/notices", json={"text": "x"}, headers=token_of(app), timeout=PATIENCE)
+        assert answer.status_code == 502
+        output = app.end_and_read()
+    (line,) = [line for line in output.splitlines() if "could not be sent" in line]
+    assert "ConnectionError" in line
+    assert "auth_" not in output
+
+
+def test_it_warns_of_the_session_secret_that_everybody_knows() -> None:
+    with alone(free_port(), ready="SESSION_SECRET is the default"):
+        pass
+
+
+@pytest.mark.parametrize(("left", "status"), [(60, 200), (0, 401)])
+def test_a_token_expires(app: StartedModule, left: float, status: int) -> None:
+    payload = token_of(app)["Authorization"].split()[1].partition(".")[0]
+    claims = json.loads(urlsafe_b64decode(payload))
+    assert claims["expires"] == pytest.approx(time.time() + 12 * 60 * 60, abs=PATIENCE)
+    changed = urlsafe_b64encode(json.dumps(claims | {"expires": time.time() + left}).encode())
+    signature = hmac.new(b"only-for-your-own-machine", changed, sha256).hexdigest()
+    headers = {"Authorization": f"Bearer {changed.decode()}.{signature}"}
+    assert requests.get(f"{app.url}/api/feed", headers=headers, timeout=PATIENCE).status_code == status
+
+
+def test_half_a_surrogate_pair_is_no_name(app: StartedModule) -> None:
+    assert requests.post(f"{app.url}/api/session", json={"name": "\ud800"}, timeout=PATIENCE).status_code == 400
+
+
+def test_a_body_whose_length_is_too_great_is_not_waited_for(app: StartedModule) -> None:
+    length = str(256 * 1024 + 1)
+    assert post_slowly(f"{app.url}/api/session", Content_Length=length, Connection="close") == 413
+
+
+@pytest.mark.parametrize("path", ["/api/session", "/webhooks/pusher"])
+def test_a_body_that_does_not_come_is_not_waited_for_long(app: StartedModule, path: str) -> None:
+    assert post_slowly(app.url + path, Content_Type="application/json") == 408

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clients.programs import PATIENCE
+from tests.clients.programs import PATIENCE, free_port
 from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule
+from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -418,3 +420,38 @@ def test_the_secret_does_not_leave_the_server(routes: str) -> None:
         answer = requests.get(routes + path, timeout=PATIENCE)
         assert answer.status_code == 200
         assert "app-secret" not in answer.text
+
+
+# What it does not wait for, and does not take
+
+
+def test_a_realtime_server_that_hangs_does_not_hold_up_the_page() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as hanging,
+        StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=hanging.getsockname()[1], env={}) as app,
+    ):
+        for n in range(22):
+            job = JOB | {"name": f"{n}.csv", "seconds": 3600}
+            assert requests.post(f"{app.url}/api/jobs", json=job, timeout=PATIENCE).status_code == 201
+        assert requests.get(app.url, timeout=5).status_code == 200  # the states of 22 jobs take longer
+
+
+def test_a_failed_trigger_is_logged_without_the_signed_url() -> None:
+    with StartedModule(FOLDER, "jobs", ready="Running on", realtime_port=free_port(), env={}) as app:
+        requests.post(f"{app.url}/api/jobs", json=JOB, timeout=PATIENCE)
+        until(lambda: jobs_of(app)["orders.csv"]["state"] == "done")
+        output = app.end_and_read()
+    assert "ConnectionError" in output
+    assert "auth_" not in output
+
+
+def test_a_body_in_an_encoding_that_is_none_is_refused(routes: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert requests.post(f"{routes}/api/jobs", b"no gzip", headers=headers, timeout=PATIENCE).status_code == 400
+    part = b"Content-Transfer-Encoding: nope\r\nContent-Disposition: form-data; name=socket_id"
+    form, headers = b"--b\r\n" + part + b"\r\n\r\nx\r\n--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
+    assert requests.post(f"{routes}/api/pusher/auth", form, headers=headers, timeout=PATIENCE).status_code == 400
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_long(routes: str) -> None:
+    assert post_slowly(f"{routes}/api/jobs", Content_Type="application/json") == 408

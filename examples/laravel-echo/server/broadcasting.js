@@ -45,7 +45,8 @@ export async function broadcast(channel, event, data, exceptFor = "") {
   try {
     await pusher.trigger(channel, event, data, exceptFor ? { socket_id: exceptFor } : {});
   } catch (fault) {
-    console.error("The event could not be broadcast:", fault);
+    // Not the whole fault: it has the signed URL in it.
+    console.error("The event could not be broadcast:", fault.message, fault.error?.code ?? "");
     throw new Refusal(502, "The realtime server cannot be reached. Try again.");
   }
 }

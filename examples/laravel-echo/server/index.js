@@ -2,12 +2,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
+import { text } from "node:stream/consumers";
 
 import { authorize, broadcast, eventClass } from "./broadcasting.js";
 import { Refusal } from "./refusal.js";
 import { issueToken, userOf } from "./tokens.js";
 
 const LONGEST_BODY = 16 * 1024; // bytes
+const LONGEST_READ = 15_000; // milliseconds that a request may take to arrive
 const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript" };
 
 /** What Vite has built, all of it, by path: no request gets at any other file. */
@@ -18,7 +20,7 @@ const files = new Map(
     .map((entry) => join(entry.parentPath, entry.name))
     .map((path) => [
       path.slice(dist.length).replaceAll("\\", "/"),
-      { type: TYPES[extname(path)], body: readFileSync(path) },
+      { type: TYPES[extname(path)] ?? "application/octet-stream", body: readFileSync(path) },
     ]),
 );
 files.set("/", files.get("/index.html"));
@@ -67,42 +69,43 @@ function json(body) {
 }
 
 function textOf(value, longest, what) {
-  const text = typeof value === "string" ? value.trim() : "";
+  // Half a surrogate pair is no text: the realtime server would refuse it.
+  const text = typeof value === "string" && value.isWellFormed() ? value.trim() : "";
   if (!text || text.length > longest) throw new Refusal(400, `${what} has 1 to ${longest} characters.`);
   return text;
 }
 
+/** The body, which is not read at all if it has no length or too great a one. */
 async function read(request) {
-  const chunks = [];
-  let length = 0;
-  for await (const chunk of request) {
-    length += chunk.length;
-    if (length > LONGEST_BODY) throw new Refusal(413, "The body is too long.");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
+  if (!(Number(request.headers["content-length"]) <= LONGEST_BODY)) throw new Refusal(413, "The body is too long.");
+  return await text(request).catch(() => {
+    throw new Refusal(400, "The body ends too early.");
+  });
 }
 
 async function answer(request) {
-  const route = request.method === "POST" && Object.hasOwn(routes, request.url) && routes[request.url];
+  const { method, headers, url } = request;
+  const [path] = url.split("?");
+  const file = ["GET", "HEAD"].includes(method) && files.get(path);
+  if (file) return file;
+  const route = method === "POST" && Object.hasOwn(routes, path) && routes[path];
   if (!route) throw new Refusal(404, "There is nothing here.");
-  const { authorization, "x-socket-id": socketId } = request.headers;
-  return await route({ body: await read(request), user: userOf(authorization), socketId });
+  const { authorization, "x-socket-id": socketId } = headers;
+  const answered = await route({ body: await read(request), user: userOf(authorization), socketId });
+  return { type: "application/json", body: JSON.stringify(answered) };
 }
 
-const server = createServer(async (request, response) => {
-  const file = request.method === "GET" && files.get(request.url);
-  if (file) {
-    response.writeHead(200, { "Content-Type": file.type }).end(file.body);
-    return;
-  }
+const limits = { requestTimeout: LONGEST_READ, connectionsCheckingInterval: 1000 };
+const server = createServer(limits, async (request, response) => {
+  response.setHeader("X-Content-Type-Options", "nosniff");
   try {
-    response.setHeader("Content-Type", "application/json");
-    response.end(JSON.stringify(await answer(request)));
+    const { type, body } = await answer(request);
+    response.setHeader("Content-Type", type).end(body);
   } catch (fault) {
     if (!(fault instanceof Refusal)) console.error(fault);
     const [status, message] = fault instanceof Refusal ? [fault.status, fault.message] : [500, "Server Error"];
-    response.writeHead(status).end(JSON.stringify({ message }));
+    if (!request.complete) response.setHeader("Connection", "close"); // rather than read the rest of it
+    response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify({ message }));
   }
 });
 

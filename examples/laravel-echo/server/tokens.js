@@ -1,6 +1,12 @@
 /** Who a request comes from: a signed token, in place of Laravel's Sanctum. */
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 
+const LIFETIME = 12 * 60 * 60 * 1000; // milliseconds
+
+if (process.env.APP_KEY === "only-for-your-own-machine") {
+  console.warn("APP_KEY is the example's, which everybody knows: for your own machine only.");
+}
+
 function sign(payload) {
   // Never with the app's secret: what that has signed opens channels.
   return createHmac("sha256", process.env.APP_KEY).update(payload).digest();
@@ -8,16 +14,17 @@ function sign(payload) {
 
 export function issueToken(name) {
   const user = { id: randomUUID(), name };
-  const payload = Buffer.from(JSON.stringify(user)).toString("base64url");
+  const payload = Buffer.from(JSON.stringify({ ...user, expires: Date.now() + LIFETIME })).toString("base64url");
   return { user, token: `${payload}.${sign(payload).toString("base64url")}` };
 }
 
-/** The user whose token it is; undefined if it was not issued here. */
+/** The user whose token it is; undefined if it was not issued here, or has expired. */
 export function userOf(authorization = "") {
   const [, payload, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/.exec(authorization) ?? [];
   if (!payload) return undefined;
   const expected = sign(payload);
   const given = Buffer.from(signature, "base64url");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
-  return JSON.parse(Buffer.from(payload, "base64url").toString());
+  const { expires, ...user } = JSON.parse(Buffer.from(payload, "base64url").toString());
+  return Date.now() < expires ? user : undefined;
 }

@@ -34,7 +34,8 @@ async function join(name) {
     onRefused: () => report("The server does not let you join this board."),
   });
 
-  const provider = new ChannelProvider(doc, channel);
+  const tooLarge = () => report("This text is too large to be shared: who joins now does not get it. Shorten it.");
+  const provider = new ChannelProvider(doc, channel, tooLarge);
   const cursors = showCursors(element("surface"), element("cursors"), channel);
   showMembers(element("members"), channel);
 

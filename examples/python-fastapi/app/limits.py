@@ -1,25 +1,36 @@
-"""A bound for bodies: FastAPI and Starlette have none of their own."""
+"""A bound for the time that a body takes to arrive: uvicorn has none of its own."""
+
+import asyncio
 
 from fastapi import HTTPException, status
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class BodyLimit:
-    """Middleware that answers 413 once a request's body is longer than so many bytes, and reads no more of it."""
+class BodyTimeout:
+    """Middleware that answers 408 where a request's body has not come as a whole after so many seconds."""
 
-    def __init__(self, app: ASGIApp, longest: int) -> None:
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
-        self._longest = longest
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = 0
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        end = asyncio.get_running_loop().time() + self._seconds
+        whole = False
 
-        async def receive_some() -> Message:
-            nonlocal length
-            message = await receive()
-            length += len(message.get("body", b""))
-            if length > self._longest:
-                raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, "The body is too long.")
+        async def receive_in_time() -> Message:
+            nonlocal whole
+            if whole:
+                return await receive()  # waits until the client goes, however long that takes
+            try:
+                async with asyncio.timeout_at(end):
+                    message = await receive()
+            except TimeoutError:
+                close = {"Connection": "close"}  # rather than wait for the rest
+                raise HTTPException(status.HTTP_408_REQUEST_TIMEOUT, "The body does not come.", close) from None
+            whole = not message.get("more_body", False)
             return message
 
-        await self._app(scope, receive_some, send)
+        await self._app(scope, receive_in_time, send)

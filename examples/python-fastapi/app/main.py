@@ -7,13 +7,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 
 from . import settings
-from .limits import BodyLimit
+from .limits import BodyTimeout
 from .routes import authorization, notices, webhooks
 
 PAGE = Path(__file__).with_name("page.html")
 
-app = FastAPI(title="Notices")
-app.add_middleware(BodyLimit, longest=256 * 1024)
+app = FastAPI(title="Notices", max_body_size=256 * 1024)
+app.add_middleware(BodyTimeout, seconds=15)
 for routes in (authorization, notices, webhooks):
     app.include_router(routes.router)
 

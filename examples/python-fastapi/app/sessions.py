@@ -1,6 +1,8 @@
 """Who a request comes from: a signed token, so that nobody has to be remembered. Put your own login here."""
 
 import hmac
+import logging
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from typing import Annotated
@@ -11,6 +13,14 @@ from pydantic import BaseModel
 
 from . import settings
 
+LIFETIME = 12 * 60 * 60
+"""Seconds that a token is good for."""
+
+if settings.SESSION_SECRET == settings.DEFAULT_SESSION_SECRET:
+    logging.getLogger(__name__).warning(
+        "SESSION_SECRET is the default, which everybody knows: for your own machine only"
+    )
+
 
 class User(BaseModel):
     """Somebody who has signed in."""
@@ -19,20 +29,31 @@ class User(BaseModel):
     name: str
 
 
+class Claims(BaseModel):
+    """What a token says."""
+
+    user: User
+    expires: float
+    """In seconds since 1970."""
+
+
 def issue_token(user: User) -> str:
     """A token that proves who somebody is to whoever knows the secret."""
-    payload = urlsafe_b64encode(user.model_dump_json().encode()).decode()
+    claims = Claims(user=user, expires=time.time() + LIFETIME)
+    payload = urlsafe_b64encode(claims.model_dump_json().encode()).decode()
     return f"{payload}.{_sign(payload)}"
 
 
-def current_user(
+async def current_user(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> User:
     """The user whose token a request carries. Raises HTTPException, 401."""
     payload, _, signature = (credentials.credentials if credentials else "").partition(".")
-    if not hmac.compare_digest(signature.encode(), _sign(payload).encode()):
-        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "Sign in first.", {"WWW-Authenticate": "Bearer"})
-    return User.model_validate_json(urlsafe_b64decode(payload))
+    if hmac.compare_digest(signature.encode(), _sign(payload).encode()):
+        claims = Claims.model_validate_json(urlsafe_b64decode(payload))
+        if time.time() < claims.expires:
+            return claims.user
+    raise HTTPException(status.HTTP_401_UNAUTHORIZED, "Sign in first.", {"WWW-Authenticate": "Bearer"})
 
 
 CurrentUser = Annotated[User, Depends(current_user)]

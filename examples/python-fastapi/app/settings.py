@@ -19,5 +19,6 @@ PUBLIC_PORT = int(environ.get("PUBLIC_PUSHER_PORT", PORT))
 # Webhooks are believed under the app's key, and under these, while keys are changed: KEY:SECRET,KEY:SECRET.
 MORE_KEYS = dict(pair.split(":", 1) for pair in environ.get("PUSHER_MORE_KEYS", "").split(",") if pair)
 
-SESSION_SECRET = environ.get("SESSION_SECRET", "only-for-your-own-machine")
+DEFAULT_SESSION_SECRET = "only-for-your-own-machine"
+SESSION_SECRET = environ.get("SESSION_SECRET", DEFAULT_SESSION_SECRET)
 PUSHER_JS = Path(environ.get("PUSHER_JS", Path(__file__).parents[1] / "node_modules/pusher-js/dist/web/pusher.min.js"))

@@ -1,5 +1,6 @@
 """The server of the page and of its routes: ``python -m jobs``."""
 
+import asyncio
 import json
 import os
 import socket
@@ -8,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, TypeGuard
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from . import settings
 from .queue import Job, Queue, QueueFull
@@ -15,6 +17,9 @@ from .realtime import JOBS, PROGRESS, client
 
 QUEUE = web.AppKey("queue", Queue)
 routes = web.RouteTableDef()
+
+LONGEST_READ = 15.0
+"""Seconds that a body may take to arrive."""
 
 
 @routes.get("/api/jobs")
@@ -105,6 +110,19 @@ def refusal(status: type[web.HTTPException], error: str) -> web.HTTPException:
     return status(text=json.dumps({"error": error}), content_type="application/json")
 
 
+@web.middleware
+async def read_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read the body before anything else: aiohttp waits for it without end, and answers 500 where it ends too early."""
+    try:
+        async with asyncio.timeout(LONGEST_READ):
+            await request.read()
+    except TimeoutError:
+        raise refusal(web.HTTPRequestTimeout, "The body does not come.") from None
+    except ConnectionError:
+        raise refusal(web.HTTPBadRequest, "The body ends too early.") from None
+    return await handler(request)
+
+
 async def run_queue(app: web.Application) -> AsyncIterator[None]:
     """Run the queue for as long as the server runs."""
     app[QUEUE] = queue = Queue()
@@ -114,7 +132,7 @@ async def run_queue(app: web.Application) -> AsyncIterator[None]:
 
 def application() -> web.Application:
     """The whole application."""
-    app = web.Application(client_max_size=16 * 1024)
+    app = web.Application(client_max_size=16 * 1024, middlewares=[read_body])
     app.add_routes(routes)
     app.cleanup_ctx.append(run_queue)
     return app
@@ -123,4 +141,4 @@ def application() -> web.Application:
 if __name__ == "__main__":
     # It listens before the pages are told of it, so that none of them asks in vain.
     with socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "8000")))) as listener:
-        web.run_app(application(), sock=listener)
+        web.run_app(application(), sock=listener, auto_decompress=False)  # no page sends compressed bodies

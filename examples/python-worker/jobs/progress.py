@@ -6,7 +6,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from .realtime import FAULTS, PROGRESS, client
+from .realtime import FAULTS, PROGRESS, client, reason
 
 INTERVAL = 0.25
 """Seconds between two reports: more than four a second help nobody."""
@@ -54,6 +54,6 @@ class Reporter:
             try:
                 client.trigger(self._channel, "progress", latest)
             except FAULTS as fault:
-                log.info("Progress could not be told: %s", fault)  # the next turn tries again
+                log.info("Progress could not be told: %s", reason(fault))  # the next turn tries again
             else:
                 told, told_at = latest, monotonic()

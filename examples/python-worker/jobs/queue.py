@@ -4,17 +4,19 @@ import asyncio
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from uuid import uuid4
 
 from . import settings
-from .realtime import FAULTS, JOBS, client
+from .realtime import FAULTS, JOBS, client, reason
 
 AT_ONCE = 2
 MOST_WAITING = 20
 MOST_KEPT = 50
+TRIGGERS_AT_ONCE = 8
 RETRY_AFTER = 1.0  # seconds
 GRACE = 5.0  # seconds that a worker has to end by itself
 LONGEST_REASON = 500  # bytes
@@ -64,7 +66,9 @@ class Queue:
         self.jobs: dict[str, Job] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._runs: dict[str, asyncio.Task[None]] = {}
-        self._news = {"": asyncio.create_task(_tell_of_start())}
+        # Not asyncio's, in which files are read: those shall not wait for a slow realtime server.
+        self._threads = ThreadPoolExecutor(TRIGGERS_AT_ONCE, "trigger")
+        self._news = {"": asyncio.create_task(self._tell_of_start())}
 
     def add(self, job: Job) -> None:
         """Let a job wait for its turn. Raises QueueFull."""
@@ -90,6 +94,7 @@ class Queue:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, job: Job) -> None:
         async with self._slots:
@@ -115,28 +120,25 @@ class Queue:
         """Trigger the job as it is by now, until the realtime server has the last of it, or the job is forgotten."""
         told = None
         while job.id in self.jobs and told != (now := asdict(job)):
-            if await _told("job", now):
+            if await self._told("job", now):
                 told = now
             else:
                 await asyncio.sleep(RETRY_AFTER)
         del self._news[job.id]
 
+    async def _tell_of_start(self) -> None:
+        """Let the pages ask anew, for the jobs of the server before this one are forgotten."""
+        while not await self._told("started", {}):  # noqa: ASYNC110 - the realtime server tells nobody that it is back
+            await asyncio.sleep(RETRY_AFTER)
 
-async def _tell_of_start() -> None:
-    """Let the pages ask anew, for the jobs of the server before this one are forgotten."""
-    while True:
-        if await _told("started", {}):
-            return
-        await asyncio.sleep(RETRY_AFTER)
-
-
-async def _told(event: str, data: object) -> bool:
-    try:
-        await asyncio.to_thread(client.trigger, JOBS, event, data)
-    except FAULTS as fault:
-        log.warning("The pages could not be told: %s", fault)
-        return False
-    return True
+    async def _told(self, event: str, data: object) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, client.trigger, JOBS, event, data)
+        except FAULTS as fault:
+            log.warning("The pages could not be told: %s", reason(fault))
+            return False
+        return True
 
 
 async def _work(job: Job) -> tuple[int, str]:

@@ -15,6 +15,12 @@ PROGRESS = "private-cache-progress-"
 FAULTS = (PusherError, requests.RequestException)
 """What a trigger raises while the realtime server is away, or refuses."""
 
+
+def reason(fault: Exception) -> str:
+    """Why a trigger failed, for the log: the messages of requests have the signed URL in them."""
+    return type(fault).__name__ if isinstance(fault, requests.RequestException) else str(fault)
+
+
 client = pusher.Pusher(
     settings.APP_ID,
     settings.KEY,

@@ -9,12 +9,14 @@ const app = site(import.meta.url);
 serveRealtime(app);
 serve(app, "/room.js", new URL("../room.js", import.meta.url));
 
-const isText = (value, longest) => typeof value === "string" && value !== "" && value.length <= longest;
+const isText = (value, longest) =>
+  typeof value === "string" && value !== "" && value.length <= longest && value.isWellFormed();
+const isSocketId = (value) => typeof value === "string" && /^\d+\.\d+$/.test(value);
 
 // In the place of socket.join: the server says who may join, and under which name.
 app.post("/pusher/auth", express.urlencoded({ extended: false, limit: "1kb" }), (request, response) => {
   const { socket_id: socketId, channel_name: channel, name } = request.body ?? {};
-  if (!/^\d+\.\d+$/.test(socketId ?? "") || !ROOMS.includes(channel) || !isText(name, 40)) return response.sendStatus(403);
+  if (!isSocketId(socketId) || !ROOMS.includes(channel) || !isText(name, 40)) return response.sendStatus(403);
   response.json(pusher.authorizeChannel(socketId, channel, { user_id: socketId, user_info: { name } }));
 });
 
@@ -29,7 +31,7 @@ app.post("/messages", express.json({ limit: "8kb" }), async (request, response) 
 // In the place of socket.to(room).emit: to all but the one who asks.
 app.post("/waves", express.json({ limit: "8kb" }), async (request, response) => {
   const { room, name, socketId } = request.body ?? {};
-  if (!ROOMS.includes(room) || !isText(name, 40) || !/^\d+\.\d+$/.test(socketId ?? "")) return response.sendStatus(400);
+  if (!ROOMS.includes(room) || !isText(name, 40) || !isSocketId(socketId)) return response.sendStatus(400);
   await pusher.trigger(room, "waved", name, { socket_id: socketId });
   response.sendStatus(204);
 });

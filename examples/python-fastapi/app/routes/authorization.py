@@ -28,14 +28,16 @@ class Session(BaseModel):
 
 
 @router.post("/session")
-def sign_in(wish: SignIn) -> Session:
+async def sign_in(wish: SignIn) -> Session:
     """Take anybody in under the name they choose."""
     user = User(id=uuid4().hex, name=wish.name)
     return Session(user=user, token=issue_token(user))
 
 
 @router.post("/pusher/auth")
-def authorize_channel(user: CurrentUser, socket_id: SocketId, channel_name: Annotated[str, Form()]) -> dict[str, Any]:
+async def authorize_channel(
+    user: CurrentUser, socket_id: SocketId, channel_name: Annotated[str, Form()]
+) -> dict[str, Any]:
     """Let the user join a channel; pusher-js hands a 403 to the page as ``pusher:subscription_error``."""
     if channel_name not in CHANNELS:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "There is no such channel.")
@@ -45,7 +47,7 @@ def authorize_channel(user: CurrentUser, socket_id: SocketId, channel_name: Anno
 
 
 @router.post("/pusher/user-auth")
-def authenticate_user(user: CurrentUser, socket_id: SocketId) -> dict[str, Any]:
+async def authenticate_user(user: CurrentUser, socket_id: SocketId) -> dict[str, Any]:
     """Say whom the connection belongs to, so that notices can be sent to that user alone."""
     signed: dict[str, Any] = client.authenticate_user(socket_id, {"id": user.id, "user_info": {"name": user.name}})
     return signed

@@ -8,7 +8,7 @@ from uuid import uuid4
 from fastapi import APIRouter, HTTPException, status
 from pydantic import BaseModel, StringConstraints
 
-from ..realtime import FAULTS, LOBBY, client
+from ..realtime import FAULTS, LOBBY, Busy, client, reason, send
 from ..sessions import CurrentUser, User
 
 router = APIRouter(prefix="/api")
@@ -31,15 +31,20 @@ class Notice(Draft):
 
 
 @router.post("/notices")
-def send_notice(draft: Draft, author: CurrentUser) -> Notice:
-    """Trigger a notice. It is 502 where the realtime server did not take it, and may be sent again then."""
+async def send_notice(draft: Draft, author: CurrentUser) -> Notice:
+    """Trigger a notice.
+
+    It is 502 where the realtime server did not take it, 503 where too many wait for that; it may be sent again then.
+    """
     notice = Notice(**draft.model_dump(), id=uuid4().hex, author=author, time_ms=int(time.time() * 1000))
     try:
         if notice.to is None:
-            client.trigger(LOBBY, "notice", notice.model_dump())
+            await send(client.trigger, LOBBY, "notice", notice.model_dump())
         else:
-            client.send_to_user(notice.to, "notice", notice.model_dump())
+            await send(client.send_to_user, notice.to, "notice", notice.model_dump())
+    except Busy:
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, "Too much is being sent. Try again.") from None
     except FAULTS as fault:
-        log.warning("A notice could not be sent: %s", fault)
+        log.warning("A notice could not be sent: %s", reason(fault))
         raise HTTPException(status.HTTP_502_BAD_GATEWAY, "The realtime server cannot be reached.") from None
     return notice

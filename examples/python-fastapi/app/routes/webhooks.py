@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Depends, Header, HTTPException, Request, status
 from pydantic import ValidationError
 
-from ..realtime import FAULTS, FEED, client
+from ..realtime import FAULTS, FEED, Busy, client, reason, send
 from ..sessions import current_user
 from ..webhooks import Entry, Webhook, feed, is_signed
 
@@ -42,11 +42,12 @@ async def read_feed() -> list[Entry]:
     return list(feed.entries)
 
 
-def show(entries: list[Entry]) -> None:
+async def show(entries: list[Entry]) -> None:
     """Trigger the events to the pages. They are kept here, so a page that is not reached now asks for them later."""
     try:
         for start in range(0, len(entries), MOST_IN_BATCH):
             some = entries[start : start + MOST_IN_BATCH]
-            client.trigger_batch([{"channel": FEED, "name": "entry", "data": entry.model_dump()} for entry in some])
-    except FAULTS as fault:
-        log.warning("Events of a webhook could not be shown: %s", fault)
+            batch = [{"channel": FEED, "name": "entry", "data": entry.model_dump()} for entry in some]
+            await send(client.trigger_batch, batch)
+    except (Busy, *FAULTS) as fault:
+        log.warning("Events of a webhook could not be shown: %s", reason(fault))
