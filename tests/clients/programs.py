@@ -133,7 +133,7 @@ class Launched:
     def end_and_read(self) -> str:
         """End it; what it has written since it was ready."""
         self.end()
-        return "".join(iter(self._lines.get, None))
+        return "".join(iter(self.lines.get, None))
 
 
 class SoketpyServer(Launched):

@@ -88,11 +88,19 @@ class Started:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._program.end()
+        self.end()
+
+    def end(self, kill: bool = False) -> None:
+        """End it by SIGTERM, or by SIGKILL; nothing the second time."""
+        self._program.end(kill)
+
+    def end_and_read(self) -> str:
+        """End it; what it has written since it was ready."""
+        return self._program.end_and_read()
 
     def kill(self) -> None:
         """End it as a crash would."""
-        self._program.end(kill=True)
+        self.end(kill=True)
 
     def start_again(self, secret: str | None = None) -> None:
         """Start it in the place of the one that was killed; with a secret, so that it knows no session of before."""
