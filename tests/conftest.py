@@ -156,6 +156,22 @@ class Peers:
         return await self.call("POST", "/events", {"name": event, "channels": [channel], "data": data, **fields})
 
 
+class At(Peers):
+    """Clients and calls of a server that is a process of its own."""
+
+    def __init__(self, port: int, stack: AsyncExitStack) -> None:
+        self._ports = cycle([port])
+        self._stack = stack
+        self._session = None
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(20):
+        while not await look():
+            await asyncio.sleep(0.02)
+
+
 StartServer = Callable[..., Awaitable[Peers]]
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from websockets import State
 
 from tests.clients.programs import Launched, free_port
-from tests.conftest import Peers, Socket
+from tests.conftest import At, Socket, until
 from tests.fakes import APP
 
 LEASE = 1.5
@@ -72,21 +72,8 @@ def command_of(pid: int) -> str:
         return ""
 
 
-class At(Peers):
-    """Clients and calls of the workers' port."""
-
-    def __init__(self, port: int, stack: AsyncExitStack) -> None:
-        self._port = port
-        self._stack = stack
-        self._session = None
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-
 Start = Callable[..., Together]
-Place = Callable[[Together], "At"]
+Place = Callable[[Together], At]
 
 
 @pytest.fixture
@@ -102,10 +89,13 @@ async def at() -> AsyncIterator[Callable[[Together], At]]:
         yield lambda server: At(server.port, stack)
 
 
-async def until(look: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not (found if isinstance(found := look(), bool) else await found):
-            await asyncio.sleep(0.02)
+async def settled(look: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+
+    async def asked() -> bool:
+        return look()
+
+    await until(asked)
 
 
 async def members(peers: At, number: int) -> list[Socket]:
@@ -149,7 +139,7 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: St
         return len(left) < len(clients) and bool(reply.json["user_count"] == len(left))
 
     await until(cleared)
-    await until(lambda: len(server.children("soketpy.worker") - before) == 1)
+    await settled(lambda: len(server.children("soketpy.worker") - before) == 1)
 
 
 async def test_sighup_reads_the_apps_anew_in_every_worker(start: Start, at: Place) -> None:
@@ -199,7 +189,7 @@ async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> No
     assert folder.exists()
     await asyncio.to_thread(server.end, kill)
     assert (await client.closed())[0] == 4200
-    await until(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
+    await settled(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
 
 
 async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) -> None:
@@ -211,7 +201,7 @@ async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) 
         text = (await metrics.request("GET", "/metrics")).text
         assert re.search(r"^soketi_connected{.*} 10\.0$", text, re.M)
         os.kill(next(iter(server.children("soketpy.worker"))), signal.SIGTERM)
-        await until(lambda: len(server.children("soketpy.worker")) == 2)
+        await settled(lambda: len(server.children("soketpy.worker")) == 2)
         text = (await metrics.request("GET", "/metrics")).text
         assert re.search(r"^soketi_new_connections_total{.*} 10\.0$", text, re.M)
         assert len(clients) == 10

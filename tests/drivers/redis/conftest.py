@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clients.programs import Launched
-from tests.conftest import Peers
+from tests.conftest import At
 from tests.fakes import APP
 from tests.redis import Redis
 
@@ -55,19 +55,6 @@ class Node(Launched):
         return found
 
 
-class At(Peers):
-    """Clients and REST calls of a node that is a process."""
-
-    def __init__(self, node: Node, stack: AsyncExitStack) -> None:
-        self._node = node
-        self._stack = stack
-        self._session = None
-
-    @property
-    def port(self) -> int:
-        return self._node.port
-
-
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A Redis that the test may kill."""
@@ -94,4 +81,4 @@ def start_node(own_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> It
 async def at() -> AsyncIterator[Callable[[Node], At]]:
     """Clients of a node, which end with the test."""
     async with AsyncExitStack() as stack:
-        yield lambda node: At(node, stack)
+        yield lambda node: At(node.port, stack)

@@ -1,14 +1,14 @@
 """Nodes die, Redis dies, the network parts them: what clients and webhooks see of it, with real processes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
 from benchmarks.chaos import chaos
 from tests.clients.programs import Balancer, free_port
-from tests.conftest import Reply, Socket
-from tests.drivers.redis.conftest import LEASE, At, Node, StartNode
+from tests.conftest import At, Reply, Socket, until
+from tests.drivers.redis.conftest import LEASE, Node, StartNode
 from tests.redis import Redis, Sentinel
 
 ROOM = "presence-room"
@@ -18,13 +18,6 @@ NOTICED = LEASE * 4 / 3 + 2
 pytestmark = pytest.mark.timeout(60)
 
 Place = Callable[[Node], At]
-
-
-async def until(look: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not await look():
-            await asyncio.sleep(0.02)
 
 
 async def member(peers: At, user_id: str) -> Socket:
