@@ -17,7 +17,8 @@ PATIENCE = 10.0
 class Redis:
     """A redis-server with nothing on disk, but for what it is asked to save."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, tcp: bool = False) -> None:
+        self._tcp = tcp
         self._options = options
         self.socket = str(folder / "redis.sock")
         self.port = 0
@@ -36,7 +37,8 @@ class Redis:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("needs redis-server: make tools")
-        self.port = self.port or free_port()
+        if self._tcp and not self.port:
+            self.port = free_port()
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", ""]
         options += ["--dir", str(self._folder), "--enable-debug-command", "local", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)

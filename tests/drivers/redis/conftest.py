@@ -1,17 +1,18 @@
 """Nodes that are processes of their own, over a Redis that tests may kill."""
 
 import json
+import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import pytest
 
-from tests.clients.programs import Launched
+from tests.clients.programs import PATIENCE, Launched
 from tests.conftest import At
 from tests.fakes import APP
 from tests.redis import Redis
@@ -43,22 +44,23 @@ class Node(Launched):
         self.port = int(found[1])
 
     def reports(self) -> list[tuple[str, str]]:
-        """The edges that it has reported since the last call, by its log."""
+        """The edges that it has reported since the last call, by its log, down to the line that answers a SIGHUP."""
+        os.kill(self.pid, signal.SIGHUP)
         found = []
-        try:
-            while (line := self.lines.get_nowait()) is not None:
-                report = _REPORT.search(json.loads(line)["message"])
-                if report is not None:
-                    found.append((report[1], report[2]))
-        except Empty:
-            pass
+        while (line := self.lines.get(timeout=PATIENCE)) is not None:
+            message = json.loads(line)["message"]
+            report = _REPORT.search(message)
+            if report is not None:
+                found.append((report[1], report[2]))
+            if message.startswith("Read the configuration anew"):
+                break
         return found
 
 
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A Redis that the test may kill."""
-    with Redis(tmp_path_factory.mktemp("redis")) as server:
+    with Redis(tmp_path_factory.mktemp("redis"), tcp=True) as server:
         yield server
 
 

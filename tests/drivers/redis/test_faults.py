@@ -185,7 +185,7 @@ async def test_sentinels_lead_to_the_redis_that_takes_over(
 ) -> None:
     folders = [tmp_path_factory.mktemp(name) for name in ("replica", "sentinel")]
     follows = ("--replicaof", f"127.0.0.1 {own_redis.port}")
-    with Redis(folders[0], *follows) as replica, Sentinel(folders[1], own_redis) as sentinel:
+    with Redis(folders[0], *follows, tcp=True) as replica, Sentinel(folders[1], own_redis) as sentinel:
         nowhere = f"127.0.0.1:{free_port()}"
         given = {"sentinels": [nowhere, f"127.0.0.1:{sentinel.port}"], "sentinel_master": "chat"}
         nodes = [start_node(**given), start_node(**given)]
