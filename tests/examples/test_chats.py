@@ -15,6 +15,7 @@ import requests
 
 from tests.clients.programs import PATIENCE
 from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
+from tests.examples.bodies import post_slowly
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
 VUE = Example("vue-chat", start=(), ready="Listening on", prefix="VITE_")
@@ -313,6 +314,15 @@ def test_a_message_that_is_wrong_goes_nowhere(chat: Started, wrong: dict[str, An
     assert answer.json()["error"]
     assert requests.post(url, json=GOOD, timeout=PATIENCE).status_code == 401
     assert requests.post(url, "{", headers=headers, timeout=PATIENCE).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["session", "messages", "pusher/auth", "pusher/user-auth"])
+def test_a_body_without_bound_is_not_read(chat: Started, path: str) -> None:
+    url, headers = f"{chat.url}/api/{path}", {**token_of(chat), "Content-Type": "application/json"}
+    authorization = headers["Authorization"]
+    for length in (16 * 1024 + 1, 2_500_000_000):
+        assert post_slowly(url, Content_Length=str(length), Authorization=authorization) == 413
+    assert requests.post(url, iter([b"{}"]), headers=headers, timeout=PATIENCE).status_code == 413
 
 
 def test_the_api_publishes_on_6001_wherever_browsers_connect(chat: Started, server: DefaultServer) -> None:

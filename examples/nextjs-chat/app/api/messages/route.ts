@@ -1,3 +1,4 @@
+import { withSmallBody } from "@/lib/body";
 import { isRoom, LONGEST_TEXT, type Message, messagesChannel } from "@/lib/chat";
 import { pusher } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
@@ -8,7 +9,7 @@ const MOST_MENTIONS = 10;
 const isId = (value: unknown): value is string => typeof value === "string" && ID.test(value);
 
 /** Send a message to everyone in a room, and tell those whom it mentions. */
-export async function POST(request: Request) {
+export const POST = withSmallBody(async (request) => {
   const author = userOf(request);
   if (!author) return Response.json({ error: "Sign in first." }, { status: 401 });
 
@@ -30,4 +31,4 @@ export async function POST(request: Request) {
     return Response.json({ error: "The realtime server cannot be reached." }, { status: 502 });
   }
   return Response.json(message);
-}
+});

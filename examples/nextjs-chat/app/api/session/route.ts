@@ -1,8 +1,9 @@
+import { withSmallBody } from "@/lib/body";
 import { LONGEST_NAME } from "@/lib/chat";
 import { issueToken } from "@/lib/session";
 
 /** Take anybody in under the name they choose. */
-export async function POST(request: Request) {
+export const POST = withSmallBody(async (request) => {
   const body: unknown = await request.json().catch(() => null);
   const given = (body as { name?: unknown } | null)?.name;
   const name = typeof given === "string" ? given.trim() : "";
@@ -10,4 +11,4 @@ export async function POST(request: Request) {
     return Response.json({ error: `A name has 1 to ${LONGEST_NAME} characters.` }, { status: 400 });
   }
   return Response.json(issueToken(name));
-}
+});

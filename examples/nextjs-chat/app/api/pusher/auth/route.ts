@@ -1,15 +1,17 @@
+import { withSmallBody } from "@/lib/body";
 import { roomOf } from "@/lib/chat";
 import { pusher } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
 
 /** Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel. */
-export async function POST(request: Request) {
+export const POST = withSmallBody(async (request) => {
   const user = userOf(request);
+  if (!user) return new Response("Forbidden", { status: 403 });
   const form = new URLSearchParams(await request.text());
   const channel = form.get("channel_name") ?? "";
   const socketId = form.get("socket_id") ?? "";
-  if (!user || !roomOf(channel)) return new Response("Forbidden", { status: 403 });
+  if (!roomOf(channel)) return new Response("Forbidden", { status: 403 });
   if (!/^\d+\.\d+$/.test(socketId)) return new Response("No socket_id", { status: 400 });
   const member = { user_id: user.id, user_info: { name: user.name } };
   return Response.json(pusher.authorizeChannel(socketId, channel, channel.startsWith("presence-") ? member : undefined));
-}
+});

@@ -9,10 +9,11 @@ import type { RequestHandler } from "./$types";
 /** Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel. */
 export const POST: RequestHandler = async ({ request }) => {
   const user = userOf(request);
+  if (!user) return text("Forbidden", { status: 403 });
   const form = new URLSearchParams(await request.text());
   const channel = form.get("channel_name") ?? "";
   const socketId = form.get("socket_id") ?? "";
-  if (!user || !roomOf(channel)) return text("Forbidden", { status: 403 });
+  if (!roomOf(channel)) return text("Forbidden", { status: 403 });
   if (!/^\d+\.\d+$/.test(socketId)) return text("No socket_id", { status: 400 });
   const member = { user_id: user.id, user_info: { name: user.name } };
   return json(pusher.authorizeChannel(socketId, channel, channel.startsWith("presence-") ? member : undefined));

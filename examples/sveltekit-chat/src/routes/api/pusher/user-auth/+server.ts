@@ -8,8 +8,8 @@ import type { RequestHandler } from "./$types";
 /** Say who a connection belongs to, so that events can be sent to that user. */
 export const POST: RequestHandler = async ({ request }) => {
   const user = userOf(request);
-  const socketId = new URLSearchParams(await request.text()).get("socket_id") ?? "";
   if (!user) return text("Forbidden", { status: 403 });
+  const socketId = new URLSearchParams(await request.text()).get("socket_id") ?? "";
   if (!/^\d+\.\d+$/.test(socketId)) return text("No socket_id", { status: 400 });
   return json(pusher.authenticateUser(socketId, { id: user.id, user_info: { name: user.name } }));
 };
