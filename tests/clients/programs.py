@@ -158,6 +158,7 @@ class Balancer(socketserver.ThreadingTCPServer):
         self.behind = behind
         self.open: set[socket.socket] = set()
         self.is_cut = False
+        self.is_silent = False
         self.port: int = self.server_address[1]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self._thread.start()
@@ -178,6 +179,16 @@ class Balancer(socketserver.ThreadingTCPServer):
         """Let connections be made again."""
         self.is_cut = False
 
+    def silence(self) -> None:
+        """Lose all that is passed on, without a word to either end, until it speaks again."""
+        self.is_silent = True
+
+    def speak(self) -> None:
+        """Break the connections that have lost something, and pass on what comes by new ones."""
+        self.cut()
+        self.is_silent = False
+        self.mend()
+
 
 class _Forward(socketserver.BaseRequestHandler):
     def handle(self) -> None:
@@ -186,20 +197,21 @@ class _Forward(socketserver.BaseRequestHandler):
             return
         self.server.open.add(self.request)
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
-            upward = threading.Thread(target=_pump, args=(self.request, behind), daemon=True)
+            upward = threading.Thread(target=self._pump, args=(self.request, behind), daemon=True)
             upward.start()
-            _pump(behind, self.request)
+            self._pump(behind, self.request)
             upward.join()
         self.server.open.discard(self.request)
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Pass on what comes, and then the end of it."""
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        """Pass on what comes, and then the end of it."""
+        assert isinstance(self.server, Balancer)
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if not self.server.is_silent:
+                    sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
 
 
 def free_port() -> int:

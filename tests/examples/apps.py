@@ -134,8 +134,8 @@ class DefaultServer:
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = {"SOKETPY_APP_CLIENT_EVENTS": "true", **(env or {})}
         self._server = self._launch({})
-        self._balancer = Balancer(self._port())
-        self.port = self._balancer.port
+        self.network = Balancer(self.own_port)
+        self.port = self.network.port
 
     def _launch(self, env: Mapping[str, str]) -> Launched:
         return Launched(
@@ -144,7 +144,9 @@ class DefaultServer:
             env={**self._env, **env},
         )
 
-    def _port(self) -> int:
+    @property
+    def own_port(self) -> int:
+        """Where it is reached past the network in front of it."""
         found = re.search(r"127\.0\.0\.1:(\d+)", self._server.greeting)
         assert found is not None, self._server.greeting
         return int(found[1])
@@ -154,7 +156,7 @@ class DefaultServer:
 
     def __exit__(self, *_: object) -> None:
         self._server.end()
-        self._balancer.__exit__()
+        self.network.__exit__()
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -163,7 +165,7 @@ class DefaultServer:
     def start_again(self, **env: str) -> None:
         """Start another one in its place, with these variables besides."""
         self._server = self._launch(env)
-        self._balancer.behind = self._port()
+        self.network.behind = self.own_port
 
 
 def install(folder: Path) -> None:

@@ -172,6 +172,26 @@ def test_who_found_a_room_full_gets_in_later(enter: Enter, server: DefaultServer
     server.start_again()
 
 
+def test_what_was_sent_is_seen_though_the_websocket_brings_nothing(
+    browser: Browser, chat: Started, server: DefaultServer
+) -> None:
+    env = chat.example.env(server.port) | {f"{chat.example.private}PUSHER_PORT": str(server.own_port)}
+    with Started(chat.example, env) as started, browser.open(started.url) as ada, browser.open(started.url) as bob:
+        join(ada, "Ada")
+        join(bob, "Bob")
+        server.network.silence()
+        for text in ("First into the void", "Second into the void"):
+            say(ada, "lobby", text)
+            ada.see("log", "Messages in lobby", text)
+        ada.miss("log", "Messages in lobby", "waiting to be sent")
+        for text in ("First into the void", "Second into the void"):
+            assert ada.count("log", "Messages in lobby", text) == 1
+        server.network.speak()
+        bob.see("log", "Messages in lobby", "Second into the void")
+        ada.see("status", "Connection", "Connected")
+        assert ada.count("log", "Messages in lobby", "Second into the void") == 1
+
+
 ENDED = ("alert", "", "Your session has ended: join again.")
 
 

@@ -43,7 +43,8 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   const connection = useConnectionState();
   // Not before every room is heard, or the author would miss what goes out first.
   const outbox = useOutbox<Draft>("chat-waiting", rooms === "subscribed", async (draft) => {
-    const { outcome, problem, sessionEnded } = await post(draft, session.token);
+    const { outcome, message, problem, sessionEnded } = await post(draft, session.token);
+    if (message) add(message);
     setProblem(problem ?? null);
     if (sessionEnded) onSessionEnd();
     return outcome;

@@ -11,6 +11,8 @@ export interface Draft {
 
 export interface Answer {
   outcome: Outcome;
+  /** What was sent: the WebSocket may be gone without a word, and not bring it. */
+  message?: Message;
   /** What is wrong with a message that was refused. */
   problem?: string;
   /** The token is not accepted: the message waits until its author has joined again. */
@@ -20,8 +22,9 @@ export interface Answer {
 /** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
 export async function post(draft: Draft, token: string): Promise<Answer> {
   try {
-    await $fetch("/api/messages", { method: "POST", headers: { Authorization: `Bearer ${token}` }, body: draft });
-    return { outcome: "sent" };
+    const headers = { Authorization: `Bearer ${token}` };
+    const message = await $fetch<Message>("/api/messages", { method: "POST", headers, body: draft });
+    return { outcome: "sent", message };
   } catch (fault) {
     const { status = 500, data } = fault as FetchError<{ error: string }>; // no status: no answer came
     if (status === 401) return { outcome: "later", sessionEnded: true };

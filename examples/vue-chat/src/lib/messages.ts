@@ -1,7 +1,7 @@
 /** The browser's side of /api/messages. */
 import type { Outcome } from "@/composables/useOutbox";
 
-import type { Room } from "./chat";
+import type { Message, Room } from "./chat";
 
 export interface Draft {
   id: string;
@@ -13,6 +13,8 @@ export interface Draft {
 
 export interface Answer {
   outcome: Outcome;
+  /** What was sent: the WebSocket may be gone without a word, and not bring it. */
+  message?: Message;
   /** What is wrong with a message that was refused. */
   problem?: string;
   /** The token is not accepted: the message waits until its author has joined again. */
@@ -26,7 +28,7 @@ export async function post(draft: Draft, token: string): Promise<Answer> {
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
     body: JSON.stringify(draft),
   });
-  if (response.ok) return { outcome: "sent" };
+  if (response.ok) return { outcome: "sent", message: (await response.json()) as Message };
   if (response.status === 401) return { outcome: "later", sessionEnded: true };
   if (response.status >= 500) return { outcome: "later" };
   const { error } = (await response.json()) as { error: string };
