@@ -19,6 +19,7 @@ export function ConnectionBadge({ state, rooms, waiting }: Props) {
 
 function troubleOf(state: string, rooms: Subscription): string | undefined {
   if (state === "connecting") return "Connecting…";
+  if (["disconnected", "failed"].includes(state)) return "The realtime server refuses this page: reload it.";
   if (state !== "connected") return "Offline, reconnecting…";
   if (rooms === "failed") return "Not in the rooms yet, trying again…";
   if (rooms === "subscribing") return "Joining the rooms…";
