@@ -7,6 +7,7 @@ import { issueToken } from "./session.mjs";
 /**
  * @typedef {import("../src/lib/chat").Message} Message
  * @typedef {import("../src/lib/chat").User} User
+ * @typedef {{ message: string, status?: number, error?: { code?: string } }} TriggerFault What npm pusher throws.
  */
 
 const { env } = process;
@@ -90,7 +91,9 @@ async function messages(author, body) {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    console.error("The message could not be sent on:", fault);
+    const { message: what, status, error } = /** @type {TriggerFault} */ (fault); // its other fields hold the signed URL
+    console.error("The message could not be sent on:", what, error?.code ?? "");
+    if (status === 400 || status === 413) return refusal(status, "The realtime server refuses this message.");
     return refusal(502, "The realtime server cannot be reached.");
   }
   return Response.json(message);

@@ -21,7 +21,9 @@ export default defineEventHandler(async (event) => {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    console.error("The message could not be sent on:", fault);
+    const { message: what, status, error } = fault as TriggerFault; // its other fields hold the signed URL
+    console.error("The message could not be sent on:", what, error?.code ?? "");
+    if (status === 400 || status === 413) return refuse(event, status, "The realtime server refuses this message.");
     return refuse(event, 502, "The realtime server cannot be reached.");
   }
   return message;

@@ -24,3 +24,10 @@ export function socketIdOf(form: URLSearchParams): string {
   if (!/^\d+\.\d+$/.test(socketId)) throw createError({ statusCode: 400, statusMessage: "No socket_id" });
   return socketId;
 }
+
+/** What a trigger throws: `status` is the realtime server's, and `error` says why there is none. */
+export interface TriggerFault {
+  message: string;
+  status?: number;
+  error?: { code?: string };
+}

@@ -1,6 +1,6 @@
 import { withSmallBody } from "@/lib/body";
 import { isRoom, LONGEST_TEXT, type Message, messagesChannel } from "@/lib/chat";
-import { pusher } from "@/lib/pusher";
+import { pusher, type TriggerFault } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
 
 const ID = /^[\w-]{1,64}$/;
@@ -27,7 +27,11 @@ export const POST = withSmallBody(async (request) => {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    console.error("The message could not be sent on:", fault);
+    const { message: what, status, error } = fault as TriggerFault; // its other fields hold the signed URL
+    console.error("The message could not be sent on:", what, error?.code ?? "");
+    if (status === 400 || status === 413) {
+      return Response.json({ error: "The realtime server refuses this message." }, { status });
+    }
     return Response.json({ error: "The realtime server cannot be reached." }, { status: 502 });
   }
   return Response.json(message);

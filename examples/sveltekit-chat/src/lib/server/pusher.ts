@@ -12,3 +12,10 @@ export const pusher = new Pusher({
   useTLS: env.PUSHER_TLS === "true",
   timeout: 5000,
 });
+
+/** What a trigger throws: `status` is the realtime server's, and `error` says why there is none. */
+export interface TriggerFault {
+  message: string;
+  status?: number;
+  error?: { code?: string };
+}

@@ -1,7 +1,7 @@
 import { json } from "@sveltejs/kit";
 
 import { isRoom, LONGEST_TEXT, type Message, messagesChannel } from "$lib/chat";
-import { pusher } from "$lib/server/pusher";
+import { pusher, type TriggerFault } from "$lib/server/pusher";
 import { userOf } from "$lib/server/session";
 
 import type { RequestHandler } from "./$types";
@@ -30,7 +30,11 @@ export const POST: RequestHandler = async ({ request }) => {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    console.error("The message could not be sent on:", fault);
+    const { message: what, status, error } = fault as TriggerFault; // its other fields hold the signed URL
+    console.error("The message could not be sent on:", what, error?.code ?? "");
+    if (status === 400 || status === 413) {
+      return json({ error: "The realtime server refuses this message." }, { status });
+    }
     return json({ error: "The realtime server cannot be reached." }, { status: 502 });
   }
   return json(message);
