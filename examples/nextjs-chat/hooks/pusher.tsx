@@ -60,7 +60,7 @@ export function usePusher(): Client {
   return client;
 }
 
-/** The state of the connection: "connecting", "connected", "unavailable", or, once it has given up, "disconnected" or "failed". */
+/** The state of the connection: "connecting", "connected", "unavailable", or for good "disconnected" or "failed". */
 export function useConnectionState(): string {
   const { connection } = usePusher().pusher;
   const subscribe = useCallback(

@@ -38,7 +38,9 @@ const isId = (value) => typeof value === "string" && ID.test(value);
 function session(_, body) {
   const given = parse(body).name;
   const name = typeof given === "string" ? given.trim() : "";
-  if (!name || name.length > LONGEST_NAME) return refusal(400, `A name has 1 to ${LONGEST_NAME} characters.`);
+  if (!name || name.length > LONGEST_NAME || !name.isWellFormed()) {
+    return refusal(400, `A name has 1 to ${LONGEST_NAME} characters.`);
+  }
   return Response.json(issueToken(name));
 }
 
@@ -91,7 +93,8 @@ async function messages(author, body) {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    const { message: what, status, error } = /** @type {TriggerFault} */ (fault); // its other fields hold the signed URL
+    // Its other fields hold the signed URL.
+    const { message: what, status, error } = /** @type {TriggerFault} */ (fault);
     console.error("The message could not be sent on:", what, error?.code ?? "");
     if (status === 400 || status === 413) return refusal(status, "The realtime server refuses this message.");
     return refusal(502, "The realtime server cannot be reached.");

@@ -6,8 +6,15 @@ import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
  * @typedef {import("../src/lib/chat").User} User
  */
 
-const SECRET = process.env.SESSION_SECRET ?? "";
+const HOLDS_FOR = 12 * 60 * 60 * 1000; // milliseconds
+const EVERYBODYS = "only-for-your-own-machine"; // the secret in .env
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
+
+const { HOST = "127.0.0.1", NODE_ENV, SESSION_SECRET: SECRET } = process.env;
 if (!SECRET) throw new Error("SESSION_SECRET is not set");
+if (SECRET === EVERYBODYS && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
+  console.warn("SESSION_SECRET is the one in .env, which everybody knows: set your own.");
+}
 
 /**
  * Never with the app's secret: what that has signed opens channels.
@@ -22,12 +29,12 @@ const sign = (payload) => createHmac("sha256", SECRET).update(payload).digest();
  */
 export function issueToken(name) {
   const user = { id: randomUUID(), name };
-  const payload = Buffer.from(JSON.stringify(user)).toString("base64url");
+  const payload = Buffer.from(JSON.stringify({ ...user, issuedAt: Date.now() })).toString("base64url");
   return { user, token: `${payload}.${sign(payload).toString("base64url")}` };
 }
 
 /**
- * The user whose token a request carries; undefined if there is none, or it was not issued here.
+ * The user whose token a request carries; undefined if there is none, or it was not issued here of late.
  *
  * @param {string | undefined} authorization
  * @returns {User | undefined}
@@ -38,5 +45,6 @@ export function userOf(authorization) {
   const expected = sign(payload);
   const given = Buffer.from(signature, "base64url");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
-  return JSON.parse(Buffer.from(payload, "base64url").toString());
+  const { issuedAt, ...user } = JSON.parse(Buffer.from(payload, "base64url").toString());
+  return Date.now() - issuedAt < HOLDS_FOR ? user : undefined;
 }

@@ -1,4 +1,4 @@
-/** The state of the connection: "connecting", "connected", "unavailable", or, once it has given up, "disconnected" or "failed". */
+/** The state of the connection: "connecting", "connected", "unavailable", or for good "disconnected" or "failed". */
 export function useConnection() {
   const { connection } = usePusher().pusher;
   const state = ref(connection.state);

@@ -7,7 +7,7 @@ export const POST = withSmallBody(async (request) => {
   const body: unknown = await request.json().catch(() => null);
   const given = (body as { name?: unknown } | null)?.name;
   const name = typeof given === "string" ? given.trim() : "";
-  if (!name || name.length > LONGEST_NAME) {
+  if (!name || name.length > LONGEST_NAME || !name.isWellFormed()) {
     return Response.json({ error: `A name has 1 to ${LONGEST_NAME} characters.` }, { status: 400 });
   }
   return Response.json(issueToken(name));

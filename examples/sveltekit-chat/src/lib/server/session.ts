@@ -4,25 +4,39 @@ import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { env } from "$env/dynamic/private";
 import type { User } from "$lib/chat";
 
-function sign(payload: string): Buffer {
-  const secret = env.SESSION_SECRET;
+const HOLDS_FOR = 12 * 60 * 60 * 1000; // milliseconds
+const EVERYBODYS = "only-for-your-own-machine"; // the secret in .env
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
+
+let secret = "";
+
+/** Never the app's secret: what that has signed opens channels. */
+function secretOf(): string {
+  if (secret) return secret;
+  secret = env.SESSION_SECRET ?? "";
   if (!secret) throw new Error("SESSION_SECRET is not set");
-  // Never the app's secret: what that has signed opens channels.
-  return createHmac("sha256", secret).update(payload).digest();
+  const { HOST = "127.0.0.1", NODE_ENV } = process.env;
+  if (secret === EVERYBODYS && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
+    console.warn("SESSION_SECRET is the one in .env, which everybody knows: set your own.");
+  }
+  return secret;
 }
+
+const sign = (payload: string) => createHmac("sha256", secretOf()).update(payload).digest();
 
 export function issueToken(name: string): { user: User; token: string } {
   const user = { id: randomUUID(), name };
-  const payload = Buffer.from(JSON.stringify(user)).toString("base64url");
+  const payload = Buffer.from(JSON.stringify({ ...user, issuedAt: Date.now() })).toString("base64url");
   return { user, token: `${payload}.${sign(payload).toString("base64url")}` };
 }
 
-/** The user whose token a request carries; undefined if there is none, or it was not issued here. */
+/** The user whose token a request carries; undefined if there is none, or it was not issued here of late. */
 export function userOf(request: Request): User | undefined {
   const [, payload, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/.exec(request.headers.get("authorization") ?? "") ?? [];
   if (!payload || !signature) return undefined;
   const expected = sign(payload);
   const given = Buffer.from(signature, "base64url");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
-  return JSON.parse(Buffer.from(payload, "base64url").toString()) as User;
+  const { issuedAt, ...user } = JSON.parse(Buffer.from(payload, "base64url").toString()) as User & { issuedAt: number };
+  return Date.now() - issuedAt < HOLDS_FOR ? user : undefined;
 }

@@ -51,7 +51,7 @@ export class Connection {
     this.pusher.signin();
   }
 
-  /** "connecting", "connected", "unavailable" or "disconnected": templates and effects that read it follow it. */
+  /** "connecting", "connected", "unavailable", or for good "disconnected" or "failed". What reads it follows it. */
   get state(): string {
     this.#changes();
     return this.pusher.connection.state;
