@@ -99,6 +99,8 @@ class Launched:
         self, *command: str, ready: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> None:
         self.lines: Queue[str | None] = Queue()
+        self.preamble = ""
+        """What it wrote before it was ready."""
         self._program = Program(*command, on_line=self.lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
         try:
             self.greeting = self._await(ready)
@@ -110,9 +112,10 @@ class Launched:
         output = ""
         with suppress(Empty):
             while (line := self.lines.get(timeout=PATIENCE)) is not None:
-                output += line
                 if text in line:
+                    self.preamble = output
                     return line
+                output += line
         raise AssertionError(f"The server did not start:\n{output}")
 
     @property

@@ -37,8 +37,8 @@ class Example:
     def folder(self) -> Path:
         return EXAMPLES / self.name
 
-    def env(self, realtime_port: int) -> dict[str, str]:
-        """What tells it where the realtime server is."""
+    def env(self, realtime_port: int, **private: str) -> dict[str, str]:
+        """What tells it where the realtime server is, and these variables that stay on the server."""
         return {
             f"{self.prefix}PUSHER_HOST": "127.0.0.1",
             f"{self.prefix}PUSHER_PORT": str(realtime_port),
@@ -46,6 +46,7 @@ class Example:
             f"{self.private}PUSHER_PORT": str(realtime_port),
             "NEXT_TELEMETRY_DISABLED": "1",
             "NUXT_TELEMETRY_DISABLED": "1",
+            **{f"{self.private}{name}": value for name, value in private.items()},
         }
 
     @property
@@ -83,6 +84,11 @@ class Started:
         path = os.pathsep.join([str(self.example.folder / "node_modules" / ".bin"), os.environ["PATH"]])
         env = {**self._env, "PATH": path, "PORT": str(self.port)}
         return Launched(*self.example.command, ready=self.example.ready, env=env, cwd=self.example.folder)
+
+    @property
+    def preamble(self) -> str:
+        """What it wrote before it was ready."""
+        return self._program.preamble
 
     def __enter__(self) -> Self:
         return self

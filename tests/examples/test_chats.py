@@ -1,10 +1,12 @@
 """The chats of ``examples/``, each built and used by people in tabs of Chromium."""
 
+import hmac
 import json
 import os
 import re
 import socket
 import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clients.programs import PATIENCE
+from tests.clients.programs import PATIENCE, free_port
 from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
 from tests.examples.bodies import post_slowly
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
@@ -175,7 +177,7 @@ def test_who_found_a_room_full_gets_in_later(enter: Enter, server: DefaultServer
 def test_what_was_sent_is_seen_though_the_websocket_brings_nothing(
     browser: Browser, chat: Started, server: DefaultServer
 ) -> None:
-    env = chat.example.env(server.port) | {f"{chat.example.private}PUSHER_PORT": str(server.own_port)}
+    env = chat.example.env(server.port, PUSHER_PORT=str(server.own_port))
     with Started(chat.example, env) as started, browser.open(started.url) as ada, browser.open(started.url) as bob:
         join(ada, "Ada")
         join(bob, "Bob")
@@ -190,6 +192,31 @@ def test_what_was_sent_is_seen_though_the_websocket_brings_nothing(
         bob.see("log", "Messages in lobby", "Second into the void")
         ada.see("status", "Connection", "Connected")
         assert ada.count("log", "Messages in lobby", "Second into the void") == 1
+
+
+def test_a_message_that_the_realtime_server_refuses_blocks_no_other(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again(SOKETPY_APP_MAX_EVENT_PAYLOAD_IN_KB="1")
+    ada, bob = enter("Ada"), enter("Bob")
+    say(ada, "lobby", "x" * 1000)
+    ada.see("alert", "", "The realtime server refuses this message.")
+    say(ada, "lobby", "A shorter one")
+    bob.see("log", "Messages in lobby", "A shorter one")
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    server.kill()
+    server.start_again()
+
+
+def test_a_page_that_the_realtime_server_refuses_says_so(enter: Enter, server: DefaultServer) -> None:
+    page = enter("Ada", PHONE)
+    server.kill()
+    server.start_again(SOKETPY_APP_KEY="another-key")
+    page.see("status", "Connection", "The realtime server refuses this page: reload it.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    server.kill()
+    server.start_again()
+    page.evaluate("location.reload()")
+    page.see("status", "Connection", "Connected")
 
 
 ENDED = ("alert", "", "Your session has ended: join again.")
@@ -275,6 +302,7 @@ def test_who_has_joined_may_type_at_once(enter: Enter) -> None:
 
 
 SOCKET = "1.2"
+LONE = '{"name":"\\ud800"}'  # half of a character
 GOOD = {"id": "x", "room": "lobby", "text": "Hello", "mentions": []}
 
 
@@ -284,7 +312,7 @@ def token_of(chat: Started, name: str = "Ada") -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"name":" "}', '{"name":7}', json.dumps({"name": "x" * 41})])
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"name":" "}', '{"name":7}', json.dumps({"name": "x" * 41}), LONE])
 def test_no_name_is_no_session(chat: Started, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     assert requests.post(f"{chat.url}/api/session", body, headers=headers, timeout=PATIENCE).status_code == 400
@@ -343,6 +371,65 @@ def test_a_body_without_bound_is_not_read(chat: Started, path: str) -> None:
     for length in (16 * 1024 + 1, 2_500_000_000):
         assert post_slowly(url, Content_Length=str(length), Authorization=authorization) == 413
     assert requests.post(url, iter([b"{}"]), headers=headers, timeout=PATIENCE).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "statuses"),
+    [
+        ("GET", "/api/attic", {404}),
+        ("POST", "/api/attic", {404}),
+        ("GET", "/api/messages", {404, 405}),
+        ("PUT", "/api/messages", {404, 405}),
+        ("GET", "/attic", {404, 200}),  # which may be the page's to say
+    ],
+)
+def test_what_it_has_not_is_not_found(chat: Started, method: str, path: str, statuses: set[int]) -> None:
+    assert requests.request(method, chat.url + path, timeout=PATIENCE).status_code in statuses
+
+
+def aged(headers: dict[str, str], secret: str, hours: int) -> dict[str, str]:
+    """The same session, as if it had begun some hours earlier."""
+    payload, _, _ = headers["Authorization"].removeprefix("Bearer ").partition(".")
+    claims = json.loads(urlsafe_b64decode(payload + "=="))
+    claims["issuedAt"] -= hours * 3_600_000
+    payload = unpadded(json.dumps(claims).encode())
+    return {"Authorization": f"Bearer {payload}.{unpadded(hmac.digest(secret.encode(), payload.encode(), 'sha256'))}"}
+
+
+def unpadded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_a_session_holds_for_twelve_hours(chat: Started, server: DefaultServer) -> None:
+    secret = "that-this-test-knows"
+    with Started(chat.example, chat.example.env(server.port, SESSION_SECRET=secret)) as started:
+        headers = token_of(started)
+        for hours, status in ((0, 200), (11, 200), (13, 401)):
+            url, given = f"{started.url}/api/messages", aged(headers, secret, hours)
+            assert requests.post(url, json=GOOD, headers=given, timeout=PATIENCE).status_code == status
+
+
+@pytest.mark.parametrize(("secret", "warnings"), [("only-for-your-own-machine", 1), ("that-is-my-own", 0)])
+def test_it_warns_of_the_secret_that_everybody_knows(
+    chat: Started, server: DefaultServer, secret: str, warnings: int
+) -> None:
+    env = chat.example.env(server.port, SESSION_SECRET=secret) | {"HOST": "0.0.0.0"}
+    with Started(chat.example, env) as started:
+        token_of(started)
+        token_of(started)
+        output = started.preamble + started.end_and_read()
+        assert output.count("SESSION_SECRET is the one in .env") == warnings
+
+
+def test_what_could_not_be_sent_on_is_a_line_of_the_log(chat: Started, server: DefaultServer) -> None:
+    port = str(free_port())
+    with Started(chat.example, chat.example.env(server.port, SESSION_SECRET="my-own", PUSHER_PORT=port)) as started:
+        answer = requests.post(f"{started.url}/api/messages", json=GOOD, headers=token_of(started), timeout=PATIENCE)
+        assert answer.status_code == 502
+        output = started.end_and_read()
+    assert "The message could not be sent on: Request failed with an error ECONNREFUSED" in output
+    assert output.count("\n") < 10
+    assert "auth_signature" not in output
 
 
 def test_the_api_publishes_on_6001_wherever_browsers_connect(chat: Started, server: DefaultServer) -> None:
