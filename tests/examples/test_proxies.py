@@ -1,12 +1,17 @@
 """The chat and the realtime server behind nginx and Caddy, with TLS, by the files of ``examples/nextjs-chat/proxy``."""
 
 import shutil
-from collections.abc import Callable
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Launched, free_port
+from tests.clients.programs import PATIENCE, Launched, free_port
 from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
@@ -98,3 +103,46 @@ def test_a_message_crosses_over_tls(browser: Browser, server: DefaultServer, tmp
             say(ada, "lobby", "Said meanwhile")
             server.start_again()
             bob.see("log", "Messages in lobby", "Said meanwhile")
+
+
+class Taker(BaseHTTPRequestHandler):
+    """Takes a body of any size."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+
+@pytest.fixture
+def taker() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Taker) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def post(port: int, size: int) -> int:
+    """The status of a request with a body of this size, once the proxy has its certificate."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        connection = HTTPSConnection("localhost", port, timeout=PATIENCE, context=ssl._create_unverified_context())
+        try:
+            connection.request("POST", "/", b"x" * size)
+            return connection.getresponse().status
+        except ssl.SSLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+def test_no_large_body_is_passed_on(taker: ThreadingHTTPServer, tmp_path: Path, proxy: Proxy) -> None:
+    upstreams = {"127.0.0.1:3000": f"127.0.0.1:{taker.server_port}", "127.0.0.1:6001": f"127.0.0.1:{free_port()}"}
+    port = free_port()
+    with proxy(tmp_path, port, upstreams):
+        assert post(port, 1000) == 200
+        assert post(port, 100_000) in {413, 502}
