@@ -13,7 +13,7 @@ PACKAGES = sorted(EXAMPLES.glob("*/package.json"))
 HTML = sorted(
     page
     for page in EXAMPLES.rglob("*.html")
-    if not {"node_modules", "dist", "build"} & set(page.parts[len(EXAMPLES.parts) :])
+    if not {"node_modules", "dist", "build", ".next", ".output"} & set(page.parts[len(EXAMPLES.parts) :])
 )
 
 
