@@ -6,7 +6,9 @@ the signature that the ``pusher`` library makes with the app's secret, which nev
 
 import asyncio
 import os
+import re
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ PUSHER_JS = Path(os.environ.get("PUSHER_JS", FOLDER / "node_modules/pusher-js/di
 USERS = {"ada": "Ada Lovelace", "bob": "Robert Metcalfe", "cleo": "Cleo Wade"}
 """Who may log in. In an application this is the table of its users, and nobody gets in without a password."""
 
+KIND = re.compile(r"^(private-encrypted|private|presence)-(cache-)?")
+"""How the names of channels begin for which a signature is asked."""
+
 CHANNELS = ("presence-room", "private-encrypted-room")
 """Where the page may say something, besides to one user."""
 
@@ -42,7 +47,7 @@ routes = web.RouteTableDef()
 @routes.post("/pusher/auth")
 async def authorize_channel(request: web.Request) -> web.Response:
     """Let the user join a private, encrypted or presence channel."""
-    user, form = logged_in(request), await request.post()
+    user, form = logged_in(request), await form_of(request)
     channel = str(form.get("channel_name", ""))
     if not may_join(user, channel):
         raise web.HTTPForbidden(text=f"{user} may not join {channel}.")
@@ -53,7 +58,7 @@ async def authorize_channel(request: web.Request) -> web.Response:
 @routes.post("/pusher/user-auth")
 async def authenticate_user(request: web.Request) -> web.Response:
     """Let the user sign in, and hear when one of the others comes online or goes offline."""
-    user, form = logged_in(request), await request.post()
+    user, form = logged_in(request), await form_of(request)
     others = [name for name in USERS if name != user]
     user_data = {"id": user, "user_info": {"name": USERS[user]}, "watchlist": others}
     return signed(client.authenticate_user, str(form.get("socket_id", "")), user_data)
@@ -62,7 +67,7 @@ async def authenticate_user(request: web.Request) -> web.Response:
 @routes.post("/say")
 async def say(request: web.Request) -> web.Response:
     """Say something in one of the channels, or to one user alone."""
-    user, form = logged_in(request), await request.post()
+    user, form = logged_in(request), await form_of(request)
     to, text = str(form.get("to", "")), str(form.get("text", "")).strip()
     if to not in (*CHANNELS, *USERS) or not 1 <= len(text) <= 500:
         raise web.HTTPBadRequest(text="Say something to a channel or a user.")
@@ -74,6 +79,14 @@ async def say(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def form_of(request: web.Request) -> Mapping[str, Any]:
+    """The form that was posted, or 400 for what is none."""
+    try:
+        return await request.post()
+    except (ValueError, LookupError):
+        raise web.HTTPBadRequest(text="This is no form.") from None
+
+
 def logged_in(request: web.Request) -> str:
     """The user who asks. A demonstration believes ``?user=`` and its cookie; an application has sessions."""
     user = request.query.get("user") or request.cookies.get("user", "")
@@ -83,8 +96,11 @@ def logged_in(request: web.Request) -> str:
 
 
 def may_join(user: str, channel: str) -> bool:
-    """The rule of this application: ``private-for-NAME`` is for NAME alone, all else for whoever is logged in."""
-    return not channel.startswith("private-for-") or channel == f"private-for-{user}"
+    """The rule of this application: ``room`` is for whoever is logged in, ``for-NAME`` for NAME alone; no more.
+
+    It holds for every kind of channel alike: a rule for ``private-`` alone would leave the encrypted one open.
+    """
+    return KIND.sub("", channel) in ("room", f"for-{user}")
 
 
 def signed(sign: Any, *arguments: Any) -> web.Response:

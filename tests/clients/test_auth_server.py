@@ -35,12 +35,33 @@ def test_the_page_shows_who_comes_and_goes_and_what_is_said(browser: Runtime, au
         (FORM | {"channel_name": "private-for-ada"}, "bob", 403),
         (FORM, "mallory", 403),
         (FORM | {"socket_id": "1.2:private-for-bob"}, "ada", 400),
-        (FORM | {"channel_name": "private-room:{}"}, "ada", 400),
-        ({}, "ada", 400),
+        (FORM | {"channel_name": "private-room:{}"}, "ada", 403),
+        ({}, "ada", 403),
+        *(
+            (FORM | {"channel_name": f"{kind}for-ada"}, user, status)
+            for kind in ("private-encrypted-", "private-cache-", "private-encrypted-cache-", "presence-")
+            for user, status in (("ada", 200), ("bob", 403))
+        ),
     ],
 )
 def test_it_signs_for_those_who_may(auth_server: str, form: dict[str, str], user: str, status: int) -> None:
     assert post(f"{auth_server}/pusher/auth?user={user}", form).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"no part"),
+        ("application/x-www-form-urlencoded; charset=nope", b"a=b"),
+        ("application/x-www-form-urlencoded", b"\xff=\xff"),
+    ],
+)
+def test_what_is_no_form_is_refused(auth_server: str, content_type: str, body: bytes) -> None:
+    answer = requests.post(
+        f"{auth_server}/pusher/auth?user=ada", body, headers={"Content-Type": content_type}, timeout=60
+    )
+    assert answer.status_code in (400, 403)
 
 
 def test_its_cookie_logs_in(auth_server: str) -> None:
