@@ -66,7 +66,14 @@ function connect({ key, host, port }, name) {
 }
 
 function showConnection(state) {
-  const words = { connected: "Connected", connecting: "Connecting…", waiting: "No answer, trying again: keep typing" };
+  const refused = "The realtime server refuses this page: reload it";
+  const words = {
+    connected: "Connected",
+    connecting: "Connecting…",
+    waiting: "No answer, trying again: keep typing",
+    disconnected: refused, // pusher-js tries no more
+    failed: refused,
+  };
   element("connection").classList.toggle("online", state === "connected");
   element("connection").textContent = words[state] ?? "Offline: keep typing";
 }
