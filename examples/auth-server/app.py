@@ -96,11 +96,12 @@ def logged_in(request: web.Request) -> str:
 
 
 def may_join(user: str, channel: str) -> bool:
-    """The rule of this application: ``room`` is for whoever is logged in, ``for-NAME`` for NAME alone; no more.
+    """The rule of this application: ``for-NAME`` is for NAME alone, all else for whoever is logged in.
 
     It holds for every kind of channel alike: a rule for ``private-`` alone would leave the encrypted one open.
     """
-    return KIND.sub("", channel) in ("room", f"for-{user}")
+    name = KIND.sub("", channel)
+    return not name.startswith("for-") or name == f"for-{user}"
 
 
 def signed(sign: Any, *arguments: Any) -> web.Response:
