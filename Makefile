@@ -42,7 +42,7 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 
 test: lint types
 	@$(BIN)/python -m pytest -q tests/examples -m "not examples"
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples -m "not failover" --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --cov --cov-report=term:skip-covered
 
 lint: tools
 	@$(BIN)/ruff check .

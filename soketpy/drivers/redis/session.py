@@ -30,7 +30,11 @@ LEASE = 10.0
 """Seconds after which a node that is not heard of counts as dead."""
 
 LONGEST_PAUSE = 2.0
-"""Seconds between two attempts to connect, at most; the first pause is a twentieth of that."""
+"""Seconds between two attempts to connect, at most; the first pause is a twentieth of that.
+
+Never more than a fifth of a lease: when Redis is back, those who are alive must all have said so before one of them may
+condemn another.
+"""
 
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 _SHA = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
@@ -72,6 +76,7 @@ class Session:
         self._heard = heard
         self._part = part
         self._lease = lease
+        self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._wire: Wire | None = None
         self._writes = Writes(part.written)
         self._before: set[Leaf] = set()  # what this node had when Redis went away
@@ -84,12 +89,12 @@ class Session:
     async def start(self, patience: float) -> None:
         """Come to the cluster. Raises OSError where Redis is not there within ``patience`` seconds."""
         loop = asyncio.get_running_loop()
-        until, pause = loop.time() + patience, LONGEST_PAUSE / 20
+        until, pause = loop.time() + patience, self._longest_pause / 20
         while (fault := await self._try_to_come()) is not None:
             if loop.time() + pause > until:
                 raise OSError(f"Redis does not answer: {fault}")
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._longest_pause)
         self._running = loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -110,10 +115,10 @@ class Session:
                 await self._stay()
             self._go()
             log.warning("Redis is away: going on with what this node knows")
-            pause = LONGEST_PAUSE / 20
+            pause = self._longest_pause / 20
             while not self.here:
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, self._longest_pause)
                 await self._try_to_come()
             log.info("Redis is back")
 

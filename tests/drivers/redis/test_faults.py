@@ -180,7 +180,6 @@ async def test_a_node_that_was_cut_off_and_declared_dead_comes_back_once(
         assert reports(*nodes) == [("member_added", ROOM), ("member_removed", ROOM), ("member_removed", ROOM)]
 
 
-@pytest.mark.failover
 async def test_sentinels_lead_to_the_redis_that_takes_over(
     start_node: StartNode, at: Place, own_redis: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
