@@ -53,15 +53,14 @@ class Redis:
 
     def follows(self) -> bool:
         """Whether it is a replica that has all that its master has."""
-        role = subprocess.run(["redis-cli", "-s", self.socket, "ROLE"], check=True, stdout=subprocess.PIPE)
-        return b"connected" in role.stdout
+        return b"connected" in self._ask("ROLE")
 
     async def sleep(self, seconds: float) -> None:
         """Let it stand still."""
         await asyncio.to_thread(self._ask, "DEBUG", "SLEEP", str(seconds))
 
-    def _ask(self, *command: str) -> None:
-        subprocess.run(["redis-cli", "-s", self.socket, *command], check=True, stdout=subprocess.DEVNULL)
+    def _ask(self, *command: str) -> bytes:
+        return _cli("-s", self.socket, *command)
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -93,3 +92,11 @@ class Sentinel:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+
+    def knows_a_replica(self) -> bool:
+        """Whether there is one that it could make the master; it asks its Redis every ten seconds."""
+        return b"slave" in _cli("-p", str(self.port), "SENTINEL", "REPLICAS", "chat")
+
+
+def _cli(*words: str) -> bytes:
+    return subprocess.run(["redis-cli", *words], check=True, stdout=subprocess.PIPE).stdout

@@ -193,6 +193,7 @@ async def test_sentinels_lead_to_the_redis_that_takes_over(
         ada, bob = await member(first, "ada"), await member(second, "bob")
         await hears(ada, "member_added", "bob")
         await until(lambda: asyncio.to_thread(replica.follows))
+        await until(lambda: asyncio.to_thread(sentinel.knows_a_replica))
         reports(*nodes)
         own_redis.kill()
         for peers in (first, second):
