@@ -200,7 +200,7 @@ class RedisRoster:
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel; the replica where this node has one. Raises Unavailable."""
         known = self._replicas.get((app_id, channel))
-        if known is not None:
+        if known is not None and self._session.here:
             return known
         [found] = await self._read(["HGETALL", self._key_of("members", app_id, channel)])
         members = Members()

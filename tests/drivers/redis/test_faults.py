@@ -104,7 +104,8 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
     for peers in (first, second):
         await ready(peers, 503)
         assert (await peers.trigger(ROOM, "lost")).status == 503
-        assert (await peers.call("GET", "/channels")).status == 503
+        for path in ("/channels", "/channels/news", f"/channels/{ROOM}", f"/channels/{ROOM}/users"):
+            assert (await peers.call("GET", path)).status == 503, path
     # On the same node life goes on, for old clients and for new ones.
     await bob.say("client-hello", {}, channel=ROOM)
     assert (await cleo.hear())["event"] == "client-hello"
