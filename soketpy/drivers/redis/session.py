@@ -83,6 +83,7 @@ class Session:
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
+        self._doubt_until = 0.0  # others may be writing theirs anew until then: nobody is believed to have gone
 
     # Begin and end
 
@@ -170,16 +171,17 @@ class Session:
         await self.ask("SCRIPT", "LOAD", _SCRIPT)
         for topic in self._part.topics():
             self._wire.tell("SUBSCRIBE", topic)
-        former, anew = self.life, not await self._goes_on()
-        if anew:
+        loop, first = asyncio.get_running_loop(), not self.life
+        if not await self._goes_on():
             await self._begin_anew()
-        self._steady_since = asyncio.get_running_loop().time()
+        self._steady_since = loop.time()
         self.here = True
         self._pump()
-        if former:
-            self._part.came_back(removals=not anew)
-            if anew:  # the others may be writing theirs anew too: believe only later that somebody has gone
-                asyncio.get_running_loop().call_later(self._lease, self._believe)
+        if not first:
+            doubt = self._doubt_until - loop.time()
+            self._part.came_back(removals=doubt <= 0)
+            if doubt > 0:
+                loop.call_later(doubt, self._believe)
 
     def _believe(self) -> None:
         if self.here:
@@ -206,12 +208,15 @@ class Session:
         Was that declared dead, the others have reported that all of it is gone: what is there now is reported. If it
         is just not known any more, nobody has: then only what has come since Redis was away is reported.
         """
-        former, self.life = self.life, secrets.token_hex(8)
-        reported = set() if not former or await self._script("dead", former) else self._before
-        await self._script("begin", self.life, _ms(self._lease))
-        self._writes.restart(self._part.leaves())
+        former, life = self.life, secrets.token_hex(8)
+        known = set() if not former or await self._script("dead", former) else self._before
+        await self._script("begin", life, _ms(self._lease))
+        self.life = life
+        if former:
+            self._doubt_until = asyncio.get_running_loop().time() + self._lease
+        self._writes.restart(self._part.leaves(), known)
         while (batch := self._writes.next()) is not None:
-            self._writes.answered(await self.ask(*self._batch(batch)), reported)
+            self._writes.answered(await self.ask(*self._batch(batch)))
         if former:
             await self._clear(former, own=True)
 

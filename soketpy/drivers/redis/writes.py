@@ -4,7 +4,7 @@ A write is a list: what it is about (a kind, an app, a channel or user, and on a
 what ``roster.lua`` needs to do it.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgpack
@@ -39,6 +39,7 @@ class Writes:
         self._queue: list[tuple[Write, Promise[Any] | None]] = []
         self._on_its_way: list[tuple[Write, Promise[Any] | None]] = []
         self._kept: dict[Leaf, Write] = {}  # for when Redis is back; of each leaf the last one
+        self._known: set[Leaf] = set()  # leaves that are written anew, and of which ``done`` has been told before
 
     def __len__(self) -> int:
         return len(self._kept) + len(self._queue) + len(self._on_its_way)
@@ -81,19 +82,22 @@ class Writes:
         packed: bytes = msgpack.packb([write for write, _ in self._on_its_way], use_bin_type=False)
         return packed
 
-    def answered(self, packed: bytes, reported: Container[Leaf] = ()) -> None:
-        """The batch has been done; of ``reported`` leaves nobody is told."""
+    def answered(self, packed: bytes) -> None:
+        """The batch has been done."""
         batch, self._on_its_way = self._on_its_way, []
         for (write, promise), answer in zip(batch, msgpack.unpackb(packed, raw=True), strict=True):
-            if leaf_of(write) not in reported:
+            if self._known and leaf_of(write) in self._known:
+                self._known.discard(leaf_of(write))
+            else:
                 self._done(write, answer)
             if promise is not None:
                 promise.keep(answer)
 
-    def restart(self, leaves: list[Write]) -> None:
-        """Begin the numbers anew, with these in the place of all that waited."""
+    def restart(self, leaves: list[Write], known: Set[Leaf] = frozenset()) -> None:
+        """Begin the numbers anew, with these in the place of all that waited; of ``known`` ones nobody is told."""
         self.number, self.forgot = 0, False
         self._kept.clear()
+        self._known = {leaf_of(write) for write in leaves} & known
         self._on_its_way, self._queue = [], [(write, None) for write in leaves]
 
     def abandon(self) -> None:

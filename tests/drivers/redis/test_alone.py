@@ -8,6 +8,7 @@ import pytest
 from soketpy.cluster import Unavailable
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.writes import Lost
 from tests.fakes import APP, Client, House
 
 ROOM = "presence-room"
@@ -21,18 +22,24 @@ pytestmark = [
 class Parted(House):
     """Two nodes that can be parted from Redis, and brought back to it."""
 
-    def part(self) -> None:
+    def part(self, *parted: Session) -> None:
         async def refuse(*_: object) -> None:
             raise ConnectionRefusedError("parted")
 
-        for each in self.sessions:
+        for each in parted or self.sessions:
             self._connect = each._connect
             each._connect = refuse  # type: ignore[assignment]
             each._go()
 
+    def declare_dead(self) -> None:
+        """Have the second node clear up after the first, which is parted from Redis."""
+        dead, other = self.sessions
+        self._run(other._clear(dead.life, own=True))
+
     def join(self) -> None:
         for each in self.sessions:
-            each._connect = self._connect
+            if not each.here:
+                each._connect = self._connect
         while not all(each.here for each in self.sessions):
             self.wait(0.01)
 
@@ -147,3 +154,34 @@ def test_publishers_are_told_that_nothing_was_sent(house: Parted) -> None:
     late = house.connect()
     late.subscribe("cache-news")
     assert late.heard() == ["subscription_succeeded", "cache_miss"]
+
+
+def test_a_return_that_fails_half_way_is_begun_again(house: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = house.sessions
+    ada, bob = member(house, "ada"), member(house, "bob")
+    ada.take()
+    edges: list[tuple[str, ...]] = []
+    for node in house.nodes:
+        monkeypatch.setattr(node, "report", lambda edge, *what: edges.append((edge, *what[1:])))
+    house.part(first)
+    house.declare_dead()
+    assert edges.pop() == ("member_removed", ROOM, "ada")
+    script = first._script
+    refused: list[object] = []
+
+    async def refuse_once(*arguments: str | bytes | int) -> object:
+        if arguments[0] == "begin" and not refused:
+            refused.append(arguments)
+            raise Lost
+        return await script(*arguments)
+
+    monkeypatch.setattr(first, "_script", refuse_once)
+    house.join()
+    assert refused
+    assert edges == [("member_added", ROOM, "ada")]
+    assert [message["event"] for message in bob.take()] == [
+        "pusher_internal:member_removed",
+        "pusher_internal:member_added",
+    ]
+    assert ada.heard() == []
+    assert sorted(house.members(ROOM)) == ["ada", "bob"]

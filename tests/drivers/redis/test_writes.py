@@ -28,11 +28,11 @@ class Script:
         except Lost:
             self.answers.append("lost")
 
-    def answer(self, packed: bytes | None, reported: Any = ()) -> list[Write]:
+    def answer(self, packed: bytes | None) -> list[Write]:
         """Do a batch; what was in it."""
         assert packed is not None
         batch: list[Write] = msgpack.unpackb(packed)
-        self.writes.answered(msgpack.packb([write[-1] for write in batch]), reported)
+        self.writes.answered(msgpack.packb([write[-1] for write in batch]))
         return batch
 
 
@@ -107,6 +107,10 @@ def test_what_would_be_too_much_to_keep_is_written_anew_instead(monkeypatch: pyt
 
 def test_of_what_has_been_reported_nobody_is_told_again() -> None:
     script = Script()
-    script.writes.restart([list(leaf("old", 1)), list(leaf("new", 1))])
-    script.answer(script.writes.next(), {("s", "app", "old", "")})
-    assert [write[2] for write, _ in script.done] == ["new"]
+    reported = {("s", "app", "old", ""), ("s", "app", "gone", "")}
+    script.writes.restart([list(leaf("old", 1)), list(leaf("new", 1))], reported)
+    script.answer(script.writes.next())
+    for channel in ("old", "gone"):
+        script.add(*leaf(channel, 1))
+    script.answer(script.writes.next())
+    assert [write[2] for write, _ in script.done] == ["new", "old", "gone"]
