@@ -17,6 +17,7 @@ from soketpy.cache import Cache, LocalCache
 from soketpy.limits import LocalRateLimiter, RateLimiter
 from soketpy.presence import Member, Members
 from soketpy.protocol.messages import Message
+from soketpy.steps import Soon
 
 
 class Edge(StrEnum):
@@ -140,6 +141,9 @@ class Cluster(Protocol):
     roster: Roster
     cache: Cache
     limiter: RateLimiter
+
+    def flush_soon(self, soon: Soon) -> Soon:
+        """What calls a hub's flushes ``soon``, or somewhat later if more is about to come."""
 
     @property
     def here(self) -> bool:
@@ -294,6 +298,10 @@ class LocalCluster:
         self.roster: Roster = LocalRoster()
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)
+
+    def flush_soon(self, soon: Soon) -> Soon:
+        """``soon``: what comes at all is there at once."""
+        return soon
 
     async def start(self) -> None:
         """There is nobody to join."""

@@ -4,8 +4,9 @@ Invariants:
 
 1. A subscriber gets every frame that was published on the channel between its join and its leave, once each, in the
    order of publishing, and none that was published before its join.
-2. Frames that are published on one channel within one iteration of the event loop are joined, and each subscriber is
-   written to once. Excluding a subscriber from one of the frames changes only what that subscriber is written.
+2. Frames that are published on one channel before its flush, in the next iteration of the event loop or somewhat later,
+   are joined, and each subscriber is written to once. Excluding a subscriber from one of the frames changes only what
+   that subscriber is written.
 3. Who leaves has been written all that was published before, so that nothing is lost in front of a close.
 4. A long fan-out yields: after ``slice_size`` subscribers the event loop gets its turn, and frames that are published
    meanwhile wait for the next round.
@@ -14,6 +15,8 @@ Invariants:
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from soketpy.steps import Soon
 
 SLICE_SIZE = 1_000
 """Subscribers that are written to before the event loop gets its turn: some milliseconds."""
@@ -25,10 +28,6 @@ class Subscriber(Protocol):
     @property
     def write(self) -> Callable[[bytes], None]:
         """Take bytes for the client: never blocks and never raises."""
-
-
-Soon = Callable[[Callable[[], None]], object]
-"""Calls a function in the next iteration of the event loop, as ``loop.call_soon`` does."""
 
 
 class Batch:
@@ -70,11 +69,22 @@ class Batch:
 class Channel:
     """One channel: its subscribers, each with the number of the first frame that it gets, and the frames in wait."""
 
-    __slots__ = ("_newest", "_next", "_pending", "_slice_size", "_soon", "_unwritten", "_writing", "subscribers")
+    __slots__ = (
+        "_flush_soon",
+        "_newest",
+        "_next",
+        "_pending",
+        "_slice_size",
+        "_soon",
+        "_unwritten",
+        "_writing",
+        "subscribers",
+    )
 
-    def __init__(self, soon: Soon, slice_size: int) -> None:
+    def __init__(self, soon: Soon, flush_soon: Soon, slice_size: int) -> None:
         self.subscribers: dict[Subscriber, int] = {}
         self._soon = soon
+        self._flush_soon = flush_soon
         self._slice_size = slice_size
         self._next = 0
         self._newest = 0  # the highest of the numbers of the subscribers
@@ -95,11 +105,11 @@ class Channel:
             self._pending.write_to(subscriber, joined)
 
     def publish(self, frame: bytes, exclude: Subscriber | None = None) -> None:
-        """Let every subscriber but ``exclude`` have this frame, at the end of this iteration of the event loop."""
+        """Let every subscriber but ``exclude`` have this frame, with the next flush."""
         if self._pending is None:
             self._pending = Batch(self._next)
             if self._writing is None:
-                self._soon(self._flush)
+                self._flush_soon(self._flush)
         self._next += 1
         self._pending.add(frame, exclude)
 
@@ -131,7 +141,7 @@ class Channel:
             return
         self._writing = None
         if self._pending is not None:
-            self._soon(self._flush)
+            self._flush_soon(self._flush)
 
 
 def _write(batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
@@ -146,10 +156,14 @@ def _write(batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
 
 
 class Hub:
-    """All channels of all apps in this process that have a subscriber."""
+    """All channels of all apps in this process that have a subscriber.
 
-    def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE) -> None:
+    ``soon`` gives the event loop its turn; ``flush_soon`` says when what was published goes out, if not then.
+    """
+
+    def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:
         self._soon = soon
+        self._flush_soon = flush_soon or soon
         self._slice_size = slice_size
         self._channels: dict[tuple[str, str], Channel] = {}
 
@@ -157,7 +171,7 @@ class Hub:
         """Put the subscriber on the channel; it must not be on it already."""
         channel = self._channels.get((app_id, name))
         if channel is None:
-            channel = self._channels[app_id, name] = Channel(self._soon, self._slice_size)
+            channel = self._channels[app_id, name] = Channel(self._soon, self._flush_soon, self._slice_size)
         channel.join(subscriber)
 
     def leave(self, app_id: str, name: str, subscriber: Subscriber) -> None:

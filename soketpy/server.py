@@ -111,7 +111,7 @@ class Server:
         self._apps = StaticApps(settings.apps)
         self._cluster = cluster = self._join()
         self.node = Node(
-            Hub(loop.call_soon),
+            Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),
             cluster,
             loop.time,
             loop.call_later,

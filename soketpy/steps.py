@@ -13,6 +13,9 @@ T = TypeVar("T")
 Verb = Coroutine["Promise[Any]", None, None]
 """What is begun here. It must not raise: nobody would be there to catch it."""
 
+Soon = Callable[[Callable[[], None]], object]
+"""Calls a function in the next iteration of the event loop, as ``loop.call_soon`` does, or somewhat later."""
+
 
 class Promise(Generic[T]):
     """A value that is not there yet; to be awaited by one verb, and kept or broken once."""

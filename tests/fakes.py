@@ -137,7 +137,8 @@ class House:
         self.loop.settled = self._settle
         self._real = asyncio.new_event_loop() if self.redis else None
         self._clusters = self._join_nodes()
-        self.hubs = [Hub(self.loop.call_soon, slice_size) for _ in self._clusters]
+        soon = self.loop.call_soon
+        self.hubs = [Hub(soon, slice_size, flush_soon=each.flush_soon(soon)) for each in self._clusters]
         self.nodes = [
             Node(hub, each, self.loop.time, self.loop.call_later, **options)
             for hub, each in zip(self.hubs, self._clusters, strict=True)

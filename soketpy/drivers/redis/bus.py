@@ -7,6 +7,7 @@ import hiredis
 
 from soketpy.cluster import Node, Unavailable
 from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.writes import Lost
@@ -18,11 +19,12 @@ from soketpy.steps import Promise
 class RedisBus:
     """Publishes on the topics of channels, and hands what is heard on them to the node."""
 
-    def __init__(self, session: Session, names: Topics, cache_ttl: float) -> None:
+    def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float) -> None:
         self._cache_ttl = round(1000 * cache_ttl)
         self._writes: list[Promise[Any]] = []  # publications that go by way of the script, of the verb that runs now
         self._session = session
         self._topics = names
+        self._returning = returning
         self._published = 0
         self._answered = 0
         self._refused = 0  # the number of the last publication that Redis did not take
@@ -55,10 +57,12 @@ class RedisBus:
             raise Unavailable
         self._session.send("PUBLISH", topic, topics.pack(*message), then=self._taken)
         self._published += 1
+        self._returning.sent += 1
 
     def _taken(self, reply: Any) -> None:
         """Redis has answered the oldest publication that had no answer."""
         self._answered += 1
+        self._returning.came()
         if isinstance(reply, hiredis.ReplyError):
             self._refused = self._answered
         while self._waiting and self._waiting[0][1] <= self._answered:

@@ -11,10 +11,12 @@ from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
 from soketpy.drivers.redis.limits import RedisRateLimiter
+from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.topics import Topics
 from soketpy.limits import RateLimiter
+from soketpy.steps import Soon
 
 log = logging.getLogger("soketpy.redis")
 
@@ -37,7 +39,8 @@ class RedisCluster:
         self._start_timeout = start_timeout
         self.session = Session(connect, base, self._heard, self, lease=lease)
         self._topics = Topics(base, self.session.tell)
-        self._bus = RedisBus(self.session, self._topics, cache_ttl)
+        self._returning = Returning()
+        self._bus = RedisBus(self.session, self._topics, self._returning, cache_ttl)
         self._roster = RedisRoster(self.session, self._topics)
         self.bus: Bus = self._bus
         self.roster: Roster = self._roster
@@ -54,6 +57,10 @@ class RedisCluster:
     async def stop(self) -> None:
         """Leave the cluster, and leave nothing behind."""
         await self.session.stop()
+
+    def flush_soon(self, soon: Soon) -> Soon:
+        """What calls a flush ``soon``, or when what this node has published until then is back."""
+        return self._returning.flush_soon(soon)
 
     @property
     def here(self) -> bool:
