@@ -2,11 +2,9 @@
 
 import logging
 import time
-from typing import Any
 
-from soketpy import steps
 from soketpy.cache import Cache
-from soketpy.cluster import Bus, Edge, Roster, Unreachable
+from soketpy.cluster import Bus, Roster, Unreachable
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
@@ -37,7 +35,7 @@ class RedisCluster:
     ) -> None:
         base = f"{{{prefix}:0}}:"
         self._start_timeout = start_timeout
-        self.session = Session(connect, base, self._heard, self, lease=lease)
+        self.session = Session(connect, base, self._heard, lease=lease)
         self._topics = Topics(base, self.session.tell)
         self._returning = Returning()
         self._bus = RedisBus(self.session, self._topics, self._returning, cache_ttl)
@@ -79,29 +77,3 @@ class RedisCluster:
                 self._roster.heard(name, message)
         except Exception:  # of a node of another version, or a stranger on the same Redis
             log.exception("A message on %r could not be served", topic)
-
-    # What the session asks
-
-    def topics(self) -> list[bytes]:
-        """Every topic that is to be heard."""
-        return self._topics.all()
-
-    def leaves(self) -> list[list[Any]]:
-        """Every write that says what this node has."""
-        return self._roster.leaves()
-
-    def came_back(self, *, removals: bool) -> None:
-        """Tell this node's clients what they have missed; of those who went only with ``removals``."""
-        steps.begin(self._roster.catch_up(removals=removals))
-
-    def gone(self) -> None:
-        """The node is on its own from now on."""
-        self._roster.gone()
-
-    def written(self, write: list[Any], answer: Any) -> None:
-        """Redis has done a write: report what it has changed."""
-        self._roster.written(write, answer)
-
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
-        """An edge that a dead node left behind."""
-        self._roster.report(edge, app_id, channel, user_id)

@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import hiredis
 
@@ -47,6 +46,9 @@ def connector(address: Address) -> Connect:
             _, wire = await loop.create_connection(make, host, port, ssl=tls)
         try:
             await _greet(wire, address)
+        except hiredis.ReplyError as fault:
+            wire.close()
+            raise ConnectionRefusedError(str(fault)) from None
         except BaseException:
             wire.close()
             raise
@@ -60,10 +62,10 @@ async def _greet(wire: Wire, address: Address) -> None:
     login: list[str] = []
     if address.password is not None:
         login = ["AUTH", address.username or "default", address.password]
-    await _ask(wire, "HELLO", "3", *login, "SETNAME", NAME)
+    await wire.ask("HELLO", "3", *login, "SETNAME", NAME)
     if address.db:
-        await _ask(wire, "SELECT", address.db)
-    if address.sentinels and (await _ask(wire, "ROLE"))[0] != b"master":
+        await wire.ask("SELECT", address.db)
+    if address.sentinels and (await wire.ask("ROLE"))[0] != b"master":
         raise ConnectionRefusedError("what the Sentinels take for the master is none")
 
 
@@ -74,7 +76,7 @@ async def _find_master(address: Address) -> tuple[str, int]:
         try:
             async with asyncio.timeout(SENTINEL_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
-        except (OSError, TimeoutError) as fault:
+        except (OSError, TimeoutError, hiredis.ReplyError) as fault:
             faults.append(f"{sentinel}: {fault or 'no answer'}")
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
@@ -88,19 +90,10 @@ async def _ask_sentinel(address: Address, sentinel: str) -> tuple[str, int]:
     )
     try:
         if address.sentinel_password is not None:
-            await _ask(wire, "AUTH", address.sentinel_password)
-        found = await _ask(wire, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.sentinel_master)
+            await wire.ask("AUTH", address.sentinel_password)
+        found = await wire.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.sentinel_master)
     finally:
         wire.close()
     if found is None:
         raise ConnectionRefusedError("it knows none of this name")
     return found[0].decode(), int(found[1])
-
-
-async def _ask(wire: Wire, *arguments: str | int) -> Any:
-    answer = asyncio.get_running_loop().create_future()
-    wire.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
-    reply = await answer
-    if isinstance(reply, hiredis.ReplyError):
-        raise ConnectionRefusedError(str(reply))
-    return reply

@@ -6,6 +6,7 @@ from typing import Any
 
 import hiredis
 
+from soketpy import steps
 from soketpy.cluster import ChannelFull, Edge, Node, Unavailable
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.session import Session
@@ -32,6 +33,7 @@ class RedisRoster:
         self._replicas: dict[Name, Members] = {}
         self._asked: set[Name] = set()  # presence channels whose list is on its way
         self._online: dict[Name, bool] = {}  # of the users whom somebody watches here
+        session.attach(self)
 
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
@@ -272,6 +274,10 @@ class RedisRoster:
         """An edge that a dead node left behind."""
         self._node.report(edge, app_id, channel, user_id)
 
+    def topics(self) -> list[bytes]:
+        """Every topic that this node hears."""
+        return self._topics.all()
+
     def leaves(self) -> list[list[Any]]:
         """Every write that says what this node has."""
         return [
@@ -288,8 +294,11 @@ class RedisRoster:
         """The node is on its own from now on."""
         self._asked.clear()
 
-    async def catch_up(self, *, removals: bool) -> None:
+    def came_back(self, *, removals: bool) -> None:
         """Tell this node's clients what they have missed; of those who went only with ``removals``."""
+        steps.begin(self._catch_up(removals))
+
+    async def _catch_up(self, removals: bool) -> None:
         with contextlib.suppress(Lost):
             await self._catch_up_members(removals)
             await self._catch_up_users(removals)

@@ -17,7 +17,7 @@ import hiredis
 import msgpack
 
 from soketpy.cluster import Edge
-from soketpy.drivers.redis.wire import Heard, Wire
+from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 from soketpy.steps import Promise
 
@@ -68,22 +68,25 @@ class Part(Protocol):
 class Session:
     """One node's connection, life and lease. ``base`` is what all keys and topics begin with."""
 
-    def __init__(self, connect: Connect, base: str, heard: Heard, part: Part, *, lease: float = LEASE) -> None:
+    def __init__(self, connect: Connect, base: str, heard: Heard, *, lease: float = LEASE) -> None:
         self.base = base
         self.life = ""
         self.here = False
         self._connect = connect
         self._heard = heard
-        self._part = part
         self._lease = lease
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._wire: Wire | None = None
-        self._writes = Writes(part.written)
         self._before: set[Leaf] = set()  # what this node had when Redis went away
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
         self._doubt_until = 0.0  # others may be writing theirs anew until then: nobody is believed to have gone
+
+    def attach(self, part: Part) -> None:
+        """Let a part say what it has; called once, before anything else."""
+        self._part = part
+        self._writes = Writes(part.written)
 
     # Begin and end
 
@@ -238,30 +241,28 @@ class Session:
 
     # Saying
 
-    def send(self, *arguments: str | bytes | int, then: Callable[[Any], None] | None = None) -> None:
+    def send(self, *arguments: Argument, then: Answered) -> None:
         """Send a command. Raises Lost."""
         if self._wire is None:
             raise Lost
         self._wire.send(*arguments, then=then)
 
-    def tell(self, *arguments: str | bytes | int) -> None:
-        """Send a command that has no answer; nothing while Redis is away."""
+    def tell(self, command: str, topic: bytes) -> None:
+        """Subscribe or unsubscribe; nothing while Redis is away."""
         if self._wire is not None:
-            self._wire.tell(*arguments)
+            self._wire.tell(command, topic)
 
-    async def ask(self, *arguments: str | bytes | int) -> Any:
+    async def ask(self, *arguments: Argument) -> Any:
         """The answer to a command. Raises Lost where there is none."""
-        answer = asyncio.get_running_loop().create_future()
-        self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
-        await asyncio.wait([answer], timeout=PATIENCE)
-        if not answer.done():
-            raise Lost(f"no answer within {PATIENCE:g} s")
-        reply = answer.result()
-        if isinstance(reply, hiredis.ReplyError):
-            raise Lost(str(reply))
-        return reply
+        if self._wire is None:
+            raise Lost
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._wire.ask(*arguments)
+        except (TimeoutError, hiredis.ReplyError) as fault:
+            raise Lost(str(fault) or f"no answer within {PATIENCE:g} s") from None
 
-    async def _script(self, *arguments: str | bytes | int) -> Any:
+    async def _script(self, *arguments: Argument) -> Any:
         return await self.ask("EVALSHA", _SHA, 1, self.base, *arguments)
 
     # Writing
@@ -283,7 +284,7 @@ class Session:
         if batch is not None:
             self.send(*self._batch(batch), then=self._written)
 
-    def _batch(self, packed: bytes) -> tuple[str | bytes | int, ...]:
+    def _batch(self, packed: bytes) -> tuple[Argument, ...]:
         return "EVALSHA", _SHA, 1, self.base, "write", self.life, self._writes.number, packed
 
     def _written(self, reply: Any) -> None:

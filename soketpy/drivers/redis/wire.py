@@ -5,11 +5,14 @@ message; redis-py's reader, which is made for one answer at a time, takes fiftee
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+
+log = logging.getLogger("soketpy.redis")
 
 Argument = str | bytes | int
 
@@ -23,6 +26,10 @@ _UNFINISHED = object()
 
 _LOST = hiredis.ReplyError("LOST the connection has ended")
 
+_MESSAGES = (b"message", b"smessage")
+
+_CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe")
+
 
 class Wire(asyncio.Protocol):
     """Commands go out together at the end of an iteration of the event loop; their answers come in their order."""
@@ -34,20 +41,30 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
-        self._unanswered: deque[tuple[float, Answered | None]] = deque()
+        self._unanswered: deque[tuple[float, Answered | bytes]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, *arguments: Argument, then: Answered | None = None) -> None:
-        """Send a command that has one answer, given to ``then``."""
+    def send(self, *arguments: Argument, then: Answered) -> None:
+        """Send a command, whose answer is given to ``then``."""
         self._unanswered.append((self._loop.time(), then))
         self._write(arguments)
 
-    def tell(self, *arguments: Argument) -> None:
-        """Send a command that has no answer: SUBSCRIBE and UNSUBSCRIBE, which later commands find done."""
-        self._write(arguments)
+    async def ask(self, *arguments: Argument) -> Any:
+        """The answer to a command. Raises ReplyError, also where the connection ends before there is one."""
+        answer = self._loop.create_future()
+        self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
+        reply = await answer
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        return reply
+
+    def tell(self, command: str, topic: bytes) -> None:
+        """Subscribe or unsubscribe, which commands that are sent later find done; if refused, the connection ends."""
+        self._unanswered.append((self._loop.time(), topic))
+        self._write((command, topic))
 
     def _write(self, arguments: tuple[Argument, ...]) -> None:
         if not self._unsent:
@@ -69,15 +86,23 @@ class Wire(asyncio.Protocol):
         reader.feed(data)
         try:
             while (reply := reader.gets()) is not _UNFINISHED:
-                if type(reply) is hiredis.PushNotification:
-                    if reply[0] == b"message":
-                        self._heard(reply[1], reply[2])
-                else:
-                    then = self._unanswered.popleft()[1]
-                    if then is not None:
-                        then(reply)
+                if type(reply) is not hiredis.PushNotification:
+                    self._answer(reply)
+                elif reply[0] in _MESSAGES:
+                    self._heard(reply[1], reply[2])
+                elif reply[0] in _CONFIRMATIONS and self._unanswered and self._unanswered[0][1] == reply[1]:
+                    self._unanswered.popleft()
         except (hiredis.ProtocolError, IndexError):  # this is not Redis, or answers what nobody asked
             self.close()
+
+    def _answer(self, reply: Any) -> None:
+        """Take what answers the oldest command."""
+        then = self._unanswered.popleft()[1]
+        if isinstance(then, bytes):
+            log.error("Redis does not let this node hear %r: %s", then, reply)
+            self.close()
+        else:
+            then(reply)
 
     def close(self) -> None:
         """End the connection, without waiting for anything."""
@@ -89,6 +114,6 @@ class Wire(asyncio.Protocol):
         self._transport = None
         unanswered, self._unanswered = self._unanswered, deque()
         for _, then in unanswered:
-            if then is not None:
+            if not isinstance(then, bytes):
                 then(_LOST)
         self._lost()

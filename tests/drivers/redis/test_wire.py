@@ -47,8 +47,8 @@ async def talk() -> Talk:
 
 
 async def test_what_is_said_in_one_turn_goes_out_together(talk: Talk) -> None:
-    talk.wire.send("GET", "a")
-    talk.wire.tell("SUBSCRIBE", "b")
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.tell("SUBSCRIBE", b"b")
     assert talk.transport.written == []
     await asyncio.sleep(0)
     assert talk.transport.written == [b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nb\r\n"]
@@ -57,7 +57,8 @@ async def test_what_is_said_in_one_turn_goes_out_together(talk: Talk) -> None:
 async def test_answers_and_messages_may_be_cut_anywhere(talk: Talk) -> None:
     for _ in range(2):
         talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.send("GET", "nobody asks")
+    talk.wire.tell("SUBSCRIBE", b"t")
+    talk.wire.send("GET", "a", then=talk.answers.append)
     assert talk.wire.waited() >= 0
     stream = b"$1\r\n1\r\n>3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n-ERR no\r\n"
     stream += b">3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n+OK\r\n"
@@ -65,22 +66,37 @@ async def test_answers_and_messages_may_be_cut_anywhere(talk: Talk) -> None:
         talk.wire.data_received(bytes([byte]))
     assert talk.answers[0] == b"1"
     assert isinstance(talk.answers[1], hiredis.ReplyError)
+    assert talk.answers[2] == b"OK"
     assert talk.heard == [(b"t", b"m")]
     assert talk.wire.waited() == 0
+
+
+async def test_a_topic_that_may_not_be_heard_ends_the_connection(talk: Talk) -> None:
+    talk.wire.tell("SUBSCRIBE", b"t")
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.data_received(b"-NOPERM no access to the channel\r\n")
+    assert talk.transport.aborted
+    assert talk.answers == []
+
+
+async def test_a_topic_that_redis_lets_go_of_unasked_answers_nothing(talk: Talk) -> None:
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.data_received(b">3\r\n$12\r\nsunsubscribe\r\n$1\r\nt\r\n:0\r\n+OK\r\n")
+    assert talk.answers == [b"OK"]
 
 
 @pytest.mark.parametrize("stream", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"], ids=["not Redis", "unasked"])
 async def test_what_cannot_be_ends_the_connection(talk: Talk, stream: bytes) -> None:
     talk.wire.data_received(stream)
     assert talk.transport.aborted
-    talk.wire.send("GET", "a")
+    talk.wire.send("GET", "a", then=talk.answers.append)
     await asyncio.sleep(0)
     assert talk.transport.written == []
 
 
 async def test_who_waits_is_told_when_the_connection_ends(talk: Talk) -> None:
     talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.send("GET", "b")
+    talk.wire.tell("SUBSCRIBE", b"b")
     talk.wire.connection_lost(None)
     assert [str(answer) for answer in talk.answers] == ["LOST the connection has ended"]
     assert talk.lost == 1
