@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -183,10 +184,12 @@ class Server:
             given.sentinels,
             given.sentinel_master,
             given.sentinel_password,
+            given.cluster_nodes,
         )
         return cluster.RedisCluster(
-            connect.connector(address),
+            partial(connect.connector, address),
             given.prefix,
+            partitions=given.partitions,
             cache_ttl=self.settings.cache_ttl,
             lease=given.lease,
             start_timeout=given.start_timeout,

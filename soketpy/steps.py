@@ -6,7 +6,7 @@ waits for nothing costs little more than a call, and needs no event loop.
 """
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -53,6 +53,34 @@ class Promise(Generic[T]):
         if self._fault is not None:
             raise self._fault
         return self._value  # type: ignore[return-value] # a T: keep was called
+
+
+async def together(*verbs: Coroutine["Promise[Any]", None, T]) -> list[T]:
+    """What verbs give that are begun one behind the other and wait side by side; raises what the first of them raised.
+
+    All have ended when this does, whatever they raise.
+    """
+    given: list[T | None] = [None] * len(verbs)
+    faults: list[Exception] = []
+    unfinished, all_ended = len(verbs), Promise[None]()
+
+    async def run(index: int, verb: Coroutine["Promise[Any]", None, T]) -> None:
+        nonlocal unfinished
+        try:
+            given[index] = await verb
+        except Exception as fault:
+            faults.append(fault)
+        unfinished -= 1
+        if not unfinished:
+            all_ended.keep(None)
+
+    for index, verb in enumerate(verbs):
+        begin(run(index, verb))
+    if verbs:
+        await all_ended
+    if faults:
+        raise faults[0]
+    return cast("list[T]", given)
 
 
 def begin(verb: Verb, done: Callable[[], None] | None = None) -> bool:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,7 @@ from soketpy.config import settings as config
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth
-from tests.redis import Redis
+from tests.redis import Redis, Shards
 
 # A machine that is busy with something else fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,10 +34,20 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.socket
 
 
-@pytest.fixture(params=["one node", "two nodes"])
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The addresses of two nodes of a Redis Cluster, which tests share by prefixes of their own."""
+    with Shards(tmp_path_factory.mktemp) as servers:
+        yield servers.addresses[:2]
+
+
+@pytest.fixture(params=["one node", "two nodes", "two nodes over a Redis Cluster"])
 def nodes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Runs the tests that use houses or servers twice: with one node in each, and with two over Redis."""
-    House.redis = request.getfixturevalue("redis") if request.param == "two nodes" else None
+    """Runs the tests that use houses or servers with one node in each, and with two."""
+    if request.param == "two nodes":
+        House.redis = config.Redis(unix_socket=request.getfixturevalue("redis"))
+    elif request.param == "two nodes over a Redis Cluster":
+        House.redis = config.Redis(cluster_nodes=request.getfixturevalue("shards"), partitions=3)
     yield
     while House.opened:
         House.opened.pop().close()
@@ -180,7 +190,7 @@ async def start_server() -> AsyncIterator[StartServer]:
     """Starts a server in the test's own event loop; takes the settings that differ from the defaults."""
     over: list[dict[str, Any]] = [{}]
     if House.redis is not None:
-        meeting = config.Redis(unix_socket=House.redis, prefix=f"test-{uuid4()}")
+        meeting = replace(House.redis, prefix=f"test-{uuid4()}")
         over = [{"cluster": "redis", "redis": meeting}] * 2
     async with AsyncExitStack() as stack:
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
@@ -11,9 +12,11 @@ from uuid import uuid4
 from soketpy import steps, triggers
 from soketpy.apps import App, Key
 from soketpy.cluster import LocalCluster
+from soketpy.config.settings import Redis
 from soketpy.connection import Connection
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
+from soketpy.drivers.redis.session import Session
 from soketpy.hub import Hub
 from soketpy.node import Node
 from soketpy.protocol import signatures
@@ -129,7 +132,7 @@ class House:
     What the tests of one node say holds for two: the fixture ``nodes`` sets ``redis``, and closes what was opened.
     """
 
-    redis: ClassVar[str | None] = None
+    redis: ClassVar[Redis | None] = None
     opened: ClassVar[list["House"]] = []
 
     def __init__(self, slice_size: int = 1000, **options: Any) -> None:
@@ -149,11 +152,17 @@ class House:
         for each in self._clusters:
             self._run(each.start())
 
+    @property
+    def sessions(self) -> list[Session]:
+        """Those of all nodes with Redis."""
+        return [session for each in self._clusters if isinstance(each, RedisCluster) for session in each.sessions]
+
     def _join_nodes(self) -> Sequence[LocalCluster | RedisCluster]:
         if self.redis is None:
             return [LocalCluster(self.loop.time, cached_events=100)]
-        connect, prefix = connector(Address(unix_socket=self.redis)), f"test-{uuid4()}"
-        return [RedisCluster(connect, prefix) for _ in range(2)]
+        address = Address(unix_socket=self.redis.unix_socket, cluster_nodes=self.redis.cluster_nodes)
+        connect, prefix = partial(connector, address), f"test-{uuid4()}"
+        return [RedisCluster(connect, prefix, partitions=self.redis.partitions) for _ in range(2)]
 
     def close(self) -> None:
         """Stop what is real."""
@@ -169,7 +178,7 @@ class House:
         """Let everything arrive that is on its way between nodes; whether there may be more."""
         if self._real is None:
             return False
-        sessions = [each.session for each in self._clusters if isinstance(each, RedisCluster) and each.here]
+        sessions = [each for each in self.sessions if each.here]
         busy = any(session.busy for session in sessions)
         for session in sessions * 2:  # what one has caused is there for the other when that is asked
             self._real.run_until_complete(session.ask("ECHO", "settled"))

@@ -4,6 +4,8 @@ import asyncio
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +13,8 @@ import pytest
 
 from tests.clients.programs import free_port
 
-PATIENCE = 10.0
+PATIENCE = 20.0
+SLOTS = 16384
 
 
 class Redis:
@@ -42,24 +45,26 @@ class Redis:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", ""]
         options += ["--dir", str(self._folder), "--enable-debug-command", "local", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + PATIENCE
-        while not Path(self.socket).exists():
-            assert time.monotonic() < until, "redis-server does not start"
-            time.sleep(0.01)
+        _wait(Path(self.socket).exists)
+
+    def option(self, name: str) -> str:
+        """What it was started with."""
+        return self._options[self._options.index(name) + 1]
 
     def save(self) -> None:
         """Write its data to disk."""
-        self._ask("SAVE")
+        self.ask("SAVE")
 
     def follows(self) -> bool:
         """Whether it is a replica that has all that its master has."""
-        return b"connected" in self._ask("ROLE")
+        return b"connected" in self.ask("ROLE")
 
     async def sleep(self, seconds: float) -> None:
         """Let it stand still."""
-        await asyncio.to_thread(self._ask, "DEBUG", "SLEEP", str(seconds))
+        await asyncio.to_thread(self.ask, "DEBUG", "SLEEP", str(seconds))
 
-    def _ask(self, *command: str) -> bytes:
+    def ask(self, *command: str) -> bytes:
+        """What it answers to a command."""
         return _cli("-s", self.socket, *command)
 
     def kill(self) -> None:
@@ -96,6 +101,63 @@ class Sentinel:
     def knows_a_replica(self) -> bool:
         """Whether there is one that it could make the master; it asks its Redis every ten seconds."""
         return b"slave" in _cli("-p", str(self.port), "SENTINEL", "REPLICAS", "chat")
+
+
+class Shards:
+    """A Redis Cluster of three masters and, if asked for, of a replica for each, which takes over after a second."""
+
+    def __init__(self, folders: Callable[[str], Path], *, replicas: bool = False) -> None:
+        self._folders = folders
+        self._with_replicas = replicas
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.masters = [self._start(stack) for _ in range(3)]
+            self.replicas = [self._start(stack) for _ in range(3 if self._with_replicas else 0)]
+            self._join()
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self, stack: ExitStack) -> Redis:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+        return stack.enter_context(
+            Redis(self._folders("shard"), *options, "--cluster-port", str(free_port()), tcp=True)
+        )
+
+    def _join(self) -> None:
+        first, *others = every = [*self.masters, *self.replicas]
+        for number, master in enumerate(self.masters):
+            slots = range(number * SLOTS // 3, (number + 1) * SLOTS // 3)
+            master.ask("CLUSTER", "ADDSLOTS", *map(str, slots))
+        for each in others:
+            first.ask("CLUSTER", "MEET", "127.0.0.1", str(each.port), each.option("--cluster-port"))
+        _wait(lambda: all(each.ask("CLUSTER", "NODES").count(b" connected") == len(every) for each in every))
+        for master, replica in zip(self.masters, self.replicas, strict=False):
+            replica.ask("CLUSTER", "REPLICATE", master.ask("CLUSTER", "MYID").decode().strip())
+        _wait(lambda: all(each.follows() for each in self.replicas))
+        _wait(lambda: all(each.ask("CLUSTER", "NODES").count(b"slave ") == len(self.replicas) for each in every))
+        _wait(lambda: all(b"cluster_state:ok" in each.ask("CLUSTER", "INFO") for each in every))
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Host and port of each master."""
+        return tuple(f"127.0.0.1:{each.port}" for each in self.masters)
+
+    def of(self, key: str) -> Redis:
+        """The master that has a key."""
+        slot = int(self.masters[0].ask("CLUSTER", "KEYSLOT", key))
+        return self.masters[slot * 3 // SLOTS]
+
+
+def _wait(look: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < until, "Redis does not come to rest"
+        time.sleep(0.02)
 
 
 def _cli(*words: str) -> bytes:

@@ -62,3 +62,49 @@ def test_a_promise_that_is_broken_raises_in_the_verb(before: bool) -> None:
     if not before:
         promise.fail(LookupError("gone"))
     assert account.done == ["begun", "LookupError('gone')", "ended"]
+
+
+async def value_of(promise: Promise[str]) -> str:
+    return await promise
+
+
+def test_verbs_that_wait_together_end_with_the_last_answer_in_their_own_order() -> None:
+    first, second = Promise[str](), Promise[str]()
+    found: list[list[str]] = []
+
+    async def ask() -> None:
+        found.append(await steps.together(value_of(first), value_of(second)))
+
+    assert not steps.begin(ask())
+    second.keep("two")
+    assert found == []
+    first.keep("one")
+    assert found == [["one", "two"]]
+
+
+def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_ended() -> None:
+    first, second, third = Promise[str](), Promise[str](), Promise[str]()
+    faults: list[str] = []
+
+    async def ask() -> None:
+        try:
+            await steps.together(value_of(first), value_of(second), value_of(third))
+        except LookupError as fault:
+            faults.append(str(fault))
+
+    assert not steps.begin(ask())
+    second.fail(LookupError("second"))
+    first.fail(LookupError("first"))
+    assert faults == []
+    third.keep("three")
+    assert faults == ["second"]
+
+
+def test_no_verbs_wait_for_nothing() -> None:
+    found: list[list[str]] = []
+
+    async def ask() -> None:
+        found.append(await steps.together())
+
+    assert steps.begin(ask())
+    assert found == [[]]

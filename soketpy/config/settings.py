@@ -69,6 +69,10 @@ class Metrics:
     )
 
 
+ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}"
+"""Host and port, as a pattern."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redis:
     """Where the nodes of a cluster meet."""
@@ -79,11 +83,20 @@ class Redis:
     sentinels: tuple[str, ...] = row(
         (),
         "Addresses of Sentinels (host:port), which say where Redis is, in the place of host and port.",
-        pattern=r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}",
+        pattern=ADDRESS,
         like="an address such as sentinel-1:26379",
     )
     sentinel_master: str = row("mymaster", "What the Sentinels call the Redis.")
     sentinel_password: str | None = row(None, "Password, where the Sentinels ask for one.", secret=True)
+    cluster_nodes: tuple[str, ...] = row(
+        (),
+        "Addresses of nodes of a Redis Cluster (host:port), of which one is asked where each partition is.",
+        pattern=ADDRESS,
+        like="an address such as redis-1:6379",
+    )
+    partitions: int = row(
+        1, "Into how many parts channels are spread over a Redis Cluster; the same for all nodes.", least=1, most=256
+    )
     tls: bool = row(False, "Connect with TLS; the certificate is checked against the system's authorities.")
     db: int = row(0, "Number of the database.", least=0)
     username: str | None = row(None, "User of Redis' ACL; null for the default one.")

@@ -134,8 +134,8 @@ def _put(app: AppDraft, key: str, entry: Entry, path: str) -> None:
 
 
 def _ours(name: Name, node: Node) -> Node:
-    if name.to == "redis.sentinels":
-        return _addresses(node)
+    if name.to in _PORTS:
+        return _addresses(node, _PORTS[name.to])
     if not isinstance(node, Scalar):
         return node
     if name.has:
@@ -154,17 +154,23 @@ def _ours(name: Name, node: Node) -> Node:
     return node
 
 
-def _addresses(node: Node) -> Node:
+_PORTS = {"redis.sentinels": 26379, "redis.cluster_nodes": 6379}
+"""Lists of addresses, with the port where none is given."""
+
+
+def _addresses(node: Node, port: int) -> Node:
     """``host:port`` for each of soketi's tables of both."""
-    return replace(node, items=tuple(map(_address, node.items))) if isinstance(node, Listing) else node
+    return (
+        replace(node, items=tuple(_address(item, port) for item in node.items)) if isinstance(node, Listing) else node
+    )
 
 
-def _address(node: Node) -> Node:
+def _address(node: Node, port: int) -> Node:
     if not isinstance(node, Table):
         return node
     given = {name: entry.node.value for name, entry in node.entries.items() if isinstance(entry.node, Scalar)}
     host = str(given.get("host", ""))
-    return Scalar(f"{f'[{host}]' if ':' in host else host}:{given.get('port', 26379)}", node.place)
+    return Scalar(f"{f'[{host}]' if ':' in host else host}:{given.get('port', port)}", node.place)
 
 
 def _check_choice(name: Name, node: Node, place: Place) -> None:

@@ -113,7 +113,7 @@ NAMES = (
     Name("database.postgres.password", "DB_POSTGRES_PASSWORD"),
     Name("database.postgres.port", "DB_POSTGRES_PORT"),
     Name("database.postgres.user", "DB_POSTGRES_USERNAME"),
-    Name("database.redis.clusterNodes", "DB_REDIS_CLUSTER_NODES"),
+    Name("database.redis.clusterNodes", "DB_REDIS_CLUSTER_NODES", to="redis.cluster_nodes"),
     Name("database.redis.db", "DB_REDIS_DB", to="redis.db"),
     Name("database.redis.host", "DB_REDIS_HOST", to="redis.host"),
     Name("database.redis.keyPrefix", "DB_REDIS_KEY_PREFIX", to="redis.prefix"),

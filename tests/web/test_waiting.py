@@ -87,7 +87,7 @@ async def test_one_who_is_closed_while_waiting_leaves_nothing_behind(
         "signing in": frame("pusher:signin", {"auth": user_auth(client.id, user_data), "user_data": user_data}),
     }[what]
     client.peer.transport.write(packet)
-    while not cast(RedisCluster, peers.server._cluster).session.busy:
+    while not cast(RedisCluster, peers.server._cluster).sessions[0].busy:
         await asyncio.sleep(0.001)
     connection.refuse(4200, "The server is stopping.")
     let_go()

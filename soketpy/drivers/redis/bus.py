@@ -55,7 +55,7 @@ class RedisBus:
         topic = self._topics.topic(topics.CHANNEL, app_id, channel)
         if not self._session.here:
             raise Unavailable
-        self._session.send("PUBLISH", topic, topics.pack(*message), then=self._taken)
+        self._session.publish(topic, topics.pack(*message), self._taken)
         self._published += 1
         self._returning.sent += 1
 

@@ -1,60 +1,76 @@
-"""A node's part in a cluster over Redis: one session, and the bus and the roster that share it."""
+"""A node's part in a cluster over Redis: its partitions, joined and left together."""
 
-import logging
-import time
+import asyncio
+from collections.abc import Callable
 
 from soketpy.cache import Cache
 from soketpy.cluster import Bus, Roster, Unreachable
-from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.bus import RedisBus
-from soketpy.drivers.redis.cache import RedisCache
-from soketpy.drivers.redis.limits import RedisRateLimiter
+from soketpy.drivers.redis.partition import Partition
+from soketpy.drivers.redis.partitions import (
+    PartitionedBus,
+    PartitionedCache,
+    PartitionedRateLimiter,
+    PartitionedRoster,
+    Partitions,
+)
 from soketpy.drivers.redis.returning import Returning
-from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import LEASE, Connect, Session
-from soketpy.drivers.redis.topics import Topics
 from soketpy.limits import RateLimiter
 from soketpy.steps import Soon
 
-log = logging.getLogger("soketpy.redis")
-
-_OF_BUS = (topics.EVENT, topics.TERMINATE)
-
 
 class RedisCluster:
-    """Give its ``bus`` and ``roster`` to a node, then ``start`` it. ``prefix`` keeps clusters on one Redis apart."""
+    """Give its ``bus`` and ``roster`` to a node, then ``start`` it.
+
+    ``prefix`` keeps clusters on one Redis apart. ``connect`` is given what the keys of a partition begin with: where
+    Redis itself is a cluster, that says which of its nodes has them.
+    """
 
     def __init__(
         self,
-        connect: Connect,
+        connect: Callable[[str], Connect],
         prefix: str = "soketpy",
         *,
+        partitions: int = 1,
         cache_ttl: float = 1800,
         lease: float = LEASE,
         start_timeout: float = 10,
     ) -> None:
-        base = f"{{{prefix}:0}}:"
         self._start_timeout = start_timeout
-        self.session = Session(connect, base, self._heard, lease=lease)
-        self._topics = Topics(base, self.session.tell)
         self._returning = Returning()
-        self._bus = RedisBus(self.session, self._topics, self._returning, cache_ttl)
-        self._roster = RedisRoster(self.session, self._topics)
-        self.bus: Bus = self._bus
-        self.roster: Roster = self._roster
-        self.cache: Cache = RedisCache(self.session, time.monotonic)
-        self.limiter: RateLimiter = RedisRateLimiter(self.session)
+        all_of_them = [
+            Partition(connect(base), base, self._returning, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
+            for base in (f"{{{prefix}:{number}}}:" for number in range(partitions))
+        ]
+        self.sessions: list[Session] = [each.session for each in all_of_them]
+        self.bus: Bus
+        self.roster: Roster
+        self.cache: Cache
+        self.limiter: RateLimiter
+        if partitions == 1:
+            [one] = all_of_them
+            self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
+        else:
+            many = Partitions(all_of_them)
+            self.bus, self.roster = PartitionedBus(many), PartitionedRoster(many)
+            self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
 
     async def start(self) -> None:
         """Join the others. Raises Unreachable where Redis is not there in time."""
+        first, *others = self.sessions
         try:
-            await self.session.start(self._start_timeout)
+            await first.start(self._start_timeout)
+            starts = (each.start(self._start_timeout) for each in others)
+            for fault in await asyncio.gather(*starts, return_exceptions=True):
+                if fault is not None:
+                    raise fault
         except OSError as fault:
+            await self.stop()
             raise Unreachable(str(fault)) from None
 
     async def stop(self) -> None:
         """Leave the cluster, and leave nothing behind."""
-        await self.session.stop()
+        await asyncio.gather(*(each.stop() for each in self.sessions))
 
     def flush_soon(self, soon: Soon) -> Soon:
         """What calls a flush ``soon``, or when what this node has published until then is back."""
@@ -63,17 +79,4 @@ class RedisCluster:
     @property
     def here(self) -> bool:
         """Whether the other nodes can be reached."""
-        return self.session.here
-
-    def _heard(self, topic: bytes, packed: bytes) -> None:
-        name = self._topics.name(topic)
-        if name is None:
-            return
-        try:
-            message = topics.unpack(packed)
-            if message[0] in _OF_BUS:
-                self._bus.heard(*name, message)
-            else:
-                self._roster.heard(name, message)
-        except Exception:  # of a node of another version, or a stranger on the same Redis
-            log.exception("A message on %r could not be served", topic)
+        return all(each.here for each in self.sessions)

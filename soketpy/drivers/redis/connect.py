@@ -1,7 +1,8 @@
-"""Connections to Redis, greeted and logged in."""
+"""Connections to Redis, greeted and logged in: to one, to the master that Sentinels know, or to a part of a cluster."""
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,11 +11,17 @@ import hiredis
 from soketpy.drivers.redis.session import Connect
 from soketpy.drivers.redis.wire import Wire
 
-SENTINEL_PATIENCE = 0.5
-"""Seconds that one Sentinel has to say where Redis is, before the next is asked."""
+PLACE_PATIENCE = 0.5
+"""Seconds that one of several Redis or Sentinels has to answer, before the next is asked."""
+
+MOST_MOVES = 5
+"""How often a Redis Cluster may say that a key is elsewhere, before it is taken to be confused."""
 
 NAME = "soketpy"
 """What CLIENT LIST shows."""
+
+Place = tuple[str, int]
+"""Host and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +38,61 @@ class Address:
     sentinels: tuple[str, ...] = ()
     sentinel_master: str = "mymaster"
     sentinel_password: str | None = field(default=None, repr=False)
+    cluster_nodes: tuple[str, ...] = ()
 
 
-def connector(address: Address) -> Connect:
-    """Connects to one Redis or, through Sentinels, to the one that is the master now."""
+def connector(address: Address, key: str) -> Connect:
+    """Connects to the Redis that has the key now: whoever is asked says where that is, if it is elsewhere."""
+    nodes = deque(map(_place, address.cluster_nodes))
 
     async def connect(make: Callable[[], Wire]) -> Wire:
-        loop = asyncio.get_running_loop()
-        if address.unix_socket is not None:
-            _, wire = await loop.create_unix_connection(make, address.unix_socket)
-        else:
-            tls = ssl.create_default_context() if address.tls else None
-            host, port = await _find_master(address) if address.sentinels else (address.host, address.port)
-            _, wire = await loop.create_connection(make, host, port, ssl=tls)
-        try:
-            await _greet(wire, address)
-        except hiredis.ReplyError as fault:
-            wire.close()
-            raise ConnectionRefusedError(str(fault)) from None
-        except BaseException:
-            wire.close()
-            raise
-        return wire
+        if address.sentinels:
+            return await _reach(make, address, await _find_master(address), key)
+        faults = []
+        for place in list(nodes):
+            try:
+                async with asyncio.timeout(PLACE_PATIENCE):
+                    return await _reach(make, address, place, key)
+            except (OSError, TimeoutError) as fault:
+                faults.append(f"{place[0]}:{place[1]}: {fault or 'no answer'}")
+                nodes.rotate(-1)  # the next attempt begins with another one
+        if nodes:
+            raise ConnectionRefusedError("; ".join(faults))
+        return await _reach(make, address, (address.host, address.port), key)
 
     return connect
+
+
+async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: str) -> Wire:
+    """Connect to a place, or to where it says that the key is. Raises OSError."""
+    unix_socket = address.unix_socket
+    for _ in range(MOST_MOVES):
+        wire = await _open(make, address, place, unix_socket)
+        try:
+            await _greet(wire, address)
+            await wire.ask("EXISTS", key)
+        except hiredis.ReplyError as fault:
+            wire.discard()
+            place, unix_socket = _moved(str(fault), place), None
+        except BaseException:
+            wire.discard()
+            raise
+        else:
+            return wire
+    raise ConnectionRefusedError("the nodes of the Redis Cluster do not agree where the key is")
+
+
+async def _open(make: Callable[[], Wire], address: Address, place: Place, unix_socket: str | None) -> Wire:
+    loop = asyncio.get_running_loop()
+    if unix_socket is not None:
+        _, wire = await loop.create_unix_connection(make, unix_socket)
+    else:
+        _, wire = await loop.create_connection(make, *place, ssl=_tls(address))
+    return wire
+
+
+def _tls(address: Address) -> ssl.SSLContext | None:
+    return ssl.create_default_context() if address.tls else None
 
 
 async def _greet(wire: Wire, address: Address) -> None:
@@ -62,38 +100,50 @@ async def _greet(wire: Wire, address: Address) -> None:
     login: list[str] = []
     if address.password is not None:
         login = ["AUTH", address.username or "default", address.password]
-    await wire.ask("HELLO", "3", *login, "SETNAME", NAME)
+    greeting = await wire.ask("HELLO", "3", *login, "SETNAME", NAME)
+    major = int(greeting[b"version"].split(b".")[0])
+    wire.sharded = greeting.get(b"mode") == b"cluster" and major >= 7
     if address.db:
         await wire.ask("SELECT", address.db)
     if address.sentinels and (await wire.ask("ROLE"))[0] != b"master":
         raise ConnectionRefusedError("what the Sentinels take for the master is none")
 
 
-async def _find_master(address: Address) -> tuple[str, int]:
+def _moved(fault: str, former: Place) -> Place:
+    """Where a Redis Cluster says that the key is; without a host, at the same one. Raises OSError for another fault."""
+    match fault.split():
+        case ["MOVED", _, place]:
+            host, _, port = place.rpartition(":")
+            return (host if host not in ("", "?") else former[0], int(port))
+    raise ConnectionRefusedError(fault)
+
+
+def _place(text: str) -> Place:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def _find_master(address: Address) -> Place:
     """Ask one Sentinel after the other. Raises OSError where none knows."""
     faults = []
     for sentinel in address.sentinels:
         try:
-            async with asyncio.timeout(SENTINEL_PATIENCE):
+            async with asyncio.timeout(PLACE_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
         except (OSError, TimeoutError, hiredis.ReplyError) as fault:
             faults.append(f"{sentinel}: {fault or 'no answer'}")
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
 
-async def _ask_sentinel(address: Address, sentinel: str) -> tuple[str, int]:
-    host, _, port = sentinel.rpartition(":")
-    tls = ssl.create_default_context() if address.tls else None
+async def _ask_sentinel(address: Address, sentinel: str) -> Place:
     lost = asyncio.Event()
-    _, wire = await asyncio.get_running_loop().create_connection(
-        lambda: Wire(lambda *_: None, lost.set), host.strip("[]"), int(port), ssl=tls
-    )
+    wire = await _open(lambda: Wire(lambda *_: None, lost.set), address, _place(sentinel), None)
     try:
         if address.sentinel_password is not None:
             await wire.ask("AUTH", address.sentinel_password)
         found = await wire.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.sentinel_master)
     finally:
-        wire.close()
+        wire.discard()
     if found is None:
         raise ConnectionRefusedError("it knows none of this name")
     return found[0].decode(), int(found[1])

@@ -1,5 +1,6 @@
 -- What the nodes know together, changed by one script at a time. docs/design/roster.md has the words and the reasons.
 --
+-- PUBLISH  the command that publishes; defined in front of this by session.py
 -- KEYS[1]  the prefix of the partition, hash tag and all: every other key begins with it
 -- ARGV[1]  what to do: "begin", "dead", "renew", "write" or "clear"
 -- ARGV[2]  a life
@@ -19,7 +20,7 @@ local function of(app, name)
 end
 
 local function publish(kind, app, name, ...)
-  redis.call('PUBLISH', base .. kind .. of(app, name), cmsgpack.pack({...}))
+  redis.call(PUBLISH, base .. kind .. of(app, name), cmsgpack.pack({...}))
 end
 
 -- Set a leaf of a life; what it was.
@@ -120,7 +121,7 @@ function set.p(_, app, channel, name, data, ttl, message)
     redis.call('HSET', key, 'name', name, 'data', data)
     redis.call('PEXPIRE', key, ttl)
   end
-  redis.call('PUBLISH', base .. 't:' .. of(app, channel), message)
+  redis.call(PUBLISH, base .. 't:' .. of(app, channel), message)
   return true
 end
 
@@ -153,9 +154,16 @@ function set.c(_, app, channel)
   return total
 end
 
-if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds
-  redis.call('ZADD', LEASES, milliseconds() + ARGV[3], life)
-  return 'OK'
+if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds; ARGV[4]: how many partitions the node has
+  local partitions = base .. 'partitions'
+  if redis.call('EXISTS', LEASES, DYING) == 0 then
+    redis.call('SET', partitions, ARGV[4])
+  end
+  local agreed = tonumber(redis.call('GET', partitions) or ARGV[4])
+  if agreed == tonumber(ARGV[4]) then
+    redis.call('ZADD', LEASES, milliseconds() + ARGV[3], life)
+  end
+  return agreed
 end
 
 if verb == 'dead' then -- whether a life was declared dead, and not just forgotten

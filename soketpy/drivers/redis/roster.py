@@ -152,15 +152,34 @@ class RedisRoster:
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
         self._topics.listen(topics.CHANNEL, app_id, user_channel(user_id))
-        for watched in watchlist:
-            self._topics.listen(topics.WATCH, app_id, watched)
+        self._hear_of(app_id, watchlist)
         count = _add(self._users, (app_id, user_id), 1)
         try:
             found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
-            online = {each.decode() for each in found}
         except Lost:
             if count == 1:
                 self._turned(app_id, user_id, True)
+            found = None
+        return self._found(app_id, watchlist, found)
+
+    async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Hear of users for one connection; who of them is signed in anywhere."""
+        self._hear_of(app_id, watchlist)
+        try:
+            found = await self._session.write(["o", app_id, list(watchlist)])
+        except Lost:
+            found = None
+        return self._found(app_id, watchlist, found)
+
+    def _hear_of(self, app_id: str, watchlist: Sequence[str]) -> None:
+        for watched in watchlist:
+            self._topics.listen(topics.WATCH, app_id, watched)
+
+    def _found(self, app_id: str, watchlist: Sequence[str], found: list[bytes] | None) -> set[str]:
+        """Who is signed in by the answer of Redis or, without one, as far as this node knows."""
+        if found is not None:
+            online = {each.decode() for each in found}
+        else:
             online = {each for each in watchlist if self._online.get((app_id, each)) or (app_id, each) in self._users}
         for watched in watchlist:
             self._online.setdefault((app_id, watched), watched in online)
@@ -169,15 +188,23 @@ class RedisRoster:
     async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
         """Undo ``sign_in``."""
         self._topics.leave(topics.CHANNEL, app_id, user_channel(user_id))
-        for watched in watchlist:
-            if not self._topics.leave(topics.WATCH, app_id, watched):
-                self._online.pop((app_id, watched), None)
+        self.unwatch(app_id, watchlist)
         count = _add(self._users, (app_id, user_id), -1)
         try:
             await self._session.write(["u", app_id, user_id, "", count, []])
         except Lost:
             if not count:
                 self._turned(app_id, user_id, False)
+
+    def is_online(self, app_id: str, user_id: str) -> bool:
+        """Whether a user who is watched here is signed in, as far as this node was told."""
+        return self._online[app_id, user_id]
+
+    def unwatch(self, app_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``watch``."""
+        for watched in watchlist:
+            if not self._topics.leave(topics.WATCH, app_id, watched):
+                self._online.pop((app_id, watched), None)
 
     def _turned(self, app_id: str, user_id: str, online: bool) -> None:
         """A user came or went: those who watch them here are told once, whoever says it first."""

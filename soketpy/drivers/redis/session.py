@@ -6,7 +6,6 @@ what it could not write is written then.
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -37,7 +36,6 @@ condemn another.
 """
 
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
-_SHA = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
 
 Connect = Callable[[Callable[[], Wire]], Awaitable[Wire]]
 """Opens a connection to Redis, greeted and logged in. Raises OSError."""
@@ -65,11 +63,16 @@ class Part(Protocol):
         """An edge that a life left behind."""
 
 
+class Unfit(Lost):
+    """The nodes that are there already have another number of partitions."""
+
+
 class Session:
     """One node's connection, life and lease. ``base`` is what all keys and topics begin with."""
 
-    def __init__(self, connect: Connect, base: str, heard: Heard, *, lease: float = LEASE) -> None:
+    def __init__(self, connect: Connect, base: str, heard: Heard, *, partitions: int = 1, lease: float = LEASE) -> None:
         self.base = base
+        self._partitions = partitions
         self.life = ""
         self.here = False
         self._connect = connect
@@ -81,6 +84,8 @@ class Session:
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
+        self._publishes = "PUBLISH"
+        self._sha = b""  # what Redis calls the script
         self._doubt_until = 0.0  # others may be writing theirs anew until then: nobody is believed to have gone
 
     def attach(self, part: Part) -> None:
@@ -95,6 +100,8 @@ class Session:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + patience, self._longest_pause / 20
         while (fault := await self._try_to_come()) is not None:
+            if isinstance(fault, Unfit):
+                raise OSError(str(fault))
             if loop.time() + pause > until:
                 raise OSError(f"Redis does not answer: {fault}")
             await asyncio.sleep(pause)
@@ -123,7 +130,8 @@ class Session:
             while not self.here:
                 await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
                 pause = min(2 * pause, self._longest_pause)
-                await self._try_to_come()
+                if isinstance(fault := await self._try_to_come(), Unfit):
+                    log.error("%s", fault)
             log.info("Redis is back")
 
     async def _stay(self) -> None:
@@ -171,9 +179,10 @@ class Session:
         self._lost = lost = asyncio.Event()
         async with asyncio.timeout(PATIENCE):
             self._wire = await self._connect(lambda: Wire(self._heard, lost.set))
-        await self.ask("SCRIPT", "LOAD", _SCRIPT)
+        self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"
+        self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{self._publishes}'\n{_SCRIPT}")
         for topic in self._part.topics():
-            self._wire.tell("SUBSCRIBE", topic)
+            self.subscribe(topic)
         loop, first = asyncio.get_running_loop(), not self.life
         if not await self._goes_on():
             await self._begin_anew()
@@ -213,7 +222,9 @@ class Session:
         """
         former, life = self.life, secrets.token_hex(8)
         known = set() if not former or await self._script("dead", former) else self._before
-        await self._script("begin", life, _ms(self._lease))
+        agreed = await self._script("begin", life, _ms(self._lease), self._partitions)
+        if agreed != self._partitions:
+            raise Unfit(f"redis.partitions is {self._partitions}, but {agreed} for the nodes that are there already")
         self.life = life
         if former:
             self._doubt_until = asyncio.get_running_loop().time() + self._lease
@@ -247,10 +258,19 @@ class Session:
             raise Lost
         self._wire.send(*arguments, then=then)
 
-    def tell(self, command: str, topic: bytes) -> None:
-        """Subscribe or unsubscribe; nothing while Redis is away."""
+    def subscribe(self, topic: bytes) -> None:
+        """Hear a topic, from the next command on; nothing while Redis is away."""
         if self._wire is not None:
-            self._wire.tell(command, topic)
+            self._wire.subscribe(topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Hear a topic no more."""
+        if self._wire is not None:
+            self._wire.unsubscribe(topic)
+
+    def publish(self, topic: bytes, message: bytes, then: Answered) -> None:
+        """Say something to all who hear a topic. Raises Lost."""
+        self.send(self._publishes, topic, message, then=then)
 
     async def ask(self, *arguments: Argument) -> Any:
         """The answer to a command. Raises Lost where there is none."""
@@ -263,7 +283,7 @@ class Session:
             raise Lost(str(fault) or f"no answer within {PATIENCE:g} s") from None
 
     async def _script(self, *arguments: Argument) -> Any:
-        return await self.ask("EVALSHA", _SHA, 1, self.base, *arguments)
+        return await self.ask("EVALSHA", self._sha, 1, self.base, *arguments)
 
     # Writing
 
@@ -285,7 +305,7 @@ class Session:
             self.send(*self._batch(batch), then=self._written)
 
     def _batch(self, packed: bytes) -> tuple[Argument, ...]:
-        return "EVALSHA", _SHA, 1, self.base, "write", self.life, self._writes.number, packed
+        return "EVALSHA", self._sha, 1, self.base, "write", self.life, self._writes.number, packed
 
     def _written(self, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):

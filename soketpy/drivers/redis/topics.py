@@ -1,9 +1,10 @@
 """Topics: what they are called, what is said on them, and which of them this node hears."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgpack
+
+from soketpy.drivers.redis.session import Session
 
 Name = tuple[str, str]
 """An app and a channel, or an app and a user."""
@@ -28,14 +29,11 @@ def unpack(message: bytes) -> list[Any]:
 
 
 class Topics:
-    """The topics that this node hears, each for as long as somebody listens to it.
+    """The topics that this node hears, each for as long as somebody listens to it."""
 
-    ``tell`` sends SUBSCRIBE and UNSUBSCRIBE: what Redis does after the next command is heard.
-    """
-
-    def __init__(self, base: str, tell: Callable[..., None]) -> None:
+    def __init__(self, base: str, session: Session) -> None:
         self._base = base.encode()
-        self._tell = tell
+        self._session = session
         self._listeners: dict[bytes, int] = {}
         self._names: dict[bytes, Name] = {}
 
@@ -51,7 +49,7 @@ class Topics:
         self._listeners[topic] = listeners + 1
         if not listeners:
             self._names[topic] = (app_id, name)
-            self._tell("SUBSCRIBE", topic)
+            self._session.subscribe(topic)
 
     def leave(self, kind: bytes, app_id: str, name: str) -> bool:
         """One less listens; whether anybody still does."""
@@ -60,7 +58,7 @@ class Topics:
         if self._listeners[topic]:
             return True
         del self._listeners[topic], self._names[topic]
-        self._tell("UNSUBSCRIBE", topic)
+        self._session.unsubscribe(topic)
         return False
 
     def name(self, topic: bytes) -> Name | None:

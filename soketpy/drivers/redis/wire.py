@@ -30,11 +30,16 @@ _MESSAGES = (b"message", b"smessage")
 
 _CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe")
 
+_ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
+"""What a Redis Cluster says where it does not serve a key here and now: the way to it is to be looked for again."""
+
 
 class Wire(asyncio.Protocol):
     """Commands go out together at the end of an iteration of the event loop; their answers come in their order."""
 
     def __init__(self, heard: Heard, lost: Callable[[], None]) -> None:
+        self.sharded = False
+        """Whether topics are those of shards, which only the nodes of Redis hear that have the topic's slot."""
         self._heard = heard
         self._lost = lost
         self._loop = asyncio.get_running_loop()
@@ -48,7 +53,10 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, *arguments: Argument, then: Answered) -> None:
-        """Send a command, whose answer is given to ``then``."""
+        """Send a command, whose answer is given to ``then``, later; an error if the connection ends before, or has."""
+        if self._transport is None:
+            self._loop.call_soon(then, _LOST)
+            return
         self._unanswered.append((self._loop.time(), then))
         self._write(arguments)
 
@@ -61,8 +69,15 @@ class Wire(asyncio.Protocol):
             raise reply
         return reply
 
-    def tell(self, command: str, topic: bytes) -> None:
-        """Subscribe or unsubscribe, which commands that are sent later find done; if refused, the connection ends."""
+    def subscribe(self, topic: bytes) -> None:
+        """Hear a topic, from the next command on. Where that is refused, the connection ends."""
+        self._tell("SSUBSCRIBE" if self.sharded else "SUBSCRIBE", topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Hear a topic no more."""
+        self._tell("SUNSUBSCRIBE" if self.sharded else "UNSUBSCRIBE", topic)
+
+    def _tell(self, command: str, topic: bytes) -> None:
         self._unanswered.append((self._loop.time(), topic))
         self._write((command, topic))
 
@@ -90,9 +105,16 @@ class Wire(asyncio.Protocol):
                     self._answer(reply)
                 elif reply[0] in _MESSAGES:
                     self._heard(reply[1], reply[2])
-                elif reply[0] in _CONFIRMATIONS and self._unanswered and self._unanswered[0][1] == reply[1]:
-                    self._unanswered.popleft()
+                elif reply[0] in _CONFIRMATIONS:
+                    self._confirm(reply[1])
         except (hiredis.ProtocolError, IndexError):  # this is not Redis, or answers what nobody asked
+            self.close()
+
+    def _confirm(self, topic: bytes) -> None:
+        """A topic is heard, or no more: by the oldest command or, of a shard, because its slot is elsewhere now."""
+        if self._unanswered and self._unanswered[0][1] == topic:
+            self._unanswered.popleft()
+        else:
             self.close()
 
     def _answer(self, reply: Any) -> None:
@@ -101,13 +123,20 @@ class Wire(asyncio.Protocol):
         if isinstance(then, bytes):
             log.error("Redis does not let this node hear %r: %s", then, reply)
             self.close()
-        else:
-            then(reply)
+            return
+        then(reply)
+        if type(reply) is hiredis.ReplyError and str(reply).startswith(_ELSEWHERE):
+            self.close()
 
     def close(self) -> None:
         """End the connection, without waiting for anything."""
         if self._transport is not None:
             self._transport.abort()
+
+    def discard(self) -> None:
+        """End a connection of which nobody needs to know."""
+        self._lost = lambda: None
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing that was not answered will be."""

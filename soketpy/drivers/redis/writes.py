@@ -86,7 +86,7 @@ class Writes:
         """The batch has been done."""
         batch, self._on_its_way = self._on_its_way, []
         for (write, promise), answer in zip(batch, msgpack.unpackb(packed, raw=True), strict=True):
-            if self._known and leaf_of(write) in self._known:
+            if self._known and write[0] in _OF_LEAVES and leaf_of(write) in self._known:
                 self._known.discard(leaf_of(write))
             else:
                 self._done(write, answer)

@@ -68,12 +68,12 @@ StartNode = Callable[..., Node]
 
 
 @pytest.fixture
-def start_node(own_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
-    """Starts a node; takes settings of its Redis that differ from those of ``own_redis``."""
+def start_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
+    """Starts a node; takes settings of its Redis in the place of those of ``own_redis``."""
     with ExitStack() as stack:
 
         def start(**redis: Any) -> Node:
-            given = redis or {"unix_socket": own_redis.socket}
+            given = redis or {"unix_socket": request.getfixturevalue("own_redis").socket}
             return stack.enter_context(Node(tmp_path_factory.mktemp("node"), given))
 
         yield start

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from soketpy.cluster import Unavailable
-from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
 from tests.fakes import APP, Client, House
@@ -42,10 +41,6 @@ class Parted(House):
                 each._connect = self._connect
         while not all(each.here for each in self.sessions):
             self.wait(0.01)
-
-    @property
-    def sessions(self) -> list[Session]:
-        return [each.session for each in self._clusters if isinstance(each, RedisCluster)]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -106,7 +107,7 @@ class Visitor:
 @pytest.mark.parametrize("seed", range(3))
 async def test_edges_alternate_whatever_two_nodes_do(redis: str, seed: int) -> None:
     dice, model, prefix = random.Random(seed), Model(), f"test-{uuid4()}"
-    clusters = [RedisCluster(connector(Address(unix_socket=redis)), prefix) for _ in range(2)]
+    clusters = [RedisCluster(partial(connector, Address(unix_socket=redis)), prefix) for _ in range(2)]
     for cluster in clusters:
         cluster.bus.attach(cast(Any, Silent(model.report)))
         cluster.roster.attach(cast(Any, Silent(model.report)))

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.timeout(60)
 Place = Callable[[Node], At]
 
 
-async def member(peers: At, user_id: str) -> Socket:
-    """A client in the room."""
+async def member(peers: At, user_id: str, room: str = ROOM) -> Socket:
+    """A client in a room."""
     client = await peers.client()
-    answer = await client.subscribe(ROOM, {"user_id": user_id})
+    answer = await client.subscribe(room, {"user_id": user_id})
     assert answer["event"] == "pusher_internal:subscription_succeeded", answer
     return client
 

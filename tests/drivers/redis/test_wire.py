@@ -48,7 +48,7 @@ async def talk() -> Talk:
 
 async def test_what_is_said_in_one_turn_goes_out_together(talk: Talk) -> None:
     talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.tell("SUBSCRIBE", b"b")
+    talk.wire.subscribe(b"b")
     assert talk.transport.written == []
     await asyncio.sleep(0)
     assert talk.transport.written == [b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nb\r\n"]
@@ -57,7 +57,7 @@ async def test_what_is_said_in_one_turn_goes_out_together(talk: Talk) -> None:
 async def test_answers_and_messages_may_be_cut_anywhere(talk: Talk) -> None:
     for _ in range(2):
         talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.tell("SUBSCRIBE", b"t")
+    talk.wire.subscribe(b"t")
     talk.wire.send("GET", "a", then=talk.answers.append)
     assert talk.wire.waited() >= 0
     stream = b"$1\r\n1\r\n>3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n-ERR no\r\n"
@@ -72,17 +72,34 @@ async def test_answers_and_messages_may_be_cut_anywhere(talk: Talk) -> None:
 
 
 async def test_a_topic_that_may_not_be_heard_ends_the_connection(talk: Talk) -> None:
-    talk.wire.tell("SUBSCRIBE", b"t")
+    talk.wire.subscribe(b"t")
     talk.wire.send("GET", "a", then=talk.answers.append)
     talk.wire.data_received(b"-NOPERM no access to the channel\r\n")
     assert talk.transport.aborted
     assert talk.answers == []
 
 
-async def test_a_topic_that_redis_lets_go_of_unasked_answers_nothing(talk: Talk) -> None:
+async def test_a_topic_that_redis_lets_go_of_unasked_ends_the_connection(talk: Talk) -> None:
     talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.data_received(b">3\r\n$12\r\nsunsubscribe\r\n$1\r\nt\r\n:0\r\n+OK\r\n")
-    assert talk.answers == [b"OK"]
+    talk.wire.data_received(b">3\r\n$12\r\nsunsubscribe\r\n$1\r\nt\r\n:0\r\n")
+    assert talk.transport.aborted
+
+
+async def test_a_key_that_is_elsewhere_ends_the_connection(talk: Talk) -> None:
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.data_received(b"-MOVED 1 127.0.0.1:7000\r\n")
+    assert [str(answer) for answer in talk.answers] == ["MOVED 1 127.0.0.1:7000"]
+    assert talk.transport.aborted
+
+
+async def test_topics_of_shards_have_commands_of_their_own(talk: Talk) -> None:
+    talk.wire.sharded = True
+    talk.wire.subscribe(b"t")
+    talk.wire.unsubscribe(b"t")
+    talk.wire.data_received(b">3\r\n$8\r\nsmessage\r\n$1\r\nt\r\n$1\r\nm\r\n")
+    assert talk.heard == [(b"t", b"m")]
+    await asyncio.sleep(0)
+    assert talk.transport.written == [b"*2\r\n$10\r\nSSUBSCRIBE\r\n$1\r\nt\r\n*2\r\n$12\r\nSUNSUBSCRIBE\r\n$1\r\nt\r\n"]
 
 
 @pytest.mark.parametrize("stream", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"], ids=["not Redis", "unasked"])
@@ -96,8 +113,12 @@ async def test_what_cannot_be_ends_the_connection(talk: Talk, stream: bytes) -> 
 
 async def test_who_waits_is_told_when_the_connection_ends(talk: Talk) -> None:
     talk.wire.send("GET", "a", then=talk.answers.append)
-    talk.wire.tell("SUBSCRIBE", b"b")
+    talk.wire.subscribe(b"b")
     talk.wire.connection_lost(None)
     assert [str(answer) for answer in talk.answers] == ["LOST the connection has ended"]
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    assert len(talk.answers) == 1, "not before the verb that asks can wait for it"
+    await asyncio.sleep(0)
+    assert [str(answer) for answer in talk.answers] == ["LOST the connection has ended"] * 2
     assert talk.lost == 1
     talk.wire.close()

@@ -114,3 +114,11 @@ def test_of_what_has_been_reported_nobody_is_told_again() -> None:
         script.add(*leaf(channel, 1))
     script.answer(script.writes.next())
     assert [write[2] for write, _ in script.done] == ["new", "old", "gone"]
+
+
+def test_what_is_no_leaf_is_told_also_while_leaves_are_written_anew() -> None:
+    script = Script()
+    script.writes.restart([list(leaf("old", 1))], {("s", "app", "old", "")})
+    script.add("o", "app", ["ada"])
+    script.answer(script.writes.next())
+    assert [write[0] for write, _ in script.done] == ["o"]
