@@ -114,17 +114,12 @@ static double own_cpu(void) {
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-/* Seconds of CPU that the server has used, in user and kernel mode; to 10 ms. */
+/* Seconds of CPU that the server has used, in user and kernel mode. */
 static double server_cpu(void) {
-    char path[64], line[1024];
-    unsigned long user = 0, kernel = 0;
-    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    FILE *file = pid ? fopen(path, "r") : NULL;
-    if (!file) return 0;
-    if (fgets(line, sizeof line, file) && strrchr(line, ')'))
-        sscanf(strrchr(line, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
-    fclose(file);
-    return (double)(user + kernel) / sysconf(_SC_CLK_TCK);
+    clockid_t clock;
+    struct timespec t;
+    if (!pid || clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t)) return 0;
+    return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
 /* KiB of memory that the server has resident. */
@@ -813,7 +808,7 @@ static void leave_all(void) {
         wait_for(.35);
         before = cpu;
         cpu = server_cpu();
-    } while (cpu - before > .011 && now() < give_up);
+    } while (cpu - before > .01 && now() < give_up);
     wait_for(2); /* a server may take that long to give memory back */
 }
 
