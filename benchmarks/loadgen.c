@@ -1,18 +1,21 @@
-/* The load generator: one thread that plays WebSocket subscribers and REST publishers of one server on the loopback
- * address, keeps a ledger of every event that each subscriber should get, and prints one JSON object.
+/* The load generator: one thread that plays WebSocket subscribers and REST publishers of one server, or of several nodes
+ * that act as one, on the loopback address, keeps a ledger of every event that each subscriber should get, and prints one JSON object.
  *
  *     loadgen NAME=VALUE ...        all are whole numbers, but for those that say text
  *
- *     port         where the server listens
- *     pid          the server's process, to read its CPU time and memory; 0 for none
- *     subscribers  connections; number i is on channel i % channels
+ *     port         where the server listens; of several nodes all, such as 6001,6002
+ *     pid          the server's process, to read its CPU time and memory; of several nodes all, and behind them Redis'
+ *     subscribers  connections; number i is on channel i % channels, and a channel's are on all nodes in turn
+ *     subscribe_at the node of all subscribers, from 1; 0 for all nodes in turn
  *     channels     how many channels
  *     kind         text: the channels' prefix, such as "private-" or "presence-"; guarded ones are signed for
  *     parallel     connections that may be on their way to their subscription at once; 0 for all
  *     rounds       how often all connect and leave again; only the last round publishes
- *     publishers   REST connections, each with one request under way
+ *     publishers   REST connections, each with one request under way, to all nodes in turn
+ *     publish_at   the node of all publishers, from 1; 0 for all nodes in turn
  *     events       the most events; number e goes to channel e % channels
  *     duration     milliseconds after which no further event is started
+ *     idle         milliseconds before the first event, to see what the processes use when there are none
  *     rate         events a second; 0 for as fast as the server answers
  *     size         bytes of an event's data
  *     window       client events that each subscriber may have under way; 0 to publish over REST instead
@@ -52,6 +55,7 @@ typedef struct ssl_st SSL;
 #define READ_SIZE (256 << 10)
 #define BATCH 512        /* sockets that are served before more are asked for */
 #define AT_ONCE 32       /* of these, how many before the urgent ones are looked at */
+#define NODES 8          /* at most */
 #define PER_ADDRESS 20000 /* connections from one source address: it has some 28,000 ports */
 
 static void die(const char *format, ...) {
@@ -72,17 +76,31 @@ static void *zeroed(size_t count, size_t size) {
 
 /* ---------------------------------------------------------------------------------------------------- Options */
 
-static long port, pid, subscribers = 1, channels = 1, parallel = 200, rounds = 1, publishers, events, duration = 3000;
-static long rate, size = 64, window, ping, seconds = 60, tls;
+static long ports[NODES], pids[NODES + 1], nodes, processes; /* there may be one process more than nodes: Redis */
+static long subscribers = 1, channels = 1, parallel = 200, rounds = 1, publishers, events, duration = 3000, idle;
+static long subscribe_at, publish_at, rate, size = 64, window, ping, seconds = 60, tls;
 static const char *kind = "", *host = "127.0.0.1";
 
 static const struct { const char *name; long *value, least, most; } NUMBERS[] = {
-    {"port", &port, 1, 65535},          {"pid", &pid, 0, 1 << 30},         {"subscribers", &subscribers, 1, 60000},
+    {"subscribers", &subscribers, 1, 60000}, {"subscribe_at", &subscribe_at, 0, NODES},
     {"channels", &channels, 1, 60000},  {"parallel", &parallel, 0, 60000}, {"rounds", &rounds, 1, 20},
-    {"publishers", &publishers, 0, 64}, {"events", &events, 0, 1000000},   {"duration", &duration, 0, 60000},
+    {"publishers", &publishers, 0, 64}, {"publish_at", &publish_at, 0, NODES},
+    {"events", &events, 0, 1000000},    {"duration", &duration, 0, 60000}, {"idle", &idle, 0, 60000},
     {"rate", &rate, 0, 1000000},        {"size", &size, 32, 8192},         {"window", &window, 0, 64},
     {"ping", &ping, 0, 1},              {"seconds", &seconds, 1, 300},     {"tls", &tls, 0, 1},
 };
+
+/* Read whole numbers with commas between them; returns how many. */
+static long read_list(const char *name, char *value, long *to, long room, long least, long most) {
+    long count = 0;
+    for (char *stop; ; value = stop + 1) {
+        if (count == room) die("%s may be %ld numbers", name, room);
+        to[count] = strtol(value, &stop, 10);
+        if (to[count] < least || to[count] > most) die("%s must be from %ld to %ld", name, least, most);
+        count++;
+        if (*stop != ',') return count;
+    }
+}
 
 static void read_option(char *option) {
     char *value = strchr(option, '=');
@@ -90,6 +108,8 @@ static void read_option(char *option) {
     *value++ = 0;
     if (!strcmp(option, "kind")) { kind = value; return; }
     if (!strcmp(option, "host")) { host = value; return; }
+    if (!strcmp(option, "port")) { nodes = read_list(option, value, ports, NODES, 1, 65535); return; }
+    if (!strcmp(option, "pid")) { processes = read_list(option, value, pids, NODES + 1, 0, 1 << 30); return; }
     for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
         if (!strcmp(option, NUMBERS[i].name)) {
             *NUMBERS[i].value = atol(value);
@@ -114,24 +134,54 @@ static double own_cpu(void) {
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-/* Seconds of CPU that the server has used, in user and kernel mode. */
-static double server_cpu(void) {
-    clockid_t clock;
-    struct timespec t;
-    if (!pid || clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t)) return 0;
-    return t.tv_sec + t.tv_nsec * 1e-9;
+/* Seconds of CPU, in user and kernel mode, that each process has used. */
+typedef struct { double of[NODES + 1]; } Cpu;
+
+static Cpu read_cpu(void) {
+    Cpu used = {0};
+    for (long i = 0; i < processes; i++) {
+        clockid_t clock;
+        struct timespec t;
+        if (pids[i] && !clock_getcpuclockid(pids[i], &clock) && !clock_gettime(clock, &t))
+            used.of[i] = t.tv_sec + t.tv_nsec * 1e-9;
+    }
+    return used;
 }
 
-/* KiB of memory that the server has resident. */
+static Cpu since(Cpu before) {
+    Cpu used = read_cpu();
+    for (long i = 0; i < processes; i++) used.of[i] -= before.of[i];
+    return used;
+}
+
+/* That of the server: of all its nodes, without Redis. */
+static double of_server(Cpu used) {
+    double sum = 0;
+    for (long i = 0; i < nodes; i++) sum += used.of[i];
+    return sum;
+}
+
+static double server_cpu(void) { return of_server(read_cpu()); }
+
+static void print_cpu(const char *name, Cpu used) {
+    printf("\"%s\": [", name);
+    for (long i = 0; i < processes; i++) printf("%s%.1f", i ? ", " : "", used.of[i] * 1e6);
+    printf("]");
+}
+
+/* KiB of memory that the server has resident, all its nodes together. */
 static long server_rss(void) {
-    char path[64];
-    long pages = 0;
-    snprintf(path, sizeof path, "/proc/%ld/statm", pid);
-    FILE *file = pid ? fopen(path, "r") : NULL;
-    if (!file) return 0;
-    if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
-    fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+    long sum = 0;
+    for (long i = 0; i < nodes && i < processes; i++) {
+        char path[64];
+        long pages = 0;
+        snprintf(path, sizeof path, "/proc/%ld/statm", pids[i]);
+        FILE *file = pids[i] ? fopen(path, "r") : NULL;
+        if (!file) continue;
+        if (fscanf(file, "%*d %ld", &pages) == 1) sum += pages * (sysconf(_SC_PAGESIZE) / 1024);
+        fclose(file);
+    }
+    return sum;
 }
 
 /* A histogram of microseconds: exact below 128, then 64 steps to each doubling, so that it is right to 1.6 %. */
@@ -368,7 +418,7 @@ typedef struct {
 } Peer;
 
 static int poller, urgent; /* urgent: publishers and the pinger, which no backlog of deliveries may delay */
-static struct sockaddr_in server;
+static struct sockaddr_in addresses[NODES];
 static Peer *clients, *posters, pinger;
 static char *inbox, handshake[512];
 static long subscribed, refused, ended, answered, failed, started;
@@ -431,6 +481,13 @@ static int holds_more(SSL *made) { (void)made; return 0; }
 static ssize_t write_tls(SSL *made, const char *bytes, size_t count) { (void)made, (void)bytes, (void)count; return -1; }
 #endif
 
+/* The node of a peer. */
+static const struct sockaddr_in *address_of(int role, long number) {
+    long at = role == SUBSCRIBER ? subscribe_at : publish_at;
+    long turn = at ? at - 1 : role == SUBSCRIBER ? number % channels + number / channels : number;
+    return addresses + turn % nodes;
+}
+
 static void dial(Peer *peer, int role, long number) {
     static long dialled;
     struct sockaddr_in source = {.sin_family = AF_INET};
@@ -444,7 +501,8 @@ static void dial(Peer *peer, int role, long number) {
     /* A reset instead of a farewell: it leaves no port in TIME_WAIT. */
     setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     if (bind(peer->fd, (void *)&source, sizeof source)) die("bind: %s", strerror(errno));
-    if (connect(peer->fd, (void *)&server, sizeof server) && errno != EINPROGRESS) die("connect: %s", strerror(errno));
+    if (connect(peer->fd, (void *)address_of(role, number), sizeof source) && errno != EINPROGRESS)
+        die("connect: %s", strerror(errno));
     struct epoll_event wish = {.events = EPOLLIN | EPOLLOUT, .data.ptr = peer};
     epoll_ctl(role == SUBSCRIBER ? poller : urgent, EPOLL_CTL_ADD, peer->fd, &wish);
 }
@@ -761,19 +819,20 @@ static void wait_for(double pause) {
 
 static double give_up;
 
-typedef struct { double taken, cpu, own; uint64_t bytes; long rss_before, rss, rss_after, joined; } Connects;
+typedef struct { double taken, own; Cpu cpu; uint64_t bytes; long rss_before, rss, rss_after, joined; } Connects;
 typedef struct { double at, cpu; uint64_t bytes; } Mark;
 static Mark marks[11];
 
 /* Connect and subscribe all, then let the server come to rest. */
 static Connects connect_all(void) {
     Connects result = {.rss_before = server_rss()};
-    double begin = now(), cpu = server_cpu(), own = own_cpu(), quiet_since;
+    Cpu cpu = read_cpu();
+    double begin = now(), own = own_cpu(), quiet_since;
     long limit = parallel ? parallel : subscribers, dialled = 0;
     int tenth = 0;
     uint64_t bytes = bytes_in;
     subscribed = refused = ended = 0;
-    marks[0] = (Mark){begin, cpu, bytes};
+    marks[0] = (Mark){begin, of_server(cpu), bytes};
     while (subscribed + refused + ended < subscribers && now() < give_up) {
         while (dialled < subscribers && dialled - subscribed - refused - ended < limit) {
             dial(clients + dialled, SUBSCRIBER, dialled);
@@ -788,7 +847,7 @@ static Connects connect_all(void) {
     result.own = own_cpu() - own;
     for (uint64_t before = 0; before != bytes_in && now() < give_up; wait_for(.2)) before = bytes_in;
     quiet_since = now();
-    result.cpu = server_cpu() - cpu;
+    result.cpu = since(cpu);
     result.bytes = bytes_in - bytes;
     while (now() - quiet_since < .3) turn(10);
     result.rss = server_rss();
@@ -829,7 +888,7 @@ static void write_requests(void) {
         request_sizes[event] = sprintf(request,
                                        "POST /apps/%s/events?%s&auth_signature=%s HTTP/1.1\r\nHost: %s:%ld\r\n"
                                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                                       APP_ID, query, signature, host, port, length, body);
+                                       APP_ID, query, signature, host, ports[0], length, body);
         requests[event] = strdup(request);
         if (!requests[event]) die("no memory");
     }
@@ -866,7 +925,7 @@ static int all_done(void) {
     return !may_start && (window || answered + failed >= started) && distinct >= expected();
 }
 
-typedef struct { double taken, cpu, own; } Run;
+typedef struct { double taken, own; Cpu cpu, idle; } Run;
 
 /* Publish, until every subscriber has everything, nothing has come for 3 seconds, or the time is up. */
 static Run publish_all(void) {
@@ -874,16 +933,22 @@ static Run publish_all(void) {
         for (long i = 0; i < publishers; i++) dial(posters + i, PUBLISHER, i);
         wait_for(.05);
     }
-    double cpu = server_cpu(), own = own_cpu();
+    Cpu cpu = read_cpu();
+    wait_for(idle / 1e3);
+    Run run = {.idle = since(cpu)};
+    double own = own_cpu();
+    cpu = read_cpu();
     start = last_heard = now();
     for (long i = 0; window && i < subscribers; i++) send_client_events(clients + i);
     while (!all_done() && now() < give_up && now() - last_heard < 3) {
         if (!window) publish_more();
         turn(rate || ping ? 1 : 20);
     }
-    Run run = {last_heard - start, 0, own_cpu() - own};
+    run.taken = last_heard - start;
+    run.own = own_cpu() - own;
     wait_for(.1); /* what comes now was sent twice */
-    run.cpu = server_cpu() - cpu;
+    run.cpu = since(cpu);
+    for (long i = 0; idle && i < processes; i++) run.idle.of[i] *= (now() - start) / (idle / 1e3);
     return run;
 }
 
@@ -892,9 +957,11 @@ static double share(double part, double whole) { return whole > 0 ? part / whole
 static void print_connects(const Connects *c) {
     printf("{\"subscribed\": %ld, \"seconds\": %.3f, \"server_cpu_us\": %.2f, \"generator_share\": %.2f, "
            "\"bytes\": %lu, \"rss_before_kib\": %ld, \"rss_kib\": %ld, \"rss_after_kib\": %ld, "
-           "\"kib_a_connection\": %.3f}",
-           c->joined, c->taken, share(c->cpu * 1e6, c->joined), share(c->own, c->taken), (unsigned long)c->bytes,
-           c->rss_before, c->rss, c->rss_after, share(c->rss - c->rss_before, c->joined));
+           "\"kib_a_connection\": %.3f, ",
+           c->joined, c->taken, share(of_server(c->cpu) * 1e6, c->joined), share(c->own, c->taken),
+           (unsigned long)c->bytes, c->rss_before, c->rss, c->rss_after, share(c->rss - c->rss_before, c->joined));
+    print_cpu("cpu_us", c->cpu);
+    printf("}");
 }
 
 static void print_presence(void) {
@@ -912,7 +979,7 @@ static void print_presence(void) {
 
 int main(int count, char **arguments) {
     for (int i = 1; i < count; i++) read_option(arguments[i]);
-    if (!port) die("port=N is missing; the head of loadgen.c lists all options");
+    if (!nodes) die("port=N is missing; the head of loadgen.c lists all options");
     if (window && (publishers || subscribers % channels)) die("client events need channels of equal size, no publishers");
     if (strncmp(host, "127.", 4)) die("only for the loopback address");
     struct rlimit files;
@@ -920,12 +987,14 @@ int main(int count, char **arguments) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     if (files.rlim_cur < (rlim_t)(subscribers + publishers + 20)) die("only %ld open files allowed", (long)files.rlim_cur);
-    server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-    if (inet_pton(AF_INET, host, &server.sin_addr) != 1) die("%s is not an address", host);
+    for (long i = 0; i < nodes; i++) {
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(ports[i])};
+        if (inet_pton(AF_INET, host, &addresses[i].sin_addr) != 1) die("%s is not an address", host);
+    }
     snprintf(handshake, sizeof handshake,
              "GET /app/%s?protocol=7&client=js&version=8.4.0 HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\n"
              "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-             "Origin: http://localhost\r\n\r\n", APP_KEY, host, port);
+             "Origin: http://localhost\r\n\r\n", APP_KEY, host, ports[0]);
 
     poller = epoll_create1(0);
     urgent = epoll_create1(0);
@@ -969,11 +1038,15 @@ int main(int count, char **arguments) {
            "\"generator_share\": %.2f, \"latency_ms\": ",
            started, answered, failed, window ? 0 : started - answered - failed, (unsigned long)deliveries, (unsigned long)due, (unsigned long)(due - distinct),
            (unsigned long)duplicated, (unsigned long)out_of_order, (unsigned long)stray, run.taken,
-           share(started, run.taken), share(distinct, run.taken), share(run.cpu * 1e6, distinct),
+           share(started, run.taken), share(distinct, run.taken), share(of_server(run.cpu) * 1e6, distinct),
            share(run.own * 1e6, distinct), share(run.own, run.taken));
     print_times(&latency);
     printf(", \"ping_ms\": ");
     print_times(&pings);
+    printf(", ");
+    print_cpu("cpu_us", run.cpu);
+    printf(", ");
+    print_cpu("idle_cpu_us", run.idle);
     printf("}");
     if (known) print_presence();
     printf("}\n");

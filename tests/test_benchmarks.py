@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
@@ -32,7 +33,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 needs_tls = pytest.mark.skipif(not generator.speaks_tls(), reason="There are no headers of OpenSSL here.")
 
 
-async def play(programs: Path, port: int, **options: str | int) -> Any:
+async def play(programs: Path, port: int | str, **options: str | int) -> Any:
     """Run the generator to its end; return what it printed."""
     words = generator.words({"port": port, "seconds": 60, **options})
     process = await asyncio.create_subprocess_exec(programs / "loadgen", *words, stdout=asyncio.subprocess.PIPE)
@@ -87,6 +88,37 @@ async def test_every_member_of_a_presence_channel_knows_every_other_once(
     result = await play(programs, peers.port, subscribers=20, kind="presence-")
     assert generator.faults(result) == {}
     assert result["presence"]["known"] == 400
+
+
+@pytest.mark.parametrize(
+    ("options", "lost"),
+    [
+        ({"publish_at": 2}, 100),
+        ({"publish_at": 2, "subscribe_at": 2}, 0),
+        ({"publish_at": 1, "subscribe_at": 2}, 200),
+        ({"channels": 5}, 20),
+    ],
+)
+async def test_clients_and_publishers_are_on_all_nodes_in_turn_or_on_the_one_that_was_named(
+    programs: Path, start_server: StartServer, options: dict[str, str | int], lost: int
+) -> None:
+    """These nodes do not know of each other: what is lost shows who is where."""
+    ports = ",".join([str((await start_server()).port) for _ in range(2)])
+    result = await play(programs, ports, subscribers=10, publishers=1, events=20, duration=60_000, **options)
+    assert generator.faults(result) == ({"lost": lost} if lost else {})
+
+
+async def test_the_cpu_of_each_process_is_told_and_what_it_is_at_rest(
+    programs: Path, start_server: StartServer
+) -> None:
+    peers = await start_server()
+    pids = f"{os.getpid()},0"
+    result = await play(programs, peers.port, pid=pids, publishers=1, events=20, idle=100, duration=60_000)
+    (connecting,) = result["connects"]
+    assert connecting["cpu_us"][0] > 0
+    assert result["run"]["cpu_us"][0] > 0
+    assert [*map(len, (connecting["cpu_us"], result["run"]["cpu_us"], result["run"]["idle_cpu_us"]))] == [2, 2, 2]
+    assert result["run"]["cpu_us"][1] == result["run"]["idle_cpu_us"][1] == 0
 
 
 async def test_clients_that_leave_are_gone_and_come_back_in_the_next_round(
