@@ -1,5 +1,39 @@
-"""Every scenario, in the order of the page."""
+"""Every scenario, in the order of the page on which its figures stand."""
+
+from dataclasses import dataclass
 
 from benchmarks import hostile, scenarios
+from benchmarks.scenarios import Scenario
 
-SCENARIOS = (*scenarios.SCENARIOS, *hostile.SCENARIOS)
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Page:
+    """A page of figures, in the form of a file in ``docs``."""
+
+    file: str
+    opening: str
+    scenarios: tuple[Scenario, ...]
+    picture: str = ""  # the file of its plot
+
+
+ONE_NODE = Page(
+    "benchmarks.md",
+    """\
+# Benchmarks
+
+soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`). Each server
+has one core to itself and is started afresh for every round; the load generator has another core and keeps a ledger of
+every event. Where the server's CPU is near 100 %, the generator was not the bottleneck; with one publisher `limit` is
+held up by the generator as much as by itself. How to run this, what each scenario and figure means, and why some
+targets are not met: [benchmarks](../benchmarks/README.md).
+
+This page is written by `make bench`.
+
+![Throughput of the servers](benchmarks.svg)
+""",
+    (*scenarios.SCENARIOS, *hostile.SCENARIOS),
+    picture="benchmarks.svg",
+)
+
+PAGES = (ONE_NODE,)
+SCENARIOS = tuple(scenario for page in PAGES for scenario in page.scenarios)

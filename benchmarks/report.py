@@ -2,33 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.catalogue import SCENARIOS
+from benchmarks.catalogue import Page
 from benchmarks.results import Results, Value, met
 from benchmarks.scenarios import EVERY, Figure, Scenario, Target
 
-OPENING = """\
-# Benchmarks
 
-soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`). Each server
-has one core to itself and is started afresh for every round; the load generator has another core and keeps a ledger of
-every event. Where the server's CPU is near 100 %, the generator was not the bottleneck; with one publisher `limit` is
-held up by the generator as much as by itself. How to run this, what each scenario and figure means, and why some
-targets are not met: [benchmarks](../benchmarks/README.md).
-
-This page is written by `make bench`.
-
-![Throughput of the servers](benchmarks.svg)
-"""
-
-
-def page(
-    results: Results,
-    facts: list[tuple[str, str]],
-    remarks: list[str],
-    scenarios: Sequence[Scenario] = SCENARIOS,
+def write(
+    page: Page, results: Results, facts: list[tuple[str, str]], remarks: list[str], scenarios: Sequence[Scenario]
 ) -> str:
-    """The whole page, of these scenarios."""
-    parts = [OPENING]
+    """A whole page, of these of its scenarios."""
+    parts = [page.opening]
     if remarks:
         parts.append("\n".join(f"**{remark}**" for remark in remarks) + "\n")
     parts.append("\n".join(("## What it ran on\n", "| | |", "| --- | --- |", *(_row(*fact) for fact in facts))) + "\n")

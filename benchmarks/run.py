@@ -1,9 +1,9 @@
-"""``make bench``: runs every scenario against every server that is there, and writes the page and the plot.
+"""``make bench``: runs every scenario against every server that is there, and writes the pages and the plot.
 
     python -m benchmarks.run [--quick] [--rounds N] [--only SCENARIO ...] [--minutes N] [--out FOLDER]
 
 The rounds go around all scenarios and servers, so that what disturbs the machine for a while disturbs all alike. When
-the time is up no further round is begun.
+the time is up no further round is begun. A page of whose scenarios none was chosen is left as it is.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks import generator, machine, plot, report
-from benchmarks.catalogue import SCENARIOS
+from benchmarks.catalogue import PAGES, SCENARIOS, Page
 from benchmarks.results import Results
 from benchmarks.scenarios import Scenario
 from benchmarks.servers import BUILD, KINDS, ROOT, running
@@ -29,7 +29,7 @@ def main() -> int:
     chosen = [scenario for scenario in SCENARIOS if not args.only or scenario.id in args.only]
     if not generator.speaks_tls():
         chosen = [scenario for scenario in chosen if not scenario.tls]
-    results, skipped = Results(), 0
+    results, skipped = {page: Results() for page in PAGES}, 0
     for number in range(1, args.rounds + 1):
         for scenario in chosen:
             if scenario.rounds is not None and number > scenario.rounds:
@@ -38,17 +38,13 @@ def main() -> int:
                 if time.monotonic() > until:
                     skipped += 1
                 elif KINDS[server].installed:
-                    _measure(results, program, scenario, server, number, args.quick)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "benchmarks.md").write_text(report.page(results, machine.facts(), _remarks(args, skipped), chosen))
-    (args.out / "benchmarks.svg").write_text(plot.plot(results))
-    BUILD.mkdir(parents=True, exist_ok=True)
-    raw = {f"{scenario} {server}": runs for (scenario, server), runs in results.runs.items()}
-    (BUILD / "results.json").write_text(json.dumps(raw, indent=1))
-    print(f"{args.out / 'benchmarks.md'} is written.")
-    for line in results.broken:
+                    page = next(page for page in PAGES if scenario in page.scenarios)
+                    _measure(results[page], program, scenario, server, number, args.quick)
+    _write(args.out, results, chosen, _remarks(args, skipped))
+    broken = [line for each in results.values() for line in each.broken]
+    for line in broken:
         print(line, file=sys.stderr)
-    return 1 if any(line.startswith("soketpy") for line in results.broken) else 0
+    return 1 if any(line.startswith("soketpy") for line in broken) else 0
 
 
 def _measure(results: Results, program: Path, scenario: Scenario, server: str, number: int, quick: bool) -> None:
@@ -72,6 +68,22 @@ def _play(program: Path, scenario: Scenario, server: str, quick: bool) -> genera
         return scenario.play(program, options)
     with running(KINDS[server], tls=scenario.tls) as started:
         return generator.run(program, started, options)
+
+
+def _write(out: Path, results: dict[Page, Results], chosen: list[Scenario], remarks: list[str]) -> None:
+    for folder in (out, BUILD):
+        folder.mkdir(parents=True, exist_ok=True)
+    facts = machine.facts()
+    for page, found in results.items():
+        shown = [scenario for scenario in page.scenarios if scenario in chosen]
+        if shown:
+            (out / page.file).write_text(report.write(page, found, facts, remarks, shown))
+            print(f"{out / page.file} is written.")
+        if shown and page.picture:
+            (out / page.picture).write_text(plot.plot(found))
+    runs = (run for found in results.values() for run in found.runs.items())
+    raw = {f"{scenario} {server}": each for (scenario, server), each in runs}
+    (BUILD / "results.json").write_text(json.dumps(raw, indent=1))
 
 
 def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
@@ -98,7 +110,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
     parser.add_argument("--only", nargs="+", choices=[scenario.id for scenario in SCENARIOS], help="these scenarios")
     parser.add_argument("--minutes", type=float, default=20, help="when to begin nothing more (20)")
-    parser.add_argument("--out", type=Path, help="where the page goes (docs; with --quick or --only, build/benchmarks)")
+    parser.add_argument("--out", type=Path, help="where the pages go (docs; with --quick or --only, build/benchmarks)")
     args = parser.parse_args()
     args.rounds = args.rounds or (1 if args.quick else 3)
     args.out = args.out or (BUILD if args.quick or args.only else ROOT / "docs")
