@@ -391,13 +391,13 @@ static void enter(long subscriber, long event, double at) {
     *last = rank;
 }
 
-/* Presence: each member must know of each other once, by the roster it is sent or as added later. */
+/* Presence: each member must know of each of its channel once, itself too, by the roster it is sent or as added later. */
 static uint8_t *known;
 static uint64_t members_known, members_twice, bytes_in;
 
 static void know(long member, long other) {
     uint8_t *bits = known + member * ((subscribers + 7) / 8) + other / 8, bit = 1 << other % 8;
-    if (other >= subscribers) stray++;
+    if (other >= subscribers || other % channels != member % channels) stray++;
     else if (*bits & bit) members_twice++;
     else *bits |= bit, members_known++;
 }
@@ -965,7 +965,11 @@ static void print_connects(const Connects *c) {
 }
 
 static void print_presence(void) {
-    uint64_t all = (uint64_t)subscribers * subscribers;
+    uint64_t all = 0;
+    for (long channel = 0; channel < channels; channel++) {
+        uint64_t of_channel = subscribers / channels + (channel < subscribers % channels);
+        all += of_channel * of_channel;
+    }
     printf(", \"presence\": {\"known\": %lu, \"lost\": %lu, \"duplicated\": %lu, \"tenths\": [",
            (unsigned long)members_known, (unsigned long)(all - members_known), (unsigned long)members_twice);
     for (int i = 0; i < 10; i++) {

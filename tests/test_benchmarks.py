@@ -81,13 +81,14 @@ async def test_tls_clients_of_a_server_without_tls_are_a_fault(programs: Path, s
     }
 
 
+@pytest.mark.parametrize(("channels", "known"), [(1, 400), (3, 7 * 7 + 7 * 7 + 6 * 6)])
 async def test_every_member_of_a_presence_channel_knows_every_other_once(
-    programs: Path, start_server: StartServer
+    programs: Path, start_server: StartServer, channels: int, known: int
 ) -> None:
     peers = await start_server()
-    result = await play(programs, peers.port, subscribers=20, kind="presence-")
+    result = await play(programs, peers.port, subscribers=20, channels=channels, kind="presence-")
     assert generator.faults(result) == {}
-    assert result["presence"]["known"] == 400
+    assert result["presence"]["known"] == known
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,26 @@ async def test_clients_and_publishers_are_on_all_nodes_in_turn_or_on_the_one_tha
     ports = ",".join([str((await start_server()).port) for _ in range(2)])
     result = await play(programs, ports, subscribers=10, publishers=1, events=20, duration=60_000, **options)
     assert generator.faults(result) == ({"lost": lost} if lost else {})
+
+
+@pytest.mark.usefixtures("nodes")
+@pytest.mark.parametrize(
+    ("options", "deliveries"),
+    [
+        ({"publishers": 2, "events": 20}, 200),
+        ({"publishers": 1, "publish_at": 1, "subscribe_at": 2, "events": 20}, 200),
+        ({"channels": 5, "publishers": 2, "events": 20}, 40),
+        ({"channels": 5, "kind": "presence-"}, 0),
+    ],
+    ids=["one channel", "from one to the other", "channels", "presence"],
+)
+async def test_nodes_that_share_a_redis_are_one_server_for_the_ledger(
+    programs: Path, start_server: StartServer, options: dict[str, str | int], deliveries: int
+) -> None:
+    peers = await start_server()
+    result = await play(programs, f"{peers.port},{peers.port}", subscribers=10, duration=60_000, **options)
+    assert generator.faults(result) == {}
+    assert result["run"]["deliveries"] == deliveries
 
 
 async def test_the_cpu_of_each_process_is_told_and_what_it_is_at_rest(
