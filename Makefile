@@ -2,7 +2,7 @@
 # make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
 # make examples  builds every example and uses it in Chromium; make screenshots takes the pictures of their READMEs anew
-# make bench   measures the server beside soketi and writes docs/benchmarks.md; ARGS=--quick for a rough first look
+# make bench   measures the server beside soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first look
 # make chaos   three nodes over Redis under load, killed at random for two minutes; ends with a ledger of every event
 # make format  puts the code into the form that make test asks for
 # make clean   removes all that these have made

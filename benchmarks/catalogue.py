@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks import hostile, scenarios
+from benchmarks import cluster, hostile, scenarios
 from benchmarks.scenarios import Scenario
 
 
@@ -35,5 +35,21 @@ This page is written by `make bench`.
     picture="benchmarks.svg",
 )
 
-PAGES = (ONE_NODE,)
+CLUSTER = Page(
+    "benchmarks-cluster.md",
+    """\
+# Benchmarks of many nodes
+
+Two nodes of soketpy over one Redis (`soketpy x2`), beside one node alone (`soketpy`), and beside two nodes of soketi
+over a Redis of their own (`soketi x2`). All nodes and their Redis share one core, so what two nodes use more than one
+is what it costs to be many; on cores of their own they do more. The load generator has another core, and keeps a ledger
+of every event over all nodes. How to run this, and what each scenario and figure means:
+[benchmarks](../benchmarks/README.md).
+
+This page is written by `make bench`.
+""",
+    cluster.SCENARIOS,
+)
+
+PAGES = (ONE_NODE, CLUSTER)
 SCENARIOS = tuple(scenario for page in PAGES for scenario in page.scenarios)

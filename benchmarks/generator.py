@@ -50,8 +50,7 @@ def run(program: Path, server: Running, options: dict[str, str | int]) -> Result
         "-c",
         GENERATOR_CORE,
         str(program),
-        f"port={server.port}",
-        f"pid={server.pid}",
+        *server.words,
         *words(options),
     ]
     limit = int(options.get("seconds", 60)) + 30

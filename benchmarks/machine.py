@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.servers import NODE, ROOT, SOKETI
+from benchmarks.servers import NODE, REDIS, ROOT, SOKETI
 from soketpy import __version__
 
 
@@ -29,6 +29,13 @@ def facts() -> list[tuple[str, str]]:
             ("soketi", f"{package_version('@soketi/soketi')}, Node {node_version()}, uWebSockets.js {bindings}")
         )
     return found
+
+
+def redis() -> tuple[str, str]:
+    """The version of the Redis that nodes share, as a fact."""
+    said = subprocess.run([REDIS.command[0], "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"v=(\S+)", said)
+    return "Redis", f"{found[1] if found else '?'}, over TCP"
 
 
 def commit() -> str:

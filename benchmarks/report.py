@@ -1,6 +1,7 @@
 """Writes what was measured as a page in Markdown."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 from benchmarks.catalogue import Page
 from benchmarks.results import Results, Value, met
@@ -23,7 +24,9 @@ def write(
 
 
 def number(value: float, digits: int) -> str:
-    """A number as people read it."""
+    """A number as people read it, or a dash for NaN."""
+    if isnan(value):
+        return "–"
     return f"{value:,.{digits}f}"
 
 
@@ -80,13 +83,14 @@ def _figure_rows(scenario: Scenario, results: Results) -> Iterator[str]:
     if not servers:
         yield "Not measured."
         return
-    ratios = [server for server in servers if server != "soketpy"] if "soketpy" in servers else []
-    yield _row("figure", *servers, *(f"soketpy / {server}" for server in ratios))
+    ours = scenario.ours
+    ratios = [server for server in servers if server != ours] if ours in servers else []
+    yield _row("figure", *servers, *(f"{ours} / {server}" for server in ratios))
     yield _row(*["---"] * (1 + len(servers) + len(ratios)))
     for figure in scenario.figures:
         values = {server: results.value(scenario.id, server, figure.name) for server in servers}
         cells = [_cell(figure, value) for value in values.values()]
-        cells += [_ratio(values["soketpy"], values[server]) for server in ratios]
+        cells += [_ratio(values[ours], values[server]) for server in ratios]
         yield _row(f"{figure.name}, {figure.unit}" if figure.unit else figure.name, *cells)
 
 

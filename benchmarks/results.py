@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import isnan
 from statistics import median
 
 from benchmarks.catalogue import SCENARIOS
@@ -35,12 +36,14 @@ class Results:
             self.broken.append(f"{server}, {scenario.title}: {listed}")
 
     def value(self, scenario_id: str, server: str, figure: str) -> Value | None:
-        """A figure of one server, if it was measured."""
+        """A figure of one server, if it was measured and the server has it."""
         runs = self.runs.get((scenario_id, server))
         if not runs:
             return None
         take = _figure(scenario_id, figure).take
         values = [take(run) for run in runs]
+        if any(map(isnan, values)):
+            return None
         return Value(median(values), min(values), max(values))
 
     def base(self, scenario: Scenario, target: Target) -> float | None:
@@ -51,8 +54,8 @@ class Results:
         return found.median if found is not None and found.median > 0 else None
 
     def reached(self, scenario: Scenario, target: Target) -> float | None:
-        """What soketpy came to, in the terms of the target."""
-        value, base = self.value(scenario.id, "soketpy", target.figure), self.base(scenario, target)
+        """What ours came to, in the terms of the target."""
+        value, base = self.value(scenario.id, scenario.ours, target.figure), self.base(scenario, target)
         return None if value is None or base is None else value.median / base
 
 

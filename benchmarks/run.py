@@ -7,6 +7,7 @@ the time is up no further round is begun. A page of whose scenarios none was cho
 """
 
 import argparse
+import fnmatch
 import json
 import subprocess
 import sys
@@ -14,10 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks import generator, machine, plot, report
-from benchmarks.catalogue import PAGES, SCENARIOS, Page
+from benchmarks.catalogue import CLUSTER, PAGES, SCENARIOS, Page
 from benchmarks.results import Results
 from benchmarks.scenarios import Scenario
-from benchmarks.servers import BUILD, KINDS, ROOT, running
+from benchmarks.servers import BUILD, KINDS, REDIS, ROOT, SOKETI_SERVER, running
 
 
 def main() -> int:
@@ -26,9 +27,11 @@ def main() -> int:
     until = time.monotonic() + args.minutes * 60
     program = generator.build("loadgen", BUILD)
     generator.build("limit", BUILD)
-    chosen = [scenario for scenario in SCENARIOS if not args.only or scenario.id in args.only]
+    chosen = args.only or list(SCENARIOS)
     if not generator.speaks_tls():
         chosen = [scenario for scenario in chosen if not scenario.tls]
+    if not REDIS.installed:
+        chosen = [scenario for scenario in chosen if scenario not in CLUSTER.scenarios]
     results, skipped = {page: Results() for page in PAGES}, 0
     for number in range(1, args.rounds + 1):
         for scenario in chosen:
@@ -40,15 +43,16 @@ def main() -> int:
                 elif KINDS[server].installed:
                     page = next(page for page in PAGES if scenario in page.scenarios)
                     _measure(results[page], program, scenario, server, number, args.quick)
-    _write(args.out, results, chosen, _remarks(args, skipped))
+    remarks = _remarks(args, skipped)
+    _write(args.out, results, chosen, remarks)
     broken = [line for each in results.values() for line in each.broken]
-    for line in broken:
+    for line in (*remarks, *broken):
         print(line, file=sys.stderr)
     return 1 if any(line.startswith("soketpy") for line in broken) else 0
 
 
 def _measure(results: Results, program: Path, scenario: Scenario, server: str, number: int, quick: bool) -> None:
-    print(f"round {number}  {scenario.id:<14} {server:<8}", end="", flush=True)
+    print(f"round {number}  {scenario.id:<18} {server:<10}", end="", flush=True)
     try:
         result = _play(program, scenario, server, quick)
     except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
@@ -77,7 +81,8 @@ def _write(out: Path, results: dict[Page, Results], chosen: list[Scenario], rema
     for page, found in results.items():
         shown = [scenario for scenario in page.scenarios if scenario in chosen]
         if shown:
-            (out / page.file).write_text(report.write(page, found, facts, remarks, shown))
+            of_page = [*facts, machine.redis()] if page is CLUSTER else facts
+            (out / page.file).write_text(report.write(page, found, of_page, remarks, shown))
             print(f"{out / page.file} is written.")
         if shown and page.picture:
             (out / page.picture).write_text(plot.plot(found))
@@ -94,10 +99,13 @@ def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
         )
     if skipped:
         remarks.append(f"The time was up before {skipped} runs of the last rounds.")
+    if not REDIS.installed:
+        remarks.append("There is no redis-server, so many nodes were not measured.")
     if not generator.speaks_tls():
         remarks.append("OpenSSL's headers or its command are missing, so TLS was not measured.")
-    missing = [kind.name for kind in KINDS.values() if not kind.installed]
-    return [*remarks, *(f"{name} could not be installed and was not measured." for name in missing)]
+    if not SOKETI_SERVER.installed:
+        remarks.append("soketi could not be installed and was not measured.")
+    return remarks
 
 
 def _arguments() -> argparse.Namespace:
@@ -108,10 +116,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one round of shorter and smaller scenarios")
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
-    parser.add_argument("--only", nargs="+", choices=[scenario.id for scenario in SCENARIOS], help="these scenarios")
-    parser.add_argument("--minutes", type=float, default=20, help="when to begin nothing more (20)")
+    parser.add_argument("--only", nargs="+", metavar="SCENARIO", help="these, such as fan-out-1 or 'cluster-*'")
+    parser.add_argument("--minutes", type=float, default=40, help="when to begin nothing more (40)")
     parser.add_argument("--out", type=Path, help="where the pages go (docs; with --quick or --only, build/benchmarks)")
     args = parser.parse_args()
+    if args.only:
+        names = [scenario.id for scenario in SCENARIOS]
+        unknown = [pattern for pattern in args.only if not fnmatch.filter(names, pattern)]
+        if unknown:
+            parser.error(f"no scenario is {', '.join(unknown)}; there are {', '.join(names)}")
+        args.only = [each for each in SCENARIOS if any(fnmatch.fnmatch(each.id, pattern) for pattern in args.only)]
     args.rounds = args.rounds or (1 if args.quick else 3)
     args.out = args.out or (BUILD if args.quick or args.only else ROOT / "docs")
     return args

@@ -1,13 +1,14 @@
 """The servers that are measured: how each is started on a core of its own, and stopped."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.tls import certificate
@@ -35,7 +36,8 @@ Words = tuple[str | Path, ...]
 class Kind:
     """A server: its command, in which PORT stands for the port, and the variables that it wants.
 
-    ``cert`` and ``key`` name the variables that make it speak TLS, if it can.
+    ``cert`` and ``key`` name the variables that make it speak TLS, if it can. Several nodes share a Redis of their own,
+    for whose port REDIS stands.
     """
 
     name: str
@@ -43,11 +45,12 @@ class Kind:
     environment: Mapping[str, str] = field(default_factory=dict)
     cert: str = ""
     key: str = ""
+    nodes: int = 1
 
     @property
     def installed(self) -> bool:
-        """Whether its program is there."""
-        return Path(self.command[0]).exists()
+        """Whether its program is there, and the Redis that it needs."""
+        return Path(self.command[0]).exists() and (self.nodes == 1 or REDIS.installed)
 
 
 LIMIT = Kind("limit", (BUILD / "limit", "PORT"))
@@ -65,26 +68,74 @@ SOKETI_SERVER = Kind(
     cert="SOKETI_SSL_CERT",
     key="SOKETI_SSL_KEY",
 )
-KINDS = {kind.name: kind for kind in (LIMIT, SOKETPY, SOKETI_SERVER)}
+SOKETPY_NODES = replace(
+    SOKETPY,
+    name="soketpy x2",
+    environment={
+        **SOKETPY.environment,
+        "SOKETPY_CLUSTER": "redis",
+        "SOKETPY_REDIS_HOST": "127.0.0.1",
+        "SOKETPY_REDIS_PORT": "REDIS",
+    },
+    nodes=2,
+)
+SOKETI_NODES = replace(
+    SOKETI_SERVER,
+    name="soketi x2",
+    environment={
+        **SOKETI_SERVER.environment,
+        "SOKETI_ADAPTER_DRIVER": "redis",
+        "SOKETI_DB_REDIS_HOST": "127.0.0.1",
+        "SOKETI_DB_REDIS_PORT": "REDIS",
+    },
+    nodes=2,
+)
+KINDS = {kind.name: kind for kind in (LIMIT, SOKETPY, SOKETPY_NODES, SOKETI_SERVER, SOKETI_NODES)}
+
+REDIS = Kind(
+    "redis", (shutil.which("redis-server") or "redis-server", "--bind", "127.0.0.1", "--port", "PORT", "--save", "")
+)
+"""It keeps nothing on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that listens."""
+    """A server that listens; of several nodes the first."""
 
     port: int
     pid: int
+    others: tuple["Running", ...] = ()
+    redis: int = 0  # the process of what the nodes share
+
+    @property
+    def words(self) -> list[str]:
+        """All nodes, as the load generator takes them."""
+        nodes = (self, *self.others)
+        pids = [node.pid for node in nodes] + ([self.redis] if self.redis else [])
+        return [f"port={','.join(str(node.port) for node in nodes)}", f"pid={','.join(map(str, pids))}"]
 
 
 @contextmanager
 def running(kind: Kind, port: int = 0, tls: bool = False) -> Iterator[Running]:
     """A fresh server on the server's core, which ends with the block; its port is a free one where none is given.
 
-    Raises RuntimeError where it does not start.
+    Several nodes share that core, their Redis too. Raises RuntimeError where one does not start.
     """
-    port = port or free_port()
-    words = [str(port) if word == "PORT" else str(word) for word in kind.command]
-    variables = {name: str(port) if value == "PORT" else value for name, value in kind.environment.items()}
+    if kind.nodes == 1:
+        with _process(kind, port or free_port(), tls) as alone:
+            yield alone
+        return
+    with ExitStack() as stack:
+        redis = stack.enter_context(_process(REDIS, free_port()))
+        first, *others = (stack.enter_context(_process(kind, free_port(), tls, redis.port)) for _ in range(kind.nodes))
+        yield replace(first, others=tuple(others), redis=redis.pid)
+
+
+@contextmanager
+def _process(kind: Kind, port: int, tls: bool = False, redis: int = 0) -> Iterator[Running]:
+    named = {"PORT": str(port), "REDIS": str(redis)}
+    words = [named.get(str(word), str(word)) for word in kind.command]
+    variables = {name: named.get(value, value) for name, value in kind.environment.items()}
     if tls:
         variables |= zip((kind.cert, kind.key), map(str, certificate(BUILD)), strict=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SOKET")}
