@@ -62,7 +62,8 @@ async def together(*verbs: Coroutine["Promise[Any]", None, T]) -> list[T]:
     """
     given: list[T | None] = [None] * len(verbs)
     faults: list[Exception] = []
-    unfinished, all_ended = len(verbs), Promise[None]()
+    unfinished = len(verbs)
+    all_ended: Promise[None] = Promise()
 
     async def run(index: int, verb: Coroutine["Promise[Any]", None, T]) -> None:
         nonlocal unfinished

@@ -81,7 +81,7 @@ class RedisBus:
         except Lost:
             raise Unavailable from None
         if self._answered < self._published:
-            promise = Promise[None]()
+            promise: Promise[None] = Promise()
             self._waiting.append((self._answered + 1, self._published, promise))
             await promise
 

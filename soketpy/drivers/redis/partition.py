@@ -23,7 +23,7 @@ class Partition:
     def __init__(
         self, connect: Connect, base: str, returning: Returning, *, partitions: int, cache_ttl: float, lease: float
     ) -> None:
-        self.session = Session(connect, base, self._heard, partitions=partitions, lease=lease)
+        self.session = Session(connect, base, self._heard, returning, partitions=partitions, lease=lease)
         self._topics = Topics(base, self.session)
         self.bus = RedisBus(self.session, self._topics, returning, cache_ttl)
         self.roster = RedisRoster(self.session, self._topics)

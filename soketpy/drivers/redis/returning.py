@@ -1,4 +1,4 @@
-"""What this node has published and has not heard back yet: what goes out meanwhile goes out with it."""
+"""What this node has published or written, and what has not come back yet: what goes out meanwhile goes out with it."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from soketpy.steps import Soon
 
 
 class Returning:
-    """Counts the publications that are on their way, and holds flushes back for them.
+    """Counts what is on its way to Redis and back, and holds flushes back for it.
 
     While a node writes to a thousand sockets, publications gather on both sides: in the sockets of its publishers, and
     in that of Redis. Were one half flushed while the other is on its way, the two halves would take turns for ever,

@@ -256,7 +256,7 @@ class RedisRoster:
         if not commands:
             return []
         answers: list[Any] = []
-        whole = Promise[None]()
+        whole: Promise[None] = Promise()
 
         def take(answer: Any) -> None:
             answers.append(answer)

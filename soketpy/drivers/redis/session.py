@@ -16,6 +16,7 @@ import hiredis
 import msgpack
 
 from soketpy.cluster import Edge
+from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 from soketpy.steps import Promise
@@ -70,8 +71,18 @@ class Unfit(Lost):
 class Session:
     """One node's connection, life and lease. ``base`` is what all keys and topics begin with."""
 
-    def __init__(self, connect: Connect, base: str, heard: Heard, *, partitions: int = 1, lease: float = LEASE) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        base: str,
+        heard: Heard,
+        returning: Returning,
+        *,
+        partitions: int = 1,
+        lease: float = LEASE,
+    ) -> None:
         self.base = base
+        self._returning = returning
         self._partitions = partitions
         self.life = ""
         self.here = False
@@ -303,11 +314,13 @@ class Session:
         batch = self._writes.next()
         if batch is not None:
             self.send(*self._batch(batch), then=self._written)
+            self._returning.sent += 1
 
     def _batch(self, packed: bytes) -> tuple[Argument, ...]:
         return "EVALSHA", self._sha, 1, self.base, "write", self.life, self._writes.number, packed
 
     def _written(self, reply: Any) -> None:
+        self._returning.came()
         if isinstance(reply, hiredis.ReplyError):
             log.warning("Redis refused a write: %s", reply)
             self._lost.set()

@@ -46,7 +46,7 @@ class Writes:
 
     def add(self, write: Write) -> Promise[Any]:
         """Let a write wait for its turn."""
-        promise = Promise[Any]()
+        promise: Promise[Any] = Promise()
         self._queue.append((write, promise))
         return promise
 
