@@ -132,15 +132,17 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
     assert reports(*nodes) == [("member_added", ROOM), *([("member_removed", ROOM)] if with_data else [])]
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("lease", "seconds"), [(LEASE, 3 * LEASE), (10, 30)])
 async def test_while_redis_stands_still_nobody_is_taken_for_dead(
-    start_node: StartNode, at: Place, own_redis: Redis
+    start_node: StartNode, at: Place, own_redis: Redis, lease: float, seconds: float
 ) -> None:
-    nodes = [start_node(), start_node()]
+    nodes = [start_node(unix_socket=own_redis.socket, lease=lease) for _ in range(2)]
     first, second = [at(node) for node in nodes]
     ada, bob = await member(first, "ada"), await member(second, "bob")
     await hears(ada, "member_added", "bob")
     reports(*nodes)
-    asleep = asyncio.create_task(own_redis.sleep(LEASE * 3))
+    asleep = asyncio.create_task(own_redis.sleep(seconds))
     for peers in (first, second):
         await ready(peers, 503)
     await asleep
