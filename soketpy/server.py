@@ -56,7 +56,8 @@ class Server:
     """A whole server in this process, to be used as an async context manager or by ``start`` and ``stop``.
 
     Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A ``listener``
-    is a listening socket that is shared with other processes: it is used in the place of host and port.
+    is a listening socket that is shared with other processes: it is used in the place of host and port, and closed here
+    as soon as the server stops.
     """
 
     def __init__(
@@ -203,9 +204,7 @@ class Server:
             listener = await loop.create_server(
                 door, sock=self._listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
             )
-            stack.callback(listener.close)
-            return
-        if settings.unix_socket is not None:
+        elif settings.unix_socket is not None:
             await refuse_taken(settings.unix_socket)
             listener = await loop.create_unix_server(
                 door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
@@ -216,6 +215,7 @@ class Server:
                 door, settings.host, settings.port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
             )
             self.port = listener.sockets[0].getsockname()[1]
+        self._listening = listener
         stack.callback(listener.close)
 
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
@@ -228,7 +228,7 @@ class Server:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
         self._shared.draining = self._rest.draining = True
         if self._listener is not None:
-            self._listener.close()  # the other processes take those who come now
+            self._listening.close()  # the other processes take those who come now
         clients = self.node.every_connection()
         log.info("Stopping: closing %d connections within %g s", len(clients), self.settings.timeouts.shutdown)
         steps = max(1, int(self.settings.timeouts.shutdown / DRAIN_STEP))

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import re
+import socket
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import websockets
 
 from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
-from tests.conftest import Socket, StartServer
+from tests.conftest import At, Socket, StartServer
 from tests.fakes import APP
 from tests.web.wire import PATIENCE, request, signed, wire
 
@@ -192,6 +194,25 @@ async def test_a_call_that_is_under_way_may_end_when_the_server_stops(start_serv
         publisher.send(body)
         assert (await publisher.answer()).json == {}
         await asyncio.wait_for(stopping, PATIENCE)
+
+
+async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one_stops() -> None:
+    async with AsyncExitStack() as stack:
+        shared = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = shared.getsockname()[1]
+        former = Server(listener=shared.dup(), apps=(APP,), timeouts=Timeouts(shutdown=0))
+        await former.start()
+        silent = await stack.enter_async_context(wire(port))
+        silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
+        assert (await silent.answer()).status == 101
+        successor = await stack.enter_async_context(Server(listener=shared.dup(), apps=(APP,)))
+        stopping = asyncio.create_task(former.stop())  # as long as the silent one does not answer the close
+        await silent.find(b"please reconnect.")
+        for _ in range(20):
+            await At(port, stack).client()
+        assert successor.connections == 20
+        silent.writer.transport.abort()
+        await stopping
 
 
 # Reload

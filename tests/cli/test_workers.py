@@ -17,8 +17,16 @@ from websockets import State
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
+from tests.web.wire import Wire, request, wire
 
 LEASE = 1.5
+
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("redis")]  # where there is none these cannot run
 
@@ -111,6 +119,18 @@ async def members(peers: At, number: int) -> list[Socket]:
     return clients
 
 
+async def silent_clients(port: int, stack: AsyncExitStack, number: int) -> list[Wire]:
+    """WebSockets that are greeted, and then answer nothing, not even a close."""
+    clients = []
+    for _ in range(number):
+        client = await stack.enter_async_context(wire(port))
+        client.send(request("GET", f"/app/{APP.key}", b"", *HANDSHAKE))
+        assert (await client.answer()).status == 101
+        assert b"connection_established" in await client.frame()
+        clients.append(client)
+    return clients
+
+
 async def test_workers_are_one_server(start: Start, at: Place) -> None:
     server = start(3, metrics={"enabled": True, "host": "127.0.0.1", "port": 0})
     assert len(server.children("soketpy.worker")) == 3
@@ -176,6 +196,27 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
     assert connected > 10
     assert (await client.closed())[0] == 4200
     assert (await peers.request("GET", "/ready")).status == 200
+
+
+async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
+    server = start(timeouts={"shutdown": 1})
+    before = server.children("soketpy.worker")
+    async with AsyncExitStack() as stack:
+        silent = await silent_clients(server.port, stack, 16)  # they hold a worker that drains, for some seconds
+        server.signal(signal.SIGUSR2)
+        told = [asyncio.create_task(client.frame()) for client in silent]
+        await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+        server.signal(signal.SIGSTOP)  # so that the other worker is not renewed at the same time
+        try:
+            peers = At(server.port, stack)
+            for _ in range(40):
+                await peers.client()
+        finally:
+            server.signal(signal.SIGCONT)
+        for client, heard in zip(silent, told, strict=True):
+            assert b'"code":4200' in await heard
+            client.writer.transport.abort()
+        await settled(lambda: not server.children("soketpy.worker") & before)
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
