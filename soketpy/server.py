@@ -131,6 +131,7 @@ class Server:
             message_size=bounds.message_size_in_kb * KIB,
             unread_size=bounds.unread_in_kb * KIB,
             strict_protocol=settings.strict_protocol,
+            port_is_shared=self._listener is not None,
         )
         self._rest = Rest(
             self.node,

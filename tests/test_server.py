@@ -202,8 +202,10 @@ async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one
         port = shared.getsockname()[1]
         former = Server(listener=shared.dup(), apps=(APP,), timeouts=Timeouts(shutdown=0))
         await former.start()
-        silent = await stack.enter_async_context(wire(port))
-        silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
+        at_the_door, silent = [await stack.enter_async_context(wire(port)) for _ in range(2)]
+        hello = request("GET", "/app/app-key", b"", *HANDSHAKE)
+        at_the_door.send(hello[:20])
+        silent.send(hello)
         assert (await silent.answer()).status == 101
         successor = await stack.enter_async_context(Server(listener=shared.dup(), apps=(APP,)))
         stopping = asyncio.create_task(former.stop())  # as long as the silent one does not answer the close
@@ -211,6 +213,8 @@ async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one
         for _ in range(20):
             await At(port, stack).client()
         assert successor.connections == 20
+        at_the_door.send(hello[20:])
+        await at_the_door.find(b"\x10\x68The server is stopping; please reconnect.")
         silent.writer.transport.abort()
         await stopping
 

@@ -52,6 +52,7 @@ class Surroundings:
     message_size: int = 256 * 1024
     unread_size: int = 1024 * 1024
     strict_protocol: bool = False
+    port_is_shared: bool = False  # whether others take those who come once this server drains
     draining: bool = False
     closing: int = 0  # WebSockets whose close frame waits for an answer
     refusals: Bucket | None = None
@@ -108,6 +109,8 @@ class WebSocket(asyncio.Protocol):
 
     def _admit(self, hello: Hello) -> App:
         if self._shared.draining:
+            if self._shared.port_is_shared:
+                raise ConnectionRefused(Code.RECONNECT, "The server is stopping; please reconnect.")
             # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
             raise ConnectionRefused(Code.OVER_CAPACITY, "The server is stopping; reconnect in a while.")
         return admit(hello, self._shared.apps, self._shared.strict_protocol)
