@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from soketpy.cluster import Unreachable
-from soketpy.config import Settings
+from soketpy.config import ConfigError, Settings
 from soketpy.log import configure
 from soketpy.memory import keep_collections_short
 from soketpy.metrics import Traffic
@@ -72,7 +72,7 @@ async def work(channel: socket.socket, listener: socket.socket, private_redis: P
             for task in tasks:
                 task.cancel()
         send(writer, COUNTED, counted(server))
-    except (Unreachable, OSError) as fault:
+    except (Unreachable, ConfigError, OSError) as fault:
         send(writer, FAILED, str(fault))
         return 1
     finally:

@@ -44,21 +44,23 @@ COUNT_INTERVAL = 5.0
 
 
 class Worker:
-    """One process, from its start to its end."""
+    """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
         self.counted: worker.Counted = {}
-        self.ready = asyncio.Event()
+        self.serves = False
+        self.proven = False  # whether it has ever served: one that has not is not started again
+        self.ready = asyncio.Event()  # set once it has served, or has ended before
+        self.retired = asyncio.Event()
         self.gone = asyncio.Event()
-        self.retired = False  # whether nobody is to come in its place
-        self.fault: str | None = None
+        self.fault = "a worker ended before it served"
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._asked: list[asyncio.Future[None]] = []
 
-    async def start(self, settings: Settings, private_redis: str | None) -> None:
-        """Start it; ``ready`` is set once it serves, or has ended."""
+    async def start(self, private_redis: str | None) -> None:
+        """Start a process, which serves once it is told its settings."""
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = (theirs.fileno(), self.listener.fileno())
@@ -67,8 +69,9 @@ class Worker:
                 words.append(private_redis)
             self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
         reader, self._writer = await asyncio.open_connection(sock=ours)
-        self.say(worker.SETTINGS, settings)
         self._listening = asyncio.create_task(self._listen(reader))
+        if self.retired.is_set():
+            self.stop()  # it was told so while there was no process to tell
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -80,7 +83,9 @@ class Worker:
                 elif what == worker.FAILED:
                     self.fault = value
                 else:
+                    self.serves = self.proven = True
                     self.ready.set()
+        self.serves = False
         self._counted()
 
     def _counted(self) -> None:
@@ -96,26 +101,26 @@ class Worker:
 
     async def count(self) -> None:
         """Have it say what it has counted."""
-        if not self._listening.done():
+        if self.serves:
             answer = asyncio.get_running_loop().create_future()
             self._asked.append(answer)
             self.say(worker.COUNT)
             await answer
 
     def stop(self) -> None:
-        """Let it drain, and end."""
+        """Let it drain, and end; nobody comes in its place."""
+        self.retired.set()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
     async def ended(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until the process has ended; its exit code."""
         assert self._process is not None and self._writer is not None  # noqa: S101, PT018 - of one that was started
         code = await self._process.wait()
         await self._listening
         self._writer.close()
         self.ready.set()
-        self.gone.set()
         return code
 
 
@@ -129,17 +134,14 @@ class Workers:
         self._listeners = listeners
         self._workers: set[Worker] = set()
         self._gone: worker.Counted = {}  # what workers had counted that have ended
-        self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Start all. Raises Unreachable where one cannot serve."""
-        workers = [Worker(listener) for listener in self._listeners]
-        for each in workers:
-            self._watch(self._keep(each))
+        workers = [self._launch(listener) for listener in self._listeners]
         for each in workers:
             await each.ready.wait()
-            if each.fault is not None:
+            if not each.proven:
                 raise Unreachable(each.fault)
         self._watch(self._count_now_and_then())
 
@@ -148,22 +150,30 @@ class Workers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _launch(self, listener: socket.socket) -> Worker:
+        one = Worker(listener)
+        self._workers.add(one)
+        self._watch(self._keep(one))
+        return one
+
     async def _keep(self, one: Worker) -> None:
-        """Run a worker, and then another one in its place for as long as it is not retired."""
+        """Run a worker, and start it again for as long as it is wanted."""
         loop, pause = asyncio.get_running_loop(), LONGEST_PAUSE / 50
-        while True:
+        while not one.retired.is_set():
             began = loop.time()
-            self._workers.add(one)
-            await one.start(self._settings, self._private_redis)
+            await one.start(self._private_redis)
+            one.say(worker.SETTINGS, self._settings)
             code = await one.ended()
-            self._workers.discard(one)
             self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
-            if one.retired or self._stopping:
-                return
+            one.counted = {}
+            if one.retired.is_set() or not one.proven:
+                break
             log.error("A worker has ended (exit code %d): starting another one", code)
             pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
-            one = Worker(one.listener)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(one.retired.wait(), pause)
+        self._workers.discard(one)
+        one.gone.set()
 
     def reload(self, settings: Settings) -> None:
         """Let new apps and limits hold in all workers."""
@@ -173,20 +183,17 @@ class Workers:
 
     async def renew(self) -> None:
         """Put a new worker in the place of each, one after the other; the port is served all the time."""
-        for former in list(self._workers):
-            one = Worker(former.listener)
-            self._watch(self._keep(one))
+        for former in [each for each in self._workers if not each.retired.is_set()]:
+            one = self._launch(former.listener)
             await one.ready.wait()
-            if one not in self._workers:
-                log.error("A new worker cannot serve: the others stay")
+            if not one.proven:
+                log.error("A new worker cannot serve, so the others stay: %s", one.fault)
                 return
-            former.retired = True
             former.stop()
         log.info("All workers are new")
 
     async def stop(self) -> None:
         """Let all drain, and wait until they have ended."""
-        self._stopping = True
         for each in self._workers:
             each.stop()
         await asyncio.gather(*(each.gone.wait() for each in self._workers))
@@ -203,7 +210,7 @@ class Workers:
         """Bring ``traffic`` and ``connected`` up to date."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
-                await asyncio.gather(*(each.count() for each in self._workers if each.ready.is_set()))
+                await asyncio.gather(*(each.count() for each in self._workers))
         for app_id, (_, counters) in _sum([self._gone, *(each.counted for each in self._workers)]).items():
             traffic = self.traffic.setdefault(app_id, Traffic())
             for name, value in counters.items():

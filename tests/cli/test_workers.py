@@ -17,6 +17,7 @@ from websockets import State
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
+from tests.redis import Redis
 from tests.web.wire import Wire, request, wire
 
 LEASE = 1.5
@@ -53,6 +54,10 @@ class Together(Launched):
     def write(self, **settings: Any) -> None:
         self.settings |= settings
         self.config.write_text(json.dumps(self.settings))
+
+    async def written(self, text: str) -> str:
+        """Wait until it writes a line with this text; all that it has written up to there."""
+        return "".join(await asyncio.to_thread(self.read_to, text))
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -217,6 +222,38 @@ async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: St
             assert b'"code":4200' in await heard
             client.writer.transport.abort()
         await settled(lambda: not server.children("soketpy.worker") & before)
+
+
+async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many(
+    start: Start, at: Place, tmp_path: Path
+) -> None:
+    with Redis(tmp_path) as redis:
+        server = start(cluster="redis", redis={"unix_socket": redis.socket, "lease": LEASE, "start_timeout": 2})
+        before = server.children("soketpy.worker")
+        redis.kill()
+        server.signal(signal.SIGUSR2)
+        written = await server.written("A new worker cannot serve")
+        assert "starting another one" not in written
+        assert server.children("soketpy.worker") == before
+        await at(server).client()
+        redis.start()
+        server.signal(signal.SIGUSR2)
+        await server.written("All workers are new")
+        await settled(lambda: not server.children("soketpy.worker") & before)
+        assert len(server.children("soketpy.worker")) == 2
+
+
+async def test_a_worker_that_died_is_tried_again_until_it_can_serve(start: Start, at: Place, tmp_path: Path) -> None:
+    with Redis(tmp_path) as redis:
+        server = start(cluster="redis", redis={"unix_socket": redis.socket, "lease": LEASE, "start_timeout": 2})
+        before = server.children("soketpy.worker")
+        redis.kill()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(3):  # both, and one that was started since
+            await server.written("starting another one")
+        redis.start()
+        await at(server).client()
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])

@@ -7,6 +7,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -93,30 +94,30 @@ class Program:
 
 
 class Launched:
-    """A server program that says in a line of its output that it is ready."""
+    """A server program that says in a line of its output that it is ready; ``preamble`` is what it wrote before."""
 
     def __init__(
         self, *command: str, ready: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> None:
         self.lines: Queue[str | None] = Queue()
-        self.preamble = ""
-        """What it wrote before it was ready."""
         self._program = Program(*command, on_line=self.lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
         try:
-            self.greeting = self._await(ready)
+            *preamble, self.greeting = self.read_to(ready)
+            self.preamble = "".join(preamble)
         except BaseException:
             self.end(kill=True)
             raise
 
-    def _await(self, text: str) -> str:
-        output = ""
+    def read_to(self, text: str) -> list[str]:
+        """Wait for a line with this text; all lines up to it, behind those that were read before."""
+        lines: list[str] = []
+        until = time.monotonic() + PATIENCE
         with suppress(Empty):
-            while (line := self.lines.get(timeout=PATIENCE)) is not None:
+            while (line := self.lines.get(timeout=max(0, until - time.monotonic()))) is not None:
+                lines.append(line)
                 if text in line:
-                    self.preamble = output
-                    return line
-                output += line
-        raise AssertionError(f"The server did not start:\n{output}")
+                    return lines
+        raise AssertionError(f"It has not written {text!r}, but:\n" + "".join(lines))
 
     @property
     def pid(self) -> int:
