@@ -135,6 +135,8 @@ class Workers:
         self._workers: set[Worker] = set()
         self._gone: worker.Counted = {}  # what workers had counted that have ended
         self._tasks: set[asyncio.Task[None]] = set()
+        self._chores: list[asyncio.Task[None]] = []
+        self._renewal_asked = asyncio.Event()
 
     async def start(self) -> None:
         """Start all. Raises Unreachable where one cannot serve."""
@@ -143,12 +145,13 @@ class Workers:
             await each.ready.wait()
             if not each.proven:
                 raise Unreachable(each.fault)
-        self._watch(self._count_now_and_then())
+        self._chores = [self._watch(self._count_now_and_then()), self._watch(self._renew_when_asked())]
 
-    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
+    def _watch(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _launch(self, listener: socket.socket) -> Worker:
         one = Worker(listener)
@@ -181,8 +184,20 @@ class Workers:
         for each in self._workers:
             each.say(worker.SETTINGS, self._settings)
 
-    async def renew(self) -> None:
-        """Put a new worker in the place of each, one after the other; the port is served all the time."""
+    def renew(self) -> None:
+        """Have a new worker put in the place of each, one after the other; the port is served all the time.
+
+        Asked for while that goes on, it is done once more afterwards, so that all are newer than the last asking.
+        """
+        self._renewal_asked.set()
+
+    async def _renew_when_asked(self) -> None:
+        while True:
+            await self._renewal_asked.wait()
+            self._renewal_asked.clear()
+            await self._renew()
+
+    async def _renew(self) -> None:
         for former in [each for each in self._workers if not each.retired.is_set()]:
             one = self._launch(former.listener)
             await one.ready.wait()
@@ -194,11 +209,11 @@ class Workers:
 
     async def stop(self) -> None:
         """Let all drain, and wait until they have ended."""
+        for chore in self._chores:
+            chore.cancel()  # first: who renews would start others
         for each in self._workers:
             each.stop()
         await asyncio.gather(*(each.gone.wait() for each in self._workers))
-        for task in list(self._tasks):
-            task.cancel()
 
     # What was counted
 
@@ -341,8 +356,7 @@ async def serve(
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, _reload, workers, reload)
-        renewing: set[asyncio.Task[None]] = set()
-        loop.add_signal_handler(signal.SIGUSR2, lambda: renewing.add(loop.create_task(workers.renew())))
+        loop.add_signal_handler(signal.SIGUSR2, workers.renew)
         address = settings.unix_socket or f"{settings.host}:{port}"
         log.info("Listening on %s with %d workers", address, number)
         if on_ready is not None:

@@ -224,6 +224,18 @@ async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: St
         await settled(lambda: not server.children("soketpy.worker") & before)
 
 
+async def test_sigusr2_while_workers_are_renewed_renews_all_once_more_and_they_are_as_many(start: Start) -> None:
+    server = start()
+    server.signal(signal.SIGUSR2)
+    await settled(lambda: len(server.children("soketpy.worker")) == 3)
+    server.signal(signal.SIGUSR2)
+    before = server.children("soketpy.worker")
+    for _ in range(2):
+        await server.written("All workers are new")
+    await settled(lambda: len(server.children("soketpy.worker")) == 2)  # the others have drained
+    assert not server.children("soketpy.worker") & before
+
+
 async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many(
     start: Start, at: Place, tmp_path: Path
 ) -> None:
@@ -239,8 +251,8 @@ async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many
         redis.start()
         server.signal(signal.SIGUSR2)
         await server.written("All workers are new")
-        await settled(lambda: not server.children("soketpy.worker") & before)
-        assert len(server.children("soketpy.worker")) == 2
+        await settled(lambda: len(server.children("soketpy.worker")) == 2)  # the others have drained
+        assert not server.children("soketpy.worker") & before
 
 
 async def test_a_worker_that_died_is_tried_again_until_it_can_serve(start: Start, at: Place, tmp_path: Path) -> None:
