@@ -39,6 +39,9 @@ STEADY = 10.0
 START_PATIENCE = 30.0
 """Seconds that a worker, or the private Redis, has to start."""
 
+END_PATIENCE = 10.0
+"""Seconds that a worker has to end, beyond those over which it closes its clients; then it is killed."""
+
 COUNT_INTERVAL = 5.0
 """Seconds between two askings of what was counted: what a worker that is killed has counted since is lost."""
 
@@ -71,7 +74,7 @@ class Worker:
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._listening = asyncio.create_task(self._listen(reader))
         if self.retired.is_set():
-            self.stop()  # it was told so while there was no process to tell
+            self._terminate()  # it was told to stop while there was no process to tell
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -107,12 +110,21 @@ class Worker:
             self.say(worker.COUNT)
             await answer
 
-    def stop(self) -> None:
-        """Let it drain, and end; nobody comes in its place."""
+    def stop(self, patience: float) -> None:
+        """Let it drain, and end, or kill it after so many seconds; nobody comes in its place."""
         self.retired.set()
+        self._terminate()
+        asyncio.get_running_loop().call_later(patience, self._kill)
+
+    def _terminate(self) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            log.error("A worker does not end: killing it")
+            self._process.kill()
 
     async def ended(self) -> int:
         """Wait until the process has ended; its exit code."""
@@ -204,15 +216,16 @@ class Workers:
             if not one.proven:
                 log.error("A new worker cannot serve, so the others stay: %s", one.fault)
                 return
-            former.stop()
+            former.stop(self._settings.timeouts.shutdown + END_PATIENCE)
         log.info("All workers are new")
 
     async def stop(self) -> None:
-        """Let all drain, and wait until they have ended."""
+        """Let all drain, and wait until they have ended; those that do not end are killed."""
+        patience = self._settings.timeouts.shutdown + END_PATIENCE
         for chore in self._chores:
             chore.cancel()  # first: who renews would start others
         for each in self._workers:
-            each.stop()
+            each.stop(patience)
         await asyncio.gather(*(each.gone.wait() for each in self._workers))
 
     # What was counted

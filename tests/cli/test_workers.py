@@ -10,10 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from websockets import State
 
+from soketpy import Settings
+from soketpy.config import settings as config
+from soketpy.workers import Workers, bound
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
@@ -94,6 +98,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a server, which ends with the test."""
     with ExitStack() as stack:
         yield lambda *args, **settings: stack.enter_context(Together(tmp_path, *args, **settings))
+
+
+@pytest.fixture
+async def workers(redis: str) -> AsyncIterator[Workers]:
+    """Two workers of this very process, which have started."""
+    meeting = config.Redis(unix_socket=redis, prefix=f"test-{uuid4()}")
+    settings = Settings(
+        host="127.0.0.1", port=0, apps=(APP,), cluster="redis", redis=meeting, timeouts=config.Timeouts(shutdown=0)
+    )
+    with ExitStack() as stack:
+        workers = Workers(settings, [stack.enter_context(listener) for listener in await bound(settings, 2)])
+        await workers.start()
+        yield workers
+        await workers.stop()
+
+
+def own_workers() -> set[int]:
+    return {pid for pid in children_of(os.getpid()) if "soketpy.worker" in command_of(pid)}
 
 
 @pytest.fixture
@@ -280,6 +302,16 @@ async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> No
     await asyncio.to_thread(server.end, kill)
     assert (await client.closed())[0] == 4200
     await settled(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
+
+
+async def test_a_worker_that_does_not_end_is_killed(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("soketpy.workers.END_PATIENCE", 0.5)
+    os.kill(own_workers().pop(), signal.SIGSTOP)
+    await workers.stop()
+    assert not own_workers()
+    assert "A worker does not end: killing it" in caplog.text
 
 
 async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) -> None:
