@@ -9,13 +9,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from soketpy.cluster import Unreachable
 from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Redis
 from soketpy.metrics import Traffic
+from soketpy.private_redis import private_redis
 from soketpy.server import BACKLOG, refuse_taken, serve_metrics
 from soketpy.tls import tls_context
 
@@ -35,9 +34,6 @@ LONGEST_PAUSE = 5.0
 
 STEADY = 10.0
 """Seconds after which a worker that dies is not taken for one that cannot live."""
-
-START_PATIENCE = 30.0
-"""Seconds that a worker, or the private Redis, has to start."""
 
 END_PATIENCE = 10.0
 """Seconds that a worker has to end, beyond those over which it closes its clients; then it is killed."""
@@ -260,57 +256,6 @@ def _sum(each: list[worker.Counted]) -> worker.Counted:
                 {name: before[1].get(name, 0) + value for name, value in counters.items()},
             )
     return whole
-
-
-@asynccontextmanager
-async def private_redis() -> AsyncIterator[str]:
-    """A Redis on a Unix socket that nobody else can reach, started again if it dies. Raises Unreachable."""
-    program = shutil.which("redis-server")
-    if program is None:
-        reason = "several workers need redis-server: install it, or let cluster: redis say where one is"
-        raise Unreachable(reason)
-    with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
-        path = Path(folder) / "redis.sock"
-        options = ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
-        process = await _start_redis(program, options, path)
-
-        async def keep() -> None:
-            nonlocal process
-            while True:
-                code = await process.wait()
-                log.error("The workers' Redis has ended (exit code %d): starting it again", code)
-                process = await _start_redis(program, options, path)
-
-        keeping = asyncio.create_task(keep())
-        try:
-            yield str(path)
-        finally:
-            keeping.cancel()
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-
-async def _start_redis(program: str, options: tuple[str, ...], path: Path) -> asyncio.subprocess.Process:
-    nothing = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        program, *options, stdin=nothing, stdout=nothing, start_new_session=True
-    )
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(START_PATIENCE):
-            while process.returncode is None and not await _answers(path):  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.02)
-            return process
-    raise Unreachable("redis-server does not start")
-
-
-async def _answers(path: Path) -> bool:
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def bound(settings: Settings, number: int) -> list[socket.socket]:

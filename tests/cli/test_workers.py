@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -327,6 +328,65 @@ async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) 
         text = (await metrics.request("GET", "/metrics")).text
         assert re.search(r"^soketi_new_connections_total{.*} 10\.0$", text, re.M)
         assert len(clients) == 10
+
+
+class RedisServer:
+    """A redis-server that can be taken away, for those who look for it in this folder first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        self._path = folder / "redis-server"
+        self._program = shutil.which("redis-server") or ""
+
+    def put(self) -> None:
+        self._path.symlink_to(self._program)
+
+    def take_away(self) -> None:
+        self._path.unlink()
+
+    def exchange(self) -> None:
+        """Put a program in its place that never answers."""
+        self._path.unlink()
+        self._path.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
+        self._path.chmod(0o700)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> RedisServer:
+    program = RedisServer(tmp_path)
+    program.put()
+    return program
+
+
+async def test_a_private_redis_that_cannot_be_started_again_is_tried_again(
+    start: Start, at: Place, program: RedisServer
+) -> None:
+    server = start(env=program.env)
+    program.take_away()
+    [redis] = server.children("redis-server")
+    os.kill(redis, signal.SIGKILL)
+    await server.written("redis-server does not start")
+    program.put()
+    await settled(lambda: bool(server.children("redis-server") - {redis}))
+    peers = at(server)
+
+    async def ready() -> bool:
+        return (await peers.request("GET", "/ready")).status == 200
+
+    await until(ready)
+
+
+async def test_a_private_redis_that_is_just_being_started_ends_with_the_server(
+    start: Start, program: RedisServer
+) -> None:
+    server = start(env=program.env)
+    program.exchange()
+    [redis] = server.children("redis-server")
+    os.kill(redis, signal.SIGKILL)
+    await settled(lambda: bool(server.children("redis-server") - {redis}))
+    [mute] = server.children("redis-server") - {redis}
+    await asyncio.to_thread(server.end)
+    assert not command_of(mute)
 
 
 def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""The Redis in which the workers of one server meet where none is configured: on a Unix socket, for them alone."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from soketpy.cluster import Unreachable
+
+log = logging.getLogger("soketpy.workers")
+
+START_PATIENCE = 30.0
+"""Seconds that it has to start."""
+
+RETRY_PAUSE = 1.0
+"""Seconds until it is tried again where it could not be started."""
+
+
+@asynccontextmanager
+async def private_redis() -> AsyncIterator[str]:
+    """The socket of a Redis that is started again if it dies, and is gone at the end. Raises Unreachable."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "several workers need redis-server: install it, or let cluster: redis say where one is"
+        raise Unreachable(reason)
+    with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
+        path = Path(folder) / "redis.sock"
+        options = ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
+        process = await _start(program, options, path)
+
+        async def keep() -> None:
+            nonlocal process
+            while True:
+                code = await process.wait()
+                log.error("The workers' Redis has ended (exit code %d): starting it again", code)
+                try:
+                    process = await _start(program, options, path)
+                except Unreachable as fault:
+                    log.error("%s", fault)  # noqa: TRY400 - no traceback
+                    await asyncio.sleep(RETRY_PAUSE)
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield str(path)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            await _end(process)
+
+
+async def _start(program: str, options: tuple[str, ...], path: Path) -> asyncio.subprocess.Process:
+    """Start it, and wait until it answers; otherwise it is ended again. Raises Unreachable."""
+    nothing = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, *options, stdin=nothing, stdout=nothing, start_new_session=True
+        )
+    except OSError as fault:
+        raise Unreachable(f"redis-server does not start: {fault}") from None
+    async with AsyncExitStack() as unless_it_answers:
+        unless_it_answers.push_async_callback(_end, process)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE):
+                while process.returncode is None:
+                    if await _answers(path):
+                        unless_it_answers.pop_all()
+                        return process
+                    await asyncio.sleep(0.02)
+    raise Unreachable("redis-server does not start")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()  # it has nothing to save
+    await process.wait()
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
