@@ -59,14 +59,18 @@ class Worker:
         self._asked: list[asyncio.Future[None]] = []
 
     async def start(self, private_redis: str | None) -> None:
-        """Start a process, which serves once it is told its settings."""
+        """Start a process, which serves once it is told its settings. Raises OSError where there can be none."""
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = (theirs.fileno(), self.listener.fileno())
             words = [sys.executable, "-m", "soketpy.worker", *map(str, descriptors)]
             if private_redis is not None:
                 words.append(private_redis)
-            self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
+            try:
+                self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
+            except OSError:
+                ours.close()
+                raise
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._listening = asyncio.create_task(self._listen(reader))
         if self.retired.is_set():
@@ -128,7 +132,6 @@ class Worker:
         code = await self._process.wait()
         await self._listening
         self._writer.close()
-        self.ready.set()
         return code
 
 
@@ -158,8 +161,13 @@ class Workers:
     def _watch(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.error("What keeps the workers has failed", exc_info=fault)
 
     def _launch(self, listener: socket.socket) -> Worker:
         one = Worker(listener)
@@ -170,21 +178,33 @@ class Workers:
     async def _keep(self, one: Worker) -> None:
         """Run a worker, and start it again for as long as it is wanted."""
         loop, pause = asyncio.get_running_loop(), LONGEST_PAUSE / 50
-        while not one.retired.is_set():
-            began = loop.time()
+        try:
+            while not one.retired.is_set():
+                began = loop.time()
+                end = await self._run(one)
+                if one.retired.is_set() or not one.proven:
+                    break
+                log.error("A worker has ended (%s): starting another one", end)
+                pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(one.retired.wait(), pause)
+        finally:
+            self._workers.discard(one)
+            one.ready.set()
+            one.gone.set()
+
+    async def _run(self, one: Worker) -> str:
+        """Run one process of a worker; how it has ended."""
+        try:
             await one.start(self._private_redis)
-            one.say(worker.SETTINGS, self._settings)
-            code = await one.ended()
-            self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
-            one.counted = {}
-            if one.retired.is_set() or not one.proven:
-                break
-            log.error("A worker has ended (exit code %d): starting another one", code)
-            pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(one.retired.wait(), pause)
-        self._workers.discard(one)
-        one.gone.set()
+        except OSError as fault:
+            one.fault = f"no process can be started: {fault}"
+            return one.fault
+        one.say(worker.SETTINGS, self._settings)
+        code = await one.ended()
+        self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
+        one.counted = {}
+        return f"exit code {code}"
 
     def reload(self, settings: Settings) -> None:
         """Let new apps and limits hold in all workers."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import pytest
@@ -313,6 +314,25 @@ async def test_a_worker_that_does_not_end_is_killed(
     await workers.stop()
     assert not own_workers()
     assert "A worker does not end: killing it" in caplog.text
+
+
+async def test_where_no_process_can_be_started_it_is_tried_again(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = own_workers()
+    with monkeypatch.context() as patched:
+        patched.setattr("asyncio.create_subprocess_exec", AsyncMock(side_effect=OSError("too many processes")))
+        os.kill(before.pop(), signal.SIGKILL)
+        await settled(lambda: "no process can be started: too many processes" in caplog.text)
+    await settled(lambda: len(own_workers()) == 2)
+
+
+async def test_what_fails_beside_the_workers_is_logged(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "_renew", AsyncMock(side_effect=RuntimeError("a mistake")))
+    workers.renew()
+    await settled(lambda: "RuntimeError: a mistake" in caplog.text)
 
 
 async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) -> None:
