@@ -326,7 +326,7 @@ async def serve(
     async with Server(settings) as server:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, _reload, server, reload)
+        loop.add_signal_handler(signal.SIGHUP, read_anew, reload, server.reload)
         log.info("Listening on %s with %s", server.address, _counted(settings))
         keep_collections_short()
         watching = loop.create_task(watch_memory(server))
@@ -345,10 +345,11 @@ async def watch_memory(server: Server) -> None:
         upkeep.look(server.connections)
 
 
-def _reload(server: Server, reload: Callable[[], Settings]) -> None:
+def read_anew(read: Callable[[], Settings], give: Callable[[Settings], None]) -> None:
+    """Read the configuration and give it to who serves by it; where it is broken, all stays as it was."""
     try:
-        settings = reload()
-        server.reload(settings)
+        settings = read()
+        give(settings)
     except (ConfigError, ValueError, OSError) as fault:
         log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
     else:

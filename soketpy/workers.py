@@ -20,11 +20,11 @@ from typing import Any
 
 from soketpy import worker
 from soketpy.cluster import Unreachable
-from soketpy.config import ConfigError, Settings
+from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.metrics import Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, read_anew, refuse_taken, serve_metrics
 from soketpy.tls import tls_context
 
 log = logging.getLogger("soketpy.workers")
@@ -333,7 +333,7 @@ async def serve(
             )
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, _reload, workers, reload)
+        loop.add_signal_handler(signal.SIGHUP, read_anew, reload, workers.reload)
         loop.add_signal_handler(signal.SIGUSR2, workers.renew)
         address = settings.unix_socket or f"{settings.host}:{port}"
         log.info("Listening on %s with %d workers", address, number)
@@ -342,13 +342,3 @@ async def serve(
         await stopped.wait()
         log.info("Stopping: %d workers", number)
     log.info("Stopped")
-
-
-def _reload(workers: Workers, reload: Callable[[], Settings]) -> None:
-    try:
-        settings = reload()
-    except (ConfigError, ValueError, OSError) as fault:
-        log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
-    else:
-        workers.reload(settings)
-        log.info("Read the configuration anew: %d apps", len(settings.apps))
