@@ -236,12 +236,14 @@ class Workers:
         log.info("All workers are new")
 
     async def stop(self) -> None:
-        """Let all drain, and wait until they have ended; those that do not end are killed."""
+        """Close the port, let all drain, and wait until they have ended; those that do not end are killed."""
         patience = self._settings.timeouts.shutdown + END_PATIENCE
         for chore in self._chores:
             chore.cancel()  # first: who renews would start others
         for each in self._workers:
             each.stop(patience)
+        for listener in self._listeners:
+            listener.close()  # the last to hold it: who comes now is refused at once, instead of waiting for nobody
         await asyncio.gather(*(each.gone.wait() for each in self._workers))
 
     # What was counted

@@ -306,6 +306,20 @@ async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> No
     await settled(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
 
 
+async def test_nobody_waits_for_workers_that_all_stop(workers: Workers) -> None:
+    [port] = {listener.getsockname()[1] for listener in workers._listeners}
+    async with AsyncExitStack() as stack:
+        silent = await silent_clients(port, stack, 16)  # of both
+        stopping = asyncio.create_task(workers.stop())
+        for client in silent:
+            await client.find(b"please reconnect.")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        for client in silent:
+            client.writer.transport.abort()
+        await stopping
+
+
 async def test_a_worker_that_does_not_end_is_killed(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
