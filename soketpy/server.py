@@ -227,8 +227,11 @@ class Server:
 
     async def _drain(self) -> None:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
-        self._shared.draining = self._rest.draining = True
-        if self._listener is not None:
+        self._shared.draining = True
+        if self._listener is None:
+            self._rest.draining = True
+        else:
+            self._rest.leaving = True
             self._listening.close()  # the other processes take those who come now
         clients = self.node.every_connection()
         log.info("Stopping: closing %d connections within %g s", len(clients), self.settings.timeouts.shutdown)

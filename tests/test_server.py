@@ -219,6 +219,30 @@ async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one
         await stopping
 
 
+@pytest.mark.parametrize("headers", [(), ("Expect: 100-continue",)], ids=["plain", "by aiohttp"])
+async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is_served(
+    headers: tuple[str, ...],
+) -> None:
+    async with AsyncExitStack() as stack:
+        shared = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        former = Server(listener=shared.dup(), apps=(APP,), timeouts=Timeouts(shutdown=0))
+        await former.start()
+        port = shared.getsockname()[1]
+        silent, publisher = [await stack.enter_async_context(wire(port)) for _ in range(2)]
+        silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
+        assert (await silent.answer()).status == 101
+        publisher.send(request("GET", "/ready", b"", *headers))
+        assert "connection" not in (await publisher.answer()).headers
+        stopping = asyncio.create_task(former.stop())  # as long as the silent one does not answer the close
+        await silent.find(b"please reconnect.")
+        publisher.send(request("GET", "/ready", b"", *headers) * 2)
+        answer = await publisher.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await publisher.reader.read() == b""
+        silent.writer.transport.abort()
+        await stopping
+
+
 # Reload
 
 

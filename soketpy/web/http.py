@@ -79,7 +79,10 @@ async def _served(verb: steps.Verb) -> None:
 
 
 def _response(reply: Reply) -> web.Response:
-    return web.Response(body=reply.body, status=reply.status, headers=reply.headers)
+    response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
+    if "Connection" in reply.headers:
+        response.force_close()
+    return response
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:

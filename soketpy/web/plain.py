@@ -126,7 +126,7 @@ class PlainHttp(asyncio.Protocol):
 
     def _serve_on(self) -> None:
         self._turn = None
-        if not self._held:
+        if not self._held and not self._transport.is_closing():
             self._transport.resume_reading()
             self._serve()
 
@@ -197,7 +197,11 @@ class PlainHttp(asyncio.Protocol):
         answer = _encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD")
         self._answers.append(answer)
         self._answers_size += len(answer)
-        if self._answers_size > ANSWERS_SIZE:
+        if self._rest.leaving:
+            self._buffer = b""
+            self.send()
+            self._transport.close()
+        elif self._answers_size > ANSWERS_SIZE:
             self.send()  # which is how a client is found out that does not read its answers
 
     def send(self) -> None:

@@ -75,7 +75,8 @@ class Rest:
         log_access: bool = False,
         available: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.draining = False
+        self.draining = False  # whether whoever calls is to go elsewhere
+        self.leaving = False  # whether who calls here is served, and then to connect anew
         self.under_way = 0  # calls that were let in and have no answer yet
         self.body_size = body_size
         self._node = node
@@ -150,14 +151,14 @@ class Rest:
         allowed = app.allowed_origins if app is not None else ()
         if answer.value is None:
             headers = self._cors.preflight(exchange.origin, allowed)
-            headers["Server"] = SOFTWARE
+            self._sign(headers)
             return Reply(answer.status, headers)
         headers = self._cors.answer(exchange.origin, allowed)
         if isinstance(answer.value, str):
             body, headers["Content-Type"] = answer.value.encode(), _TEXT
         else:
             body, headers["Content-Type"] = _encode(answer.value), _JSON
-        headers["Server"] = SOFTWARE
+        self._sign(headers)
         if answer.headers:
             headers.update(answer.headers)
         if app is not None and answer.received is not None:
@@ -165,6 +166,11 @@ class Rest:
         if self._log_access:
             access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
         return Reply(answer.status, headers, body)
+
+    def _sign(self, headers: dict[str, str]) -> None:
+        headers["Server"] = SOFTWARE
+        if self.leaving:
+            headers["Connection"] = "close"
 
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """The answer to a request that could not be served."""
