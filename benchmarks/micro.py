@@ -58,7 +58,13 @@ class House:
 
     def connect(self) -> Connection:
         """A client that has been greeted."""
-        return self.node.connect(APP, Nowhere())
+        connected: list[Connection] = []
+
+        async def connect() -> None:
+            connected.append(await self.node.connect(APP, Nowhere()))
+
+        steps.begin(connect())
+        return connected[0]
 
     def settle(self) -> None:
         """Let the event loop run until it has nothing to do."""

@@ -76,6 +76,12 @@ class Roster(Protocol):
     def attach(self, node: Node) -> None:
         """Tell a node from now on; called once, before anything else."""
 
+    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
+        """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
+
+    def disconnect(self, app_id: str) -> None:
+        """Count one connection less."""
+
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
 
@@ -192,6 +198,13 @@ class LocalRoster:
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
         self._node = node
+
+    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
+        """Whether an app that has ``here`` connections may have one more."""
+        return limit is None or here < limit
+
+    def disconnect(self, app_id: str) -> None:
+        """The node itself knows how many there are."""
 
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription; how many there are then."""

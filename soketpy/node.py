@@ -63,13 +63,14 @@ class Node:
 
     # Connections
 
-    def connect(self, app: App, transport: Transport) -> Connection:
-        """Take a client in and greet it. Raises ConnectionRefused when the app (4004) or the server (4100) is full."""
-        of_app = self._connections.setdefault(app.id, {})
-        if app.max_connections is not None and len(of_app) >= app.max_connections:
+    async def connect(self, app: App, transport: Transport) -> Connection:
+        """Take a client in and greet it. Raises ConnectionRefused when the app (4004) or this node (4100) is full."""
+        if not await self.roster.connect(app.id, len(self.connections(app.id)), app.max_connections):
             raise ConnectionRefused(Code.OVER_QUOTA, "The app has as many connections as it may have.")
         if self._max_connections is not None and self.total >= self._max_connections:
+            self.roster.disconnect(app.id)
             raise ConnectionRefused(Code.OVER_CAPACITY, "The server has as many connections as it may have.")
+        of_app = self._connections.setdefault(app.id, {})
         socket_id = _socket_id()
         while socket_id in of_app:
             socket_id = _socket_id()
@@ -93,6 +94,7 @@ class Node:
         if not of_app:
             del self._connections[app_id]  # a dict that was large once stays large
         self.total -= 1
+        self.roster.disconnect(app_id)
         self.traffic[app_id].disconnections += 1
 
     def connections(self, app_id: str) -> dict[str, Connection]:

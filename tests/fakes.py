@@ -272,7 +272,7 @@ class Client:
         self.house = house
         self.app = app
         self.transport = FakeTransport()
-        self.connection: Connection = house.place().connect(app, self.transport)
+        self.connection: Connection = house.ask(house.place().connect(app, self.transport))
         self.id = self.connection.id
 
     def say(self, event: str, data: object = None, **fields: object) -> None:

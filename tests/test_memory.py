@@ -19,7 +19,7 @@ from soketpy.web.door import Door
 from soketpy.web.plain import PlainHttp
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer
-from tests.web.wire import PATIENCE, Wire, request, signed, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, Wire, request, signed, wire
 
 MADE_FOR_A_CLIENT = (
     Door,
@@ -32,15 +32,7 @@ MADE_FOR_A_CLIENT = (
     StreamReader,
     BaseException,
 )
-HANDSHAKE = request(
-    "GET",
-    "/app/app-key?protocol=7",
-    b"",
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
+HELLO = request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE)
 SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"public"}}'
 MASK = b"\0\0\0\0"
 SUBSCRIBE_FRAME = bytes((0x81, 0x80 | len(SUBSCRIBE))) + MASK + SUBSCRIBE
@@ -80,22 +72,22 @@ async def leaves_in_the_midst_of_a_head(client: Wire) -> None:
 
 
 async def closes_a_websocket(client: Wire) -> None:
-    client.send(HANDSHAKE + SUBSCRIBE_FRAME + CLOSE_FRAME)
+    client.send(HELLO + SUBSCRIBE_FRAME + CLOSE_FRAME)
     await client.rest()
 
 
 async def drops_a_websocket(client: Wire) -> None:
-    client.send(HANDSHAKE + SUBSCRIBE_FRAME)
+    client.send(HELLO + SUBSCRIBE_FRAME)
     await client.find(b'"data":"{}"}')
 
 
 async def is_refused(client: Wire) -> None:
-    client.send(HANDSHAKE.replace(b"app-key", b"no-key") + CLOSE_FRAME)
+    client.send(HELLO.replace(b"app-key", b"no-key") + CLOSE_FRAME)
     await client.rest()
 
 
 async def breaks_the_rules(client: Wire) -> None:
-    client.send(HANDSHAKE + SUBSCRIBE_FRAME + b"\xff\xff\xff\xff")
+    client.send(HELLO + SUBSCRIBE_FRAME + b"\xff\xff\xff\xff")
     await client.rest()
 
 
@@ -122,7 +114,7 @@ async def sends_garbage(client: Wire) -> None:
 async def upgrades_a_connection_that_has_served(client: Wire) -> None:
     client.send(request("GET", "/", b"", "Connection: keep-alive"))
     assert (await client.answer()).status == 200
-    client.send(HANDSHAKE + CLOSE_FRAME)
+    client.send(HELLO + CLOSE_FRAME)
     await client.rest()
 
 
@@ -195,7 +187,7 @@ async def does_not_read_its_answers(client: Wire) -> None:
 
 
 async def sends_frames_right_behind_an_upgrade(client: Wire) -> None:
-    client.send(request("GET", "/", b"", "TE: trailers") + HANDSHAKE + PING_FRAME * 20_000)
+    client.send(request("GET", "/", b"", "TE: trailers") + HELLO + PING_FRAME * 20_000)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from soketpy.apps import App
 from soketpy.protocol.errors import ConnectionRefused
 from tests.fakes import APP, Client, FakeTransport, House
 
@@ -42,19 +43,47 @@ def test_a_socket_id_has_64_bits_that_cannot_be_guessed(monkeypatch: pytest.Monk
     assert House().connect().id == f"{2**32 - 1}.{2**32 - 1}"
 
 
+def refused(house: House, app: App) -> int:
+    """The code with which a client is refused on every node."""
+    codes = set()
+    for node in house.nodes:
+        transport = FakeTransport()
+        with pytest.raises(ConnectionRefused) as refused:
+            house.ask(node.connect(app, transport))
+        assert transport.take() == []
+        codes.add(int(refused.value.code))
+    [code] = codes
+    return code
+
+
+@pytest.mark.usefixtures("nodes")
 def test_an_app_that_is_full_refuses_with_4004() -> None:
     house = House()
-    app = replace(APP, max_connections=2)
-    first = house.connect(app)
-    house.connect(app)
-    transport = FakeTransport()
-    with pytest.raises(ConnectionRefused) as refused:
-        house.node.connect(app, transport)
-    assert refused.value.code == 4004
-    assert transport.take() == []
+    app = replace(APP, max_connections=3)
+    clients = [house.connect(app) for _ in range(3)]
+    assert refused(house, app) == 4004
     house.connect(OTHER)
-    first.leave()
+    clients[0].leave()
+    assert refused(house, replace(app, max_connections=2)) == 4004
     house.connect(app)
+    assert refused(house, app) == 4004
+    for client in clients[1:]:
+        client.leave()
+    house.connect(app)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_connections_from_before_an_app_had_a_limit_count_too() -> None:
+    house = House()
+    clients = [house.connect() for _ in range(4)]
+    limited = replace(APP, max_connections=6)
+    clients += [house.connect(limited) for _ in range(2)]
+    assert refused(house, limited) == 4004
+    house.connect()
+    clients[0].leave()
+    assert refused(house, limited) == 4004
+    clients[1].leave()
+    house.connect(limited)
 
 
 def test_a_server_that_is_full_refuses_with_4100() -> None:

@@ -16,15 +16,9 @@ from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
 from tests.conftest import At, Socket, StartServer
 from tests.fakes import APP
-from tests.web.wire import PATIENCE, request, signed, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, request, signed, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
-HANDSHAKE = (
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 
 
 # Start and stop

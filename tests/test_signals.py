@@ -19,16 +19,10 @@ from yarl import URL
 from soketpy import App, Key
 from soketpy.protocol import signatures
 from tests.conftest import Socket
-from tests.web.wire import PATIENCE, request, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
 OTHER = App(id="two", keys=(Key("two-key", "two-top-secret"),))
-HANDSHAKE = (
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 
 
 def configuration(*apps: App, shutdown: float = 0.1, **limits: object) -> str:

@@ -121,6 +121,5 @@ def open_websocket(
             secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
         ),
         handshake.acceptance(upgrade),
+        rest,
     )
-    if rest:
-        websocket.data_received(rest)

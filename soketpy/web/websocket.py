@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import cast
 
+from soketpy import steps
 from soketpy.admission import Hello, admit
 from soketpy.apps import App, Apps
 from soketpy.connection import Connection
@@ -87,25 +89,44 @@ class WebSocket(asyncio.Protocol):
         self._closing = False
         self._unheard: Iterator[tuple[int, bytes]] | None = None  # frames behind one that waits for its answer
 
-    def open(self, hello: Hello, acceptance: bytes) -> None:
-        """Accept the handshake and take the client in, or tell it why not and close: all in one write."""
+    def open(self, hello: Hello, acceptance: bytes, rest: bytes) -> None:
+        """Accept the handshake and take the client in, or tell it why not and close: all in one write.
+
+        ``rest`` is what the client has sent behind its handshake.
+        """
+        if not steps.begin(self._enter(hello, acceptance), partial(self._entered, rest)):
+            self._transport.pause_reading()
+        elif rest:
+            self.data_received(rest)
+
+    async def _enter(self, hello: Hello, acceptance: bytes) -> None:
         shared, opening = self._shared, [acceptance]
         self.write = opening.append
         try:
             app = self._admit(hello)
-            self.connection = shared.node.connect(app, self)
+            connection = await shared.node.connect(app, self)
         except ConnectionRefused as refused:
             self._log_refusal(refused)
             self._transport.write(acceptance + messages.error(refused.code, refused.message).frame)
             self.close(refused.code, refused.message)
             return
-        self.write = self.connection.write = self._transport.write
+        if self._closing:  # the connection was lost while others were asked whether the app has room
+            connection.end()
+            return
+        self.connection = connection
+        self.write = connection.write = self._transport.write
         self.write(b"".join(opening))
         if app.authorized_connections:
             self._awaited = _AUTHORIZATION
             shared.deadlines.set(self, shared.authorization_timeout)
         else:
             shared.deadlines.set(self, shared.activity_timeout)
+
+    def _entered(self, rest: bytes) -> None:
+        """Others had to be asked, and have answered."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self.data_received(rest)
 
     def _admit(self, hello: Hello) -> App:
         if self._shared.draining:

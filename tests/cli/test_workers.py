@@ -24,16 +24,10 @@ from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.redis import Redis
-from tests.web.wire import Wire, request, wire
+from tests.web.wire import HANDSHAKE, Wire, request, wire
 
 LEASE = 1.5
 
-HANDSHAKE = (
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("redis")]  # where there is none these cannot run
 

@@ -12,8 +12,8 @@ from soketpy.deadlines import SLICE_SIZE
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, Socket, StartServer
 from tests.fakes import APP
-from tests.web.test_websocket import HANDSHAKE, hurry
-from tests.web.wire import PATIENCE, request, wire
+from tests.web.test_websocket import hurry
+from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 
 async def until(condition: Callable[[], object]) -> None:

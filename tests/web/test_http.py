@@ -7,14 +7,7 @@ import pytest
 
 from soketpy.web.http import http_server
 from tests.conftest import Peers, Socket
-from tests.web.wire import request, signed, wire
-
-HANDSHAKE = (
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
+from tests.web.wire import HANDSHAKE, request, signed, wire
 
 
 async def test_a_connection_serves_many_requests(peers: Peers) -> None:

@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from soketpy.admission import Hello
+from soketpy.apps import App
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.wire import Wire as Redis
 from soketpy.web.plain import PlainHttp
-from tests.conftest import Peers
-from tests.fakes import channel_auth, user_auth
-from tests.web.wire import request, signed, wire
+from soketpy.web.websocket import WebSocket
+from tests.conftest import Peers, StartServer, until
+from tests.fakes import APP, channel_auth, user_auth
+from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
 
 pytestmark = [
     pytest.mark.usefixtures("nodes"),
@@ -96,6 +102,76 @@ async def test_one_who_is_closed_while_waiting_leaves_nothing_behind(
     assert signed_in["event"] == "pusher:signin_success"
     assert (await other.hear())["data"] == {"events": [{"name": "offline", "user_ids": ["ada"]}]}
     assert (await peers.call("GET", "/channels")).json == {"channels": {}}
+
+
+def limited(most: int) -> dict[str, Any]:
+    return {"apps": (replace(APP, max_connections=most),)}
+
+
+HELLO = request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE)
+
+
+async def greeting(client: Wire) -> str:
+    assert (await client.answer()).status == 101
+    event: str = json.loads(await client.frame())["event"]
+    return event
+
+
+async def test_an_app_has_as_many_connections_as_it_may_have_on_all_nodes_together(start_server: StartServer) -> None:
+    peers = await start_server(**limited(7))
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(peers.port)) for _ in range(20)]
+        for client in clients:
+            client.send(HELLO)
+        greeted = Counter([await greeting(client) for client in clients])
+        assert greeted == {"pusher:connection_established": 7, "pusher:error": 13}
+
+
+async def test_what_comes_behind_a_handshake_that_waits_is_heard_after_it(
+    start_server: StartServer, request: pytest.FixtureRequest
+) -> None:
+    peers = await start_server(**limited(1))
+    let_go = request.getfixturevalue("hold")
+    async with wire(peers.port) as client:
+        client.send(HELLO + frame("pusher:subscribe", {"channel": "news"}))
+        while not cast(RedisCluster, peers.server._cluster).sessions[0].busy:
+            await asyncio.sleep(0.001)
+        client.send(frame("pusher:ping", {}))
+        let_go()
+        assert await greeting(client) == "pusher:connection_established"
+        events = [json.loads(await client.frame())["event"] for _ in range(2)]
+        assert events == ["pusher_internal:subscription_succeeded", "pusher:pong"]
+
+
+@pytest.mark.parametrize("by", ["client", "server"])
+async def test_who_goes_while_it_waits_for_room_takes_none(
+    start_server: StartServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    peers = await start_server(**limited(1))
+    opened: list[WebSocket] = []
+    admit = WebSocket._admit
+
+    def admitted(self: WebSocket, hello: Hello) -> App:
+        opened.append(self)
+        return admit(self, hello)
+
+    monkeypatch.setattr(WebSocket, "_admit", admitted)
+    let_go = request.getfixturevalue("hold")
+    async with wire(peers.port) as client:
+        client.send(HELLO)
+        while not opened:
+            await asyncio.sleep(0.001)
+        if by == "server":
+            opened[0]._transport.abort()
+            assert await client.rest() == b""
+    let_go()
+
+    async def room() -> bool:
+        async with wire(peers.port) as other:
+            other.send(HELLO)
+            return await greeting(other) == "pusher:connection_established"
+
+    await until(room)
 
 
 def trigger(number: int) -> bytes:

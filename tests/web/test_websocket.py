@@ -16,15 +16,9 @@ from soketpy.web import websocket
 from soketpy.web.websocket import TURN, WebSocket
 from tests.conftest import Peers, Socket, StartServer
 from tests.fakes import APP
-from tests.web.wire import PATIENCE, request, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
-HANDSHAKE = (
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 
 
 async def refusal(socket: Socket) -> tuple[dict[str, Any], int | None, str | None]:

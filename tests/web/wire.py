@@ -18,6 +18,15 @@ from tests.fakes import APP
 PATIENCE = 20
 
 
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+"""The headers of a request for a WebSocket."""
+
+
 @dataclass
 class Answer:
     """One HTTP answer. Header names are in lower case."""

@@ -86,6 +86,14 @@ class PartitionedRoster:
         for each in self._partitions:
             each.roster.attach(node)
 
+    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
+        """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
+        return await self._partitions.of(app_id, "").roster.connect(app_id, here, limit)
+
+    def disconnect(self, app_id: str) -> None:
+        """Count one connection less."""
+        self._partitions.of(app_id, "").roster.disconnect(app_id)
+
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
         return await self._partitions.of(app_id, channel).roster.join(app_id, channel)

@@ -102,6 +102,22 @@ function set.u(owner, app, user, _, count, watched)
   return online_of(app, watched or {})
 end
 
+-- Connections of an app.
+function set.k(owner, app, _, _, count)
+  add(base .. 'connected', app, count - set_leaf(owner, {'k', app, '', ''}, count))
+  return true
+end
+
+-- One connection of an app more, unless there are as many as may be, or one less; whether it was counted.
+function set.a(owner, app, change, limit)
+  local total = tonumber(redis.call('HGET', base .. 'connected', app) or 0)
+  if change > 0 and limit >= 0 and total >= limit then
+    return false
+  end
+  local leaf = redis.call('HGET', base .. 'node:' .. owner, cmsgpack.pack({'k', app, '', ''}))
+  return set.k(owner, app, '', '', tonumber(leaf or 0) + change)
+end
+
 -- Who of some users is online.
 function set.o(_, app, users)
   return online_of(app, users)

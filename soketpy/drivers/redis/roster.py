@@ -27,6 +27,7 @@ class RedisRoster:
     def __init__(self, session: Session, names: Topics) -> None:
         self._session = session
         self._topics = names
+        self._connected: dict[str, int] = {}  # of the apps whose connections are counted together
         self._subscriptions: dict[Name, int] = {}
         self._connections: dict[Name, dict[str, tuple[int, bytes]]] = {}
         self._users: dict[Name, int] = {}
@@ -38,6 +39,36 @@ class RedisRoster:
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
         self._node = node
+
+    # Connections
+
+    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
+        """Count one connection of an app that has, or had, a limit; False, and not counted, above ``limit``."""
+        if app_id not in self._connected:
+            if limit is None:
+                return True
+            self._connected[app_id] = here
+            self._session.write(["k", app_id, "", "", here])
+        try:
+            counted = bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
+        except Lost:
+            counted = limit is None or self._connected[app_id] < limit
+            if counted:
+                self._session.write(["k", app_id, "", "", self._connected[app_id] + 1])
+        self._connected[app_id] += counted
+        return counted
+
+    def disconnect(self, app_id: str) -> None:
+        """Count one connection less."""
+        if app_id in self._connected:
+            self._connected[app_id] -= 1
+            steps.begin(self._disconnected(app_id))
+
+    async def _disconnected(self, app_id: str) -> None:
+        try:
+            await self._session.write(["a", app_id, -1, 0])
+        except Lost:
+            self._session.write(["k", app_id, "", "", self._connected[app_id]])
 
     # Subscriptions
 
@@ -315,6 +346,7 @@ class RedisRoster:
                 for user_id, (count, info) in mine.items()
             ),
             *(["u", *name, "", count, []] for name, count in self._users.items()),
+            *(["k", app_id, "", "", count] for app_id, count in self._connected.items()),
         ]
 
     def gone(self) -> None:

@@ -22,7 +22,7 @@ Write = list[Any]
 Leaf = tuple[Any, ...]
 """What a write is about."""
 
-_OF_LEAVES = ("s", "m", "u")
+_OF_LEAVES = ("s", "m", "u", "k")
 
 
 class Lost(Exception):
