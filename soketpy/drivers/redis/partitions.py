@@ -140,16 +140,16 @@ class PartitionedRoster:
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
         home, near, far = self._split(app_id, user_id, watchlist)
-        watches = (each.roster.watch(app_id, group) for each, group in far.items())
+        watches = (each.roster.users.watch(app_id, group) for each, group in far.items())
         await together(home.roster.sign_in(app_id, user_id, near), *watches)
         # Who came or went since the first answer has been heard of, but not been told to who signs in.
-        return {each for each in watchlist if self._of_user(app_id, each).roster.is_online(app_id, each)}
+        return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
 
     async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
         """Undo ``sign_in``."""
         home, near, far = self._split(app_id, user_id, watchlist)
         for each, group in far.items():
-            each.roster.unwatch(app_id, group)
+            each.roster.users.unwatch(app_id, group)
         await home.roster.sign_out(app_id, user_id, near)
 
     def _of_user(self, app_id: str, user_id: str) -> Partition:

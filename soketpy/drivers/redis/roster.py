@@ -1,20 +1,19 @@
 """The roster over Redis: what this node has, and what it was told of the rest."""
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import hiredis
-
 from soketpy import steps
-from soketpy.cluster import ChannelFull, Edge, Node, Unavailable
+from soketpy.cluster import ChannelFull, Edge, Node
 from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.connections import Connections
+from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
-from soketpy.drivers.redis.topics import Name, Topics
+from soketpy.drivers.redis.topics import Name, Topics, add
+from soketpy.drivers.redis.users import Users
 from soketpy.drivers.redis.writes import Lost
 from soketpy.presence import Members
-from soketpy.protocol.channels import user_channel
-from soketpy.steps import Promise
 
 
 class RedisRoster:
@@ -27,48 +26,22 @@ class RedisRoster:
     def __init__(self, session: Session, names: Topics) -> None:
         self._session = session
         self._topics = names
-        self._connected: dict[str, int] = {}  # of the apps whose connections are counted together
         self._subscriptions: dict[Name, int] = {}
         self._connections: dict[Name, dict[str, tuple[int, bytes]]] = {}
-        self._users: dict[Name, int] = {}
         self._replicas: dict[Name, Members] = {}
         self._asked: set[Name] = set()  # presence channels whose list is on its way
-        self._online: dict[Name, bool] = {}  # of the users whom somebody watches here
+        self.users = users = Users(session, names)
+        self._clients = Connections(session)
+        self._reads = reads = Reads(session)
+        self.connect, self.disconnect = self._clients.connect, self._clients.disconnect
+        self.sign_in, self.sign_out = users.sign_in, users.sign_out
+        self.counts, self.member_counts, self.channels = reads.counts, reads.member_counts, reads.channels
         session.attach(self)
 
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
         self._node = node
-
-    # Connections
-
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Count one connection of an app that has, or had, a limit; False, and not counted, above ``limit``."""
-        if app_id not in self._connected:
-            if limit is None:
-                return True
-            self._connected[app_id] = here
-            self._session.write(["k", app_id, "", "", here])
-        try:
-            counted = bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
-        except Lost:
-            counted = limit is None or self._connected[app_id] < limit
-            if counted:
-                self._session.write(["k", app_id, "", "", self._connected[app_id] + 1])
-        self._connected[app_id] += counted
-        return counted
-
-    def disconnect(self, app_id: str) -> None:
-        """Count one connection less."""
-        if app_id in self._connected:
-            self._connected[app_id] -= 1
-            steps.begin(self._disconnected(app_id))
-
-    async def _disconnected(self, app_id: str) -> None:
-        try:
-            await self._session.write(["a", app_id, -1, 0])
-        except Lost:
-            self._session.write(["k", app_id, "", "", self._connected[app_id]])
+        self.users.attach(node)
 
     # Subscriptions
 
@@ -83,7 +56,7 @@ class RedisRoster:
         return await self._subscribed(app_id, channel, -1)
 
     async def _subscribed(self, app_id: str, channel: str, change: int) -> int:
-        count = _add(self._subscriptions, (app_id, channel), change)
+        count = add(self._subscriptions, (app_id, channel), change)
         try:
             total, _ = await self._session.write(["s", app_id, channel, "", count])
         except Lost:
@@ -178,128 +151,12 @@ class RedisRoster:
             assert member is not None  # noqa: S101 - replicas count each member once
             self._node.member_removed(*name, member)
 
-    # Users
-
-    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
-        self._topics.listen(topics.CHANNEL, app_id, user_channel(user_id))
-        self._hear_of(app_id, watchlist)
-        count = _add(self._users, (app_id, user_id), 1)
-        try:
-            found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
-        except Lost:
-            if count == 1:
-                self._turned(app_id, user_id, True)
-            found = None
-        return self._found(app_id, watchlist, found)
-
-    async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Hear of users for one connection; who of them is signed in anywhere."""
-        self._hear_of(app_id, watchlist)
-        try:
-            found = await self._session.write(["o", app_id, list(watchlist)])
-        except Lost:
-            found = None
-        return self._found(app_id, watchlist, found)
-
-    def _hear_of(self, app_id: str, watchlist: Sequence[str]) -> None:
-        for watched in watchlist:
-            self._topics.listen(topics.WATCH, app_id, watched)
-
-    def _found(self, app_id: str, watchlist: Sequence[str], found: list[bytes] | None) -> set[str]:
-        """Who is signed in by the answer of Redis or, without one, as far as this node knows."""
-        if found is not None:
-            online = {each.decode() for each in found}
-        else:
-            online = {each for each in watchlist if self._online.get((app_id, each)) or (app_id, each) in self._users}
-        for watched in watchlist:
-            self._online.setdefault((app_id, watched), watched in online)
-        return online
-
-    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
-        """Undo ``sign_in``."""
-        self._topics.leave(topics.CHANNEL, app_id, user_channel(user_id))
-        self.unwatch(app_id, watchlist)
-        count = _add(self._users, (app_id, user_id), -1)
-        try:
-            await self._session.write(["u", app_id, user_id, "", count, []])
-        except Lost:
-            if not count:
-                self._turned(app_id, user_id, False)
-
-    def is_online(self, app_id: str, user_id: str) -> bool:
-        """Whether a user who is watched here is signed in, as far as this node was told."""
-        return self._online[app_id, user_id]
-
-    def unwatch(self, app_id: str, watchlist: Sequence[str]) -> None:
-        """Undo ``watch``."""
-        for watched in watchlist:
-            if not self._topics.leave(topics.WATCH, app_id, watched):
-                self._online.pop((app_id, watched), None)
-
-    def _turned(self, app_id: str, user_id: str, online: bool) -> None:
-        """A user came or went: those who watch them here are told once, whoever says it first."""
-        known = self._online.get((app_id, user_id))
-        if known is not None and known != online:
-            self._online[app_id, user_id] = online
-            self._node.tell_watchers(app_id, user_id, online)
-
     # Reading
-
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
-        """How many connections are subscribed to each. Raises Unavailable."""
-        if not channels:
-            return []
-        [found] = await self._read(["HMGET", self._key("channels", app_id), *channels])
-        return [int(count or 0) for count in found]
-
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
-        """How many members each has. Raises Unavailable."""
-        return await self._read(*(["HLEN", self._key_of("members", app_id, channel)] for channel in channels))
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel; the replica where this node has one. Raises Unavailable."""
         known = self._replicas.get((app_id, channel))
-        if known is not None and self._session.here:
-            return known
-        [found] = await self._read(["HGETALL", self._key_of("members", app_id, channel)])
-        members = Members()
-        for user_id, info in found.items():
-            members.join(user_id.decode(), info)
-        return members
-
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
-        [found] = await self._read(["HGETALL", self._key("channels", app_id)])
-        start = prefix.encode()
-        return {channel.decode(): int(count) for channel, count in found.items() if channel.startswith(start)}
-
-    def _key(self, kind: str, app_id: str) -> str:
-        return f"{self._session.base}{kind}:{app_id}"
-
-    def _key_of(self, kind: str, app_id: str, name: str) -> str:
-        return f"{self._session.base}{kind}:{len(app_id.encode())}:{app_id}:{name}"
-
-    async def _read(self, *commands: list[str]) -> list[Any]:
-        """The answers to some commands. Raises Unavailable."""
-        if not self._session.here:
-            raise Unavailable
-        if not commands:
-            return []
-        answers: list[Any] = []
-        whole: Promise[None] = Promise()
-
-        def take(answer: Any) -> None:
-            answers.append(answer)
-            if len(answers) == len(commands):
-                whole.keep(None)
-
-        for command in commands:
-            self._session.send(*command, then=take)
-        await whole
-        if any(isinstance(answer, hiredis.ReplyError) for answer in answers):
-            raise Unavailable
-        return answers
+        return known if known is not None and self._session.here else await self._reads.members(app_id, channel)
 
     # What is heard, and what the session asks
 
@@ -313,7 +170,7 @@ class RedisRoster:
             case [topics.COUNT, count]:
                 self._node.count_told(*name, count)
             case [topics.ONLINE, online]:
-                self._turned(*name, online)
+                self.users.turned(*name, online)
 
     def written(self, write: list[Any], answer: Any) -> None:
         """Report what a write of this node has changed: channels, and then members, or the other way round."""
@@ -345,8 +202,8 @@ class RedisRoster:
                 for name, mine in self._connections.items()
                 for user_id, (count, info) in mine.items()
             ),
-            *(["u", *name, "", count, []] for name, count in self._users.items()),
-            *(["k", app_id, "", "", count] for app_id, count in self._connected.items()),
+            *self.users.leaves(),
+            *self._clients.leaves(),
         ]
 
     def gone(self) -> None:
@@ -360,7 +217,7 @@ class RedisRoster:
     async def _catch_up(self, removals: bool) -> None:
         with contextlib.suppress(Lost):
             await self._catch_up_members(removals)
-            await self._catch_up_users(removals)
+            await self.users.catch_up(removals)
 
     async def _catch_up_members(self, removals: bool) -> None:
         for name, members in list(self._replicas.items()):
@@ -371,26 +228,8 @@ class RedisRoster:
                 for user in [member.user_id for member in members if member.user_id.encode() not in there]:
                     self._removed(name, user)
 
-    async def _catch_up_users(self, removals: bool) -> None:
-        for app_id in {app_id for app_id, _ in self._online}:
-            watched = [user_id for each, user_id in self._online if each == app_id]
-            online = set(await self._session.write(["o", app_id, watched]))
-            for user_id in watched:
-                if user_id.encode() in online or removals:
-                    self._turned(app_id, user_id, user_id.encode() in online)
-
 
 _NO_LIMIT = 2**53
-
-
-def _add(counts: dict[Name, int], name: Name, change: int) -> int:
-    """Change a count; what it is then."""
-    count = counts.get(name, 0) + change
-    if count:
-        counts[name] = count
-    else:
-        del counts[name]
-    return count
 
 
 def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -68,3 +68,13 @@ class Topics:
     def all(self) -> list[bytes]:
         """Every topic that is heard."""
         return list(self._names)
+
+
+def add(counts: dict[Name, int], name: Name, change: int) -> int:
+    """Change a count; what it is then."""
+    count = counts.get(name, 0) + change
+    if count:
+        counts[name] = count
+    else:
+        del counts[name]
+    return count

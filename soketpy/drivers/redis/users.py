@@ -1,0 +1,103 @@
+"""Signed-in users over Redis: those of this node, and what it was told of those who are watched here."""
+
+from collections.abc import Sequence
+
+from soketpy.cluster import Node
+from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.topics import Name, Topics, add
+from soketpy.drivers.redis.writes import Lost, Write
+from soketpy.protocol.channels import user_channel
+
+
+class Users:
+    """Writes the leaves of this node's users, and keeps who of the watched is online."""
+
+    def __init__(self, session: Session, names: Topics) -> None:
+        self._session = session
+        self._topics = names
+        self._users: dict[Name, int] = {}
+        self._online: dict[Name, bool] = {}  # of the users whom somebody watches here
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
+        self._node = node
+
+    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
+        self._topics.listen(topics.CHANNEL, app_id, user_channel(user_id))
+        self._hear_of(app_id, watchlist)
+        count = add(self._users, (app_id, user_id), 1)
+        try:
+            found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
+        except Lost:
+            if count == 1:
+                self.turned(app_id, user_id, True)
+            found = None
+        return self._found(app_id, watchlist, found)
+
+    async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Hear of users for one connection; who of them is signed in anywhere."""
+        self._hear_of(app_id, watchlist)
+        try:
+            found = await self._session.write(["o", app_id, list(watchlist)])
+        except Lost:
+            found = None
+        return self._found(app_id, watchlist, found)
+
+    def _hear_of(self, app_id: str, watchlist: Sequence[str]) -> None:
+        for watched in watchlist:
+            self._topics.listen(topics.WATCH, app_id, watched)
+
+    def _found(self, app_id: str, watchlist: Sequence[str], found: list[bytes] | None) -> set[str]:
+        """Who is signed in by the answer of Redis or, without one, as far as this node knows."""
+        if found is not None:
+            online = {each.decode() for each in found}
+        else:
+            online = {each for each in watchlist if self._online.get((app_id, each)) or (app_id, each) in self._users}
+        for watched in watchlist:
+            self._online.setdefault((app_id, watched), watched in online)
+        return online
+
+    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``sign_in``."""
+        self._topics.leave(topics.CHANNEL, app_id, user_channel(user_id))
+        self.unwatch(app_id, watchlist)
+        count = add(self._users, (app_id, user_id), -1)
+        try:
+            await self._session.write(["u", app_id, user_id, "", count, []])
+        except Lost:
+            if not count:
+                self.turned(app_id, user_id, False)
+
+    def is_online(self, app_id: str, user_id: str) -> bool:
+        """Whether a user who is watched here is signed in, as far as this node was told."""
+        return self._online[app_id, user_id]
+
+    def unwatch(self, app_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``watch``."""
+        for watched in watchlist:
+            if not self._topics.leave(topics.WATCH, app_id, watched):
+                self._online.pop((app_id, watched), None)
+
+    def turned(self, app_id: str, user_id: str, online: bool) -> None:
+        """A user came or went: those who watch them here are told once, whoever says it first."""
+        known = self._online.get((app_id, user_id))
+        if known is not None and known != online:
+            self._online[app_id, user_id] = online
+            self._node.tell_watchers(app_id, user_id, online)
+
+    # What the roster asks
+
+    def leaves(self) -> list[Write]:
+        """Every write that says what this node has."""
+        return [["u", *name, "", count, []] for name, count in self._users.items()]
+
+    async def catch_up(self, removals: bool) -> None:
+        """Tell the watchers what they have missed; of those who went only with ``removals``. Raises Lost."""
+        for app_id in {app_id for app_id, _ in self._online}:
+            watched = [user_id for each, user_id in self._online if each == app_id]
+            online = set(await self._session.write(["o", app_id, watched]))
+            for user_id in watched:
+                if user_id.encode() in online or removals:
+                    self.turned(app_id, user_id, user_id.encode() in online)
