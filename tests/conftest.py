@@ -74,9 +74,9 @@ class Socket:
         self.peer = peer
         self.id = ""
 
-    async def hear(self) -> dict[str, Any]:
+    async def hear(self, patience: float = 10) -> dict[str, Any]:
         """The next message, with ``data`` decoded where it is JSON text inside a string."""
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), 10))
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), patience))
         if isinstance(message.get("data"), str):
             with suppress(ValueError):
                 message["data"] = json.loads(message["data"])
