@@ -1,6 +1,7 @@
 """A node's part in a cluster over Redis: its partitions, joined and left together."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from soketpy.cache import Cache
@@ -15,8 +16,11 @@ from soketpy.drivers.redis.partitions import (
 )
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import LEASE, Connect, Session
+from soketpy.drivers.redis.writes import Lost
 from soketpy.limits import RateLimiter
 from soketpy.steps import Soon
+
+log = logging.getLogger("soketpy.redis")
 
 
 class RedisCluster:
@@ -64,9 +68,11 @@ class RedisCluster:
             for fault in await asyncio.gather(*starts, return_exceptions=True):
                 if fault is not None:
                     raise fault
-        except OSError as fault:
+            nodes = await first.ask("ZCARD", f"{first.base}leases")
+        except (OSError, Lost) as fault:
             await self.stop()
             raise Unreachable(str(fault)) from None
+        log.info("One of %d nodes of %s over Redis at %s", nodes, first.base[:-1], first.place)
 
     async def stop(self) -> None:
         """Leave the cluster, and leave nothing behind."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import hiredis
 
 from soketpy.drivers.redis.session import Connect
-from soketpy.drivers.redis.wire import Wire
+from soketpy.drivers.redis.wire import Wire, reason
 
 PLACE_PATIENCE = 0.5
 """Seconds that one of several Redis or Sentinels has to answer, before the next is asked."""
@@ -45,41 +45,53 @@ def connector(address: Address, key: str) -> Connect:
     """Connects to the Redis that has the key now: whoever is asked says where that is, if it is elsewhere."""
     nodes = deque(map(_place, address.cluster_nodes))
 
-    async def connect(make: Callable[[], Wire]) -> Wire:
+    async def connect(make: Callable[[], Wire], patience: float) -> Wire:
         if address.sentinels:
-            return await _reach(make, address, await _find_master(address), key)
+            return await _reach(make, address, await _find_master(address), key, patience)
         faults = []
         for place in list(nodes):
             try:
-                async with asyncio.timeout(PLACE_PATIENCE):
-                    return await _reach(make, address, place, key)
-            except (OSError, TimeoutError) as fault:
-                faults.append(f"{place[0]}:{place[1]}: {fault or 'no answer'}")
+                return await _reach(make, address, place, key, min(patience, PLACE_PATIENCE))
+            except OSError as fault:
+                faults.append(str(fault))
                 nodes.rotate(-1)  # the next attempt begins with another one
         if nodes:
             raise ConnectionRefusedError("; ".join(faults))
-        return await _reach(make, address, (address.host, address.port), key)
+        return await _reach(make, address, (address.host, address.port), key, patience)
 
     return connect
 
 
-async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: str) -> Wire:
-    """Connect to a place, or to where it says that the key is. Raises OSError."""
+async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: str, patience: float) -> Wire:
+    """Connect to a place, or to where it says that the key is. Raises OSError, which says where and why."""
     unix_socket = address.unix_socket
     for _ in range(MOST_MOVES):
-        wire = await _open(make, address, place, unix_socket)
+        shown = unix_socket or _shown(place)
         try:
-            await _greet(wire, address)
-            await wire.ask("EXISTS", key)
+            async with asyncio.timeout(patience):
+                return await _open_and_greet(make, address, place, unix_socket, key)
         except hiredis.ReplyError as fault:
-            wire.discard()
-            place, unix_socket = _moved(str(fault), place), None
-        except BaseException:
-            wire.discard()
-            raise
-        else:
-            return wire
-    raise ConnectionRefusedError("the nodes of the Redis Cluster do not agree where the key is")
+            moved = _moved(fault, place)
+            if moved is None:
+                raise ConnectionRefusedError(f"{shown}: {reason(fault)}") from None
+            place, unix_socket = moved, None
+        except (OSError, TimeoutError) as fault:
+            raise ConnectionRefusedError(f"{shown}: {reason(fault)}") from None
+    raise ConnectionRefusedError(f"{shown}: the nodes of the Redis Cluster do not agree where the key is")
+
+
+async def _open_and_greet(
+    make: Callable[[], Wire], address: Address, place: Place, unix_socket: str | None, key: str
+) -> Wire:
+    wire = await _open(make, address, place, unix_socket)
+    try:
+        await _greet(wire, address)
+        await wire.ask("EXISTS", key)
+    except BaseException:
+        wire.discard()
+        raise
+    wire.place = unix_socket or _shown(place)
+    return wire
 
 
 async def _open(make: Callable[[], Wire], address: Address, place: Place, unix_socket: str | None) -> Wire:
@@ -87,12 +99,9 @@ async def _open(make: Callable[[], Wire], address: Address, place: Place, unix_s
     if unix_socket is not None:
         _, wire = await loop.create_unix_connection(make, unix_socket)
     else:
-        _, wire = await loop.create_connection(make, *place, ssl=_tls(address))
+        tls = ssl.create_default_context() if address.tls else None
+        _, wire = await loop.create_connection(make, *place, ssl=tls)
     return wire
-
-
-def _tls(address: Address) -> ssl.SSLContext | None:
-    return ssl.create_default_context() if address.tls else None
 
 
 async def _greet(wire: Wire, address: Address) -> None:
@@ -106,16 +115,22 @@ async def _greet(wire: Wire, address: Address) -> None:
     if address.db:
         await wire.ask("SELECT", address.db)
     if address.sentinels and (await wire.ask("ROLE"))[0] != b"master":
-        raise ConnectionRefusedError("what the Sentinels take for the master is none")
+        raise ConnectionRefusedError("the Sentinels take it for the master, but it is none")
 
 
-def _moved(fault: str, former: Place) -> Place:
-    """Where a Redis Cluster says that the key is; without a host, at the same one. Raises OSError for another fault."""
-    match fault.split():
+def _moved(fault: hiredis.ReplyError, former: Place) -> Place | None:
+    """Where a Redis Cluster says that the key is; without a host, at the same one. None for another fault."""
+    match str(fault).split():
         case ["MOVED", _, place]:
             host, _, port = place.rpartition(":")
             return (host if host not in ("", "?") else former[0], int(port))
-    raise ConnectionRefusedError(fault)
+    return None
+
+
+def _shown(place: Place) -> str:
+    """Host and port, for people to read."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _place(text: str) -> Place:
@@ -131,7 +146,7 @@ async def _find_master(address: Address) -> Place:
             async with asyncio.timeout(PLACE_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
         except (OSError, TimeoutError, hiredis.ReplyError) as fault:
-            faults.append(f"{sentinel}: {fault or 'no answer'}")
+            faults.append(f"{sentinel}: {reason(fault)}")
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
 

@@ -171,13 +171,13 @@ function set.c(_, app, channel)
 end
 
 if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds; ARGV[4]: how many partitions the node has
-  local partitions = base .. 'partitions'
-  if redis.call('EXISTS', LEASES, DYING) == 0 then
+  local partitions, now = base .. 'partitions', milliseconds()
+  if redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') == 0 then -- nobody is alive
     redis.call('SET', partitions, ARGV[4])
   end
   local agreed = tonumber(redis.call('GET', partitions) or ARGV[4])
   if agreed == tonumber(ARGV[4]) then
-    redis.call('ZADD', LEASES, milliseconds() + ARGV[3], life)
+    redis.call('ZADD', LEASES, now + ARGV[3], life)
   end
   return agreed
 end

@@ -17,7 +17,7 @@ import msgpack
 
 from soketpy.cluster import Edge
 from soketpy.drivers.redis.returning import Returning
-from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire
+from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 from soketpy.steps import Promise
 
@@ -25,6 +25,8 @@ log = logging.getLogger("soketpy.redis")
 
 PATIENCE = 2.0
 """Seconds that Redis has to answer; after that the node goes on without it."""
+
+NO_ANSWER = f"no answer within {PATIENCE:g} s"
 
 LEASE = 10.0
 """Seconds after which a node that is not heard of counts as dead."""
@@ -38,8 +40,8 @@ condemn another.
 
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 
-Connect = Callable[[Callable[[], Wire]], Awaitable[Wire]]
-"""Opens a connection to Redis, greeted and logged in. Raises OSError."""
+Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
+"""Opens a connection to Redis, greeted and logged in, within so many seconds. Raises OSError: where, and why not."""
 
 
 class Part(Protocol):
@@ -62,10 +64,6 @@ class Part(Protocol):
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a life left behind."""
-
-
-class Unfit(Lost):
-    """The nodes that are there already have another number of partitions."""
 
 
 class Session:
@@ -95,6 +93,9 @@ class Session:
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._steady_since = 0.0
+        self.place = "?"
+        """Where Redis is, for people to read."""
+        self._why = ""
         self._publishes = "PUBLISH"
         self._sha = b""  # what Redis calls the script
         self._doubt_until = 0.0  # others may be writing theirs anew until then: nobody is believed to have gone
@@ -107,16 +108,20 @@ class Session:
     # Begin and end
 
     async def start(self, patience: float) -> None:
-        """Come to the cluster. Raises OSError where Redis is not there within ``patience`` seconds."""
+        """Come to the cluster. Raises OSError where that cannot be done within ``patience`` seconds: where, and why."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + patience, self._longest_pause / 20
-        while (fault := await self._try_to_come()) is not None:
-            if isinstance(fault, Unfit):
-                raise OSError(str(fault))
-            if loop.time() + pause > until:
-                raise OSError(f"Redis does not answer: {fault}")
-            await asyncio.sleep(pause)
+        fault = await self._try_to_come(patience)
+        if fault is not None:
+            log.warning("Cannot use Redis at %s; trying again for %g s", fault, patience)
+        while fault is not None:
+            await asyncio.sleep(min(pause, until - loop.time()))
+            if loop.time() >= until:
+                raise OSError(f"cannot use Redis at {fault}")
             pause = min(2 * pause, self._longest_pause)
+            left = until - loop.time()
+            new = await self._try_to_come(left)
+            fault = new if new is None or left >= PATIENCE else fault  # one that is cut short says less
         self._running = loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -133,17 +138,25 @@ class Session:
     async def _run(self) -> None:
         """Keep the lease, and come back whenever the connection is lost."""
         while True:
-            with contextlib.suppress(Lost):
+            try:
                 await self._stay()
+            except Lost as lost:
+                self._lose(str(lost))
             self._go()
-            log.warning("Redis is away: going on with what this node knows")
-            pause = self._longest_pause / 20
-            while not self.here:
-                await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
-                pause = min(2 * pause, self._longest_pause)
-                if isinstance(fault := await self._try_to_come(), Unfit):
-                    log.error("%s", fault)
-            log.info("Redis is back")
+            log.warning("Redis at %s is away for %s %s", self.place, self.base, self._why)
+            await self._come_back()
+            log.info("Redis at %s is back for %s", self.place, self.base)
+
+    async def _come_back(self) -> None:
+        """Try for ever; each fault is logged once in a row."""
+        pause, told = self._longest_pause / 20, None
+        while not self.here:
+            await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
+            pause = min(2 * pause, self._longest_pause)
+            fault = await self._try_to_come()
+            if fault is not None and fault != told:
+                told = fault
+                log.warning("Cannot use Redis at %s", fault)
 
     async def _stay(self) -> None:
         """Renew the lease, and clear up after the dead, for as long as Redis answers. Raises Lost."""
@@ -153,6 +166,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), PATIENCE / 4)
             if self._wire is None or self._wire.waited() > PATIENCE:
+                self._lose(NO_ANSWER)
                 return
             now = loop.time()
             if now >= renewal:
@@ -177,19 +191,21 @@ class Session:
 
     # Coming and going
 
-    async def _try_to_come(self) -> Exception | None:
+    async def _try_to_come(self, patience: float = PATIENCE) -> str | None:
         """Connect, hear all topics, and have Redis know what this node has; what went wrong, if anything did."""
         try:
-            await self._come()
-        except (OSError, Lost, TimeoutError) as fault:
+            await self._come(min(patience, PATIENCE))
+        except (OSError, Lost) as fault:
+            where = "" if isinstance(fault, ConnectionError) else f"{self.place}: "
             self._go()
-            return fault
+            return f"{where}{reason(fault)}"
         return None
 
-    async def _come(self) -> None:
+    async def _come(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
-        async with asyncio.timeout(PATIENCE):
-            self._wire = await self._connect(lambda: Wire(self._heard, lost.set))
+        self._why = "the connection has ended"
+        self._wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
+        self.place = self._wire.place
         self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"
         self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{self._publishes}'\n{_SCRIPT}")
         for topic in self._part.topics():
@@ -205,6 +221,12 @@ class Session:
             self._part.came_back(removals=doubt <= 0)
             if doubt > 0:
                 loop.call_later(doubt, self._believe)
+
+    def _lose(self, why: str) -> None:
+        """The connection is of no use any more."""
+        if not self._lost.is_set():
+            self._why = why
+            self._lost.set()
 
     def _believe(self) -> None:
         if self.here:
@@ -235,7 +257,9 @@ class Session:
         known = set() if not former or await self._script("dead", former) else self._before
         agreed = await self._script("begin", life, _ms(self._lease), self._partitions)
         if agreed != self._partitions:
-            raise Unfit(f"redis.partitions is {self._partitions}, but {agreed} for the nodes that are there already")
+            raise Lost(
+                f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.base[:-1]} there"
+            )
         self.life = life
         if former:
             self._doubt_until = asyncio.get_running_loop().time() + self._lease
@@ -291,7 +315,7 @@ class Session:
             async with asyncio.timeout(PATIENCE):
                 return await self._wire.ask(*arguments)
         except (TimeoutError, hiredis.ReplyError) as fault:
-            raise Lost(str(fault) or f"no answer within {PATIENCE:g} s") from None
+            raise Lost(reason(fault)) from None
 
     async def _script(self, *arguments: Argument) -> Any:
         return await self.ask("EVALSHA", self._sha, 1, self.base, *arguments)
@@ -322,8 +346,7 @@ class Session:
     def _written(self, reply: Any) -> None:
         self._returning.came()
         if isinstance(reply, hiredis.ReplyError):
-            log.warning("Redis refused a write: %s", reply)
-            self._lost.set()
+            self._lose(reason(reply))
             return
         self._writes.answered(reply)
         self._pump()

@@ -6,6 +6,8 @@ message; redis-py's reader, which is made for one answer at a time, takes fiftee
 
 import asyncio
 import logging
+import os
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -26,6 +28,21 @@ _UNFINISHED = object()
 
 _LOST = hiredis.ReplyError("LOST the connection has ended")
 
+
+def reason(fault: BaseException) -> str:
+    """Why Redis could not be used, in few words."""
+    match fault:
+        case hiredis.ReplyError():
+            return str(fault).partition(" script: ")[0].removeprefix("LOST ")
+        case TimeoutError():
+            return "no answer"
+        case ssl.SSLError():
+            return f"TLS: {fault.reason or fault}"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+    return str(fault) or type(fault).__name__
+
+
 _MESSAGES = (b"message", b"smessage")
 
 _CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe")
@@ -38,6 +55,8 @@ class Wire(asyncio.Protocol):
     """Commands go out together at the end of an iteration of the event loop; their answers come in their order."""
 
     def __init__(self, heard: Heard, lost: Callable[[], None]) -> None:
+        self.place = "?"
+        """Where Redis is, for people to read."""
         self.sharded = False
         """Whether topics are those of shards, which only the nodes of Redis hear that have the topic's slot."""
         self._heard = heard

@@ -1,13 +1,13 @@
 """A Redis Cluster: channels in many partitions, masters that fail or hand over, with real processes."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.conftest import At, until
-from tests.drivers.redis.conftest import Node, StartNode
+from tests.drivers.redis.conftest import StartNode
 from tests.drivers.redis.test_faults import Place, hears, member, ready, reports
 from tests.redis import Redis, Shards
 
@@ -91,16 +91,3 @@ async def _all_heard(peers: At, rooms: list[str]) -> None:
             return (await peers.trigger(room, "said")).status == 200
 
         await until(taken)
-
-
-async def test_a_node_with_another_number_of_partitions_does_not_start(
-    start_node: StartNode, given: dict[str, Any]
-) -> None:
-    start_node(**given)
-    with pytest.raises(AssertionError, match=f"redis.partitions is 2, but {PARTITIONS} for the nodes that are there"):
-        start_node(**given | {"partitions": 2})
-
-
-def test_once_all_have_gone_there_may_be_another_number(start_node: Callable[..., Node], given: dict[str, Any]) -> None:
-    start_node(**given).end()
-    start_node(**given | {"partitions": 2}).end()
