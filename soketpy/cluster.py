@@ -56,6 +56,9 @@ class Node(Protocol):
     def count_told(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""
 
+    def tells_counts(self, app_id: str) -> bool:
+        """Whether the subscribers of the app's channels are to be told how many they are."""
+
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user."""
 
@@ -125,8 +128,11 @@ class Bus(Protocol):
     def attach(self, node: Node) -> None:
         """Tell a node from now on; called once, before anything else."""
 
+    def check(self, app_id: str, channels: Sequence[str]) -> None:
+        """Raise Unavailable where not all of these can be published on now."""
+
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
-        """Have every node deliver a message."""
+        """Have every node deliver a message. Raises Unavailable where ``check`` would."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
@@ -172,6 +178,9 @@ class LocalBus:
         """Tell a node from now on."""
         self.publish = node.deliver
         self.terminate = node.end_user
+
+    def check(self, app_id: str, channels: Sequence[str]) -> None:
+        """They can."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes

@@ -205,11 +205,16 @@ class Node:
 
     # Events
 
-    def publish(self, app: App, trigger: Trigger) -> None:
-        """Send a publisher's event to all who are on its channels, and let cache channels remember it.
+    def publish(self, app: App, *triggers: Trigger) -> None:
+        """Send a publisher's events to all who are on their channels, and let cache channels remember them.
 
-        Raises Unavailable, with nothing done, where the other nodes cannot be reached.
+        Raises Unavailable, with nothing done, where other nodes cannot be reached.
         """
+        self._bus.check(app.id, [channel for trigger in triggers for channel in trigger.channels])
+        for trigger in triggers:
+            self._publish(app, trigger)
+
+    def _publish(self, app: App, trigger: Trigger) -> None:
         for channel in trigger.channels:
             log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
             message = messages.event(channel, trigger.name, trigger.data)
@@ -304,6 +309,11 @@ class Node:
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
         """Tell this node's subscribers of a presence channel that a member has gone."""
         self.deliver(app_id, channel, messages.member_removed(channel, member.escaped_id))
+
+    def tells_counts(self, app_id: str) -> bool:
+        """Whether the subscribers of the app's channels are told how many they are; as far as anybody is connected."""
+        connection = next(iter(self.connections(app_id).values()), None)
+        return connection is not None and connection.app.subscription_count_events
 
     def count_told(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""

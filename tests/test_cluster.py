@@ -32,6 +32,9 @@ class Node:
     def count_told(self, app_id: str, channel: str, count: int) -> None:
         self.asked.append(("count", app_id, channel, count))
 
+    def tells_counts(self, app_id: str) -> bool:
+        return True
+
     def end_user(self, app_id: str, user_id: str) -> None:
         self.asked.append(("end_user", app_id, user_id))
 

@@ -101,7 +101,12 @@ class Redis:
     db: int = row(0, "Number of the database.", least=0)
     username: str | None = row(None, "User of Redis' ACL; null for the default one.")
     password: str | None = row(None, "Password, where Redis asks for one.", secret=True)
-    prefix: str = row("soketpy", "In front of every key and topic; clusters of one prefix are one cluster.")
+    prefix: str = row(
+        "soketpy",
+        "In front of every key and topic; clusters of one prefix are one cluster.",
+        pattern=r"[^{}\s]+",
+        like="some text without braces and spaces",
+    )
     lease: float = row(10, "Seconds after which a node that is not heard of is taken for dead.", least=1)
     start_timeout: float = row(10, "Seconds to wait for Redis at the start; the server ends with 1 after that.")
 

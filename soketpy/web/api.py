@@ -60,8 +60,7 @@ class Api:
         app = call.app
         triggers = check_batch(events_of(body), app)
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
-        for trigger in triggers:
-            self._node.publish(app, trigger)
+        self._node.publish(app, *triggers)
         await self._node.sent()
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)

@@ -1,6 +1,7 @@
 """The bus over Redis: what is published reaches every node, this one too, by way of a topic."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -26,6 +27,7 @@ class RedisBus:
         self._topics = names
         self._returning = returning
         self._published = 0
+        self._claimed = 0  # the number of the last publication that a verb has waited for, or waits for
         self._answered = 0
         self._refused = 0  # the number of the last publication that Redis did not take
         self._waiting: deque[tuple[int, int, Promise[None]]] = deque()
@@ -33,6 +35,11 @@ class RedisBus:
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
         self._node = node
+
+    def check(self, app_id: str, channels: Sequence[str]) -> None:
+        """Raise Unavailable where these cannot be published on now."""
+        if not self._session.here:
+            raise Unavailable
 
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable."""
@@ -80,9 +87,10 @@ class RedisBus:
                 await write
         except Lost:
             raise Unavailable from None
+        first, self._claimed = self._claimed + 1, self._published
         if self._answered < self._published:
             promise: Promise[None] = Promise()
-            self._waiting.append((self._answered + 1, self._published, promise))
+            self._waiting.append((first, self._published, promise))
             await promise
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:

@@ -73,10 +73,12 @@ async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: 
         except hiredis.ReplyError as fault:
             moved = _moved(fault, place)
             if moved is None:
-                raise ConnectionRefusedError(f"{shown}: {reason(fault)}") from None
+                raise ConnectionRefusedError(f"{shown}: {_without_secrets(reason(fault), address)}") from None
             place, unix_socket = moved, None
-        except (OSError, TimeoutError) as fault:
-            raise ConnectionRefusedError(f"{shown}: {reason(fault)}") from None
+        except UnicodeError:
+            raise ConnectionRefusedError(f"{shown}: this cannot be the name of a host") from None
+        except OSError as fault:
+            raise ConnectionRefusedError(f"{shown}: {_without_secrets(reason(fault), address)}") from None
     raise ConnectionRefusedError(f"{shown}: the nodes of the Redis Cluster do not agree where the key is")
 
 
@@ -109,8 +111,15 @@ async def _greet(wire: Wire, address: Address) -> None:
     login: list[str] = []
     if address.password is not None:
         login = ["AUTH", address.username or "default", address.password]
-    greeting = await wire.ask("HELLO", "3", *login, "SETNAME", NAME)
-    major = int(greeting[b"version"].split(b".")[0])
+    try:
+        greeting = await wire.ask("HELLO", "3", *login, "SETNAME", NAME)
+        major = int(greeting[b"version"].split(b".")[0])
+    except hiredis.ReplyError as fault:
+        if str(fault).startswith("ERR unknown command"):
+            raise ConnectionRefusedError("it knows no HELLO, so it is no Redis of version 6 or later") from None
+        raise
+    except (TypeError, LookupError, ValueError, AttributeError):
+        raise ConnectionRefusedError("it does not answer HELLO as Redis does") from None
     wire.sharded = greeting.get(b"mode") == b"cluster" and major >= 7
     if address.db:
         await wire.ask("SELECT", address.db)
@@ -125,6 +134,13 @@ def _moved(fault: hiredis.ReplyError, former: Place) -> Place | None:
             host, _, port = place.rpartition(":")
             return (host if host not in ("", "?") else former[0], int(port))
     return None
+
+
+def _without_secrets(text: str, address: Address) -> str:
+    """What Redis has said, which may be what it was told."""
+    for secret in (address.password, address.sentinel_password):
+        text = text.replace(secret, "***") if secret else text
+    return text
 
 
 def _shown(place: Place) -> str:
@@ -145,8 +161,8 @@ async def _find_master(address: Address) -> Place:
         try:
             async with asyncio.timeout(PLACE_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
-        except (OSError, TimeoutError, hiredis.ReplyError) as fault:
-            faults.append(f"{sentinel}: {reason(fault)}")
+        except (OSError, UnicodeError, hiredis.ReplyError) as fault:
+            faults.append(f"{sentinel}: {_without_secrets(reason(fault), address)}")
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
 
@@ -159,6 +175,9 @@ async def _ask_sentinel(address: Address, sentinel: str) -> Place:
         found = await wire.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.sentinel_master)
     finally:
         wire.discard()
-    if found is None:
-        raise ConnectionRefusedError("it knows none of this name")
-    return found[0].decode(), int(found[1])
+    match found:
+        case [bytes(host), bytes(port)] if port.isdigit():
+            return host.decode(), int(port)
+        case None:
+            raise ConnectionRefusedError("it knows none of this name")
+    raise ConnectionRefusedError("it does not answer as a Sentinel does")

@@ -55,6 +55,11 @@ class PartitionedBus:
         self._published.add(bus)
         return bus
 
+    def check(self, app_id: str, channels: Sequence[str]) -> None:
+        """Raise Unavailable where not all of these can be published on now."""
+        for each, group in self._partitions.by_place(app_id, channels).items():
+            each.bus.check(app_id, group)
+
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable."""
         self._of(app_id, channel).publish(app_id, channel, message, exclude)

@@ -39,8 +39,8 @@ class Reads:
     async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
         [found] = await self._read(["HGETALL", self._key("channels", app_id)])
-        start = prefix.encode()
-        return {channel.decode(): int(count) for channel, count in found.items() if channel.startswith(start)}
+        names = ((channel.decode(errors="replace"), int(count)) for channel, count in found.items())
+        return {name: count for name, count in names if name.startswith(prefix)}
 
     def _key(self, kind: str, app_id: str) -> str:
         return f"{self._session.base}{kind}:{app_id}"

@@ -158,6 +158,11 @@ function set.r(_, app, what, cost, limit)
   return {taken, tostring(tokens)}
 end
 
+-- Nothing, in the place of what is not wanted any more.
+function set.n()
+  return false
+end
+
 -- The members of a channel.
 function set.l(_, app, channel)
   return list(app, channel)
@@ -189,6 +194,12 @@ end
 if verb == 'renew' then -- ARGV[3] likewise; the lives that are to be cleared
   if not redis.call('ZSCORE', LEASES, life) then
     return redis.error_reply('NOLIFE the lease has ended')
+  end
+  if ARGV[4] then -- after an absence: the number of the last batch, and of the last one that was answered
+    local done = redis.call('HGET', base .. 'batch:' .. life, 'number') or '0'
+    if done ~= ARGV[4] and done ~= ARGV[5] then
+      return redis.error_reply('NOLIFE batch ' .. done .. ' was the last')
+    end
   end
   local now = milliseconds()
   redis.call('ZADD', LEASES, now + ARGV[3], life)
@@ -240,6 +251,8 @@ if verb == 'clear' then -- ARGV[3]: "1" for one's own life, which need not have 
     cleared = cleared + 1
     if kind == 's' and answer[2] == -1 then
       table.insert(edges, {'channel_vacated', app, name, ''})
+    elseif kind == 's' and answer[1] > 0 then
+      publish('t:', app, name, 'count', answer[1])
     elseif kind == 'm' then
       if answer[3] == -1 then
         table.insert(edges, {'member_removed', app, name, user})

@@ -12,7 +12,7 @@ from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
 from soketpy.drivers.redis.users import Users
-from soketpy.drivers.redis.writes import Lost
+from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.presence import Members
 
 
@@ -87,13 +87,17 @@ class RedisRoster:
             let_in, _, came, listed = await self._session.write(write)
         except Lost:
             let_in, came, listed = self._join_alone(name, user_id, limit)
+            if let_in:
+                self._session.write(self._leaf(name, user_id))
         if listed is not False:
             self._asked.discard(name)
             self._replicas[name] = Members()
             for member_id, member_info in _pairs(listed):
                 self._replicas[name].join(member_id.decode(), member_info)
         if not let_in:
-            self._leave_as(name, user_id)
+            count = self._leave_as(name, user_id)
+            # Others of the same user may have been counted with this one.
+            self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
             raise ChannelFull
         if came:
             self._added(name, user_id, info)
@@ -118,8 +122,14 @@ class RedisRoster:
             _, _, came, _ = await self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
         except Lost:
             came = not count
+            self._session.write(self._leaf(name, user_id))
         if came:
             self._removed(name, user_id)
+
+    def _leaf(self, name: Name, user_id: str) -> Write:
+        """The write that says how often a user is on a presence channel here, whoever else is there."""
+        count, info = self._connections.get(name, {}).get(user_id, (0, b""))
+        return ["m", *name, user_id, count, info, _NO_LIMIT, False]
 
     def _leave_as(self, name: Name, user_id: str) -> int:
         """Forget one connection of a member on this node; how many are left."""
@@ -167,7 +177,7 @@ class RedisRoster:
                 self._added(name, user_id.decode(), info)
             case [topics.REMOVED, user_id]:
                 self._removed(name, user_id.decode())
-            case [topics.COUNT, count]:
+            case [topics.COUNT, count] if self._node.tells_counts(name[0]):
                 self._node.count_told(*name, count)
             case [topics.ONLINE, online]:
                 self.users.turned(*name, online)
@@ -197,11 +207,7 @@ class RedisRoster:
         """Every write that says what this node has."""
         return [
             *(["s", *name, "", count] for name, count in self._subscriptions.items()),
-            *(
-                ["m", *name, user_id, count, info, _NO_LIMIT, False]
-                for name, mine in self._connections.items()
-                for user_id, (count, info) in mine.items()
-            ),
+            *(self._leaf(name, user_id) for name, mine in self._connections.items() for user_id in mine),
             *self.users.leaves(),
             *self._clients.leaves(),
         ]
@@ -216,6 +222,9 @@ class RedisRoster:
 
     async def _catch_up(self, removals: bool) -> None:
         with contextlib.suppress(Lost):
+            for name in list(self._subscriptions):
+                if self._node.tells_counts(name[0]):
+                    self._session.write(["c", *name])
             await self._catch_up_members(removals)
             await self.users.catch_up(removals)
 

@@ -26,10 +26,16 @@ log = logging.getLogger("soketpy.redis")
 PATIENCE = 2.0
 """Seconds that Redis has to answer; after that the node goes on without it."""
 
+LAST_WORDS = 5.0
+"""Seconds that a node has to write that it goes; what it has not written then, others clear up."""
+
 NO_ANSWER = f"no answer within {PATIENCE:g} s"
 
 LEASE = 10.0
 """Seconds after which a node that is not heard of counts as dead."""
+
+STEADY = 10.0
+"""Seconds after which a connection that is lost is not taken for one that cannot last."""
 
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts to connect, at most; the first pause is a twentieth of that.
@@ -129,27 +135,34 @@ class Session:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
-        with contextlib.suppress(Lost):
-            while self.busy and self.here:
-                await self.ask("ECHO", "a round trip")
-            await self._clear(self.life, own=True)
+        with contextlib.suppress(Lost, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                while self.busy and self.here and not self._lost.is_set():
+                    await self.ask("ECHO", "a round trip")
+                await self._clear(self.life, own=True)
         self._go()
 
     async def _run(self) -> None:
         """Keep the lease, and come back whenever the connection is lost."""
+        loop = asyncio.get_running_loop()
+        came, pause = loop.time(), self._longest_pause / 20
         while True:
             try:
                 await self._stay()
             except Lost as lost:
                 self._lose(str(lost))
+            except Exception as fault:  # what is in Redis is not what this version writes
+                log.exception("What Redis says cannot be understood")
+                self._lose(repr(fault))
             self._go()
             log.warning("Redis at %s is away for %s %s", self.place, self.base, self._why)
-            await self._come_back()
+            pause = await self._come_back(pause if loop.time() - came < STEADY else self._longest_pause / 20)
+            came = loop.time()
             log.info("Redis at %s is back for %s", self.place, self.base)
 
-    async def _come_back(self) -> None:
-        """Try for ever; each fault is logged once in a row."""
-        pause, told = self._longest_pause / 20, None
+    async def _come_back(self, pause: float) -> float:
+        """Try for ever, first after ``pause``; each fault is logged once in a row. The pause that would be next."""
+        told = None
         while not self.here:
             await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             pause = min(2 * pause, self._longest_pause)
@@ -157,6 +170,7 @@ class Session:
             if fault is not None and fault != told:
                 told = fault
                 log.warning("Cannot use Redis at %s", fault)
+        return pause
 
     async def _stay(self) -> None:
         """Renew the lease, and clear up after the dead, for as long as Redis answers. Raises Lost."""
@@ -168,6 +182,8 @@ class Session:
             if self._wire is None or self._wire.waited() > PATIENCE:
                 self._lose(NO_ANSWER)
                 return
+            if not self._wire.waited():
+                self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
             now = loop.time()
             if now >= renewal:
                 if now > renewal + interval:
@@ -182,7 +198,7 @@ class Session:
         """Take away what a life has left. Raises Lost."""
         while True:
             cleared, edges = await self._script("clear", life, "1" if own else "0")
-            for edge, app_id, channel, user_id in msgpack.unpackb(edges):
+            for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
                 self._part.report(Edge(edge), app_id, channel, user_id or None)
             if not cleared:
                 return
@@ -199,6 +215,10 @@ class Session:
             where = "" if isinstance(fault, ConnectionError) else f"{self.place}: "
             self._go()
             return f"{where}{reason(fault)}"
+        except Exception as fault:
+            log.exception("What Redis says cannot be understood")
+            self._go()
+            return f"{self.place}: {fault!r}"
         return None
 
     async def _come(self, patience: float) -> None:
@@ -208,6 +228,7 @@ class Session:
         self.place = self._wire.place
         self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"
         self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{self._publishes}'\n{_SCRIPT}")
+        await self.ask(self._publishes, f"{self.base}probe", "")  # so that a node that may not does not begin
         for topic in self._part.topics():
             self.subscribe(topic)
         loop, first = asyncio.get_running_loop(), not self.life
@@ -237,7 +258,9 @@ class Session:
         if not self.life:
             return False
         try:
-            await self._script("renew", self.life, _ms(self._lease))
+            sent = self._writes.number
+            answered = sent - self._writes.under_way
+            await self._script("renew", self.life, _ms(self._lease), sent, answered)
             batch = self._writes.again()
             if batch is not None:
                 self._writes.answered(await self.ask(*self._batch(batch)))
@@ -266,6 +289,7 @@ class Session:
         self._writes.restart(self._part.leaves(), known)
         while (batch := self._writes.next()) is not None:
             self._writes.answered(await self.ask(*self._batch(batch)))
+            await self._script("renew", life, _ms(self._lease))
         if former:
             await self._clear(former, own=True)
 
@@ -350,6 +374,10 @@ class Session:
             return
         self._writes.answered(reply)
         self._pump()
+
+
+def _heard_nothing(reply: Any) -> None:
+    """That there is an answer is all that matters."""
 
 
 def _ms(seconds: float) -> int:

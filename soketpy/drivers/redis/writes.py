@@ -24,6 +24,8 @@ Leaf = tuple[Any, ...]
 
 _OF_LEAVES = ("s", "m", "u", "k")
 
+_NOTHING: Write = ["n"]
+
 
 class Lost(Exception):
     """The connection to Redis, or the lease, is gone."""
@@ -41,12 +43,18 @@ class Writes:
         self._kept: dict[Leaf, Write] = {}  # for when Redis is back; of each leaf the last one
         self._known: set[Leaf] = set()  # leaves that are written anew, and of which ``done`` has been told before
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the last batch has had no answer."""
+        return bool(self._on_its_way)
+
     def __len__(self) -> int:
         return len(self._kept) + len(self._queue) + len(self._on_its_way)
 
     def add(self, write: Write) -> Promise[Any]:
         """Let a write wait for its turn."""
         promise: Promise[Any] = Promise()
+        self._take_kept()
         self._queue.append((write, promise))
         return promise
 
@@ -66,14 +74,18 @@ class Writes:
         """The next batch, packed; None while one is on its way, or nothing waits."""
         if self._on_its_way:
             return None
-        if self._kept:
-            self._queue[:0] = [(write, None) for write in self._kept.values()]
-            self._kept.clear()
+        self._take_kept()
         if not self._queue:
             return None
         self._on_its_way, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self.number += 1
         return self.again()
+
+    def _take_kept(self) -> None:
+        """Let those that were kept wait with the others: behind leaves that are written anew, which are older."""
+        if self._kept:
+            self._queue += [(write, None) for write in self._kept.values()]
+            self._kept.clear()
 
     def again(self) -> bytes | None:
         """The batch that is on its way, to be sent once more; None if none is."""
@@ -101,9 +113,13 @@ class Writes:
         self._on_its_way, self._queue = [], [(write, None) for write in leaves]
 
     def abandon(self) -> None:
-        """Let those who wait go on without an answer; what changes leaves is still to be written."""
+        """Let those who wait go on without an answer; what changes leaves, and nothing else, is still to be written.
+
+        Whoever published was told that it failed: a batch that Redis may not have got does not publish when it is sent
+        again. If Redis has got it, the answer that it kept is that to the batch as it was.
+        """
         waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
-        self._on_its_way = [(write, None) for write, _ in self._on_its_way]
+        self._on_its_way = [(write if write[0] in _OF_LEAVES else _NOTHING, None) for write, _ in self._on_its_way]
         queue, self._queue = self._queue, []
         for write, _ in queue:
             self.keep(write)

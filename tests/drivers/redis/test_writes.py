@@ -122,3 +122,26 @@ def test_what_is_no_leaf_is_told_also_while_leaves_are_written_anew() -> None:
     script.add("o", "app", ["ada"])
     script.answer(script.writes.next())
     assert [write[0] for write, _ in script.done] == ["o"]
+
+
+def test_what_happens_while_leaves_are_written_anew_comes_behind_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "BATCH", 2)
+    script = Script()
+    script.writes.restart([list(leaf(channel, 1)) for channel in "abc"])
+    first = script.writes.next()
+    script.writes.keep(list(leaf("c", 0)))
+    script.answer(first)
+    assert [write[2:5:2] for write in script.answer(script.writes.next())] == [["c", 1], ["c", 0]]
+
+
+def test_what_was_said_to_have_failed_is_not_done_when_the_batch_is_sent_again() -> None:
+    script = Script()
+    script.add(*leaf("a", 1))
+    script.add("p", "app", "cache-a", "event")
+    sent = script.writes.next()
+    script.writes.abandon()
+    assert script.answers == ["lost", "lost"]
+    assert script.writes.under_way
+    again = script.writes.again()
+    assert len(msgpack.unpackb(sent or b"")) == 2
+    assert msgpack.unpackb(again or b"") == [["s", "app", "a", "", 1], ["n"]]
