@@ -180,3 +180,83 @@ def test_a_return_that_fails_half_way_is_begun_again(house: Parted, monkeypatch:
     ]
     assert ada.heard() == []
     assert sorted(house.members(ROOM)) == ["ada", "bob"]
+
+
+def test_who_left_one_of_two_connections_while_away_is_still_there(house: Parted) -> None:
+    ada, bob = member(house, "ada"), member(house, "bob")
+    ada.take()
+    house.part()
+    once, _, again = house.connect(), house.connect(), house.connect()
+    for client in (once, again):
+        client.subscribe(ROOM, "cleo", {"name": "Cleo"})
+    once.leave()
+    house.join()
+    assert sorted(house.members(ROOM)) == ["ada", "bob", "cleo"]
+    [told] = bob.take()
+    assert told["data"] == {"user_id": "cleo", "user_info": {"name": "Cleo"}}
+
+
+def test_who_was_refused_while_away_is_not_there_afterwards(house: Parted) -> None:
+    small = replace(APP, max_presence_members_per_channel=2)
+    ada, bob = house.connect(small), house.connect(small)
+    ada.subscribe(ROOM, "ada")
+    bob.subscribe(ROOM, "bob")
+    house.part()
+    cleo = house.connect(small)
+    cleo.subscribe(ROOM, "cleo")
+    assert cleo.heard() == ["subscription_error"]
+    bob.leave()
+    house.join()
+    assert house.members(ROOM) == ["ada"]
+
+
+def test_who_was_let_in_while_away_stays_in_though_others_were_let_in_elsewhere(house: Parted) -> None:
+    small = replace(APP, max_presence_members_per_channel=2)
+    ada, _ = house.connect(small), house.connect(small)
+    ada.subscribe(ROOM, "ada")
+    house.part()
+    bob, cleo = house.connect(small), house.connect(small)
+    bob.subscribe(ROOM, "bob")
+    cleo.subscribe(ROOM, "cleo")
+    house.join()
+    assert sorted(house.members(ROOM)) == ["ada", "bob", "cleo"]
+    cleo.leave()
+    house.loop.settle()
+    assert sorted(house.members(ROOM)) == ["ada", "bob"]
+
+
+def test_subscribers_are_told_how_many_they_are_after_an_absence_and_after_a_death(house: Parted) -> None:
+    counted = replace(APP, subscription_count_events=True)
+    first, second = house.connect(counted), house.connect(counted)
+    for client in (first, second):
+        client.subscribe("news")
+        client.take()
+    first.take()
+    house.part()
+    for client in (house.connect(counted), house.connect(counted)):
+        client.subscribe("news")
+    house.join()
+    house.loop.settle()
+    assert [message["data"]["subscription_count"] for message in first.take()][-1] == 4
+    assert [message["data"]["subscription_count"] for message in second.take()][-1] == 4
+    house.part(house.sessions[0])
+    house.declare_dead()
+    house.loop.settle()
+    assert [message["data"]["subscription_count"] for message in second.take()][-1] == 2
+
+
+def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
+    house: Parted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = member(house, "ada")
+    first = house.sessions[0]
+    monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", 0.1)
+    monkeypatch.setattr(first, "_stay", lambda: int("no number"))
+    first._lost.set()
+    while "cannot be understood" not in caplog.text:
+        house.wait(0.01)
+    monkeypatch.undo()
+    while not first.here:
+        house.wait(0.01)
+    assert house.members(ROOM) == ["ada"]
+    assert ada.heard() == []

@@ -131,6 +131,28 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
     assert reports(*nodes) == [("member_added", ROOM), *([("member_removed", ROOM)] if with_data else [])]
 
 
+async def test_redis_may_come_back_with_the_data_of_a_moment_before(
+    start_node: StartNode, at: Place, own_redis: Redis
+) -> None:
+    nodes = [start_node(), start_node()]
+    first, second = [at(node) for node in nodes]
+    await (await first.client()).subscribe("news")
+    own_redis.save()
+    await (await second.client()).subscribe("news")
+    await (await second.client()).subscribe("later")
+    own_redis.kill()
+    for peers in (first, second):
+        await ready(peers, 503)
+    own_redis.start()
+
+    async def all_there() -> bool:
+        reply = await second.call("GET", "/channels")
+        return reply.status == 200 and await occupied(second) == {"news": 2, "later": 1}
+
+    await until(all_there)
+    assert [report for report in reports(*nodes) if report[0] == "channel_vacated"] == []
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("lease", "seconds"), [(LEASE, 3 * LEASE), (10, 30)])
 async def test_while_redis_stands_still_nobody_is_taken_for_dead(

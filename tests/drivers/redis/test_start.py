@@ -45,8 +45,21 @@ async def test_redis_cannot_be_written_to(start_node: StartNode, own_redis: Redi
     assert f"cannot use Redis at {own_redis.socket}: OOM" in await fails(start_node, unix_socket=own_redis.socket)
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""], ids=["not Redis", "silent"])
-async def test_something_else_is_there(start_node: StartNode, answer: bytes) -> None:
+OLD = b"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `wrong-secret`\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the connection has ended"),
+        (b"", "no answer"),
+        (b"+OK\r\n", "it does not answer HELLO as Redis does"),
+        (OLD, "it knows no HELLO, so it is no Redis of version 6 or later"),
+        (b"-ERR you said wrong-secret\r\n", "ERR you said ***"),
+    ],
+    ids=["not Redis", "silent", "always OK", "too old", "an echo"],
+)
+async def test_something_else_is_there(start_node: StartNode, answer: bytes, reason: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(answer)
@@ -55,8 +68,9 @@ async def test_something_else_is_there(start_node: StartNode, answer: bytes) -> 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        said = await fails(start_node, host="127.0.0.1", port=port)
-        assert f"cannot use Redis at 127.0.0.1:{port}: {'the connection has ended' if answer else 'no answer'}" in said
+        said = await fails(start_node, host="127.0.0.1", port=port, password="wrong-secret")
+    assert f"cannot use Redis at 127.0.0.1:{port}: {reason}" in said
+    assert "wrong-secret" not in said
 
 
 async def test_a_redis_without_tls_is_asked_for_it(start_node: StartNode, own_redis: Redis) -> None:
