@@ -175,16 +175,19 @@ class Session:
     async def _stay(self) -> None:
         """Renew the lease, and clear up after the dead, for as long as Redis answers. Raises Lost."""
         loop, interval = asyncio.get_running_loop(), self._lease / 3
-        renewal = loop.time() + interval
+        now = loop.time()
+        renewal = now + interval
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), PATIENCE / 4)
+            before, now = now, loop.time()
+            if now - before > PATIENCE:
+                continue  # this node has stood still: what Redis has answered meanwhile is not read yet
             if self._wire is None or self._wire.waited() > PATIENCE:
                 self._lose(NO_ANSWER)
                 return
             if not self._wire.waited():
                 self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
-            now = loop.time()
             if now >= renewal:
                 if now > renewal + interval:
                     self._steady_since = now  # this node, or Redis, has stood still
