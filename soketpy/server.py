@@ -49,6 +49,8 @@ HTTP_TIMEOUT = 1.0
 UPKEEP_INTERVAL = 1.0
 """Seconds between two looks at how many clients there are, and whether there is memory to give back."""
 
+ALONE = "SIGUSR2 renews workers, and this is a single process: restart it instead"
+
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -323,13 +325,15 @@ async def serve(
 ) -> None:
     """Run a server until SIGTERM or SIGINT. SIGHUP takes the apps of ``reload()``, or keeps the old if it raises.
 
-    Raises what ``Server.start`` raises.
+    SIGUSR2, which is for workers, would end a process that does not know it: here it is a line in the log. Raises
+    what ``Server.start`` raises.
     """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     async with Server(settings) as server:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, read_anew, reload, server.reload)
+        loop.add_signal_handler(signal.SIGUSR2, log.warning, ALONE)
         log.info("Listening on %s with %s", server.address, _counted(settings))
         keep_collections_short()
         watching = loop.create_task(watch_memory(server))

@@ -184,6 +184,17 @@ async def test_sighup_with_a_broken_file_keeps_the_old_apps_and_says_why(
     assert "Traceback" not in process.log
 
 
+async def test_sigusr2_is_only_a_line_in_the_log_of_a_single_process(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP))
+    client = await process.socket(APP.key)
+    await client.hear()
+    await client.subscribe("room")
+    process.signal(signal.SIGUSR2)
+    await process.logged("WARNING.*SIGUSR2 renews workers, and this is a single process: restart it instead")
+    assert await process.trigger(APP, "room", "still here") == 200
+    assert (await client.hear())["event"] == "still here"
+
+
 async def test_nothing_secret_is_logged_even_when_everything_is(start_process: StartProcess) -> None:
     process = await start_process(configuration(APP), "--debug")
     client = await process.socket(APP.key)

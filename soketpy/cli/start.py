@@ -25,7 +25,7 @@ examples:
   SOKETPY_APP_KEY=k SOKETPY_APP_SECRET=s soketpy start
 
 signals: SIGTERM and SIGINT close the clients with 4200 and stop; SIGHUP reads the apps of the configuration anew;
-of several workers, SIGUSR2 puts new ones in the place of the old, one after the other.
+of several workers, SIGUSR2 puts new ones in the place of the old, one after the other; a single process only logs it.
 """
 
 
