@@ -8,7 +8,7 @@ from soketpy.config.draft import Draft, read_table, setting_rows
 from soketpy.config.environment import read_environment
 from soketpy.config.files import read_file
 from soketpy.config.settings import Settings
-from soketpy.config.soketi import read_soketi_environment, read_soketi_file
+from soketpy.config.soketi import SoketiDraft, read_soketi_environment, read_soketi_file
 from soketpy.config.soketi_names import APPS_PATH, BY_PATH
 from soketpy.config.tree import Entry, Place, Scalar, Table
 
@@ -19,19 +19,19 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     ``flags`` has dotted paths for names. Every source is read and checked as a whole before one is put over another,
     so a mistake counts even where something else wins. Raises ConfigError: one line with the place and the setting.
     """
-    file, ignored = (Draft(), []) if path is None else _read_file(path)
+    file = SoketiDraft() if path is None else _read_file(path)
     sources = [] if path is None else [path]
-    soketi, soketi_count = read_soketi_environment(environ)
+    soketi, soketi_count = read_soketi_environment(environ, file)
     own, own_count = read_environment(environ)
-    ignored += soketi.ignored
+    ignored = (*file.ignored, *soketi.ignored)
     draft = Draft()
-    for layer in (file, soketi.draft, own, _read_flags(flags)):
+    for layer in (file.draft, soketi.draft, own, _read_flags(flags)):
         draft = layer.over(draft)
     if count := soketi_count + own_count:
         sources.append(f"{count} environment variable{'s' if count > 1 else ''}")
     if flags:
         sources.append("flags")
-    return replace(build(draft), sources=tuple(sources), ignored=tuple(ignored))
+    return replace(build(draft), sources=tuple(sources), ignored=ignored)
 
 
 def is_soketi(table: Table) -> bool:
@@ -72,12 +72,9 @@ def _prefixes(paths: Iterable[str]) -> set[str]:
     return {part[0] for part in parts} | {".".join(part[:2]) for part in parts}
 
 
-def _read_file(path: str) -> tuple[Draft, list[str]]:
+def _read_file(path: str) -> SoketiDraft:
     table = read_file(path)
-    if not is_soketi(table):
-        return read_table(table), []
-    read = read_soketi_file(table)
-    return read.draft, read.ignored
+    return read_soketi_file(table) if is_soketi(table) else SoketiDraft(read_table(table))
 
 
 def _read_flags(flags: Mapping[str, object]) -> Draft:

@@ -14,15 +14,22 @@ from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, Name
 from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table, kind
 
+_PREFIXES_IN_REDIS = ("database.redis.keyPrefix", "adapter.redis.prefix")
+"""Of keys, and of topics."""
+
 _PREFIXES = {path[:at] for path in (*BY_PATH, f"{APPS_PATH}.") for at, sign in enumerate(path) if sign == "."}
 
 
 @dataclass(slots=True)
 class SoketiDraft:
-    """The draft that soketi's names give, and the names among them that have no effect here."""
+    """The draft that soketi's names give, and the names among them that have no effect here.
+
+    ``prefixes`` has what is in front of names in Redis, which soketi gives by two settings and we by one.
+    """
 
     draft: Draft = field(default_factory=Draft)
     ignored: list[str] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, Place] = field(default_factory=dict)
 
     def read_table(self, table: Table, prefix: str = "") -> None:
@@ -63,6 +70,14 @@ class SoketiDraft:
             self.ignored.append(path if entry.place.name is None else entry.place.source)
         if name.to and (not _is_nothing(entry.node) or name.to.startswith("tls.")):
             self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
+            if path in _PREFIXES_IN_REDIS:
+                self._join_prefixes(path, self.draft.values[name.to])
+
+    def _join_prefixes(self, path: str, found: Found) -> None:
+        """Let ours be both of soketi's, so that clusters stay apart that differ in one of them."""
+        self.prefixes[path] = str(found.value)
+        both = "".join(self.prefixes.get(each, "") for each in _PREFIXES_IN_REDIS)
+        self.draft.values[BY_PATH[path].to] = Found(both, found.place)
 
     def _read_apps(self, node: Node) -> None:
         if isinstance(node, Table):
@@ -104,9 +119,12 @@ def read_soketi_file(table: Table) -> SoketiDraft:
     return read
 
 
-def read_soketi_environment(environ: Mapping[str, str]) -> tuple[SoketiDraft, int]:
-    """What the ``SOKETI_`` variables give, and how many of them give something; soketi skips empty ones."""
-    read, count = SoketiDraft(), 0
+def read_soketi_environment(environ: Mapping[str, str], file: SoketiDraft) -> tuple[SoketiDraft, int]:
+    """What the ``SOKETI_`` variables give, and how many of them give something; soketi skips empty ones.
+
+    Where they give one of two settings that are one here, the other is that of the file.
+    """
+    read, count = SoketiDraft(prefixes=dict(file.prefixes)), 0
     for name, text in given(environ, PREFIX):
         if name not in VARIABLES:
             raise unknown(name, list(VARIABLES))

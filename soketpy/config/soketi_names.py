@@ -76,7 +76,7 @@ NAMES = (
     Name("adapter.nats.token", "ADAPTER_NATS_TOKEN"),
     Name("adapter.nats.user", "ADAPTER_NATS_USER"),
     Name("adapter.redis.clusterMode", "ADAPTER_REDIS_CLUSTER_MODE"),
-    Name("adapter.redis.prefix", "ADAPTER_REDIS_PREFIX"),
+    Name("adapter.redis.prefix", "ADAPTER_REDIS_PREFIX", to="redis.prefix"),
     Name("adapter.redis.redisPubOptions", "ADAPTER_REDIS_PUB_OPTIONS"),
     Name("adapter.redis.redisSubOptions", "ADAPTER_REDIS_SUB_OPTIONS"),
     Name("adapter.redis.requestsTimeout", "ADAPTER_REDIS_REQUESTS_TIMEOUT"),

@@ -21,6 +21,7 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("DB_REDIS_DB", "3", "redis.db", 3),
     ("DB_REDIS_HOST", "redis.internal", "redis.host", "redis.internal"),
     ("DB_REDIS_KEY_PREFIX", "chat", "redis.prefix", "chat"),
+    ("ADAPTER_REDIS_PREFIX", "chat", "redis.prefix", "chat"),
     ("DB_REDIS_PASSWORD", "hidden", "redis.password", "hidden"),
     ("DB_REDIS_PORT", "6380", "redis.port", 6380),
     ("DB_REDIS_USERNAME", "chat", "redis.username", "chat"),
@@ -78,7 +79,7 @@ CHOICES = {
     "WEBHOOKS_BATCHING": ("false", ["true"]),
 }
 WITHOUT_EFFECT = """
-    ADAPTER_CLUSTER_REQUESTS_TIMEOUT ADAPTER_REDIS_PREFIX ADAPTER_REDIS_CLUSTER_MODE ADAPTER_REDIS_REQUESTS_TIMEOUT
+    ADAPTER_CLUSTER_REQUESTS_TIMEOUT ADAPTER_REDIS_CLUSTER_MODE ADAPTER_REDIS_REQUESTS_TIMEOUT
     ADAPTER_REDIS_SUB_OPTIONS ADAPTER_REDIS_PUB_OPTIONS ADAPTER_NATS_PREFIX ADAPTER_NATS_SERVERS ADAPTER_NATS_USER
     ADAPTER_NATS_PASSWORD ADAPTER_NATS_TOKEN ADAPTER_NATS_TIMEOUT ADAPTER_NATS_REQUESTS_TIMEOUT
     ADAPTER_NATS_NODES_NUMBER APP_MANAGER_CACHE_ENABLED APP_MANAGER_CACHE_TTL APP_MANAGER_DYNAMODB_TABLE
@@ -125,6 +126,28 @@ def test_a_variable_sets_what_it_sets_in_soketi(name: str, text: str, path: str,
     settings = load(None, {**tls, f"SOKETI_{name}": text}, {})
     assert value(settings, path) == expected
     assert settings.ignored == ()
+
+
+KEYS, TOPICS = "SOKETI_DB_REDIS_KEY_PREFIX", "SOKETI_ADAPTER_REDIS_PREFIX"
+PREFIXES: list[tuple[dict[str, object], dict[str, str], str]] = [
+    ({}, {KEYS: "keys:", TOPICS: "topics"}, "keys:topics"),
+    ({"adapter.redis.prefix": "topics", "database.redis.keyPrefix": "keys:"}, {}, "keys:topics"),
+    ({"adapter.redis.prefix": "topics"}, {KEYS: "keys:"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "keys:"}, {TOPICS: "topics"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "of the file", "adapter.redis.prefix": "topics"}, {KEYS: "keys:"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "keys:", "adapter.redis.prefix": "of the file"}, {TOPICS: "topics"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "keys:", "adapter.redis.prefix": ""}, {TOPICS: ""}, "keys:"),
+    ({"adapter.redis.prefix": "topics"}, {KEYS: "keys:", "SOKETPY_REDIS_PREFIX": "ours"}, "ours"),
+    ({"redis": {"prefix": "of the file"}}, {TOPICS: "topics"}, "topics"),
+    ({"redis": {"prefix": "of the file"}}, {}, "of the file"),
+]
+
+
+@pytest.mark.parametrize(("file", "environ", "prefix"), PREFIXES)
+def test_clusters_that_differ_in_the_prefix_of_keys_or_of_topics_stay_apart(
+    write: Write, file: dict[str, object], environ: dict[str, str], prefix: str
+) -> None:
+    assert load(write(file), environ, {}).redis.prefix == prefix
 
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
@@ -261,6 +284,10 @@ FILES: list[tuple[object, str]] = [
     (
         '{"webhooks.batching.enabled": true}',
         "1: webhooks.batching.enabled: true is not built yet in soketpy (this version has: false)",
+    ),
+    (
+        '{"database.redis.keyPrefix": "a",\n "adapter.redis.prefix": true}',
+        "2: adapter.redis.prefix: must be text, not true or false; put it in quotes",
     ),
     ('{"debug": true, "bounds": {}}', f"1: {MIXED}"),
 ]
