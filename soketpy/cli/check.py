@@ -27,11 +27,34 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(settings: Settings) -> str:
-    """The settings in one line: where the server would listen, its apps, its metrics."""
+    """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
     where = settings.unix_socket or f"{settings.host}:{settings.port}"
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
     apps = f"{len(settings.apps)} app{'' if len(settings.apps) == 1 else 's'}" + (f" ({ids})" if ids else "")
     metrics = (
         f"metrics on {settings.metrics.host}:{settings.metrics.port}" if settings.metrics.enabled else "no metrics"
     )
-    return f"{where}{' with TLS' if settings.tls.cert else ''}, {apps}, {metrics}"
+    listens = where + (" with TLS" if settings.tls.cert else "")
+    return ", ".join([listens, apps, metrics, *_workers(settings.workers), *_meeting(settings)])
+
+
+def _workers(number: int) -> list[str]:
+    if number == 1:
+        return []
+    return [f"{number} workers" if number else "a worker per core"]
+
+
+def _meeting(settings: Settings) -> list[str]:
+    """Where the nodes would meet, if this is one of several."""
+    if settings.cluster == "local":
+        return []
+    redis = settings.redis
+    partitions = f"{redis.partitions} partition{'' if redis.partitions == 1 else 's'}"
+    if redis.cluster_nodes:
+        return [f"over a Redis Cluster by {', '.join(redis.cluster_nodes)}", f"prefix {redis.prefix}", partitions]
+    if redis.sentinels:
+        where = f"over Sentinels {', '.join(redis.sentinels)} ({redis.sentinel_master})"
+    else:
+        host = f"[{redis.host}]" if ":" in redis.host else redis.host
+        where = f"over Redis at {redis.unix_socket or f'{host}:{redis.port}'}"
+    return [where, f"prefix {redis.prefix}", *([partitions] if redis.partitions > 1 else [])]

@@ -15,9 +15,10 @@ def build(draft: Draft) -> Settings:
     """The settings that a draft gives.
 
     Raises ConfigError for an app without an id, a key or a secret, two apps with the same id or key, and a setting
-    that needs another one.
+    that needs another one or excludes it.
     """
     _check_needs(draft)
+    _check_excludes(draft)
     defaults = {
         name: draft.values[path].value for name in default_rows() if (path := f"{APP_DEFAULTS}.{name}") in draft.values
     }
@@ -48,6 +49,16 @@ def _check_needs(draft: Draft) -> None:
         other = path.rpartition(".")[0] + "." + needed
         if other not in draft.values or draft.values[other].value is None:
             raise found.place.error(path, f"has no effect without {other}")
+
+
+def _check_excludes(draft: Draft) -> None:
+    """What is none, 0 or empty excludes nothing: it takes back what another source gives."""
+    given = {path: found for path, found in draft.values.items() if found.value}
+    for path, found in given.items():
+        for name in setting_rows()[path].excludes:
+            other = f"{path.rpartition('.')[0]}.{name}"
+            if other in given:
+                raise found.place.error(path, f"given next to {other} ({given[other].place}); use one of both")
 
 
 def _app(app: AppDraft, defaults: dict[str, object]) -> App:

@@ -24,6 +24,7 @@ class Row:
     pattern: str | None = None
     like: str = ""
     needs: str | None = None
+    excludes: tuple[str, ...] = ()
     auto: int | None = None
 
     @property
@@ -43,13 +44,15 @@ def row(
     pattern: str | None = None,
     like: str = "",
     needs: str | None = None,
+    excludes: tuple[str, ...] = (),
     auto: int | None = None,
 ) -> Any:
     """A setting with its default, its line of help and what it may be.
 
     Without ``least`` a number must be above 0. ``pattern`` is a regular expression that a text must match as a whole,
-    ``like`` says so in words. ``needs`` is the setting of the same group that must be given too. The value of a secret
-    one is never shown. ``auto`` is what the word auto stands for in a number.
+    ``like`` says so in words. ``needs`` is the setting of the same group that must be given too, ``excludes``
+    are those that must not. The value of a secret one is never shown. ``auto`` is what the word auto stands for in a
+    number.
     """
     limits = {
         "choices": choices,
@@ -58,6 +61,7 @@ def row(
         "pattern": pattern,
         "like": like,
         "needs": needs,
+        "excludes": excludes,
         "auto": auto,
     }
     return field(default=default, repr=not secret, metadata={"help": help, "secret": secret, **limits})

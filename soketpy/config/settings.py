@@ -77,7 +77,9 @@ ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}"
 class Redis:
     """Where the nodes of a cluster meet."""
 
-    host: str = row("127.0.0.1", "Address of Redis, version 6 or later.")
+    host: str = row(
+        "127.0.0.1", "Address of Redis, version 6 or later.", pattern=r"[^/]+", like="a host name or an address"
+    )
     port: int = row(6379, "Port of Redis.", most=LAST_PORT)
     unix_socket: str | None = row(None, "Connect to this Unix socket instead of host and port.")
     sentinels: tuple[str, ...] = row(
@@ -85,6 +87,7 @@ class Redis:
         "Addresses of Sentinels (host:port), which say where Redis is, in the place of host and port.",
         pattern=ADDRESS,
         like="an address such as sentinel-1:26379",
+        excludes=("unix_socket", "cluster_nodes"),
     )
     sentinel_master: str = row("mymaster", "What the Sentinels call the Redis.")
     sentinel_password: str | None = row(None, "Password, where the Sentinels ask for one.", secret=True)
@@ -93,6 +96,7 @@ class Redis:
         "Addresses of nodes of a Redis Cluster (host:port), of which one is asked where each partition is.",
         pattern=ADDRESS,
         like="an address such as redis-1:6379",
+        excludes=("unix_socket", "db"),
     )
     partitions: int = row(
         1, "Into how many parts channels are spread over a Redis Cluster; the same for all nodes.", least=1, most=256

@@ -130,6 +130,8 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
         hint = "; put it in quotes"
     elif isinstance(node, Scalar) and node.value == "" and type(node.value) is str:
         found = "empty"
+    elif isinstance(node, Scalar) and isinstance(node.value, str) and "://" in node.value:
+        found = "a URL"  # there may be a password in it
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
         found = repr(node.value)
         found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"

@@ -84,6 +84,42 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
     assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
 
 
+CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
+MEETINGS = [
+    ("", ""),
+    ("redis: {host: redis}", ""),
+    ("workers: 1", ""),
+    ("workers: 4", ", 4 workers"),
+    ("workers: auto", ", a worker per core"),
+    ("cluster: redis", ", over Redis at 127.0.0.1:6379, prefix soketpy"),
+    (CLUSTER + "host: redis, port: 1, prefix: chat}", ", over Redis at redis:1, prefix chat"),
+    (CLUSTER + "host: '::1'}", ", over Redis at [::1]:6379, prefix soketpy"),
+    (CLUSTER + "unix_socket: /run/redis.sock}", ", over Redis at /run/redis.sock, prefix soketpy"),
+    (CLUSTER + "partitions: 2}\nworkers: 2", ", 2 workers, over Redis at 127.0.0.1:6379, prefix soketpy, 2 partitions"),
+    (
+        CLUSTER + "sentinels: ['a:26379', 'b:26379']}",
+        ", over Sentinels a:26379, b:26379 (mymaster), prefix soketpy",
+    ),
+    (
+        CLUSTER + "cluster_nodes: ['a:6379', 'b:6379'], prefix: chat, partitions: 12}",
+        ", over a Redis Cluster by a:6379, b:6379, prefix chat, 12 partitions",
+    ),
+    (
+        CLUSTER + "cluster_nodes: ['a:6379']}",
+        ", over a Redis Cluster by a:6379, prefix soketpy, 1 partition",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), MEETINGS)
+def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
+    run: Run, tmp_path: Path, content: str, said: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    assert run("check-config", str(path)) == (0, f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said}\n", "")
+
+
 def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"database.mysql.host": "x"}')

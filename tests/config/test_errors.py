@@ -10,6 +10,7 @@ from soketpy.config.files import LARGEST
 
 Failing = Callable[..., str]
 MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
+ONE_OF_BOTH = "use one of both"
 APP = "id: a, key: k, secret: s"
 
 
@@ -106,6 +107,32 @@ FILES = [
     ("apps: [{id: a, keys: [{key: k}]}]\n", "1: apps[0].keys[0].secret: missing"),
     ("tls:\n  cert: c.pem\n", "2: tls.cert: has no effect without tls.key"),
     ("tls: {key: k.pem, cert: null}\n", "1: tls.key: has no effect without tls.cert"),
+    (
+        "redis: {host: 'redis://user:password@redis:6379'}\n",
+        "1: redis.host: must be a host name or an address, not a URL",
+    ),
+    ("redis: {host: redis/0}\n", "1: redis.host: must be a host name or an address, not 'redis/0'"),
+    (
+        "redis: {cluster_nodes: ['redis://:password@a:1']}\n",
+        "1: redis.cluster_nodes[0]: must be an address such as redis-1:6379, not a URL",
+    ),
+    # together
+    (
+        "redis:\n  sentinels: ['a:1']\n  cluster_nodes: ['b:2']\n",
+        f"2: redis.sentinels: given next to redis.cluster_nodes (config.yaml:3); {ONE_OF_BOTH}",
+    ),
+    (
+        "redis:\n  unix_socket: /run/redis.sock\n  sentinels: ['a:1']\n",
+        f"3: redis.sentinels: given next to redis.unix_socket (config.yaml:2); {ONE_OF_BOTH}",
+    ),
+    (
+        "redis:\n  unix_socket: /run/redis.sock\n  cluster_nodes: ['a:1']\n",
+        f"3: redis.cluster_nodes: given next to redis.unix_socket (config.yaml:2); {ONE_OF_BOTH}",
+    ),
+    (
+        "redis:\n  db: 1\n  cluster_nodes: ['a:1']\n",
+        f"3: redis.cluster_nodes: given next to redis.db (config.yaml:2); {ONE_OF_BOTH}",
+    ),
     # empty
     ("apps: [{id: '', key: k, secret: s}]\n", "1: apps[0].id: must not be empty"),
     ("apps: [{id: a, key: '', secret: s}]\n", "1: apps[0].key: must not be empty"),
@@ -239,6 +266,21 @@ def test_a_mistake_counts_even_where_another_source_wins(failing: Failing, tmp_p
     with pytest.raises(ConfigError) as caught:
         load("config.yaml", {"SOKETPY_PORT": "1"}, {"port": 2})
     assert str(caught.value) == said == f"config.yaml:1: port: {NUMBER} 'x'"
+
+
+def test_a_contradiction_between_two_sources_names_both() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"SOKETI_DB_REDIS_SENTINELS": "a:1", "SOKETPY_REDIS_CLUSTER_NODES": "b:2"}, {})
+    said = "given next to redis.cluster_nodes (SOKETPY_REDIS_CLUSTER_NODES); use one of both"
+    assert str(caught.value) == f"SOKETI_DB_REDIS_SENTINELS: {said}"
+
+
+@pytest.mark.parametrize(("name", "text", "nothing"), [("SENTINELS", "a:1", ""), ("DB", "3", "0")])
+def test_what_another_source_takes_back_contradicts_nothing(name: str, text: str, nothing: str) -> None:
+    soketis = {f"SOKETI_DB_REDIS_{name}": text, "SOKETI_DB_REDIS_CLUSTER_NODES": "b:2"}
+    with pytest.raises(ConfigError, match="use one of both"):
+        load(None, soketis, {})
+    assert load(None, {**soketis, f"SOKETPY_REDIS_{name}": nothing}, {}).redis.cluster_nodes == ("b:2",)
 
 
 HIDDEN = "hunter22"
