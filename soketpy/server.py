@@ -172,11 +172,10 @@ class Server:
             return LocalCluster(
                 clock, cache_ttl=self.settings.cache_ttl, cached_events=self.settings.bounds.cached_events
             )
+        check_redis_driver("cluster: redis needs")
+        from soketpy.drivers.redis import cluster, connect
+
         given = self.settings.redis
-        try:
-            from soketpy.drivers.redis import cluster, connect
-        except ImportError as fault:
-            raise ConfigError(f"cluster: redis needs {fault.name}: pip install 'soketpy[redis]'") from None
         address = connect.Address(
             given.host,
             given.port,
@@ -257,6 +256,15 @@ class Server:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
         self._shared.deadlines.expire_all()
         await asyncio.sleep(0)
+
+
+def check_redis_driver(who_needs: str) -> None:
+    """Raise ConfigError where what the driver for Redis is built on is not installed; what needs it begins the line."""
+    try:
+        import soketpy.drivers.redis.cluster
+        import soketpy.drivers.redis.connect  # noqa: F401
+    except ImportError as fault:
+        raise ConfigError(f"{who_needs} {fault.name}: pip install hiredis msgpack") from None
 
 
 async def refuse_taken(path: str) -> None:

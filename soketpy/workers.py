@@ -24,7 +24,7 @@ from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.metrics import Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, read_anew, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, check_redis_driver, read_anew, refuse_taken, serve_metrics
 from soketpy.tls import tls_context
 
 log = logging.getLogger("soketpy.workers")
@@ -310,8 +310,10 @@ async def serve(
     """Run a server of several workers until SIGTERM or SIGINT.
 
     SIGHUP takes the apps of ``reload()``; SIGUSR2 puts new workers in the place of the old. Raises OSError where the
-    address cannot be had, ConfigError for TLS files that do not work, and Unreachable where Redis cannot be reached.
+    address cannot be had, ConfigError for TLS files that do not work and for a driver that is not installed, and
+    Unreachable where Redis cannot be reached.
     """
+    check_redis_driver("several workers need")
     number = settings.workers or len(os.sched_getaffinity(0))
     tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()

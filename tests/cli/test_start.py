@@ -1,5 +1,6 @@
 """``soketpy start`` as a process of its own: what it says, what it listens on, and how it ends."""
 
+import os
 import shlex
 import signal
 import socket
@@ -18,8 +19,9 @@ SOKETPY = (sys.executable, "-m", "soketpy")
 PATIENCE = 20.0
 
 
-def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SOKETPY, *argv], capture_output=True, text=True, timeout=PATIENCE, check=False)
+def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environ}
+    return subprocess.run([*SOKETPY, *argv], capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
 
 
 @contextmanager
@@ -63,6 +65,23 @@ def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
         ended = run("start", "--host", "127.0.0.1", "--port", str(port))
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(f"soketpy start: cannot listen on 127.0.0.1:{port}: ")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "said"),
+    [
+        ((), {"SOKETPY_CLUSTER": "redis"}, "cluster: redis needs hiredis: pip install hiredis msgpack"),
+        (("--workers", "2"), {}, "several workers need hiredis: pip install hiredis msgpack"),
+        (("--workers", "2"), {"SOKETPY_CLUSTER": "redis"}, "several workers need hiredis: pip install hiredis msgpack"),
+    ],
+)
+def test_without_the_driver_for_redis_it_says_what_to_install(
+    tmp_path: Path, flags: tuple[str, ...], environ: dict[str, str], said: str
+) -> None:
+    (tmp_path / "hiredis.py").write_text("raise ModuleNotFoundError('nothing', name='hiredis')\n")
+    ended = run("start", "--port", "0", *flags, PYTHONPATH=str(tmp_path), **environ)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (2, f"soketpy start: error: {said}")
     assert "Traceback" not in ended.stderr
 
 
