@@ -280,6 +280,11 @@ def _sum(each: list[worker.Counted]) -> worker.Counted:
     return whole
 
 
+def number_of(settings: Settings) -> int:
+    """How many workers there are to be: by ``auto``, one per core that this process may use."""
+    return settings.workers or len(os.sched_getaffinity(0))
+
+
 async def bound(settings: Settings, number: int) -> list[socket.socket]:
     """A listening socket for each worker. Raises OSError where the address cannot be had."""
     if settings.unix_socket is not None:
@@ -314,7 +319,7 @@ async def serve(
     Unreachable where Redis cannot be reached.
     """
     check_redis_driver("several workers need")
-    number = settings.workers or len(os.sched_getaffinity(0))
+    number = number_of(settings)
     tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     async with AsyncExitStack() as stack:

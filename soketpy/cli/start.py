@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("start", help="run the server", description=text, epilog=EPILOG)
     add_config(parser)
     add_address(parser)
-    parser.add_argument("--workers", metavar="N", help="processes on one port; auto: one a core (default: 1)")
+    parser.add_argument("--workers", metavar="N", help="processes on one port; auto: one per core (default: 1)")
     parser.add_argument("--debug", action="store_true", help="log everything")
     parser.add_argument("--hint", action="store_true", help="print how to connect (on a terminal, always)")
     parser.set_defaults(run=run)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if args.hint or sys.stdout.isatty():
             _print_hint("\n" + hint(settings, port, read_settings(args, {}), config_path(args)))
 
-    serving = serve if settings.workers == 1 else workers.serve
+    serving = serve if workers.number_of(settings) == 1 else workers.serve
 
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:

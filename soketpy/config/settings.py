@@ -166,7 +166,7 @@ class Settings:
         False, "Close clients that give no protocol version (4008); soketi's own tools give none."
     )
     workers: int = row(
-        1, "Processes that serve the port together; auto for one a core. More than one need redis-server.", auto=0
+        1, "Processes that serve the port together; auto for one per core. More than one need redis-server.", auto=0
     )
     cluster: str = row(
         "local",

@@ -1,6 +1,7 @@
 """``soketpy start`` as a process of its own: what it says, what it listens on, and how it ends."""
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -66,6 +67,28 @@ def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(f"soketpy start: cannot listen on 127.0.0.1:{port}: ")
     assert "Traceback" not in ended.stderr
+
+
+ON_ONE_CORE = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Which cores a process may use is Linux's to say.")
+def test_auto_on_one_core_is_a_plain_process_without_workers_and_redis(tmp_path: Path) -> None:
+    (tmp_path / "hiredis.py").write_text("raise ModuleNotFoundError('nothing', name='hiredis')\n")
+    command = [sys.executable, "-c", ON_ONE_CORE, *SOKETPY[1:], "start", "--workers", "auto", "--port", "0"]
+    env = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stderr is not None
+        try:
+            assert any(re.search(r"Listening on http://0\.0\.0\.0:\d+ with 1 app$", line) for line in process.stderr)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
