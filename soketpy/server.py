@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import logging
-import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Traffic
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
+from soketpy.signals import Signals, number_of_apps, read_anew
 from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
@@ -146,8 +146,8 @@ class Server:
             log_access=settings.log.access,
             available=lambda: cluster.here,
         )
+        stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
-        stack.push_async_callback(cluster.stop)
         log.info("At most %d connections, by the limit of open files", raise_limit())
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
@@ -336,19 +336,18 @@ async def serve(
     SIGUSR2, which is for workers, would end a process that does not know it: here it is a line in the log. Raises
     what ``Server.start`` raises.
     """
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    async with Server(settings) as server:
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signal_number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, read_anew, reload, server.reload)
-        loop.add_signal_handler(signal.SIGUSR2, log.warning, ALONE)
-        log.info("Listening on %s with %s", server.address, _counted(settings))
-        keep_collections_short()
-        watching = loop.create_task(watch_memory(server))
-        if on_ready is not None:
-            on_ready(server.port)
-        await stopped.wait()
-        watching.cancel()
+    signals = Signals()
+    async with AsyncExitStack() as stack:
+        server = await signals.unless_stopped(stack.enter_async_context(Server(settings)))
+        if server is not None:
+            log.info("Listening on %s with %s", server.address, number_of_apps(settings))
+            signals.obey(reload=partial(read_anew, reload, server.reload), renew=partial(log.warning, ALONE))
+            keep_collections_short()
+            watching = asyncio.create_task(watch_memory(server))
+            stack.push_async_callback(_cancel, watching)
+            if on_ready is not None:
+                on_ready(server.port)
+            await signals.stopped.wait()
     log.info("Stopped")
 
 
@@ -358,18 +357,3 @@ async def watch_memory(server: Server) -> None:
     while True:
         await asyncio.sleep(UPKEEP_INTERVAL)
         upkeep.look(server.connections)
-
-
-def read_anew(read: Callable[[], Settings], give: Callable[[Settings], None]) -> None:
-    """Read the configuration and give it to who serves by it; where it is broken, all stays as it was."""
-    try:
-        settings = read()
-        give(settings)
-    except (ConfigError, ValueError, OSError) as fault:
-        log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
-    else:
-        log.info("Read the configuration anew: %s", _counted(settings))
-
-
-def _counted(settings: Settings) -> str:
-    return f"{len(settings.apps)} {'app' if len(settings.apps) == 1 else 'apps'}"

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from soketpy.log import configure
 from soketpy.memory import keep_collections_short
 from soketpy.metrics import Traffic
 from soketpy.server import Server, event_loop, watch_memory
+from soketpy.signals import unless
 
 log = logging.getLogger("soketpy.worker")
 
@@ -64,7 +66,10 @@ async def work(channel: socket.socket, listener: socket.socket, private_redis: P
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the process that started this one
     try:
-        async with Server(settings, listener=listener) as server:
+        async with AsyncExitStack() as stack:
+            server = await unless(stopped, stack.enter_async_context(Server(settings, listener=listener)))
+            if server is None:
+                return 0
             send(writer, READY)
             keep_collections_short()
             tasks = [loop.create_task(watch_memory(server)), loop.create_task(_obey(server, reader, writer, stopped))]

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.metrics import Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, check_redis_driver, read_anew, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, check_redis_driver, refuse_taken, serve_metrics
+from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 
 log = logging.getLogger("soketpy.workers")
@@ -321,33 +322,38 @@ async def serve(
     check_redis_driver("several workers need")
     number = number_of(settings)
     tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    signals = Signals()
     async with AsyncExitStack() as stack:
-        listeners = [stack.enter_context(listener) for listener in await bound(settings, number)]
-        if settings.unix_socket is not None:
-            stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
-        for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
-        private = None
-        if settings.cluster == "local":
-            private = await stack.enter_async_context(private_redis())
-            meeting = Redis(unix_socket=private, lease=settings.redis.lease)
-            for_workers = replace(for_workers, cluster="redis", redis=meeting)
-        workers = Workers(for_workers, listeners, private)
-        stack.push_async_callback(workers.stop)
-        await workers.start()
-        port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
-        if settings.metrics.enabled:
-            await serve_metrics(
-                stack, settings.metrics, port or settings.port, workers.traffic, workers.connected, workers.count
-            )
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signal_number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, read_anew, reload, workers.reload)
-        loop.add_signal_handler(signal.SIGUSR2, workers.renew)
-        address = settings.unix_socket or f"{settings.host}:{port}"
-        log.info("Listening on %s with %d workers", address, number)
-        if on_ready is not None:
-            on_ready(port)
-        await stopped.wait()
-        log.info("Stopping: %d workers", number)
+        started = await signals.unless_stopped(_start(stack, settings, number))
+        if started is not None:
+            workers, port = started
+            address = settings.unix_socket or f"{settings.host}:{port}"
+            log.info("Listening on %s with %d workers", address, number)
+            signals.obey(reload=partial(read_anew, reload, workers.reload), renew=workers.renew)
+            if on_ready is not None:
+                on_ready(port)
+            await signals.stopped.wait()
+            log.info("Stopping: %d workers", number)
     log.info("Stopped")
+
+
+async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tuple[Workers, int | None]:
+    """Start what the stack will stop; the workers, and the port that was bound, if any."""
+    listeners = [stack.enter_context(listener) for listener in await bound(settings, number)]
+    if settings.unix_socket is not None:
+        stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
+    for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
+    private = None
+    if settings.cluster == "local":
+        private = await stack.enter_async_context(private_redis())
+        meeting = Redis(unix_socket=private, lease=settings.redis.lease)
+        for_workers = replace(for_workers, cluster="redis", redis=meeting)
+    workers = Workers(for_workers, listeners, private)
+    stack.push_async_callback(workers.stop)
+    await workers.start()
+    port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
+    if settings.metrics.enabled:
+        await serve_metrics(
+            stack, settings.metrics, port or settings.port, workers.traffic, workers.connected, workers.count
+        )
+    return workers, port

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -18,6 +19,7 @@ from yarl import URL
 
 from soketpy import App, Key
 from soketpy.protocol import signatures
+from soketpy.signals import Signals
 from tests.conftest import Socket
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
@@ -25,9 +27,17 @@ APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
 OTHER = App(id="two", keys=(Key("two-key", "two-top-secret"),))
 
 
+Met = asyncio.Queue[asyncio.StreamReader]
+
+
 def configuration(*apps: App, shutdown: float = 0.1, **limits: object) -> str:
     rows = [{"id": app.id, "key": app.key, "secret": app.keys[0].secret, **limits} for app in apps]
     return json.dumps({"host": "127.0.0.1", "port": 0, "timeouts": {"shutdown": shutdown}, "apps": rows})
+
+
+def over_redis(path: Path) -> str:
+    redis = {"unix_socket": str(path), "start_timeout": 600}
+    return json.dumps({**json.loads(configuration(APP)), "cluster": "redis", "redis": redis})
 
 
 class Process:
@@ -79,14 +89,16 @@ StartProcess = Callable[..., Awaitable[Process]]
 
 @pytest.fixture
 async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
-    """Starts ``soketpy start`` with a configuration file, and waits until it listens."""
+    """Starts ``soketpy start`` with a configuration file and, unless told otherwise, waits until it listens."""
     async with AsyncExitStack() as stack:
 
-        async def start(content: str, *arguments: str) -> Process:
+        async def start(content: str, *arguments: str, listens: bool = True, **env: str) -> Process:
             config = tmp_path / "soketpy.json"
             config.write_text(content)
             command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), *arguments)
-            process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+            process = await asyncio.create_subprocess_exec(
+                *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env}
+            )
 
             async def end() -> None:
                 if process.returncode is None:
@@ -95,10 +107,101 @@ async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
 
             stack.push_async_callback(end)
             running = Process(process, config, stack)
-            running.port = int((await running.logged(r"Listening on http://127\.0\.0\.1:(\d+) with"))[1])
+            if listens:
+                running.port = int((await running.logged(r"Listening on http://127\.0\.0\.1:(\d+) with"))[1])
             return running
 
         yield start
+
+
+@pytest.fixture
+async def met(tmp_path: Path) -> AsyncIterator[Met]:
+    """Who has come to a Unix socket, ``mute.sock``, at which nobody ever answers."""
+    met: Met = asyncio.Queue()
+    writers = []
+
+    def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        met.put_nowait(reader)
+
+    async with await asyncio.start_unix_server(come, tmp_path / "mute.sock"):
+        yield met
+        for writer in writers:
+            writer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "workers"])
+async def test_a_signal_to_stop_ends_a_server_that_waits_for_redis_with_0(
+    start_process: StartProcess, met: Met, tmp_path: Path, number: signal.Signals, arguments: tuple[str, ...]
+) -> None:
+    process = await start_process(over_redis(tmp_path / "mute.sock"), *arguments, listens=False)
+    waiting = [await met.get() for _ in range(2 if arguments else 1)]
+    process.signal(number)
+    assert await process.exit_code() == 0  # and nobody holds its log any more
+    for each in waiting:
+        await each.read()
+    assert "Stopping: it has not started yet\n" in process.log
+    assert process.log.endswith(": Stopped\n")
+    assert "ERROR" not in process.log
+    assert "Traceback" not in process.log
+
+
+MUTE_REDIS = """\
+#!{python}
+import signal, socket
+with socket.socket(socket.AF_UNIX) as test:
+    test.connect("{path}")
+    signal.pause()
+"""
+
+
+def private_folders(parent: Path) -> list[Path]:
+    return list(parent.glob("soketpy-*"))
+
+
+async def test_a_signal_to_stop_ends_workers_that_wait_for_their_own_redis_and_that_redis_too(
+    start_process: StartProcess, met: Met, tmp_path: Path
+) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text(MUTE_REDIS.format(python=sys.executable, path=tmp_path / "mute.sock"))
+    program.chmod(0o700)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    process = await start_process(configuration(APP), "--workers", "2", listens=False, **environment)
+    redis = await met.get()
+    process.signal(signal.SIGTERM)
+    assert await process.exit_code() == 0
+    assert await redis.read() == b""
+    assert process.log.endswith(": Stopped\n")
+    assert not private_folders(tmp_path)
+
+
+async def test_no_signal_kills_a_server_that_waits_for_redis(
+    start_process: StartProcess, met: Met, tmp_path: Path
+) -> None:
+    process = await start_process(over_redis(tmp_path / "mute.sock"), listens=False)
+    await met.get()
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGTERM):
+        process.signal(number)
+    assert await process.exit_code() == 0
+
+
+async def test_what_was_asked_while_a_server_started_is_done_once_it_serves() -> None:
+    signals, done = Signals(), list[str]()
+
+    async def starting() -> str:
+        signal.raise_signal(signal.SIGHUP)
+        while not signals._early:
+            await asyncio.sleep(0)
+        return "started"
+
+    try:
+        assert await signals.unless_stopped(starting()) == "started"
+        signals.obey(reload=lambda: done.append("reload"), renew=lambda: done.append("renew"))
+        assert done == ["reload"]
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
