@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -208,14 +209,16 @@ class Server:
             )
         elif settings.unix_socket is not None:
             await refuse_taken(settings.unix_socket)
-            listener = await loop.create_unix_server(
-                door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-            )
+            with listening_on(settings.unix_socket):
+                listener = await loop.create_unix_server(
+                    door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+                )
             stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
         else:
-            listener = await loop.create_server(
-                door, settings.host, settings.port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-            )
+            with listening_on(settings.host, settings.port):
+                listener = await loop.create_server(
+                    door, settings.host, settings.port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+                )
             self.port = listener.sockets[0].getsockname()[1]
         self._listening = listener
         stack.callback(listener.close)
@@ -274,7 +277,21 @@ async def refuse_taken(path: str) -> None:
     except OSError:
         return
     writer.close()
-    raise OSError(errno.EADDRINUSE, f"another server listens on {path}")
+    raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
+
+
+@contextmanager
+def listening_on(where: str, port: int | None = None) -> Iterator[None]:
+    """Let an OSError say in plain words what cannot be listened on, a Unix socket or host and port, and why."""
+    if port is not None:
+        where = f"[{where}]:{port}" if ":" in where else f"{where}:{port}"
+    try:
+        yield
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        if fault.errno is not None and "attempting to bind" in reason:  # asyncio and socket show a tuple there
+            reason = os.strerror(fault.errno).lower()
+        raise OSError(fault.errno, f"cannot listen on {where}: {reason}") from None
 
 
 async def serve_metrics(
@@ -288,7 +305,8 @@ async def serve_metrics(
     """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading."""
     operations = Operations(metrics.prefix, port, traffic, connected, refresh)
     http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
-    listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
+    with listening_on(metrics.host, metrics.port):
+        listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
     stack.push_async_callback(_close, http)
     stack.callback(listener.close)
     bound: int = listener.sockets[0].getsockname()[1]

@@ -24,7 +24,7 @@ from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.metrics import Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, check_redis_driver, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, check_redis_driver, listening_on, refuse_taken, serve_metrics
 from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 
@@ -294,7 +294,10 @@ async def bound(settings: Settings, number: int) -> list[socket.socket]:
         return [shared, *(shared.dup() for _ in range(number - 1))]
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Alone first: who shares a port is not told that somebody else has it.
-    with socket.create_server((settings.host, settings.port), family=family) as alone:
+    with (
+        listening_on(settings.host, settings.port),
+        socket.create_server((settings.host, settings.port), family=family) as alone,
+    ):
         port = alone.getsockname()[1]
     address = (settings.host, port)
     return [socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True) for _ in range(number)]
@@ -303,8 +306,9 @@ async def bound(settings: Settings, number: int) -> list[socket.socket]:
 def _bound_at(path: str) -> socket.socket:
     Path(path).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(BACKLOG)
+    with listening_on(path):
+        listener.bind(path)
+        listener.listen(BACKLOG)
     return listener
 
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         if ready:
             raise
-        raise Failure(f"cannot listen on {_addresses(settings)}: {error.strerror or error}") from None
+        raise Failure(error.strerror or str(error)) from None
     return 0
 
 
@@ -95,9 +95,3 @@ def _announce(settings: Settings) -> None:
     for app in settings.apps:
         if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
             log.warning("App %s has the default secret, which everybody knows: for your own machine only", app.id)
-
-
-def _addresses(settings: Settings) -> str:
-    where = settings.unix_socket or f"{settings.host}:{settings.port}"
-    metrics = settings.metrics
-    return f"{where} (or, for metrics, on {metrics.host}:{metrics.port})" if metrics.enabled else where

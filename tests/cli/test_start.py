@@ -60,13 +60,41 @@ def test_the_hint_can_be_pasted_and_sigterm_ends_the_server(tmp_path: Path, addr
     assert "well-hidden" not in out + err
 
 
-def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("uvloop", [True, False], ids=["uvloop", "asyncio"])
+def test_a_port_in_use_is_one_plain_line_and_exit_code_1(tmp_path: Path, workers: str, uvloop: bool) -> None:
+    if not uvloop:
+        (tmp_path / "uvloop.py").write_text("raise ImportError")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run("start", "--host", "127.0.0.1", "--port", str(port))
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith(f"soketpy start: cannot listen on 127.0.0.1:{port}: ")
+        flags = ("--host", "127.0.0.1", "--port", str(port), "--workers", workers)
+        ended = run("start", *flags, PYTHONPATH=str(tmp_path))
+    said = f"soketpy start: cannot listen on 127.0.0.1:{port}: address already in use"
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, said)
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_unix_socket_in_use_or_in_no_directory_is_one_plain_line(tmp_path: Path, workers: str) -> None:
+    path = tmp_path / "taken.sock"
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        in_use = run("start", "--unix-socket", str(path), "--workers", workers)
+    nowhere = run("start", "--unix-socket", str(tmp_path / "none/s"), "--workers", workers)
+    assert in_use.stderr.splitlines()[-1] == f"soketpy start: cannot listen on {path}: another server listens there"
+    said = f"soketpy start: cannot listen on {tmp_path}/none/s: "
+    assert nowhere.stderr.splitlines()[-1].lower() == f"{said}no such file or directory".lower()
+    assert (in_use.returncode, nowhere.returncode) == (1, 1)
+
+
+def test_a_metrics_port_in_use_is_named_and_not_the_main_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        metrics = {"ENABLED": "true", "HOST": "127.0.0.1", "PORT": str(port)}
+        ended = run("start", "--port", "0", **{f"SOKETPY_METRICS_{name}": text for name, text in metrics.items()})
+    said = f"soketpy start: cannot listen on 127.0.0.1:{port}: address already in use"
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, said)
 
 
 ON_ONE_CORE = """
