@@ -43,3 +43,8 @@ def configure(level: str = "info", format: str = "text") -> None:
     output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
+
+
+def quantity(number: int, what: str) -> str:
+    """``1 app``, ``2 apps``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -22,11 +22,12 @@ from soketpy.config.settings import Metrics
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
+from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Traffic
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
-from soketpy.signals import Signals, number_of_apps, read_anew
+from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
@@ -238,7 +239,8 @@ class Server:
             self._rest.leaving = True
             self._listening.close()  # the other processes take those who come now
         clients = self.node.every_connection()
-        log.info("Stopping: closing %d connections within %g s", len(clients), self.settings.timeouts.shutdown)
+        closing = quantity(len(clients), "connection")
+        log.info("Stopping: closing %s within %g s", closing, self.settings.timeouts.shutdown)
         steps = max(1, int(self.settings.timeouts.shutdown / DRAIN_STEP))
         size = max(1, -(-len(clients) // steps))
         for start in range(0, len(clients), size):
@@ -358,7 +360,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         server = await signals.unless_stopped(stack.enter_async_context(Server(settings)))
         if server is not None:
-            log.info("Listening on %s with %s", server.address, number_of_apps(settings))
+            log.info("Listening on %s with %s", server.address, quantity(len(settings.apps), "app"))
             signals.obey(reload=partial(read_anew, reload, server.reload), renew=partial(log.warning, ALONE))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))

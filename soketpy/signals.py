@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
+from soketpy.log import quantity
 
 log = logging.getLogger("soketpy")
 
@@ -60,9 +61,4 @@ def read_anew(read: Callable[[], Settings], give: Callable[[Settings], None]) ->
     except (ConfigError, ValueError, OSError) as fault:
         log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
     else:
-        log.info("Read the configuration anew: %s", number_of_apps(settings))
-
-
-def number_of_apps(settings: Settings) -> str:
-    """In words."""
-    return f"{len(settings.apps)} {'app' if len(settings.apps) == 1 else 'apps'}"
+        log.info("Read the configuration anew: %s", quantity(len(settings.apps), "app"))

@@ -22,6 +22,7 @@ from soketpy import worker
 from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.settings import Redis
+from soketpy.log import quantity
 from soketpy.metrics import Traffic
 from soketpy.private_redis import private_redis
 from soketpy.server import BACKLOG, check_redis_driver, listening_on, refuse_taken, serve_metrics
@@ -59,6 +60,10 @@ class Worker:
         self._writer: asyncio.StreamWriter | None = None
         self._asked: list[asyncio.Future[None]] = []
 
+    def __str__(self) -> str:
+        """For the log, whose reader may have to find the process."""
+        return "A worker" if self._process is None else f"A worker (process {self._process.pid})"
+
     async def start(self, private_redis: str | None) -> None:
         """Start a process, which serves once it is told its settings. Raises OSError where there can be none."""
         ours, theirs = socket.socketpair()
@@ -89,6 +94,7 @@ class Worker:
                 else:
                     self.serves = self.proven = True
                     self.ready.set()
+                    log.info("%s serves", self)
         self.serves = False
         self._counted()
 
@@ -124,7 +130,7 @@ class Worker:
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            log.error("A worker does not end: killing it")
+            log.error("%s does not end: killing it", self)
             self._process.kill()
 
     async def ended(self) -> int:
@@ -185,7 +191,7 @@ class Workers:
                 end = await self._run(one)
                 if one.retired.is_set() or not one.proven:
                     break
-                log.error("A worker has ended (%s): starting another one", end)
+                log.error("%s; starting another one", end)
                 pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(one.retired.wait(), pause)
@@ -200,12 +206,12 @@ class Workers:
             await one.start(self._private_redis)
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
-            return one.fault
+            return f"A worker cannot start, since {one.fault}"
         one.say(worker.SETTINGS, self._settings)
         code = await one.ended()
         self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
         one.counted = {}
-        return f"exit code {code}"
+        return f"{one} has ended: exit code {code}"
 
     def reload(self, settings: Settings) -> None:
         """Let new apps and limits hold in all workers."""
@@ -332,12 +338,12 @@ async def serve(
         if started is not None:
             workers, port = started
             address = settings.unix_socket or f"{settings.host}:{port}"
-            log.info("Listening on %s with %d workers", address, number)
+            log.info("Listening on %s with %s", address, quantity(number, "worker"))
             signals.obey(reload=partial(read_anew, reload, workers.reload), renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()
-            log.info("Stopping: %d workers", number)
+            log.info("Stopping: %s", quantity(number, "worker"))
     log.info("Stopped")
 
 

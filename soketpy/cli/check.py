@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from soketpy.config import Settings, load
+from soketpy.log import quantity
 from soketpy.tls import tls_context
 
 
@@ -30,7 +31,7 @@ def summary(settings: Settings) -> str:
     """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
     where = settings.unix_socket or f"{settings.host}:{settings.port}"
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
-    apps = f"{len(settings.apps)} app{'' if len(settings.apps) == 1 else 's'}" + (f" ({ids})" if ids else "")
+    apps = quantity(len(settings.apps), "app") + (f" ({ids})" if ids else "")
     metrics = (
         f"metrics on {settings.metrics.host}:{settings.metrics.port}" if settings.metrics.enabled else "no metrics"
     )
@@ -49,7 +50,7 @@ def _meeting(settings: Settings) -> list[str]:
     if settings.cluster == "local":
         return []
     redis = settings.redis
-    partitions = f"{redis.partitions} partition{'' if redis.partitions == 1 else 's'}"
+    partitions = quantity(redis.partitions, "partition")
     if redis.cluster_nodes:
         return [f"over a Redis Cluster by {', '.join(redis.cluster_nodes)}", f"prefix {redis.prefix}", partitions]
     if redis.sentinels:

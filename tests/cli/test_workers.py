@@ -185,6 +185,18 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: St
     await settled(lambda: len(server.children("soketpy.worker") - before) == 1)
 
 
+async def test_the_log_tells_which_process_has_ended_and_which_came_in_its_place(start: Start) -> None:
+    server = start()
+    before = server.children("soketpy.worker")
+    assert {int(pid) for pid in re.findall(r"A worker \(process (\d+)\) serves", server.preamble)} == before
+    doomed = before.pop()
+    os.kill(doomed, signal.SIGKILL)
+    await server.written(f"A worker (process {doomed}) has ended: exit code -9; starting another one")
+    line = await server.written(" serves")
+    [new] = server.children("soketpy.worker") - before
+    assert f"A worker (process {new}) serves" in line
+
+
 async def test_sighup_reads_the_apps_anew_in_every_worker(start: Start, at: Place) -> None:
     server = start()
     server.write(apps=[*server.settings["apps"], {"id": "new", "key": "new-key", "secret": "new-secret"}])
@@ -318,10 +330,11 @@ async def test_a_worker_that_does_not_end_is_killed(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("soketpy.workers.END_PATIENCE", 0.5)
-    os.kill(own_workers().pop(), signal.SIGSTOP)
+    stuck = own_workers().pop()
+    os.kill(stuck, signal.SIGSTOP)
     await workers.stop()
     assert not own_workers()
-    assert "A worker does not end: killing it" in caplog.text
+    assert f"A worker (process {stuck}) does not end: killing it" in caplog.text
 
 
 async def test_where_no_process_can_be_started_it_is_tried_again(
