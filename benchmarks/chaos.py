@@ -2,9 +2,10 @@
 
     python -m benchmarks.chaos [--seconds N] [--nodes N] [--clients N] [--rate N] [--gently]
 
-It ends with a ledger of every event and every client, and with 1 if an event was lost, doubled or out of order to a
-client that was connected, or if the nodes remember clients that are not there. A client is owed an event if it has
-heard one before and one behind it on the same connection; of calls that were not answered with 200 nobody can know.
+It says every ten seconds how far it is, and ends with a ledger of every event and every client, and with 1 if an event
+was lost, doubled or out of order to a client that was connected, or if the nodes remember clients that are not there. A
+client is owed an event if it has heard one before and one behind it on the same connection; of calls that were not
+answered with 200 nobody can know.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +32,9 @@ KEY, SECRET, APP = "app-key", "app-secret", "app-id"
 CHANNELS = 30
 PAUSE = 0.2
 """Seconds until a client tries again."""
+
+TELL_INTERVAL = 10.0
+"""Seconds between two lines that say how far it is."""
 
 
 class Process:
@@ -99,6 +104,11 @@ class Ledger:
     heard: list[tuple[str, list[int]]] = field(default_factory=list)  # one entry a connection
     kills: int = 0
 
+    @property
+    def taken(self) -> int:
+        """How many events were accepted."""
+        return sum(map(len, self.accepted.values()))
+
     def faults(self) -> Counter[str]:
         """What went wrong, and how often."""
         found = Counter[str](lost=0, doubled=0, out_of_order=0)
@@ -114,7 +124,9 @@ class Ledger:
 class Chaos:
     """The nodes, the clients, the publishers, and who kills."""
 
-    def __init__(self, nodes: list[Node], clients: int, rate: float, *, gently: bool) -> None:
+    def __init__(
+        self, nodes: list[Node], clients: int, rate: float, *, gently: bool, tell: Callable[[str], None]
+    ) -> None:
         self.ledger = Ledger(accepted={f"channel-{number}": set() for number in range(CHANNELS)})
         self.connected = Counter[str]()
         self.exact = False
@@ -122,6 +134,7 @@ class Chaos:
         self._clients = clients
         self._rate = rate
         self._gently = gently
+        self._tell = tell
         self._over = asyncio.Event()
 
     async def run(self, seconds: float) -> None:
@@ -132,10 +145,13 @@ class Chaos:
             await self._all_back()
             publishing = [group.create_task(self._publish(session, channel)) for channel in self.ledger.accepted]
             killing = group.create_task(self._kill())
+            telling = group.create_task(self._tell_now_and_then())
             await asyncio.sleep(seconds)
             self._over.set()
             await killing
             await asyncio.gather(*publishing)
+            telling.cancel()
+            self._tell("over: waiting until all clients are back, and until the nodes know who is there")
             await self._all_back()
             self.exact = await self._counts_become_exact()
             for task in listening:
@@ -145,6 +161,14 @@ class Chaos:
         async with asyncio.timeout(60):
             while self.connected.total() < self._clients:  # noqa: ASYNC110 - all of them tell
                 await asyncio.sleep(0.05)
+
+    async def _tell_now_and_then(self) -> None:
+        for number in itertools.count(1):
+            await asyncio.sleep(TELL_INTERVAL)
+            self._tell(
+                f"{number * TELL_INTERVAL:5.0f} s: {self.ledger.kills:,} nodes ended, "
+                f"{self.ledger.taken:,} events accepted, {self.connected.total():,} clients connected"
+            )
 
     def _any_up(self) -> Node:
         up = [node for node in self._nodes if node.up]
@@ -223,8 +247,16 @@ class Chaos:
         return {name: channel["subscription_count"] for name, channel in channels.items()}
 
 
-async def chaos(seconds: float, nodes: int, clients: int, rate: float, *, gently: bool = False) -> Chaos:
-    """Run it, over a Redis of its own."""
+async def chaos(
+    seconds: float,
+    nodes: int,
+    clients: int,
+    rate: float,
+    *,
+    gently: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Chaos:
+    """Run it, over a Redis of its own; ``tell`` is given lines that say how far it is."""
     redis_server = shutil.which("redis-server")
     assert redis_server is not None, "redis-server is missing"
     with tempfile.TemporaryDirectory() as name:
@@ -235,7 +267,7 @@ async def chaos(seconds: float, nodes: int, clients: int, rate: float, *, gently
         try:
             for node in started:
                 await node.come()
-            run = Chaos(started, clients, rate, gently=gently)
+            run = Chaos(started, clients, rate, gently=gently, tell=tell)
             await run.run(seconds)
             return run
         finally:
@@ -246,24 +278,38 @@ async def chaos(seconds: float, nodes: int, clients: int, rate: float, *, gently
 
 def main() -> int:
     """Run it as the arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=500, help="events a second")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.chaos",
+        description="Kill nodes at random under load, and count every event. Ends with 1 if one was lost to a client "
+        "that was connected, doubled or out of order, or if the nodes are wrong about who is there.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=float, default=120, help="how long nodes are killed")
+    parser.add_argument("--nodes", type=int, default=3, help="nodes over one Redis")
+    parser.add_argument("--clients", type=int, default=300, help="clients, each of which listens to one channel")
+    parser.add_argument("--rate", type=float, default=500, help="events per second, over all channels")
     parser.add_argument("--gently", action="store_true", help="SIGTERM alone, as in a rolling restart")
     given = parser.parse_args()
-    run = asyncio.run(chaos(given.seconds, given.nodes, given.clients, given.rate, gently=given.gently))
+    how = "ended by SIGTERM" if given.gently else "killed, or ended by SIGTERM,"
+    _say(
+        f"{given.nodes} nodes over one Redis, {given.clients:,} clients, {given.rate:g} events per second; "
+        f"for {given.seconds:g} s nodes are {how} at random and started again"
+    )
+    run = asyncio.run(chaos(given.seconds, given.nodes, given.clients, given.rate, gently=given.gently, tell=_say))
     ledger, faults = run.ledger, run.ledger.faults()
     print(f"nodes ended and started again  {ledger.kills:,}")
-    print(f"events accepted                {sum(map(len, ledger.accepted.values())):,}")
-    print(f"calls without an answer of 200 {ledger.unknown:,}")
+    print(f"events accepted                {ledger.taken:,}")
+    print(f"calls without an answer of 200 {ledger.unknown:,} (expected while nodes end; none of them counts as lost)")
     print(f"connections                    {len(ledger.heard):,}")
     print(f"events heard                   {sum(len(numbers) for _, numbers in ledger.heard):,}")
     for fault, times in faults.items():
         print(f"{fault.replace('_', ' '):30} {times:,}")
     print(f"counts in the end              {'exact' if run.exact else 'WRONG'}")
     return 0 if run.exact and not faults.total() else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
