@@ -361,7 +361,7 @@ async def serve(
         server = await signals.unless_stopped(stack.enter_async_context(Server(settings)))
         if server is not None:
             log.info("Listening on %s with %s", server.address, quantity(len(settings.apps), "app"))
-            signals.obey(reload=partial(read_anew, reload, server.reload), renew=partial(log.warning, ALONE))
+            signals.obey(reload=partial(read_anew, settings, reload, server.reload), renew=partial(log.warning, ALONE))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))
             stack.push_async_callback(_cancel, watching)

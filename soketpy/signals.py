@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
+from soketpy.config.rows import differing
 from soketpy.log import quantity
 
 log = logging.getLogger("soketpy")
@@ -53,12 +54,20 @@ async def unless(stopped: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T 
     return None if start.cancelled() else start.result()
 
 
-def read_anew(read: Callable[[], Settings], give: Callable[[Settings], None]) -> None:
-    """Read the configuration and give it to who serves by it; where it is broken, all stays as it was."""
+def read_anew(serving: Settings, read: Callable[[], Settings], give: Callable[[Settings], None]) -> None:
+    """Read the configuration and give it to who serves by it; where it is broken, all stays as it was.
+
+    ``serving`` is what it was at the start: what differs besides the apps has no effect before the next one.
+    """
     try:
         settings = read()
         give(settings)
     except (ConfigError, ValueError, OSError) as fault:
         log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
     else:
-        log.info("Read the configuration anew: %s", quantity(len(settings.apps), "app"))
+        log.info("Read the configuration anew: %s%s", quantity(len(settings.apps), "app"), _waiting(serving, settings))
+
+
+def _waiting(serving: Settings, settings: Settings) -> str:
+    names = [name for name in differing(serving, settings) if name != "apps"]
+    return f"; {', '.join(names)} wait{'s' if len(names) == 1 else ''} for a restart" if names else ""

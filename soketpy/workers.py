@@ -339,7 +339,7 @@ async def serve(
             workers, port = started
             address = settings.unix_socket or f"{settings.host}:{port}"
             log.info("Listening on %s with %s", address, quantity(number, "worker"))
-            signals.obey(reload=partial(read_anew, reload, workers.reload), renew=workers.renew)
+            signals.obey(reload=partial(read_anew, settings, reload, workers.reload), renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()

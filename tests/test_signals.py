@@ -254,6 +254,23 @@ async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process:
     assert (await client.hear())["event"] == "still here"
 
 
+async def test_sighup_names_the_settings_that_wait_for_a_restart_but_not_what_is_in_them(
+    start_process: StartProcess,
+) -> None:
+    process = await start_process(configuration(APP))
+    settings = json.loads(configuration(APP, OTHER))
+    process.config.write_text(json.dumps({**settings, "workers": 2, "redis": {"password": "top-secret"}}))
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 2 apps; workers, redis.password wait for a restart$")
+    process.config.write_text(json.dumps({**settings, "cache_ttl": 1}))
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 2 apps; cache_ttl waits for a restart$")
+    process.config.write_text(json.dumps(settings))
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 2 apps$")
+    assert "top-secret" not in process.log
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [

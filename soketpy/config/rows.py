@@ -1,6 +1,6 @@
 """The rows of a settings class: what each setting is called, what it may be, and its line of help."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -78,6 +78,17 @@ def rows(of: type) -> Mapping[str, Row]:
         default = each.default_factory() if each.default_factory is not MISSING else each.default
         found[each.name] = Row(name=each.name, default=default, **shape(hints[each.name]), **each.metadata)
     return found
+
+
+def differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the settings in which two of one class differ."""
+    of: type = type(one)
+    for name, row in rows(of).items():
+        values = getattr(one, name), getattr(other, name)
+        if row.is_group:
+            yield from differing(*values, f"{prefix}{name}.")
+        elif values[0] != values[1]:
+            yield prefix + name
 
 
 def shape(hint: Any) -> dict[str, Any]:
