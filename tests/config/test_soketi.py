@@ -134,12 +134,12 @@ PREFIXES: list[tuple[dict[str, object], dict[str, str], str]] = [
     ({"adapter.redis.prefix": "topics", "database.redis.keyPrefix": "keys:"}, {}, "keys:topics"),
     ({"adapter.redis.prefix": "topics"}, {KEYS: "keys:"}, "keys:topics"),
     ({"database.redis.keyPrefix": "keys:"}, {TOPICS: "topics"}, "keys:topics"),
-    ({"database.redis.keyPrefix": "of the file", "adapter.redis.prefix": "topics"}, {KEYS: "keys:"}, "keys:topics"),
-    ({"database.redis.keyPrefix": "keys:", "adapter.redis.prefix": "of the file"}, {TOPICS: "topics"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "of-the-file", "adapter.redis.prefix": "topics"}, {KEYS: "keys:"}, "keys:topics"),
+    ({"database.redis.keyPrefix": "keys:", "adapter.redis.prefix": "of-the-file"}, {TOPICS: "topics"}, "keys:topics"),
     ({"database.redis.keyPrefix": "keys:", "adapter.redis.prefix": ""}, {TOPICS: ""}, "keys:"),
     ({"adapter.redis.prefix": "topics"}, {KEYS: "keys:", "SOKETPY_REDIS_PREFIX": "ours"}, "ours"),
-    ({"redis": {"prefix": "of the file"}}, {TOPICS: "topics"}, "topics"),
-    ({"redis": {"prefix": "of the file"}}, {}, "of the file"),
+    ({"redis": {"prefix": "of-the-file"}}, {TOPICS: "topics"}, "topics"),
+    ({"redis": {"prefix": "of-the-file"}}, {}, "of-the-file"),
 ]
 
 
@@ -287,7 +287,7 @@ FILES: list[tuple[object, str]] = [
     ),
     (
         '{"database.redis.keyPrefix": "a",\n "adapter.redis.prefix": true}',
-        "2: adapter.redis.prefix: must be text, not true or false; put it in quotes",
+        "2: adapter.redis.prefix: must be some text without braces and spaces, not true or false; put it in quotes",
     ),
     ('{"debug": true, "bounds": {}}', f"1: {MIXED}"),
 ]
