@@ -40,8 +40,8 @@ CLUSTER = Page(
     """\
 # Benchmarks of many nodes
 
-Two nodes of soketpy over one Redis (`soketpy x2`), beside one node alone (`soketpy`), and beside two nodes of soketi
-over a Redis of their own (`soketi x2`). All nodes and their Redis share one core, so what two nodes use more than one
+Two nodes of soketpy over one Redis (*soketpy x2*), beside one node alone (*soketpy*), and beside two nodes of soketi
+over a Redis of their own (*soketi x2*). All nodes and their Redis share one core, so what two nodes use more than one
 is what it costs to be many; on cores of their own they do more. The load generator has another core, and keeps a ledger
 of every event over all nodes. How to run this, and what each scenario and figure means:
 [benchmarks](../benchmarks/README.md).
