@@ -82,16 +82,18 @@ class RedisBus:
     async def sent(self) -> None:
         """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
         writes, self._writes = self._writes, []
+        first, self._claimed = self._claimed + 1, self._published
+        taken: Promise[None] = Promise()
+        if self._answered < self._published:
+            self._waiting.append((first, self._published, taken))
+        else:
+            taken.keep(None)
         try:
             for write in writes:
                 await write
         except Lost:
             raise Unavailable from None
-        first, self._claimed = self._claimed + 1, self._published
-        if self._answered < self._published:
-            promise: Promise[None] = Promise()
-            self._waiting.append((first, self._published, promise))
-            await promise
+        await taken
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Something came on the topic of a channel."""
