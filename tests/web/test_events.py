@@ -65,7 +65,8 @@ async def test_an_event_goes_once_to_each_of_its_channels(peers: Peers) -> None:
     assert reply.status == 200
     await peers.trigger("one", "last")
     heard = [await client.hear() for _ in range(3)]
-    assert [(each["event"], each["channel"]) for each in heard] == [("said", "one"), ("said", "two"), ("last", "one")]
+    assert [each["event"] for each in heard if each["channel"] == "one"] == ["said", "last"]
+    assert [each["event"] for each in heard if each["channel"] == "two"] == ["said"]
 
 
 async def test_the_connection_of_socket_id_is_left_out(peers: Peers) -> None:
@@ -152,7 +153,7 @@ async def test_an_event_may_be_form_encoded(peers: Peers) -> None:
     reply = await peers.request("POST", signed("POST", "/apps/app-id/events", body), data=body, headers=FORM)
     assert (reply.status, reply.json) == (200, {})
     heard = [json.loads(await client.peer.recv()) for _ in range(2)]
-    assert [each["channel"] for each in heard] == ["one", "two"]
+    assert sorted(each["channel"] for each in heard) == ["one", "two"]
     assert {each["data"] for each in heard} == {'{"a": 1} ü'}
 
 
