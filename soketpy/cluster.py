@@ -162,7 +162,7 @@ class Cluster(Protocol):
         """Whether the other nodes can be reached."""
 
     async def start(self) -> None:
-        """Join the others. Raises Unreachable where they cannot be reached in time."""
+        """Join the others. Raises Unreachable where they cannot be reached in time; to be stopped in any case."""
 
     async def stop(self) -> None:
         """Leave, with nothing left behind."""

@@ -210,7 +210,8 @@ class Node:
 
         Raises Unavailable, with nothing done, where other nodes cannot be reached.
         """
-        self._bus.check(app.id, [channel for trigger in triggers for channel in trigger.channels])
+        for trigger in triggers:
+            self._bus.check(app.id, trigger.channels)
         for trigger in triggers:
             self._publish(app, trigger)
 

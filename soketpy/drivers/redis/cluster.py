@@ -70,7 +70,6 @@ class RedisCluster:
                     raise fault
             nodes = await first.ask("ZCARD", f"{first.base}leases")
         except (OSError, Lost) as fault:
-            await self.stop()
             raise Unreachable(str(fault)) from None
         log.info("One of %d nodes of %s over Redis at %s", nodes, first.base[:-1], first.place)
 

@@ -155,10 +155,10 @@ class Session:
                 log.exception("What Redis says cannot be understood")
                 self._lose(repr(fault))
             self._go()
-            log.warning("Redis at %s is away for %s %s", self.place, self.base, self._why)
+            log.warning("Redis at %s is away for %s: %s", self.place, self.base[:-1], self._why)
             pause = await self._come_back(pause if loop.time() - came < STEADY else self._longest_pause / 20)
             came = loop.time()
-            log.info("Redis at %s is back for %s", self.place, self.base)
+            log.info("Redis at %s is back for %s", self.place, self.base[:-1])
 
     async def _come_back(self, pause: float) -> float:
         """Try for ever, first after ``pause``; each fault is logged once in a row. The pause that would be next."""
