@@ -7,7 +7,7 @@ from typing import Any
 from soketpy import steps
 from soketpy.cluster import ChannelFull, Edge, Node
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.connections import Connections
+from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
@@ -31,9 +31,9 @@ class RedisRoster:
         self._replicas: dict[Name, Members] = {}
         self._asked: set[Name] = set()  # presence channels whose list is on its way
         self.users = users = Users(session, names)
-        self._clients = Connections(session)
+        self._quotas = Quotas(session)
         self._reads = reads = Reads(session)
-        self.connect, self.disconnect = self._clients.connect, self._clients.disconnect
+        self.connect, self.disconnect = self._quotas.connect, self._quotas.disconnect
         self.sign_in, self.sign_out = users.sign_in, users.sign_out
         self.counts, self.member_counts, self.channels = reads.counts, reads.member_counts, reads.channels
         session.attach(self)
@@ -209,7 +209,7 @@ class RedisRoster:
             *(["s", *name, "", count] for name, count in self._subscriptions.items()),
             *(self._leaf(name, user_id) for name, mine in self._connections.items() for user_id in mine),
             *self.users.leaves(),
-            *self._clients.leaves(),
+            *self._quotas.leaves(),
         ]
 
     def gone(self) -> None:

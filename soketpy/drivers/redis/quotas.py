@@ -5,7 +5,7 @@ from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost, Write
 
 
-class Connections:
+class Quotas:
     """Counts the connections of apps that have, or had, a limit; the others cost nothing."""
 
     def __init__(self, session: Session) -> None:
