@@ -42,9 +42,24 @@ def told() -> Told:
     return Told()
 
 
-def test_up_to_100_subscribers_every_change_is_told(told: Told) -> None:
-    assert told.change(1, 2, 3, 2, 99, 100, 99, 0) == 8
+def test_up_to_100_subscribers_the_first_change_is_told_at_once_and_the_next_ones_together(told: Told) -> None:
+    assert told.change(1, 2, 3, 2, 99, 100, 99, 0) == 1
+    assert told.wait(0.2) == 0
+    assert told.wait(0.05) == 1, "the last of them, which nobody may miss"
     assert told.wait(60) == 0
+
+
+def test_up_to_100_subscribers_a_change_after_a_quiet_while_is_told_at_once(told: Told) -> None:
+    assert told.change(1) == 1
+    assert told.wait(0.25) == 0, "nothing has changed"
+    assert told.change(2) == 1
+
+
+def test_up_to_100_subscribers_a_flood_of_changes_is_told_four_times_a_second(told: Told) -> None:
+    for number in range(1000):
+        told.change(50 + number % 2)
+        told.wait(0.01)
+    assert 40 <= len(told.times) <= 41
 
 
 def test_above_100_the_first_change_is_told_and_the_next_ones_wait(told: Told) -> None:
@@ -73,17 +88,35 @@ def test_above_100_two_tellings_are_never_less_than_5_s_apart(told: Told) -> Non
     assert min(later - earlier for earlier, later in pairwise(told.times)) == 5
 
 
-def test_a_channel_that_shrinks_to_100_is_told_every_change_again(told: Told) -> None:
+def test_a_channel_that_shrinks_to_100_does_not_wait_for_the_5_s(told: Told) -> None:
     told.change(102, 101)
-    assert told.change(100, 99) == 2
-    assert told.wait(5) == 0, "99 was told already"
-    assert told.change(98) == 1
+    assert told.change(100, 99) == 0
+    assert told.wait(0.25) == 1
+    assert told.change(98) == 0
+    assert told.wait(0.25) == 1
+    assert told.wait(60) == 0
 
 
-def test_a_channel_that_grows_over_100_again_still_rests(told: Told) -> None:
-    told.change(101, 100)
-    assert told.change(101) == 0
-    assert told.wait(5) == 1
+def test_a_channel_that_grows_over_100_waits_for_the_5_s_from_then_on(told: Told) -> None:
+    told.change(100, 101)
+    assert told.wait(0.25) == 1
+    told.change(102)
+    assert told.wait(4.9) == 0
+    assert told.wait(0.1) == 1
+
+
+def test_a_count_that_another_node_told_needs_no_telling(told: Told) -> None:
+    told.change(1, 2)
+    told.counts.heard(*NEWS, 2)
+    assert told.wait(60) == 0
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(100, 0.25), (101, 5.5)])
+def test_after_another_node_has_told_a_count_this_one_rests(told: Told, count: int, seconds: float) -> None:
+    told.counts.heard(*NEWS, count)
+    assert told.change(count) == 0
+    assert told.wait(seconds - 0.01) == 0
+    assert told.wait(0.01) == 1
 
 
 def test_channels_and_apps_rest_apart(told: Told) -> None:
