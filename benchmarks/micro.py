@@ -42,6 +42,9 @@ class Nowhere:
     def close(self, code: int, reason: str) -> None:
         """Take the end."""
 
+    def abort(self) -> None:
+        """Take the end."""
+
     def go_on(self) -> None:
         """Nothing waits."""
 

@@ -31,11 +31,13 @@ class App:
     watchlists: bool = True
     authorized_connections: bool = False
     tls_only: bool = False
+    close_connections_of_removed_keys: bool = True
     allowed_origins: tuple[str, ...] = ()
     # rates and quotas
     max_connections: int | None = None
     max_backend_events_per_second: int | None = None
     max_client_events_per_second: int | None = None
+    max_subscribes_per_second: int | None = 200
     max_read_requests_per_second: int | None = None
     # sizes and lengths
     max_channel_name_length: int = 200
@@ -55,6 +57,10 @@ class App:
             if pair.key == key:
                 return pair.secret
         return None
+
+    def held_key(self, key: str | None) -> str:
+        """Return the app's own copy of ``key``, so that its connections share one; the first key if it has no such."""
+        return next((pair.key for pair in self.keys if pair.key == key), self.key)
 
     @property
     def key(self) -> str:

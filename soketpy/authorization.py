@@ -1,7 +1,7 @@
 """Whether a client may join a guarded channel or sign in, and as whom."""
 
 from soketpy.apps import App
-from soketpy.protocol import events, signatures
+from soketpy.protocol import channels, events, signatures
 from soketpy.protocol.errors import Code, ConnectionRefused, SubscriptionRefused
 
 AUTH_ERROR = "AuthError"
@@ -25,6 +25,12 @@ def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
     text = signatures.channel_text(socket_id, request.channel, channel_data)
     if not auth_holds(app, auth, text):
         raise _auth_error(f"The auth is not KEY:SIGNATURE with the signature of {_quoted(text)}.")
+
+
+def check_user_channel(user: events.User | None, channel: str) -> None:
+    """Hold a subscription of a user's own channel to who is signed in. Raises SubscriptionRefused."""
+    if user is None or channels.user_of(channel) != user.id:
+        raise _auth_error("Only a connection that is signed in as the user may subscribe.")
 
 
 def member_of(app: App, user: events.User | None, request: events.Subscribe) -> events.Member:

@@ -1,14 +1,18 @@
 """One client's conversation, over any transport."""
 
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from soketpy import steps
 from soketpy.apps import App
+from soketpy.cache import CachedEvent
+from soketpy.containment import contain
 from soketpy.limits import Bucket
-from soketpy.metrics import Traffic
+from soketpy.presence import Members
 from soketpy.protocol import events, messages
+from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused, ProtocolError, SubscriptionRefused
 from soketpy.protocol.frames import CloseCode
 from soketpy.protocol.messages import Message
@@ -31,6 +35,9 @@ class Transport(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Send what was written, then a close frame, then end; what the client says from now on is not heard."""
 
+    def abort(self) -> None:
+        """End at once, without a close frame."""
+
     def go_on(self) -> None:
         """The message that had to wait has been served: the conversation takes the next."""
 
@@ -51,14 +58,17 @@ class Connection:
         "channels",
         "client_events",
         "id",
+        "key",
         "open",
+        "subscribes",
         "user",
         "write",
     )
 
-    def __init__(self, id: str, app: App, transport: Transport, node: "Node", traffic: Traffic) -> None:
+    def __init__(self, id: str, app: App, key: str, transport: Transport, node: "Node") -> None:
         self.id = id
         self.app = app
+        self.key = key
         self.write: Callable[[bytes], None] = transport.write
         # Every channel that the connection is on; of a presence channel, the user as whom it is there.
         self.channels: dict[str, str | None] = {}
@@ -66,10 +76,11 @@ class Connection:
         self.authorized = False
         self.open = True
         self.client_events: Bucket | None = None
+        self.subscribes: Bucket | None = None
         self._bad_messages: Bucket | None = None
         self._transport = transport
         self._node = node
-        self._traffic = traffic
+        self._traffic = node.traffic[app.id]
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of app {self.app.id}>"
@@ -78,6 +89,15 @@ class Connection:
         """Send one message to this client alone."""
         self._traffic.sent(1, len(message.text))
         self.write(message.frame)
+
+    def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
+        """Answer a subscription: that it succeeded and, on a cache channel, the last event there."""
+        roster = () if members is None else (members.roster(),)
+        self.send(messages.subscription_succeeded(channel, *roster))
+        if last is not None:
+            self.send(messages.event(channel, last.name, last.data))
+        elif kind.cache:
+            self.send(messages.cache_miss(channel))
 
     def receive(self, text: bytes) -> bool:
         """Take one message of the client. Never raises: whatever is wrong is answered.
@@ -119,21 +139,28 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
+            self._node.refusals.subscription(self.app.id, request.channel, fault.status, fault.message)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
 
     def _answer(self, fault: Exception) -> None:
-        """Say what was wrong."""
+        """Say what was wrong. Never raises."""
+        try:
+            self._say_what_was_wrong(fault)
+        except Exception as another:
+            self.fail(another)
+
+    def _say_what_was_wrong(self, fault: Exception) -> None:
         match fault:
             case BadMessage():
                 self._answer_bad_message(fault)
             case ConnectionRefused():
+                self._node.refusals.message(self.app.id, fault.code, fault.message)
                 self.refuse(fault.code, fault.message)
             case ProtocolError():
+                self._node.refusals.message(self.app.id, fault.code, fault.message)
                 self.send(messages.error(fault.code, fault.message))
             case _:
-                log.error("A message of %r could not be served", self, exc_info=fault)
-                self._node.failures += 1
-                self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
+                self.fail(fault)
 
     def _answer_bad_message(self, fault: BadMessage) -> None:
         """Say what was wrong, or close the connection that has done this too often."""
@@ -141,21 +168,41 @@ class Connection:
         if self._bad_messages is None:
             budget = self._node.bad_messages
             self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
+        self._node.refusals.message(self.app.id, fault.code, fault.message)
         if self._bad_messages.take(1, now):
             self.send(messages.error(fault.code, fault.message))
         else:
             self.refuse(Code.UNAUTHORIZED, f"Too many malformed messages; the last: {fault.message}")
 
     def refuse(self, code: int, reason: str) -> None:
-        """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection."""
-        if self.open:
-            log.debug("%r is closed: %d %s", self, code, reason)
-            self.end()
+        """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection.
+
+        Never raises: a transport that cannot send is aborted.
+        """
+        if not self.open:
+            return
+        log.debug("%r is closed: %d %s", self, code, reason)
+        self.end()
+        try:
             self.send(messages.error(code, reason))
             self._transport.close(code, reason)
+        except Exception as fault:
+            contain(log, fault, "%r could not be closed", self)
+            self._transport.abort()
+
+    def fail(self, fault: Exception) -> None:
+        """Contain a fault that this connection has met, and close the connection with 1011. Never raises."""
+        contain(log, fault, "A message of %r, or one for it, could not be served", self)
+        self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def end(self) -> None:
         """The conversation is over, whoever ended it: leave all channels. Nothing the second time."""
         if self.open:
-            self._node.forget(self)
             self.open = False
+            self._node.forget(self)
+
+
+def new_socket_id() -> str:
+    """Return two numbers that nobody can guess from those of another connection."""
+    number = secrets.randbits(64)
+    return f"{number >> 32}.{number & 0xFFFFFFFF}"

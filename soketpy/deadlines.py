@@ -1,7 +1,12 @@
 """Coarse timers for very many: one tick a second looks only at those who are due."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
+
+from soketpy.containment import contain
+
+log = logging.getLogger("soketpy.deadlines")
 
 RESOLUTION = 1.0
 """Seconds between two ticks; nothing is found early, and nothing later than twice that."""
@@ -17,6 +22,9 @@ class Timed(Protocol):
 
     def expire(self, now: float) -> None:
         """The deadline has come; set the next one, if there is to be one."""
+
+    def abort(self) -> None:
+        """End at once, because ``expire`` has raised."""
 
 
 class Deadlines:
@@ -55,14 +63,13 @@ class Deadlines:
         for due, bucket in buckets.items():
             for timed in bucket:
                 if timed.due == due:
-                    timed.due = 0
-                    timed.expire(self._clock())
+                    self._expire(timed, self._clock())
 
     def tick(self) -> bool:
         """Expire those who are due, but only ``SLICE_SIZE`` of them; whether there may be more, who come next time.
 
-        To be called every ``RESOLUTION`` seconds, and as long as there are more. What one of them raises comes
-        through; the next tick serves those who were behind it.
+        To be called every ``RESOLUTION`` seconds, and as long as there are more. Never raises: one whose deadline
+        cannot be served is ended.
         """
         now, left = self._clock(), SLICE_SIZE
         while self._swept < int(now / RESOLUTION):
@@ -73,9 +80,15 @@ class Deadlines:
                 if not left:
                     return True
                 left -= 1
-                timed = bucket.pop()
-                timed.due = 0
-                timed.expire(now)
+                self._expire(bucket.pop(), now)
             self._buckets.pop(tick, None)
             self._swept = tick
         return False
+
+    def _expire(self, timed: Timed, now: float) -> None:
+        timed.due = 0
+        try:
+            timed.expire(now)
+        except Exception as fault:
+            contain(log, fault, "A deadline could not be served")
+            timed.abort()

@@ -11,9 +11,12 @@ Invariants:
 4. A long fan-out yields: after ``slice_size`` subscribers the event loop gets its turn, and frames that are published
    meanwhile wait for the next round.
 5. Nothing here waits. How a slow subscriber is kept from growing is the subscriber's matter.
+6. A subscriber whose write raises changes nothing for the others. It is asked to ``fail`` in a later iteration of the
+   event loop.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 from soketpy.steps import Soon
@@ -27,7 +30,10 @@ class Subscriber(Protocol):
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Take bytes for the client: never blocks and never raises."""
+        """Take bytes for the client; never blocks."""
+
+    def fail(self, fault: Exception) -> None:
+        """End a subscriber whose ``write`` raised. Never raises."""
 
 
 class Batch:
@@ -99,10 +105,13 @@ class Channel:
     def leave(self, subscriber: Subscriber) -> None:
         """Write the subscriber what it is still due, and let it have nothing more."""
         joined = self.subscribers.pop(subscriber)
-        if self._writing is not None and self._unwritten.pop(subscriber, None) is not None:
-            self._writing.write_to(subscriber, joined)
-        if self._pending is not None:
-            self._pending.write_to(subscriber, joined)
+        try:
+            if self._writing is not None and self._unwritten.pop(subscriber, None) is not None:
+                self._writing.write_to(subscriber, joined)
+            if self._pending is not None:
+                self._pending.write_to(subscriber, joined)
+        except Exception as fault:
+            self._fail(subscriber, fault)
 
     def publish(self, frame: bytes, exclude: Subscriber | None = None) -> None:
         """Let every subscriber but ``exclude`` have this frame, with the next flush."""
@@ -124,18 +133,21 @@ class Channel:
             self._unwritten = dict(self.subscribers)
             self._write_slice()
         elif batch.excluded or self._newest > batch.first:
-            _write(batch, iter(list(self.subscribers.items())))
+            self._write(batch, iter(list(self.subscribers.items())))
         else:
             # All are due everything: the loop that all speed hangs on, and one call a subscriber.
             whole = batch.whole
             for subscriber in list(self.subscribers):
-                subscriber.write(whole)
+                try:
+                    subscriber.write(whole)
+                except Exception as fault:
+                    self._fail(subscriber, fault)
 
     def _write_slice(self) -> None:
         """Write the batch to some more subscribers, then give the event loop its turn."""
         batch, unwritten = self._writing, self._unwritten
         assert batch is not None  # noqa: S101 - scheduled by _flush only
-        _write(batch, (unwritten.popitem() for _ in range(min(self._slice_size, len(unwritten)))))
+        self._write(batch, (unwritten.popitem() for _ in range(min(self._slice_size, len(unwritten)))))
         if unwritten:
             self._soon(self._write_slice)
             return
@@ -143,16 +155,22 @@ class Channel:
         if self._pending is not None:
             self._flush_soon(self._flush)
 
+    def _write(self, batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
+        """Write a batch to some, of whom most are due everything."""
+        whole, first = batch.whole, batch.first
+        excluded = batch.excluded
+        for subscriber, joined in subscribers:
+            try:
+                if joined > first or subscriber in excluded:
+                    batch.write_to(subscriber, joined)
+                else:
+                    subscriber.write(whole)
+            except Exception as fault:
+                self._fail(subscriber, fault)
 
-def _write(batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
-    """Write a batch to some, of whom most are due everything."""
-    whole, first = batch.whole, batch.first
-    excluded = batch.excluded
-    for subscriber, joined in subscribers:
-        if joined > first or subscriber in excluded:
-            batch.write_to(subscriber, joined)
-        else:
-            subscriber.write(whole)
+    def _fail(self, subscriber: Subscriber, fault: Exception) -> None:
+        """Have a subscriber end, but not now: that changes who is subscribed."""
+        self._soon(partial(subscriber.fail, fault))
 
 
 class Hub:
@@ -175,8 +193,10 @@ class Hub:
         channel.join(subscriber)
 
     def leave(self, app_id: str, name: str, subscriber: Subscriber) -> None:
-        """Take the subscriber, who must be on it, off the channel."""
-        channel = self._channels[app_id, name]
+        """Take the subscriber off the channel; nothing where it is not on it."""
+        channel = self._channels.get((app_id, name))
+        if channel is None or subscriber not in channel.subscribers:
+            return
         channel.leave(subscriber)
         if not channel.subscribers:
             del self._channels[app_id, name]

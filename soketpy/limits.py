@@ -34,6 +34,11 @@ class Bucket:
         return max(0.0, (min(cost, self.burst) - self.tokens) / self.rate)
 
 
+def bucket_for(rate: int, former: Bucket | None, now: float) -> Bucket:
+    """Return the former bucket or, if there is none of this rate, a full one that holds the tokens of one second."""
+    return former if former is not None and former.rate == rate else Bucket(rate, rate, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What a rate limit said to one call; ``limit`` and ``remaining`` are points, ``retry_after`` is seconds."""

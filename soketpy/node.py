@@ -5,28 +5,38 @@ one step that nothing interrupts.
 """
 
 import logging
-import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from soketpy import authorization, steps
 from soketpy.apps import App
-from soketpy.cache import CachedEvent
-from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
-from soketpy.connection import Connection, Transport
+from soketpy.cluster import ChannelFull, Cluster, ContainedNode, Edge, Unavailable
+from soketpy.connection import Connection, Transport, new_socket_id
+from soketpy.containment import contain
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
-from soketpy.limits import Bucket
+from soketpy.limits import bucket_for
 from soketpy.metrics import TrafficByApp
 from soketpy.presence import Member, Members
 from soketpy.protocol import channels, events, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import Code, ConnectionRefused, ProtocolError, SubscriptionRefused
 from soketpy.protocol.messages import Message
+from soketpy.refusals import Refusals
+from soketpy.reload import update_connections
+from soketpy.slices import in_slices
+from soketpy.steps import Promise
 from soketpy.triggers import Trigger
 from soketpy.users import Users
 
 log = logging.getLogger("soketpy.node")
+
+SHORTEST_WAIT = 0.01
+"""Seconds that a subscription waits at least, if it must wait: a rounded wait may be too short by a hair."""
+
+_WATCHERS = "#watchers-of-"
+"""Prefix of the channels on which the watchers of a user are reached. No client can subscribe to such a name."""
 
 
 class Node:
@@ -48,54 +58,74 @@ class Node:
         self.clock = clock
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
-        self.failures = 0
+        self.refusals = Refusals(clock)
+        self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
         self.sent = cluster.bus.sent
         self._bus = cluster.bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
+        self._later = later
         self._counts = SubscriptionCounts(cluster.roster.tell_count, later)
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
-        cluster.roster.attach(self)
+        cluster.roster.attach(ContainedNode(self))
 
     # Connections
 
-    async def connect(self, app: App, transport: Transport) -> Connection:
-        """Take a client in and greet it. Raises ConnectionRefused when the app (4004) or this node (4100) is full."""
+    async def connect(self, app: App, transport: Transport, key: str | None = None) -> Connection:
+        """Take a client in that connected with ``key``, by default the app's first, and greet it.
+
+        Raises ConnectionRefused when the app (4004) or this node (4100) is full.
+        """
         if not await self.roster.connect(app.id, len(self.connections(app.id)), app.max_connections):
             raise ConnectionRefused(Code.OVER_QUOTA, "The app has as many connections as it may have.")
         if self._max_connections is not None and self.total >= self._max_connections:
             self.roster.disconnect(app.id)
             raise ConnectionRefused(Code.OVER_CAPACITY, "The server has as many connections as it may have.")
         of_app = self._connections.setdefault(app.id, {})
-        socket_id = _socket_id()
-        while socket_id in of_app:
-            socket_id = _socket_id()
-        connection = of_app[socket_id] = Connection(socket_id, app, transport, self, self.traffic[app.id])
+        while (socket_id := new_socket_id()) in of_app:
+            pass
+        connection = of_app[socket_id] = Connection(socket_id, app, key or app.key, transport, self)
         self.total += 1
         self.traffic[app.id].connections += 1
-        connection.send(messages.connection_established(socket_id, self._activity_timeout))
+        try:
+            connection.send(messages.connection_established(socket_id, self._activity_timeout))
+        except Exception:
+            connection.end()
+            raise
         log.debug("%r has connected", connection)
         return connection
 
     def forget(self, connection: Connection) -> None:
-        """A connection has ended: take it off its channels, sign it out, and count it no more."""
+        """A connection has ended: take it off its channels, sign it out, and count it no more. Never raises.
+
+        Each part is done even if another one fails.
+        """
         log.debug("%r has gone", connection)
         app_id = connection.app.id
         for channel in list(connection.channels):
-            self._leave(connection, channel)
-        if connection.user is not None:
-            self._sign_out(connection, connection.user)
+            try:
+                self._leave(connection, channel)
+            except Exception as fault:
+                contain(log, fault, "%r could not leave %s", connection, channel)
+        try:
+            if connection.user is not None:
+                self._sign_out(connection, connection.user)
+        except Exception as fault:
+            contain(log, fault, "%r could not sign out", connection)
         of_app = self._connections[app_id]
         del of_app[connection.id]
         if not of_app:
             del self._connections[app_id]  # a dict that was large once stays large
         self.total -= 1
-        self.roster.disconnect(app_id)
         self.traffic[app_id].disconnections += 1
+        try:
+            self.roster.disconnect(app_id)
+        except Exception as fault:
+            contain(log, fault, "%r could not be taken off the count of its app", connection)
 
     def connections(self, app_id: str) -> dict[str, Connection]:
         """The connections of an app on this node, by socket id; not to be changed."""
@@ -106,17 +136,23 @@ class Node:
         return [connection for of_app in self._connections.values() for connection in of_app.values()]
 
     def update(self, apps: Callable[[str], App | None]) -> None:
-        """Let the connections of each app have the app's new limits and switches; one of an app that is gone stays."""
-        for app_id, of_app in self._connections.items():
-            app = apps(app_id)
-            if app is not None:
-                for connection in of_app.values():
-                    connection.app = app
+        """Apply changed apps to the connections that are open; some of these are closed, in slices."""
+        update_connections(self._connections, apps, self._soon)
+
+    def _soon(self, callback: Callable[[], None]) -> None:
+        self._later(0, callback)
 
     # Subscriptions
 
     async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
-        """Put the connection on a channel and answer it. Raises SubscriptionRefused."""
+        """Put the connection on a channel and answer it. Raises SubscriptionRefused.
+
+        A connection that subscribes faster than its app allows waits, and its next messages wait with it.
+        """
+        if connection.app.max_subscribes_per_second is not None:
+            await self._pace(connection, connection.app.max_subscribes_per_second)
+            if not connection.open:
+                return
         app, channel = connection.app, request.channel
         fault = channels.name_fault(channel, app.max_channel_name_length)
         if fault is not None:
@@ -125,7 +161,7 @@ class Node:
             raise SubscriptionRefused("InvalidChannel", Code.UNAUTHORIZED, fault)
         kind = channels.kind_of(channel)
         if kind.user:
-            self._check_user_channel(connection, channel)
+            authorization.check_user_channel(connection.user, channel)
             connection.send(messages.subscription_succeeded(channel))
             return
         if channel not in connection.channels:
@@ -139,22 +175,27 @@ class Node:
         members = await self.roster.members(app.id, channel) if kind.presence else None
         last = await self.cache.get(app.id, channel) if kind.cache else None
         if connection.open:
-            _greet(connection, channel, kind, members, last)
+            connection.greet(channel, kind, members, last)
+
+    async def _pace(self, connection: Connection, rate: int) -> None:
+        """Wait until the connection may subscribe once more."""
+        now = self.clock()
+        bucket = connection.subscribes = bucket_for(rate, connection.subscribes, now)
+        while not bucket.take(1, now):
+            refilled: Promise[None] = Promise()
+            self._later(max(SHORTEST_WAIT, bucket.wait(1)), partial(refilled.keep, None))
+            await refilled
+            now = self.clock()
 
     def unsubscribe(self, connection: Connection, channel: str) -> None:
         """Take the connection off a channel; nothing where it is not on it."""
         if channel in connection.channels:
             self._leave(connection, channel)
 
-    def _check_user_channel(self, connection: Connection, channel: str) -> None:
-        if connection.user is None or channels.user_of(channel) != connection.user.id:
-            reason = "Only a connection that is signed in as the user may subscribe."
-            raise SubscriptionRefused(authorization.AUTH_ERROR, authorization.AUTH_STATUS, reason)
-
     async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
         """Enter the subscription, and greet it: it hears all that comes after what the greeting says."""
         app, channel = connection.app, request.channel
-        members = user_id = last = None
+        members = user_id = None
         count = 0
         if kind.presence:
             member = authorization.member_of(app, connection.user, request)
@@ -162,16 +203,17 @@ class Node:
             members = await self._join_as(app, channel, user_id, member.user_info)
         else:
             count = await self.roster.join(app.id, channel)
-        if kind.cache:
-            last = await self.cache.get(app.id, channel)
         if not connection.open:  # it went while it waited
             await self._leave_roster(app.id, channel, user_id)
             return
-        connection.channels[channel] = user_id
+        connection.channels[channel] = user_id  # from now on, the end of the connection ends the subscription
+        last = await self.cache.get(app.id, channel) if kind.cache else None
+        if channel not in connection.channels:
+            return
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
         self._count_changed(app, channel, kind, count)
-        _greet(connection, channel, kind, members, last)
+        connection.greet(channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
         """Enter a member; the others on the channel are told."""
@@ -185,8 +227,10 @@ class Node:
     def _leave(self, connection: Connection, channel: str) -> None:
         """End a subscription, and tell those who stay on the channel."""
         user_id = connection.channels.pop(channel)
-        self._hub.leave(connection.app.id, channel, connection)
-        steps.begin(self._left(connection.app, channel, user_id))
+        try:
+            self._hub.leave(connection.app.id, channel, connection)
+        finally:
+            steps.begin(self._left(connection.app, channel, user_id))
 
     async def _left(self, app: App, channel: str, user_id: str | None) -> None:
         count = await self._leave_roster(app.id, channel, user_id)
@@ -208,21 +252,28 @@ class Node:
     def publish(self, app: App, *triggers: Trigger) -> None:
         """Send a publisher's events to all who are on their channels, and let cache channels remember them.
 
-        Raises Unavailable, with nothing done, where other nodes cannot be reached.
+        Raises Unavailable, with nothing done, where other nodes cannot be reached. If one channel fails, the others
+        get their events, and then the exception is raised.
         """
         for trigger in triggers:
             self._bus.check(app.id, trigger.channels)
+        faults: list[Exception] = []
         for trigger in triggers:
-            self._publish(app, trigger)
+            for channel in trigger.channels:
+                try:
+                    self._publish(app, trigger, channel)
+                except Exception as fault:
+                    faults.append(fault)
+        if faults:
+            raise faults[0]
 
-    def _publish(self, app: App, trigger: Trigger) -> None:
-        for channel in trigger.channels:
-            log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
-            message = messages.event(channel, trigger.name, trigger.data)
-            if channels.kind_of(channel).cache:
-                self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, trigger.data)
-            else:
-                self._bus.publish(app.id, channel, message, trigger.socket_id)
+    def _publish(self, app: App, trigger: Trigger, channel: str) -> None:
+        log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
+        message = messages.event(channel, trigger.name, trigger.data)
+        if channels.kind_of(channel).cache:
+            self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, trigger.data)
+        else:
+            self._bus.publish(app.id, channel, message, trigger.socket_id)
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
         """Send a client's event to all others on the channel. Raises ProtocolError (4301)."""
@@ -250,9 +301,8 @@ class Node:
         if rate is None:
             return True
         now = self.clock()
-        if connection.client_events is None or connection.client_events.burst != rate:
-            connection.client_events = Bucket(rate, rate, now)
-        return connection.client_events.take(1, now)
+        bucket = connection.client_events = bucket_for(rate, connection.client_events, now)
+        return bucket.take(1, now)
 
     # Users
 
@@ -271,10 +321,9 @@ class Node:
         if not connection.open:  # it went while it waited
             await self.roster.sign_out(app.id, user.id, kept)
             return
-        connection.user = events.User(user.id, user.user_info, kept)
+        connection.user = events.User(user.id, user.user_info, kept)  # from now on, the end of the connection signs out
         connection.authorized = True
-        self._users.add(app.id, user.id, connection, kept)
-        self._hub.join(app.id, channels.user_channel(user.id), connection)
+        self._watch(connection, connection.user)
         connection.send(messages.signin_success(request.user_data))
         if len(kept) < len(watchlist):
             reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
@@ -284,11 +333,23 @@ class Node:
             away = [watched for watched in kept if watched not in online]
             connection.send(messages.watchlist_events(here, away))
 
+    def _watch(self, connection: Connection, user: events.User) -> None:
+        """Let a connection that signs in have the events for its user, and of the users whom it watches."""
+        app_id = connection.app.id
+        self._users.add(app_id, user.id, connection)
+        self._hub.join(app_id, channels.user_channel(user.id), connection)
+        for watched in user.watchlist:
+            self._hub.join(app_id, _WATCHERS + watched, connection)
+
     def _sign_out(self, connection: Connection, user: events.User) -> None:
         app_id = connection.app.id
-        self._hub.leave(app_id, channels.user_channel(user.id), connection)
-        self._users.remove(app_id, user.id, connection, user.watchlist)
         steps.begin(self.roster.sign_out(app_id, user.id, user.watchlist))
+        self._users.remove(app_id, user.id, connection)
+        for channel in (channels.user_channel(user.id), *(_WATCHERS + watched for watched in user.watchlist)):
+            try:
+                self._hub.leave(app_id, channel, connection)
+            except Exception as fault:
+                contain(log, fault, "%r could not leave %s", connection, channel)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection of a user, anywhere."""
@@ -322,38 +383,20 @@ class Node:
         self.deliver(app_id, channel, messages.subscription_count(channel, count))
 
     def end_user(self, app_id: str, user_id: str) -> None:
-        """Close this node's connections of a user."""
-        for connection in self._users.connections(app_id, user_id):
-            connection.refuse(Code.UNAUTHORIZED, "The connection was terminated by the app.")
+        """Close this node's connections of a user, in slices."""
+        reason = "The connection was terminated by the app."
+        connections = self._users.connections(app_id, user_id)
+        in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), self._soon)
 
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
-        watchers = self._users.watchers(app_id, user_id)
-        if watchers:
-            message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
-            for connection in watchers:
-                connection.send(message)
+        message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
+        self.deliver(app_id, _WATCHERS + user_id, message)
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, of which no other node is told in this way."""
         log.debug("App %s: %s %s", app_id, edge, channel)
 
 
-def _greet(connection: Connection, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
-    """Answer a subscription: that it succeeded and, on a cache channel, what was last said there."""
-    roster = () if members is None else (members.roster(),)
-    connection.send(messages.subscription_succeeded(channel, *roster))
-    if last is not None:
-        connection.send(messages.event(channel, last.name, last.data))
-    elif kind.cache:
-        connection.send(messages.cache_miss(channel))
-
-
 def _reject(reason: str) -> NoReturn:
     raise ProtocolError(Code.CLIENT_EVENT_REJECTED, reason)
-
-
-def _socket_id() -> str:
-    """Two numbers that nobody can guess from those of another connection."""
-    number = secrets.randbits(64)
-    return f"{number >> 32}.{number & 0xFFFFFFFF}"

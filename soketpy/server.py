@@ -19,6 +19,7 @@ from soketpy.apps import StaticApps
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Metrics
+from soketpy.containment import contain
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
@@ -329,11 +330,8 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 async def _tick(deadlines: Deadlines) -> None:
     while True:
         await asyncio.sleep(RESOLUTION)
-        try:
-            while deadlines.tick():  # noqa: ASYNC110 - the others have their turn, nothing is waited for
-                await asyncio.sleep(0)
-        except Exception:
-            log.exception("A deadline could not be served")
+        while deadlines.tick():  # noqa: ASYNC110 - the others have their turn, nothing is waited for
+            await asyncio.sleep(0)
 
 
 def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -376,4 +374,7 @@ async def watch_memory(server: Server) -> None:
     upkeep = Upkeep()
     while True:
         await asyncio.sleep(UPKEEP_INTERVAL)
-        upkeep.look(server.connections)
+        try:
+            upkeep.look(server.connections)
+        except Exception as fault:
+            contain(log, fault, "The memory could not be looked after")

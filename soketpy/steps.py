@@ -3,15 +3,30 @@
 A verb is a coroutine. It runs within the call that begins it up to the first promise that is not kept yet, and goes on
 within the call that keeps it: nothing else happens between the answer and what the verb does with it. A verb that
 waits for nothing costs little more than a call, and needs no event loop.
+
+A verb may also await a future of asyncio, or yield to the event loop with ``asyncio.sleep(0)``. It then continues in a
+callback of the event loop. It has no task, so what needs one (``asyncio.timeout``) raises RuntimeError.
+
+An exception stays within its verb: a verb that raises is logged and counted, and its caller is not disturbed.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from soketpy.containment import contain
+
+log = logging.getLogger("soketpy.steps")
 
 T = TypeVar("T")
 
-Verb = Coroutine["Promise[Any]", None, None]
-"""What is begun here. It must not raise: nobody would be there to catch it."""
+Awaited: TypeAlias = "Promise[Any] | asyncio.Future[Any] | None"
+"""What a verb may wait for; None is the yield of ``asyncio.sleep(0)``."""
+
+Verb = Coroutine[Awaited, None, None]
+"""What is begun here. Nobody sees what it raises: it should answer its own faults."""
 
 Soon = Callable[[Callable[[], None]], object]
 """Calls a function in the next iteration of the event loop, as ``loop.call_soon`` does, or somewhat later."""
@@ -55,21 +70,21 @@ class Promise(Generic[T]):
         return self._value  # type: ignore[return-value] # a T: keep was called
 
 
-async def together(*verbs: Coroutine["Promise[Any]", None, T]) -> list[T]:
+async def together(*verbs: Coroutine[Awaited, None, T]) -> list[T]:
     """What verbs give that are begun one behind the other and wait side by side; raises what the first of them raised.
 
     All have ended when this does, whatever they raise.
     """
     given: list[T | None] = [None] * len(verbs)
-    faults: list[Exception] = []
+    faults: list[BaseException] = []
     unfinished = len(verbs)
     all_ended: Promise[None] = Promise()
 
-    async def run(index: int, verb: Coroutine["Promise[Any]", None, T]) -> None:
+    async def run(index: int, verb: Coroutine[Awaited, None, T]) -> None:
         nonlocal unfinished
         try:
             given[index] = await verb
-        except Exception as fault:
+        except (Exception, asyncio.CancelledError) as fault:
             faults.append(fault)
         unfinished -= 1
         if not unfinished:
@@ -85,15 +100,45 @@ async def together(*verbs: Coroutine["Promise[Any]", None, T]) -> list[T]:
 
 
 def begin(verb: Verb, done: Callable[[], None] | None = None) -> bool:
-    """Run a verb as far as it comes; whether it has ended. If it has not, ``done`` is called when it does."""
+    """Run a verb as far as it comes; whether it has ended. If it has not, ``done`` is called when it does.
+
+    Never raises. A verb that raises has ended, and so has one that awaits something else than a promise or a future of
+    asyncio: a TypeError is raised in it at that place.
+    """
     try:
-        promise = verb.send(None)
+        awaited = verb.send(None)
+        while not _continue_after(awaited, verb, done):
+            awaited = verb.throw(TypeError(_cannot_await(awaited)))
     except StopIteration:
         return True
-    promise.then(lambda: _go_on(verb, done))
+    except (Exception, asyncio.CancelledError) as fault:
+        contain(log, fault, "%s failed", getattr(verb, "__qualname__", verb))
+        return True
     return False
+
+
+def _continue_after(awaited: object, verb: Verb, done: Callable[[], None] | None) -> bool:
+    """Have the verb continue once it has what it awaits; whether that is something to wait for."""
+    if type(awaited) is Promise:
+        awaited.then(partial(_go_on, verb, done))
+    elif isinstance(awaited, asyncio.Future) or getattr(awaited, "_asyncio_future_blocking", None) is not None:
+        future = cast("asyncio.Future[Any]", awaited)
+        future._asyncio_future_blocking = False  # what a task does with it, so that others may await it as well
+        future.add_done_callback(lambda _: _go_on(verb, done))
+    elif awaited is None:
+        asyncio.get_running_loop().call_soon(_go_on, verb, done)
+    else:
+        return False
+    return True
+
+
+def _cannot_await(awaited: object) -> str:
+    return f"a verb can await a Promise or a future of asyncio, not {type(awaited).__name__}"
 
 
 def _go_on(verb: Verb, done: Callable[[], None] | None) -> None:
     if begin(verb, done) and done is not None:
-        done()
+        try:
+            done()
+        except Exception as fault:
+            contain(log, fault, "What follows %s failed", getattr(verb, "__qualname__", verb))

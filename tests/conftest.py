@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from soketpy import Server
 from soketpy.config import settings as config
+from soketpy.containment import failures
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth
@@ -25,6 +26,29 @@ from tests.redis import Redis, Shards
 # A machine that is busy with something else fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+class Contained:
+    """The faults that were contained since the test began."""
+
+    @property
+    def count(self) -> int:
+        return failures.count
+
+
+@pytest.fixture
+def contained() -> Contained:
+    """For a test that provokes faults on purpose."""
+    return Contained()
+
+
+@pytest.fixture(autouse=True)
+def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test in whose process the server met a fault, unless the test takes ``contained``."""
+    failures.count = 0
+    yield
+    if "contained" not in request.fixturenames:
+        assert failures.count == 0, "the server contained a fault: see the log"
 
 
 @pytest.fixture(scope="session")

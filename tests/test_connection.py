@@ -8,7 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from soketpy.containment import failures
 from soketpy.protocol import events
+from tests.conftest import Contained
 from tests.fakes import APP, Client, House
 from tests.protocol.anything import json_texts, nearly_events, nested
 
@@ -120,7 +122,11 @@ def test_a_connection_that_ends_twice_leaves_once(house: House, client: Client) 
 
 
 def test_a_failure_of_the_server_closes_one_connection_with_1011_and_is_logged_and_counted(
-    house: House, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: House,
+    client: Client,
+    contained: Contained,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
@@ -134,7 +140,7 @@ def test_a_failure_of_the_server_closes_one_connection_with_1011_and_is_logged_a
     assert "a bug" not in error["data"]["message"]
     assert client.closed is not None
     assert client.closed[0] == 1011
-    assert house.node.failures == 1
+    assert contained.count == 1
     assert "a bug" in caplog.text
     assert client.id in caplog.text
     assert "secret" not in caplog.text
@@ -160,7 +166,7 @@ subscribes = st.sampled_from(["news", "private-a", "presence-a", "cache-a", "pri
 
 def check_still_sound(house: House, client: Client) -> None:
     """The connection answers, or is closed with the error that it was told; and the server broke nowhere."""
-    assert house.node.failures == 0
+    assert failures.count == 0
     if client.closed is None:
         client.say("pusher:ping")
         assert client.heard()[-1] == "pong"

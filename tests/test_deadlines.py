@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy.deadlines import SLICE_SIZE, Deadlines
+from tests.conftest import Contained
 from tests.fakes import FakeLoop
 
 
@@ -16,11 +17,15 @@ class Alarm:
     def __init__(self, ring: Callable[[], None] = lambda: None) -> None:
         self.due = 0
         self.rang: list[float] = []
+        self.aborted = False
         self.ring = ring
 
     def expire(self, now: float) -> None:
         self.rang.append(now)
         self.ring()
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 class Tower:
@@ -199,17 +204,16 @@ def test_everyone_can_be_expired_at_once(tower: Tower) -> None:
     assert [alarm.rang for alarm in alarms] == [[1000.0]] * 5
 
 
-def test_one_who_raises_keeps_nobody_else_from_expiring(tower: Tower) -> None:
+def test_one_who_raises_is_ended_and_keeps_nobody_else_from_expiring(tower: Tower, contained: Contained) -> None:
     def fail() -> None:
         raise RuntimeError("broken")
 
-    alarms = [Alarm(fail) for _ in range(3)]
+    alarms = [Alarm(fail), Alarm(), Alarm(fail)]
     for alarm in alarms:
         tower.deadlines.set(alarm, 1)
     tower.loop.advance(3)
-    for _ in alarms:
-        with pytest.raises(RuntimeError):
-            tower.deadlines.tick()
     tower.deadlines.tick()
     assert [alarm.rang for alarm in alarms] == [[1003.0]] * 3
+    assert [alarm.aborted for alarm in alarms] == [True, False, True]
+    assert contained.count == 2
     assert len(tower.deadlines) == 0

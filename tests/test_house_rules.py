@@ -11,29 +11,33 @@ PACKAGE = ROOT / "soketpy"
 
 # What each room may import of this package besides itself, the lowest layer first: docs/architecture.md explains them.
 PROTOCOL = {"protocol"}
-PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts"}
+PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts", "containment"}
 RULES = PORTS | {"authorization", "admission", "triggers"}
-HEART = RULES | {"steps", "hub", "node", "connection"}
+HEART = RULES | {"steps", "slices", "hub", "node", "connection", "refusals", "reload"}
 MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "apps": PROTOCOL,
     "limits": PROTOCOL,
     "cache": PROTOCOL,
-    "counts": PROTOCOL,
+    "counts": PROTOCOL | {"containment"},
     "metrics": PROTOCOL,
     "users": PROTOCOL,
     "memory": set(),
-    "steps": set(),
-    "deadlines": set(),
+    "containment": {"limits"},
+    "steps": {"containment"},
+    "slices": {"containment", "steps"},
+    "refusals": {"limits"},
+    "reload": PROTOCOL | {"apps", "connection", "slices", "steps"},
+    "deadlines": {"containment"},
     "descriptors": set(),
     "presence": PROTOCOL,
-    "cluster": PROTOCOL | {"presence", "cache", "limits", "steps"},
+    "cluster": PROTOCOL | {"presence", "cache", "limits", "steps", "containment"},
     "authorization": PROTOCOL | {"apps"},
     "admission": PROTOCOL | {"apps"},
     "triggers": PROTOCOL | {"apps"},
     "hub": PROTOCOL | {"steps"},
     "connection": RULES | {"node", "steps"},
-    "node": RULES | {"hub", "connection", "steps"},
+    "node": RULES | {"hub", "connection", "steps", "slices", "refusals", "reload"},
     "web": HEART | {"deadlines"},
     "drivers": PORTS | {"steps"},
     "config": PROTOCOL | {"apps"},
@@ -53,6 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # What the outside world may be reached through, and where.
 ONLY_IN = {
     "aiohttp": {"web", "server"},
+    # An operation of the core awaits what ``steps`` gives, and so never depends on a task.
+    "asyncio": {"web", "drivers", "server", "cli", "signals", "worker", "workers", "private_redis", "testing", "steps"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "hiredis": {"drivers"},

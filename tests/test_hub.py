@@ -19,6 +19,9 @@ class Listener:
     def write(self, data: bytes) -> None:
         self.writes.append(data)
 
+    def fail(self, fault: Exception) -> None:
+        raise AssertionError("no write raises here") from fault
+
     @property
     def heard(self) -> bytes:
         return b"".join(self.writes)
@@ -369,3 +372,56 @@ def test_a_write_may_publish() -> None:
     room.publish("a")
     room.loop.settle()
     assert [echo.heard for echo in echoes] == [b"abbb"] * 3
+
+
+# Faults (invariant 6)
+
+
+class Broken(Listener):
+    """A subscriber whose writes raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[Exception] = []
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("a bug")
+
+    def fail(self, fault: Exception) -> None:
+        self.faults.append(fault)
+
+
+@pytest.mark.parametrize("slice_size", [1, 2, 1000])
+@pytest.mark.parametrize("excluding", [False, True])
+def test_a_write_that_raises_keeps_nobody_else_from_being_written(slice_size: int, excluding: bool) -> None:
+    room = Room(slice_size)
+    [first] = room.join()
+    broken = [Broken(), Broken()]
+    for each in broken:
+        room.hub.join(APP, NEWS, each)
+    [last] = room.join()
+    room.publish("a", Listener() if excluding else None)
+    room.loop.settle()
+    room.publish("b")
+    room.loop.settle()
+    assert (first.heard, last.heard) == (b"ab", b"ab")
+    assert [str(fault) for each in broken for fault in each.faults] == ["a bug"] * 4
+
+
+def test_who_leaves_and_cannot_be_written_to_has_left() -> None:
+    room = Room()
+    broken = Broken()
+    room.hub.join(APP, NEWS, broken)
+    room.publish("a")
+    room.leave(broken)
+    assert len(room.hub) == 0
+    room.loop.settle()
+    assert len(broken.faults) == 1
+
+
+def test_who_is_not_on_a_channel_may_leave_it() -> None:
+    room = Room()
+    [listener] = room.join()
+    room.hub.leave(APP, NEWS, Listener())
+    room.hub.leave(APP, "nowhere", listener)
+    assert len(room.hub) == 1

@@ -24,6 +24,9 @@ class Listener:
     def write(self, data: bytes) -> None:
         self.heard += [data[start : start + 4] for start in range(0, len(data), 4)]
 
+    def fail(self, fault: Exception) -> None:
+        raise AssertionError("no write raises here") from fault
+
 
 class HubMachine(RuleBasedStateMachine):
     """In the model, a frame is due at once to all who are on the channel at that moment, but to the excluded one."""

@@ -33,13 +33,13 @@ def test_a_socket_id_is_two_numbers_of_which_no_two_clients_have_the_same() -> N
 
 def test_a_socket_id_that_is_taken_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([7, 7, 7, 8])
-    monkeypatch.setattr("soketpy.node.secrets.randbits", lambda bits: next(drawn))
+    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: next(drawn))
     house = House()
     assert [house.connect().id, house.connect().id] == ["0.7", "0.8"]
 
 
 def test_a_socket_id_has_64_bits_that_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soketpy.node.secrets.randbits", lambda bits: (1 << bits) - 1)
+    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: (1 << bits) - 1)
     assert House().connect().id == f"{2**32 - 1}.{2**32 - 1}"
 
 
@@ -121,7 +121,7 @@ def test_a_connection_that_ends_is_gone_from_everywhere() -> None:
     client.subscribe("news")
     client.subscribe("presence-room", "1")
     client.sign_in("ada", watchlist=["bob"])
-    assert len(house.hub) == 3
+    assert len(house.hub) == 4, "two channels, the user's own, and that of those who watch bob"
     client.leave()
     assert len(house.hub) == 0
     assert house.channels() == {}
@@ -162,3 +162,27 @@ def test_new_settings_of_an_app_hold_for_its_open_connections_and_no_others() ->
     assert client.connection.app is newer[APP.id]
     assert foreign.connection.app is OTHER
     assert gone.connection.app.id == "gone"
+
+
+def test_very_many_watchers_are_told_in_slices() -> None:
+    house = House(slice_size=2)
+    watchers = [house.connect() for _ in range(5)]
+    for number, watcher in enumerate(watchers):
+        watcher.sign_in(f"watcher-{number}", watchlist=["bob"])
+        watcher.take()
+    house.connect().sign_in("bob")
+    house.loop.tick()
+    assert sum(bool(watcher.transport.frames) for watcher in watchers) == 2
+    house.loop.settle()
+    assert all(watcher.heard() == ["watchlist_events"] for watcher in watchers)
+
+
+def test_very_many_connections_of_a_user_are_closed_in_slices() -> None:
+    house = House()
+    clients = [house.connect() for _ in range(250)]
+    for client in clients:
+        client.sign_in("ada")
+    house.node.terminate(APP.id, "ada")
+    assert sum(client.closed is not None for client in clients) == 100
+    house.loop.advance(1)
+    assert house.total == 0

@@ -255,14 +255,47 @@ async def test_a_reload_lets_new_apps_in_and_takes_the_limits_of_old_ones_along(
     assert (await client.hear())["event"] == "still here"
 
 
-async def test_a_reload_without_an_app_lets_its_clients_stay_and_no_more_in(start_server: StartServer) -> None:
+async def test_a_reload_without_an_app_closes_its_clients(start_server: StartServer) -> None:
     peers = await start_server(apps=(APP, OTHER))
-    client = await peers.client()
+    client, other = await peers.client(), await peers.client(path="/app/other-key")
     peers.server.reload(Settings(apps=(OTHER,)))
+    assert (await client.hear())["data"] == {"code": 4001, "message": "The app was removed."}
+    assert (await client.closed())[0] == 4001
     assert (await (await peers.socket()).closed())[0] == 4001
     assert (await peers.trigger("room", "e")).status == 404
-    await client.say("pusher:ping")
-    assert (await client.hear())["event"] == "pusher:pong"
+    await other.say("pusher:ping")
+    assert (await other.hear())["event"] == "pusher:pong"
+
+
+async def test_a_reload_closes_the_clients_of_a_disabled_app(start_server: StartServer) -> None:
+    peers = await start_server()
+    client = await peers.client()
+    peers.server.reload(Settings(apps=(replace(APP, enabled=False),)))
+    assert (await client.closed())[0] == 4003
+    assert (await (await peers.socket()).closed())[0] == 4003
+    assert (await peers.trigger("room", "e")).status == 403
+    assert (await peers.call("POST", "/users/ada/terminate_connections")).status == 200
+
+
+async def test_a_reload_closes_the_clients_of_a_removed_key(start_server: StartServer) -> None:
+    first, second = APP.keys[0], Key("second-key", "second-secret")
+    peers = await start_server(apps=(replace(APP, keys=(first, second)),))
+    client, other = await peers.client(), await peers.client(path="/app/second-key")
+    peers.server.reload(Settings(apps=(replace(APP, keys=(second,)),)))
+    assert (await client.closed())[0] == 4009
+    await other.say("pusher:ping")
+    assert (await other.hear())["event"] == "pusher:pong"
+
+
+async def test_an_app_may_keep_the_clients_of_a_removed_key_whose_signatures_hold_no_more(
+    start_server: StartServer,
+) -> None:
+    peers = await start_server()
+    client = await peers.client()
+    kept = replace(APP, keys=(Key("second-key", "second-secret"),), close_connections_of_removed_keys=False)
+    peers.server.reload(Settings(apps=(kept,)))
+    assert (await client.subscribe("private-a"))["event"] == "pusher:subscription_error"
+    assert (await client.subscribe("news"))["event"] == "pusher_internal:subscription_succeeded"
 
 
 async def test_a_reload_with_a_contradiction_changes_nothing(start_server: StartServer) -> None:

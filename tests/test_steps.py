@@ -1,9 +1,13 @@
 """Verbs that wait without a task: they go on within the call that brings the answer."""
 
+import asyncio
+from collections.abc import Coroutine, Generator
+
 import pytest
 
 from soketpy import steps
 from soketpy.steps import Promise
+from tests.conftest import Contained
 
 
 class Account:
@@ -108,3 +112,122 @@ def test_no_verbs_wait_for_nothing() -> None:
 
     assert steps.begin(ask())
     assert found == [[]]
+
+
+# Futures of asyncio
+
+
+async def test_a_verb_may_await_a_future() -> None:
+    account: list[object] = []
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    ended = asyncio.Event()
+
+    async def verb() -> None:
+        account.append(await future)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        account.append(await asyncio.gather(asyncio.sleep(0, "one"), asyncio.sleep(0, "two")))
+
+    assert not steps.begin(verb(), ended.set)
+    future.set_result("there")
+    await ended.wait()
+    assert account == ["there", ["one", "two"]]
+
+
+@pytest.mark.parametrize("fault", [LookupError("gone"), asyncio.CancelledError()])
+async def test_a_future_that_fails_raises_in_the_verb(fault: BaseException) -> None:
+    seen: list[BaseException] = []
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    ended = asyncio.Event()
+
+    async def verb() -> None:
+        try:
+            await future
+        except BaseException as raised:
+            seen.append(raised)
+
+    steps.begin(verb(), ended.set)
+    if isinstance(fault, LookupError):
+        future.set_exception(fault)
+    else:
+        future.cancel()
+    await ended.wait()
+    assert [type(each) for each in seen] == [type(fault)]
+
+
+async def test_a_verb_whose_future_is_cancelled_has_ended(contained: Contained) -> None:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    ended = asyncio.Event()
+
+    async def verb() -> None:
+        await steps.together(wait_for(future))
+
+    async def wait_for(future: asyncio.Future[str]) -> str:
+        return await future
+
+    steps.begin(verb(), ended.set)
+    future.cancel()
+    await ended.wait()
+    assert contained.count == 1
+
+
+class Odd:
+    """Something that only another event loop can wait for."""
+
+    def __await__(self) -> Generator[str, None, None]:
+        yield "odd"
+
+
+def test_what_cannot_be_awaited_fails_at_once_and_says_so() -> None:
+    seen: list[str] = []
+
+    async def verb() -> None:
+        for _ in range(2):
+            try:
+                await Odd()
+            except TypeError as fault:
+                seen.append(str(fault))
+
+    assert steps.begin(verb())
+    assert seen == ["a verb can await a Promise or a future of asyncio, not str"] * 2
+
+
+def refused_by_mypy(coroutine: Coroutine[str, None, None], awaitable: Odd) -> None:
+    """Never called: mypy must report both, and reports the comment if it does not."""
+    steps.begin(coroutine)  # type: ignore[arg-type]
+    steps.begin(awaitable)  # type: ignore[arg-type]
+
+
+# Faults
+
+
+def test_a_verb_that_raises_has_ended_and_disturbs_nobody(
+    contained: Contained, caplog: pytest.LogCaptureFixture
+) -> None:
+    promise, ended = Promise[str](), []
+
+    async def fail_at_once() -> None:
+        raise RuntimeError("at once")
+
+    async def fail_later() -> None:
+        await promise
+        raise RuntimeError("later")
+
+    assert steps.begin(fail_at_once())
+    assert not steps.begin(fail_later(), lambda: ended.append("told"))
+    promise.keep("now")
+    assert ended == ["told"]
+    assert contained.count == 2
+    assert "fail_later failed" in caplog.text
+    assert "RuntimeError: later" in caplog.text
+
+
+def test_what_follows_a_verb_disturbs_nobody_either(contained: Contained) -> None:
+    promise = Promise[str]()
+
+    def fail() -> None:
+        raise RuntimeError("afterwards")
+
+    steps.begin(Account().note(promise), fail)
+    promise.keep("now")
+    assert contained.count == 1

@@ -163,7 +163,49 @@ def test_unsubscribing_loses_nothing_that_was_said_before(house: House, client: 
 def test_unsubscribing_from_where_one_is_not_is_silent(house: House, client: Client, channel: str) -> None:
     client.unsubscribe(channel)
     assert client.take() == []
-    assert house.node.failures == 0
+
+
+def test_a_page_that_joins_200_channels_at_once_does_not_wait(house: House, client: Client) -> None:
+    before = house.loop.now
+    for number in range(200):
+        client.subscribe(f"room-{number}")
+    assert client.heard() == ["subscription_succeeded"] * 200
+    assert house.loop.now == before
+
+
+def test_more_subscriptions_than_an_app_allows_wait_and_none_is_lost(house: House) -> None:
+    client = house.connect(replace(APP, max_subscribes_per_second=10))
+    before = house.loop.now
+    for number in range(30):
+        client.subscribe("news" if number % 2 else f"room-{number}")
+        client.unsubscribe("news")
+    assert client.heard() == ["subscription_succeeded"] * 30
+    assert 1.9 < house.loop.now - before < 2.5
+
+
+def test_what_comes_behind_a_subscription_that_waits_is_served_after_it(house: House) -> None:
+    client = house.connect(replace(APP, max_subscribes_per_second=1))
+    client.subscribe("one")
+    client.subscribe("two")
+    client.say("pusher:ping")
+    assert client.heard() == ["subscription_succeeded", "subscription_succeeded", "pong"]
+
+
+def test_a_client_that_goes_while_its_subscription_waits_leaves_nothing(house: House) -> None:
+    client = house.connect(replace(APP, max_subscribes_per_second=1))
+    client.subscribe("one")
+    assert not client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"two"}}')
+    client.leave()
+    house.loop.advance(5)
+    assert house.channels() == {}
+
+
+def test_an_app_may_have_no_limit_of_subscriptions(house: House) -> None:
+    client = house.connect(replace(APP, max_subscribes_per_second=None))
+    before = house.loop.now
+    for _ in range(500):
+        client.subscribe("news")
+    assert house.loop.now == before
 
 
 def test_one_may_leave_and_come_back(house: House, client: Client) -> None:

@@ -20,7 +20,7 @@ def house() -> House:
 @pytest.fixture
 def same_socket_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every app gives its clients the same ids."""
-    monkeypatch.setattr("soketpy.node.secrets.randbits", lambda bits: 7)
+    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: 7)
 
 
 def on(house: House, app: App, channel: str, user_id: object = None) -> Client:

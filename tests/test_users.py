@@ -170,23 +170,21 @@ def test_a_presence_member_is_not_a_user(house: House, client: Client) -> None:
 # Users themselves
 
 
-def test_users_know_connections_and_watchers_until_they_are_removed() -> None:
+def test_users_know_connections_until_they_are_removed() -> None:
     users: Users[str] = Users()
-    users.add("app", "ada", "first", ["bob"])
-    users.add("app", "ada", "second", [])
+    users.add("app", "ada", "first")
+    users.add("app", "ada", "second")
     assert sorted(users.connections("app", "ada")) == ["first", "second"]
-    assert users.watchers("app", "bob") == ("first",)
-    users.remove("app", "ada", "first", ["bob"])
+    users.remove("app", "ada", "first")
     assert users.connections("app", "ada") == ("second",)
-    assert users.watchers("app", "bob") == ()
-    users.remove("app", "ada", "second", [])
+    users.remove("app", "ada", "second")
+    users.remove("app", "ada", "second")
     assert users.connections("app", "ada") == ()
-    assert (users._connections, users._watchers) == ({}, {}), "nothing is kept of who is gone"
+    assert users._connections == {}, "nothing is kept of who is gone"
 
 
 def test_users_of_two_apps_are_apart() -> None:
     users: Users[str] = Users()
-    users.add("app", "ada", "one", ["bob"])
-    users.add("other", "ada", "two", ["bob"])
+    users.add("app", "ada", "one")
+    users.add("other", "ada", "two")
     assert users.connections("app", "ada") == ("one",)
-    assert users.watchers("other", "bob") == ("two",)

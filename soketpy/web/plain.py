@@ -5,6 +5,7 @@ together with the connection, before anything of it has been answered.
 """
 
 import asyncio
+import logging
 import time
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -14,9 +15,12 @@ from time import perf_counter
 from aiohttp import web
 
 from soketpy import steps
+from soketpy.containment import contain
 from soketpy.protocol.requests import HEAD_LIMIT, parse_request
 from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
 from soketpy.web.websocket import Surroundings
+
+log = logging.getLogger("soketpy.http")
 
 IDLE_TIMEOUT = 75.0
 """Seconds that a connection without a request stays open; longer than common proxies keep theirs."""
@@ -55,7 +59,11 @@ class Outbox:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.send()
+            try:
+                connection.send()
+            except Exception as fault:
+                contain(log, fault, "The answers to a client could not be sent")
+                connection.abort()
 
 
 class PlainHttp(asyncio.Protocol):
@@ -126,9 +134,14 @@ class PlainHttp(asyncio.Protocol):
 
     def _serve_on(self) -> None:
         self._turn = None
-        if not self._held and not self._transport.is_closing():
+        if self._held or self._transport.is_closing():
+            return
+        try:
             self._transport.resume_reading()
             self._serve()
+        except Exception as fault:
+            contain(log, fault, "The requests of a client could not be served")
+            self.abort()
 
     def _step(self) -> bool:
         """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
@@ -174,6 +187,13 @@ class PlainHttp(asyncio.Protocol):
 
     def _called(self, exchange: Exchange) -> None:
         """A call that had to wait has its answer."""
+        try:
+            self._continue(exchange)
+        except Exception as fault:
+            contain(log, fault, "The answer to a call could not be sent")
+            self.abort()
+
+    def _continue(self, exchange: Exchange) -> None:
         self._waits = False
         if self._transport.is_closing():
             return
@@ -246,6 +266,10 @@ class PlainHttp(asyncio.Protocol):
         self._unread = False
         if self._turn is None:
             self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
+
+    def abort(self) -> None:
+        """End the TCP connection at once."""
+        self._transport.abort()
 
     def expire(self, now: float) -> None:
         """Close a connection that was idle for long, or whose request does not come whole."""

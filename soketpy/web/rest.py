@@ -16,6 +16,7 @@ import msgspec
 
 from soketpy.apps import App, Apps
 from soketpy.cluster import Unavailable
+from soketpy.containment import contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.triggers import RequestError
@@ -87,13 +88,14 @@ class Rest:
         self._log_access = log_access
         self._available = available
         api = Api(node, limiter)
+        self._terminate: Verb = api.terminate  # which a disabled app may call
         self._routes: dict[str, tuple[str, Verb]] = {
             "events": ("POST", api.events),
             "batch_events": ("POST", api.batch_events),
             "channels": ("GET", api.channels),
             "channels/*": ("GET", api.channel),
             "channels/*/users": ("GET", api.users),
-            "users/*/terminate_connections": ("POST", api.terminate),
+            "users/*/terminate_connections": ("POST", self._terminate),
         }
 
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
@@ -111,7 +113,8 @@ class Rest:
                 self._refuse_when_draining()
                 exchange.verb, arguments = self._route(method, parts[3])
                 parameters, kind = calls.parse_query(query), headers.get("content-type", "")
-                call = Call(_open(app), method, path, bare, self._prefix, parameters, dict(parameters), arguments, kind)
+                app = _open(app, exchange.verb == self._terminate)
+                call = Call(app, method, path, bare, self._prefix, parameters, dict(parameters), arguments, kind)
                 calls.authenticate(call, time.time())
                 exchange.call = call
                 self.under_way += 1
@@ -136,6 +139,7 @@ class Rest:
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
         """Answer a call whose body cannot be taken."""
         self.under_way -= 1
+        self._note(exchange, fault)
         exchange.answer = _refused(fault)
         exchange.answer.received = 0
 
@@ -174,14 +178,20 @@ class Rest:
 
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """The answer to a request that could not be served."""
-        if isinstance(fault, RequestError):
-            return _refused(fault)
         if isinstance(fault, Unavailable):
-            return _refused(_unavailable())
-        log.error("A request could not be served: %s %s", exchange.method, exchange.path, exc_info=fault)
-        self._node.failures += 1
+            fault = _unavailable()
+        if isinstance(fault, RequestError):
+            self._note(exchange, fault)
+            return _refused(fault)
+        contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
         reason = "The server failed to serve this request."
         return _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
+
+    def _note(self, exchange: Exchange, fault: RequestError) -> None:
+        """Let a refused call of an app leave a trace in the log."""
+        if exchange.path.startswith("/apps/") or exchange.app is not None:
+            app_id = None if exchange.app is None else exchange.app.id
+            self._node.refusals.request(app_id, exchange.method, exchange.path, int(fault.status), fault.message)
 
     def _bare(self, path: str) -> str:
         """The path without the prefix that a proxy may have left in front of it."""
@@ -236,11 +246,11 @@ class Rest:
         return route[1], arguments
 
 
-def _open(app: App | None) -> App:
+def _open(app: App | None, even_if_disabled: bool) -> App:
     """The app, if it may be called."""
     if app is None:
         raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
-    if not app.enabled:
+    if not app.enabled and not even_if_disabled:
         raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
     return app
 

@@ -12,8 +12,8 @@ from soketpy import steps
 from soketpy.admission import Hello, admit
 from soketpy.apps import App, Apps
 from soketpy.connection import Connection
+from soketpy.containment import contain
 from soketpy.deadlines import Deadlines
-from soketpy.limits import Bucket
 from soketpy.node import Node
 from soketpy.protocol import frames, messages
 from soketpy.protocol.errors import Code, ConnectionRefused
@@ -23,9 +23,6 @@ log = logging.getLogger("soketpy.websocket")
 
 CLOSING_TIMEOUT = 5.0
 """Seconds that a client has to answer a close frame, or to read what is in front of it."""
-
-REFUSALS_LOGGED = 10
-"""Refused connections a second that get a line in the log."""
 
 TURN = 200
 """Frames of one client that are taken before the event loop has its turn: cheap ones, some milliseconds."""
@@ -57,7 +54,6 @@ class Surroundings:
     port_is_shared: bool = False  # whether others take those who come once this server drains
     draining: bool = False
     closing: int = 0  # WebSockets whose close frame waits for an answer
-    refusals: Bucket | None = None
 
 
 class WebSocket(asyncio.Protocol):
@@ -104,14 +100,20 @@ class WebSocket(asyncio.Protocol):
         self.write = opening.append
         try:
             app = self._admit(hello)
-            connection = await shared.node.connect(app, self)
+            connection = await shared.node.connect(app, self, app.held_key(hello.key))
+            if self._closing:  # the connection was lost while others were asked whether the app has room
+                connection.end()
+                return
+            connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
-            self._log_refusal(refused)
-            self._transport.write(acceptance + messages.error(refused.code, refused.message).frame)
-            self.close(refused.code, refused.message)
+            shared.node.refusals.connection(
+                _address(self._transport.get_extra_info("peername")), refused.code, refused.message
+            )
+            self._turn_away(acceptance, refused.code, refused.message)
             return
-        if self._closing:  # the connection was lost while others were asked whether the app has room
-            connection.end()
+        except Exception as fault:
+            contain(log, fault, "A connection could not be opened")
+            self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
             return
         self.connection = connection
         self.write = connection.write = self._transport.write
@@ -121,6 +123,21 @@ class WebSocket(asyncio.Protocol):
             shared.deadlines.set(self, shared.authorization_timeout)
         else:
             shared.deadlines.set(self, shared.activity_timeout)
+
+    def _admit_again(self, hello: Hello, connection: Connection) -> App:
+        """The app as it is now, which may have changed while others were asked. Raises ConnectionRefused."""
+        if self._shared.apps.by_id(connection.app.id) is connection.app:
+            return connection.app
+        try:
+            return self._admit(hello)
+        except ConnectionRefused:
+            connection.end()
+            raise
+
+    def _turn_away(self, acceptance: bytes, code: int, reason: str) -> None:
+        """Answer the handshake of a client that cannot enter, tell it why, and close."""
+        self._transport.write(acceptance + messages.error(code, reason).frame)
+        self.close(code, reason)
 
     def _entered(self, rest: bytes) -> None:
         """Others had to be asked, and have answered."""
@@ -163,6 +180,9 @@ class WebSocket(asyncio.Protocol):
         except FrameError as fault:
             self._fail(fault.code, fault.reason)
             self._hang_up()
+        except Exception as fault:
+            contain(log, fault, "What a client sent could not be served")
+            self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def go_on(self) -> None:
         """The message that had to wait has been served: read what came behind it."""
@@ -189,6 +209,10 @@ class WebSocket(asyncio.Protocol):
         return True
 
     # The end
+
+    def abort(self) -> None:
+        """End the TCP connection at once."""
+        self._transport.abort()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and give the client a while to answer it; nothing the second time."""
@@ -260,7 +284,8 @@ class WebSocket(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._give_up)
 
     def _give_up(self) -> None:
-        if self.connection is not None:
+        if self.connection is not None and self.connection.open:
+            self._shared.node.slow_readers += 1
             self.connection.refuse(Code.OVER_CAPACITY, "The client reads too slowly.")
 
     # Time
@@ -285,26 +310,9 @@ class WebSocket(asyncio.Protocol):
             connection.write(_PING)
             shared.deadlines.set(self, shared.pong_timeout)
 
-    def _log_refusal(self, refused: ConnectionRefused) -> None:
-        """One line in the log, but not so many that they do harm."""
-        shared = self._shared
-        now = shared.node.clock()
-        if shared.refusals is None:
-            shared.refusals = Bucket(REFUSALS_LOGGED, REFUSALS_LOGGED, now)
-        if shared.refusals.take(1, now):
-            peer = self._transport.get_extra_info("peername")
-            log.info(
-                "Refused a connection from %s: %s %s", _address(peer), int(refused.code), _one_line(refused.message)
-            )
-
 
 def _discard(frame: bytes) -> None:
     """Take frames for a client that gets no more."""
-
-
-def _one_line(text: str) -> str:
-    """Text that may hold what a stranger sent, without line ends and control characters that would forge a log."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _address(peer: object) -> str:

@@ -184,7 +184,6 @@ async def test_a_publisher_that_leaves_in_the_midst_of_a_body_leaves_no_trace(
         publisher.send(BODY[:10])
     while peers.server.node.traffic["app-id"].http_calls == 0:
         assert (await peers.request("GET", "/")).status == 200
-    assert peers.server.node.failures == 0
     assert "Traceback" not in caplog.text
 
 
@@ -193,7 +192,6 @@ async def test_chunks_that_are_none_are_refused(peers: Peers, caplog: pytest.Log
         head = request("POST", signed("POST", EVENTS, BODY), b"", "Transfer-Encoding: chunked")
         publisher.send(head + b"no number\r\n" + BODY + b"\r\n0\r\n\r\n")
         assert (await publisher.answer()).status == 400
-    assert peers.server.node.failures == 0
     assert "Traceback" not in caplog.text
 
 

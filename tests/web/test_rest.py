@@ -8,7 +8,7 @@ import pytest
 from soketpy import App, Key
 from soketpy.config.settings import Log
 from soketpy.web.api import Api
-from tests.conftest import Peers, StartServer
+from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
 
@@ -122,7 +122,7 @@ async def test_the_answer_does_not_tell_what_the_server_is_made_of(peers: Peers)
 
 
 async def test_what_fails_inside_is_logged_counted_and_answered_without_details(
-    peers: Peers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    peers: Peers, contained: Contained, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("the inside of the server")
@@ -133,7 +133,7 @@ async def test_what_fails_inside_is_logged_counted_and_answered_without_details(
     assert "inside" not in reply.text
     assert "GET /apps/app-id/channels" in caplog.text
     assert "the inside of the server" in caplog.text
-    assert peers.server.node.failures == 1
+    assert contained.count == 1
     monkeypatch.undo()
     assert (await peers.call("GET", "/channels")).status == 200
 

@@ -14,7 +14,7 @@ from soketpy import App, Key
 from soketpy.config.settings import Bounds, Timeouts
 from soketpy.web import websocket
 from soketpy.web.websocket import TURN, WebSocket
-from tests.conftest import Peers, Socket, StartServer
+from tests.conftest import Contained, Peers, Socket, StartServer
 from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
@@ -169,18 +169,38 @@ async def test_malformed_messages_are_answered_until_their_budget_is_spent(start
 async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_do_harm(
     peers: Peers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "soketpy.refusals")
     monkeypatch.setattr(peers.server.node, "clock", lambda: 1000.0)
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
-    lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.websocket"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]
     assert lines == ["Refused a connection from 127.0.0.1: 4001 App key nobody does not exist."] * 10
+
+
+async def test_a_fault_while_a_client_connects_closes_it_and_nobody_else(
+    peers: Peers, contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await peers.client()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(peers.server.node, "connect", fail)
+    assert (await refusal(await peers.socket()))[1] == 1011
+    assert contained.count == 1
+    await other.say("pusher:ping")
+    assert (await other.hear())["event"] == "pusher:pong"
+
+
+async def test_refused_connections_and_slow_readers_are_counted(peers: Peers) -> None:
+    await refusal(await peers.socket("/app/nobody"))
+    assert peers.server.node.refusals.connections == {4001: 1}
 
 
 async def test_a_client_cannot_write_lines_into_the_log(peers: Peers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await refusal(await peers.socket("/app/x%0AERROR%20all%20is%20lost%1b[2J"))
-    lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.websocket"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]
     assert len(lines) == 1
     assert lines[0].isprintable()
 

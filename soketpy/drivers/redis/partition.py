@@ -3,6 +3,7 @@
 import logging
 import time
 
+from soketpy.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
@@ -40,5 +41,5 @@ class Partition:
                 self.bus.heard(*name, message)
             else:
                 self.roster.heard(name, message)
-        except Exception:  # of a node of another version, or a stranger on the same Redis
-            log.exception("A message on %r could not be served", topic)
+        except Exception as fault:  # of a node of another version, or a stranger on the same Redis
+            contain(log, fault, "A message on %r could not be served", topic)

@@ -1,0 +1,38 @@
+"""What a changed configuration means for the connections that are open."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from soketpy.apps import App
+from soketpy.connection import Connection
+from soketpy.protocol.errors import Code
+from soketpy.slices import in_slices
+from soketpy.steps import Soon
+
+
+def update_connections(
+    connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], soon: Soon
+) -> None:
+    """Apply changed apps to ``connections``, which are given by app id and socket id.
+
+    New limits and switches apply at once. Connections of a removed app (4001), of a disabled app (4003) and of a
+    removed key (4009, unless the app keeps them) are closed in slices.
+    """
+    closing: list[tuple[Connection, Code, str]] = []
+    for app_id, of_app in connections.items():
+        app = apps(app_id)
+        if app is None:
+            closing += _closing(of_app.values(), Code.NO_SUCH_APP, "The app was removed.")
+            continue
+        for connection in of_app.values():
+            connection.app = app
+        if not app.enabled:
+            closing += _closing(of_app.values(), Code.APP_DISABLED, "The app is disabled.")
+        elif app.close_connections_of_removed_keys:
+            keys = {pair.key for pair in app.keys}
+            removed = (each for each in of_app.values() if each.key not in keys)
+            closing += _closing(removed, Code.UNAUTHORIZED, "The key of the connection was removed from the app.")
+    in_slices(closing, lambda each: each[0].refuse(*each[1:]), soon)
+
+
+def _closing(connections: Iterable[Connection], code: Code, reason: str) -> list[tuple[Connection, Code, str]]:
+    return [(connection, code, reason) for connection in connections]
