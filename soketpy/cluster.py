@@ -220,6 +220,10 @@ class Cluster(Protocol):
     def here(self) -> bool:
         """Whether the other nodes can be reached."""
 
+    @property
+    def links(self) -> tuple[int, int]:
+        """The number of connections to the other nodes that work now, and of those that there should be."""
+
     async def start(self) -> None:
         """Join the others. Raises Unreachable where they cannot be reached in time; to be stopped in any case."""
 
@@ -372,6 +376,7 @@ class LocalCluster:
     """A cluster of one."""
 
     here = True
+    links = (0, 0)
 
     def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:
         cache = LocalCache(cache_ttl, cached_events, clock)

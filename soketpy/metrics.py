@@ -1,6 +1,8 @@
 """What is counted, per app, and how Prometheus reads it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
@@ -57,6 +59,56 @@ class TrafficByApp(dict[str, Traffic]):
         return traffic
 
 
+@dataclass(slots=True)
+class Totals:
+    """Counters of whole processes since their start, whatever the app; and gauges of their links to Redis.
+
+    ``refused`` counts refused handshakes by close code. ``links`` are the connections to Redis that there should be,
+    one for each partition; ``links_up`` are those that work now.
+    """
+
+    failures: int = 0
+    slow_readers: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    links: int = 0
+    links_up: int = 0
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
+            self.failures + other.failures,
+            self.slow_readers + other.slow_readers,
+            self.refused + other.refused,
+            self.links + other.links,
+            self.links_up + other.links_up,
+        )
+
+    def ended(self) -> "Totals":
+        """Return what stays of a process that has ended: its counters, but no links."""
+        return replace(self, links=0, links_up=0)
+
+
+@dataclass(slots=True)
+class Counted:
+    """What one process of several has counted. ``apps`` has by app how many are connected, and the counters of its traffic."""
+
+    apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+    def __add__(self, other: "Counted") -> "Counted":
+        apps = dict(self.apps)
+        for app_id, (connected, counters) in other.apps.items():
+            before, counted = apps.get(app_id, (0, {}))
+            apps[app_id] = (
+                before + connected,
+                {name: counted.get(name, 0) + value for name, value in counters.items()},
+            )
+        return Counted(apps, self.totals + other.totals)
+
+    def ended(self) -> "Counted":
+        """Return what stays of a process that has ended: its counters, but no connections."""
+        return Counted({app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}, self.totals.ended())
+
+
 # soketi's name, the counter that it shows, and its help.
 _COUNTERS = (
     ("new_connections_total", "connections", "WebSocket connections that were accepted."),
@@ -80,7 +132,9 @@ class TrafficCollector(Collector):
         port: int,
         traffic: Mapping[str, Traffic],
         connected: Callable[[str], int],
+        totals: Callable[[], Totals] = Totals,
     ) -> None:
+        self._totals = totals
         self._prefix = prefix
         self._port = str(port)
         self._traffic = traffic
@@ -99,6 +153,31 @@ class TrafficCollector(Collector):
             for app_id, traffic in self._traffic.items():
                 metric.add_sample(f"{self._prefix}{name}", self._labels(app_id), getattr(traffic, attribute))
             yield metric
+        yield from self._collect_totals()
+
+    def _collect_totals(self) -> Iterator[Metric]:
+        """Give the metrics of the whole process, which soketi has not."""
+        totals = self._totals()
+        yield self._total("failures", "Faults of the server that were contained; each one is a bug.", totals.failures)
+        slow = "Connections that were closed with 4100 because the client read too slowly."
+        yield self._total("slow_readers_closed", slow, totals.slow_readers)
+        by_code = "WebSocket connections that were refused, by close code."
+        refused = Metric(f"{self._prefix}refused_connections", by_code, "counter")
+        for code, number in sorted(totals.refused.items()):
+            refused.add_sample(f"{refused.name}_total", {"code": str(int(code)), "port": self._port}, number)
+        yield refused
+        for name, help_text, value in (
+            ("redis_links", "Connections to Redis that there should be; 0 without Redis.", totals.links),
+            ("redis_links_up", "Connections to Redis that work now.", totals.links_up),
+        ):
+            gauge = Metric(f"{self._prefix}{name}", help_text, "gauge")
+            gauge.add_sample(gauge.name, {"port": self._port}, value)
+            yield gauge
+
+    def _total(self, name: str, help_text: str, value: int) -> Metric:
+        metric = Metric(f"{self._prefix}{name}", help_text, "counter")
+        metric.add_sample(f"{metric.name}_total", {"port": self._port}, value)
+        return metric
 
     def _labels(self, app_id: str) -> dict[str, str]:
         return {"app_id": app_id, "port": self._port}

@@ -32,9 +32,6 @@ from soketpy.users import Users
 
 log = logging.getLogger("soketpy.node")
 
-SHORTEST_WAIT = 0.01
-"""Seconds that a subscription waits at least, if it must wait: a rounded wait may be too short by a hair."""
-
 _WATCHERS = "#watchers-of-"
 """Prefix of the channels on which the watchers of a user are reached. No client can subscribe to such a name."""
 
@@ -137,10 +134,7 @@ class Node:
 
     def update(self, apps: Callable[[str], App | None]) -> None:
         """Apply changed apps to the connections that are open; some of these are closed, in slices."""
-        update_connections(self._connections, apps, self._soon)
-
-    def _soon(self, callback: Callable[[], None]) -> None:
-        self._later(0, callback)
+        update_connections(self._connections, apps, partial(self._later, 0))
 
     # Subscriptions
 
@@ -183,7 +177,7 @@ class Node:
         bucket = connection.subscribes = bucket_for(rate, connection.subscribes, now)
         while not bucket.take(1, now):
             refilled: Promise[None] = Promise()
-            self._later(max(SHORTEST_WAIT, bucket.wait(1)), partial(refilled.keep, None))
+            self._later(bucket.wait(1) + 0.01, partial(refilled.keep, None))
             await refilled
             now = self.clock()
 
@@ -386,7 +380,7 @@ class Node:
         """Close this node's connections of a user, in slices."""
         reason = "The connection was terminated by the app."
         connections = self._users.connections(app_id, user_id)
-        in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), self._soon)
+        in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), partial(self._later, 0))
 
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""

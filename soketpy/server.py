@@ -19,13 +19,13 @@ from soketpy.apps import StaticApps
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Metrics
-from soketpy.containment import contain
+from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit
 from soketpy.hub import Hub
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
-from soketpy.metrics import Traffic
+from soketpy.metrics import Totals, Traffic
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
 from soketpy.signals import Signals, read_anew
@@ -228,8 +228,13 @@ class Server:
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
         node, port = self.node, self.port or self.settings.port
         self.metrics_port = await serve_metrics(
-            stack, self.settings.metrics, port, node.traffic, lambda app_id: len(node.connections(app_id))
+            stack, self.settings.metrics, port, node.traffic, lambda app_id: len(node.connections(app_id)), self.totals
         )
+
+    def totals(self) -> Totals:
+        """Return what this process has counted, whatever the app."""
+        up, links = self._cluster.links
+        return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up)
 
     async def _drain(self) -> None:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
@@ -303,10 +308,11 @@ async def serve_metrics(
     port: int,
     traffic: Mapping[str, Traffic],
     connected: Callable[[str], int],
+    totals: Callable[[], Totals],
     refresh: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
     """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading."""
-    operations = Operations(metrics.prefix, port, traffic, connected, refresh)
+    operations = Operations(metrics.prefix, port, traffic, connected, totals, refresh)
     http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
     with listening_on(metrics.host, metrics.port):
         listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)

@@ -20,7 +20,7 @@ from soketpy.cluster import Unreachable
 from soketpy.config import ConfigError, Settings
 from soketpy.log import configure
 from soketpy.memory import keep_collections_short
-from soketpy.metrics import Traffic
+from soketpy.metrics import Counted, Traffic
 from soketpy.server import Server, event_loop, watch_memory
 from soketpy.signals import unless
 
@@ -28,9 +28,6 @@ log = logging.getLogger("soketpy.worker")
 
 READY, FAILED, COUNTED, SETTINGS, COUNT = "ready", "failed", "counted", "settings", "count"
 """What is said: the first three by a worker, the others to it."""
-
-Counted = dict[str, tuple[int, dict[str, int]]]
-"""By app: how many are connected, and the counters of its traffic."""
 
 
 async def receive(reader: asyncio.StreamReader) -> tuple[str, Any]:
@@ -48,13 +45,14 @@ def send(writer: asyncio.StreamWriter, what: str, value: object = None) -> None:
 
 def counted(server: Server) -> Counted:
     """What the server has counted so far."""
-    return {
+    apps = {
         app_id: (
             len(server.node.connections(app_id)),
             {name: getattr(traffic, name) for name in Traffic.__slots__},
         )
         for app_id, traffic in server.node.traffic.items()
     }
+    return Counted(apps, server.totals())
 
 
 async def work(channel: socket.socket, listener: socket.socket, private_redis: Path | None) -> int:

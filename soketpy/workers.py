@@ -23,7 +23,7 @@ from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.log import quantity
-from soketpy.metrics import Traffic
+from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
 from soketpy.server import BACKLOG, check_redis_driver, listening_on, refuse_taken, serve_metrics
 from soketpy.signals import Signals, read_anew
@@ -49,7 +49,7 @@ class Worker:
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
-        self.counted: worker.Counted = {}
+        self.counted = Counted()
         self.serves = False
         self.proven = False  # whether it has ever served: one that has not is not started again
         self.ready = asyncio.Event()  # set once it has served, or has ended before
@@ -151,7 +151,7 @@ class Workers:
         self._settings = settings
         self._listeners = listeners
         self._workers: set[Worker] = set()
-        self._gone: worker.Counted = {}  # what workers had counted that have ended
+        self._gone = Counted()  # what workers had counted that have ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._renewal_asked = asyncio.Event()
@@ -209,8 +209,8 @@ class Workers:
             return f"A worker cannot start, since {one.fault}"
         one.say(worker.SETTINGS, self._settings)
         code = await one.ended()
-        self._gone = _sum([self._gone, {app_id: (0, counters) for app_id, (_, counters) in one.counted.items()}])
-        one.counted = {}
+        self._gone += one.counted.ended()
+        one.counted = Counted()
         return f"{one} has ended: exit code {code}"
 
     def reload(self, settings: Settings) -> None:
@@ -257,14 +257,21 @@ class Workers:
 
     def connected(self, app_id: str) -> int:
         """How many clients of an app are connected."""
-        return sum(each.counted.get(app_id, (0, {}))[0] for each in self._workers)
+        return sum(each.counted.apps.get(app_id, (0, {}))[0] for each in self._workers)
+
+    def totals(self) -> Totals:
+        """Return what all workers have counted, whatever the app."""
+        return self._sum().totals
+
+    def _sum(self) -> Counted:
+        return sum((each.counted for each in self._workers), self._gone)
 
     async def count(self) -> None:
         """Bring ``traffic`` and ``connected`` up to date."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.gather(*(each.count() for each in self._workers))
-        for app_id, (_, counters) in _sum([self._gone, *(each.counted for each in self._workers)]).items():
+        for app_id, (_, counters) in self._sum().apps.items():
             traffic = self.traffic.setdefault(app_id, Traffic())
             for name, value in counters.items():
                 setattr(traffic, name, value)
@@ -273,18 +280,6 @@ class Workers:
         while True:
             await asyncio.sleep(COUNT_INTERVAL)
             await self.count()
-
-
-def _sum(each: list[worker.Counted]) -> worker.Counted:
-    whole: worker.Counted = {}
-    for one in each:
-        for app_id, (connected, counters) in one.items():
-            before = whole.get(app_id, (0, {}))
-            whole[app_id] = (
-                before[0] + connected,
-                {name: before[1].get(name, 0) + value for name, value in counters.items()},
-            )
-    return whole
 
 
 def number_of(settings: Settings) -> int:
@@ -364,6 +359,12 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
     port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
     if settings.metrics.enabled:
         await serve_metrics(
-            stack, settings.metrics, port or settings.port, workers.traffic, workers.connected, workers.count
+            stack,
+            settings.metrics,
+            port or settings.port,
+            workers.traffic,
+            workers.connected,
+            workers.totals,
+            workers.count,
         )
     return workers, port

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -32,7 +33,7 @@ from soketpy.config.environment import variables
 from soketpy.config.rows import Row
 from soketpy.config.soketi_names import APP_VARIABLES, NAMES
 from soketpy.limits import LocalRateLimiter
-from soketpy.metrics import TrafficByApp, TrafficCollector
+from soketpy.metrics import Totals, TrafficByApp, TrafficCollector
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode
@@ -220,7 +221,8 @@ def test_every_status_that_the_rest_api_answers_is_documented() -> None:
 def test_every_metric_is_documented_and_no_other() -> None:
     traffic = TrafficByApp()
     assert traffic["app"].connections == 0
-    collector = TrafficCollector(Settings().metrics.prefix, 6001, traffic, lambda app_id: 0)
+    totals = Totals(refused=Counter({4001: 1}))
+    collector = TrafficCollector(Settings().metrics.prefix, 6001, traffic, lambda app_id: 0, lambda: totals)
     names = {sample.name for metric in collector.collect() for sample in metric.samples}
     assert {row[0].strip("`") for row in rows_of("docs/operations.md", r"`soketi_\w+`")} == names
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from soketpy.metrics import Traffic, TrafficCollector
+from soketpy.metrics import Totals, Traffic, TrafficCollector
 from soketpy.web.health import memory
 from soketpy.web.rest import READS, SOFTWARE, path_of
 
@@ -24,11 +24,12 @@ class Operations:
         port: int,
         traffic: Mapping[str, Traffic],
         connected: Callable[[str], int],
+        totals: Callable[[], Totals] = Totals,
         refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._refresh = refresh
         self._registry = CollectorRegistry()
-        self._registry.register(TrafficCollector(prefix, port, traffic, connected))
+        self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:

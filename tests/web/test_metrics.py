@@ -1,17 +1,21 @@
 """The metrics port: soketi's names, and gauges that tell the truth."""
 
+import asyncio
 import re
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from soketpy import App, Key
-from soketpy.config.settings import Metrics
-from tests.conftest import Peers, Reply, StartServer
+from soketpy.config.settings import Bounds, Metrics
+from soketpy.config.settings import Redis as RedisSettings
+from soketpy.protocol import messages
+from tests.conftest import Contained, Peers, Reply, StartServer
 from tests.fakes import APP
-from tests.web.wire import request, wire
+from tests.web.wire import HANDSHAKE, request, wire
 
 OPEN = Metrics(enabled=True, host="127.0.0.1", port=0)
 
@@ -45,6 +49,55 @@ async def metrics(peers: Peers, app_id: str = "app-id") -> dict[str, float]:
                 assert sample.labels == {"app_id": app_id, "port": str(peers.port)}
                 found[sample.name.removeprefix("soketi_")] = sample.value
     return found
+
+
+async def process_metrics(peers: Peers) -> dict[str, float]:
+    """The metrics of the whole process, by name without the prefix; a label of code is appended."""
+    found = {}
+    for family in text_string_to_metric_families((await ask(peers, "/metrics")).text):
+        for sample in family.samples:
+            if "app_id" not in sample.labels and "process" not in sample.name:
+                name = sample.name.removeprefix("soketi_")
+                found[" ".join([name, *([sample.labels["code"]] if "code" in sample.labels else [])])] = sample.value
+    return found
+
+
+async def test_the_process_counts_faults_refused_connections_and_slow_readers(
+    start_server: StartServer, contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = await start_server(metrics=OPEN, bounds=Bounds(unread_in_kb=64))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    await (await peers.socket("/app/nobody")).closed()
+    monkeypatch.setattr(peers.server.node, "unsubscribe", fail)
+    client = await peers.client()
+    await client.say("pusher:unsubscribe", {"channel": "news"})
+    assert (await client.closed())[0] == 1011
+    async with wire(peers.port) as slow:
+        slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
+        await slow.reader.readuntil(b"connection_established")
+        [connection] = peers.server.node.every_connection()
+        while connection.open:
+            connection.send(messages.error(1, "x" * 100_000))
+            await asyncio.sleep(0)
+    found = await process_metrics(peers)
+    assert found == {
+        "failures_total": contained.count,
+        "refused_connections_total 4001": 1,
+        "slow_readers_closed_total": 1,
+        "redis_links": 0,
+        "redis_links_up": 0,
+    }
+    assert contained.count == 1
+
+
+async def test_the_links_to_redis_are_told(start_server: StartServer, redis: str) -> None:
+    meeting = RedisSettings(unix_socket=redis, prefix=f"test-{uuid4()}")
+    peers = await start_server(metrics=OPEN, cluster="redis", redis=meeting)
+    found = await process_metrics(peers)
+    assert (found["redis_links"], found["redis_links_up"]) == (1, 1)
 
 
 async def test_metrics_have_soketis_names_and_labels(start_server: StartServer) -> None:

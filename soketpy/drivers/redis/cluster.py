@@ -85,3 +85,8 @@ class RedisCluster:
     def here(self) -> bool:
         """Whether the other nodes can be reached."""
         return all(each.here for each in self.sessions)
+
+    @property
+    def links(self) -> tuple[int, int]:
+        """The number of connections to Redis that work now, and of those that there should be."""
+        return sum(each.here for each in self.sessions), len(self.sessions)
