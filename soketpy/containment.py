@@ -1,0 +1,36 @@
+"""Contained faults: a bug that one operation meets is logged and counted, and everybody else is served.
+
+Catch an exception around each independent piece of work (one operation, one subscriber of a fan-out, one callback),
+hand the exception to ``contain``, then end what the fault has left in doubt: answer the request or close the
+connection.
+"""
+
+import logging
+import time
+
+from soketpy.limits import Bucket
+
+TRACEBACKS = 20
+"""Tracebacks a second that are logged. Further faults are only counted, so that a fan-out cannot flood the log."""
+
+
+class Failures:
+    """The number of faults that this process has contained since its start; ``/metrics`` exports it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._tracebacks = Bucket(TRACEBACKS, TRACEBACKS, time.monotonic())
+
+    def note(self) -> bool:
+        """Count one fault. Return whether its traceback may be logged."""
+        self.count += 1
+        return self._tracebacks.take(1, time.monotonic())
+
+
+failures = Failures()
+
+
+def contain(log: logging.Logger, fault: BaseException, what: str, *details: object) -> None:
+    """Log a fault with its traceback, under the text ``what % details``, and count it. Never raises."""
+    if failures.note():
+        log.error(what, *details, exc_info=fault)
