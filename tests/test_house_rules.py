@@ -11,7 +11,7 @@ PACKAGE = ROOT / "soketpy"
 
 # What each room may import of this package besides itself, the lowest layer first: docs/architecture.md explains them.
 PROTOCOL = {"protocol"}
-PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts"}
+PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts", "containment"}
 RULES = PORTS | {"authorization", "admission", "triggers"}
 HEART = RULES | {"steps", "hub", "node", "connection"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": PROTOCOL,
     "users": PROTOCOL,
     "memory": set(),
+    "containment": {"limits"},
     "steps": set(),
     "deadlines": set(),
     "descriptors": set(),
