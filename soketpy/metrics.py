@@ -89,7 +89,7 @@ class Totals:
 
 @dataclass(slots=True)
 class Counted:
-    """What one process of several has counted. ``apps`` has by app how many are connected, and the counters of its traffic."""
+    """The counts of one process. ``apps`` has by app how many are connected, and the counters of its traffic."""
 
     apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)

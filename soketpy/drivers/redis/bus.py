@@ -1,5 +1,6 @@
 """The bus over Redis: what is published reaches every node, this one too, by way of a topic."""
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import hiredis
 
 from soketpy.cluster import Node, Unavailable
+from soketpy.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import Session
@@ -15,6 +17,8 @@ from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
 from soketpy.steps import Promise
+
+log = logging.getLogger("soketpy.redis")
 
 
 class RedisBus:
@@ -74,10 +78,13 @@ class RedisBus:
             self._refused = self._answered
         while self._waiting and self._waiting[0][1] <= self._answered:
             first, _, promise = self._waiting.popleft()
-            if first <= self._refused:
-                promise.fail(Unavailable())
-            else:
-                promise.keep(None)
+            try:
+                if first <= self._refused:
+                    promise.fail(Unavailable())
+                else:
+                    promise.keep(None)
+            except Exception as fault:
+                contain(log, fault, "An operation failed after Redis had taken its events")
 
     async def sent(self) -> None:
         """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""

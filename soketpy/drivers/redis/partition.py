@@ -37,9 +37,13 @@ class Partition:
             return
         try:
             message = topics.unpack(packed)
+        except ValueError as fault:  # of a stranger on the same Redis
+            contain(log, fault, "A message on %r is not one of soketpy", topic)
+            return
+        try:
             if message[0] in _OF_BUS:
                 self.bus.heard(*name, message)
             else:
                 self.roster.heard(name, message)
-        except Exception as fault:  # of a node of another version, or a stranger on the same Redis
-            contain(log, fault, "A message on %r could not be served", topic)
+        except Exception as fault:  # also a message of a node of another version
+            contain(log, fault, "A message on %r could not be delivered", topic)

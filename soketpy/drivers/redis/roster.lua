@@ -175,6 +175,9 @@ function set.c(_, app, channel)
   return total
 end
 
+-- Writes that change none of what this node has. An error of another write ends the batch, and the node starts anew.
+local STATELESS = {c = true, g = true, l = true, n = true, o = true, p = true, r = true}
+
 if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds; ARGV[4]: how many partitions the node has
   local partitions, now = base .. 'partitions', milliseconds()
   if redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') == 0 then -- nobody is alive
@@ -224,7 +227,15 @@ if verb == 'write' then -- ARGV[3]: the number of the batch; ARGV[4]: its writes
   end
   local answers = {}
   for index, write in ipairs(cmsgpack.unpack(ARGV[4])) do
-    answers[index] = set[write[1]](life, unpack(write, 2))
+    if STATELESS[write[1]] then -- an error of one of these concerns nobody else
+      local done, answer = pcall(set[write[1]], life, unpack(write, 2))
+      answers[index] = answer
+      if not done then
+        answers[index] = {err = type(answer) == 'table' and answer.err or tostring(answer)}
+      end
+    else
+      answers[index] = set[write[1]](life, unpack(write, 2))
+    end
   end
   local answer = cmsgpack.pack(answers)
   redis.call('HSET', batch, 'number', number, 'answer', answer)

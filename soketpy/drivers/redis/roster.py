@@ -1,11 +1,13 @@
 """The roster over Redis: what this node has, and what it was told of the rest."""
 
 import contextlib
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from soketpy import steps
 from soketpy.cluster import ChannelFull, Edge, Node
+from soketpy.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
@@ -14,6 +16,8 @@ from soketpy.drivers.redis.topics import Name, Topics, add
 from soketpy.drivers.redis.users import Users
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.presence import Members
+
+log = logging.getLogger("soketpy.redis")
 
 
 class RedisRoster:
@@ -231,11 +235,14 @@ class RedisRoster:
     async def _catch_up_members(self, removals: bool) -> None:
         for name, members in list(self._replicas.items()):
             there = dict(_pairs(await self._session.write(["l", *name])))
-            for user_id, info in there.items():
-                self._added(name, user_id.decode(), info)
-            if removals:
-                for user in [member.user_id for member in members if member.user_id.encode() not in there]:
-                    self._removed(name, user)
+            try:
+                for user_id, info in there.items():
+                    self._added(name, user_id.decode(), info)
+                if removals:
+                    for user in [member.user_id for member in members if member.user_id.encode() not in there]:
+                        self._removed(name, user)
+            except Exception as fault:
+                contain(log, fault, "App %s: members of %s could not be announced", *name)
 
 
 _NO_LIMIT = 2**53

@@ -10,12 +10,14 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 import hiredis
 import msgpack
 
 from soketpy.cluster import Edge
+from soketpy.containment import contain
+from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
@@ -48,28 +50,6 @@ _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 
 Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
 """Opens a connection to Redis, greeted and logged in, within so many seconds. Raises OSError: where, and why not."""
-
-
-class Part(Protocol):
-    """What a node has to say and hear again when it comes back."""
-
-    def topics(self) -> list[bytes]:
-        """Every topic that is to be heard."""
-
-    def leaves(self) -> list[Write]:
-        """Every write that says what this node has."""
-
-    def came_back(self, *, removals: bool) -> None:
-        """The node is here again: tell its clients what they have missed; of those who went only with ``removals``."""
-
-    def gone(self) -> None:
-        """The node is on its own from now on."""
-
-    def written(self, write: Write, answer: Any) -> None:
-        """Redis has done a write; what it answered has not been acted on."""
-
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
-        """An edge that a life left behind."""
 
 
 class Session:
@@ -152,7 +132,7 @@ class Session:
             except Lost as lost:
                 self._lose(str(lost))
             except Exception as fault:  # what is in Redis is not what this version writes
-                log.exception("What Redis says cannot be understood")
+                contain(log, fault, "What Redis says cannot be understood")
                 self._lose(repr(fault))
             self._go()
             log.warning("Redis at %s is away for %s: %s", self.place, self.base[:-1], self._why)
@@ -202,7 +182,10 @@ class Session:
         while True:
             cleared, edges = await self._script("clear", life, "1" if own else "0")
             for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
-                self._part.report(Edge(edge), app_id, channel, user_id or None)
+                try:
+                    self._part.report(Edge(edge), app_id, channel, user_id or None)
+                except Exception as fault:
+                    contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
             if not cleared:
                 return
             if not own:
@@ -219,7 +202,7 @@ class Session:
             self._go()
             return f"{where}{reason(fault)}"
         except Exception as fault:
-            log.exception("What Redis says cannot be understood")
+            contain(log, fault, "What Redis says cannot be understood")
             self._go()
             return f"{self.place}: {fault!r}"
         return None
@@ -242,7 +225,7 @@ class Session:
         self._pump()
         if not first:
             doubt = self._doubt_until - loop.time()
-            self._part.came_back(removals=doubt <= 0)
+            self._catch_up(removals=doubt <= 0)
             if doubt > 0:
                 loop.call_later(doubt, self._believe)
 
@@ -254,7 +237,13 @@ class Session:
 
     def _believe(self) -> None:
         if self.here:
-            self._part.came_back(removals=True)
+            self._catch_up(removals=True)
+
+    def _catch_up(self, *, removals: bool) -> None:
+        try:
+            self._part.came_back(removals=removals)
+        except Exception as fault:
+            contain(log, fault, "Clients could not be told what they missed while Redis was away")
 
     async def _goes_on(self) -> bool:
         """Whether the life of before still holds: then what was on its way is taken, once."""
@@ -299,12 +288,18 @@ class Session:
     def _go(self) -> None:
         """Redis is away: whoever waits goes on without it."""
         if self.here:
-            self._before = {leaf_of(write) for write in self._part.leaves()}
+            try:
+                self._before = {leaf_of(write) for write in self._part.leaves()}
+            except Exception as fault:
+                contain(log, fault, "The subscriptions of this node could not be listed")
         self.here = False
         if self._wire is not None:
             self._wire.close()
             self._wire = None
-        self._part.gone()
+        try:
+            self._part.gone()
+        except Exception as fault:
+            contain(log, fault, "The loss of Redis at %s could not be processed", self.place)
         self._writes.abandon()
 
     @property
@@ -375,7 +370,12 @@ class Session:
         if isinstance(reply, hiredis.ReplyError):
             self._lose(reason(reply))
             return
-        self._writes.answered(reply)
+        try:
+            self._writes.answered(reply)
+        except Exception as fault:  # no answer of this script: the writes of the batch fail with the connection
+            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
+            self._lose(repr(fault))
+            return
         self._pump()
 
 

@@ -1,13 +1,20 @@
 """Signed-in users over Redis: those of this node, and what it was told of those who are watched here."""
 
+import logging
 from collections.abc import Sequence
 
 from soketpy.cluster import Node
+from soketpy.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.protocol.channels import user_channel
+
+log = logging.getLogger("soketpy.redis")
+
+SLICE = 500
+"""Users whose presence is read with one write."""
 
 
 class Users:
@@ -95,9 +102,19 @@ class Users:
 
     async def catch_up(self, removals: bool) -> None:
         """Tell the watchers what they have missed; of those who went only with ``removals``. Raises Lost."""
-        for app_id in {app_id for app_id, _ in self._online}:
-            watched = [user_id for each, user_id in self._online if each == app_id]
-            online = set(await self._session.write(["o", app_id, watched]))
-            for user_id in watched:
+        of_apps: dict[str, list[str]] = {}
+        for app_id, user_id in self._online:
+            of_apps.setdefault(app_id, []).append(user_id)
+        for app_id, watched in of_apps.items():
+            for start in range(0, len(watched), SLICE):
+                some = watched[start : start + SLICE]
+                online = set(await self._session.write(["o", app_id, some]))
+                self._catch_up(app_id, some, online, removals)
+
+    def _catch_up(self, app_id: str, watched: list[str], online: set[bytes], removals: bool) -> None:
+        for user_id in watched:
+            try:
                 if user_id.encode() in online or removals:
                     self.turned(app_id, user_id, user_id.encode() in online)
+            except Exception as fault:
+                contain(log, fault, "App %s: the watchers of a user could not be notified", app_id)

@@ -14,15 +14,17 @@ from typing import Any, cast
 
 import hiredis
 
+from soketpy.containment import contain
+
 log = logging.getLogger("soketpy.redis")
 
 Argument = str | bytes | int
 
 Heard = Callable[[bytes, bytes], None]
-"""Takes a message: its topic, and its bytes. Must not raise."""
+"""Takes a message: its topic, and its bytes. An exception of it is contained."""
 
 Answered = Callable[[Any], None]
-"""Takes the answer to a command; an error is a ``hiredis.ReplyError``. Must not raise."""
+"""Takes the answer to a command; an error is a ``hiredis.ReplyError``. An exception of it is contained."""
 
 _UNFINISHED = object()
 
@@ -74,10 +76,9 @@ class Wire(asyncio.Protocol):
     def send(self, *arguments: Argument, then: Answered) -> None:
         """Send a command, whose answer is given to ``then``, later; an error if the connection ends before, or has."""
         if self._transport is None:
-            self._loop.call_soon(then, _LOST)
+            self._loop.call_soon(_give, then, _LOST)
             return
-        self._unanswered.append((self._loop.time(), then))
-        self._write(arguments)
+        self._write(arguments, then)
 
     async def ask(self, *arguments: Argument) -> Any:
         """The answer to a command. Raises ReplyError, also where the connection ends before there is one."""
@@ -97,13 +98,15 @@ class Wire(asyncio.Protocol):
         self._tell("SUNSUBSCRIBE" if self.sharded else "UNSUBSCRIBE", topic)
 
     def _tell(self, command: str, topic: bytes) -> None:
-        self._unanswered.append((self._loop.time(), topic))
-        self._write((command, topic))
+        self._write((command, topic), topic)
 
-    def _write(self, arguments: tuple[Argument, ...]) -> None:
+    def _write(self, arguments: tuple[Argument, ...], then: Answered | bytes) -> None:
+        # Encode first: a command that cannot be encoded must not wait for a reply, or it takes that of the next one.
+        packed = hiredis.pack_command(cast("tuple[Any]", arguments))
+        self._unanswered.append((self._loop.time(), then))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(cast("tuple[Any]", arguments)))
+        self._unsent.append(packed)
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
@@ -115,37 +118,67 @@ class Wire(asyncio.Protocol):
         return self._loop.time() - self._unanswered[0][0] if self._unanswered else 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Take answers and messages as they come."""
-        reader = self._reader
-        reader.feed(data)
+        """Process replies and messages in the order in which they arrive.
+
+        Bytes that are not RESP, and a reply that no command waits for, end the connection. An exception of the code
+        that processes a reply or a message is contained: the next ones are processed, and the connection stays open.
+        """
+        self._reader.feed(data)
+        while (reply := self._next()) is not _UNFINISHED:
+            if type(reply) is not hiredis.PushNotification:
+                expected = self._answer(reply)
+            elif len(reply) > 2 and reply[0] in _MESSAGES:
+                expected = self._hear(reply[1], reply[2])
+            elif len(reply) > 1 and reply[0] in _CONFIRMATIONS:
+                expected = self._confirm(reply[1])
+            else:
+                continue  # a push of a kind that this node has not asked for
+            if not expected:
+                self.close()
+                return
+
+    def _next(self) -> Any:
+        """Return the next reply or message, or ``_UNFINISHED``; end the connection at bytes that are not RESP."""
         try:
-            while (reply := reader.gets()) is not _UNFINISHED:
-                if type(reply) is not hiredis.PushNotification:
-                    self._answer(reply)
-                elif reply[0] in _MESSAGES:
-                    self._heard(reply[1], reply[2])
-                elif reply[0] in _CONFIRMATIONS:
-                    self._confirm(reply[1])
-        except (hiredis.ProtocolError, IndexError):  # this is not Redis, or answers what nobody asked
+            return self._reader.gets()
+        except hiredis.ProtocolError:
             self.close()
+            return _UNFINISHED
 
-    def _confirm(self, topic: bytes) -> None:
-        """A topic is heard, or no more: by the oldest command or, of a shard, because its slot is elsewhere now."""
-        if self._unanswered and self._unanswered[0][1] == topic:
-            self._unanswered.popleft()
-        else:
-            self.close()
+    def _hear(self, topic: bytes, message: bytes) -> bool:
+        """Hand a message to its receiver."""
+        try:
+            self._heard(topic, message)
+        except Exception as fault:
+            contain(log, fault, "A message on %r could not be processed", topic)
+        return True
 
-    def _answer(self, reply: Any) -> None:
-        """Take what answers the oldest command."""
+    def _confirm(self, topic: bytes) -> bool:
+        """Take the confirmation of a subscription. Return whether the oldest command has asked for it.
+
+        Redis ends the subscription of a shard unasked when the shard's slot moves to another node.
+        """
+        if not self._unanswered or self._unanswered[0][1] != topic:
+            return False
+        self._unanswered.popleft()
+        return True
+
+    def _answer(self, reply: Any) -> bool:
+        """Hand a reply to the oldest command. Return whether there is one.
+
+        Some errors end the connection. The replies that have arrived with such an error are still processed.
+        """
+        if not self._unanswered:
+            return False
         then = self._unanswered.popleft()[1]
         if isinstance(then, bytes):
             log.error("Redis does not let this node hear %r: %s", then, reply)
             self.close()
-            return
-        then(reply)
+            return True
+        _give(then, reply)
         if type(reply) is hiredis.ReplyError and str(reply).startswith(_ELSEWHERE):
             self.close()
+        return True
 
     def close(self) -> None:
         """End the connection, without waiting for anything."""
@@ -163,5 +196,16 @@ class Wire(asyncio.Protocol):
         unanswered, self._unanswered = self._unanswered, deque()
         for _, then in unanswered:
             if not isinstance(then, bytes):
-                then(_LOST)
-        self._lost()
+                _give(then, _LOST)
+        try:
+            self._lost()
+        except Exception as fault:
+            contain(log, fault, "The end of the connection to Redis at %s could not be processed", self.place)
+
+
+def _give(then: Answered, reply: Any) -> None:
+    """Hand a reply to the code that waits for it."""
+    try:
+        then(reply)
+    except Exception as fault:
+        contain(log, fault, "A reply of Redis could not be processed by %s", getattr(then, "__qualname__", then))

@@ -4,12 +4,16 @@ A write is a list: what it is about (a kind, an app, a channel or user, and on a
 what ``roster.lua`` needs to do it.
 """
 
+import logging
 from collections.abc import Callable, Set
 from typing import Any
 
 import msgpack
 
+from soketpy.containment import contain
 from soketpy.steps import Promise
+
+log = logging.getLogger("soketpy.redis")
 
 BATCH = 500
 """Writes that go together: some milliseconds of Redis' time."""
@@ -91,19 +95,53 @@ class Writes:
         """The batch that is on its way, to be sent once more; None if none is."""
         if not self._on_its_way:
             return None
-        packed: bytes = msgpack.packb([write for write, _ in self._on_its_way], use_bin_type=False)
-        return packed
+        try:
+            return _pack([write for write, _ in self._on_its_way])
+        except Exception:  # whatever it is, it concerns single writes
+            self._leave_out_unpackable()
+            return _pack([write for write, _ in self._on_its_way])
+
+    def _leave_out_unpackable(self) -> None:
+        """Fail the writes that cannot be encoded, so that the others of their batch are sent."""
+        for index, (write, promise) in enumerate(self._on_its_way):
+            try:
+                _pack(write)
+            except Exception as fault:
+                contain(log, fault, "A write of kind %s of app %s could not be encoded", *write[:2])
+                self._on_its_way[index] = (_NOTHING, None)
+                if promise is not None:
+                    _settle(promise.fail, fault)
 
     def answered(self, packed: bytes) -> None:
-        """The batch has been done."""
+        """Take the answers to the batch that is on its way.
+
+        Each write is settled on its own: an exception of ``done``, or of the operation that waits for a write, is
+        contained. Raises ValueError, with the batch still on its way, where these are not the answers to it.
+        """
+        answers = msgpack.unpackb(packed, raw=True)
+        if not isinstance(answers, list) or len(answers) != len(self._on_its_way):
+            raise ValueError(f"Redis has not answered a batch of {len(self._on_its_way)} writes")
         batch, self._on_its_way = self._on_its_way, []
-        for (write, promise), answer in zip(batch, msgpack.unpackb(packed, raw=True), strict=True):
+        for (write, promise), answer in zip(batch, answers, strict=True):
+            if type(answer) is dict:
+                self._failed(write, promise, answer)
+                continue
             if self._known and write[0] in _OF_LEAVES and leaf_of(write) in self._known:
                 self._known.discard(leaf_of(write))
             else:
-                self._done(write, answer)
+                try:
+                    self._done(write, answer)
+                except Exception as fault:
+                    contain(log, fault, "A write of kind %s of app %s could not be reported", *write[:2])
             if promise is not None:
-                promise.keep(answer)
+                _settle(promise.keep, answer)
+
+    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[bytes, bytes]) -> None:
+        """Fail one write that the script could not do."""
+        fault = Lost(answer.get(b"err", b"").decode(errors="replace"))
+        contain(log, fault, "Redis could not do a write of kind %s of app %s: %s", *write[:2], fault)
+        if promise is not None:
+            _settle(promise.fail, fault)
 
     def restart(self, leaves: list[Write], known: Set[Leaf] = frozenset()) -> None:
         """Begin the numbers anew, with these in the place of all that waited; of ``known`` ones nobody is told."""
@@ -124,7 +162,20 @@ class Writes:
         for write, _ in queue:
             self.keep(write)
         for promise in waiting:
-            promise.fail(Lost())
+            _settle(promise.fail, Lost())
+
+
+def _pack(value: Write) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed
+
+
+def _settle(settle: Callable[[Any], None], outcome: Any) -> None:
+    """Let the operation that waits for a promise continue."""
+    try:
+        settle(outcome)
+    except Exception as fault:
+        contain(log, fault, "An operation failed after Redis had answered it")
 
 
 def leaf_of(write: Write) -> Leaf:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import hiredis
 import pytest
 
+from soketpy.containment import failures
 from soketpy.drivers.redis.wire import Wire
 
 
@@ -122,3 +123,84 @@ async def test_who_waits_is_told_when_the_connection_ends(talk: Talk) -> None:
     assert [str(answer) for answer in talk.answers] == ["LOST the connection has ended"] * 2
     assert talk.lost == 1
     talk.wire.close()
+
+
+class Broken(IndexError):
+    """A fault of an operation, of the type that a reply without a command once had."""
+
+
+def _fail(*_: object) -> None:
+    raise Broken
+
+
+async def test_an_operation_that_fails_with_its_reply_leaves_the_others_theirs(talk: Talk) -> None:
+    before = failures.count
+    talk.wire.send("GET", "a", then=_fail)
+    talk.wire.send("GET", "b", then=talk.answers.append)
+    talk.wire.data_received(b"+a\r\n+b\r\n")
+    assert talk.answers == [b"b"]
+    assert not talk.transport.aborted
+    assert failures.count == before + 1
+
+
+async def test_a_message_that_cannot_be_processed_leaves_the_others() -> None:
+    before, heard = failures.count, []
+
+    def hear(topic: bytes, message: bytes) -> None:
+        if message == b"m":
+            raise Broken
+        heard.append(message)
+
+    wire, transport = Wire(hear, lambda: None), Transport()
+    wire.connection_made(cast(asyncio.Transport, transport))
+    for message in (b"l", b"m", b"n"):
+        wire.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\n%b\r\n" % message)
+    assert heard == [b"l", b"n"]
+    assert not transport.aborted
+    assert failures.count == before + 1
+
+
+async def test_an_operation_that_fails_at_the_end_of_the_connection_leaves_the_others_told(talk: Talk) -> None:
+    before = failures.count
+    talk.wire.send("GET", "a", then=_fail)
+    talk.wire.send("GET", "b", then=talk.answers.append)
+    talk.wire.connection_lost(None)
+    assert len(talk.answers) == 1
+    assert talk.lost == 1
+    talk.wire.send("GET", "a", then=_fail)
+    await asyncio.sleep(0)
+    assert failures.count == before + 2
+
+
+async def test_who_is_told_of_the_end_of_the_connection_may_fail() -> None:
+    before = failures.count
+    Wire(lambda *_: None, _fail).connection_lost(None)
+    assert failures.count == before + 1
+
+
+async def test_a_command_that_cannot_be_encoded_takes_no_reply(talk: Talk) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        talk.wire.send("GET", "\ud800", then=_fail)
+    talk.wire.send("GET", "b", then=talk.answers.append)
+    talk.wire.data_received(b"+b\r\n")
+    assert talk.answers == [b"b"]
+
+
+async def test_nothing_that_comes_behind_a_stray_reply_is_taken_for_an_answer(talk: Talk) -> None:
+    def ask_again(reply: object) -> None:
+        talk.answers.append(reply)
+
+    talk.wire.data_received(b"+stray\r\n+other\r\n")
+    talk.wire.send("GET", "a", then=ask_again)
+    assert talk.transport.aborted
+    assert talk.answers == []
+
+
+@pytest.mark.parametrize(
+    "push", [b">1\r\n$7\r\nmessage\r\n", b">1\r\n$9\r\nsubscribe\r\n", b">1\r\n$10\r\ninvalidate\r\n"]
+)
+async def test_a_push_without_what_belongs_to_it_is_skipped(talk: Talk, push: bytes) -> None:
+    talk.wire.send("GET", "a", then=talk.answers.append)
+    talk.wire.data_received(push + b"+a\r\n")
+    assert talk.answers == [b"a"]
+    assert not talk.transport.aborted

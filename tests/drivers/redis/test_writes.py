@@ -1,11 +1,13 @@
 """Writes: in their order, a batch at a time, each done once."""
 
+from functools import partial
 from typing import Any
 
 import msgpack
 import pytest
 
 from soketpy import steps
+from soketpy.containment import failures
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.writes import Lost, Write, Writes
 from soketpy.steps import Promise
@@ -145,3 +147,91 @@ def test_what_was_said_to_have_failed_is_not_done_when_the_batch_is_sent_again()
     again = script.writes.again()
     assert len(msgpack.unpackb(sent or b"")) == 2
     assert msgpack.unpackb(again or b"") == [["s", "app", "a", "", 1], ["n"]]
+
+
+def test_an_exception_at_one_of_four_operations_leaves_the_others_served() -> None:
+    before = failures.count
+    script = Script()
+    promises = [script.writes.add(list(leaf(channel, 1))) for channel in "abcd"]
+    went_on: list[str] = []
+    for channel, promise in zip("abcd", promises, strict=True):
+        promise.then(partial(_go_on, went_on, channel))
+    script.answer(script.writes.next())
+    assert went_on == ["a", "b", "c", "d"]
+    assert len(script.done) == 4
+    assert len(script.writes) == 0
+    assert failures.count == before + 1
+
+
+def _go_on(went_on: list[str], channel: str) -> None:
+    went_on.append(channel)
+    if channel == "b":
+        raise IndexError
+
+
+def test_an_exception_when_a_write_is_reported_leaves_the_operation_and_all_others_served() -> None:
+    before = failures.count
+    script = Script()
+    done: list[str] = []
+
+    def report(write: Write, answer: object) -> None:
+        if write[2] == "b":
+            raise KeyError
+        done.append(write[2])
+
+    script.writes = Writes(report)
+    for channel in "abc":
+        script.add(*leaf(channel, 1))
+    script.answer(script.writes.next())
+    assert done == ["a", "c"]
+    assert script.answers == [1, 1, 1]
+    assert failures.count == before + 1
+
+
+def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_told() -> None:
+    script = Script()
+    promises = [script.writes.add(list(leaf(channel, 1))) for channel in "abc"]
+    went_on: list[str] = []
+    for channel, promise in zip("abc", promises, strict=True):
+        promise.then(partial(_go_on, went_on, channel))
+    script.writes.abandon()
+    assert went_on == ["a", "b", "c"]
+
+
+def test_a_write_that_cannot_be_encoded_fails_alone() -> None:
+    before = failures.count
+    script = Script()
+    script.add(*leaf("a", 1))
+    broken = script.writes.add(["s", "app", "\ud800", "", 1])
+    faults: list[Exception | None] = []
+    broken.then(lambda: faults.append(broken._fault))
+    script.add(*leaf("b", 1))
+    batch = script.writes.next()
+    assert batch is not None
+    assert [write[0] for write in msgpack.unpackb(batch)] == ["s", "n", "s"]
+    script.writes.answered(msgpack.packb([1, False, 2]))
+    assert script.answers == [1, 2]
+    assert isinstance(faults[0], UnicodeEncodeError)
+    assert failures.count == before + 1
+
+
+def test_a_write_that_the_script_could_not_do_fails_alone() -> None:
+    script = Script()
+    for _ in range(3):
+        script.add("g", "app", "cache-a")
+    script.writes.next()
+    script.writes.answered(msgpack.packb([1, {"err": "WRONGTYPE"}, 3]))
+    assert script.answers == [1, "lost", 3]
+    assert len(script.done) == 2
+
+
+@pytest.mark.parametrize("answer", [[1], [1, 2, 3], 7], ids=["too few", "too many", "none"])
+def test_what_is_no_answer_to_the_batch_leaves_it_on_its_way(answer: object) -> None:
+    script = Script()
+    for channel in "ab":
+        script.add(*leaf(channel, 1))
+    script.writes.next()
+    with pytest.raises(ValueError, match="batch of 2 writes"):
+        script.writes.answered(msgpack.packb(answer))
+    assert script.answers == []
+    assert script.writes.under_way
