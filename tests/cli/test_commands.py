@@ -252,7 +252,7 @@ def test_interrupting_a_command_is_one_line(run: Run, monkeypatch: pytest.Monkey
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soketpy.cli.healthcheck.call", interrupt)
+    monkeypatch.setattr("soketpy.cli.call.call", interrupt)
     assert run("healthcheck") == (1, "", "soketpy healthcheck: interrupted\n")
 
 
@@ -263,7 +263,7 @@ def test_the_body_of_a_trigger_leaves_out_whom_it_names(run: Run, monkeypatch: p
         sent.append(body)
         return 200, "{}"
 
-    monkeypatch.setattr("soketpy.cli.trigger.call", call)
+    monkeypatch.setattr("soketpy.cli.call.call", call)
     run("trigger", "c", "e", "d", "--socket-id", "1.2")
     assert json.loads(sent[0]) == {"name": "e", "channels": ["c"], "data": "d", "socket_id": "1.2"}
 
