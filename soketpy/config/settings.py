@@ -4,10 +4,13 @@ from dataclasses import dataclass, field
 
 from soketpy.apps import App, Key
 from soketpy.config.rows import row
+from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it
 DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
 LAST_PORT = 65_535
+HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""A method or the name of a header (RFC 9110, section 5.6.2), as a pattern."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,17 @@ class Tls:
 class Cors:
     """Cross-origin answers of the REST API."""
 
-    origins: tuple[str, ...] = row(("*",), "Origins that may read REST answers; the matching one is echoed.")
-    methods: tuple[str, ...] = row(("GET", "POST", "PUT", "DELETE", "OPTIONS"), "Methods that a preflight allows.")
+    origins: tuple[str, ...] = row(
+        ("*",),
+        "Origins that may read REST answers; the matching one is echoed.",
+        check=origin_problem,
+    )
+    methods: tuple[str, ...] = row(
+        ("GET", "POST", "PUT", "DELETE", "OPTIONS"),
+        "Methods that a preflight allows.",
+        pattern=HTTP_NAME,
+        like="one method such as POST",
+    )
     headers: tuple[str, ...] = row(
         (
             "Origin",
@@ -50,6 +62,8 @@ class Cors:
             "X-Socket-Id",
         ),
         "Request headers that a preflight allows.",
+        pattern=HTTP_NAME,
+        like="the name of one header",
     )
     credentials: bool = row(True, "Whether browsers may send credentials (needs origins that are named, not *).")
 

@@ -105,6 +105,8 @@ def _checked_text(row: Row, node: Scalar, value: str, path: str) -> str:
     fits = re.fullmatch(row.pattern, value) if row.pattern is not None else value != ""
     if not fits or (row.choices and value not in row.choices):
         raise _wrong(row, node, path)
+    if row.check is not None and (problem := row.check(value)) is not None:
+        raise node.place.error(path, f"{_shown(value)} {problem}")
     return value
 
 
@@ -133,9 +135,13 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
     elif isinstance(node, Scalar) and isinstance(node.value, str) and "://" in node.value:
         found = "a URL"  # there may be a password in it
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
-        found = repr(node.value)
-        found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
+        found = _shown(node.value)
     return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _is_unicode(text: str) -> bool:

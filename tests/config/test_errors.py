@@ -9,6 +9,7 @@ from soketpy.config import ConfigError, load
 from soketpy.config.files import LARGEST
 
 Failing = Callable[..., str]
+ORIGIN = "matches no origin: {} (write for example https://example.com, example.com, *.example.com or localhost:3000)"
 MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
 ONE_OF_BOTH = "use one of both"
 APP = "id: a, key: k, secret: s"
@@ -69,6 +70,23 @@ FILES = [
     ("apps: [{id: a, keys: [k]}]\n", "1: apps[0].keys[0]: must be a table of key and secret, not text"),
     ("- 1\n", "1: the file must hold settings, each under its name"),
     ("port\n", "1: the file must hold settings, each under its name"),
+    # what no browser sends
+    (
+        f"apps:\n- {{{APP}}}\n- id: b\n  key: l\n  secret: s\n  allowed_origins:\n  - 'null'\n  - https//typo\n",
+        f"8: apps[1].allowed_origins[1]: 'https//typo' {ORIGIN.format('write https:// in front of the host')}",
+    ),
+    (
+        "app_defaults: {allowed_origins: ['a.com:0']}\n",
+        "1: app_defaults.allowed_origins[0]: 'a.com:0' "
+        + ORIGIN.format("the port must be * or a number from 1 to 65535"),
+    ),
+    (
+        "cors:\n  origins:\n  - https://a.com/b\n",
+        "3: cors.origins[0]: 'https://a.com/b' "
+        + ORIGIN.format("an origin has no path: leave out / and what belongs to it"),
+    ),
+    ("cors: {methods: ['GET, POST']}\n", "1: cors.methods[0]: must be one method such as POST, not 'GET, POST'"),
+    ("cors: {headers: ['X A']}\n", "1: cors.headers[0]: must be the name of one header, not 'X A'"),
     # ranges and choices
     ("port: 65536\n", f"1: port: {NUMBER} 65536"),
     ("port: -1\n", f"1: port: {NUMBER} -1"),
