@@ -145,15 +145,15 @@ class Bounds:
     """Of the whole process, whatever the app."""
 
     max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
-    message_size_in_kb: int = row(
+    message_size_in_kb: float = row(
         256, "The largest WebSocket message a client may send; a larger one closes with 1009."
     )
-    unread_in_kb: int = row(
+    unread_in_kb: float = row(
         1024, "What may wait for a client that does not read; beyond it the client is closed with 4100."
     )
     bad_messages: int = row(20, "Malformed messages a connection may send in a minute before it is closed with 4009.")
-    request_size_in_mb: int = row(100, "The largest body of a REST request; a larger one is refused with 413.")
-    memory_percent: int = row(
+    request_size_in_mb: float = row(100, "The largest body of a REST request; a larger one is refused with 413.")
+    memory_percent: float = row(
         85, "/accept-traffic answers 503 above this share of the memory that the process may have.", least=1, most=100
     )
     cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")

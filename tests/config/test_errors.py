@@ -94,8 +94,8 @@ FILES = [
     ("timeouts: {pong: .inf}\n", "1: timeouts.pong: must be a number above 0, not '.inf'"),
     ("timeouts: {pong: 1e400}\n", "1: timeouts.pong: must be a number above 0, not inf"),
     ("timeouts: {shutdown: -0.1}\n", "1: timeouts.shutdown: must be a number of 0 or more, not -0.1"),
-    ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a whole number of 1 or more, not 0"),
-    ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a whole number from 1 to 100, not 101"),
+    ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a number above 0, not 0"),
+    ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a number from 1 to 100, not 101"),
     (
         "bounds: {max_connections: 0}\n",
         "1: bounds.max_connections: must be a whole number of 1 or more, or null for none, not 0",
@@ -234,6 +234,7 @@ def test_a_file_that_cannot_be_read_is_named(path: str, said: str) -> None:
     assert str(caught.value) == said
 
 
+QUOTES = "; the quotes are part of the value: leave them out"
 VARIABLES = [
     ({"SOKETPY_PORT": "x"}, f"SOKETPY_PORT: {NUMBER} 'x'"),
     ({"SOKETPY_PORT": ""}, f"SOKETPY_PORT: {NUMBER} empty"),
@@ -252,6 +253,17 @@ VARIABLES = [
     ({"SOKETPY_TLS_CERT": "c"}, "SOKETPY_TLS_CERT: has no effect without tls.key"),
     ({"SOKETPY_CORS_ORIGINS": "a,,b"}, "SOKETPY_CORS_ORIGINS: must not be empty"),
     ({"SOKETPY_HOST": "\udcff"}, "SOKETPY_HOST: must not have control characters or broken Unicode in it"),
+    ({"SOKETPY_PORT": "'6001'"}, f"SOKETPY_PORT: {NUMBER} \"'6001'\"{QUOTES}"),
+    ({"SOKETPY_METRICS_ENABLED": "'1'"}, f"SOKETPY_METRICS_ENABLED: must be true or false, not \"'1'\"{QUOTES}"),
+    ({"SOKETPY_METRICS_ENABLED": '"true"'}, f"SOKETPY_METRICS_ENABLED: must be true or false, not '\"true\"'{QUOTES}"),
+    ({"SOKETPY_TIMEOUTS_PONG": "'1.5'"}, f"SOKETPY_TIMEOUTS_PONG: must be a number above 0, not \"'1.5'\"{QUOTES}"),
+    ({"SOKETPY_LOG_FORMAT": "'json'"}, f"SOKETPY_LOG_FORMAT: must be text or json, not \"'json'\"{QUOTES}"),
+    ({"SOKETPY_HOST": "'::1'"}, f"SOKETPY_HOST: must be text without quotes{QUOTES}"),
+    ({"SOKETPY_APP_SECRET": '"s"'}, f"SOKETPY_APP_SECRET: must be text without quotes{QUOTES}"),
+    ({"SOKETPY_APPS": "'[]'"}, f"SOKETPY_APPS: apps: must be a list, not text{QUOTES}"),
+    ({"SOKETPY_CORS_ORIGINS": "'https://a','https://b'"}, f"SOKETPY_CORS_ORIGINS: must be a list, not text{QUOTES}"),
+    ({"SOKETI_DEBUG": "'1'"}, f"SOKETI_DEBUG: must be true or false{QUOTES}"),
+    ({"SOKETI_PORT": "'1'"}, f"SOKETI_PORT: {NUMBER} \"'1'\"{QUOTES}"),
     ({"SOKETI_PROT": "1"}, "SOKETI_PROT: no such variable; did you mean SOKETI_PORT?"),
     ({"SOKETI_PORT": "x"}, f"SOKETI_PORT: {NUMBER} 'x'"),
     ({"SOKETI_DEBUG": "x"}, "SOKETI_DEBUG: must be true or false"),
