@@ -20,7 +20,7 @@ from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Metrics
 from soketpy.deadlines import RESOLUTION, Deadlines
-from soketpy.descriptors import raise_limit
+from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
@@ -150,7 +150,8 @@ class Server:
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
-        log.info("At most %d connections, by the limit of open files", raise_limit())
+        if (most := raise_limit()) < UNLIMITED:
+            log.info("At most %d connections, by the limit of open files", most)
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
         http = http_server(self._rest, self._shared, prefix)

@@ -60,6 +60,8 @@ def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int
 
 def _connection(target: Target) -> http.client.HTTPConnection:
     if target.unix_socket is not None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise Failure(f"cannot reach {target}: this system has no Unix sockets")
         return _UnixConnection(target)
     if not target.tls:
         return http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)

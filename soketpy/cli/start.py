@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from soketpy.cli.faults import Failure
 from soketpy.cli.options import add_address, add_config
 
 EPILOG = """\
@@ -30,6 +31,11 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve. Raises ConfigError for a configuration that does not work, and Failure where the port cannot be had."""
-    from soketpy.cli.serving import run
+    try:
+        from soketpy.cli.serving import run
+    except ImportError as error:
+        if error.name != "resource":
+            raise
+        raise Failure(str(error)) from None  # a system that soketpy does not serve on
 
     return run(args)
