@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{', '.join(settings.sources)}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")
+    for warning in settings.warnings:
+        print(f"warning: {warning}")
     return 0
 
 

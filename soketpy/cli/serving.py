@@ -69,6 +69,8 @@ def _announce(settings: Settings) -> None:
     log.info("soketpy %s starts with %s", __version__, sources)
     if settings.ignored:
         log.warning("Without effect in this version: %s", ", ".join(settings.ignored))
+    for warning in settings.warnings:
+        log.warning("%s", warning)
     for app in settings.apps:
         if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
             log.warning("App %s has the default secret, which everybody knows: for your own machine only", app.id)

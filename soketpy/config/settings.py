@@ -9,6 +9,9 @@ from soketpy.protocol.origins import origin_problem
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it
 DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
 LAST_PORT = 65_535
+LONGEST = 10 * 365 * 86_400
+"""Seconds. Redis takes no duration whose end it cannot count in milliseconds."""
+
 HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """A method or the name of a header (RFC 9110, section 5.6.2), as a pattern."""
 
@@ -83,8 +86,9 @@ class Metrics:
     )
 
 
-ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}"
-"""Host and port, as a pattern."""
+_PORT = r"0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+ADDRESS = rf"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):{_PORT}"
+"""Host and port, as a pattern. The port is one from 1 to 65,535."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +167,9 @@ class Bounds:
 class Settings:
     """The whole configuration of a server.
 
-    ``sources`` says where it came from and ``ignored`` names what was given in soketi's names and has no effect here;
-    neither is a setting, and neither counts when two configurations are compared.
+    ``sources`` says where it came from, ``ignored`` names what was given in soketi's names and has no effect here, and
+    ``warnings`` has a line for each setting that others make useless. None of them is a setting, and none counts when
+    two configurations are compared.
     """
 
     host: str = row("0.0.0.0", "Address to listen on.")
@@ -187,7 +192,7 @@ class Settings:
         "local: this process alone. redis: all that share a Redis act as one server.",
         choices=("local", "redis"),
     )
-    cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0)
+    cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0, most=LONGEST)
     log: Log = field(default_factory=Log, metadata={"help": "What is written to standard error."})
     tls: Tls = field(default_factory=Tls, metadata={"help": "TLS with a certificate of your own; off without one."})
     cors: Cors = field(default_factory=Cors, metadata={"help": "Cross-origin answers of the REST API."})
@@ -198,3 +203,4 @@ class Settings:
     apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")
     sources: tuple[str, ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)

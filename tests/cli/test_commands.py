@@ -87,7 +87,7 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
 CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
 MEETINGS = [
     ("", ""),
-    ("redis: {host: redis}", ""),
+    ("redis: {host: redis}", "\nwarning: {path}:1: redis.host: has no effect while cluster is local"),
     ("workers: 1", ""),
     ("workers: 4", ", 4 workers"),
     ("workers: auto", ", a worker per core"),
@@ -117,7 +117,11 @@ def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(content)
-    assert run("check-config", str(path)) == (0, f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said}\n", "")
+    assert run("check-config", str(path)) == (
+        0,
+        f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said.replace('{path}', str(path))}\n",
+        "",
+    )
 
 
 def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ FILES = [
         "redis: {cluster_nodes: ['redis://:password@a:1']}\n",
         "1: redis.cluster_nodes[0]: must be an address such as redis-1:6379, not a URL",
     ),
+    (
+        "redis: {sentinels: ['a:65536']}\n",
+        "1: redis.sentinels[0]: must be an address such as sentinel-1:26379, not 'a:65536'",
+    ),
+    (
+        "redis: {cluster_nodes: ['a:0']}\n",
+        "1: redis.cluster_nodes[0]: must be an address such as redis-1:6379, not 'a:0'",
+    ),
+    ("cache_ttl: 1e15\n", "1: cache_ttl: must be a number from 0 to 315360000, not 1000000000000000.0"),
     # together
     (
         "redis:\n  sentinels: ['a:1']\n  cluster_nodes: ['b:2']\n",
