@@ -1,9 +1,40 @@
-"""soketpy: a self-hosted realtime server that speaks the Pusher Channels protocol."""
+"""soketpy: a self-hosted realtime server that speaks the Pusher Channels protocol.
 
-from soketpy.apps import App, Key
-from soketpy.config import ConfigError, Settings
-from soketpy.server import Server
+The names of the package are imported when they are first used, so that ``soketpy --version`` and the pytest plugin do
+not load the server.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from soketpy.apps import App, Key
+    from soketpy.config import ConfigError, Settings
+    from soketpy.server import Server
 
 __all__ = ["App", "ConfigError", "Key", "Server", "Settings", "__version__"]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "App": "soketpy.apps",
+    "ConfigError": "soketpy.config",
+    "Key": "soketpy.apps",
+    "Server": "soketpy.server",
+    "Settings": "soketpy.config",
+}
+"""The module of each name."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the package at its first use. Raise AttributeError for a name that the package does not have."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return all names, those that are not imported yet as well."""
+    return sorted({*globals(), *__all__})

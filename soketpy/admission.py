@@ -1,7 +1,5 @@
 """Whether a client may connect: the checks of the handshake, in their order."""
 
-from urllib.parse import urlsplit
-
 import msgspec
 
 from soketpy.apps import App, Apps
@@ -32,7 +30,7 @@ def admit(hello: Hello, apps: Apps, strict_protocol: bool) -> App:
     if app.tls_only and not hello.secure:
         raise ConnectionRefused(Code.TLS_ONLY, "The app accepts only TLS connections; reconnect with wss://.")
     _check_protocol(hello.protocol, strict_protocol)
-    if app.allowed_origins and not origin_allowed(hello.origin, app.allowed_origins):
+    if app.allowed_origins and not app.origins.match(hello.origin):
         raise ConnectionRefused(Code.UNAUTHORIZED, "The app does not accept connections from this origin.")
     return app
 
@@ -47,28 +45,3 @@ def _check_protocol(protocol: str | None, strict: bool) -> None:
     if len(protocol) > 3 or int(protocol) not in PROTOCOLS:
         served = ", ".join(map(str, PROTOCOLS))
         raise ConnectionRefused(Code.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version; {served} are served.")
-
-
-def origin_allowed(origin: str | None, allowed: tuple[str, ...]) -> bool:
-    """Whether an Origin header is in a list: whole origins, bare hosts, ``*.`` and a domain, or ``*`` for all."""
-    if "*" in allowed:
-        return True
-    if not origin:
-        return False
-    origin = origin.lower()
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        return False
-    return any(_origin_fits(origin, host, pattern.lower()) for pattern in allowed)
-
-
-def _origin_fits(origin: str, host: str, pattern: str) -> bool:
-    if "://" in pattern:
-        scheme, _, rest = pattern.partition("://")
-        if rest.startswith("*."):
-            return origin.startswith(f"{scheme}://") and host.endswith(rest[1:])
-        return origin == pattern.rstrip("/")
-    if pattern.startswith("*."):
-        return host.endswith(pattern[1:])
-    return host == pattern

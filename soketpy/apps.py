@@ -1,10 +1,14 @@
 """What an app (a tenant) is, its credentials and limits, and where apps come from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Protocol
 
+from soketpy.protocol.origins import Origins
+
 KIB = 1024
+_NO_ORIGINS = Origins(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,21 @@ class Key:
     secret: str = field(repr=False)
 
 
+class _Derived:
+    """What an app computes once from its fields, and which is no field itself."""
+
+    __slots__ = ("origins",)
+
+    origins: Origins
+    """The app's ``allowed_origins``, parsed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App:
+class App(_Derived):
     """One tenant: its credentials, switches and limits. A limit of ``None`` means that there is none.
 
-    Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second.
+    Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second. Raises
+    ValueError for an allowed origin that no browser can send.
     """
 
     id: str
@@ -50,6 +64,14 @@ class App:
     max_event_payload_in_kb: float = 100
     max_event_channels_at_once: int = 100
     max_event_batch_size: int = 10
+
+    def __post_init__(self) -> None:
+        origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
+        object.__setattr__(self, "origins", origins)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the fields only; ``origins`` is derived from them again."""
+        return partial(App, **{each.name: getattr(self, each.name) for each in fields(self)}), ()
 
     def secret_of(self, key: str) -> str | None:
         """The secret that belongs to ``key``, or None where the key is not this app's."""

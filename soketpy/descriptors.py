@@ -1,18 +1,32 @@
 """How many files, and so connections, the process may have open."""
 
-import resource
+import sys
+
+try:
+    import resource
+except ImportError:
+    reason = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
+    raise ImportError(reason, name="resource") from None
 
 SPARE = 64
 """Descriptors for everything that is not a client."""
 
+UNLIMITED = sys.maxsize
+
+GUESSES = (1_048_576, 65_536, 24_576, 10_240)
+"""Limits to try, the largest first, where the system names none. macOS refuses more than ``kern.maxfilesperproc``."""
+
 
 def raise_limit() -> int:
-    """Raise the limit to what the system lets this process have; return how many clients fit."""
+    """Raise the limit to what the system allows this process; return how many clients fit, or UNLIMITED."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError):  # a system that caps it below the limit that it names
-            pass
-    return max(0, soft - SPARE)
+    endless = resource.RLIM_INFINITY
+    if soft not in (hard, endless):
+        for wanted in [each for each in GUESSES if each > soft] if hard == endless else [hard]:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            except (OSError, ValueError):  # a system that caps it below the limit that it names
+                continue
+            soft = wanted
+            break
+    return UNLIMITED if soft == endless else max(0, soft - SPARE)

@@ -6,7 +6,6 @@ What is put aside is freed as ever when its last reference goes. Only cycles sta
 ``tests/test_memory.py`` sees to it; for the rest, everything is looked at once what is aside has doubled.
 """
 
-import ctypes
 import gc
 from collections.abc import Callable
 
@@ -49,8 +48,13 @@ def give_back() -> None:
 
 
 def _malloc_trim() -> Callable[[int], object] | None:
-    """What the C library has for it; only that of GNU does."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    """Return what the C library has for it. Only glibc has it; musl and macOS do not."""
+    try:
+        import ctypes
+
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (ImportError, OSError, TypeError):  # Python without libffi, or without a C library to load
+        return None
 
 
 class Upkeep:

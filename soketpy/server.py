@@ -21,7 +21,7 @@ from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
-from soketpy.descriptors import raise_limit
+from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
@@ -133,8 +133,8 @@ class Server:
             activity_timeout=timeouts.activity,
             pong_timeout=timeouts.pong,
             authorization_timeout=timeouts.authorization,
-            message_size=bounds.message_size_in_kb * KIB,
-            unread_size=bounds.unread_in_kb * KIB,
+            message_size=int(bounds.message_size_in_kb * KIB),
+            unread_size=int(bounds.unread_in_kb * KIB),
             strict_protocol=settings.strict_protocol,
             port_is_shared=self._listener is not None,
         )
@@ -144,14 +144,15 @@ class Server:
             cluster.limiter,
             Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
             prefix=prefix,
-            body_size=bounds.request_size_in_mb * MIB,
+            body_size=int(bounds.request_size_in_mb * MIB),
             memory_percent=bounds.memory_percent,
             log_access=settings.log.access,
             available=lambda: cluster.here,
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
-        log.info("At most %d connections, by the limit of open files", raise_limit())
+        if (most := raise_limit()) < UNLIMITED:
+            log.info("At most %d connections, by the limit of open files", most)
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
         http = http_server(self._rest, self._shared, prefix)

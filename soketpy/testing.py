@@ -1,21 +1,20 @@
 """A pytest fixture for those who test their own application against a real server.
 
 Installed with the package: a test that takes ``soketpy_server`` gets a server of its own on a free port, which runs in
-a thread of its own, so that plain and async tests can use it alike.
+a thread of its own, so that plain and async tests can use it alike. The server is imported by the first test that takes
+one: pytest loads this module in every run.
 """
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soketpy.config import Settings
-from soketpy.config.settings import DEFAULT_APP
-from soketpy.server import Server
+if TYPE_CHECKING:
+    from soketpy.config import Settings
 
 START_TIMEOUT = 10.0
 """Seconds that a server has to start."""
@@ -33,11 +32,14 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(settings: Settings | None = None) -> Iterator[RunningServer]:
+def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer]:
     """Run a server in a thread, on a free port of the loopback address. By default its app lets client events be.
 
     The default app's id is a number, since PyPI's ``pusher`` takes no other.
     """
+    from soketpy.config import Settings
+    from soketpy.config.settings import DEFAULT_APP
+
     app = replace(DEFAULT_APP, id="1", client_events=True)
     settings = replace(settings or Settings(apps=(app,)), host="127.0.0.1", port=0)
     started: Any = threading.Event()
@@ -55,12 +57,14 @@ def running_server(settings: Settings | None = None) -> Iterator[RunningServer]:
 class _ServerThread(threading.Thread):
     """Runs one server until it is told to stop."""
 
-    def __init__(self, settings: Settings, started: threading.Event) -> None:
+    def __init__(self, settings: "Settings", started: threading.Event) -> None:
         super().__init__(name="soketpy", daemon=True)
         self.port = 0
         self.failure: BaseException | None = None
         self._settings = settings
         self._ready = started  # not _started, which is a name of Thread's own
+        import asyncio
+
         self._loop = asyncio.new_event_loop()
         self._ending = asyncio.Event()
 
@@ -74,6 +78,8 @@ class _ServerThread(threading.Thread):
             self._loop.close()
 
     async def _serve(self) -> None:
+        from soketpy.server import Server
+
         async with Server(self._settings) as server:
             self.port = server.port or 0
             self._ready.set()

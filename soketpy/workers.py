@@ -43,6 +43,12 @@ END_PATIENCE = 10.0
 COUNT_INTERVAL = 5.0
 """Seconds between two askings of what was counted: what a worker that is killed has counted since is lost."""
 
+REUSE_PORT_SPREADS = sys.platform.startswith("linux")
+"""Whether the kernel spreads connections over the sockets of one port.
+
+On macOS, for example, one socket gets all connections, so the workers accept from a shared socket there.
+"""
+
 
 class Worker:
     """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
@@ -284,7 +290,13 @@ class Workers:
 
 def number_of(settings: Settings) -> int:
     """How many workers there are to be: by ``auto``, one per core that this process may use."""
-    return settings.workers or len(os.sched_getaffinity(0))
+    return settings.workers or cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use, or where the system does not say (macOS), how many there are."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 async def bound(settings: Settings, number: int) -> list[socket.socket]:
@@ -301,6 +313,10 @@ async def bound(settings: Settings, number: int) -> list[socket.socket]:
     ):
         port = alone.getsockname()[1]
     address = (settings.host, port)
+    if not REUSE_PORT_SPREADS:
+        with listening_on(settings.host, port):
+            shared = socket.create_server(address, family=family, backlog=BACKLOG)
+        return [shared, *(shared.dup() for _ in range(number - 1))]
     return [socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True) for _ in range(number)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as changed
 
-from soketpy.admission import Hello, admit, origin_allowed
+from soketpy.admission import Hello, admit
 from soketpy.apps import App, Key, StaticApps
 from soketpy.protocol.errors import Code, ConnectionRefused
 from tests.fakes import APP
@@ -97,47 +97,3 @@ def test_the_checks_come_in_this_order() -> None:
         Code.BAD_VERSION,
         Code.UNAUTHORIZED,
     ]
-
-
-@pytest.mark.parametrize(
-    ("origin", "pattern", "allowed"),
-    [
-        ("https://example.com", "*", True),
-        (None, "*", True),
-        (None, "example.com", False),
-        ("", "example.com", False),
-        ("null", "example.com", False),
-        # whole origins
-        ("https://example.com", "https://example.com", True),
-        ("https://example.com", "https://example.com/", True),
-        ("HTTPS://Example.com", "https://eXample.com", True),
-        ("http://example.com", "https://example.com", False),
-        ("https://example.com:8443", "https://example.com", False),
-        ("https://example.com:8443", "https://example.com:8443", True),
-        ("https://example.com.evil.example", "https://example.com", False),
-        # bare hosts, on any scheme and port
-        ("https://example.com", "example.com", True),
-        ("http://example.com:3000", "example.com", True),
-        ("https://www.example.com", "example.com", False),
-        ("https://notexample.com", "example.com", False),
-        # everything under a domain
-        ("https://a.example.com", "*.example.com", True),
-        ("https://a.b.example.com:3000", "*.example.com", True),
-        ("https://example.com", "*.example.com", False),
-        ("https://notexample.com", "*.example.com", False),
-        ("https://example.com.evil.example", "*.example.com", False),
-        ("https://a.example.com", "https://*.example.com", True),
-        ("http://a.example.com", "https://*.example.com", False),
-        ("https://example.com", "https://*.example.com", False),
-        # what is no origin at all
-        ("https://[", "example.com", False),
-        ("example.com", "example.com", False),
-    ],
-)
-def test_an_origin_fits_a_pattern_or_not(origin: str | None, pattern: str, allowed: bool) -> None:
-    assert origin_allowed(origin, (pattern,)) is allowed
-
-
-def test_one_of_several_patterns_is_enough() -> None:
-    assert origin_allowed("https://b.example", ("a.example", "b.example"))
-    assert not origin_allowed("https://c.example", ("a.example", "b.example"))

@@ -1,6 +1,8 @@
 """Apps and where they come from."""
 
+import pickle
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -107,3 +109,16 @@ def test_replacing_takes_away_what_is_not_among_the_new() -> None:
     assert apps.by_id("1") is None
     assert apps.by_key("one") is None
     assert apps.by_id("2") is TWO
+
+
+def test_the_origins_of_an_app_are_parsed_once_and_reach_another_process() -> None:
+    app = App(id="1", keys=(Key("k", "s"),), allowed_origins=("https://example.com:443",))
+    again = pickle.loads(pickle.dumps(app))
+    assert again == app
+    for each in (app, again, replace(app, allowed_origins=("example.com",))):
+        assert each.origins.match("https://example.com")
+
+
+def test_an_app_with_an_origin_that_no_browser_sends_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="no path"):
+        App(id="1", keys=(), allowed_origins=("https://example.com/chat",))

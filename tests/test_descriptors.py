@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from soketpy.descriptors import SPARE, raise_limit
+from soketpy.descriptors import SPARE, UNLIMITED, raise_limit
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,28 @@ def test_the_limit_is_raised_as_far_as_the_system_allows(
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     assert raise_limit() == clients
     assert limits == changed
+
+
+ENDLESS = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "most", "clients"),
+    [
+        (256, 24_576, 24_576 - SPARE),
+        (256, 10_000, 256 - SPARE),
+        (65_536, 65_536, 65_536 - SPARE),
+        (256, 2**40, 1_048_576 - SPARE),
+        (ENDLESS, 0, UNLIMITED),
+    ],
+)
+def test_a_limit_that_has_no_end_is_raised_to_what_the_system_takes(
+    monkeypatch: pytest.MonkeyPatch, soft: int, most: int, clients: int
+) -> None:
+    def set_limit(_: int, limit: tuple[int, int]) -> None:
+        if limit[0] > most:
+            raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, ENDLESS))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    assert raise_limit() == clients

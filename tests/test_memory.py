@@ -315,3 +315,14 @@ def test_memory_is_given_back_where_the_c_library_can_do_so_and_else_nothing_hap
     memory.give_back()
     monkeypatch.setattr(memory, "_malloc_trim", lambda: None)
     memory.give_back()
+
+
+@pytest.mark.parametrize("fault", [OSError, TypeError])
+def test_a_system_whose_c_library_cannot_be_loaded_gives_nothing_back(
+    monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    def fail(_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("ctypes.CDLL", fail)
+    memory.give_back()

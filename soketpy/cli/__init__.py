@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 from soketpy import __version__
 from soketpy.cli import check, healthcheck, sign, start, trigger
 from soketpy.cli.faults import Failure, Mistake
-from soketpy.config import ConfigError
 
 EPILOG = """\
 examples:
@@ -45,12 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except (Mistake, ConfigError) as error:
+    except Mistake as error:
         return _say(f"{name}: error: {error}", 2)
     except Failure as error:
         return _say(f"{name}: {error}", 1)
     except UnicodeError:
         return _say(f"{name}: error: not valid UTF-8", 2)
+    except ValueError as error:
+        from soketpy.config import ConfigError  # no command raises one before it is loaded
+
+        if not isinstance(error, ConfigError):
+            raise
+        return _say(f"{name}: error: {error}", 2)
     except KeyboardInterrupt:
         return _say(f"{name}: interrupted", 1)
     except BrokenPipeError:

@@ -2,12 +2,16 @@
 
 import http.client
 import socket
-import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from soketpy.cli.faults import Failure
 from soketpy.cli.options import reachable
-from soketpy.config import Settings
+
+if TYPE_CHECKING:
+    import ssl
+
+    from soketpy.config import Settings
 
 PATIENCE = 5.0
 """Seconds that a server has to answer."""
@@ -30,7 +34,7 @@ class Target:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-def local_target(settings: Settings) -> Target:
+def local_target(settings: "Settings") -> Target:
     """The server that runs on this machine with these settings."""
     tls = settings.tls.cert is not None
     return Target(reachable(settings.host), settings.port, settings.unix_socket, tls, verified=False)
@@ -56,13 +60,17 @@ def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int
 
 def _connection(target: Target) -> http.client.HTTPConnection:
     if target.unix_socket is not None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise Failure(f"cannot reach {target}: this system has no Unix sockets")
         return _UnixConnection(target)
     if not target.tls:
         return http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
     return http.client.HTTPSConnection(target.host, target.port, timeout=PATIENCE, context=_tls(target))
 
 
-def _tls(target: Target) -> ssl.SSLContext:
+def _tls(target: Target) -> "ssl.SSLContext":
+    import ssl
+
     context = ssl.create_default_context()
     if not target.verified:
         context.check_hostname = False

@@ -2,11 +2,10 @@
 
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from soketpy.config import Settings, load
-from soketpy.log import quantity
-from soketpy.tls import tls_context
+if TYPE_CHECKING:
+    from soketpy.config import Settings
 
 
 def add(commands: Any) -> None:
@@ -19,16 +18,25 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was understood. Raises ConfigError, for TLS files that do not work as well."""
+    from soketpy.config import load
+
     settings = load(args.file, os.environ, {})
-    tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+    if settings.tls.cert is not None:
+        from soketpy.tls import tls_context
+
+        tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
     print(f"{', '.join(settings.sources)}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")
+    for warning in settings.warnings:
+        print(f"warning: {warning}")
     return 0
 
 
-def summary(settings: Settings) -> str:
+def summary(settings: "Settings") -> str:
     """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
+    from soketpy.log import quantity
+
     where = settings.unix_socket or f"{settings.host}:{settings.port}"
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
     apps = quantity(len(settings.apps), "app") + (f" ({ids})" if ids else "")
@@ -45,10 +53,12 @@ def _workers(number: int) -> list[str]:
     return [f"{number} workers" if number else "a worker per core"]
 
 
-def _meeting(settings: Settings) -> list[str]:
+def _meeting(settings: "Settings") -> list[str]:
     """Where the nodes would meet, if this is one of several."""
     if settings.cluster == "local":
         return []
+    from soketpy.log import quantity
+
     redis = settings.redis
     partitions = quantity(redis.partitions, "partition")
     if redis.cluster_nodes:

@@ -1,20 +1,24 @@
 """With which app's key and secret a command signs."""
 
 import argparse
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
-from soketpy import App
 from soketpy.cli.faults import Mistake
-from soketpy.config import Settings
+
+if TYPE_CHECKING:
+    from soketpy import App
+    from soketpy.config import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """One app's id, one of its keys and the secret of that key."""
+class Credentials(NamedTuple):
+    """One app's id, one of its keys and the secret of that key. The secret is never shown."""
 
     app_id: str
     key: str
-    secret: str = field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(app_id={self.app_id!r}, key={self.key!r})"
 
 
 def add_credentials(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +28,7 @@ def add_credentials(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--secret", help="secret of the key (default: the configuration's)")
 
 
-def pick(settings: Settings, app_id: str | None, key: str | None, secret: str | None) -> Credentials:
+def pick(settings: "Settings", app_id: str | None, key: str | None, secret: str | None) -> Credentials:
     """What was given, completed out of the configuration. Raises Mistake where that does not know the app or key."""
     if app_id is not None and key is not None and secret is not None:
         return Credentials(app_id, key, secret)
@@ -37,7 +41,7 @@ def pick(settings: Settings, app_id: str | None, key: str | None, secret: str | 
     return Credentials(app.id if app_id is None else app_id, key, secret)
 
 
-def _find(settings: Settings, app_id: str | None, key: str | None, *, known: bool) -> App:
+def _find(settings: "Settings", app_id: str | None, key: str | None, *, known: bool) -> "App":
     """The app meant; with a secret that is ``known`` the key need not be in the configuration."""
     apps = [app for app in settings.apps if app_id in (None, app.id)]
     if not apps:

@@ -3,10 +3,8 @@
 import argparse
 from typing import Any
 
-from soketpy.cli.call import call, local_target
 from soketpy.cli.faults import Failure
 from soketpy.cli.options import add_address, add_config, read_settings
-from soketpy.config import ConfigError
 
 EPILOG = """\
 examples:
@@ -28,6 +26,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the answer. Raises Failure where the server is not ready."""
+    from soketpy.cli.call import call, local_target
+    from soketpy.config import ConfigError
+
     try:
         target = local_target(read_settings(args))
     except ConfigError as error:

@@ -3,10 +3,14 @@
 import argparse
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from soketpy.cli.faults import Mistake
-from soketpy.config import Settings, load
-from soketpy.config.environment import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from soketpy.config import Settings
+
+CONFIG_FILE = "SOKETPY_CONFIG"
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -30,8 +34,10 @@ def config_path(args: argparse.Namespace) -> str | None:
     return given if given is not None else os.environ.get(CONFIG_FILE) or None
 
 
-def read_settings(args: argparse.Namespace, flags: Mapping[str, object] | None = None) -> Settings:
+def read_settings(args: argparse.Namespace, flags: Mapping[str, object] | None = None) -> "Settings":
     """The settings out of the file, the environment and the flags given. Raises ConfigError."""
+    from soketpy.config import load
+
     return load(config_path(args), os.environ, address_flags(args) if flags is None else flags)
 
 

@@ -1,24 +1,11 @@
 """``soketpy sign``: what is signed and the signature, to make requests by hand and to find out why one is refused."""
 
 import argparse
-import time
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.options import add_config, read_settings
-from soketpy.protocol.signatures import (
-    SIGNATURE_PARAMETER,
-    body_md5,
-    channel_text,
-    holds,
-    rest_text,
-    sign,
-    signed_query,
-    split_auth,
-    user_text,
-)
 
 EPILOG = """\
 examples:
@@ -62,6 +49,11 @@ def add(commands: Any) -> None:
 
 def run_rest(args: argparse.Namespace) -> int:
     """Print a signed path; or, of one that is signed already, whether the signature holds."""
+    import time
+    from urllib.parse import parse_qsl, urlsplit
+
+    from soketpy.protocol.signatures import SIGNATURE_PARAMETER, body_md5, rest_text, signed_query
+
     try:
         url = urlsplit(args.path)
         query = parse_qsl(url.query, keep_blank_values=True)
@@ -86,15 +78,21 @@ def run_rest(args: argparse.Namespace) -> int:
 
 def run_channel(args: argparse.Namespace) -> int:
     """Print the auth value for a channel."""
+    from soketpy.protocol.signatures import channel_text
+
     return _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
 
 
 def run_user(args: argparse.Namespace) -> int:
     """Print the auth value for a user."""
+    from soketpy.protocol.signatures import user_text
+
     return _authorize(args, user_text(args.socket_id, args.user_data))
 
 
 def _authorize(args: argparse.Namespace, text: str) -> int:
+    from soketpy.protocol.signatures import sign, split_auth
+
     key, signature = split_auth(args.verify) if args.verify is not None else (None, None)
     credentials = _credentials(args, key)
     _show(credentials, text, signature)
@@ -110,6 +108,8 @@ def _credentials(args: argparse.Namespace, key: str | None) -> Credentials:
 
 
 def _show(credentials: Credentials, text: str, claimed: str | None) -> int:
+    from soketpy.protocol.signatures import holds, sign
+
     print(f"signed with the secret of {credentials.key}:\n{text}\n\nsignature: {sign(credentials.secret, text)}")
     if claimed is not None:
         if not holds(credentials.secret, text, claimed):

@@ -1,18 +1,15 @@
 """``soketpy trigger``: send one event to a channel of a running server."""
 
 import argparse
-import json
-import time
-from dataclasses import replace
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
-from soketpy.cli.call import Target, call, local_target
 from soketpy.cli.credentials import add_credentials, pick
 from soketpy.cli.faults import Failure
 from soketpy.cli.options import add_address, add_config, read_settings
-from soketpy.config import Settings
-from soketpy.protocol.signatures import signed_query
+
+if TYPE_CHECKING:
+    from soketpy.cli.call import Target
+    from soketpy.config import Settings
 
 HTTPS = 443
 EPILOG = """\
@@ -41,6 +38,13 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send the event and print the answer. Raises Failure where there is none, or one that is not a success."""
+    import json
+    import time
+    from urllib.parse import quote
+
+    from soketpy.cli.call import call
+    from soketpy.protocol.signatures import signed_query
+
     settings = read_settings(args)
     credentials = pick(settings, args.app_id, args.key, args.secret)
     event = {"name": args.event, "channels": [args.channel], "data": args.data}
@@ -56,7 +60,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _target(args: argparse.Namespace, settings: Settings) -> Target:
+def _target(args: argparse.Namespace, settings: "Settings") -> "Target":
+    from dataclasses import replace
+
+    from soketpy.cli.call import local_target
+
     target = local_target(settings)
     verified = not args.insecure and (args.tls or args.host is not None)
     if args.tls:

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from soketpy.apps import App, Key
 from soketpy.config.rows import Row, shape
+from soketpy.protocol.origins import origin_problem
 
 URL_PART = r"[^\s/?#%:]+"
 LIKE_URL_PART = "text without spaces, /, ?, #, % and :"
@@ -44,13 +45,24 @@ HELP = {
     "max_event_batch_size": "Events in one batch.",
 }
 
+RULES: Mapping[str, Mapping[str, Any]] = {
+    "allowed_origins": {"check": origin_problem},
+}
+"""What a field must be besides its type."""
+
 
 @cache
 def default_rows() -> Mapping[str, Row]:
     """The switches and limits of an app: the rows of ``app_defaults``."""
     hints = get_type_hints(App)
     return {
-        each.name: Row(name=each.name, help=HELP.get(each.name, ""), default=_default(each), **shape(hints[each.name]))
+        each.name: Row(
+            name=each.name,
+            help=HELP.get(each.name, ""),
+            default=_default(each),
+            **shape(hints[each.name]),
+            **RULES.get(each.name, {}),
+        )
         for each in fields(App)
         if each.name not in ("id", "keys")
     }

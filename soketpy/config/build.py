@@ -1,11 +1,13 @@
 """From a whole draft to Settings: what belongs together is checked, and what nobody gave has its default."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from soketpy.apps import App, Key
 from soketpy.config.app_rows import PAIR, default_rows
 from soketpy.config.draft import APP_DEFAULTS, AppDraft, Draft, Found, setting_rows
+from soketpy.config.effects import warnings
 from soketpy.config.rows import rows
 from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.tree import Place
@@ -28,7 +30,8 @@ def build(draft: Draft) -> Settings:
         _check_distinct(draft.apps)
         apps = tuple(_app(app, defaults) for app in draft.apps)
     settings: Settings = _group(Settings, "", draft, apps=apps)
-    return settings
+    written = {path: found.place for path, found in draft.values.items()}
+    return replace(settings, warnings=tuple(warnings(settings, written)))
 
 
 def _group(of: type, prefix: str, draft: Draft, **given: object) -> Any:

@@ -1,7 +1,6 @@
 """The one error of the configuration, and the guess at what was meant."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 _LONGEST_GUESSED = 80
 
@@ -15,6 +14,8 @@ class ConfigError(ValueError):
 
 def guess(written: str, known: Iterable[str]) -> str:
     """``"; did you mean …?"`` where one of the known names is close to what was written, else nothing."""
+    from difflib import get_close_matches  # here, since no configuration without a mistake needs it
+
     if len(written) > _LONGEST_GUESSED:
         return ""
     by_plain: dict[str, str] = {}

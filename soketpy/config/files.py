@@ -5,7 +5,6 @@ from pathlib import Path
 from soketpy.config.errors import ConfigError
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import Place, Table
-from soketpy.config.yaml_tree import parse_yaml
 
 LARGEST = 16 * 1024 * 1024
 
@@ -20,6 +19,8 @@ def read_file(path: str) -> Table:
     if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
         node = parse_json(text, path)
     else:
+        from soketpy.config.yaml_tree import parse_yaml  # here, since PyYAML takes longer to load than all the rest
+
         node = parse_yaml(text, path) or Table({}, Place(path, 1))
     if not isinstance(node, Table):
         raise node.place.error("", "the file must hold settings, each under its name")

@@ -1,6 +1,6 @@
 """The rows of a settings class: what each setting is called, what it may be, and its line of help."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -26,6 +26,7 @@ class Row:
     needs: str | None = None
     excludes: tuple[str, ...] = ()
     auto: int | None = None
+    check: Callable[[str], str | None] | None = None
 
     @property
     def is_group(self) -> bool:
@@ -46,13 +47,14 @@ def row(
     needs: str | None = None,
     excludes: tuple[str, ...] = (),
     auto: int | None = None,
+    check: Callable[[str], str | None] | None = None,
 ) -> Any:
     """A setting with its default, its line of help and what it may be.
 
     Without ``least`` a number must be above 0. ``pattern`` is a regular expression that a text must match as a whole,
     ``like`` says so in words. ``needs`` is the setting of the same group that must be given too, ``excludes``
     are those that must not. The value of a secret one is never shown. ``auto`` is what the word auto stands for in a
-    number.
+    number. ``check`` returns what is wrong with a text, or None.
     """
     limits = {
         "choices": choices,
@@ -63,6 +65,7 @@ def row(
         "needs": needs,
         "excludes": excludes,
         "auto": auto,
+        "check": check,
     }
     return field(default=default, repr=not secret, metadata={"help": help, "secret": secret, **limits})
 

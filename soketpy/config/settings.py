@@ -4,10 +4,16 @@ from dataclasses import dataclass, field
 
 from soketpy.apps import App, Key
 from soketpy.config.rows import row
+from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it
 DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
 LAST_PORT = 65_535
+LONGEST = 10 * 365 * 86_400
+"""Seconds. Redis takes no duration whose end it cannot count in milliseconds."""
+
+HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""A method or the name of a header (RFC 9110, section 5.6.2), as a pattern."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +41,17 @@ class Tls:
 class Cors:
     """Cross-origin answers of the REST API."""
 
-    origins: tuple[str, ...] = row(("*",), "Origins that may read REST answers; the matching one is echoed.")
-    methods: tuple[str, ...] = row(("GET", "POST", "PUT", "DELETE", "OPTIONS"), "Methods that a preflight allows.")
+    origins: tuple[str, ...] = row(
+        ("*",),
+        "Origins that may read REST answers; the matching one is echoed.",
+        check=origin_problem,
+    )
+    methods: tuple[str, ...] = row(
+        ("GET", "POST", "PUT", "DELETE", "OPTIONS"),
+        "Methods that a preflight allows.",
+        pattern=HTTP_NAME,
+        like="one method such as POST",
+    )
     headers: tuple[str, ...] = row(
         (
             "Origin",
@@ -50,6 +65,8 @@ class Cors:
             "X-Socket-Id",
         ),
         "Request headers that a preflight allows.",
+        pattern=HTTP_NAME,
+        like="the name of one header",
     )
     credentials: bool = row(True, "Whether browsers may send credentials (needs origins that are named, not *).")
 
@@ -69,8 +86,9 @@ class Metrics:
     )
 
 
-ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):[0-9]{1,5}"
-"""Host and port, as a pattern."""
+_PORT = r"0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+ADDRESS = rf"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):{_PORT}"
+"""Host and port, as a pattern. The port is one from 1 to 65,535."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +149,15 @@ class Bounds:
     """Of the whole process, whatever the app."""
 
     max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
-    message_size_in_kb: int = row(
+    message_size_in_kb: float = row(
         256, "The largest WebSocket message a client may send; a larger one closes with 1009."
     )
-    unread_in_kb: int = row(
+    unread_in_kb: float = row(
         1024, "What may wait for a client that does not read; beyond it the client is closed with 4100."
     )
     bad_messages: int = row(20, "Malformed messages a connection may send in a minute before it is closed with 4009.")
-    request_size_in_mb: int = row(100, "The largest body of a REST request; a larger one is refused with 413.")
-    memory_percent: int = row(
+    request_size_in_mb: float = row(100, "The largest body of a REST request; a larger one is refused with 413.")
+    memory_percent: float = row(
         85, "/accept-traffic answers 503 above this share of the memory that the process may have.", least=1, most=100
     )
     cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
@@ -149,8 +167,9 @@ class Bounds:
 class Settings:
     """The whole configuration of a server.
 
-    ``sources`` says where it came from and ``ignored`` names what was given in soketi's names and has no effect here;
-    neither is a setting, and neither counts when two configurations are compared.
+    ``sources`` says where it came from, ``ignored`` names what was given in soketi's names and has no effect here, and
+    ``warnings`` has a line for each setting that others make useless. None of them is a setting, and none counts when
+    two configurations are compared.
     """
 
     host: str = row("0.0.0.0", "Address to listen on.")
@@ -173,7 +192,7 @@ class Settings:
         "local: this process alone. redis: all that share a Redis act as one server.",
         choices=("local", "redis"),
     )
-    cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0)
+    cache_ttl: float = row(1800, "Seconds for which a cache channel remembers its last event.", least=0, most=LONGEST)
     log: Log = field(default_factory=Log, metadata={"help": "What is written to standard error."})
     tls: Tls = field(default_factory=Tls, metadata={"help": "TLS with a certificate of your own; off without one."})
     cors: Cors = field(default_factory=Cors, metadata={"help": "Cross-origin answers of the REST API."})
@@ -184,3 +203,4 @@ class Settings:
     apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")
     sources: tuple[str, ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -13,6 +13,7 @@ from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, Name
 from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table, kind
+from soketpy.config.values import quotes_hint
 
 _PREFIXES_IN_REDIS = ("database.redis.keyPrefix", "adapter.redis.prefix")
 """Of keys, and of topics."""
@@ -162,7 +163,7 @@ def _ours(name: Name, node: Node) -> Node:
         text = str(node.value).strip().lower()
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
         if level is None:
-            raise node.place.error(name.path, "must be true or false")
+            raise node.place.error(name.path, f"must be true or false{quotes_hint(node)}")
         return replace(node, value=level)
     if name.per != 1:
         try:
@@ -204,7 +205,7 @@ def _check_choice(name: Name, node: Node, place: Place) -> None:
     has = f"(this version has: {', '.join(name.has)})"
     if text in name.later:
         raise place.error(name.path, f"{text} is not built yet in soketpy {has}")
-    raise place.error(name.path, f"there is no {quote(text)} {has}")
+    raise place.error(name.path, f"there is no {quote(text)} {has}{quotes_hint(node)}")
 
 
 def _check_no_webhooks(node: Node, place: Place) -> None:

@@ -13,7 +13,8 @@ LARGEST = 2**53
 LONGEST_SHOWN = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,20}(\.0*)?")
-_REAL = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?")
+_REAL = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?")
+_QUOTED = re.compile(r"\s*(['\"]).*\1\s*", re.DOTALL)
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 
@@ -28,6 +29,8 @@ def convert(row: Row, node: Node, path: str) -> object:
     if not isinstance(node, Scalar):
         raise _wrong(row, node, path)
     value = _loosened(row, node.value) if node.loose else node.value
+    if row.type is str and not row.choices and (hint := quotes_hint(node)):
+        raise node.place.error(path, f"must be {describe(row)} without quotes{hint}")
     if row.auto is not None and value == "auto":
         return row.auto
     if value is None or (value == -1 and not isinstance(value, bool) and row.optional and row.type is not str):
@@ -52,11 +55,23 @@ def describe(row: Row) -> str:
 
 def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
     if isinstance(node, Scalar) and node.loose and isinstance(node.value, str):
+        if hint := quotes_hint(node):
+            raise node.place.error(path, f"must be a list, not text{hint}")
         node = split(node)
     if not isinstance(node, Listing):
         raise node.place.error(path, f"must be a list, not {kind(node)}")
     one = replace(row, many=False, optional=False)
     return tuple(convert(one, item, f"{path}[{at}]") for at, item in enumerate(node.items))
+
+
+def quotes_hint(node: Node) -> str:
+    """Return what to say of a variable with quotes around its value, else nothing.
+
+    A shell takes quotes away. Docker's ``--env-file`` passes them on.
+    """
+    if not (isinstance(node, Scalar) and node.loose and node.place.line is None and isinstance(node.value, str)):
+        return ""
+    return "; the quotes are part of the value: leave them out" if _QUOTED.fullmatch(node.value) else ""
 
 
 def split(node: Scalar) -> Node:
@@ -105,6 +120,8 @@ def _checked_text(row: Row, node: Scalar, value: str, path: str) -> str:
     fits = re.fullmatch(row.pattern, value) if row.pattern is not None else value != ""
     if not fits or (row.choices and value not in row.choices):
         raise _wrong(row, node, path)
+    if row.check is not None and (problem := row.check(value)) is not None:
+        raise node.place.error(path, f"{_shown(value)} {problem}")
     return value
 
 
@@ -133,9 +150,13 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
     elif isinstance(node, Scalar) and isinstance(node.value, str) and "://" in node.value:
         found = "a URL"  # there may be a password in it
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
-        found = repr(node.value)
-        found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
-    return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
+        found = _shown(node.value)
+    return node.place.error(path, f"must be {describe(row)}, not {found}{hint or quotes_hint(node)}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _is_unicode(text: str) -> bool:

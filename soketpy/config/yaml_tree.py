@@ -20,7 +20,9 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
-_REAL = re.compile(r"[-+]?([0-9]{1,99}\.[0-9]{0,99}([eE][-+]?[0-9]{1,9})?|[0-9]{1,99}[eE][-+]?[0-9]{1,9})")
+_REAL = re.compile(
+    r"[-+]?(([0-9]{1,99}\.[0-9]{0,99}|\.[0-9]{1,99})([eE][-+]?[0-9]{1,9})?|[0-9]{1,99}[eE][-+]?[0-9]{1,9})"
+)
 
 
 def parse_yaml(text: str, source: str) -> Node | None:

@@ -1,43 +1,50 @@
 """Cross-origin answers: which origin an answer names, and preflight."""
 
-from dataclasses import dataclass
-
-from soketpy.admission import origin_allowed
+from soketpy.protocol.origins import Origins
 
 PREFLIGHT_AGE = "600"
 """Seconds for which browsers may remember a preflight."""
 
 
-@dataclass(frozen=True, slots=True)
 class Cors:
-    """Which pages may read answers."""
+    """Which pages may read answers. Raises BadOrigin for an origin that no browser can send."""
 
-    origins: tuple[str, ...] = ("*",)
-    methods: tuple[str, ...] = ("GET", "POST", "OPTIONS")
-    headers: tuple[str, ...] = ("Content-Type",)
-    credentials: bool = False
+    __slots__ = ("_allow_headers", "_allow_methods", "_credentials", "_origins")
 
-    def answer(self, origin: str | None, of_app: tuple[str, ...] = ()) -> dict[str, str]:
-        """The headers of an answer to a page of ``origin``; an app's own origins go before the server's.
+    def __init__(
+        self,
+        origins: tuple[str, ...] = ("*",),
+        methods: tuple[str, ...] = ("GET", "POST", "OPTIONS"),
+        headers: tuple[str, ...] = ("Content-Type",),
+        credentials: bool = False,
+    ) -> None:
+        self._origins = Origins(origins)
+        # Fetch: browsers send GET, POST, PUT, DELETE, OPTIONS and HEAD in capitals, and compare the rest as written.
+        self._allow_methods = ", ".join(each.upper() for each in methods)
+        self._allow_headers = ", ".join(headers)
+        self._credentials = credentials
 
-        One origin at most is named: the page's where it is allowed, else the first that is named as a whole.
+    def answer(self, origin: str | None, of_app: Origins | None = None) -> dict[str, str]:
+        """Return the headers of an answer to a page of ``origin``; an app's own origins replace the server's.
+
+        One origin at most is named: the page's if it is allowed, else the first that is named as a whole.
         """
-        allowed = of_app or self.origins
-        if "*" in allowed:
+        allowed = of_app if of_app is not None and of_app.patterns else self._origins
+        if allowed.allows_any:
             return {"Access-Control-Allow-Origin": "*"}
-        if not origin or not origin.isascii() or not origin_allowed(origin, allowed):
-            named = next((whole for whole in allowed if "://" in whole and "*" not in whole), None)
+        if not origin or not origin.isascii() or not allowed.match(origin):
+            named = allowed.first
             return {"Vary": "Origin"} if named is None else {"Access-Control-Allow-Origin": named, "Vary": "Origin"}
         headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-        if self.credentials:
+        if self._credentials:
             headers["Access-Control-Allow-Credentials"] = "true"
         return headers
 
-    def preflight(self, origin: str | None, of_app: tuple[str, ...] = ()) -> dict[str, str]:
-        """The headers of the answer to an OPTIONS request."""
+    def preflight(self, origin: str | None, of_app: Origins | None = None) -> dict[str, str]:
+        """Return the headers of the answer to an OPTIONS request."""
         return {
             **self.answer(origin, of_app),
-            "Access-Control-Allow-Methods": ", ".join(self.methods),
-            "Access-Control-Allow-Headers": ", ".join(self.headers),
+            "Access-Control-Allow-Methods": self._allow_methods,
+            "Access-Control-Allow-Headers": self._allow_headers,
             "Access-Control-Max-Age": PREFLIGHT_AGE,
         }

@@ -1,11 +1,13 @@
 """How much memory the process uses, of how much it may use."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_PAGE = 4096
 _STATM = Path("/proc/self/statm")
 _MEMINFO = Path("/proc/meminfo")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -25,13 +27,45 @@ class Memory:
 def memory() -> Memory:
     """Measure; zeros on a system that does not say."""
     try:
-        used = int(_STATM.read_text().split()[1]) * _PAGE
+        used = int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         machine = next(
             int(line.split()[1]) * 1024 for line in _MEMINFO.read_text().splitlines() if line.startswith("MemTotal:")
         )
     except (OSError, ValueError, IndexError, StopIteration):
         return Memory(0, 0)
+    return Memory(used, min([machine, *_limits()]))
+
+
+def _limits() -> Iterator[int]:
+    """Yield the memory limits of the control groups of this process: each group has its own and those around it."""
+    for file in _limit_files():
+        try:
+            limit = int(file.read_text())
+        except (OSError, ValueError):  # no such group here, or the word "max"
+            continue
+        if limit > 0:
+            yield limit
+
+
+def _limit_files() -> Iterator[Path]:
+    """Yield where the limits may be written: of version 2, and of the memory controller of version 1.
+
+    /proc/self/cgroup names the groups. A container may see its own group as the root, whatever is named there.
+    """
+    root = _CGROUP.parent
+    yield _CGROUP
+    yield root / "memory" / "memory.limit_in_bytes"
     try:
-        return Memory(used, min(machine, int(_CGROUP.read_text())))
-    except (OSError, ValueError):  # no container, or the word "max"
-        return Memory(used, machine)
+        lines = _OWN_CGROUP.read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        group = Path(path.strip("/"))
+        if ".." in group.parts:
+            continue
+        if number == "0" and not controllers:
+            yield from (root / each / "memory.max" for each in (group, *group.parents))
+        elif "memory" in controllers.split(","):
+            yield from (root / "memory" / each / "memory.limit_in_bytes" for each in (group, *group.parents))

@@ -152,7 +152,7 @@ class Rest:
         """The answer of a request that has one, ready for the wire; counted and logged."""
         answer, app = exchange.answer, exchange.app
         assert answer is not None  # noqa: S101 - of open, serve or refuse
-        allowed = app.allowed_origins if app is not None else ()
+        allowed = app.origins if app is not None else None
         if answer.value is None:
             headers = self._cors.preflight(exchange.origin, allowed)
             self._sign(headers)

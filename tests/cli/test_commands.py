@@ -87,7 +87,7 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
 CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
 MEETINGS = [
     ("", ""),
-    ("redis: {host: redis}", ""),
+    ("redis: {host: redis}", "\nwarning: {path}:1: redis.host: has no effect while cluster is local"),
     ("workers: 1", ""),
     ("workers: 4", ", 4 workers"),
     ("workers: auto", ", a worker per core"),
@@ -117,7 +117,11 @@ def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(content)
-    assert run("check-config", str(path)) == (0, f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said}\n", "")
+    assert run("check-config", str(path)) == (
+        0,
+        f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said.replace('{path}', str(path))}\n",
+        "",
+    )
 
 
 def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def test_interrupting_a_command_is_one_line(run: Run, monkeypatch: pytest.Monkey
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soketpy.cli.healthcheck.call", interrupt)
+    monkeypatch.setattr("soketpy.cli.call.call", interrupt)
     assert run("healthcheck") == (1, "", "soketpy healthcheck: interrupted\n")
 
 
@@ -263,7 +267,7 @@ def test_the_body_of_a_trigger_leaves_out_whom_it_names(run: Run, monkeypatch: p
         sent.append(body)
         return 200, "{}"
 
-    monkeypatch.setattr("soketpy.cli.trigger.call", call)
+    monkeypatch.setattr("soketpy.cli.call.call", call)
     run("trigger", "c", "e", "d", "--socket-id", "1.2")
     assert json.loads(sent[0]) == {"name": "e", "channels": ["c"], "data": "d", "socket_id": "1.2"}
 

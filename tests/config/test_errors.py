@@ -9,6 +9,7 @@ from soketpy.config import ConfigError, load
 from soketpy.config.files import LARGEST
 
 Failing = Callable[..., str]
+ORIGIN = "matches no origin: {} (write for example https://example.com, example.com, *.example.com or localhost:3000)"
 MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
 ONE_OF_BOTH = "use one of both"
 APP = "id: a, key: k, secret: s"
@@ -69,6 +70,23 @@ FILES = [
     ("apps: [{id: a, keys: [k]}]\n", "1: apps[0].keys[0]: must be a table of key and secret, not text"),
     ("- 1\n", "1: the file must hold settings, each under its name"),
     ("port\n", "1: the file must hold settings, each under its name"),
+    # what no browser sends
+    (
+        f"apps:\n- {{{APP}}}\n- id: b\n  key: l\n  secret: s\n  allowed_origins:\n  - 'null'\n  - https//typo\n",
+        f"8: apps[1].allowed_origins[1]: 'https//typo' {ORIGIN.format('write https:// in front of the host')}",
+    ),
+    (
+        "app_defaults: {allowed_origins: ['a.com:0']}\n",
+        "1: app_defaults.allowed_origins[0]: 'a.com:0' "
+        + ORIGIN.format("the port must be * or a number from 1 to 65535"),
+    ),
+    (
+        "cors:\n  origins:\n  - https://a.com/b\n",
+        "3: cors.origins[0]: 'https://a.com/b' "
+        + ORIGIN.format("an origin has no path: leave out / and what belongs to it"),
+    ),
+    ("cors: {methods: ['GET, POST']}\n", "1: cors.methods[0]: must be one method such as POST, not 'GET, POST'"),
+    ("cors: {headers: ['X A']}\n", "1: cors.headers[0]: must be the name of one header, not 'X A'"),
     # ranges and choices
     ("port: 65536\n", f"1: port: {NUMBER} 65536"),
     ("port: -1\n", f"1: port: {NUMBER} -1"),
@@ -76,8 +94,8 @@ FILES = [
     ("timeouts: {pong: .inf}\n", "1: timeouts.pong: must be a number above 0, not '.inf'"),
     ("timeouts: {pong: 1e400}\n", "1: timeouts.pong: must be a number above 0, not inf"),
     ("timeouts: {shutdown: -0.1}\n", "1: timeouts.shutdown: must be a number of 0 or more, not -0.1"),
-    ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a whole number of 1 or more, not 0"),
-    ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a whole number from 1 to 100, not 101"),
+    ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a number above 0, not 0"),
+    ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a number from 1 to 100, not 101"),
     (
         "bounds: {max_connections: 0}\n",
         "1: bounds.max_connections: must be a whole number of 1 or more, or null for none, not 0",
@@ -116,6 +134,15 @@ FILES = [
         "redis: {cluster_nodes: ['redis://:password@a:1']}\n",
         "1: redis.cluster_nodes[0]: must be an address such as redis-1:6379, not a URL",
     ),
+    (
+        "redis: {sentinels: ['a:65536']}\n",
+        "1: redis.sentinels[0]: must be an address such as sentinel-1:26379, not 'a:65536'",
+    ),
+    (
+        "redis: {cluster_nodes: ['a:0']}\n",
+        "1: redis.cluster_nodes[0]: must be an address such as redis-1:6379, not 'a:0'",
+    ),
+    ("cache_ttl: 1e15\n", "1: cache_ttl: must be a number from 0 to 315360000, not 1000000000000000.0"),
     # together
     (
         "redis:\n  sentinels: ['a:1']\n  cluster_nodes: ['b:2']\n",
@@ -216,6 +243,7 @@ def test_a_file_that_cannot_be_read_is_named(path: str, said: str) -> None:
     assert str(caught.value) == said
 
 
+QUOTES = "; the quotes are part of the value: leave them out"
 VARIABLES = [
     ({"SOKETPY_PORT": "x"}, f"SOKETPY_PORT: {NUMBER} 'x'"),
     ({"SOKETPY_PORT": ""}, f"SOKETPY_PORT: {NUMBER} empty"),
@@ -234,6 +262,17 @@ VARIABLES = [
     ({"SOKETPY_TLS_CERT": "c"}, "SOKETPY_TLS_CERT: has no effect without tls.key"),
     ({"SOKETPY_CORS_ORIGINS": "a,,b"}, "SOKETPY_CORS_ORIGINS: must not be empty"),
     ({"SOKETPY_HOST": "\udcff"}, "SOKETPY_HOST: must not have control characters or broken Unicode in it"),
+    ({"SOKETPY_PORT": "'6001'"}, f"SOKETPY_PORT: {NUMBER} \"'6001'\"{QUOTES}"),
+    ({"SOKETPY_METRICS_ENABLED": "'1'"}, f"SOKETPY_METRICS_ENABLED: must be true or false, not \"'1'\"{QUOTES}"),
+    ({"SOKETPY_METRICS_ENABLED": '"true"'}, f"SOKETPY_METRICS_ENABLED: must be true or false, not '\"true\"'{QUOTES}"),
+    ({"SOKETPY_TIMEOUTS_PONG": "'1.5'"}, f"SOKETPY_TIMEOUTS_PONG: must be a number above 0, not \"'1.5'\"{QUOTES}"),
+    ({"SOKETPY_LOG_FORMAT": "'json'"}, f"SOKETPY_LOG_FORMAT: must be text or json, not \"'json'\"{QUOTES}"),
+    ({"SOKETPY_HOST": "'::1'"}, f"SOKETPY_HOST: must be text without quotes{QUOTES}"),
+    ({"SOKETPY_APP_SECRET": '"s"'}, f"SOKETPY_APP_SECRET: must be text without quotes{QUOTES}"),
+    ({"SOKETPY_APPS": "'[]'"}, f"SOKETPY_APPS: apps: must be a list, not text{QUOTES}"),
+    ({"SOKETPY_CORS_ORIGINS": "'https://a','https://b'"}, f"SOKETPY_CORS_ORIGINS: must be a list, not text{QUOTES}"),
+    ({"SOKETI_DEBUG": "'1'"}, f"SOKETI_DEBUG: must be true or false{QUOTES}"),
+    ({"SOKETI_PORT": "'1'"}, f"SOKETI_PORT: {NUMBER} \"'1'\"{QUOTES}"),
     ({"SOKETI_PROT": "1"}, "SOKETI_PROT: no such variable; did you mean SOKETI_PORT?"),
     ({"SOKETI_PORT": "x"}, f"SOKETI_PORT: {NUMBER} 'x'"),
     ({"SOKETI_DEBUG": "x"}, "SOKETI_DEBUG: must be true or false"),

@@ -189,3 +189,29 @@ def test_settings_say_where_they_came_from(write: Write) -> None:
     assert load(None, {}, {}).sources == ()
     assert load(path, {"SOKETPY_PORT": "2"}, {}).sources == (path, "1 environment variable")
     assert load(path, environ, {"port": 1}).sources == (path, "2 environment variables", "flags")
+
+
+SIZES = [
+    "bounds.message_size_in_kb",
+    "bounds.unread_in_kb",
+    "bounds.request_size_in_mb",
+    "app_defaults.max_event_payload_in_kb",
+    "app_defaults.max_presence_member_size_in_kb",
+]
+
+
+@pytest.mark.parametrize("text", ["1.5", "15e-1", ".5"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_size_may_be_a_fraction(write: Write, size: str, text: str) -> None:
+    group, _, name = size.partition(".")
+    settings = load(write(f"{group}: {{{name}: {text}}}\n"), {}, {})
+    of = settings.apps[0] if group == "app_defaults" else settings.bounds
+    assert getattr(of, name) == float(text)
+    if group == "bounds":
+        settings = load(None, {f"SOKETPY_BOUNDS_{name.upper()}": text}, {})
+        assert getattr(settings.bounds, name) == float(text)
+
+
+def test_quotes_in_a_file_are_part_of_a_text(write: Write) -> None:
+    path = write("""apps: [{id: a, key: "'k'", secret: '"s"'}]\n""")
+    assert load(path, {}, {}).apps[0].keys == (Key("'k'", '"s"'),)

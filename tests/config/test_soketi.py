@@ -49,6 +49,9 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("EVENT_MAX_BATCH_SIZE", "20", "app.max_event_batch_size", 20),
     ("EVENT_MAX_CHANNELS_AT_ONCE", "7", "app.max_event_channels_at_once", 7),
     ("EVENT_MAX_NAME_LENGTH", "8", "app.max_event_name_length", 8),
+    ("HTTP_ACCEPT_TRAFFIC_MEMORY_THRESHOLD", "62.5", "bounds.memory_percent", 62.5),
+    ("PRESENCE_MAX_MEMBER_SIZE", "0.25", "app.max_presence_member_size_in_kb", 0.25),
+    ("EVENT_MAX_SIZE_IN_KB", ".5", "app.max_event_payload_in_kb", 0.5),
     ("EVENT_MAX_SIZE_IN_KB", "0.5", "app.max_event_payload_in_kb", 0.5),
     ("HOST", "127.0.0.1", "host", "127.0.0.1"),
     ("HTTP_ACCEPT_TRAFFIC_MEMORY_THRESHOLD", "50", "bounds.memory_percent", 50),
@@ -219,6 +222,11 @@ def test_a_file_may_be_nested_dotted_or_both(write: Write, content: object) -> N
     assert settings.redis.host == "redis"
     assert settings.redis.sentinels == ("a:26379",)
     assert settings.ignored == ()
+
+
+@pytest.mark.parametrize("size", [0.5, "0.5"])
+def test_the_limit_of_a_request_may_be_a_fraction(write: Write, size: object) -> None:
+    assert load(write({"httpApi.requestLimitInMb": size}), {}, {}).bounds.request_size_in_mb == 0.5
 
 
 def test_a_dotted_app_changes_the_default_app(write: Write) -> None:

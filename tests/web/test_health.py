@@ -1,5 +1,6 @@
 """Whether the server is alive, ready, and has room for more."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from soketpy.config.settings import Bounds, Metrics
 from soketpy.web import health, rest
 from soketpy.web.health import Memory, memory
 from tests.conftest import Peers, StartServer
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_a_server_that_runs_is_alive_and_ready(peers: Peers) -> None:
@@ -80,7 +83,54 @@ def test_a_container_has_the_memory_of_its_limit(
     monkeypatch.setattr(health, "_STATM", tmp_path / "statm")
     monkeypatch.setattr(health, "_MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(health, "_CGROUP", tmp_path / "limit")
-    assert memory() == Memory(10 * 4096, total)
+    monkeypatch.setattr(health, "_OWN_CGROUP", tmp_path / "nothing")
+    assert memory() == Memory(10 * PAGE, total)
+
+
+GROUPS: list[tuple[str, dict[str, str], int]] = [
+    # /proc/self/cgroup, limits under /sys/fs/cgroup, the least of them in KiB
+    ("0::/", {"memory.max": "1048576"}, 1024),
+    ("0::/system.slice/soketpy.service", {"system.slice/soketpy.service/memory.max": "1048576"}, 1024),
+    (
+        "0::/a/b",
+        {"a/b/memory.max": "max", "a/memory.max": "524288", "memory.max": "1048576", "c/memory.max": "1024"},
+        512,
+    ),
+    ("0::/a/b", {"a/b/memory.max": "524288", "a/memory.max": "1048576"}, 512),
+    ("0::/../../elsewhere", {"memory.max": "524288"}, 512),
+    ("5:cpu,memory:/docker/1", {"memory/docker/1/memory.limit_in_bytes": "524288"}, 512),
+    ("5:memory:/a/b", {"memory/a/memory.limit_in_bytes": "524288"}, 512),
+    ("5:memory:/docker/1", {"memory/memory.limit_in_bytes": "524288"}, 512),
+    ("5:memory:/docker/1\n0::/docker/1", {"memory/memory.limit_in_bytes": "524288"}, 512),
+    ("5:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 2048),
+    ("4:cpu:/a", {"memory/a/memory.limit_in_bytes": "1024"}, 2048),
+    ("no group", {}, 2048),
+]
+
+
+@pytest.mark.parametrize(("own", "limits", "total"), GROUPS)
+def test_the_least_limit_of_the_groups_of_the_process_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, limits: dict[str, str], total: int
+) -> None:
+    (tmp_path / "statm").write_text("100 10 5 1 0 20 0\n")
+    (tmp_path / "meminfo").write_text("MemTotal:     2048 kB\n")
+    (tmp_path / "own").write_text(f"{own}\n")
+    for name, limit in limits.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{limit}\n")
+    for name, path in (("_STATM", "statm"), ("_MEMINFO", "meminfo"), ("_OWN_CGROUP", "own")):
+        monkeypatch.setattr(health, name, tmp_path / path)
+    monkeypatch.setattr(health, "_CGROUP", tmp_path / "groups" / "memory.max")
+    assert memory() == Memory(10 * PAGE, total * 1024)
+
+
+@pytest.mark.parametrize("page", [4096, 16_384, 65_536])
+def test_memory_counts_the_pages_of_this_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: int) -> None:
+    (tmp_path / "statm").write_text("100 10 5 1 0 20 0\n")
+    monkeypatch.setattr(health, "_STATM", tmp_path / "statm")
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": page}.__getitem__)
+    assert memory().used == 10 * page
 
 
 def test_a_system_that_does_not_say_has_no_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What ``soketpy start`` does. A module of its own, since no other command loads the server."""
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from soketpy import __version__, workers
+from soketpy.cli.faults import Failure
+from soketpy.cli.hint import hint
+from soketpy.cli.options import address_flags, config_path, read_settings
+from soketpy.cluster import Unreachable
+from soketpy.config import Settings
+from soketpy.config.settings import DEFAULT_SECRET
+from soketpy.log import configure
+from soketpy.server import event_loop, serve
+
+log = logging.getLogger("soketpy")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve. Raises ConfigError for a configuration that does not work, and Failure where the port cannot be had."""
+    flags = address_flags(args)
+    if args.workers is not None:
+        flags["workers"] = args.workers
+    if args.debug:
+        flags["log.level"] = "debug"
+
+    def read() -> Settings:
+        return read_settings(args, flags)
+
+    settings = read()
+    configure(settings.log.level, settings.log.format)
+    _announce(settings)
+
+    ready = False
+
+    def greet(port: int | None) -> None:
+        nonlocal ready
+        ready = True
+        if args.hint or sys.stdout.isatty():
+            _print_hint("\n" + hint(settings, port, read_settings(args, {}), config_path(args)))
+
+    serving = serve if workers.number_of(settings) == 1 else workers.serve
+
+    try:
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
+            runner.run(serving(settings, read, greet))
+    except Unreachable as fault:
+        log.error("%s", fault)  # noqa: TRY400 - no traceback
+        return 1
+    except OSError as error:
+        if ready:
+            raise
+        raise Failure(error.strerror or str(error)) from None
+    return 0
+
+
+def _print_hint(text: str) -> None:
+    """Print it, if there is somebody to read it; the server goes on in any case."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        log.warning("The hint could not be printed: %s", error.strerror or error)
+
+
+def _announce(settings: Settings) -> None:
+    sources = ", ".join(settings.sources) or "its defaults"
+    log.info("soketpy %s starts with %s", __version__, sources)
+    if settings.ignored:
+        log.warning("Without effect in this version: %s", ", ".join(settings.ignored))
+    for warning in settings.warnings:
+        log.warning("%s", warning)
+    for app in settings.apps:
+        if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
+            log.warning("App %s has the default secret, which everybody knows: for your own machine only", app.id)

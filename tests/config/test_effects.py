@@ -1,0 +1,113 @@
+"""What is valid and has no effect next to other settings is a warning that names its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from soketpy.cli import main
+from soketpy.config import load
+
+ONE = "apps: [{{id: a, key: k, secret: s, {}}}]\n"
+LOCAL = "has no effect while cluster is local"
+WARNINGS = [
+    ("redis: {host: redis-1}\n", ["config.yaml:1: redis.host: " + LOCAL]),
+    (
+        "redis:\n  host: redis-1\n  password: p\n",
+        ["config.yaml:2: redis.host: " + LOCAL, "config.yaml:3: redis.password: " + LOCAL],
+    ),
+    ("redis: {lease: 5}\n", ["config.yaml:1: redis.lease: " + LOCAL]),
+    ("redis: {lease: 5}\nworkers: 2\n", []),
+    ("redis: {host: 127.0.0.1, prefix: soketpy}\n", []),
+    ("cluster: redis\nredis: {host: redis-1, username: u, password: p, tls: true, db: 3}\n", []),
+    (
+        "cluster: redis\nredis: {host: redis-1, port: 1, sentinels: ['a:1'], sentinel_master: m}\n",
+        [f"config.yaml:2: redis.{name}: has no effect next to redis.sentinels" for name in ("host", "port")],
+    ),
+    (
+        "cluster: redis\nredis: {sentinel_master: m, sentinel_password: p}\n",
+        ["config.yaml:2: redis.sentinel_master: has no effect without redis.sentinels"],
+    ),
+    (
+        "cluster: redis\nredis: {username: u}\n",
+        ["config.yaml:2: redis.username: has no effect without redis.password"],
+    ),
+    (
+        "cluster: redis\nredis: {unix_socket: /run/r, tls: true}\n",
+        ["config.yaml:2: redis.tls: has no effect next to redis.unix_socket"],
+    ),
+    (
+        "cluster: redis\nbounds: {cached_events: 5}\n",
+        [
+            "config.yaml:2: bounds.cached_events: has no effect while cluster is redis, "
+            "which keeps the events of cache channels"
+        ],
+    ),
+    ("metrics: {port: 9000}\n", ["config.yaml:1: metrics.port: has no effect while metrics.enabled is false"]),
+    ("metrics: {port: 9000, enabled: true}\n", []),
+    (
+        "host: '::1'\nport: 7000\nunix_socket: /run/s\n",
+        [f"config.yaml:{at}: {name}: has no effect next to unix_socket" for at, name in ((1, "host"), (2, "port"))],
+    ),
+    (
+        "timeouts: {authorization: 5}\n",
+        ["config.yaml:1: timeouts.authorization: has no effect while no app has authorized_connections"],
+    ),
+    ("timeouts: {authorization: 5}\n" + ONE.format("authorized_connections: true"), []),
+    (
+        ONE.format("max_presence_member_size_in_kb: 300"),
+        ["app a: max_presence_member_size_in_kb (300) cannot be reached, since bounds.message_size_in_kb is 256"],
+    ),
+    (
+        "bounds: {request_size_in_mb: 0.5}\n" + ONE.format("max_event_payload_in_kb: 513"),
+        ["app a: max_event_payload_in_kb (513) cannot be reached, since bounds.request_size_in_mb is 0.5"],
+    ),
+    (ONE.format("max_event_payload_in_kb: 300"), []),
+    (
+        ONE.format("max_event_payload_in_kb: 300, client_events: true"),
+        ["app a: max_event_payload_in_kb (300) cannot be reached, since bounds.message_size_in_kb is 256"],
+    ),
+    (
+        ONE.format("max_event_payload_in_kb: 2000"),
+        [
+            "app a: one event of max_event_payload_in_kb (2000) is more than bounds.unread_in_kb (1024): "
+            "a slow client is closed with 4100 when it gets one"
+        ],
+    ),
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    monkeypatch.chdir(tmp_path)
+
+    def write(content: str) -> str:
+        Path("config.yaml").write_text(content)
+        return "config.yaml"
+
+    return write
+
+
+@pytest.mark.parametrize(("content", "warnings"), WARNINGS)
+def test_what_has_no_effect_is_named_with_its_place(
+    write: Callable[[str], str], content: str, warnings: list[str]
+) -> None:
+    assert list(load(write(content), {}, {}).warnings) == warnings
+
+
+def test_a_variable_without_effect_is_named() -> None:
+    environ = {"SOKETPY_METRICS_PORT": "9000", "SOKETI_DB_REDIS_HOST": "redis-1"}
+    assert set(load(None, environ, {}).warnings) == {
+        "SOKETPY_METRICS_PORT: has no effect while metrics.enabled is false",
+        f"SOKETI_DB_REDIS_HOST: {LOCAL}",
+    }
+
+
+def test_the_sample_has_no_warnings() -> None:
+    sample = Path(__file__).parents[2] / "config" / "soketpy.yaml"
+    assert load(str(sample), {}, {}).warnings == ()
+
+
+def test_check_config_prints_the_warnings(write: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", write("redis: {host: redis-1}\n")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"warning: config.yaml:1: redis.host: {LOCAL}"
