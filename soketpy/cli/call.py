@@ -6,8 +6,8 @@ import ssl
 from dataclasses import dataclass
 
 from soketpy.cli.faults import Failure
-from soketpy.cli.options import reachable
 from soketpy.config import Settings
+from soketpy.config.addresses import reachable, written
 
 PATIENCE = 5.0
 """Seconds that a server has to answer."""
@@ -26,8 +26,7 @@ class Target:
     def __str__(self) -> str:
         if self.unix_socket is not None:
             return self.unix_socket
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{written(self.host, self.port)}"
 
 
 def local_target(settings: Settings) -> Target:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from soketpy import __version__
 from soketpy.cli import main
+from soketpy.config import load
 from soketpy.protocol.signatures import sign
-from tests.conftest import Peers
+from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 
 Run = Callable[..., tuple[int, str, str]]
@@ -82,6 +84,23 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
     code, out, err = run("check-config", str(path))
     assert (code, err) == (0, "")
     assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ('"::"', "[::]:6001, 1 app (app-id), metrics on [::]:9601"),
+        ('"::1"', "[::1]:6001, 1 app (app-id), metrics on [::1]:9601"),
+        (
+            '["127.0.0.1", "::1"]',
+            "127.0.0.1:6001, [::1]:6001, 1 app (app-id), metrics on 127.0.0.1:9601, [::1]:9601",
+        ),
+    ],
+)
+def test_check_config_names_every_address(run: Run, tmp_path: Path, host: str, said: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"host: {host}\nmetrics: {{enabled: true, host: {host}}}\n")
+    assert run("check-config", str(path)) == (0, f"{path}: {said}\n", "")
 
 
 CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
@@ -210,6 +229,20 @@ async def test_healthcheck_says_that_a_server_is_ready(run: Run, peers: Peers) -
 
 
 CREDENTIALS = ("--app-id", APP.id, "--key", APP.key, "--secret", APP.keys[0].secret)
+
+
+@pytest.mark.parametrize("host", ["::", "127.0.0.1,127.0.0.2", "[::]"])
+async def test_healthcheck_and_trigger_reach_a_server_on_several_addresses(
+    run: Run, start_server: StartServer, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("SOKETPY_HOST", host)
+    monkeypatch.setenv("SOKETPY_PATH_PREFIX", "/realtime/")
+    settings = load(None, os.environ, {})
+    peers = await start_server(host=settings.host, path_prefix=settings.path_prefix)
+    for argv in (("healthcheck",), ("trigger", "c", "e", "d", *CREDENTIALS)):
+        code, out, err = await asyncio.to_thread(run, *argv, "--port", str(peers.port))
+        assert (code, err) == (0, "")
+        assert out
 
 
 async def test_trigger_sends_an_event_and_prints_the_answer(run: Run, peers: Peers) -> None:
