@@ -16,8 +16,8 @@ log = logging.getLogger("soketpy")
 ATTEMPTS = 10
 """How often a free port is looked for that is free on all addresses."""
 
-Address = tuple[socket.AddressFamily, str, int]
-"""Family, IP address and IPv6 scope."""
+Address = tuple[socket.AddressFamily, str, int, bool]
+"""Family, IP address, IPv6 scope, and whether it is one of several that a host name stands for."""
 
 _WITHOUT_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
@@ -45,7 +45,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     return [
-        (family, str(address[0]), int(address[3]) if len(address) == 4 else 0)
+        (family, str(address[0]), int(address[3]) if len(address) == 4 else 0, len(found) > 1)
         for family, _, _, _, address in found
         if family in (socket.AF_INET, socket.AF_INET6)
     ]
@@ -63,19 +63,23 @@ def _without_covered(addresses: Sequence[Address]) -> list[Address]:
 
 def _bind_all(addresses: Sequence[Address], port: int, backlog: int, reuse_port: bool) -> list[socket.socket]:
     bound: list[socket.socket] = []
-    try:
-        for address in addresses:
+    for address in addresses:
+        try:
             bound.append(_bind(address, port, backlog, reuse_port))
             port = bound[0].getsockname()[1]
-    except OSError:
-        for each in bound:
-            each.close()
-        raise
+        except OSError as fault:
+            # A name such as localhost may stand for an IPv6 address on a machine without IPv6.
+            others = address is not addresses[-1] or bound
+            if address[0] == socket.AF_INET6 and address[3] and others and fault.errno in _WITHOUT_IPV6:
+                continue
+            for each in bound:
+                each.close()
+            raise
     return bound
 
 
 def _bind(address: Address, port: int, backlog: int, reuse_port: bool) -> socket.socket:
-    family, host, scope = address
+    family, host, scope, _ = address
     with listening_on(host, port):
         if family == socket.AF_INET:
             return _bound(family, (host, port), backlog, reuse_port)

@@ -102,6 +102,32 @@ async def test_without_ipv6_all_addresses_are_those_of_ipv4(
         await Server(host="::1", port=0).start()
 
 
+@pytest.mark.parametrize("ipv6_first", [False, True])
+async def test_a_name_of_ipv6_and_ipv4_is_that_of_ipv4_on_a_machine_without_ipv6(
+    monkeypatch: pytest.MonkeyPatch, ipv6_first: bool
+) -> None:
+    found = [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 0)), (socket.AF_INET6, 1, 6, "", ("::1", 0, 0, 0))]
+    if ipv6_first:
+        found.reverse()
+
+    async def resolve(*_: object, **__: object) -> list[Any]:
+        return found
+
+    bound = listening._bound
+
+    def without_ipv6(family: Any, *options: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EADDRNOTAVAIL, "no IPv6 on this machine")
+        return bound(family, *options)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(listening, "_bound", without_ipv6)
+    sockets = await open_sockets("name", 0)
+    assert [each.family for each in sockets] == [socket.AF_INET]
+    for each in sockets:
+        each.close()
+
+
 async def test_where_one_of_several_addresses_is_taken_nothing_is_left_open() -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]

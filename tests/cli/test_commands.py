@@ -168,6 +168,15 @@ def test_sign_rest_gives_the_signature_of_pushers_own_example(run: Run) -> None:
     assert "7ad3773142a6692b25b8" not in out
 
 
+@pytest.mark.parametrize("plus", ["+", "%2B"])
+def test_a_url_whose_plus_was_not_encoded_is_verified_too(run: Run, plus: str) -> None:
+    key = ("--app-id", "1", "--key", "a+b", "--secret", "s")
+    url = run("sign", "rest", "GET", "/apps/1/channels", *key)[1].splitlines()[-1].replace("%2B", plus)
+    assert f"auth_key=a{plus}b" in url
+    code, out, err = run("sign", "rest", "GET", url, *key)
+    assert (code, err, out.splitlines()[-1]) == (0, "", "The signature holds.")
+
+
 def test_a_url_that_sign_made_is_verified_by_sign(run: Run) -> None:
     url = run("sign", "rest", "GET", "https://host/apps/app-id/channels?info=user_count&x=a%26b")[1].splitlines()[-1]
     assert url.startswith("https://host/apps/app-id/channels?info=user_count")
