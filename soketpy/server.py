@@ -3,11 +3,10 @@
 import asyncio
 import errno
 import logging
-import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,13 @@ from aiohttp import web
 from soketpy.apps import StaticApps
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
+from soketpy.config.addresses import hosts, written
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
+from soketpy.listening import listening_on, open_sockets
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
@@ -32,7 +33,8 @@ from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
-from soketpy.web.http import KEEP_ALIVE, QUIET, http_server
+from soketpy.web.http import http_server, operations_server
+from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
@@ -61,15 +63,21 @@ class Server:
     """A whole server in this process, to be used as an async context manager or by ``start`` and ``stop``.
 
     Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A ``listener``
-    is a listening socket that is shared with other processes: it is used in the place of host and port, and closed here
-    as soon as the server stops.
+    is a listening socket, or several, that is shared with other processes: it is used in the place of host and port,
+    and closed here as soon as the server stops.
     """
 
     def __init__(
-        self, settings: Settings | None = None, /, *, listener: socket.socket | None = None, **overrides: Any
+        self,
+        settings: Settings | None = None,
+        /,
+        *,
+        listener: socket.socket | Sequence[socket.socket] | None = None,
+        **overrides: Any,
     ) -> None:
         self.settings = replace(settings or Settings(), **overrides)
-        self._listener = listener
+        self._shared_sockets = [listener] if isinstance(listener, socket.socket) else list(listener or ())
+        self._listening: list[asyncio.Server] = []
         self.port: int | None = None
         self.metrics_port: int | None = None
         self._running = AsyncExitStack()
@@ -80,8 +88,7 @@ class Server:
         if self.settings.unix_socket is not None:
             return self.settings.unix_socket
         scheme = "https" if self.settings.tls.cert else "http"
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        return f"{scheme}://{host}:{self.port}"
+        return ", ".join(f"{scheme}://{written(host, self.port)}" for host in hosts(self.settings.host))
 
     @property
     def connections(self) -> int:
@@ -113,7 +120,8 @@ class Server:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts = settings.bounds, settings.timeouts
-        prefix = "/" + settings.path_prefix.strip("/") if settings.path_prefix.strip("/") else ""
+        prefix = settings.prefix
+        files = raise_limit()
         tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
         self._apps = StaticApps(settings.apps)
         self._cluster = cluster = self._join()
@@ -136,7 +144,8 @@ class Server:
             message_size=int(bounds.message_size_in_kb * KIB),
             unread_size=int(bounds.unread_in_kb * KIB),
             strict_protocol=settings.strict_protocol,
-            port_is_shared=self._listener is not None,
+            port_is_shared=bool(self._shared_sockets),
+            http=HttpConnections(bounds.http_connections(files)),
         )
         self._rest = Rest(
             self.node,
@@ -151,8 +160,8 @@ class Server:
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
-        if (most := raise_limit()) < UNLIMITED:
-            log.info("At most %d connections, by the limit of open files", most)
+        if files < UNLIMITED:
+            log.info("At most %d connections, by the limit of open files", files)
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
         http = http_server(self._rest, self._shared, prefix)
@@ -206,30 +215,34 @@ class Server:
         """Open the main port, or the Unix socket."""
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
-        if self._listener is not None:
-            listener = await loop.create_server(
-                door, sock=self._listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-            )
-        elif settings.unix_socket is not None:
+        if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)
             with listening_on(settings.unix_socket):
                 listener = await loop.create_unix_server(
                     door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
                 )
             stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
-        else:
-            with listening_on(settings.host, settings.port):
-                listener = await loop.create_server(
-                    door, settings.host, settings.port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
-                )
-            self.port = listener.sockets[0].getsockname()[1]
-        self._listening = listener
-        stack.callback(listener.close)
+            self._listening.append(listener)
+            stack.callback(listener.close)
+            return
+        sockets = self._shared_sockets
+        if not sockets:
+            sockets = await open_sockets(settings.host, settings.port, BACKLOG)
+            self.port = sockets[0].getsockname()[1]
+        self._listening += await serve_sockets(
+            stack, sockets, door, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+        )
 
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
         node, port = self.node, self.port or self.settings.port
         self.metrics_port = await serve_metrics(
-            stack, self.settings.metrics, port, node.traffic, lambda app_id: len(node.connections(app_id)), self.totals
+            stack,
+            self.settings.metrics,
+            port,
+            node.traffic,
+            lambda app_id: len(node.connections(app_id)),
+            self.totals,
+            most=self.settings.bounds.http_connections(raise_limit()),
         )
 
     def totals(self) -> Totals:
@@ -240,11 +253,12 @@ class Server:
     async def _drain(self) -> None:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
         self._shared.draining = True
-        if self._listener is None:
-            self._rest.draining = True
-        else:
+        if self._shared_sockets:
             self._rest.leaving = True
-            self._listening.close()  # the other processes take those who come now
+            for listener in self._listening:
+                listener.close()  # the other processes take those who come now
+        else:
+            self._rest.draining = True
         clients = self.node.every_connection()
         closing = quantity(len(clients), "connection")
         log.info("Stopping: closing %s within %g s", closing, self.settings.timeouts.shutdown)
@@ -289,20 +303,6 @@ async def refuse_taken(path: str) -> None:
     raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
 
 
-@contextmanager
-def listening_on(where: str, port: int | None = None) -> Iterator[None]:
-    """Let an OSError say in plain words what cannot be listened on, a Unix socket or host and port, and why."""
-    if port is not None:
-        where = f"[{where}]:{port}" if ":" in where else f"{where}:{port}"
-    try:
-        yield
-    except OSError as fault:
-        reason = fault.strerror or str(fault)
-        if fault.errno is not None and "attempting to bind" in reason:  # asyncio and socket show a tuple there
-            reason = os.strerror(fault.errno).lower()
-        raise OSError(fault.errno, f"cannot listen on {where}: {reason}") from None
-
-
 async def serve_metrics(
     stack: AsyncExitStack,
     metrics: Metrics,
@@ -311,16 +311,33 @@ async def serve_metrics(
     connected: Callable[[str], int],
     totals: Callable[[], Totals],
     refresh: Callable[[], Awaitable[None]] | None = None,
+    *,
+    most: int | None = None,
 ) -> int:
-    """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading."""
-    operations = Operations(metrics.prefix, port, traffic, connected, totals, refresh)
-    http = web.Server(operations, access_log=None, keepalive_timeout=KEEP_ALIVE, logger=QUIET)
-    with listening_on(metrics.host, metrics.port):
-        listener = await asyncio.get_running_loop().create_server(http, metrics.host, metrics.port)
+    """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading.
+
+    ``most`` bounds its connections.
+    """
+    http = operations_server(Operations(metrics.prefix, port, traffic, connected, totals, refresh), most)
+    sockets = await open_sockets(metrics.host, metrics.port)
+    bound: int = sockets[0].getsockname()[1]
     stack.push_async_callback(_close, http)
-    stack.callback(listener.close)
-    bound: int = listener.sockets[0].getsockname()[1]
+    await serve_sockets(stack, sockets, http)
     return bound
+
+
+async def serve_sockets(
+    stack: AsyncExitStack, sockets: Sequence[socket.socket], protocol: Callable[[], asyncio.Protocol], **options: Any
+) -> list[asyncio.Server]:
+    """Listen on sockets that are bound, until the stack is closed. ``options`` are those of ``loop.create_server``."""
+    loop = asyncio.get_running_loop()
+    for each in sockets:
+        stack.callback(each.close)
+    listening = []
+    for each in sockets:
+        listening.append(await loop.create_server(protocol, sock=each, **options))
+        stack.callback(listening[-1].close)
+    return listening
 
 
 async def _close(http: web.Server) -> None:

@@ -55,7 +55,7 @@ def counted(server: Server) -> Counted:
     return Counted(apps, server.totals())
 
 
-async def work(channel: socket.socket, listener: socket.socket, private_redis: Path | None) -> int:
+async def work(channel: socket.socket, listeners: list[socket.socket], private_redis: Path | None) -> int:
     """Serve until SIGTERM, or until the other process has gone: then its Redis is ended too."""
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
@@ -65,7 +65,7 @@ async def work(channel: socket.socket, listener: socket.socket, private_redis: P
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the process that started this one
     try:
         async with AsyncExitStack() as stack:
-            server = await unless(stopped, stack.enter_async_context(Server(settings, listener=listener)))
+            server = await unless(stopped, stack.enter_async_context(Server(settings, listener=listeners)))
             if server is None:
                 return 0
             send(writer, READY)
@@ -111,11 +111,13 @@ async def _obey(
 
 
 def main() -> int:
-    """Serve; the arguments are the descriptors of the channel and of the listening socket, and perhaps a Redis."""
-    channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    listener.setblocking(False)
+    """Serve; the arguments are the descriptors of the channel and of the listening sockets, and perhaps a Redis."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    listeners = [socket.socket(fileno=int(number)) for number in sys.argv[2].split(",")]
+    for listener in listeners:
+        listener.setblocking(False)
     with asyncio.Runner(loop_factory=event_loop()) as runner:
-        return runner.run(work(channel, listener, Path(sys.argv[3]) if len(sys.argv) > 3 else None))
+        return runner.run(work(channel, listeners, Path(sys.argv[3]) if len(sys.argv) > 3 else None))
 
 
 if __name__ == "__main__":

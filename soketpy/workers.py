@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -21,11 +21,14 @@ from typing import Any
 from soketpy import worker
 from soketpy.cluster import Unreachable
 from soketpy.config import Settings
+from soketpy.config.addresses import listing
 from soketpy.config.settings import Redis
+from soketpy.descriptors import raise_limit
+from soketpy.listening import listening_on, open_sockets
 from soketpy.log import quantity
 from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, check_redis_driver, listening_on, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, check_redis_driver, refuse_taken, serve_metrics
 from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 
@@ -53,8 +56,8 @@ On macOS, for example, one socket gets all connections, so the workers accept fr
 class Worker:
     """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
 
-    def __init__(self, listener: socket.socket) -> None:
-        self.listener = listener
+    def __init__(self, listeners: Sequence[socket.socket]) -> None:
+        self.listeners = listeners
         self.counted = Counted()
         self.serves = False
         self.proven = False  # whether it has ever served: one that has not is not started again
@@ -74,8 +77,9 @@ class Worker:
         """Start a process, which serves once it is told its settings. Raises OSError where there can be none."""
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = (theirs.fileno(), self.listener.fileno())
-            words = [sys.executable, "-m", "soketpy.worker", *map(str, descriptors)]
+            shared = [listener.fileno() for listener in self.listeners]
+            descriptors = (theirs.fileno(), *shared)
+            words = [sys.executable, "-m", "soketpy.worker", str(theirs.fileno()), ",".join(map(str, shared))]
             if private_redis is not None:
                 words.append(private_redis)
             try:
@@ -164,7 +168,9 @@ class Workers:
 
     async def start(self) -> None:
         """Start all. Raises Unreachable where one cannot serve."""
-        workers = [self._launch(listener) for listener in self._listeners]
+        size = len({listener.getsockname() for listener in self._listeners})  # of a worker: one for each address
+        starts = range(0, len(self._listeners), size)
+        workers = [self._launch(self._listeners[start : start + size]) for start in starts]
         for each in workers:
             await each.ready.wait()
             if not each.proven:
@@ -182,8 +188,8 @@ class Workers:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("What keeps the workers has failed", exc_info=fault)
 
-    def _launch(self, listener: socket.socket) -> Worker:
-        one = Worker(listener)
+    def _launch(self, listeners: Sequence[socket.socket]) -> Worker:
+        one = Worker(listeners)
         self._workers.add(one)
         self._watch(self._keep(one))
         return one
@@ -240,7 +246,7 @@ class Workers:
 
     async def _renew(self) -> None:
         for former in [each for each in self._workers if not each.retired.is_set()]:
-            one = self._launch(former.listener)
+            one = self._launch(former.listeners)
             await one.ready.wait()
             if not one.proven:
                 log.error("A new worker cannot serve, so the others stay: %s", one.fault)
@@ -300,24 +306,23 @@ def cores() -> int:
 
 
 async def bound(settings: Settings, number: int) -> list[socket.socket]:
-    """A listening socket for each worker. Raises OSError where the address cannot be had."""
+    """The listening sockets: for each worker in turn, one for each address. Raises OSError where one cannot be had."""
     if settings.unix_socket is not None:
         await refuse_taken(settings.unix_socket)
         shared = _bound_at(settings.unix_socket)
         return [shared, *(shared.dup() for _ in range(number - 1))]
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Alone first: who shares a port is not told that somebody else has it.
-    with (
-        listening_on(settings.host, settings.port),
-        socket.create_server((settings.host, settings.port), family=family) as alone,
-    ):
-        port = alone.getsockname()[1]
-    address = (settings.host, port)
+    alone = await open_sockets(settings.host, settings.port)
+    port = alone[0].getsockname()[1]
+    for listener in alone:
+        listener.close()
     if not REUSE_PORT_SPREADS:
-        with listening_on(settings.host, port):
-            shared = socket.create_server(address, family=family, backlog=BACKLOG)
-        return [shared, *(shared.dup() for _ in range(number - 1))]
-    return [socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True) for _ in range(number)]
+        shared_by_all = await open_sockets(settings.host, port, BACKLOG)
+        return [*shared_by_all, *(each.dup() for _ in range(number - 1) for each in shared_by_all)]
+    each_own: list[socket.socket] = []
+    for _ in range(number):
+        each_own += await open_sockets(settings.host, port, BACKLOG, reuse_port=True)
+    return each_own
 
 
 def _bound_at(path: str) -> socket.socket:
@@ -348,7 +353,7 @@ async def serve(
         started = await signals.unless_stopped(_start(stack, settings, number))
         if started is not None:
             workers, port = started
-            address = settings.unix_socket or f"{settings.host}:{port}"
+            address = settings.unix_socket or listing(settings.host, port)
             log.info("Listening on %s with %s", address, quantity(number, "worker"))
             signals.obey(reload=partial(read_anew, settings, reload, workers.reload), renew=workers.renew)
             if on_ready is not None:
@@ -382,5 +387,6 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             workers.connected,
             workers.totals,
             workers.count,
+            most=settings.bounds.http_connections(raise_limit()),
         )
     return workers, port

@@ -44,10 +44,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tls": {"config"},
     "log": set(),
     "signals": {"config", "log"},
-    "server": HEART | {"web", "drivers", "config", "tls", "descriptors", "deadlines", "log", "memory", "signals"},
+    "listening": {"config"},
+    "server": HEART
+    | {"web", "drivers", "config", "tls", "descriptors", "deadlines", "listening", "log", "memory", "signals"},
     "worker": {"cluster", "config", "log", "memory", "metrics", "server", "signals"},
     "private_redis": {"cluster"},
-    "workers": {"worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals", "tls"},
+    "workers": {"worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals", "tls"}
+    | {"descriptors", "listening"},
     "testing": {"config", "server"},
     "cli": PROTOCOL | {"cluster", "config", "server", "workers", "tls", "log", "__init__"},
     "__main__": {"cli"},

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soketpy.cli.faults import Failure
-from soketpy.cli.options import reachable
 
 if TYPE_CHECKING:
     import ssl
@@ -28,14 +27,17 @@ class Target:
     verified: bool = True
 
     def __str__(self) -> str:
+        from soketpy.config.addresses import written
+
         if self.unix_socket is not None:
             return self.unix_socket
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{written(self.host, self.port)}"
 
 
 def local_target(settings: "Settings") -> Target:
     """The server that runs on this machine with these settings."""
+    from soketpy.config.addresses import reachable
+
     tls = settings.tls.cert is not None
     return Target(reachable(settings.host), settings.port, settings.unix_socket, tls, verified=False)
 

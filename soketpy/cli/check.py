@@ -35,14 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(settings: "Settings") -> str:
     """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
+    from soketpy.config.addresses import listing
     from soketpy.log import quantity
 
-    where = settings.unix_socket or f"{settings.host}:{settings.port}"
+    where = settings.unix_socket or listing(settings.host, settings.port)
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
     apps = quantity(len(settings.apps), "app") + (f" ({ids})" if ids else "")
-    metrics = (
-        f"metrics on {settings.metrics.host}:{settings.metrics.port}" if settings.metrics.enabled else "no metrics"
-    )
+    enabled = settings.metrics.enabled
+    metrics = f"metrics on {listing(settings.metrics.host, settings.metrics.port)}" if enabled else "no metrics"
     listens = where + (" with TLS" if settings.tls.cert else "")
     return ", ".join([listens, apps, metrics, *_workers(settings.workers), *_meeting(settings)])
 

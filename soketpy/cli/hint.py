@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from soketpy import App
-from soketpy.cli.options import reachable
 from soketpy.config import Settings
+from soketpy.config.addresses import reachable
 
 EVENT = """my-channel my-event '{"message":"hello"}'"""
 
@@ -35,8 +35,8 @@ def _snippet(settings: Settings, app: App, port: int) -> str:
         "enabledTransports": ["ws", "wss"],
         "cluster": "",
     }
-    if settings.path_prefix:
-        options["wsPath"] = settings.path_prefix
+    if settings.prefix:
+        options["wsPath"] = settings.prefix
     lines = "".join(f"    {name}: {json.dumps(value)},\n" for name, value in options.items())
     return (
         "Connect with pusher-js:\n\n"

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "SOKETPY_CONFIG"
 
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add ``--config``."""
@@ -23,7 +21,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Add ``--host``, ``--port`` and ``--unix-socket``."""
-    parser.add_argument("--host", help="the server's address (default: the configuration's)")
+    parser.add_argument("--host", help="the server's address, or several with commas (default: the configuration's)")
     parser.add_argument("--port", help="the server's port (default: the configuration's)")
     parser.add_argument("--unix-socket", metavar="PATH", help="the server's Unix socket, instead of host and port")
 
@@ -47,8 +45,3 @@ def address_flags(args: argparse.Namespace) -> dict[str, object]:
     if flags and args.unix_socket is not None:
         raise Mistake("--unix-socket is instead of --host and --port")
     return flags | {"unix_socket": args.unix_socket} if flags or args.unix_socket is not None else flags
-
-
-def reachable(host: str) -> str:
-    """An address by which this machine reaches a server that listens on ``host``."""
-    return EVERYWHERE.get(host, host)

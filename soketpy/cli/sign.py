@@ -50,19 +50,23 @@ def add(commands: Any) -> None:
 def run_rest(args: argparse.Namespace) -> int:
     """Print a signed path; or, of one that is signed already, whether the signature holds."""
     import time
-    from urllib.parse import parse_qsl, urlsplit
+    from urllib.parse import urlsplit
 
+    from soketpy.protocol.requests import parse_query
     from soketpy.protocol.signatures import SIGNATURE_PARAMETER, body_md5, rest_text, signed_query
 
     try:
         url = urlsplit(args.path)
-        query = parse_qsl(url.query, keep_blank_values=True)
+        query = parse_query(url.query)
+        unencoded = parse_query(url.query, plus_is_space=False)
     except ValueError as error:
         raise Mistake(f"{args.path!r} is not a path or URL: {error}") from None
     if not url.path.startswith("/"):
         raise Mistake(f"the path must begin with /, not {args.path!r}")
     method, body, given = args.method.upper(), args.body.encode("utf-8", "surrogateescape"), dict(query)
     if SIGNATURE_PARAMETER in given:
+        if not _is_signed(args, method, url.path, query) and _is_signed(args, method, url.path, unencoded):
+            query, given = unencoded, dict(unencoded)
         credentials = _credentials(args, given.get("auth_key"))
         if body and given.get("body_md5") != body_md5(body):
             raise Failure(f"body_md5 is not that of the body, which is {body_md5(body)}")
@@ -70,7 +74,7 @@ def run_rest(args: argparse.Namespace) -> int:
     credentials = _credentials(args, None)
     timestamp = int(time.time()) if args.timestamp is None else args.timestamp
     signed = signed_query(credentials.key, credentials.secret, method, url.path, body, timestamp, given)
-    _show(credentials, rest_text(method, url.path, parse_qsl(signed, keep_blank_values=True)), None)
+    _show(credentials, rest_text(method, url.path, parse_query(signed)), None)
     origin = f"{url.scheme}://{url.netloc}" if url.netloc else ""
     print(f"\n{origin}{url.path}?{signed}")
     return 0
@@ -105,6 +109,17 @@ def _credentials(args: argparse.Namespace, key: str | None) -> Credentials:
     if key is not None and args.key not in (None, key):
         raise Failure(f"signed with the key {key}, not {args.key}")
     return pick(read_settings(args, {}), args.app_id, args.key if key is None else key, args.secret)
+
+
+def _is_signed(args: argparse.Namespace, method: str, path: str, query: list[tuple[str, str]]) -> bool:
+    """Return whether the signature holds for this reading of the query."""
+    from soketpy.protocol.signatures import SIGNATURE_PARAMETER, holds, rest_text
+
+    try:
+        credentials = _credentials(args, dict(query).get("auth_key"))
+    except (Mistake, Failure):
+        return False
+    return holds(credentials.secret, rest_text(method, path, query), dict(query)[SIGNATURE_PARAMETER])
 
 
 def _show(credentials: Credentials, text: str, claimed: str | None) -> int:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.socket_id is not None:
         event["socket_id"] = args.socket_id
     body = json.dumps(event).encode()
-    path = f"{settings.path_prefix}/apps/{quote(credentials.app_id, safe='')}/events"
+    path = f"{settings.prefix}/apps/{quote(credentials.app_id, safe='')}/events"
     query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
     status, text = call(_target(args, settings), "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:

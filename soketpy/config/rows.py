@@ -9,13 +9,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One setting. ``type`` is that of the value, or of each value where there may be many."""
+    """One setting. ``type`` is that of the value, or of each value where there may be many.
+
+    ``some`` is for a setting that takes one value or a list of them.
+    """
 
     name: str
     type: type
     help: str
     default: Any = None
     many: bool = False
+    some: bool = False
     optional: bool = False
     secret: bool = False
     choices: tuple[str, ...] = ()
@@ -95,7 +99,9 @@ def differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
 
 
 def shape(hint: Any) -> dict[str, Any]:
-    """What a type hint says of a row: ``tuple[T, ...]`` is many, ``T | None`` optional."""
+    """What a type hint says of a row: ``tuple[T, ...]`` is many, ``T | None`` optional, ``T | tuple[T, ...]`` some."""
+    if get_origin(hint) is UnionType and get_origin(get_args(hint)[-1]) is tuple:
+        return {"type": get_args(hint)[0], "some": True}
     optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
     if optional:
         hint = next(part for part in get_args(hint) if part is not NoneType)

@@ -76,7 +76,7 @@ class Metrics:
     """The metrics port."""
 
     enabled: bool = row(False, "Serve /usage and Prometheus /metrics on a port of their own.")
-    host: str = row("0.0.0.0", "Address of the metrics port.")
+    host: str | tuple[str, ...] = row("0.0.0.0", "Address of the metrics port, or a list of them.")
     port: int = row(9601, "The metrics port; 0 for any free one.", least=0, most=LAST_PORT)
     prefix: str = row(
         "soketi_",
@@ -149,6 +149,10 @@ class Bounds:
     """Of the whole process, whatever the app."""
 
     max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
+    max_http_connections: int | None = row(
+        None,
+        "HTTP connections, and those without a request yet; null for max_connections, at most a quarter of open files.",
+    )
     message_size_in_kb: float = row(
         256, "The largest WebSocket message a client may send; a larger one closes with 1009."
     )
@@ -162,6 +166,13 @@ class Bounds:
     )
     cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
 
+    def http_connections(self, files: int) -> int:
+        """Return the bound of HTTP connections, of a process that may have so many files open."""
+        if self.max_http_connections is not None:
+            return self.max_http_connections
+        quarter = max(1, files // 4)
+        return quarter if self.max_connections is None else min(quarter, self.max_connections)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -172,13 +183,15 @@ class Settings:
     two configurations are compared.
     """
 
-    host: str = row("0.0.0.0", "Address to listen on.")
+    host: str | tuple[str, ...] = row(
+        "0.0.0.0", 'Address to listen on, or a list of them; 0.0.0.0 for IPv4, "::" for IPv6 and IPv4.'
+    )
     port: int = row(6001, "Port for WebSocket and REST; 0 for any free one.", least=0, most=LAST_PORT)
     unix_socket: str | None = row(None, "Listen on this Unix socket instead of host and port.")
     path_prefix: str = row(
         "",
         "What a proxy leaves in front of every path, such as /realtime.",
-        pattern=r"(/[^/?#%\s]+)*",
+        pattern=r"(/[^/?#%\s]+)*/?",
         like="a path such as /realtime, or empty",
     )
     strict_protocol: bool = row(
@@ -204,3 +217,9 @@ class Settings:
     sources: tuple[str, ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def prefix(self) -> str:
+        """The path prefix as it is put in front of a path: without a slash at its end."""
+        prefix = self.path_prefix.strip("/")
+        return f"/{prefix}" if prefix else ""

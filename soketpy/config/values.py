@@ -26,6 +26,8 @@ def convert(row: Row, node: Node, path: str) -> object:
     """
     if row.many:
         return _several(row, node, path)
+    if row.some and _is_list(node):
+        return _some(row, node, path)
     if not isinstance(node, Scalar):
         raise _wrong(row, node, path)
     value = _loosened(row, node.value) if node.loose else node.value
@@ -60,7 +62,7 @@ def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
         node = split(node)
     if not isinstance(node, Listing):
         raise node.place.error(path, f"must be a list, not {kind(node)}")
-    one = replace(row, many=False, optional=False)
+    one = replace(row, many=False, some=False, optional=False)
     return tuple(convert(one, item, f"{path}[{at}]") for at, item in enumerate(node.items))
 
 
@@ -74,11 +76,31 @@ def quotes_hint(node: Node) -> str:
     return "; the quotes are part of the value: leave them out" if _QUOTED.fullmatch(node.value) else ""
 
 
+def _is_list(node: Node) -> bool:
+    """Return whether there are several values, or the text of a variable that lists them."""
+    if isinstance(node, Scalar) and node.loose and isinstance(node.value, str):
+        return "," in node.value or '"' in node.value
+    return isinstance(node, Listing)
+
+
+def _some(row: Row, node: Node, path: str) -> object:
+    if isinstance(node, Scalar) and '"' not in str(node.value):
+        node = _parts(str(node.value), node)  # brackets, without quotes, are those of an IPv6 address
+    values = _several(row, node, path)
+    if not values:
+        raise node.place.error(path, f"must be {describe(row)}, not an empty list")
+    return values[0] if len(values) == 1 else values
+
+
 def split(node: Scalar) -> Node:
     """The list that the text of a variable stands for: a JSON list, or values with commas between them."""
     text = str(node.value).strip()
     if text.startswith("["):
         return parse_json(text, node.place.source, lines=False)
+    return _parts(text, node)
+
+
+def _parts(text: str, node: Scalar) -> Listing:
     parts = [part.strip() for part in text.split(",")] if text else []
     return Listing(tuple(Scalar(part, node.place, loose=True) for part in parts), node.place)
 

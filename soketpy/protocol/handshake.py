@@ -8,9 +8,22 @@ from urllib.parse import unquote
 
 import msgspec
 
-from soketpy.protocol.requests import parse_query
+from soketpy.protocol.requests import parse_query, tokens
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+_PROXY = (
+    "If a proxy is in front, let it pass these on; in nginx: proxy_http_version 1.1; "
+    'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+)
+
+LOST_UPGRADE = (
+    "This path is for WebSockets, and the request did not ask for one with HTTP/1.1, Upgrade: websocket and "
+    f"Connection: Upgrade. {_PROXY}"
+)
+"""The reason for refusing a WebSocket whose upgrade was lost on the way."""
+
+_VERSION = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
 # RFC 9110, section 5.6.2: what the name of a subprotocol may be made of.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -44,7 +57,7 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
             return None
         name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if "websocket" not in _tokens(headers.get("upgrade", "")):
+    if "websocket" not in tokens(headers.get("upgrade", "")):
         return None
     target = request[1] if request[1].startswith("/") else _AUTHORITY.sub("", request[1])
     path, _, query = target.partition("?")
@@ -58,10 +71,10 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
 def refusal(upgrade: Upgrade) -> bytes | None:
     """The HTTP answer to a handshake that no WebSocket can come of; None for one that is in order."""
     headers = upgrade.headers
-    if "upgrade" not in _tokens(headers.get("connection", "")):
-        return _error("400 Bad Request", "The Connection header must name Upgrade.")
+    if "upgrade" not in tokens(headers.get("connection", "")):
+        return _error("400 Bad Request", f"The Connection header must name Upgrade. {_PROXY}")
     if headers.get("sec-websocket-version") != "13":
-        return _error("426 Upgrade Required", "The WebSocket version must be 13.", "Sec-WebSocket-Version: 13\r\n")
+        return _error("426 Upgrade Required", "The WebSocket version must be 13.", _VERSION)
     if not headers.get("host"):
         return _error("400 Bad Request", "The Host header is missing.")
     try:
@@ -88,14 +101,23 @@ def acceptance(upgrade: Upgrade) -> bytes:
     )
 
 
+def bare_path(path: str, prefix: str) -> str:
+    """Return the path without the prefix that a proxy may have left in front of it.
+
+    A client whose own prefix ends with a slash sends two slashes behind it.
+    """
+    bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
+    return "/" + bare.lstrip("/") if prefix and bare.startswith("//") else bare
+
+
 def app_key(path: str, prefix: str) -> str | None:
     """The key out of the path ``/app/KEY``, with or without the prefix that a proxy may have left in front."""
-    for start in (f"{prefix}/app/", "/app/"):
-        key = path.removeprefix(start)
-        if key != path:
-            key = key.removesuffix("/")
-            return None if not key or "/" in key else key
-    return None
+    bare = bare_path(path, prefix)
+    key = bare.removeprefix("/app/")
+    if key == bare:
+        return None
+    key = key.removesuffix("/")
+    return None if not key or "/" in key else key
 
 
 def _error(status: str, reason: str, headers: str = "") -> bytes:
@@ -104,7 +126,3 @@ def _error(status: str, reason: str, headers: str = "") -> bytes:
         f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nAccess-Control-Allow-Origin: *\r\n"
         f"{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     ).encode() + body
-
-
-def _tokens(value: str) -> list[str]:
-    return [token.strip(" \t").lower() for token in value.split(",")]

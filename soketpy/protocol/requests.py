@@ -11,16 +11,23 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,9}")
 
-HEAD_LIMIT = 8 * 1024
-"""Bytes of a head that is plain."""
+HEAD_LIMIT = 16 * 1024
+"""Bytes that the head of a request may have, on a new connection and on one that has served requests."""
 
-_MOST_HEADERS = 100
+MOST_HEADERS = 128
+"""Headers that a request may have."""
+
+HEAD_TOO_LONG = f"The head of a request may have {HEAD_LIMIT} bytes and {MOST_HEADERS} headers at most."
+"""The reason for refusing a request with 431."""
 
 _MOST_PARAMETERS = 1_000
 
 _REMEMBERED = 128
 
-_UNUSUAL = frozenset({"connection", "content-encoding", "expect", "transfer-encoding", "te", "trailer", "upgrade"})
+_UNUSUAL = frozenset({"connection", "content-encoding", "expect", "transfer-encoding", "te", "trailer"})
+
+# Connection options that change nothing: the connection stays open, and an upgrade may be ignored (RFC 9110, 7.8).
+_IGNORED_OPTIONS = frozenset({"keep-alive", "upgrade", "http2-settings"})
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -36,10 +43,8 @@ def parse_request(head: bytes) -> Request | None:
     """Read the head, without the empty line that ends it; None for all that is not plain.
 
     Plain is HTTP/1.1 that stays open after the answer: no header twice, a body of a stated length, no transfer coding,
-    no upgrade, nothing expected. So two parsers can never disagree on where a request ends.
+    no upgrade but one that may be ignored, nothing expected. So two parsers can never disagree on where a request ends.
     """
-    if len(head) > HEAD_LIMIT:
-        return None
     line, _, block = head.partition(b"\r\n")
     request, headers = _REQUEST.fullmatch(line), _parse_headers(block)
     if request is None or headers is None:
@@ -51,8 +56,6 @@ def parse_request(head: bytes) -> Request | None:
 def _parse_headers(block: bytes) -> dict[str, str] | None:
     """The headers of a plain request; a publisher sends much the same with each, so that those of late are kept."""
     lines = block.decode("latin-1").split("\r\n")
-    if len(lines) > _MOST_HEADERS:
-        return None
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
@@ -62,15 +65,40 @@ def _parse_headers(block: bytes) -> dict[str, str] | None:
         if name in headers:
             return None
         headers[name] = value.strip(" \t")
-    if headers.get("connection", "").lower() == "keep-alive":
+    if "connection" in headers and _IGNORED_OPTIONS.issuperset(tokens(headers["connection"])):
         del headers["connection"]
+    if "websocket" in tokens(headers.get("upgrade", "")):
+        return None
     if not _LENGTH.fullmatch(headers.get("content-length", "0")) or "host" not in headers:
         return None
     return headers if _UNUSUAL.isdisjoint(headers) else None
 
 
-def parse_query(query: str) -> list[tuple[str, str]]:
-    """The decoded parameters of a query or a form. Raises ValueError for one with more than a thousand."""
+def head_end(received: bytes) -> int:
+    """Return where the head of a request ends, or -1 while its end has not come.
+
+    Raise ValueError for a head of more than HEAD_LIMIT bytes, the empty line not counted, or MOST_HEADERS headers.
+    """
+    end = received.find(b"\r\n\r\n", 0, HEAD_LIMIT + 4)
+    if end < 0 and len(received) - 3 <= HEAD_LIMIT:
+        return end
+    if end < 0 or received.count(b"\r\n", 0, end) > MOST_HEADERS:
+        raise ValueError(HEAD_TOO_LONG)
+    return end
+
+
+def tokens(value: str) -> list[str]:
+    """Return the options that a header lists, in lower case."""
+    return [token.strip(" \t").lower() for token in value.split(",")]
+
+
+def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
+    """The decoded parameters of a query or a form. Raises ValueError for one with more than a thousand.
+
+    Pusher's libraries for PHP, Go, Node.js and Python send values as they are, so that a plus may mean a plus.
+    """
+    if not plus_is_space:
+        query = query.replace("+", "%2B")
     if not query:
         return []
     if "%" not in query and "+" not in query and query.count("&") < _MOST_PARAMETERS:

@@ -146,6 +146,10 @@ class Api:
         """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""
         if limit is None:
             return {}
+        if cost > limit:
+            # Not 429, which asks the caller to come again: that would be refused each time.
+            reason = f"The call costs {cost} {what}, and the app may have only {limit} a second: send fewer at once."
+            raise RequestError(HTTPStatus.BAD_REQUEST, reason)
         allowance = await self._limiter.take(app.id, what, cost, limit)
         headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
         if not allowance.allowed:

@@ -37,10 +37,10 @@ class Call(msgspec.Struct, frozen=True):
     content_type: str
 
 
-def parse_query(query: str) -> list[tuple[str, str]]:
+def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
     """The decoded parameters of a query. Raises RequestError (400) for one with too many."""
     try:
-        return requests.parse_query(query)
+        return requests.parse_query(query, plus_is_space=plus_is_space)
     except ValueError:
         raise RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.") from None
 
@@ -64,7 +64,8 @@ def authenticate(call: Call, now: float) -> None:
 def _other_path_signed(call: Call, secret: str, signature: str) -> bool:
     """Whether the client signed the path before a proxy stripped the prefix, added it, or encoded it."""
     whole = call.prefix + call.bare_path
-    others = {call.bare_path, whole, unquote(call.path), unquote(call.bare_path), unquote(whole)} - {call.path}
+    paths = {call.path, call.bare_path, whole, call.prefix + call.path}
+    others = (paths | {unquote(path) for path in paths}) - {call.path}
     return any(
         signatures.holds(secret, signatures.rest_text(call.method, path, call.parameters), signature) for path in others
     )

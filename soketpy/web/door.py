@@ -10,23 +10,27 @@ from typing import cast
 
 from soketpy.admission import Hello
 from soketpy.protocol import handshake
+from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
+from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
 from soketpy.web.websocket import Surroundings, WebSocket
 
-HEAD_LIMIT = 16 * 1024
-"""Bytes that the head of the first request may have."""
 
-
-def _error(status: HTTPStatus, reason: str) -> bytes:
+def error(status: HTTPStatus, reason: str, headers: str = "") -> bytes:
+    """Return an answer behind which the connection is closed."""
     body = f'{{"error":"{reason}","code":{status.value}}}'
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nAccess-Control-Allow-Origin: *\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}"
+        f"Connection: close\r\n\r\n{body}"
     ).encode()
 
 
-_NOT_HTTP = _error(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP; if it is TLS, this port speaks none.")
-_TOO_LONG = _error(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The head of a request may have {HEAD_LIMIT} bytes at most."
+_NOT_HTTP = error(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP; if it is TLS, this port speaks none.")
+TOO_LONG = error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
+FULL = error(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The server has as many HTTP connections as it may have (bounds.max_http_connections); try again.",
+    "Retry-After: 1\r\n",
 )
 
 
@@ -52,10 +56,12 @@ class Door(asyncio.Protocol):
         """A client has connected: it has so many seconds to send its first request."""
         self._transport = cast("asyncio.Transport", transport)
         self._shared.deadlines.set(self, self._timeout)
+        self._shared.http.arrive(self, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left before its first request was whole."""
         self._shared.deadlines.clear(self)
+        self._shared.http.leave(self)
 
     def expire(self, now: float) -> None:
         """The first request did not come in time."""
@@ -74,23 +80,31 @@ class Door(asyncio.Protocol):
             return
         # RFC 9112, section 2.2: empty lines in front of a request do not count.
         self._head = head = self._head + data if self._head else data.lstrip(b"\r\n")
-        end = head.find(b"\r\n\r\n")
         if head and not head[:1].isalpha():
             self._refuse(transport, _NOT_HTTP)  # TLS, for one: its client is told at once
-        elif (end if end >= 0 else len(head) - 3) > HEAD_LIMIT:
-            self._refuse(transport, _TOO_LONG)
-        elif end >= 0:
+            return
+        try:
+            end = head_end(head)
+        except ValueError:
+            self._refuse(transport, TOO_LONG)
+            return
+        if end >= 0:
             upgrade = handshake.parse_upgrade(head[:end]) if head.startswith(b"GET ") else None
             if upgrade is None:
                 self._hand_over(transport, head)
             else:
                 self._shared.deadlines.clear(self)
+                self._shared.http.leave(self)
                 open_websocket(transport, upgrade, self._shared, self._prefix, head[end + 4 :])
 
     def _hand_over(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Let HTTP have the connection."""
+        """Let HTTP have the connection, if there is room."""
+        if not self._shared.http.admit(self, transport):
+            self._refuse(transport, FULL)
+            return
         self._shared.deadlines.clear(self)
         protocol = self._http(transport)
+        self._shared.http.replace(self, protocol)
         transport.set_protocol(protocol)
         protocol.data_received(head)
 

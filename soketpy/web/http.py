@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 
 from soketpy import steps
 from soketpy.protocol import handshake
+from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
 from soketpy.web.calls import too_large
-from soketpy.web.door import open_websocket
+from soketpy.web.door import FULL, open_websocket
+from soketpy.web.http_connections import HttpConnections
+from soketpy.web.operations import Operations
+from soketpy.web.pieces import Pieces
 from soketpy.web.rest import Reply, Rest, malformed, path_of, too_slow
 from soketpy.web.websocket import Surroundings
 
@@ -24,6 +31,8 @@ BODY_TIMEOUT = 60.0
 
 LINGER = 2.0
 """Seconds for which the rest of a refused body is thrown away, so that its sender reads the answer and no reset."""
+
+_TOO_MANY = "Too many headers received"  # in aiohttp's words
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -39,20 +48,25 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         cast("_Protocol", request.protocol).begin(request.content)
-        if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":
+        if _head_size(request) > HEAD_LIMIT:
+            return _too_long()
+        if request.method == "GET" and "websocket" in tokens(request.headers.get("Upgrade", "")):
             upgrade = _upgrade_of(request)
             if upgrade is not None:
                 return _hand_over(request, upgrade, shared, prefix)
         return await _serve(request, rest)
 
-    return _HttpServer(
-        serve,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE,
-        lingering_time=LINGER,
-        logger=QUIET,
-    )
+    return _HttpServer(serve, shared.http)
+
+
+def operations_server(operations: Operations, most: int | None) -> web.Server:
+    """Return a factory of protocols for the metrics port, of which ``most`` serve a connection at once."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        cast("_Protocol", request.protocol).begin(request.content)
+        return _too_long() if _head_size(request) > HEAD_LIMIT else await operations(request)
+
+    return _HttpServer(serve, HttpConnections(most))
 
 
 async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
@@ -80,9 +94,21 @@ async def _served(verb: steps.Verb) -> None:
 
 def _response(reply: Reply) -> web.Response:
     response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
-    if "Connection" in reply.headers:
+    if reply.headers.get("Connection") == "close":
         response.force_close()
     return response
+
+
+def _too_long() -> web.Response:
+    response = _response(malformed(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG))
+    response.force_close()
+    return response
+
+
+def _head_size(request: web.BaseRequest) -> int:
+    """Return the bytes of the head, the empty line not counted; spaces around values may be missing."""
+    line = len(request.method) + len(request.raw_path) + len("  HTTP/1.1")
+    return line + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:
@@ -109,7 +135,23 @@ async def _read(request: web.BaseRequest, limit: int) -> bytes:
 
 
 class _HttpServer(web.Server):
-    """aiohttp's server, but for the answer to what is not HTTP."""
+    """aiohttp's server, but for the answer to what is not HTTP, and for its bound."""
+
+    def __init__(
+        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], counted: HttpConnections
+    ) -> None:
+        super().__init__(
+            serve,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=KEEP_ALIVE,
+            lingering_time=LINGER,
+            logger=QUIET,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+            max_headers=MOST_HEADERS,
+        )
+        self.counted = counted
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for one more connection."""
@@ -119,7 +161,7 @@ class _HttpServer(web.Server):
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol, but for the answer to what is not HTTP, and for what it leaves to the garbage collector."""
 
-    __slots__ = ("body", "ended")
+    __slots__ = ("body", "counted", "ended", "pieces", "refused", "upgrade")
 
     body: StreamReader | None
     """That of the last request."""
@@ -127,22 +169,74 @@ class _Protocol(web.RequestHandler):
     ended: bool
     """Whether the client has ended its side of the connection."""
 
+    counted: HttpConnections
+    """Those of the port."""
+
+    pieces: Pieces
+    """What comes, in pieces that the parser can take."""
+
+    upgrade: RawRequestMessage | None
+    """The last request that asked for an upgrade and has a body."""
+
+    refused: bool
+    """Whether there is no room for the connection."""
+
+    def __init__(self, server: _HttpServer, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.counted = server.counted
+        self.pieces = Pieces()
+        self.upgrade = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve."""
+        """Begin to serve, if there is room."""
         self.body, self.ended = None, False
-        super().connection_made(transport)
+        tcp = cast("asyncio.Transport", transport)
+        self.refused = self not in self.counted and not self.counted.admit(self, tcp)
+        if self.refused:
+            tcp.write(FULL)
+            tcp.close()
+        else:
+            super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count the connection no more."""
+        self.counted.leave(self)
+        super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer. A client that does not read it is idle, and must not keep others out."""
+        self.counted.end(self)
+        return await super().finish_response(request, resp, start_time)
 
     def begin(self, body: StreamReader) -> None:
         """A request is served from now on."""
+        self.counted.begin(self)
         self.body = body
         if self.ended:
             _break_off(body)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client; a body that they break is broken off at once, and not waited for."""
-        super().data_received(data)
+        if self.refused:
+            return
+        self.counted.use(self)
+        for piece in self.pieces.cut(data):
+            super().data_received(piece)
+            self._expect_end_of_upgrade()
         if self.body is not None and self._messages and hasattr(self._messages[-1][0], "exc"):
             _break_off(self.body)
+
+    def _expect_end_of_upgrade(self) -> None:
+        """Cut what comes behind a request with a body that asks for an upgrade."""
+        message, body = self._messages[-1] if self._messages else (None, None)
+        if isinstance(message, RawRequestMessage) and message.upgrade and body is not None and not body.is_eof():
+            if message.chunked:
+                self.pieces.expect_chunks()
+            elif message is not self.upgrade:
+                self.pieces.expect_body(int(message.headers.get("Content-Length", "0")))
+            self.upgrade = message
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
         """Keep the connection open, if a client ends its side behind a request, until that has its answer."""
@@ -179,7 +273,9 @@ class _Protocol(web.RequestHandler):
             log.error("A request could not be served", exc_info=exc)
             return super().handle_error(request, status, exc, message)
         _let_go(exc)
-        response = _response(malformed(message))
+        if isinstance(exc, LineTooLong) or message == _TOO_MANY:
+            return _too_long()
+        response = _response(malformed(HTTPStatus.BAD_REQUEST, message))
         response.force_close()
         return response
 

@@ -35,13 +35,13 @@ class Operations:
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Serve one request."""
         path, _, query = path_of(request.raw_path).partition("?")
+        if path in ("/", "/ready"):  # the same to every method, since a load balancer may ask with any
+            return web.Response(text="OK", headers=_ANYONE)
         if request.method not in READS:
             return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
         if self._refresh is not None and path == "/metrics":
             await self._refresh()
         match path:
-            case "/" | "/ready":
-                return web.Response(text="OK", headers=_ANYONE)
             case "/usage":
                 return _json(self._usage())
             case "/metrics" if dict(parse_qsl(query)).get("json"):

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from soketpy import steps
 from soketpy.containment import contain
-from soketpy.protocol.requests import HEAD_LIMIT, parse_request
+from soketpy.protocol.requests import head_end, parse_request
+from soketpy.web.door import TOO_LONG
 from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
 from soketpy.web.websocket import Surroundings
 
@@ -27,6 +28,9 @@ IDLE_TIMEOUT = 75.0
 
 REQUEST_TIMEOUT = 60.0
 """Seconds in which a request that has begun must come whole."""
+
+LINGER = 10.0
+"""Seconds that the client has to read an answer that ends the connection."""
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a body that are waited for here."""
@@ -78,6 +82,7 @@ class PlainHttp(asyncio.Protocol):
         "_exchange",
         "_http",
         "_outbox",
+        "_refused",
         "_rest",
         "_shared",
         "_since",
@@ -107,12 +112,16 @@ class PlainHttp(asyncio.Protocol):
         self._unread = False  # whether the client does not read its answers
         self._ended = False  # whether the client has ended its side
         self._waits = False  # whether a call waits for what others have to say
+        self._refused = False  # whether the client has sent what ends the connection
         shared.deadlines.set(self, REQUEST_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
         """Serve all requests that have come whole."""
         if not self._buffer and not self._body:
             self._since = self._shared.node.clock()
+        if self._refused:
+            return
+        self._shared.http.use(self)
         self._buffer = self._buffer + data if self._buffer else data
         if self._turn is None and not self._held:
             self._serve()
@@ -147,6 +156,7 @@ class PlainHttp(asyncio.Protocol):
         """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
         if self._exchange is not None:
             if len(self._buffer) < self._body:
+                self._shared.http.begin(self)
                 return False
             exchange, self._exchange = self._exchange, None
             return self._call(exchange, self._take(self._body))
@@ -158,10 +168,14 @@ class PlainHttp(asyncio.Protocol):
 
     def _open(self) -> bool:
         """Look at the head of a request."""
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 and len(self._buffer) <= HEAD_LIMIT:
+        try:
+            end = head_end(self._buffer)
+        except ValueError:
+            self._refuse()
             return False
-        request = parse_request(self._buffer[:end]) if end >= 0 else None
+        if end < 0:
+            return False
+        request = parse_request(self._buffer[:end])
         if request is None or request.length > BODY_LIMIT:
             self._hand_over()
             return False
@@ -182,6 +196,7 @@ class PlainHttp(asyncio.Protocol):
             self._answer(exchange)
             return True
         self._waits = True
+        self._shared.http.begin(self)
         self._transport.pause_reading()
         return False
 
@@ -214,6 +229,7 @@ class PlainHttp(asyncio.Protocol):
     def _answer(self, exchange: Exchange) -> None:
         """Let the answer go out with the next; the connection waits for its next request from now on."""
         self._since = self._shared.node.clock()
+        self._shared.http.end(self)
         answer = _encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD")
         self._answers.append(answer)
         self._answers_size += len(answer)
@@ -230,6 +246,19 @@ class PlainHttp(asyncio.Protocol):
             answers, self._answers, self._answers_size = self._answers, [], 0
             self._transport.write(b"".join(answers))
 
+    def _refuse(self) -> None:
+        """Answer a head that is too long, and throw away what follows until the client goes or the time is up.
+
+        To close the socket on unread bytes would send a reset, which can destroy the answer.
+        """
+        self._refused, self._buffer = True, b""
+        self._since = self._shared.node.clock()
+        self._shared.deadlines.set(self, LINGER)
+        self.send()
+        self._transport.write(TOO_LONG)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
     def _hand_over(self) -> None:
         """Let aiohttp have the connection, and what has come of the next request, once no answers are in the way."""
         self.send()
@@ -237,6 +266,7 @@ class PlainHttp(asyncio.Protocol):
             return
         self._shared.deadlines.clear(self)
         handler = self._http()
+        self._shared.http.replace(self, handler)
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
@@ -250,6 +280,7 @@ class PlainHttp(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._shared.deadlines.clear(self)
+        self._shared.http.leave(self)
         self._answers.clear()
         if self._turn is not None:
             self._turn.cancel()
@@ -274,7 +305,7 @@ class PlainHttp(asyncio.Protocol):
     def expire(self, now: float) -> None:
         """Close a connection that was idle for long, or whose request does not come whole."""
         waited = now - self._since
-        patience = REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
+        patience = LINGER if self._refused else REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
         self.send()
         if waited < patience and not self._shared.draining:
             self._shared.deadlines.set(self, patience - waited)

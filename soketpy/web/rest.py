@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from soketpy.cluster import Unavailable
 from soketpy.containment import contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
+from soketpy.protocol import handshake
 from soketpy.triggers import RequestError
 from soketpy.web import calls
 from soketpy.web.api import Answer, Api, Verb
@@ -32,6 +34,8 @@ access_log = logging.getLogger("soketpy.access")
 _encode = msgspec.json.encode
 
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
+
+_HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
 
 READS = ("GET", "HEAD")
 """Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
@@ -107,22 +111,59 @@ class Rest:
         app = self._apps.by_id(unquote(parts[2])) if of_app else None
         exchange = Exchange(method, path, headers.get("origin"), app)
         try:
-            if method == "OPTIONS":
+            if bare in _HEALTH:
+                exchange.answer = self._health(method, bare)
+            elif method == "OPTIONS":
                 exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
             elif of_app:
-                self._refuse_when_draining()
-                exchange.verb, arguments = self._route(method, parts[3])
-                parameters, kind = calls.parse_query(query), headers.get("content-type", "")
-                app = _open(app, exchange.verb == self._terminate)
-                call = Call(app, method, path, bare, self._prefix, parameters, dict(parameters), arguments, kind)
-                calls.authenticate(call, time.time())
-                exchange.call = call
-                self.under_way += 1
+                self._let_in(exchange, parts[3], bare, query, headers)
+            elif len(parts) == 4 and parts[1] == "users":
+                self._let_in(exchange, bare[1:], bare, query, headers, by_key=True)
             else:
-                exchange.answer = self._serve_server(method, bare)
+                self._refuse_path(method, path)
         except Exception as fault:
             exchange.answer = self._failed(exchange, fault)
         return exchange
+
+    def _let_in(
+        self, exchange: Exchange, route: str, bare: str, query: str, headers: Mapping[str, str], *, by_key: bool = False
+    ) -> None:
+        """Let a call of an app in, if its signature holds; ``by_key`` if only its key names the app.
+
+        Raise RequestError if the call cannot be let in.
+        """
+        self._refuse_when_draining()
+        exchange.verb, arguments = self._route(exchange.method, route)
+
+        def read(*, plus_is_space: bool) -> Call:
+            parameters = calls.parse_query(query, plus_is_space=plus_is_space)
+            given, kind = dict(parameters), headers.get("content-type", "")
+            app = _open(self._app_of_key(given) if by_key else exchange.app, exchange.verb == self._terminate)
+            call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
+            calls.authenticate(call, time.time())
+            return call
+
+        try:
+            call = read(plus_is_space=True)
+        except RequestError:
+            if "+" not in query:
+                raise
+            # The plus may be one that was sent unencoded: the signature says which was meant.
+            literal: Call | None = None
+            with suppress(RequestError):
+                literal = read(plus_is_space=False)
+            if literal is None:
+                raise
+            call = literal
+        exchange.app, exchange.call = call.app, call
+        self.under_way += 1
+
+    def _app_of_key(self, given: Mapping[str, str]) -> App:
+        """Return the app that a call names by its key alone. Raise RequestError."""
+        app = self._apps.by_key(given.get("auth_key", ""))
+        if app is None:
+            raise RequestError(HTTPStatus.UNAUTHORIZED, "The auth_key is missing, or is not the key of an app.")
+        return app
 
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Serve a call whose body has come; a verb for ``steps``. Never raises."""
@@ -157,14 +198,15 @@ class Rest:
             headers = self._cors.preflight(exchange.origin, allowed)
             self._sign(headers)
             return Reply(answer.status, headers)
-        headers = self._cors.answer(exchange.origin, allowed)
+        preflight = exchange.method == "OPTIONS"
+        headers = (self._cors.preflight if preflight else self._cors.answer)(exchange.origin, allowed)
         if isinstance(answer.value, str):
             body, headers["Content-Type"] = answer.value.encode(), _TEXT
         else:
             body, headers["Content-Type"] = _encode(answer.value), _JSON
-        self._sign(headers)
         if answer.headers:
             headers.update(answer.headers)
+        self._sign(headers)
         if app is not None and answer.received is not None:
             self._node.traffic[app.id].answered(answer.received, len(body))
         if self._log_access:
@@ -195,18 +237,13 @@ class Rest:
 
     def _bare(self, path: str) -> str:
         """The path without the prefix that a proxy may have left in front of it."""
-        if self._prefix and path.startswith(self._prefix + "/"):
-            return path.removeprefix(self._prefix)
-        return path
+        return handshake.bare_path(path, self._prefix)
 
     # The server itself
 
-    def _serve_server(self, method: str, path: str) -> Answer:
-        if method not in READS and path in ("/", "/ready", "/accept-traffic"):
-            _not_allowed("GET")
+    def _health(self, method: str, path: str) -> Answer:
+        """Tell the state of the server: the same to every method, since a load balancer may ask with any."""
         match path:
-            case "/":
-                return Answer("OK")
             case "/ready":
                 self._refuse_when_draining()
                 if not self._available():
@@ -214,6 +251,13 @@ class Rest:
                 return Answer("OK")
             case "/accept-traffic":
                 return self._accept_traffic()
+        return Answer("OK")
+
+    def _refuse_path(self, method: str, path: str) -> NoReturn:
+        """Refuse a path that is no call: that of a WebSocket, or any other one."""
+        if method in READS and handshake.app_key(unquote(path), self._prefix) is not None:
+            upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            raise RequestError(HTTPStatus.UPGRADE_REQUIRED, handshake.LOST_UPGRADE, upgrade)
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
 
     def _accept_traffic(self) -> Answer:
@@ -269,10 +313,12 @@ def too_slow(seconds: float) -> RequestError:
     return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
 
 
-def malformed(reason: str | None) -> Reply:
+def malformed(status: HTTPStatus, reason: str | None) -> Reply:
     """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
-    text = "The request is not valid HTTP" + (f": {reason.splitlines()[0].rstrip(':')}." if reason else ".")
-    answer = _refused(RequestError(HTTPStatus.BAD_REQUEST, text))
+    text = reason or "The request is not valid HTTP."
+    if status == HTTPStatus.BAD_REQUEST and reason:
+        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
+    answer = _refused(RequestError(status, text))
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": _JSON, "Server": SOFTWARE}
     return Reply(answer.status, headers, _encode(answer.value))
 

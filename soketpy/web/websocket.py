@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 from typing import cast
@@ -18,6 +18,7 @@ from soketpy.node import Node
 from soketpy.protocol import frames, messages
 from soketpy.protocol.errors import Code, ConnectionRefused
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
+from soketpy.web.http_connections import HttpConnections
 
 log = logging.getLogger("soketpy.websocket")
 
@@ -40,7 +41,7 @@ _NOTHING, _AUTHORIZATION, _PONG = range(3)
 
 @dataclass(slots=True)
 class Surroundings:
-    """What all WebSockets of a server share. Timeouts are in seconds, sizes in bytes."""
+    """What all connections of a server share. Timeouts are in seconds, sizes in bytes."""
 
     node: Node
     apps: Apps
@@ -54,6 +55,7 @@ class Surroundings:
     port_is_shared: bool = False  # whether others take those who come once this server drains
     draining: bool = False
     closing: int = 0  # WebSockets whose close frame waits for an answer
+    http: HttpConnections = field(default_factory=HttpConnections)
 
 
 class WebSocket(asyncio.Protocol):
@@ -136,6 +138,7 @@ class WebSocket(asyncio.Protocol):
 
     def _turn_away(self, acceptance: bytes, code: int, reason: str) -> None:
         """Answer the handshake of a client that cannot enter, tell it why, and close."""
+        self._shared.http.arrive(self, self._transport)  # it stays until it has read why, but within the bound
         self._transport.write(acceptance + messages.error(code, reason).frame)
         self.close(code, reason)
 
@@ -257,7 +260,9 @@ class WebSocket(asyncio.Protocol):
         self._shared.closing -= self._closing
         self._closing = True
         self._reader = None
-        if self.connection is not None:
+        if self.connection is None:
+            self._shared.http.leave(self)
+        else:
             self.connection.write = _discard
             self.connection.end()
             self.connection = None  # so that both are freed at once, without the garbage collector
@@ -317,5 +322,6 @@ def _discard(frame: bytes) -> None:
 
 def _address(peer: object) -> str:
     if isinstance(peer, tuple) and peer:
-        return str(cast("tuple[object, ...]", peer)[0])
+        # A socket that takes IPv6 and IPv4 shows IPv4 addresses in this form.
+        return str(cast("tuple[object, ...]", peer)[0]).removeprefix("::ffff:")
     return "a Unix socket"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from soketpy import __version__
 from soketpy.cli import main
+from soketpy.config import load
 from soketpy.protocol.signatures import sign
-from tests.conftest import Peers
+from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 
 Run = Callable[..., tuple[int, str, str]]
@@ -84,6 +86,23 @@ def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None
     assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ('"::"', "[::]:6001, 1 app (app-id), metrics on [::]:9601"),
+        ('"::1"', "[::1]:6001, 1 app (app-id), metrics on [::1]:9601"),
+        (
+            '["127.0.0.1", "::1"]',
+            "127.0.0.1:6001, [::1]:6001, 1 app (app-id), metrics on 127.0.0.1:9601, [::1]:9601",
+        ),
+    ],
+)
+def test_check_config_names_every_address(run: Run, tmp_path: Path, host: str, said: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"host: {host}\nmetrics: {{enabled: true, host: {host}}}\n")
+    assert run("check-config", str(path)) == (0, f"{path}: {said}\n", "")
+
+
 CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
 MEETINGS = [
     ("", ""),
@@ -153,6 +172,15 @@ def test_sign_rest_gives_the_signature_of_pushers_own_example(run: Run) -> None:
     assert "7ad3773142a6692b25b8" not in out
 
 
+@pytest.mark.parametrize("plus", ["+", "%2B"])
+def test_a_url_whose_plus_was_not_encoded_is_verified_too(run: Run, plus: str) -> None:
+    key = ("--app-id", "1", "--key", "a+b", "--secret", "s")
+    url = run("sign", "rest", "GET", "/apps/1/channels", *key)[1].splitlines()[-1].replace("%2B", plus)
+    assert f"auth_key=a{plus}b" in url
+    code, out, err = run("sign", "rest", "GET", url, *key)
+    assert (code, err, out.splitlines()[-1]) == (0, "", "The signature holds.")
+
+
 def test_a_url_that_sign_made_is_verified_by_sign(run: Run) -> None:
     url = run("sign", "rest", "GET", "https://host/apps/app-id/channels?info=user_count&x=a%26b")[1].splitlines()[-1]
     assert url.startswith("https://host/apps/app-id/channels?info=user_count")
@@ -214,6 +242,20 @@ async def test_healthcheck_says_that_a_server_is_ready(run: Run, peers: Peers) -
 
 
 CREDENTIALS = ("--app-id", APP.id, "--key", APP.key, "--secret", APP.keys[0].secret)
+
+
+@pytest.mark.parametrize("host", ["::", "127.0.0.1,127.0.0.2", "[::]"])
+async def test_healthcheck_and_trigger_reach_a_server_on_several_addresses(
+    run: Run, start_server: StartServer, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("SOKETPY_HOST", host)
+    monkeypatch.setenv("SOKETPY_PATH_PREFIX", "/realtime/")
+    settings = load(None, os.environ, {})
+    peers = await start_server(host=settings.host, path_prefix=settings.path_prefix)
+    for argv in (("healthcheck",), ("trigger", "c", "e", "d", *CREDENTIALS)):
+        code, out, err = await asyncio.to_thread(run, *argv, "--port", str(peers.port))
+        assert (code, err) == (0, "")
+        assert out
 
 
 async def test_trigger_sends_an_event_and_prints_the_answer(run: Run, peers: Peers) -> None:

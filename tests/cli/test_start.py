@@ -164,7 +164,7 @@ def test_output_that_nobody_reads_is_one_line_and_exit_code_1() -> None:
 
 
 def test_the_hint_says_where_and_with_what_to_connect() -> None:
-    settings = load(None, {"SOKETPY_PATH_PREFIX": "/rt"}, {})
+    settings = load(None, {"SOKETPY_PATH_PREFIX": "/rt/"}, {})
     text = hint(settings, 6001, settings, None)
     for part in (
         'new Pusher("app-key", {',
@@ -184,6 +184,8 @@ HINTS: list[tuple[dict[str, object], int | None, str | None, str]] = [
     ({"port": 0}, 7000, None, "trigger --port 7000 my-channel"),
     ({}, 6001, "a b.yaml", "trigger --config 'a b.yaml' my-channel"),
     ({"host": "::1"}, 6001, None, "trigger --host ::1 my-channel"),
+    ({"host": "::"}, 6001, None, "trigger my-channel"),
+    ({"host": "::1,127.0.0.1"}, 6001, None, "trigger --host ::1 my-channel"),
     ({"unix_socket": "/run/s"}, None, None, "trigger --unix-socket /run/s my-channel"),
 ]
 

@@ -24,6 +24,7 @@ from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.redis import Redis
+from tests.test_listening import has_ipv6, ready
 from tests.web.wire import HANDSHAKE, Wire, request, wire
 
 LEASE = 1.5
@@ -310,6 +311,23 @@ async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> No
     await asyncio.to_thread(server.end, kill)
     assert (await client.closed())[0] == 4200
     await settled(lambda: not any(command_of(pid) for pid in left) and not folder.exists())
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "answers"),
+    [("::", {"127.0.0.1", "::1"}), (["127.0.0.1", "::1"], {"127.0.0.1", "::1"}), ("0.0.0.0", {"127.0.0.1"})],
+    ids=["both", "a list", "IPv4"],
+)
+async def test_workers_listen_on_every_address_and_go_on_when_they_are_renewed(
+    start: Start, host: object, answers: set[str]
+) -> None:
+    server = start(host=host, metrics={"enabled": True, "host": host, "port": 0})
+    port = int(server.greeting.partition("Listening on ")[2].partition(" with")[0].rpartition(":")[2])
+    assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
+    server.signal(signal.SIGUSR2)
+    await server.written("All workers are new")
+    assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
 
 
 async def test_nobody_waits_for_workers_that_all_stop(workers: Workers) -> None:

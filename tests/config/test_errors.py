@@ -103,7 +103,14 @@ FILES = [
     ("log: {level: verbose}\n", "1: log.level: must be debug or info or warning or error, not 'verbose'"),
     ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
     ("path_prefix: realtime\n", "1: path_prefix: must be a path such as /realtime, or empty, not 'realtime'"),
-    ("path_prefix: /a/\n", "1: path_prefix: must be a path such as /realtime, or empty, not '/a/'"),
+    ("path_prefix: /a//\n", "1: path_prefix: must be a path such as /realtime, or empty, not '/a//'"),
+    ("host: []\n", "1: host: must be text, not an empty list"),
+    ("host: [a, 5]\n", "1: host[1]: must be text, not a number; put it in quotes"),
+    ("host: {a: b}\n", "1: host: must be text, not a table"),
+    (
+        "bounds: {max_http_connections: 0}\n",
+        "1: bounds.max_http_connections: must be a whole number of 1 or more, or null for none, not 0",
+    ),
     # twice
     ("port: 1\nport: 2\n", "2: port: given twice, first at config.yaml:1"),
     (f"apps: [{{{APP}}}, {{id: a, key: l, secret: s}}]\n", "1: apps[1].id: 'a' is already given at config.yaml:1"),

@@ -150,6 +150,8 @@ def test_a_subprotocol_that_is_no_token_is_not_sent_back(offered: str) -> None:
         ("/ws/app/key", "/ws", "key"),
         ("/ws/app/key", "", None),
         ("/other/app/key", "/ws", None),
+        ("/ws//app/key", "/ws", "key"),
+        ("//app/key", "", None),
         ("/app/", "", None),
         ("/app", "", None),
         ("/app//", "", None),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.protocol.requests import HEAD_LIMIT, Request, parse_request
+from soketpy.protocol.requests import HEAD_LIMIT, MOST_HEADERS, Request, head_end, parse_query, parse_request
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,10 @@ from soketpy.protocol.requests import HEAD_LIMIT, Request, parse_request
             ),
         ),
         (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive", Request("OPTIONS", "/", {"host": "a"}, 0)),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c",
+            Request("GET", "/", {"host": "a", "upgrade": "h2c"}, 0),
+        ),
     ],
 )
 def test_a_plain_request_is_read(head: bytes, request_: Request) -> None:
@@ -61,12 +65,48 @@ def test_a_plain_request_is_read(head: bytes, request_: Request) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * HEAD_LIMIT,
-        b"GET / HTTP/1.1\r\nHost: a" + b"".join(b"\r\nX-%d: x" % number for number in range(100)),
     ],
 )
 def test_what_is_not_plain_is_left_to_a_full_parser(head: bytes) -> None:
     assert parse_request(head) is None
+
+
+LINE = b"GET / HTTP/1.1\r\nHost: a"
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_head_may_have_so_many_bytes_and_no_more(room: int) -> None:
+    head = LINE + b"\r\nX: " + b"x" * (HEAD_LIMIT - len(LINE) - 5 + room)
+    for cut in range(5):
+        received = head + b"\r\n\r\n"[:cut]
+        if room and len(received) > HEAD_LIMIT + 3:
+            with pytest.raises(ValueError, match="16384 bytes"):
+                head_end(received)
+        else:
+            assert head_end(received) == (HEAD_LIMIT if cut == 4 else -1)
+    with pytest.raises(ValueError, match="16384 bytes"):
+        head_end(head + b"xxxxx")
+
+
+def test_a_head_may_have_so_many_headers_and_no_more() -> None:
+    head = LINE + b"".join(b"\r\nX-%d: x" % number for number in range(MOST_HEADERS - 1))
+    assert head_end(head + b"\r\n\r\n") == len(head)
+    with pytest.raises(ValueError, match="128 headers"):
+        head_end(head + b"\r\nX: x\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "plus_is_space", "parameters"),
+    [
+        ("a=b+c", True, [("a", "b c")]),
+        ("a=b+c", False, [("a", "b+c")]),
+        ("a=b%2Bc+d", False, [("a", "b+c+d")]),
+        ("a=b%20c=+", False, [("a", "b c=+")]),
+        ("", False, []),
+    ],
+)
+def test_a_plus_in_a_query_has_two_meanings(query: str, plus_is_space: bool, parameters: list[tuple[str, str]]) -> None:
+    assert parse_query(query, plus_is_space=plus_is_space) == parameters
 
 
 @given(st.binary() | st.text("GETPOS /H1.\r\n:aX-0").map(str.encode))

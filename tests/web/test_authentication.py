@@ -214,7 +214,7 @@ async def test_the_path_is_signed_as_it_was_sent_or_decoded(peers: Peers) -> Non
     assert (await peers.request("GET", decoded.replace("@", "%40", 1))).status == 200
 
 
-@pytest.mark.parametrize("prefix", ["/realtime", "/a/b", "realtime/"])
+@pytest.mark.parametrize("prefix", ["/realtime", "/a/b", "/realtime/", "/a/b/", "realtime/"])
 async def test_behind_a_path_prefix_both_forms_verify(start_server: StartServer, prefix: str) -> None:
     peers = await start_server(path_prefix=prefix)
     front = "/" + prefix.strip("/")
@@ -227,6 +227,14 @@ async def test_behind_a_path_prefix_both_forms_verify(start_server: StartServer,
     assert (await peers.request("GET", stripped_by_a_proxy)).status == 200
     wrong = await peers.request("GET", signed("GET", "/other" + CHANNELS).replace("/other", front))
     assert (wrong.status, "expected" in wrong.json["error"]) == (401, True)
+
+
+async def test_a_client_may_put_the_prefix_with_its_slash_in_front(start_server: StartServer) -> None:
+    peers = await start_server(path_prefix="/realtime/")
+    await peers.client(path="/realtime//app/app-key")
+    whole = signed("GET", "/realtime/" + CHANNELS)
+    assert (await peers.request("GET", whole)).status == 200
+    assert (await peers.request("GET", whole.removeprefix("/realtime"))).status == 200
 
 
 async def test_a_path_that_only_begins_like_the_prefix_is_another(start_server: StartServer) -> None:

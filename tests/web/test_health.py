@@ -9,6 +9,7 @@ from soketpy.config.settings import Bounds, Metrics
 from soketpy.web import health, rest
 from soketpy.web.health import Memory, memory
 from tests.conftest import Peers, StartServer
+from tests.web.wire import wire
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -48,10 +49,38 @@ async def test_a_health_check_may_be_asked_with_head(peers: Peers, path: str) ->
     assert (reply.status, reply.text) == (200, "")
 
 
-@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic"])
-async def test_a_health_check_changes_nothing_and_so_takes_no_post(peers: Peers, path: str) -> None:
-    reply = await peers.request("POST", path, data=b"x")
-    assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH")
+
+
+@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic", "/realtime/ready"])
+async def test_a_health_check_is_answered_alike_to_every_method(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    peers = await start_server(path_prefix="/realtime")
+    server = peers.server._rest
+    for draining, available, used in ((False, True, 0), (True, True, 0), (False, False, 0), (False, True, 100)):
+        monkeypatch.setattr(server, "draining", draining)
+        monkeypatch.setattr(server, "_available", lambda available=available: available)
+        monkeypatch.setattr(rest, "memory", lambda used=used: Memory(used=used, total=100))
+        expected = (await peers.request("GET", path)).status
+        assert expected == 200 or path != "/"
+        assert {method: (await peers.request(method, path)).status for method in METHODS} == dict.fromkeys(
+            METHODS, expected
+        )
+
+
+async def test_a_server_that_is_not_ready_says_so_to_haproxy(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = await start_server()
+    for version in ("1.0", "1.1"):
+        for draining, status in ((False, 200), (True, 503)):
+            monkeypatch.setattr(peers.server._rest, "draining", draining)
+            async with wire(peers.port) as balancer:
+                balancer.send(f"OPTIONS /ready HTTP/{version}\r\nHost: a\r\n\r\n".encode())
+                answer = await balancer.answer()
+                assert answer.status == status
+                assert "access-control-allow-methods" in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/usage", "/ready/", "//ready"])

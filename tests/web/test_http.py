@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
+from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS
 from soketpy.web.http import http_server
-from tests.conftest import Peers, Socket
+from tests.conftest import Peers, Socket, StartServer
 from tests.web.wire import HANDSHAKE, request, signed, wire
 
 
@@ -27,7 +28,7 @@ async def test_requests_in_a_row_are_answered_in_their_order(peers: Peers) -> No
             + request("OPTIONS", "/")
             + request("GET", signed("GET", "/apps/app-id/channels"))
         )
-        assert [(await client.answer()).status for _ in range(5)] == [200, 200, 404, 204, 200]
+        assert [(await client.answer()).status for _ in range(5)] == [200, 200, 404, 200, 200]
 
 
 async def test_thousands_of_requests_that_nobody_reads_the_answers_of_wait_outside(peers: Peers) -> None:
@@ -74,9 +75,6 @@ async def test_a_request_byte_by_byte_is_a_request(peers: Peers) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: 1\r\n" % number for number in range(500)) + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 9_000 + b"\r\n\r\n",
-        b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
     ids=lambda garbage: repr(garbage[:60]),
 )
@@ -179,6 +177,140 @@ async def test_an_upgrade_to_something_else_is_an_ordinary_request(peers: Peers)
     async with wire(peers.port) as client:
         client.send(request("GET", "/ready", b"", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings"))
         assert (await client.answer()).body == b"OK"
+
+
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("upgrade", ["h2c", "h2c, TLS/1.0", "IRC/6.9"])
+async def test_a_request_behind_an_upgrade_to_something_else_is_answered_too(
+    peers: Peers, first: str | None, upgrade: str
+) -> None:
+    headers = (f"Upgrade: {upgrade}", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__")
+    body = b'{"name":"e","channel":"room","data":"x"}'
+    target = signed("POST", "/apps/app-id/events", body)
+    async with wire(peers.port) as client:
+        if first is not None:
+            client.send(request("GET", "/ready", b"", first))
+            assert (await client.answer()).status == 200
+        chunks = b"4\r\n\r\n\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body) - 4, body[4:])
+        stream = (
+            request("GET", "/ready", b"", *headers)
+            + request("POST", target, body, *headers)
+            + request("GET", "/nothing", b"", *headers)
+            + request("POST", "/nothing", b"", *headers, "Transfer-Encoding: chunked")
+            + chunks
+            + request("GET", "/ready")
+        )
+        for size in (len(stream), 100, 7, 1):
+            for start in range(0, len(stream), size):
+                client.send(stream[start : start + size])
+                await client.writer.drain()
+            assert [(await client.answer()).status for _ in range(5)] == [200, 200, 404, 404, 200]
+
+
+async def test_the_end_of_a_client_behind_an_upgrade_to_something_else_loses_no_answer(peers: Peers) -> None:
+    async with wire(peers.port) as client:
+        client.send(request("GET", "/ready", b"", "Upgrade: h2c", "Connection: Upgrade") + request("GET", "/nothing"))
+        client.writer.write_eof()
+        answers = await client.rest()
+        assert (answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 404")) == (1, 1)
+
+
+# A WebSocket whose upgrade was lost
+
+
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("prefix", ["", "/realtime"])
+@pytest.mark.parametrize(
+    ("method", "version", "headers"),
+    [
+        ("GET", "1.1", ()),
+        ("GET", "1.1", ("Connection: close",)),
+        ("GET", "1.1", ("Connection: Upgrade",)),
+        ("GET", "1.1", ("Upgrade: h2c", "Connection: Upgrade")),
+        ("GET", "1.0", ()),
+        ("GET", "1.0", HANDSHAKE),
+        ("HEAD", "1.1", ()),
+    ],
+)
+async def test_a_lost_upgrade_is_answered_426_with_what_to_set_in_the_proxy(
+    start_server: StartServer, first: str | None, prefix: str, method: str, version: str, headers: tuple[str, ...]
+) -> None:
+    peers = await start_server(path_prefix=prefix)
+    async with wire(peers.port) as client:
+        if first is not None:
+            client.send(request("GET", "/ready", b"", first))
+            assert (await client.answer()).status == 200
+        lost = request(method, f"{prefix}/app/app-key?protocol=7&client=js", b"", *headers)
+        client.send(lost.replace(b"HTTP/1.1", b"HTTP/" + version.encode()))
+        answer = await client.answer(without_body=method == "HEAD")
+        assert (answer.status, answer.headers["upgrade"]) == (426, "websocket")
+        if method == "GET":
+            assert answer.json["code"] == 426
+            for part in ("proxy_http_version 1.1", "proxy_set_header Upgrade $http_upgrade", "Connection"):
+                assert part in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/app", "/app/", "/app/a/b", "/apps/app-key", "/other/app/app-key"])
+async def test_a_path_that_is_of_no_websocket_is_not_found(peers: Peers, path: str) -> None:
+    assert (await peers.request("GET", path)).status == 404
+
+
+async def test_a_connection_header_that_a_proxy_has_replaced_is_told_the_setting(peers: Peers) -> None:
+    async with wire(peers.port) as client:
+        client.send(request("GET", "/app/app-key", b"", *HANDSHAKE).replace(b"Connection: Upgrade", b"Connection: x"))
+        answer = await client.answer()
+        assert answer.status == 400
+        assert b'proxy_set_header Connection "upgrade"' in answer.body
+
+
+# The head of a request
+
+
+def head(size: int, *, header: str = "", in_line: bool = False) -> bytes:
+    """A request whose head has so many bytes, the empty line not counted."""
+    first, _, rest = request("GET", "/ready?", b"", *([header] if header else [])).partition(b" HTTP/1.1")
+    padding = b"x" * (size - len(first) - len(b" HTTP/1.1") - len(rest) + 4)
+    if in_line:
+        return first + padding + b" HTTP/1.1" + rest
+    return first + b" HTTP/1.1" + rest[:-2] + b"X: " + padding[5:] + rest[-4:]
+
+
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("header", ["", "TE: trailers"], ids=["plain", "for aiohttp"])
+@pytest.mark.parametrize("in_line", [False, True])
+@pytest.mark.parametrize("room", [0, 1, 20_000])
+async def test_the_limit_of_a_head_is_one_wherever_the_request_comes(
+    peers: Peers, first: str | None, header: str, in_line: bool, room: int
+) -> None:
+    data = head(HEAD_LIMIT + room, header=header, in_line=in_line)
+    assert data.index(b"\r\n\r\n") == HEAD_LIMIT + room
+    async with wire(peers.port) as client:
+        if first is not None:
+            client.send(request("GET", "/ready", b"", first))
+            assert (await client.answer()).status == 200
+        client.send(data)
+        answer = await client.answer()
+        assert answer.status == (431 if room else 200)
+        if room:
+            assert answer.json == {"error": HEAD_TOO_LONG, "code": 431}
+            assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("number", [MOST_HEADERS, MOST_HEADERS + 1, 500])
+async def test_the_limit_of_headers_is_one_wherever_the_request_comes(
+    peers: Peers, first: str | None, number: int
+) -> None:
+    async with wire(peers.port) as client:
+        if first is not None:
+            client.send(request("GET", "/ready", b"", first))
+            assert (await client.answer()).status == 200
+        client.send(request("GET", "/ready", b"", *(f"X-{each}: 1" for each in range(number - 1))))
+        answer = await client.answer()
+        assert answer.status == (200 if number == MOST_HEADERS else 431)
+        if number > MOST_HEADERS:
+            assert answer.json == {"error": HEAD_TOO_LONG, "code": 431}
+            assert await client.rest() == b""
 
 
 async def test_a_handshake_that_posts_is_an_ordinary_request(peers: Peers) -> None:

@@ -13,6 +13,7 @@ from soketpy import App, Key
 from soketpy.config.settings import Bounds, Metrics
 from soketpy.config.settings import Redis as RedisSettings
 from soketpy.protocol import messages
+from soketpy.protocol.requests import HEAD_LIMIT
 from tests.conftest import Contained, Peers, Reply, StartServer
 from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, request, wire
@@ -224,6 +225,7 @@ async def test_usage_is_of_soketis_form(start_server: StartServer) -> None:
         ("GET", "/nothing", 404),
         ("GET", "/apps/app-id/channels", 404),
         ("POST", "/metrics", 405),
+        *((method, path, 200) for method in ("HEAD", "OPTIONS", "POST", "PUT") for path in ("/", "/ready")),
     ],
 )
 async def test_the_metrics_port_serves_nothing_else(
@@ -251,3 +253,15 @@ async def test_what_is_not_http_leaves_the_metrics_port_and_the_log_in_peace(
 
 async def test_there_is_no_metrics_port_unless_it_is_asked_for(peers: Peers) -> None:
     assert peers.server.metrics_port is None
+
+
+@pytest.mark.parametrize("room", [0, 1, 20_000])
+async def test_the_head_of_a_request_has_the_same_limit_as_on_the_main_port(
+    start_server: StartServer, room: int
+) -> None:
+    peers = await start_server(metrics=OPEN)
+    start = request("GET", "/ready").removesuffix(b"\r\n\r\n") + b"\r\nX: "
+    assert peers.server.metrics_port is not None
+    async with wire(peers.server.metrics_port) as client:
+        client.send(start + b"x" * (HEAD_LIMIT + room - len(start)) + b"\r\n\r\n")
+        assert (await client.answer()).status == (431 if room else 200)

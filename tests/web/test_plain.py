@@ -112,7 +112,8 @@ async def test_a_head_without_end_is_refused(peers: Peers) -> None:
         stranger.send(request("GET", "/ready") + b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
         assert (await stranger.answer()).status == 200
         stranger.send(b"x" * 20_000 + b"\r\n\r\n")
-        assert (await stranger.answer()).status == 400
+        assert (await stranger.answer()).status == 431
+        assert await stranger.rest() == b""
 
 
 async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_does(peers: Peers) -> None:

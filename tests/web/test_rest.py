@@ -52,7 +52,6 @@ async def test_an_app_that_is_not_there_is_not_found(peers: Peers, path: str) ->
         "/apps/app-id/../app-id/channels",
         "/APPS/app-id/channels",
         "/%61pps/app-id/channels",
-        "/app/app-key",
     ],
 )
 async def test_a_path_at_which_nothing_is_is_not_found(peers: Peers, path: str) -> None:

@@ -391,4 +391,4 @@ async def test_http_1_0_opens_no_websocket_on_a_kept_connection_either(exchange:
     wire = await served(exchange)
     await wire.send(request(first_line="GET /app/app-key?protocol=7 HTTP/1.0"))
     answer = await wire.answer()
-    assert answer.status == 404
+    assert answer.status == 426

@@ -1,0 +1,125 @@
+"""The sockets that a server listens on: one for each address, and one for both IPv6 and IPv4 where that is ``::``."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from soketpy.config.addresses import Host, hosts, is_everywhere, written
+
+log = logging.getLogger("soketpy")
+
+ATTEMPTS = 10
+"""How often a free port is looked for that is free on all addresses."""
+
+Address = tuple[socket.AddressFamily, str, int, bool]
+"""Family, IP address, IPv6 scope, and whether it is one of several that a host name stands for."""
+
+_WITHOUT_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+
+
+async def open_sockets(host: Host, port: int, backlog: int = 100, *, reuse_port: bool = False) -> list[socket.socket]:
+    """Return a listening socket for each address of ``host``; a port of 0 becomes the same free port for all of them.
+
+    ``::`` takes IPv4 too, and is IPv4 alone on a machine without IPv6. At most ``backlog`` connections wait to be
+    accepted. With ``reuse_port`` others may listen on the same address. Raise OSError, with the address in its words,
+    where one cannot be had.
+    """
+    addresses = _without_covered([address for one in hosts(host) for address in await _resolve(one, port)])
+    for _ in range(ATTEMPTS - 1 if port == 0 and len(addresses) > 1 else 0):
+        try:
+            return _bind_all(addresses, port, backlog, reuse_port)
+        except OSError as fault:
+            if fault.errno != errno.EADDRINUSE:
+                raise
+    return _bind_all(addresses, port, backlog, reuse_port)
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    with listening_on(host, port):
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    return [
+        (family, str(address[0]), int(address[3]) if len(address) == 4 else 0, len(found) > 1)
+        for family, _, _, _, address in found
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]
+
+
+def _without_covered(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses without those that another one stands for: two sockets cannot have the same address."""
+    everywhere = {address[0]: address for address in addresses if is_everywhere(address[1])}
+    if socket.AF_INET6 in everywhere:
+        return [everywhere[socket.AF_INET6]]
+    any_ipv4 = everywhere.get(socket.AF_INET)
+    kept = [each for each in addresses if any_ipv4 is None or each[0] != socket.AF_INET or each == any_ipv4]
+    return list(dict.fromkeys(kept))
+
+
+def _bind_all(addresses: Sequence[Address], port: int, backlog: int, reuse_port: bool) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    for address in addresses:
+        try:
+            bound.append(_bind(address, port, backlog, reuse_port))
+            port = bound[0].getsockname()[1]
+        except OSError as fault:
+            # A name such as localhost may stand for an IPv6 address on a machine without IPv6.
+            others = address is not addresses[-1] or bound
+            if address[0] == socket.AF_INET6 and address[3] and others and fault.errno in _WITHOUT_IPV6:
+                continue
+            for each in bound:
+                each.close()
+            raise
+    return bound
+
+
+def _bind(address: Address, port: int, backlog: int, reuse_port: bool) -> socket.socket:
+    family, host, scope, _ = address
+    with listening_on(host, port):
+        if family == socket.AF_INET:
+            return _bound(family, (host, port), backlog, reuse_port)
+        try:
+            return _bound(family, (host, port, 0, scope), backlog, reuse_port)
+        except OSError as fault:
+            if fault.errno not in _WITHOUT_IPV6 or not is_everywhere(host):
+                raise
+        log.warning("This machine has no IPv6: listening on 0.0.0.0 instead of %s", host)
+        return _bound(socket.AF_INET, ("0.0.0.0", port), backlog, reuse_port)
+
+
+def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int, reuse_port: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            only = not is_everywhere(address[0])
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@contextmanager
+def listening_on(where: str, port: int | None = None) -> Iterator[None]:
+    """Let an OSError say in plain words what cannot be listened on, a Unix socket or host and port, and why."""
+    if port is not None:
+        where = written(where, port)
+    try:
+        yield
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        of_address = port is not None and not isinstance(fault, socket.gaierror)
+        if fault.errno is not None and (of_address or "attempting to bind" in reason):  # asyncio shows a tuple there
+            reason = os.strerror(fault.errno).lower()
+        raise OSError(fault.errno, f"cannot listen on {where}: {reason}") from None

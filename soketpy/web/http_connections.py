@@ -1,0 +1,120 @@
+"""The HTTP connections of one port, and the connections that have not sent a first request, under one bound."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+
+GRACE = 0.5
+"""Seconds in which a new connection may send its first request, however many others there are."""
+
+SURGE = 4096
+"""New connections beyond the bound that may be in their grace at once."""
+
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls a function after so many seconds, as ``loop.call_later`` does."""
+
+
+def _later(seconds: float, call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+class HttpConnections:
+    """Who is connected without a WebSocket. Each operation costs the same, however many there are.
+
+    - A connection for HTTP beyond ``most`` takes the place of the one that has been idle for longest. If none is idle,
+      the new connection is refused.
+    - A connection that has not sent a request may become a WebSocket, so it is not refused. Beyond ``most``, counted
+      together with those for HTTP, the oldest are dropped as soon as their grace is over.
+    """
+
+    def __init__(self, most: int | None = None, clock: Callable[[], float] = monotonic, later: Later = _later) -> None:
+        self._most = most
+        self._clock = clock
+        self._later = later
+        self._new: OrderedDict[object, tuple[float, asyncio.Transport]] = OrderedDict()
+        self._idle: OrderedDict[object, asyncio.Transport] = OrderedDict()
+        self._busy: dict[object, asyncio.Transport] = {}
+        self._trims = False  # whether a look at the new ones is due
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._idle) + len(self._busy)
+
+    def __contains__(self, protocol: object) -> bool:
+        return protocol in self._idle or protocol in self._busy
+
+    def arrive(self, protocol: object, transport: asyncio.Transport) -> None:
+        """Count a connection that has not sent a request."""
+        if self._most is None:
+            return
+        self._new[protocol] = (self._clock(), transport)
+        if len(self) > self._most:
+            if len(self) > self._most + SURGE:
+                self._drop_oldest()
+            self._look_later()
+
+    def admit(self, protocol: object, transport: asyncio.Transport) -> bool:
+        """Count a connection as one for HTTP that is idle; return False if there is no room for it."""
+        if self._most is None:
+            return True
+        if len(self._idle) + len(self._busy) >= self._most:
+            if not self._idle:
+                return False
+            self._idle.popitem(last=False)[1].abort()
+        self._new.pop(protocol, None)
+        self._idle[protocol] = transport
+        if self._new and len(self) > self._most:
+            self._look_later()
+        return True
+
+    def replace(self, former: object, protocol: object) -> None:
+        """Let another protocol serve the connection."""
+        transport = self._idle.pop(former, None) or self._busy.pop(former, None)
+        if transport is not None:
+            self._idle[protocol] = transport
+
+    def use(self, protocol: object) -> None:
+        """Note that a client has sent something."""
+        if protocol in self._idle:
+            self._idle.move_to_end(protocol)
+
+    def begin(self, protocol: object) -> None:
+        """Keep a connection that is being served."""
+        transport = self._idle.pop(protocol, None)
+        if transport is not None:
+            self._busy[protocol] = transport
+
+    def end(self, protocol: object) -> None:
+        """Count a connection as idle once it has been served."""
+        transport = self._busy.pop(protocol, None)
+        if transport is not None:
+            self._idle[protocol] = transport
+
+    def leave(self, protocol: object) -> None:
+        """Count a connection no more: it is lost, or has become a WebSocket."""
+        if self._new.pop(protocol, None) is None and self._idle.pop(protocol, None) is None:
+            self._busy.pop(protocol, None)
+
+    def _look_later(self) -> None:
+        """Look at the new connections again when the grace of the oldest is over."""
+        if not self._trims:
+            self._trims = True
+            self._later(self._grace_left(), self._trim)
+
+    def _grace_left(self) -> float:
+        since, _ = next(iter(self._new.values()))
+        return max(0.0, since + GRACE - self._clock())
+
+    def _trim(self) -> None:
+        """Drop the new connections beyond the bound whose grace is over."""
+        self._trims = False
+        assert self._most is not None  # noqa: S101 - nobody is counted without a bound
+        while self._new and len(self) > self._most:
+            if self._grace_left() > 0:
+                self._look_later()
+                return
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, (_, transport) = self._new.popitem(last=False)
+        transport.abort()
