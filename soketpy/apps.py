@@ -30,6 +30,7 @@ class App:
     subscription_count_events: bool = False
     watchlists: bool = True
     authorized_connections: bool = False
+    numeric_ids: bool = False
     tls_only: bool = False
     allowed_origins: tuple[str, ...] = ()
     # rates and quotas

@@ -9,7 +9,14 @@ from soketpy.apps import App
 from soketpy.limits import Bucket
 from soketpy.metrics import Traffic
 from soketpy.protocol import events, messages
-from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.errors import (
+    BadMessage,
+    ClientEventRejected,
+    Code,
+    ConnectionRefused,
+    ProtocolError,
+    SubscriptionRefused,
+)
 from soketpy.protocol.frames import CloseCode
 from soketpy.protocol.messages import Message
 
@@ -120,6 +127,7 @@ class Connection:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
+            self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
     def _answer(self, fault: Exception) -> None:
         """Say what was wrong."""
@@ -128,6 +136,8 @@ class Connection:
                 self._answer_bad_message(fault)
             case ConnectionRefused():
                 self.refuse(fault.code, fault.message)
+            case ClientEventRejected():
+                self.send(messages.error(fault.code, fault.message, fault.channel))
             case ProtocolError():
                 self.send(messages.error(fault.code, fault.message))
             case _:

@@ -24,6 +24,7 @@ HELP = {
     "subscription_count_events": "Whether channels are told how many subscribers they have.",
     "watchlists": "Whether users are told who of their watchlist is online.",
     "authorized_connections": "Close connections that neither sign in nor join a guarded channel in time.",
+    "numeric_ids": "Keep user ids that are JSON numbers as numbers, as soketi does; otherwise they become strings.",
     "tls_only": "Refuse connections without TLS (4000).",
     "allowed_origins": "Origins that browsers may connect from; empty for any.",
     "max_connections": "Connections at once; null for no limit.",
