@@ -44,6 +44,7 @@ class App(_Derived):
     subscription_count_events: bool = False
     watchlists: bool = True
     authorized_connections: bool = False
+    numeric_ids: bool = False
     tls_only: bool = False
     close_connections_of_removed_keys: bool = True
     allowed_origins: tuple[str, ...] = ()

@@ -1,7 +1,9 @@
 """Whether a client may join a guarded channel or sign in, and as whom."""
 
+import re
+
 from soketpy.apps import App
-from soketpy.protocol import channels, events, signatures
+from soketpy.protocol import channels, events, grammar, signatures
 from soketpy.protocol.errors import Code, ConnectionRefused, SubscriptionRefused
 
 AUTH_ERROR = "AuthError"
@@ -24,7 +26,7 @@ def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
         raise _auth_error("The auth and the channel_data must be strings.")
     text = signatures.channel_text(socket_id, request.channel, channel_data)
     if not auth_holds(app, auth, text):
-        raise _auth_error(f"The auth is not KEY:SIGNATURE with the signature of {_quoted(text)}.")
+        raise _auth_error(_fault_of(app, auth, request.channel, text))
 
 
 def check_user_channel(user: events.User | None, channel: str) -> None:
@@ -49,10 +51,10 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
         member = events.Member(user.id, user.user_info)
     if len(member.user_id) > app.max_user_id_length:
         raise limit_reached(f"A user_id may have {app.max_user_id_length} characters at most.")
-    size, most = len(member.user_info), app.max_presence_member_size
-    if size > most:
-        raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.")
-    return member
+    most = app.max_presence_member_size
+    if len(member.user_info) > most and (size := grammar.size(member.user_info)) > most:
+        raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
+    return events.Member(_id_for(app, member.user_id), member.user_info)
 
 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
@@ -66,7 +68,25 @@ def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
     if len(user.id) > app.max_user_id_length:
         reason = f"A user id may have {app.max_user_id_length} characters at most."
         raise ConnectionRefused(Code.UNAUTHORIZED, reason)
-    return user
+    return events.User(_id_for(app, user.id), user.user_info, user.watchlist)
+
+
+def signed_in_data(app: App, user: events.User, user_data: str) -> str:
+    """Return the ``user_data`` that answers a sign-in: what came, where the clients can read it.
+
+    pusher-js, Java and .NET do not take an id that is a number. Unless the app keeps numbers, it goes out as a string.
+    """
+    if app.numeric_ids or not _NUMBER_AS_ID.search(user_data):
+        return user_data
+    return events.with_text_id(user_data, user.id)
+
+
+_NUMBER_AS_ID = re.compile(r'"id"\s*:\s*[-0-9]')
+
+
+def _id_for(app: App, user_id: str) -> str:
+    """Return the id of a user as the app has it: a number stays one only where the app says so."""
+    return user_id if app.numeric_ids else str(user_id)
 
 
 def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionRefused:
@@ -74,9 +94,20 @@ def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionR
     return SubscriptionRefused("LimitReached", status, reason)
 
 
+def _fault_of(app: App, auth: str, channel: str, text: str) -> str:
+    """Say, in Pusher's words, what is wrong with the auth of a subscription. ``text`` is what must be signed."""
+    key, signature = signatures.split_auth(auth)
+    if not key or not signature:
+        return f"Auth value for subscription to {channel} is invalid: should be of format 'key:signature'"
+    if app.secret_of(key) is None:
+        return f"Invalid key in subscription auth data: '{_shortened(key)}'"
+    expected, got = _shortened(text), _shortened(signature)
+    return f"Invalid signature: Expected HMAC SHA256 hex digest of {expected}, but got {got}"
+
+
 def _auth_error(reason: str) -> SubscriptionRefused:
     return SubscriptionRefused(AUTH_ERROR, AUTH_STATUS, reason)
 
 
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 300 else text[:300] + "…")
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else text[:300] + "…"

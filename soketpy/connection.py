@@ -13,7 +13,14 @@ from soketpy.limits import Bucket
 from soketpy.presence import Members
 from soketpy.protocol import events, messages
 from soketpy.protocol.channels import Kind
-from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.errors import (
+    BadMessage,
+    ClientEventRejected,
+    Code,
+    ConnectionRefused,
+    ProtocolError,
+    SubscriptionRefused,
+)
 from soketpy.protocol.frames import CloseCode
 from soketpy.protocol.messages import Message
 
@@ -141,6 +148,7 @@ class Connection:
         except SubscriptionRefused as fault:
             self._node.refusals.subscription(self.app.id, request.channel, fault.status, fault.message)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
+            self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
     def _answer(self, fault: Exception) -> None:
         """Say what was wrong. Never raises."""
@@ -156,6 +164,9 @@ class Connection:
             case ConnectionRefused():
                 self._node.refusals.message(self.app.id, fault.code, fault.message)
                 self.refuse(fault.code, fault.message)
+            case ClientEventRejected():
+                self._node.refusals.message(self.app.id, fault.code, fault.message, fault.channel)
+                self.send(messages.error(fault.code, fault.message, fault.channel))
             case ProtocolError():
                 self._node.refusals.message(self.app.id, fault.code, fault.message)
                 self.send(messages.error(fault.code, fault.message))

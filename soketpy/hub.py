@@ -209,5 +209,8 @@ class Hub:
         channel.publish(frame, exclude)
         return len(channel.subscribers) - (exclude in channel.subscribers)
 
+    def __contains__(self, channel: tuple[str, str]) -> bool:
+        return channel in self._channels
+
     def __len__(self) -> int:
         return len(self._channels)

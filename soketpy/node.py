@@ -19,9 +19,9 @@ from soketpy.hub import Hub
 from soketpy.limits import bucket_for
 from soketpy.metrics import TrafficByApp
 from soketpy.presence import Member, Members
-from soketpy.protocol import channels, events, messages
+from soketpy.protocol import channels, events, grammar, messages
 from soketpy.protocol.channels import Kind
-from soketpy.protocol.errors import Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused, SubscriptionRefused
 from soketpy.protocol.messages import Message
 from soketpy.refusals import Refusals
 from soketpy.reload import update_connections
@@ -216,7 +216,7 @@ class Node:
             return await self.roster.join_as(app.id, channel, user_id, info, most)
         except ChannelFull:
             reason = f"A presence channel may have {most} members at most."
-            raise authorization.limit_reached(reason, Code.OVER_QUOTA) from None
+            raise authorization.limit_reached(reason, Code.OVER_CAPACITY) from None
 
     def _leave(self, connection: Connection, channel: str) -> None:
         """End a subscription, and tell those who stay on the channel."""
@@ -270,21 +270,22 @@ class Node:
             self._bus.publish(app.id, channel, message, trigger.socket_id)
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
-        """Send a client's event to all others on the channel. Raises ProtocolError (4301)."""
+        """Send a client's event to all others on the channel. Raises ClientEventRejected (4301)."""
         app, channel = connection.app, event.channel
         if not app.client_events:
-            _reject("The app has client events switched off.")
+            _reject(channel, "The app has client events switched off.")
         if channel not in connection.channels:
-            _reject("The connection is not on this channel.")
+            _reject(channel, "The connection is not on this channel.")
         kind = channels.kind_of(channel)
         if not kind.guarded or kind.encrypted:
-            _reject("Client events are for private and presence channels that are not encrypted.")
+            _reject(channel, "Client events are for private and presence channels that are not encrypted.")
         if len(event.name) > app.max_event_name_length:
-            _reject(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
-        if len(event.data) > app.max_event_payload:
-            _reject(f"The event data has {len(event.data)} bytes; the app allows {app.max_event_payload}.")
+            _reject(channel, f"The event name is longer than the allowed {app.max_event_name_length} characters.")
+        most = app.max_event_payload
+        if len(event.data) > most and (size := grammar.size(event.data)) > most:
+            _reject(channel, f"The event data has {size} bytes; the app allows {most}.")
         if not self._may_send(connection, app.max_client_events_per_second):
-            _reject(f"A connection may send {app.max_client_events_per_second} client events a second.")
+            _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
         message = messages.event(channel, event.name, event.data, connection.channels[channel])
         try:
             self._bus.publish(app.id, channel, message, connection.id)
@@ -304,10 +305,11 @@ class Node:
         """Make the connection a user's, and tell those who watch the user. Raises ConnectionRefused (4009)."""
         app = connection.app
         user = authorization.user_of(app, connection.id, request)
+        answer = authorization.signed_in_data(app, user, request.user_data)
         if connection.user is not None:
             if connection.user.id != user.id:
                 raise ConnectionRefused(Code.UNAUTHORIZED, "The connection is signed in as another user.")
-            connection.send(messages.signin_success(request.user_data))
+            connection.send(messages.signin_success(answer))
             return
         watchlist = user.watchlist if app.watchlists else ()
         kept = watchlist[: app.max_watchlist_size]
@@ -318,7 +320,7 @@ class Node:
         connection.user = events.User(user.id, user.user_info, kept)  # from now on, the end of the connection signs out
         connection.authorized = True
         self._watch(connection, connection.user)
-        connection.send(messages.signin_success(request.user_data))
+        connection.send(messages.signin_success(answer))
         if len(kept) < len(watchlist):
             reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
             connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
@@ -384,13 +386,14 @@ class Node:
 
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
-        message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
-        self.deliver(app_id, _WATCHERS + user_id, message)
+        if (app_id, _WATCHERS + user_id) in self._hub:
+            message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
+            self.deliver(app_id, _WATCHERS + user_id, message)
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, of which no other node is told in this way."""
         log.debug("App %s: %s %s", app_id, edge, channel)
 
 
-def _reject(reason: str) -> NoReturn:
-    raise ProtocolError(Code.CLIENT_EVENT_REJECTED, reason)
+def _reject(channel: str, reason: str) -> NoReturn:
+    raise ClientEventRejected(channel, reason)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from soketpy.protocol import messages
+from soketpy.protocol import ids, messages
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Member:
     @classmethod
     def of(cls, user_id: str, info: bytes) -> "Member":
         """A member who has no connection yet."""
-        return cls(user_id, info, messages.escape(messages.literal(user_id)), messages.escape(info) if info else b"")
+        return cls(user_id, info, messages.escape(ids.literal(user_id)), messages.escape(info) if info else b"")
 
 
 class Members:

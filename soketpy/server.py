@@ -15,14 +15,14 @@ from typing import Any, Self
 from aiohttp import web
 
 from soketpy.apps import StaticApps
-from soketpy.cluster import Cluster, LocalCluster
-from soketpy.config import ConfigError, Settings
+from soketpy.config import Settings
 from soketpy.config.addresses import hosts, written
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
+from soketpy.joining import cluster_of
 from soketpy.listening import listening_on, open_sockets
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
@@ -124,7 +124,7 @@ class Server:
         files = raise_limit()
         tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
         self._apps = StaticApps(settings.apps)
-        self._cluster = cluster = self._join()
+        self._cluster = cluster = cluster_of(settings, loop.time)
         self.node = Node(
             Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),
             cluster,
@@ -177,39 +177,6 @@ class Server:
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
-
-    def _join(self) -> Cluster:
-        """What joins this node to others. Raises ConfigError where a driver is not installed."""
-        if self.settings.cluster == "local":
-            clock = asyncio.get_running_loop().time
-            return LocalCluster(
-                clock, cache_ttl=self.settings.cache_ttl, cached_events=self.settings.bounds.cached_events
-            )
-        check_redis_driver("cluster: redis needs")
-        from soketpy.drivers.redis import cluster, connect
-
-        given = self.settings.redis
-        address = connect.Address(
-            given.host,
-            given.port,
-            given.unix_socket,
-            given.tls,
-            given.db,
-            given.username,
-            given.password,
-            given.sentinels,
-            given.sentinel_master,
-            given.sentinel_password,
-            given.cluster_nodes,
-        )
-        return cluster.RedisCluster(
-            partial(connect.connector, address),
-            given.prefix,
-            partitions=given.partitions,
-            cache_ttl=self.settings.cache_ttl,
-            lease=given.lease,
-            start_timeout=given.start_timeout,
-        )
 
     async def _listen(self, stack: AsyncExitStack, door: Callable[[], Door], tls: ssl.SSLContext | None) -> None:
         """Open the main port, or the Unix socket."""
@@ -282,15 +249,6 @@ class Server:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
         self._shared.deadlines.expire_all()
         await asyncio.sleep(0)
-
-
-def check_redis_driver(who_needs: str) -> None:
-    """Raise ConfigError where what the driver for Redis is built on is not installed; what needs it begins the line."""
-    try:
-        import soketpy.drivers.redis.cluster
-        import soketpy.drivers.redis.connect  # noqa: F401
-    except ImportError as fault:
-        raise ConfigError(f"{who_needs} {fault.name}: pip install hiredis msgpack") from None
 
 
 async def refuse_taken(path: str) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from soketpy.apps import App
-from soketpy.protocol import channels, messages
+from soketpy.protocol import channels, grammar, messages
 
 SOCKET_ID = re.compile(r"\d+\.\d+")
 
@@ -52,8 +52,13 @@ class _Batch(msgspec.Struct):
     batch: list[Body]
 
 
+class _RawBatch(msgspec.Struct):
+    batch: msgspec.Raw
+
+
 _body = msgspec.json.Decoder(Body)
 _batch = msgspec.json.Decoder(_Batch)
+_raw_batch = msgspec.json.Decoder(_RawBatch)
 _text = msgspec.json.Decoder(str)
 
 
@@ -64,7 +69,19 @@ def parse_event(body: bytes) -> Body:
 
 def parse_batch(body: bytes) -> list[Body]:
     """Read the JSON body of ``POST batch_events``. Raises RequestError (400)."""
-    return _parse(_batch, body).batch
+    try:
+        if not body.isascii():
+            body.decode()
+        return _batch.decode(body).batch
+    except msgspec.ValidationError as fault:
+        _refuse_body(str(fault))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # One of the events has something that msgspec does not decode: read them one by one.
+        events = bytes(_parse(_raw_batch, body).batch).decode()
+        try:
+            return [_parse(_body, grammar.encoded(event)) for event in grammar.elements(events)]
+        except ValueError as reason:
+            _refuse_body(f"the batch is not valid: {reason}")
 
 
 def _parse(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -73,16 +90,13 @@ def _parse(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
             body.decode()
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        _refuse_body(fault)
+        try:
+            return grammar.reread(body, decoder.type, fault)
+        except (msgspec.ValidationError, ValueError) as reason:
+            _refuse_body(str(reason))
 
 
-def _refuse_body(fault: Exception) -> NoReturn:
-    if isinstance(fault, RecursionError):
-        reason = "it is nested too deeply"
-    elif isinstance(fault, UnicodeDecodeError):
-        reason = "it is not UTF-8"
-    else:
-        reason = str(fault).removeprefix("JSON is malformed: ")
+def _refuse_body(reason: str) -> NoReturn:
     raise RequestError(HTTPStatus.BAD_REQUEST, f"The body is not valid: {reason}.") from None
 
 
@@ -91,7 +105,8 @@ def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
     if not bodies:
         _refuse("The batch is empty.")
     if len(bodies) > app.max_event_batch_size:
-        _refuse(f"A batch may hold {app.max_event_batch_size} events at most; this one holds {len(bodies)}.")
+        most = app.max_event_batch_size
+        _refuse(f"Batch too large. A batch may hold {most} events at most; this one holds {len(bodies)}.")
     triggers = []
     for number, body in enumerate(bodies):
         try:
@@ -148,24 +163,44 @@ def _checked_channels(body: Body, app: App) -> tuple[str, ...]:
 
 def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
     """The JSON string literal of the data, which stays as it came; what is not a string is sent as its compact text."""
-    data = bytes(raw)
+    data, most = bytes(raw), app.max_event_payload
     if data[:1] == b'"':
         try:
             text = _text.decode(data)
-        except msgspec.DecodeError as fault:
-            _refuse_body(fault)
-        size = len(text) if text.isascii() else len(text.encode())
+        except msgspec.DecodeError:
+            text = _decoded_text(data)
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     else:
         try:
             compact = msgspec.json.format(data, indent=-1)
-        except (msgspec.DecodeError, RecursionError) as fault:
-            _refuse_body(fault)
+        except (msgspec.DecodeError, RecursionError):
+            compact = _compact(data)
         size = len(compact)
+        if size > most:
+            size = grammar.size(compact)
         data = messages.literal(compact.decode())
-    if size > app.max_event_payload:
-        reason = f"The event data has {size} bytes; the app allows {app.max_event_payload}."
+    if size > most:
+        reason = f"The data content of this event exceeds the allowed maximum ({most} bytes)."
+        reason += f" The event data has {size} bytes; the app allows {most}."
         raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
     return data
+
+
+def _decoded_text(data: bytes) -> str:
+    """Decode a string that msgspec does not take. Raises RequestError (400) for what is no JSON."""
+    try:
+        return str(grammar.value(data.decode()))
+    except ValueError as reason:
+        _refuse_body(str(reason))
+
+
+def _compact(data: bytes) -> bytes:
+    """Drop the white space of JSON that msgspec does not take. Raises RequestError (400) for what is no JSON."""
+    try:
+        grammar.check(data.decode())
+    except ValueError as reason:
+        _refuse_body(str(reason))
+    return grammar.compact(data)
 
 
 def _refuse(reason: str) -> NoReturn:

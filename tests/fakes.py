@@ -269,6 +269,10 @@ class House:
         self.ask(node.sent())
 
 
+REFUSED_AGAIN = "pusher_internal:subscription_error"
+"""What repeats every refusal, for the clients that listen for no other name."""
+
+
 class Client:
     """One client of a house: speaks JSON, and remembers what it heard."""
 
@@ -300,9 +304,9 @@ class Client:
         return self.transport.closed
 
     def take(self) -> list[dict[str, Any]]:
-        """What was heard since the last call, once the loop has settled."""
+        """What was heard since the last call, once the loop has settled; a refusal once, though it is said twice."""
         self.house.loop.settle()
-        return self.transport.take()
+        return [message for message in self.transport.take() if message["event"] != REFUSED_AGAIN]
 
     def heard(self) -> list[str]:
         """The names of the events that were heard since the last call; Pusher's own without their prefixes."""

@@ -79,10 +79,10 @@ def test_channel_data_is_part_of_what_is_signed_on_a_private_channel_too() -> No
         check_channel(APP, SOCKET, subscribe("private-a", GOOD, "{}"))
 
 
-def test_a_refusal_says_what_should_have_been_signed_but_not_the_signature() -> None:
+def test_a_refusal_says_what_should_have_been_signed_but_not_the_right_signature() -> None:
     with pytest.raises(SubscriptionRefused) as refused:
         check_channel(APP, SOCKET, subscribe("private-a", "app-key:0"))
-    assert "'1234.1234:private-a'" in refused.value.message
+    assert "digest of 1234.1234:private-a, " in refused.value.message
     assert GOOD.removeprefix("app-key:") not in refused.value.message
     assert "app-secret" not in refused.value.message
 
@@ -120,18 +120,33 @@ def test_an_id_or_info_up_to_the_limit_may_join(user: events.User | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("member", "reason"),
+    ("auth", "reason"),
     [
-        ({"user_id": "adas"}, "A user_id may have 3 characters at most."),
-        ({"user_id": 1234}, "A user_id may have 3 characters at most."),
-        ({"user_id": "ada", "user_info": "é" * 6 + "e"}, "The user_info has 15 bytes; the app allows 14."),
+        ("app-key:0000", f"Invalid signature: Expected HMAC SHA256 hex digest of {SOCKET}:private-a, but got 0000"),
+        ("other:0000", "Invalid key in subscription auth data: 'other'"),
+        ("0000", "Auth value for subscription to private-a is invalid: should be of format 'key:signature'"),
+        ("app-key:", "Auth value for subscription to private-a is invalid: should be of format 'key:signature'"),
     ],
 )
-def test_an_id_or_info_over_the_limit_is_refused(member: object, reason: str) -> None:
+def test_a_refused_auth_is_explained_in_pushers_words(auth: str, reason: str) -> None:
+    with pytest.raises(SubscriptionRefused) as refused:
+        check_channel(APP, SOCKET, subscribe("private-a", auth))
+    assert refused.value.message == reason
+
+
+@pytest.mark.parametrize(
+    ("member", "status", "reason"),
+    [
+        ({"user_id": "adas"}, 4009, "A user_id may have 3 characters at most."),
+        ({"user_id": 1234}, 4009, "A user_id may have 3 characters at most."),
+        ({"user_id": "ada", "user_info": "é" * 6 + "e"}, 4301, "The user_info has 15 bytes; the app allows 14."),
+    ],
+)
+def test_an_id_or_info_over_the_limit_is_refused(member: object, status: int, reason: str) -> None:
     app = replace(APP, max_user_id_length=3, max_presence_member_size_in_kb=14 / 1024)
     with pytest.raises(SubscriptionRefused) as refused:
         member_of(app, None, subscribe("presence-a", "", json.dumps(member, ensure_ascii=False)))
-    assert (refused.value.type, refused.value.status, refused.value.message) == ("LimitReached", 4009, reason)
+    assert (refused.value.type, refused.value.status, refused.value.message) == ("LimitReached", status, reason)
 
 
 def test_the_limits_hold_for_the_signed_in_user_too() -> None:
@@ -163,7 +178,7 @@ def test_a_user_is_who_the_user_data_says() -> None:
         signed(""),
         signed("{}"),
         signed('{"id":""}'),
-        signed('{"id":1}'),
+        signed('{"id":true}'),
         signed(json.dumps({"id": "x" * 129})),
     ],
 )

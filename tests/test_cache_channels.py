@@ -31,7 +31,7 @@ def test_a_newcomer_to_an_empty_cache_is_told_so(house: House, channel: str) -> 
     client.subscribe(channel, "1")
     answer, miss = client.take()
     assert answer["event"] == "pusher_internal:subscription_succeeded"
-    assert miss == {"event": "pusher:cache_miss", "channel": channel}
+    assert miss == {"event": "pusher:cache_miss", "channel": channel, "data": {}}
 
 
 @pytest.mark.parametrize("channel", ["news", "private-a", "private-encrypted-a", "presence-a"])

@@ -46,10 +46,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "signals": {"config", "log"},
     "listening": {"config"},
     "server": HEART
-    | {"web", "drivers", "config", "tls", "descriptors", "deadlines", "listening", "log", "memory", "signals"},
+    | {"web", "joining", "config", "tls", "descriptors", "deadlines", "listening", "log", "memory", "signals"},
+    "joining": {"cluster", "config", "drivers"},
     "worker": {"cluster", "config", "log", "memory", "metrics", "server", "signals"},
     "private_redis": {"cluster"},
-    "workers": {"worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals", "tls"}
+    "workers": {"joining", "worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals", "tls"}
     | {"descriptors", "listening"},
     "testing": {"config", "server"},
     "cli": PROTOCOL | {"cluster", "config", "server", "workers", "tls", "log", "__init__"},
@@ -61,7 +62,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN = {
     "aiohttp": {"web", "server"},
     # An operation of the core awaits what ``steps`` gives, and so never depends on a task.
-    "asyncio": {"web", "drivers", "server", "cli", "signals", "worker", "workers", "private_redis", "testing", "steps"},
+    "asyncio": {
+        "web",
+        "drivers",
+        "server",
+        "cli",
+        "signals",
+        "worker",
+        "workers",
+        "private_redis",
+        "testing",
+        "steps",
+        "listening",
+    },
     "uvloop": {"server"},
     "yaml": {"config"},
     "hiredis": {"drivers"},

@@ -295,6 +295,7 @@ async def test_an_app_may_keep_the_clients_of_a_removed_key_whose_signatures_hol
     kept = replace(APP, keys=(Key("second-key", "second-secret"),), close_connections_of_removed_keys=False)
     peers.server.reload(Settings(apps=(kept,)))
     assert (await client.subscribe("private-a"))["event"] == "pusher:subscription_error"
+    assert (await client.hear())["event"] == "pusher_internal:subscription_error"
     assert (await client.subscribe("news"))["event"] == "pusher_internal:subscription_succeeded"
 
 

@@ -51,7 +51,7 @@ def test_a_bad_signature_closes_with_4009(house: House, client: Client, auth: st
     assert house.online("ada") == set()
 
 
-@pytest.mark.parametrize("user_data", ["", "x", "{}", '{"id":""}', '{"id":7}', '{"id":null}', '{"name":"ada"}'])
+@pytest.mark.parametrize("user_data", ["", "x", "{}", '{"id":""}', '{"id":[7]}', '{"id":null}', '{"name":"ada"}'])
 def test_user_data_without_a_good_id_closes_with_4009(client: Client, user_data: str) -> None:
     client.sign_in_with(user_data)
     check_closed(client)

@@ -25,6 +25,7 @@ HELP = {
     "subscription_count_events": "Whether channels are told how many subscribers they have.",
     "watchlists": "Whether users are told who of their watchlist is online.",
     "authorized_connections": "Close connections that neither sign in nor join a guarded channel in time.",
+    "numeric_ids": "Keep user ids that are JSON numbers as numbers, as soketi does; otherwise they become strings.",
     "tls_only": "Refuse connections without TLS (4000).",
     "close_connections_of_removed_keys": "At SIGHUP, close (4009) the clients whose key was removed.",
     "allowed_origins": "Origins that browsers may connect from; empty for any.",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from soketpy.config.build import build
-from soketpy.config.draft import Draft, read_table, setting_rows
+from soketpy.config.draft import APP_DEFAULTS, Draft, read_table, setting_rows
 from soketpy.config.environment import read_environment
 from soketpy.config.files import read_file
 from soketpy.config.settings import Settings
@@ -24,7 +24,7 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     soketi, soketi_count = read_soketi_environment(environ, file)
     own, own_count = read_environment(environ)
     ignored = (*file.ignored, *soketi.ignored)
-    draft = Draft()
+    draft = _defaults_of_soketi() if file.soketi or soketi_count else Draft()
     for layer in (file.draft, soketi.draft, own, _read_flags(flags)):
         draft = layer.over(draft)
     if count := soketi_count + own_count:
@@ -75,6 +75,13 @@ def _prefixes(paths: Iterable[str]) -> set[str]:
 def _read_file(path: str) -> SoketiDraft:
     table = read_file(path)
     return read_soketi_file(table) if is_soketi(table) else SoketiDraft(read_table(table))
+
+
+def _defaults_of_soketi() -> Draft:
+    """What soketi does where neither its names nor ours say anything; all that is given goes over it."""
+    draft = Draft()
+    draft.put((APP_DEFAULTS, "numeric_ids"), Scalar(True, Place("soketi's defaults")))
+    return draft
 
 
 def _read_flags(flags: Mapping[str, object]) -> Draft:

@@ -25,10 +25,12 @@ _PREFIXES = {path[:at] for path in (*BY_PATH, f"{APPS_PATH}.") for at, sign in e
 class SoketiDraft:
     """The draft that soketi's names give, and the names among them that have no effect here.
 
-    ``prefixes`` has what is in front of names in Redis, which soketi gives by two settings and we by one.
+    ``soketi`` is whether a file is in soketi's names. ``prefixes`` has what is in front of names in Redis, which soketi
+    gives by two settings and we by one.
     """
 
     draft: Draft = field(default_factory=Draft)
+    soketi: bool = False
     ignored: list[str] = field(default_factory=list)
     prefixes: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, Place] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class SoketiDraft:
 
 def read_soketi_file(table: Table) -> SoketiDraft:
     """What a file in soketi's names gives."""
-    read = SoketiDraft()
+    read = SoketiDraft(soketi=True)
     read.read_table(table)
     return read
 

@@ -7,7 +7,7 @@ USER_PREFIX = "#server-to-user-"
 PRESENCE_PREFIX = "presence-"
 
 _NAME = re.compile(r"[A-Za-z0-9_\-=@,.;]+")
-_USER_NAME = re.compile(re.escape(USER_PREFIX) + r"[^\x00-\x1f\x7f]+")
+_USER_NAME = re.compile(re.escape(USER_PREFIX) + r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)

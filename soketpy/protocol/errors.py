@@ -37,6 +37,14 @@ class ProtocolError(Exception):
         self.message = message
 
 
+class ClientEventRejected(ProtocolError):
+    """A client event that is not passed on (4301), and its channel."""
+
+    def __init__(self, channel: str, message: str) -> None:
+        super().__init__(Code.CLIENT_EVENT_REJECTED, message)
+        self.channel = channel
+
+
 class BadMessage(ProtocolError):
     """A message that is not of the protocol's form; each counts against the connection's budget."""
 

@@ -1,8 +1,12 @@
 """What a client says: the text of one message, decoded and held to the protocol's form."""
 
+import json
+from collections.abc import Iterable
+from typing import TypeVar
+
 import msgspec
 
-from soketpy.protocol import channels
+from soketpy.protocol import channels, grammar, ids
 from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused
 
 CLIENT_PREFIX = "client-"
@@ -61,14 +65,20 @@ PING, PONG = Ping(), Pong()
 
 
 class Member(msgspec.Struct, frozen=True):
-    """``channel_data`` of a presence channel: who joins. ``user_info`` is JSON text, empty where there was none."""
+    """``channel_data`` of a presence channel: who joins. ``user_info`` is JSON text, empty where there was none.
+
+    A ``user_id`` that was a number is a ``NumericId``.
+    """
 
     user_id: str
     user_info: bytes
 
 
 class User(msgspec.Struct, frozen=True):
-    """``user_data`` of a sign-in. ``user_info`` is JSON text, empty where there was none."""
+    """``user_data`` of a sign-in. ``user_info`` is JSON text, empty where there was none.
+
+    An ``id`` that was a number is a ``NumericId``.
+    """
 
     id: str
     user_info: bytes
@@ -76,25 +86,30 @@ class User(msgspec.Struct, frozen=True):
 
 
 class _ChannelData(msgspec.Struct):
-    user_id: str | int
+    user_id: str | int | float
     user_info: msgspec.Raw = NOTHING
 
 
 class _UserData(msgspec.Struct):
-    id: str
+    id: str | int | float
     user_info: msgspec.Raw = NOTHING
-    watchlist: list[str] | None = None
+    # PHP encodes a list with holes in its keys as an object.
+    watchlist: list[str | int | float] | dict[str, str | int | float] | None = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_subscribe = msgspec.json.Decoder(Subscribe)
-_unsubscribe = msgspec.json.Decoder(Unsubscribe)
-_sign_in = msgspec.json.Decoder(SignIn)
+_of_protocol: dict[str, msgspec.json.Decoder[ClientMessage]] = {
+    "pusher:subscribe": msgspec.json.Decoder(Subscribe),
+    "pusher:unsubscribe": msgspec.json.Decoder(Unsubscribe),
+    "pusher:signin": msgspec.json.Decoder(SignIn),
+}
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
 
 # What decoding foreign JSON can raise: wrong syntax or type, bytes that are not UTF-8, nesting too deep.
-_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+T = TypeVar("T")
 
 
 def parse(text: bytes) -> ClientMessage:
@@ -106,65 +121,108 @@ def parse(text: bytes) -> ClientMessage:
     try:
         message = _envelope.decode(text)
     except _FAULTS as fault:
-        raise BadMessage(f"The message is not a valid event: {_reason(fault)}.") from None
+        message = _read_again(text, _Envelope, fault, "The message is not a valid event")
     name = message.event
     if name.startswith(CLIENT_PREFIX):
         if message.channel is None:
             raise BadMessage("A client event needs a channel.")
         return ClientEvent(name, message.channel, bytes(message.data) or b"null")
-    try:
-        match name:
-            case "pusher:ping":
-                return PING
-            case "pusher:pong":
-                return PONG
-            case "pusher:subscribe":
-                return _subscribe.decode(message.data)
-            case "pusher:unsubscribe":
-                return _unsubscribe.decode(message.data)
-            case "pusher:signin":
-                return _sign_in.decode(message.data)
-    except _FAULTS as fault:
-        problem = f"The data of {name} is not valid: {_reason(fault)}."
-        if name == "pusher:signin":
-            raise ConnectionRefused(Code.UNAUTHORIZED, problem) from None
-        raise BadMessage(problem) from None
+    decoder = _of_protocol.get(name)
+    if decoder is not None:
+        try:
+            return decoder.decode(message.data)
+        except _FAULTS as fault:
+            return _parse_data_again(decoder, message, fault)
+    if name == "pusher:ping":
+        return PING
+    if name == "pusher:pong":
+        return PONG
     raise BadMessage(f"The server has no event named {_shortened(name)}; client events start with {CLIENT_PREFIX}.")
 
 
-def parse_member(channel_data: str) -> Member:
-    """Read the ``channel_data`` of a presence channel; a ``user_id`` that is a number becomes its text.
-
-    Raises ValueError, saying what was wrong.
-    """
+def _parse_data_again(
+    decoder: msgspec.json.Decoder[ClientMessage], message: _Envelope, fault: Exception
+) -> ClientMessage:
+    """Decode data that msgspec refused. Raises BadMessage, or ConnectionRefused for a sign-in."""
+    problem = f"The data of {message.event} is not valid"
     try:
-        found = _channel_data.decode(channel_data)
-    except (*_FAULTS, UnicodeEncodeError) as fault:
-        raise ValueError(f"The channel_data is not valid: {_reason(fault)}.") from None
+        return _read_again(bytes(message.data), decoder.type, fault, problem)
+    except BadMessage as bad:
+        if message.event == "pusher:signin":
+            raise ConnectionRefused(Code.UNAUTHORIZED, bad.message) from None
+        raise
+
+
+def _read_again(text: bytes, of: type[T], fault: Exception, problem: str) -> T:
+    """Decode what msgspec refused, if the grammar allows it. Raises BadMessage."""
+    try:
+        return _reread(text, of, fault)
+    except ValueError as reason:
+        raise BadMessage(f"{problem}: {reason}.") from None
+
+
+def _reread(text: bytes, of: type[T], fault: Exception) -> T:
+    """Decode what msgspec refused, if the grammar allows it. Raises ValueError, saying what is wrong."""
+    try:
+        return grammar.reread(text, of, fault)
+    except msgspec.ValidationError as wrong_type:
+        raise ValueError(str(wrong_type)) from None
+
+
+def parse_member(channel_data: str) -> Member:
+    """Read the ``channel_data`` of a presence channel. Raises ValueError, saying what was wrong."""
+    found = _parse_text(_channel_data, channel_data, "channel_data")
     if found.user_id == "":
         raise ValueError("The user_id of the channel_data is empty.")
-    return Member(str(found.user_id), bytes(found.user_info))
+    return Member(_id(found.user_id, "user_id", "channel_data"), bytes(found.user_info))
 
 
 def parse_user(user_data: str) -> User:
     """Read the ``user_data`` of a sign-in. Raises ValueError, saying what was wrong."""
-    try:
-        found = _user_data.decode(user_data)
-    except (*_FAULTS, UnicodeEncodeError) as fault:
-        raise ValueError(f"The user_data is not valid: {_reason(fault)}.") from None
-    if not found.id:
+    found = _parse_text(_user_data, user_data, "user_data")
+    if found.id == "":
         raise ValueError("The id of the user_data is empty.")
-    if not channels.reaches_user(found.id):
+    user_id = _id(found.id, "id", "user_data")
+    if not channels.reaches_user(user_id):
         raise ValueError("The id of the user_data has control characters.")
-    return User(found.id, bytes(found.user_info), tuple(dict.fromkeys(found.watchlist or ())))
+    watched = found.watchlist or ()
+    watchlist = [str(_id(each, "watchlist", "user_data")) for each in _values(watched)]
+    return User(user_id, bytes(found.user_info), tuple(dict.fromkeys(watchlist)))
 
 
-def _reason(fault: Exception) -> str:
-    if isinstance(fault, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(fault, UnicodeError):
-        return "it is not UTF-8"
-    return str(fault).removeprefix("JSON is malformed: ")
+def with_text_id(user_data: str, user_id: str) -> str:
+    """Return the ``user_data`` of a sign-in with its id, if that is a number, written as a string."""
+    members = dict(grammar.members(user_data))
+    if members["id"].startswith('"'):
+        return user_data
+    members["id"] = ids.literal(str(user_id)).decode()
+    return "{" + ",".join([f"{json.dumps(name)}:{text}" for name, text in members.items()]) + "}"
+
+
+def _parse_text(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
+    """Decode JSON that came inside a string. Raises ValueError, saying what is wrong."""
+    try:
+        return decoder.decode(text)
+    except _FAULTS as fault:
+        try:
+            return _reread(grammar.encoded(text), decoder.type, fault)
+        except ValueError as reason:
+            raise ValueError(f"The {what} is not valid: {reason}.") from None
+
+
+def _id(given: str | float, name: str, what: str) -> str:
+    """Return the id of a user. Raises ValueError for one that no UTF-8 text can carry."""
+    try:
+        user_id = ids.of(given)
+    except ValueError as reason:
+        raise ValueError(f"The {what} is not valid: its {name} {reason}.") from None
+    if not grammar.is_whole(user_id):
+        raise ValueError(f"The {what} is not valid: it is not UTF-8. Its {name} has half of a surrogate pair.")
+    return user_id
+
+
+def _values(given: Iterable[str | float] | dict[str, str | float]) -> Iterable[str | float]:
+    return given.values() if isinstance(given, dict) else given
 
 
 def _shortened(text: str) -> str:

@@ -5,11 +5,12 @@ whose ``data`` is an object, and client events, whose ``data`` goes out as it ca
 JSON text already, quotes and all; one named ``escaped`` is JSON text ready to stand inside a JSON string.
 """
 
+import json
 from collections.abc import Iterable
 
 import msgspec
 
-from soketpy.protocol import frames
+from soketpy.protocol import channels, frames, ids
 
 _json = msgspec.json.Encoder().encode
 
@@ -25,8 +26,11 @@ class Message:
 
 
 def literal(value: object) -> bytes:
-    """The compact JSON text of a value."""
-    return _json(value)
+    """The compact JSON text of a value. Half of a surrogate pair, which UTF-8 cannot carry, is an escape."""
+    try:
+        return _json(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def escape(json_text: bytes) -> bytes:
@@ -36,9 +40,13 @@ def escape(json_text: bytes) -> bytes:
 
 def event(channel: str, name: str, data_literal: bytes, user_id: str | None = None) -> Message:
     """An event on a channel; ``data_literal`` goes out byte for byte."""
-    sender = b"" if user_id is None else b',"user_id":' + _json(user_id)
+    sender = b"" if user_id is None else b',"user_id":' + ids.literal(user_id)
+    try:
+        name_literal = _json(name)
+    except UnicodeEncodeError:
+        name_literal = literal(name)
     return Message(
-        b'{"event":' + _json(name) + b',"channel":' + _json(channel) + b',"data":' + data_literal + sender + b"}"
+        b'{"event":' + name_literal + b',"channel":' + _json(channel) + b',"data":' + data_literal + sender + b"}"
     )
 
 
@@ -58,9 +66,15 @@ def _whole(seconds: float) -> float:
     return int(seconds) if seconds == int(seconds) else seconds
 
 
-def error(code: int, message: str) -> Message:
-    """Something is wrong; where the code asks for it, the connection is closed with the same code after this."""
-    return Message(_json({"event": "pusher:error", "data": {"code": int(code), "message": message}}))
+def error(code: int, message: str, channel: str | None = None) -> Message:
+    """Something is wrong; where the code asks for it, the connection is closed with the same code after this.
+
+    With ``channel``, pusher-js hands it to those who have bound ``pusher:error`` on that channel too (as soketi's).
+    """
+    data: dict[str, object] = {"code": int(code), "message": message}
+    if channel is None:
+        return Message(_json({"event": "pusher:error", "data": data}))
+    return Message(literal({"event": "pusher:error", "channel": channel, "data": _readable(channel, data)}))
 
 
 PING = Message(b'{"event":"pusher:ping","data":"{}"}')
@@ -79,15 +93,43 @@ def roster(members: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
     pairs = list(members)
     ids = b",".join([user_id for user_id, _ in pairs])
-    infos = b",".join([user_id + b":" + (info or b"null") for user_id, info in pairs])
+    infos = b",".join([_name_of(user_id) + b":" + (info or b"null") for user_id, info in pairs])
     count = str(len(pairs)).encode()
     return rb"{\"presence\":{\"ids\":[" + ids + rb"],\"hash\":{" + infos + rb"},\"count\":" + count + b"}}"
 
 
+def _name_of(escaped_id: bytes) -> bytes:
+    """The name of a member in the hash: a string, also for an id that is a number."""
+    return escaped_id if escaped_id.startswith(b"\\") else rb"\"" + escaped_id + rb"\""
+
+
 def subscription_error(channel: str, type: str, status: int, message: str) -> Message:
-    """A subscription was refused; the connection stays."""
-    data = {"type": type, "error": message, "status": status}
-    return Message(_json({"event": "pusher:subscription_error", "channel": channel, "data": data}))
+    """A subscription was refused; the connection stays. pusher-js, Java, Swift and pysher hand this to the channel."""
+    return _subscription_error("pusher:subscription_error", channel, type, status, message)
+
+
+def internal_subscription_error(channel: str, type: str, status: int, message: str) -> Message:
+    """The same for .NET and for Flutter on the web, which listen for this name only. The other clients ignore it."""
+    return _subscription_error("pusher_internal:subscription_error", channel, type, status, message)
+
+
+def _subscription_error(name: str, channel: str, type: str, status: int, message: str) -> Message:
+    data = _readable(channel, {"type": type, "error": message, "status": status})
+    return Message(literal({"event": name, "channel": channel, "data": data}))
+
+
+def _readable(channel: str, data: dict[str, object]) -> dict[str, object]:
+    """The data of a message of the protocol, in the form that the Java client can read on this channel.
+
+    On an encrypted channel that client deciphers everything but ``{}``, the protocol's own messages too. Without a
+    nonce and a ciphertext it ends with a NullPointerException. With some that no key opens, it asks the auth server
+    for a new key and then reports that it cannot decipher the message.
+    """
+    return data | _UNDECIPHERABLE if channels.kind_of(channel).encrypted else data
+
+
+_UNDECIPHERABLE = {"nonce": "A" * 32, "ciphertext": "A" * 24}
+"""24 bytes and 18 bytes in Base64."""
 
 
 def member_added(channel: str, escaped_id: bytes, escaped_info: bytes) -> Message:
@@ -103,22 +145,22 @@ def member_removed(channel: str, escaped_id: bytes) -> Message:
 
 def subscription_count(channel: str, count: int) -> Message:
     """How many connections are subscribed."""
-    return _internal(b"subscription_count", channel, rb"{\"subscription_count\":" + str(count).encode() + b"}")
+    return _internal(b"subscription_count", channel, escape(_json(_readable(channel, {"subscription_count": count}))))
 
 
 def cache_miss(channel: str) -> Message:
-    """A cache channel has nothing to remember."""
-    return Message(b'{"event":"pusher:cache_miss","channel":' + _json(channel) + b"}")
+    """A cache channel has nothing to remember. The Java client fails without ``data``."""
+    return Message(b'{"event":"pusher:cache_miss","channel":' + _json(channel) + b',"data":"{}"}')
 
 
 def signin_success(user_data: str) -> Message:
     """The connection is now the user's; ``user_data`` goes back as it came."""
-    return Message(_json({"event": "pusher:signin_success", "data": {"user_data": user_data}}))
+    return Message(literal({"event": "pusher:signin_success", "data": {"user_data": user_data}}))
 
 
 def watchlist_events(online: list[str], offline: list[str]) -> Message:
     """Which of the watched users are, or have just gone, online and offline; a group that is empty is left out."""
     groups = (("online", online), ("offline", offline))
-    events = [{"name": name, "user_ids": user_ids} for name, user_ids in groups if user_ids]
+    events = [{"name": name, "user_ids": [str(each) for each in user_ids]} for name, user_ids in groups if user_ids]
     data = _json({"events": events}).decode()
     return Message(_json({"event": "pusher_internal:watchlist_events", "data": data}))

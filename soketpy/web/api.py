@@ -14,7 +14,7 @@ import msgspec
 from soketpy.apps import App
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
-from soketpy.protocol import channels
+from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
 from soketpy.triggers import RequestError, check, check_batch, parse_info
 from soketpy.web.calls import Call, event_of, events_of
@@ -89,7 +89,7 @@ class Api:
         prefix = call.given.get("filter_by_prefix") or ""
         wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
-            _bad("user_count is only for presence channels: give filter_by_prefix=presence-.")
+            _bad(_NEEDS_PREFIX)
         counts = await self._node.roster.channels(call.app.id, prefix)
         listed: dict[str, dict[str, object]] = {
             name: {"occupied": True, "subscription_count": count} for name, count in counts.items()
@@ -106,7 +106,7 @@ class Api:
         kind = _kind_of(channel, app)
         wanted = _wanted(call, ("user_count", "subscription_count", "cache"))
         if "user_count" in wanted and not kind.presence:
-            _bad("user_count is only for presence channels.")
+            _bad("Cannot retrieve the user count unless the channel is a presence channel.")
         if "cache" in wanted and not kind.cache:
             _bad("cache is only for cache channels.")
         attributes = (await self._attributes(app, [channel], ("subscription_count", "user_count")))[channel]
@@ -126,11 +126,11 @@ class Api:
         headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         (channel,) = call.arguments
         if not _kind_of(channel, call.app).presence:
-            _bad("Only presence channels have users.")
+            _bad("Users can only be retrieved for presence channels.")
         with_info = call.given.get("with_user_info") == "1"
         users: list[dict[str, object]] = []
         for member in await self._node.roster.members(call.app.id, channel):
-            user: dict[str, object] = {"id": member.user_id}
+            user: dict[str, object] = {"id": msgspec.Raw(ids.literal(member.user_id))}
             if with_info:
                 user["user_info"] = msgspec.Raw(member.info or b"null")
             users.append(user)
@@ -157,6 +157,13 @@ class Api:
             reason = f"Too many requests: the app may have {limit} {what} a second."
             raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, reason, headers)
         return headers
+
+
+_NEEDS_PREFIX = (
+    "user_count may only be requested for presence channels - please supply filter_by_prefix begining with presence-"
+    " (for example filter_by_prefix=presence-)."
+)
+"""Begins with Pusher's text, letter by letter, since its libraries look for it."""
 
 
 def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:

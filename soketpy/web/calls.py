@@ -1,6 +1,7 @@
 """One REST call: its parameters, its signature, and the events in its body."""
 
 import hmac
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
@@ -50,7 +51,7 @@ def authenticate(call: Call, now: float) -> None:
     given = call.given
     secret = call.app.secret_of(given.get("auth_key", ""))
     if secret is None:
-        _unauthorized("The auth_key is missing, or is not one of the app's keys.")
+        _unauthorized("Unknown auth_key. The auth_key is missing, or is not one of the app's keys.")
     if given.get("auth_version", "1.0") != "1.0":
         _unauthorized("The auth_version must be 1.0.")
     _check_timestamp(given.get("auth_timestamp", ""), now)
@@ -58,7 +59,7 @@ def authenticate(call: Call, now: float) -> None:
     text = signatures.rest_text(call.method, call.path, call.parameters)
     if not signatures.holds(secret, text, signature) and not _other_path_signed(call, secret, signature):
         expected = text.replace("\n", "\\n")
-        _unauthorized(f'Invalid signature: expected HmacSHA256Hex("{expected}", the secret of the auth_key).')
+        _unauthorized(f'Invalid signature: you should have sent HmacSHA256Hex("{expected}", your_secret_key).')
 
 
 def _other_path_signed(call: Call, secret: str, signature: str) -> bool:
@@ -75,7 +76,16 @@ def _check_timestamp(timestamp: str, now: float) -> None:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16):
         _unauthorized("The auth_timestamp must be a time in Unix seconds.")
     if abs(int(timestamp) - now) > WINDOW:
-        _unauthorized(f"Timestamp expired: {timestamp} is not within {WINDOW} s of the server's time {int(now)}.")
+        given, server = _written(int(timestamp)), _written(int(now))
+        _unauthorized(f"Timestamp expired: Given timestamp ({given}) not within {WINDOW}s of server time ({server}).")
+
+
+def _written(seconds: int) -> str:
+    """A time as Pusher writes it; one that is too far away for that as its number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def check_body(call: Call, body: bytes, limit: int) -> None:

@@ -52,6 +52,13 @@ def test_whom_the_auth_server_refuses_gets_a_subscription_error(open_client: Ope
     assert client.hear("pusher:subscription_error", "private-for-ada")["status"] == 403
 
 
+def test_a_client_event_that_is_refused_is_told_on_its_channel(open_client: OpenClient) -> None:
+    client = open_client("ada")
+    client.subscribe("private-for-ada")
+    client.trigger("private-for-ada", "client-long", "x" * 9_000)
+    assert client.hear("pusher:error", "private-for-ada")["code"] == 4301
+
+
 def test_a_presence_channel_is_joined_through_the_auth_server(open_client: OpenClient, room: str) -> None:
     ada = open_client("ada")
     joined = ada.subscribe(f"presence-{room}")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 
 from soketpy.apps import App, Key
 from soketpy.config import ConfigError, Settings, load
-from soketpy.config.settings import Log
+from soketpy.config.settings import DEFAULT_APP, Log
 from soketpy.config.soketi_names import VARIABLES
 
 Write = Callable[[object], str]
+
+# What holds as soon as anything is given by one of soketi's names.
+OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),))
 
 # variable, a value for it, and what it sets: a path in Settings, or the first app's field
 WITH_EFFECT: list[tuple[str, str, str, Any]] = [
@@ -153,10 +157,38 @@ def test_clusters_that_differ_in_the_prefix_of_keys_or_of_topics_stay_apart(
     assert load(write(file), environ, {}).redis.prefix == prefix
 
 
+OURS = "SOKETPY_APP_DEFAULTS_NUMERIC_IDS"
+NUMERIC_IDS: list[tuple[dict[str, object] | None, dict[str, str], bool]] = [
+    (None, {}, False),
+    ({}, {}, False),
+    ({"port": 1}, {}, False),  # a name that both have
+    ({"apps": [{"id": "1", "key": "k", "secret": "s"}]}, {}, False),
+    ({"debug": False}, {}, True),
+    ({"appManager.array.apps": [{"id": "1", "key": "k", "secret": "s"}]}, {}, True),
+    ({"port": 1}, {"SOKETI_DEBUG": "0"}, True),
+    (None, {"SOKETI_DEFAULT_APP_ID": "1"}, True),
+    (None, {"SOKETI_DEFAULT_APP_ID": ""}, False),  # soketi skips an empty variable
+    (None, {"SOKETI_DEBUG": "0", OURS: "false"}, False),
+    ({"debug": False}, {OURS: "0"}, False),
+    (None, {OURS: "1"}, True),
+    ({"app_defaults": {"numeric_ids": False}}, {"SOKETI_DEBUG": "0"}, False),
+    ({"apps": [{"id": "1", "key": "k", "secret": "s", "numeric_ids": False}]}, {"SOKETI_DEBUG": "0"}, False),
+    ({"apps": [{"id": "1", "key": "k", "secret": "s", "numeric_ids": True}]}, {}, True),
+]
+
+
+@pytest.mark.parametrize(("file", "environ", "kept"), NUMERIC_IDS)
+def test_numeric_ids_are_kept_where_soketis_names_are_used_unless_we_are_told_otherwise(
+    write: Write, file: dict[str, object] | None, environ: dict[str, str], kept: bool
+) -> None:
+    settings = load(None if file is None else write(file), environ, {})
+    assert [app.numeric_ids for app in settings.apps] == [kept]
+
+
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
 def test_a_detail_of_a_driver_is_taken_and_named_as_without_effect(name: str) -> None:
     settings = load(None, {f"SOKETI_{name}": '{"any": ["thing"]}'}, {})
-    assert settings == Settings()
+    assert settings == OF_SOKETI
     assert settings.ignored == (f"SOKETI_{name}",)
 
 
@@ -167,7 +199,7 @@ def test_an_empty_variable_is_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_the_driver_of_this_version_may_be_named(name: str) -> None:
-    assert load(None, {f"SOKETI_{name}": CHOICES[name][0]}, {}) == Settings()
+    assert load(None, {f"SOKETI_{name}": CHOICES[name][0]}, {}) == OF_SOKETI
 
 
 @pytest.mark.parametrize(("name", "later"), [(name, later) for name, (_, more) in CHOICES.items() for later in more])
@@ -216,8 +248,8 @@ def test_a_file_may_be_nested_dotted_or_both(write: Write, content: object) -> N
     assert (settings.cors.origins, settings.cors.headers) == (("https://a",), ("X-A",))
     assert settings.bounds.request_size_in_mb == 5
     assert settings.apps == (
-        App(id="1", keys=(Key("k", "s"),), max_event_payload_in_kb=20),
-        App(id="b", keys=(Key("l", "t"),), client_events=True, max_event_payload_in_kb=10),
+        App(id="1", keys=(Key("k", "s"),), max_event_payload_in_kb=20, numeric_ids=True),
+        App(id="b", keys=(Key("l", "t"),), client_events=True, max_event_payload_in_kb=10, numeric_ids=True),
     )
     assert settings.redis.host == "redis"
     assert settings.redis.sentinels == ("a:26379",)
@@ -231,7 +263,8 @@ def test_the_limit_of_a_request_may_be_a_fraction(write: Write, size: object) ->
 
 def test_a_dotted_app_changes_the_default_app(write: Write) -> None:
     path = write({"appManager.array.apps.0.id": "x", "appManager.array.apps.0.maxConnections": 3})
-    assert load(path, {}, {}).apps == (App(id="x", keys=(Key("app-key", "app-secret"),), max_connections=3),)
+    keys = (Key("app-key", "app-secret"),)
+    assert load(path, {}, {}).apps == (App(id="x", keys=keys, max_connections=3, numeric_ids=True),)
 
 
 def test_a_second_dotted_app_stands_next_to_the_default_app(write: Write) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy.protocol import messages
+from soketpy.protocol.ids import NumericId
 from soketpy.protocol.messages import Message
 
 DATA = rb'"{\"a\" : 1}"'
@@ -22,6 +23,10 @@ TEXTS = [
         r'{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\",\"activity_timeout\":0.5}"}',
     ),
     (messages.error(4009, "no"), '{"event":"pusher:error","data":{"code":4009,"message":"no"}}'),
+    (
+        messages.error(4301, "no", "private-a"),
+        '{"event":"pusher:error","channel":"private-a","data":{"code":4301,"message":"no"}}',
+    ),
     (messages.PING, '{"event":"pusher:ping","data":"{}"}'),
     (messages.PONG, '{"event":"pusher:pong","data":{}}'),
     (
@@ -31,6 +36,11 @@ TEXTS = [
     (
         messages.subscription_error("private-a", "AuthError", 401, "no"),
         '{"event":"pusher:subscription_error","channel":"private-a",'
+        '"data":{"type":"AuthError","error":"no","status":401}}',
+    ),
+    (
+        messages.internal_subscription_error("private-a", "AuthError", 401, "no"),
+        '{"event":"pusher_internal:subscription_error","channel":"private-a",'
         '"data":{"type":"AuthError","error":"no","status":401}}',
     ),
     (
@@ -50,7 +60,7 @@ TEXTS = [
         messages.subscription_count("news", 7),
         r'{"event":"pusher_internal:subscription_count","channel":"news","data":"{\"subscription_count\":7}"}',
     ),
-    (messages.cache_miss("cache-a"), '{"event":"pusher:cache_miss","channel":"cache-a"}'),
+    (messages.cache_miss("cache-a"), '{"event":"pusher:cache_miss","channel":"cache-a","data":"{}"}'),
     (
         messages.signin_success('{"id":"1"}'),
         r'{"event":"pusher:signin_success","data":{"user_data":"{\"id\":\"1\"}"}}',
@@ -72,6 +82,11 @@ TEXTS = [
         messages.event("presence-a", "client-said", b'{"a" : 1}', "7"),
         '{"event":"client-said","channel":"presence-a","data":{"a" : 1},"user_id":"7"}',
     ),
+    (
+        messages.event("presence-a", "client-said", b'{"a" : 1}', NumericId("7")),
+        '{"event":"client-said","channel":"presence-a","data":{"a" : 1},"user_id":7}',
+    ),
+    (messages.event("news", "\ud83d", b"1"), r'{"event":"\ud83d","channel":"news","data":1}'),
 ]
 
 

@@ -128,8 +128,8 @@ async def test_the_state_of_a_channel(peers: Peers, channel: str, info: str | No
 @pytest.mark.parametrize(
     ("channel", "info", "names"),
     [
-        ("room", "user_count", "only for presence"),
-        ("private-a", "subscription_count,user_count", "only for presence"),
+        ("room", "user_count", "unless the channel is a presence channel"),
+        ("private-a", "subscription_count,user_count", "unless the channel is a presence channel"),
         ("room", "cache", "only for cache"),
         ("presence-a", "cache", "only for cache"),
         ("room", "members", "'members' is unknown"),
@@ -187,7 +187,10 @@ async def test_an_empty_presence_channel_has_no_members(peers: Peers) -> None:
 @pytest.mark.parametrize("channel", ["room", "private-a", "private-encrypted-a", "cache-a", "%23server-to-user-1"])
 async def test_only_presence_channels_have_users(peers: Peers, channel: str) -> None:
     reply = await peers.call("GET", f"/channels/{channel}/users")
-    assert (reply.status, reply.json) == (400, {"error": "Only presence channels have users.", "code": 400})
+    assert (reply.status, reply.json) == (
+        400,
+        {"error": "Users can only be retrieved for presence channels.", "code": 400},
+    )
 
 
 # POST /users/USER/terminate_connections

@@ -56,7 +56,8 @@ class RedisBus:
         if not self._session.here:
             raise Unavailable
         packed = topics.pack(topics.EVENT, message.text, exclude)
-        self._writes.append(self._session.write(["p", app_id, channel, name, data, self._cache_ttl, packed]))
+        packed_name = name.encode("utf-8", "surrogatepass")
+        self._writes.append(self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed]))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""

@@ -23,7 +23,7 @@ class RedisCache:
         if not found:
             return None
         name, data, milliseconds = found
-        return CachedEvent(name.decode(), data, self._clock() + milliseconds / 1000)
+        return CachedEvent(name.decode("utf-8", "surrogatepass"), data, self._clock() + milliseconds / 1000)
 
     def ttl(self, event: CachedEvent) -> int:
         """Whole seconds for which the event will still be remembered."""

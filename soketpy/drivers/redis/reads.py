@@ -6,6 +6,7 @@ from typing import Any
 import hiredis
 
 from soketpy.cluster import Unavailable
+from soketpy.drivers.redis.members import member_of
 from soketpy.drivers.redis.session import Session
 from soketpy.presence import Members
 from soketpy.steps import Promise
@@ -33,7 +34,7 @@ class Reads:
         [found] = await self._read(["HGETALL", self._key_of("members", app_id, channel)])
         members = Members()
         for user_id, info in found.items():
-            members.join(user_id.decode(), info)
+            members.join(*member_of(user_id.decode(), info))
         return members
 
     async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:

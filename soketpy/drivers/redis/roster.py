@@ -9,6 +9,7 @@ from soketpy import steps
 from soketpy.cluster import ChannelFull, Edge, Node
 from soketpy.containment import contain
 from soketpy.drivers.redis import topics
+from soketpy.drivers.redis.members import member_of, value_of
 from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
@@ -78,7 +79,7 @@ class RedisRoster:
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
         """Count one subscription of a presence channel; who is there. Raises ChannelFull for one above ``limit``."""
-        name = (app_id, channel)
+        name, info = (app_id, channel), value_of(user_id, info)
         self._topics.listen(topics.CHANNEL, app_id, channel)
         mine = self._connections.setdefault(name, {})
         count = mine.get(user_id, (0, b""))[0] + 1
@@ -97,7 +98,7 @@ class RedisRoster:
             self._asked.discard(name)
             self._replicas[name] = Members()
             for member_id, member_info in _pairs(listed):
-                self._replicas[name].join(member_id.decode(), member_info)
+                self._replicas[name].join(*member_of(member_id.decode(), member_info))
         if not let_in:
             count = self._leave_as(name, user_id)
             # Others of the same user may have been counted with this one.
@@ -114,7 +115,7 @@ class RedisRoster:
             members = self._replicas[name] = Members()
             for each, (_, info) in self._connections[name].items():
                 if each != user_id:
-                    members.join(each, info)
+                    members.join(*member_of(each, info))
         new = user_id not in members
         return not new or len(members) < limit, new, False
 
@@ -153,7 +154,7 @@ class RedisRoster:
         """A member has come: those who are on the channel here are told once, whoever says it first."""
         members = self._replicas.get(name)
         if members is not None and user_id not in members:
-            member = members.join(user_id, info)
+            member = members.join(*member_of(user_id, info))
             assert member is not None  # noqa: S101 - who was none before
             self._node.member_added(*name, member)
 

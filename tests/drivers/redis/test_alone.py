@@ -225,6 +225,27 @@ def test_who_was_let_in_while_away_stays_in_though_others_were_let_in_elsewhere(
     assert sorted(house.members(ROOM)) == ["ada", "bob"]
 
 
+def test_an_id_that_is_a_number_stays_one_through_an_absence(house: Parted) -> None:
+    kept = replace(APP, numeric_ids=True)
+    ada, bob = house.connect(kept), house.connect(kept)
+    ada.subscribe(ROOM, 1)
+    bob.subscribe(ROOM, 2)
+    ada.take()
+    bob.take()
+    house.part()
+    cleo = house.connect(kept)
+    cleo.subscribe(ROOM, 3)
+    house.join()
+    for client in (ada, bob):
+        assert [message["data"] for message in client.take()] == [{"user_id": 3}]
+    late = house.connect(kept)
+    late.subscribe(ROOM, 4)
+    assert sorted(late.take()[0]["data"]["presence"]["ids"]) == [1, 2, 3, 4]
+    cleo.leave()
+    house.loop.settle()
+    assert {"event": "pusher_internal:member_removed", "channel": ROOM, "data": {"user_id": 3}} in ada.take()
+
+
 def test_subscribers_are_told_how_many_they_are_after_an_absence_and_after_a_death(house: Parted) -> None:
     counted = replace(APP, subscription_count_events=True)
     first, second = house.connect(counted), house.connect(counted)

@@ -1,0 +1,47 @@
+"""The cluster that a node joins, as the settings name it. A driver is imported only if it is asked for."""
+
+from collections.abc import Callable
+from functools import partial
+
+from soketpy.cluster import Cluster, LocalCluster
+from soketpy.config import ConfigError, Settings
+
+
+def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
+    """Return what joins this node to others. Raise ConfigError where a driver is not installed."""
+    if settings.cluster == "local":
+        return LocalCluster(clock, cache_ttl=settings.cache_ttl, cached_events=settings.bounds.cached_events)
+    check_redis_driver("cluster: redis needs")
+    from soketpy.drivers.redis import cluster, connect
+
+    given = settings.redis
+    address = connect.Address(
+        given.host,
+        given.port,
+        given.unix_socket,
+        given.tls,
+        given.db,
+        given.username,
+        given.password,
+        given.sentinels,
+        given.sentinel_master,
+        given.sentinel_password,
+        given.cluster_nodes,
+    )
+    return cluster.RedisCluster(
+        partial(connect.connector, address),
+        given.prefix,
+        partitions=given.partitions,
+        cache_ttl=settings.cache_ttl,
+        lease=given.lease,
+        start_timeout=given.start_timeout,
+    )
+
+
+def check_redis_driver(who_needs: str) -> None:
+    """Raise ConfigError where the libraries of the driver for Redis are missing. ``who_needs`` begins the line."""
+    try:
+        import soketpy.drivers.redis.cluster
+        import soketpy.drivers.redis.connect  # noqa: F401
+    except ImportError as fault:
+        raise ConfigError(f"{who_needs} {fault.name}: pip install hiredis msgpack") from None

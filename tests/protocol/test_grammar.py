@@ -1,0 +1,203 @@
+"""What msgspec refuses and JSON allows is read all the same, and what JSON forbids is refused."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soketpy.protocol import grammar
+
+DEEP = 20_000
+
+VALID = [
+    r'"\ud83d"',
+    r'"\udc00"',
+    r'"\ud83d\ude00"',
+    r'"\ud83dx"',
+    r'"\udc00\ud83d"',
+    r'{"\ud83d":1}',
+    r'["\u0000\/\b\f\n\r\t\"\\"]',
+    "1e999",
+    "-1e-999",
+    "9" * 200,
+    "9" * 5_000,
+    "-0",
+    "0.0e-0",
+    "1E+5",
+    " \t\n\r[ 1 , {} ] ",
+    '{"a":1,"a":2}',
+    '{"":null}',
+    '{"a":[{"b":[]}],"c":{}}',
+    "true",
+    "null",
+    "[" * DEEP + "]" * DEEP,
+    '{"a":' * DEEP + "1" + "}" * DEEP,
+    '[[],[{"a":' * DEEP + "1" + "}]]" * DEEP,
+]
+
+INVALID = [
+    "",
+    " ",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "01",
+    "-",
+    "1.",
+    ".5",
+    "+1",
+    "1e",
+    "0x1",
+    "1 1",
+    "tru",
+    '"\n"',
+    '"\x00"',
+    r'"\x"',
+    r'"\u12"',
+    r'"\U0041"',
+    '"',
+    "'a'",
+    "[1,]",
+    "[,1]",
+    "[1 2]",
+    "[1]]",
+    "[1}",
+    '{"a":1,}',
+    '{"a" 1}',
+    "{a:1}",
+    "{1:1}",
+    '{"a":1 "b":2}',
+    '{"a":}',
+    "{,}",
+    "/**/1",
+    "\ufeff1",
+    "\u00a01",
+    "[" * DEEP,
+    "[" * DEEP + "}" * DEEP,
+    '{"a":' * DEEP + "}" * DEEP,
+]
+
+
+class Opaque(msgspec.Struct):
+    """Something with a payload."""
+
+    data: msgspec.Raw
+    name: str = ""
+
+
+def readable(text: str) -> bool:
+    """Whether the text is taken as a payload, which is then as it was."""
+    whole = f'{{"data":{text}}}'
+    try:
+        assert bytes(grammar.read(whole.encode(), Opaque).data).decode() == text.strip(" \t\n\r")
+        grammar.check(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", VALID, ids=lambda text: text[:20])
+def test_what_the_grammar_allows_is_read_and_not_touched(text: str) -> None:
+    assert readable(text)
+
+
+@pytest.mark.parametrize("text", INVALID, ids=lambda text: text[:20])
+def test_what_the_grammar_forbids_is_refused(text: str) -> None:
+    assert not readable(text)
+    with pytest.raises(ValueError, match=r"\w"):
+        grammar.check(text)
+
+
+def _forbidden(name: str) -> None:
+    raise ValueError(name)
+
+
+@given(st.text(st.sampled_from('{}[],:"\\u0d8e1.-+ \n\x00é'), max_size=12))
+def test_any_text_is_judged_as_pythons_own_reader_judges_it(text: str) -> None:
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_forbidden)
+        valid = True
+    except ValueError:
+        valid = False
+    try:
+        grammar.check(text)
+        assert valid
+    except ValueError:
+        assert not valid
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(json_values, st.booleans(), st.sampled_from([None, 1]))
+def test_a_payload_that_msgspec_takes_is_the_same_to_both(value: Any, escaped: bool, indent: int | None) -> None:
+    text = json.dumps({"data": value, "name": "\ud83d" if escaped else "é"}, ensure_ascii=escaped, indent=indent)
+    found = grammar.read(text.encode(), Opaque)
+    assert json.loads(bytes(found.data)) == value
+    compact = grammar.compact(bytes(found.data))
+    assert compact == json.dumps(value, ensure_ascii=escaped, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"data":"\\ud83d"', "it is truncated"),
+        ('{"data":"\\ud83d",}', "invalid character or value (byte 17)"),
+        ('["\\ud83d"]', "it is not an object"),
+        ('{"data":NaN}', "invalid character or value (byte 8)"),
+    ],
+)
+def test_the_reason_is_the_true_one(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as refused:
+        grammar.read(text.encode(), Opaque)
+    assert str(refused.value) == reason
+
+
+@pytest.mark.parametrize("text", ['{"name":"\\ud83d"}', '{"data":"\\ud83d","name":5}'])
+def test_a_field_that_is_missing_or_of_another_type_is_named(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"`data`|name"):
+        grammar.read(text.encode(), Opaque)
+
+
+# A text, and how many bytes JavaScript needs for its value.
+SIZES = [
+    ('"あ"', 5),
+    (r'"\u3042"', 5),
+    (r'"\u0041"', 3),
+    (r'"\/"', 3),
+    (r'"\u000a\n"', 6),
+    (r'"\u0000"', 8),
+    (r'"\u0022\u005c"', 6),
+    (r'"\ud83d\ude00"', 6),
+    (r'"\ud83d"', 8),
+    (r'"\ud83d\u3042"', 11),
+    (r'"\u3042\ud83d\/"', 12),
+    ('{ "a" : [ 1 , 2.0 ] }', 11),
+    ("[1e3,2E0]", 8),
+    ('{"a":1,"a":1}', 7),
+    ("9" * 5_000, 5_000),
+    ("[" * DEEP + "]" * DEEP, 2 * DEEP),
+]
+
+
+@pytest.mark.parametrize(("text", "size"), SIZES, ids=lambda part: str(part)[:20])
+def test_the_size_is_that_of_the_value_and_not_of_its_spelling(text: str, size: int) -> None:
+    assert grammar.size(text.encode()) == size
+
+
+@given(json_values)
+def test_every_spelling_of_a_value_has_one_size(value: Any) -> None:
+    short = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    long = json.dumps(value, indent=4).replace("/", r"\/").encode()
+    assert grammar.size(long) == grammar.size(short) <= len(short)
+
+
+def test_many_members_of_one_name_do_not_hide_their_size() -> None:
+    text = "{" + ",".join(['"a":1'] * 1_000) + "}"
+    assert grammar.size(text.encode()) == len(text)
