@@ -130,7 +130,9 @@ class Timeouts:
 class Bounds:
     """Of the whole process, whatever the app."""
 
-    max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
+    max_connections: int | None = row(
+        None, "WebSocket connections of one process, all apps together; null for no bound."
+    )
     message_size_in_kb: int = row(
         256, "The largest WebSocket message a client may send; a larger one closes with 1009."
     )
@@ -142,7 +144,11 @@ class Bounds:
     memory_percent: int = row(
         85, "/accept-traffic answers 503 above this share of the memory that the process may have.", least=1, most=100
     )
-    cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
+    cached_events: int = row(
+        100_000,
+        "Cache channels whose last event one process remembers; beyond it the oldest go. "
+        "Over Redis `cache_ttl` alone bounds them.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
