@@ -4,6 +4,7 @@ export default defineNuxtConfig({
   app: {
     head: {
       title: "Chat",
+      viewport: "width=device-width, initial-scale=1, interactive-widget=resizes-content",
       htmlAttrs: { lang: "en" },
       meta: [
         { name: "description", content: "A chat with Nuxt and soketpy" },

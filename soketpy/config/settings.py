@@ -148,7 +148,9 @@ class Timeouts:
 class Bounds:
     """Of the whole process, whatever the app."""
 
-    max_connections: int | None = row(None, "WebSocket connections of all apps together; null for no bound.")
+    max_connections: int | None = row(
+        None, "WebSocket connections of one process, all apps together; null for no bound."
+    )
     max_http_connections: int | None = row(
         None,
         "HTTP connections, and those without a request yet; null for max_connections, at most a quarter of open files.",
@@ -164,7 +166,11 @@ class Bounds:
     memory_percent: float = row(
         85, "/accept-traffic answers 503 above this share of the memory that the process may have.", least=1, most=100
     )
-    cached_events: int = row(100_000, "Cache channels whose last event is remembered; beyond it the oldest go.")
+    cached_events: int = row(
+        100_000,
+        "Cache channels whose last event one process remembers; beyond it the oldest go. "
+        "Over Redis `cache_ttl` alone bounds them.",
+    )
 
     def http_connections(self, files: int) -> int:
         """Return the bound of HTTP connections, of a process that may have so many files open."""

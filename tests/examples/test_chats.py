@@ -114,6 +114,100 @@ def test_a_mention_finds_a_user_in_another_room(enter: Enter) -> None:
     bob.see("log", "Messages in lobby", "Come back, @Bob")
 
 
+@pytest.mark.parametrize(
+    "text", ["@Robert Metcalfe", "(@ROBERT METCALFE)", "Hm, @robert?", "@Robert's turn", "@Ada, @Robert!"]
+)
+def test_a_mention_finds_who_has_never_been_seen_in_the_room(enter: Enter, text: str) -> None:
+    bob = enter("Robert Metcalfe")
+    bob.click("button", "#random…")
+    bob.see("list", "Who is here", "Robert Metcalfe")
+    ada = enter("Ada Lovelace")
+    say(ada, "lobby", text)
+    bob.click("button", "Ada Lovelace mentioned you in #lobby")
+    bob.see("log", "Messages in lobby", text)
+
+
+MENTIONS = "document.querySelector('.toast')"
+
+
+def note_mentions(page: Page) -> None:
+    """Remember each mention that a page shows, in ``window.shown``."""
+    page.evaluate(
+        f"window.shown = []; new MutationObserver(() => shown.push({MENTIONS}.innerText))"
+        f".observe({MENTIONS}, {{ childList: true, subtree: true, characterData: true }})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("@Ada Byron", {"Ada Byron"}),
+        ("@ada", {"Ada Byron", "Ada Yonath"}),
+        ("@Adalbert", {"Adalbert"}),
+        ("mail to me@ada.example, or to @Adalbert", {"Adalbert"}),
+    ],
+)
+def test_a_mention_is_for_those_who_have_the_name(enter: Enter, text: str, found: set[str]) -> None:
+    names = ("Ada Byron", "Ada Yonath", "Adalbert")
+    pages = {name: enter(name) for name in names}
+    for page in pages.values():
+        page.click("button", "#random…")
+        note_mentions(page)
+    cleo = enter("Cleo")
+    say(cleo, "lobby", text)
+    for name in found:
+        pages[name].see("status", "", "Cleo mentioned you in #lobby")
+    cleo.click("button", "#help…")
+    say(cleo, "help", "@Ada Byron, @Ada Yonath, @Adalbert")
+    for name, page in pages.items():
+        page.see("status", "", "Cleo mentioned you in #help")
+        shown = page.evaluate("shown")
+        assert ("Cleo mentioned you in #lobby" in shown) == (name in found)
+
+
+def test_a_mention_that_has_been_read_is_not_shown_again(enter: Enter) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    note_mentions(bob)
+    say(ada, "lobby", "Here, @Bob")
+    bob.see("log", "Messages in lobby", "Here, @Bob")
+    bob.click("button", "#help…")
+    ada.click("button", "#random…")
+    say(ada, "random", "And there, @Bob")
+    bob.see("status", "", "Ada mentioned you in #random")
+    assert "Ada mentioned you in #lobby" not in bob.evaluate("shown")
+
+
+def test_a_mention_that_waits_finds_who_is_there_when_it_is_sent(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    bob.click("button", "#random…")
+    server.kill()
+    ada.miss("status", "Connection", "Connected")
+    bob.miss("status", "Connection", "Connected")
+    say(ada, "lobby", "Are you back, @Bob?")
+    ada.evaluate("location.reload()")
+    ada.see("log", "Messages in lobby", "waiting to be sent")
+    server.start_again()
+    ada.miss("log", "Messages in lobby", "waiting to be sent")
+    bob.see("status", "Connection", "Connected")
+    bob.see("list", "Who is here", "Bob")
+    say(ada, "lobby", "And now, @Bob?")  # whoever came back later than the sender could not be told
+    bob.see("status", "", "Ada mentioned you in #lobby")
+
+
+def test_what_is_empty_says_so(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again()  # with nothing in the caches of its channels
+    ada = enter("Ada")
+    ada.see("list", "Who is here", "Nobody else is here.")
+    ada.see("log", "Messages in lobby", "No messages yet.")
+    ada.see("button", "#help…", "No messages yet")
+    bob = enter("Bob")
+    ada.miss("list", "Who is here", "Nobody else is here.")
+    say(bob, "lobby", "Hello")
+    ada.see("log", "Messages in lobby", "Hello")
+    assert ada.count("log", "Messages in lobby", "No messages yet.") == 0
+
+
 def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: Enter, server: DefaultServer) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     ada.see("list", "Who is here", "Bob")
@@ -323,6 +417,7 @@ def test_no_name_is_no_session(chat: Started, body: str) -> None:
     [
         ("auth", {"socket_id": SOCKET, "channel_name": "private-cache-room-lobby"}, 200),
         ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-lobby"}, 200),
+        ("auth", {"socket_id": SOCKET, "channel_name": "presence-everyone"}, 200),
         ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-attic"}, 403),
         ("auth", {"socket_id": SOCKET, "channel_name": "private-room-lobby"}, 403),
         ("auth", {"socket_id": f"{SOCKET}:private-x", "channel_name": "presence-room-lobby"}, 400),
@@ -514,6 +609,27 @@ def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, 
         int(part) for part in page.evaluate("getComputedStyle(document.body).backgroundColor")[4:-1].split(",")
     )
     assert (red + green + blue < 200) == dark
+
+
+FIELD_IS_SEEN = "document.querySelector('.composer').getBoundingClientRect().bottom <= innerHeight"
+
+
+@pytest.mark.parametrize("size", [(375, 667), (375, 330)], ids=["phone", "phone-with-its-keyboard"])
+def test_the_field_stays_in_sight_on_a_phone(enter: Enter, size: tuple[int, int]) -> None:
+    for number in range(6):
+        enter(f"Somebody with a name too long, number {number}")
+    page = enter("W" * 40, size)
+    for number in range(5):
+        say(page, "lobby", f"{number}\n" * 10)
+    page.see("log", "Messages in lobby", "4")
+    page.fill("textbox", "Message to lobby", "Half a sentence\n" * 12)
+    assert page.evaluate(FIELD_IS_SEEN)
+    assert page.evaluate("document.querySelector('[role=log]').clientHeight") > 40
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert "interactive-widget=resizes-content" in page.evaluate(
+        "document.querySelector('meta[name=viewport]').content"
+    )
 
 
 def test_everything_is_reached_by_the_keyboard(enter: Enter) -> None:

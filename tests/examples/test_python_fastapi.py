@@ -194,6 +194,16 @@ def test_a_notice_goes_to_everyone_or_to_one_alone(enter: Enter) -> None:
     ada.miss("list", "Who is here", "Cleo")
 
 
+def test_a_page_without_webhooks_says_that_none_arrive(browser: Browser, restartable: Restartable) -> None:
+    with browser.open(restartable.url) as ada:
+        join(ada, "Ada")
+        ada.see("log", "Webhooks", "No webhook has arrived. This version of soketpy sends none")
+        ada.see("log", "Notices", "No notices yet.")
+        ada.see("list", "Who is here", "Nobody else is here.")
+        ada.evaluate("document.querySelector('#notices').append(document.createElement('li'))")
+        ada.miss("log", "Notices", "No notices yet.")
+
+
 def test_webhooks_come_to_every_tab_and_to_those_that_are_opened_later(enter: Enter, app: StartedModule) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     assert post_webhook(app, webhook({"name": "channel_occupied", "channel": "room-1"})) == 204

@@ -5,10 +5,20 @@ import { useCallback, useEffect, useState } from "react";
 import { useConnectionState } from "@/hooks/pusher";
 import { type Subscription, useChannel } from "@/hooks/use-channel";
 import { useOutbox } from "@/hooks/use-outbox";
+import { usePresence } from "@/hooks/use-presence";
 import { useTabState } from "@/hooks/use-tab-state";
 import { useUser } from "@/hooks/use-user";
-import { type Message, messagesChannel, type Room, type RoomEvents, ROOMS, type UserEvents } from "@/lib/chat";
-import { type Draft, post } from "@/lib/messages";
+import {
+  EVERYONE,
+  type Message,
+  messagesChannel,
+  type Room,
+  type RoomEvents,
+  ROOMS,
+  type UserEvents,
+} from "@/lib/chat";
+import { mentionsOf } from "@/lib/mentions";
+import { type Draft, MOST_MENTIONS, post } from "@/lib/messages";
 
 import type { Session } from "./chat-app";
 import { ConnectionBadge } from "./connection-badge";
@@ -41,15 +51,24 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   const rooms = together(ROOMS.map((each) => subscriptions[each]));
 
   const connection = useConnectionState();
-  // Not before every room is heard, or the author would miss what goes out first.
-  const outbox = useOutbox<Draft>("chat-waiting", rooms === "subscribed", async (draft) => {
-    const { outcome, message, problem, sessionEnded } = await post(draft, session.token);
+  const everyone = usePresence(EVERYONE, {});
+  // Not before every room is heard, or the author would miss what goes out first; and not before it is known who is in
+  // the chat, or a mention would miss them.
+  const ready = rooms === "subscribed" && everyone.subscription !== "subscribing";
+  const outbox = useOutbox<Draft>("chat-waiting", ready, async (draft) => {
+    const { outcome, message, problem, sessionEnded } = await post(draft, mentionsIn(draft.text), session.token);
     if (message) add(message);
     setProblem(problem ?? null);
     if (sessionEnded) onSessionEnd();
     return outcome;
   });
-  useUser<UserEvents>({ mention: setMention });
+  useUser<UserEvents>({ mention: (message) => message.room !== room && setMention(message) });
+
+  function mentionsIn(text: string): string[] {
+    const authors = Object.values(conversations).flatMap((messages) => messages.map(({ author }) => author));
+    const mentioned = mentionsOf(text, [...everyone.members, ...authors]);
+    return mentioned.filter((id) => id !== session.user.id).slice(0, MOST_MENTIONS);
+  }
 
   function add(message: Message) {
     setConversations((all) => {
@@ -94,7 +113,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
             >
               <span className="room-name">#{each}</span>
               {news && <span className="news" role="img" aria-label="new messages" />}
-              <span className="preview">{last ? `${last.author.name}: ${last.text}` : "Nothing said yet"}</span>
+              <span className="preview">{last ? `${last.author.name}: ${last.text}` : "No messages yet"}</span>
             </button>
           );
         })}

@@ -33,7 +33,7 @@ interface Props {
 
 export function RoomView({ room, user, messages, waiting, text, full, problem, onText, onSend }: Props) {
   const typing = useTyping();
-  const { members, trigger } = usePresence<PresenceEvents>(presenceChannel(room), {
+  const { members, subscription, trigger } = usePresence<PresenceEvents>(presenceChannel(room), {
     "client-typing": (_, from) => from && typing.heard(from),
   });
   useChannel<RoomEvents>(messagesChannel(room), { message: ({ author }) => typing.forget(author.id) });
@@ -44,13 +44,6 @@ export function RoomView({ room, user, messages, waiting, text, full, problem, o
   useEffect(() => {
     log.current?.scrollTo({ top: log.current.scrollHeight });
   }, [shown]);
-
-  function send(text: string) {
-    const people = [...members, ...messages.map(({ author }) => author)];
-    const mentioned = people.filter(({ id, name }) => id !== user.id && text.includes(`@${name}`));
-    const mentions = [...new Set(mentioned.map(({ id }) => id))].slice(0, 10);
-    onSend({ id: newId(), room, text, mentions });
-  }
 
   const typists = members.filter(({ id }) => typing.ids.includes(id)).map(({ name }) => name);
   return (
@@ -63,9 +56,12 @@ export function RoomView({ room, user, messages, waiting, text, full, problem, o
             {member.id === user.id && <small> (you)</small>}
           </li>
         ))}
+        {subscription === "subscribed" && members.length < 2 && <li>Nobody else is here.</li>}
+        {subscription === "failed" && <li>Who is here cannot be shown yet.</li>}
       </ul>
       <div ref={log} role="log" aria-label={`Messages in ${room}`} tabIndex={0}>
         <ol>
+          {shown === 0 && <li className="empty">No messages yet. Write the first one.</li>}
           {messages.map((message) => (
             <li key={message.id} className={message.author.id === user.id ? "message mine" : "message"}>
               <Avatar user={message.author} />
@@ -98,7 +94,7 @@ export function RoomView({ room, user, messages, waiting, text, full, problem, o
         problem={problem}
         onTyping={() => trigger("client-typing", {})}
         onText={onText}
-        onSend={send}
+        onSend={(text) => onSend({ id: newId(), room, text })}
       />
     </main>
   );

@@ -7,8 +7,6 @@ export interface Draft {
   id: string;
   room: Room;
   text: string;
-  /** Ids of the users whom it mentions. */
-  mentions: string[];
 }
 
 export interface Answer {
@@ -21,12 +19,18 @@ export interface Answer {
   sessionEnded?: boolean;
 }
 
-/** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
-export async function post(draft: Draft, token: string): Promise<Answer> {
+/** The most users whom the server tells of one message. */
+export const MOST_MENTIONS = 10;
+
+/**
+ * Ask the server to send a message, and to tell the users whom it mentions, by their ids. What it cannot do now may be
+ * tried again; what it refuses may not.
+ */
+export async function post(draft: Draft, mentions: string[], token: string): Promise<Answer> {
   const response = await fetch("/api/messages", {
     method: "POST",
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-    body: JSON.stringify(draft),
+    body: JSON.stringify({ ...draft, mentions }),
   });
   if (response.ok) return { outcome: "sent", message: (await response.json()) as Message };
   if (response.status === 401) return { outcome: "later", sessionEnded: true };

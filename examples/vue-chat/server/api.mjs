@@ -1,7 +1,7 @@
 /** The API: signs who may join, and triggers events. It alone has the app's secret. */
 import Pusher from "pusher";
 
-import { isRoom, LONGEST_NAME, LONGEST_TEXT, messagesChannel, roomOf } from "../shared/chat.mjs";
+import { isChannel, isRoom, LONGEST_NAME, LONGEST_TEXT, messagesChannel } from "../shared/chat.mjs";
 import { issueToken } from "./session.mjs";
 
 /**
@@ -53,7 +53,7 @@ function authorizeChannel(user, body) {
   const form = new URLSearchParams(body);
   const channel = form.get("channel_name") ?? "";
   const socketId = form.get("socket_id") ?? "";
-  if (!user || !roomOf(channel)) return new Response("Forbidden", { status: 403 });
+  if (!user || !isChannel(channel)) return new Response("Forbidden", { status: 403 });
   if (!SOCKET_ID.test(socketId)) return new Response("No socket_id", { status: 400 });
   const member = channel.startsWith("presence-") ? { user_id: user.id, user_info: { name: user.name } } : undefined;
   return Response.json(pusher.authorizeChannel(socketId, channel, member));

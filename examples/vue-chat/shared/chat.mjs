@@ -12,13 +12,16 @@ export const messagesChannel = (room) => `private-cache-room-${room}`;
 /** @param {Room} room */
 export const presenceChannel = (room) => `presence-room-${room}`;
 
+/** The presence channel of all who are in the chat, whichever room they look at: a mention finds them there. */
+export const EVERYONE = "presence-everyone";
+
 /** @type {(value: unknown) => value is Room} */
 export const isRoom = (value) => ROOMS.some((room) => room === value);
 
 /**
- * The room whose channel this is, if any.
+ * Return whether this is a channel of the chat, which its users may join.
  *
  * @param {string} channel
  */
-export const roomOf = (channel) =>
-  ROOMS.find((room) => channel === messagesChannel(room) || channel === presenceChannel(room));
+export const isChannel = (channel) =>
+  channel === EVERYONE || ROOMS.some((room) => [messagesChannel(room), presenceChannel(room)].includes(channel));

@@ -5,8 +5,6 @@ export interface Draft {
   id: string;
   room: Room;
   text: string;
-  /** Ids of the users whom it mentions. */
-  mentions: string[];
 }
 
 export interface Answer {
@@ -19,11 +17,17 @@ export interface Answer {
   sessionEnded?: boolean;
 }
 
-/** Ask the server to send a message. What it cannot do now may be tried again; what it refuses may not. */
-export async function post(draft: Draft, token: string): Promise<Answer> {
+/** The most users whom the server tells of one message. */
+export const MOST_MENTIONS = 10;
+
+/**
+ * Ask the server to send a message, and to tell the users whom it mentions, by their ids. What it cannot do now may be
+ * tried again; what it refuses may not.
+ */
+export async function post(draft: Draft, mentions: string[], token: string): Promise<Answer> {
   try {
     const headers = { Authorization: `Bearer ${token}` };
-    const message = await $fetch<Message>("/api/messages", { method: "POST", headers, body: draft });
+    const message = await $fetch<Message>("/api/messages", { method: "POST", headers, body: { ...draft, mentions } });
     return { outcome: "sent", message };
   } catch (fault) {
     const { status = 500, data } = fault as FetchError<{ error: string }>; // no status: no answer came

@@ -8,9 +8,14 @@ export const LONGEST_NAME = 40;
 export const messagesChannel = (room: Room) => `private-cache-room-${room}`;
 export const presenceChannel = (room: Room) => `presence-room-${room}`;
 
+/** The presence channel of all who are in the chat, whichever room they look at: a mention finds them there. */
+export const EVERYONE = "presence-everyone";
+
 export const isRoom = (value: unknown): value is Room => ROOMS.includes(value as Room);
 
-/** The room whose channel this is, if any. */
-export function roomOf(channel: string): Room | undefined {
-  return ROOMS.find((room) => channel === messagesChannel(room) || channel === presenceChannel(room));
+/** Return whether this is a channel of the chat, which its users may join. */
+export function isChannel(channel: string): boolean {
+  return (
+    channel === EVERYONE || ROOMS.some((room) => [messagesChannel(room), presenceChannel(room)].includes(channel))
+  );
 }

@@ -4,7 +4,7 @@ export default defineEventHandler(async (event) => {
   if (!user) throw createError({ statusCode: 403, statusMessage: "Forbidden" });
   const form = await formOf(event);
   const channel = form.get("channel_name") ?? "";
-  if (!roomOf(channel)) throw createError({ statusCode: 403, statusMessage: "Forbidden" });
+  if (!isChannel(channel)) throw createError({ statusCode: 403, statusMessage: "Forbidden" });
   const member = channel.startsWith("presence-") ? { user_id: user.id, user_info: { name: user.name } } : undefined;
   return usePusherServer().authorizeChannel(socketIdOf(form), channel, member);
 });

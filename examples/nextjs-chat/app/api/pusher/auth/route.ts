@@ -1,5 +1,5 @@
 import { withSmallBody } from "@/lib/body";
-import { roomOf } from "@/lib/chat";
+import { isChannel } from "@/lib/chat";
 import { pusher } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
 
@@ -10,7 +10,7 @@ export const POST = withSmallBody(async (request) => {
   const form = new URLSearchParams(await request.text());
   const channel = form.get("channel_name") ?? "";
   const socketId = form.get("socket_id") ?? "";
-  if (!roomOf(channel)) return new Response("Forbidden", { status: 403 });
+  if (!isChannel(channel)) return new Response("Forbidden", { status: 403 });
   if (!/^\d+\.\d+$/.test(socketId)) return new Response("No socket_id", { status: 400 });
   const member = { user_id: user.id, user_info: { name: user.name } };
   return Response.json(pusher.authorizeChannel(socketId, channel, channel.startsWith("presence-") ? member : undefined));

@@ -1,6 +1,6 @@
 import { json, text } from "@sveltejs/kit";
 
-import { roomOf } from "$lib/chat";
+import { isChannel } from "$lib/chat";
 import { pusher } from "$lib/server/pusher";
 import { userOf } from "$lib/server/session";
 
@@ -13,7 +13,7 @@ export const POST: RequestHandler = async ({ request }) => {
   const form = new URLSearchParams(await request.text());
   const channel = form.get("channel_name") ?? "";
   const socketId = form.get("socket_id") ?? "";
-  if (!roomOf(channel)) return text("Forbidden", { status: 403 });
+  if (!isChannel(channel)) return text("Forbidden", { status: 403 });
   if (!/^\d+\.\d+$/.test(socketId)) return text("No socket_id", { status: 400 });
   const member = { user_id: user.id, user_info: { name: user.name } };
   return json(pusher.authorizeChannel(socketId, channel, channel.startsWith("presence-") ? member : undefined));
