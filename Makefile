@@ -1,6 +1,7 @@
 # make run     a server with the default app on port 6001
 # make unit    the tests that need nothing but Python
 # make test    everything that must hold: lint, types, tests with real clients and a real browser
+# make test-slow  the tests beside CPU hogs, with time slices of zero and of a minute: none may depend on speed
 # make examples  builds every example and uses it in Chromium; make screenshots takes the pictures of their READMEs anew
 # make bench   measures the server beside soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first look
 # make chaos   three nodes over Redis under load, killed at random for two minutes; ends with a ledger of every event
@@ -12,7 +13,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
+.PHONY: run install test test-slow lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -54,6 +55,10 @@ types: tools
 format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# ARGS are pytest's, and --only hogs, --only zero or --only minute for one of the three runs.
+test-slow: tools
+	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples $(ARGS)
 
 unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples

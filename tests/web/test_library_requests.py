@@ -185,7 +185,7 @@ async def test_a_user_is_closed_by_a_call_without_an_app_in_its_path(start_serve
         ("POST", "/users/ada/terminate_connections", 401),
         ("POST", "/users/ada/terminate_connections?auth_key=nobody", 401),
         ("POST", "/users/ada/terminate_connections?auth_key=app-key", 401),
-        ("POST", "/users/ada/terminate_connections?auth_key=off", 403),
+        ("POST", "/users/ada/terminate_connections?auth_key=off", 401),
         ("GET", "/users/ada/terminate_connections?auth_key=app-key", 405),
         ("POST", "/users/ada?auth_key=app-key", 404),
         ("POST", "/users/ada/other?auth_key=app-key", 404),

@@ -210,7 +210,10 @@ async def test_answers_that_wait_go_out_when_the_client_ends_its_side(peers: Pee
     publisher.connection_lost(None)
 
 
-async def test_a_request_for_aiohttp_waits_for_the_answers_before_it_to_be_read(peers: Peers) -> None:
+async def test_a_request_for_aiohttp_waits_for_the_answers_before_it_to_be_read(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
