@@ -40,14 +40,14 @@ def hogs(number: int = HOGS, seconds: float = HOG_SECONDS) -> Iterator[list[subp
     """Keep so many cores busy; kill the hogs at the end, also after an exception."""
     busy: list[subprocess.Popen[bytes]] = []
     try:
-        for _ in range(number):
-            busy.append(subprocess.Popen([sys.executable, "-c", _HOG.format(seconds=seconds)]))
+        hog = [sys.executable, "-c", _HOG.format(seconds=seconds)]
+        busy.extend(subprocess.Popen(hog) for _ in range(number))
         yield busy
     finally:
-        for hog in busy:
-            hog.kill()
-        for hog in busy:
-            hog.wait()
+        for each in busy:
+            each.kill()
+        for each in busy:
+            each.wait()
 
 
 def run(name: str, arguments: list[str]) -> int:
