@@ -107,7 +107,7 @@ class Socket:
         self.peer = peer
         self.id = ""
 
-    async def hear(self, patience: float = 10) -> dict[str, Any]:
+    async def hear(self, patience: float = 60) -> dict[str, Any]:
         """The next message, with ``data`` decoded where it is JSON text inside a string."""
         message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), patience))
         if isinstance(message.get("data"), str):
@@ -138,7 +138,7 @@ class Socket:
     async def closed(self) -> tuple[int | None, str | None]:
         """The code and reason with which the server closed, once it has; messages before that are dropped."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 async for _ in self.peer:
                     pass
         except websockets.ConnectionClosed:
@@ -165,7 +165,7 @@ class Peers:
     async def socket(self, path: str = "/app/app-key?protocol=7", **options: Any) -> Socket:
         """A WebSocket whose first message has not been read."""
         url = f"ws://127.0.0.1:{self.port}{path}"
-        return Socket(await self._stack.enter_async_context(websockets.connect(url, **options)))
+        return Socket(await self._stack.enter_async_context(websockets.connect(url, **{"open_timeout": 60, **options})))
 
     async def client(self, **options: Any) -> Socket:
         """A WebSocket that is connected: its greeting has been read."""

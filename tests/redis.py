@@ -13,7 +13,7 @@ import pytest
 
 from tests.clients.programs import free_port
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SLOTS = 16384
 
 

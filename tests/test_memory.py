@@ -39,11 +39,23 @@ SUBSCRIBE_FRAME = bytes((0x81, 0x80 | len(SUBSCRIBE))) + MASK + SUBSCRIBE
 PING_FRAME = b"\x89\x80" + MASK
 CLOSE_FRAME = b"\x88\x82" + MASK + b"\x03\xe8"
 BODY = b'{"name":"e","channel":"c","data":"{}"}'
-CHUNKED = request("POST", signed("POST", "/apps/app-id/events", BODY), b"", "Transfer-Encoding: chunked")
-EXPECTING = CHUNKED.replace(b"Host:", b"Expect: 100-continue\r\nHost:")
+
+
+def chunked() -> bytes:
+    """The head of a call whose body comes in chunks; signed now, since a signature holds for ten minutes."""
+    return request("POST", signed("POST", "/apps/app-id/events", BODY), b"", "Transfer-Encoding: chunked")
+
+
+def expecting() -> bytes:
+    return chunked().replace(b"Host:", b"Expect: 100-continue\r\nHost:")
+
+
 UNSIGNED = request("POST", "/apps/app-id/events", b"", "Transfer-Encoding: chunked")
 LARGE = b'{"name":"e","channel":"c","data":"%s"}' % (b"z" * 300_000)
-TRIGGER = request("POST", signed("POST", "/apps/app-id/events", BODY), BODY)
+
+
+def trigger() -> bytes:
+    return request("POST", signed("POST", "/apps/app-id/events", BODY), BODY)
 
 
 def alive() -> Counter[type]:
@@ -92,17 +104,17 @@ async def breaks_the_rules(client: Wire) -> None:
 
 
 async def triggers_events(client: Wire) -> None:
-    client.send(TRIGGER * 3)
+    client.send(trigger() * 3)
     for _ in range(3):
         assert (await client.answer()).status == 200
 
 
 async def leaves_before_its_body_is_whole(client: Wire) -> None:
-    client.send(TRIGGER[:-5])
+    client.send(trigger()[:-5])
 
 
 async def triggers_once(client: Wire) -> None:
-    client.send(TRIGGER.replace(b"Host:", b"Connection: close\r\nHost:"))
+    client.send(trigger().replace(b"Host:", b"Connection: close\r\nHost:"))
     assert b" 200 OK" in await client.rest()
 
 
@@ -124,13 +136,13 @@ async def is_served_by_aiohttp(client: Wire) -> None:
 
 
 async def ends_in_the_midst_of_a_chunk(client: Wire) -> None:
-    client.send(CHUNKED + b"28\r\n{")
+    client.send(chunked() + b"28\r\n{")
     client.writer.write_eof()
     assert b" 400 Bad" in await client.rest()
 
 
 async def breaks_off_a_chunk(client: Wire) -> None:
-    client.send(EXPECTING)
+    client.send(expecting())
     assert (await client.answer()).status == 100
     client.send(b"28\r\n{")
 
@@ -140,12 +152,12 @@ async def breaks_off_a_large_body(client: Wire) -> None:
 
 
 async def sends_a_chunk_without_size(client: Wire) -> None:
-    client.send(CHUNKED + b"zz\r\n")
+    client.send(chunked() + b"zz\r\n")
     await client.rest()
 
 
 async def sends_a_second_chunk_without_size(client: Wire) -> None:
-    client.send(EXPECTING)
+    client.send(expecting())
     assert (await client.answer()).status == 100
     client.send(b"1\r\n{\r\nzz\r\n")
     assert b" 400 Bad" in await client.rest()

@@ -37,6 +37,12 @@ async def test_requests_are_served_in_their_order_however_their_bytes_are_cut(pe
             assert [(await publisher.answer()).status for _ in range(6)] == [200, 401, 200, 200, 404, 200]
 
 
+@pytest.fixture
+def one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one time slice be long enough for everything that a client sends."""
+    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
+
+
 class Recorder:
     """Takes the place of a transport, and notes who is written to."""
 
@@ -49,6 +55,7 @@ class Recorder:
         self._log.append(f"{self._name}: {answers} answers" if answers else f"{self._name}: event")
 
 
+@pytest.mark.usefixtures("one_slice")
 async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan_out(peers: Peers) -> None:
     listener = await peers.client()
     await listener.subscribe("room")
@@ -70,6 +77,7 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
         publisher.connection_lost(None)
 
 
+@pytest.mark.usefixtures("one_slice")
 async def test_a_client_that_goes_before_its_answer_is_written_to_no_more(peers: Peers) -> None:
     log: list[str] = []
     publisher = plain.PlainHttp(
@@ -116,6 +124,7 @@ async def test_a_head_without_end_is_refused(peers: Peers) -> None:
         assert await stranger.rest() == b""
 
 
+@pytest.mark.usefixtures("one_slice")
 async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_does(peers: Peers) -> None:
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
@@ -195,6 +204,7 @@ async def test_a_client_that_ends_its_side_behind_its_requests_has_its_answers(
         assert (await publisher.rest()).count(b" 200 OK") == requests
 
 
+@pytest.mark.usefixtures("one_slice")
 async def test_answers_that_wait_go_out_when_the_client_ends_its_side(peers: Peers) -> None:
     log: list[str] = []
     publisher = plain.PlainHttp(
@@ -256,6 +266,7 @@ async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch
 
 
 @pytest.mark.parametrize("draining", [False, True])
+@pytest.mark.usefixtures("one_slice")
 async def test_a_client_that_never_reads_its_answers_is_dropped(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, draining: bool
 ) -> None:

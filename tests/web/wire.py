@@ -15,7 +15,7 @@ from urllib.parse import quote
 from soketpy.apps import App
 from tests.fakes import APP
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 HANDSHAKE = (

@@ -23,7 +23,7 @@ MASK = b"\x37\xfa\x21\x3d"
 CHANNEL = "private-echo"
 PING_TEXT = b'{"event":"pusher:ping","data":{}}'
 PONG_TEXT = b'{"event":"pusher:pong","data":{}}'
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def frame(
