@@ -245,6 +245,7 @@ def test_subscribers_are_told_how_many_they_are_after_an_absence_and_after_a_dea
     assert [message["data"]["subscription_count"] for message in second.take()][-1] == 2
 
 
+@pytest.mark.usefixtures("contained")
 def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
     house: Parted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ from tests.drivers.redis.test_alone import Parted, member
 from tests.fakes import APP, House
 
 pytestmark = [
-    pytest.mark.usefixtures("nodes"),
+    pytest.mark.usefixtures("nodes", "contained"),
     pytest.mark.parametrize("nodes", ["two nodes"], indirect=True),
 ]
 

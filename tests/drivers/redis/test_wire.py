@@ -133,6 +133,7 @@ def _fail(*_: object) -> None:
     raise Broken
 
 
+@pytest.mark.usefixtures("contained")
 async def test_an_operation_that_fails_with_its_reply_leaves_the_others_theirs(talk: Talk) -> None:
     before = failures.count
     talk.wire.send("GET", "a", then=_fail)
@@ -143,6 +144,7 @@ async def test_an_operation_that_fails_with_its_reply_leaves_the_others_theirs(t
     assert failures.count == before + 1
 
 
+@pytest.mark.usefixtures("contained")
 async def test_a_message_that_cannot_be_processed_leaves_the_others() -> None:
     before, heard = failures.count, []
 
@@ -160,6 +162,7 @@ async def test_a_message_that_cannot_be_processed_leaves_the_others() -> None:
     assert failures.count == before + 1
 
 
+@pytest.mark.usefixtures("contained")
 async def test_an_operation_that_fails_at_the_end_of_the_connection_leaves_the_others_told(talk: Talk) -> None:
     before = failures.count
     talk.wire.send("GET", "a", then=_fail)
@@ -172,6 +175,7 @@ async def test_an_operation_that_fails_at_the_end_of_the_connection_leaves_the_o
     assert failures.count == before + 2
 
 
+@pytest.mark.usefixtures("contained")
 async def test_who_is_told_of_the_end_of_the_connection_may_fail() -> None:
     before = failures.count
     Wire(lambda *_: None, _fail).connection_lost(None)

@@ -149,6 +149,7 @@ def test_what_was_said_to_have_failed_is_not_done_when_the_batch_is_sent_again()
     assert msgpack.unpackb(again or b"") == [["s", "app", "a", "", 1], ["n"]]
 
 
+@pytest.mark.usefixtures("contained")
 def test_an_exception_at_one_of_four_operations_leaves_the_others_served() -> None:
     before = failures.count
     script = Script()
@@ -169,6 +170,7 @@ def _go_on(went_on: list[str], channel: str) -> None:
         raise IndexError
 
 
+@pytest.mark.usefixtures("contained")
 def test_an_exception_when_a_write_is_reported_leaves_the_operation_and_all_others_served() -> None:
     before = failures.count
     script = Script()
@@ -188,6 +190,7 @@ def test_an_exception_when_a_write_is_reported_leaves_the_operation_and_all_othe
     assert failures.count == before + 1
 
 
+@pytest.mark.usefixtures("contained")
 def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_told() -> None:
     script = Script()
     promises = [script.writes.add(list(leaf(channel, 1))) for channel in "abc"]
@@ -198,6 +201,7 @@ def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_to
     assert went_on == ["a", "b", "c"]
 
 
+@pytest.mark.usefixtures("contained")
 def test_a_write_that_cannot_be_encoded_fails_alone() -> None:
     before = failures.count
     script = Script()
@@ -215,6 +219,7 @@ def test_a_write_that_cannot_be_encoded_fails_alone() -> None:
     assert failures.count == before + 1
 
 
+@pytest.mark.usefixtures("contained")
 def test_a_write_that_the_script_could_not_do_fails_alone() -> None:
     script = Script()
     for _ in range(3):
