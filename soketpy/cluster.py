@@ -41,6 +41,10 @@ class Unavailable(Exception):
     """What the nodes share cannot be reached now."""
 
 
+class TooSlow(Unavailable):
+    """A reading that takes longer than it may; the text says what to do, for the publisher to read."""
+
+
 class Unreachable(Exception):
     """What the nodes share could not be reached at the start; the text says what, for people to read."""
 

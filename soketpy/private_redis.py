@@ -19,6 +19,9 @@ START_PATIENCE = 30.0
 RETRY_PAUSE = 1.0
 """Seconds until it is tried again where it could not be started."""
 
+BUFFERS = ("--client-output-buffer-limit", "pubsub", "256mb", "64mb", "60")
+"""What Redis keeps for a worker that stands still for some seconds, before it closes the connection."""
+
 
 @asynccontextmanager
 async def private_redis() -> AsyncIterator[str]:
@@ -29,7 +32,8 @@ async def private_redis() -> AsyncIterator[str]:
         raise Unreachable(reason)
     with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
         path = Path(folder) / "redis.sock"
-        options = ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
+        options: tuple[str, ...] = BUFFERS
+        options += ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
         process = await _start(program, options, path)
 
         async def keep() -> None:

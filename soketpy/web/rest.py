@@ -221,7 +221,7 @@ class Rest:
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """The answer to a request that could not be served."""
         if isinstance(fault, Unavailable):
-            fault = _unavailable()
+            fault = _unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
             return _refused(fault)
@@ -299,8 +299,9 @@ def _open(app: App | None, even_if_disabled: bool) -> App:
     return app
 
 
-def _unavailable() -> RequestError:
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server cannot reach the other nodes now; try again.")
+def _unavailable(reason: str = "") -> RequestError:
+    reason = reason or "The server cannot reach the other nodes now; try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
 
 def stopping() -> RequestError:

@@ -1,11 +1,17 @@
 """A node's part in a cluster over Redis: its partitions, joined and left together."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import hiredis
 
 from soketpy.cache import Cache
 from soketpy.cluster import Bus, Roster, Unreachable
+from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
     PartitionedBus,
@@ -72,6 +78,8 @@ class RedisCluster:
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
         log.info("One of %d nodes of %s over Redis at %s", nodes, first.base[:-1], first.place)
+        with contextlib.suppress(Lost):
+            first.send("CONFIG", "GET", buffers.NAME, then=partial(_check_buffers, first.place))
 
     async def stop(self) -> None:
         """Leave the cluster, and leave nothing behind."""
@@ -90,3 +98,17 @@ class RedisCluster:
     def links(self) -> tuple[int, int]:
         """The number of connections to Redis that work now, and of those that there should be."""
         return sum(each.here for each in self.sessions), len(self.sessions)
+
+
+def _check_buffers(place: str, reply: Any) -> None:
+    """Warn if Redis would soon close the connection of a node that does not read for some seconds."""
+    if isinstance(reply, hiredis.ReplyError):
+        log.debug("Redis at %s does not say what %s is: %s", place, buffers.NAME, reply)
+        return
+    found = buffers.too_low(reply)
+    if found is not None:
+        log.warning(
+            "Redis at %s has %s %s: it closes the connection of a node that is suspended for a few seconds under load. "
+            'Set "%s" in redis.conf, or run: redis-cli CONFIG SET %s "%s"',
+            *(place, buffers.NAME, found, buffers.ADVICE, buffers.NAME, buffers.ADVICE.partition(" ")[2]),
+        )

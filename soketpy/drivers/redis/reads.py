@@ -1,37 +1,68 @@
-"""What REST asks of the roster over Redis: read at that moment, of no other node."""
+"""What REST asks of the roster over Redis: read at that moment, of no other node.
 
-from collections.abc import Mapping, Sequence
+Redis does nothing else while it serves a command. Long readings are therefore many short commands, each sent when the
+one before has its answer, so that the commands of others are served between them.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import hiredis
 
-from soketpy.cluster import Unavailable
+from soketpy.cluster import TooSlow, Unavailable
 from soketpy.drivers.redis.members import member_of
 from soketpy.drivers.redis.session import Session
 from soketpy.presence import Members
 from soketpy.steps import Promise
 
+PATIENCE = 5.0
+"""Seconds that one reading may take."""
+
+STEP = 1000
+"""Entries of a hash that Redis is asked to look at in one step: a fraction of a millisecond of its time."""
+
+SLICE = 500
+"""Counts that are asked for together."""
+
+_SPECIAL = re.compile(r"[*?\[\]\\^-]")
+
+
+_CHANNELS = "The channels could not be listed within {:g} s; ask with filter_by_prefix, or try again."
+_COUNTS = "The channels could not be counted within {:g} s; ask for fewer of them, or try again."
+_MEMBERS = "The users could not be listed within {:g} s; try again."
+
 
 class Reads:
-    """Asks Redis. All of it raises Unavailable where that does not answer."""
+    """Asks Redis. All of it raises Unavailable where that does not answer, or TooSlow where it takes too long."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self._session = session
+        self._clock = clock
 
     async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
         """How many connections are subscribed to each. Raises Unavailable."""
-        if not channels:
-            return []
-        [found] = await self._read(["HMGET", self._key("channels", app_id), *channels])
-        return [int(count or 0) for count in found]
+        key, counts = self._key("channels", app_id), list[int]()
+        bound = self._bound(_COUNTS)
+        for some in _slices(channels):
+            bound()
+            [found] = await self._read(["HMGET", key, *some])
+            counts += [int(count or 0) for count in found]
+        return counts
 
     async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
         """How many members each has. Raises Unavailable."""
-        return await self._read(*(["HLEN", self._key_of("members", app_id, channel)] for channel in channels))
+        counts: list[int] = []
+        bound = self._bound(_COUNTS)
+        for some in _slices(channels):
+            bound()
+            counts += await self._read(*(["HLEN", self._key_of("members", app_id, channel)] for channel in some))
+        return counts
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel. Raises Unavailable."""
-        [found] = await self._read(["HGETALL", self._key_of("members", app_id, channel)])
+        found = await self._scan(self._key_of("members", app_id, channel), "*", _MEMBERS)
         members = Members()
         for user_id, info in found.items():
             members.join(*member_of(user_id.decode(), info))
@@ -39,9 +70,29 @@ class Reads:
 
     async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
-        [found] = await self._read(["HGETALL", self._key("channels", app_id)])
-        names = ((channel.decode(errors="replace"), int(count)) for channel, count in found.items())
-        return {name: count for name, count in names if name.startswith(prefix)}
+        found = await self._scan(self._key("channels", app_id), f"{_escaped(prefix)}*", _CHANNELS)
+        return {channel.decode(errors="replace"): int(count) for channel, count in found.items()}
+
+    async def _scan(self, key: str, pattern: str, slow: str) -> dict[bytes, bytes]:
+        """Return the fields of a hash that match, read in steps. Raises Unavailable, or TooSlow with a text."""
+        found: dict[bytes, bytes] = {}  # Redis may return a field more than once
+        cursor, bound = b"0", self._bound(slow)
+        while True:
+            [(cursor, some)] = await self._read(["HSCAN", key, cursor, "MATCH", pattern, "COUNT", str(STEP)])
+            found.update(zip(some[::2], some[1::2], strict=True))
+            if cursor == b"0":
+                return found
+            bound()
+
+    def _bound(self, slow: str) -> Callable[[], None]:
+        """Return what raises TooSlow, with a text, once a reading that begins now has taken too long."""
+        until = self._clock() + PATIENCE
+
+        def check() -> None:
+            if self._clock() > until:
+                raise TooSlow(slow.format(PATIENCE))
+
+        return check
 
     def _key(self, kind: str, app_id: str) -> str:
         return f"{self._session.base}{kind}:{app_id}"
@@ -49,7 +100,7 @@ class Reads:
     def _key_of(self, kind: str, app_id: str, name: str) -> str:
         return f"{self._session.base}{kind}:{len(app_id.encode())}:{app_id}:{name}"
 
-    async def _read(self, *commands: list[str]) -> list[Any]:
+    async def _read(self, *commands: Sequence[str | bytes]) -> list[Any]:
         """The answers to some commands. Raises Unavailable."""
         if not self._session.here:
             raise Unavailable
@@ -69,3 +120,13 @@ class Reads:
         if any(isinstance(answer, hiredis.ReplyError) for answer in answers):
             raise Unavailable
         return answers
+
+
+def _escaped(text: str) -> str:
+    """Return the pattern that only this text matches."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
+
+
+def _slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a sequence into parts that are asked for together."""
+    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))

@@ -17,6 +17,7 @@ import msgpack
 
 from soketpy.cluster import Edge
 from soketpy.containment import contain
+from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
@@ -30,6 +31,8 @@ PATIENCE = 2.0
 
 LAST_WORDS = 5.0
 """Seconds that a node has to write that it goes; what it has not written then, others clear up."""
+
+CLOSED = f"Redis closed the connection; reconnecting. If this repeats, raise {buffers.NAME} pubsub in Redis"
 
 NO_ANSWER = f"no answer within {PATIENCE:g} s"
 
@@ -134,8 +137,12 @@ class Session:
             except Exception as fault:  # what is in Redis is not what this version writes
                 contain(log, fault, "What Redis says cannot be understood")
                 self._lose(repr(fault))
+            if not self._why and self._wire is not None and not self._wire.ended_here:
+                self._why = CLOSED
             self._go()
-            log.warning("Redis at %s is away for %s: %s", self.place, self.base[:-1], self._why)
+            log.warning(
+                "Redis at %s is away for %s: %s", self.place, self.base[:-1], self._why or "the connection has ended"
+            )
             pause = await self._come_back(pause if loop.time() - came < STEADY else self._longest_pause / 20)
             came = loop.time()
             log.info("Redis at %s is back for %s", self.place, self.base[:-1])
@@ -209,7 +216,7 @@ class Session:
 
     async def _come(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
-        self._why = "the connection has ended"
+        self._why = ""
         self._wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
         self.place = self._wire.place
         self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"

@@ -61,6 +61,8 @@ class Wire(asyncio.Protocol):
         """Where Redis is, for people to read."""
         self.sharded = False
         """Whether topics are those of shards, which only the nodes of Redis hear that have the topic's slot."""
+        self.ended_here = False
+        """Whether this node ended the connection, and not Redis."""
         self._heard = heard
         self._lost = lost
         self._loop = asyncio.get_running_loop()
@@ -182,6 +184,7 @@ class Wire(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection, without waiting for anything."""
+        self.ended_here = True
         if self._transport is not None:
             self._transport.abort()
 

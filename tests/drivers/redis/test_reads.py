@@ -1,0 +1,146 @@
+"""Long readings are many short steps, between which others are served, and they end within a bound."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import hiredis
+import pytest
+
+from soketpy.cluster import TooSlow, Unavailable
+from soketpy.drivers.redis import reads
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.connect import Address, connector
+from soketpy.drivers.redis.reads import Reads
+from tests.conftest import StartServer
+from tests.drivers.redis.test_edges import Silent, ended
+from tests.fakes import APP
+
+APP_ID = APP.id
+MANY = {f"news-{number}": number for number in range(1, 3501)}
+
+
+class Counting:
+    """A session that notes each command, and what waits for its turn beside it."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.base, self.here = session.base, True
+        self.sent: list[str] = []
+        self.between: list[int] = []
+
+    def send(self, *arguments: Any, then: Any) -> None:
+        self.sent.append(arguments[0])
+        self._session.send(*arguments, then=then)
+        step = len(self.sent)
+        self._session.send("ECHO", "another", then=lambda _: self.between.append(step))
+
+
+@pytest.fixture
+async def session(redis: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    cluster = RedisCluster(lambda base: connector(Address(unix_socket=redis), base), f"reads-{id(request)}")
+    for port in (cluster.bus, cluster.roster):
+        port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
+    await cluster.start()
+    yield cluster.sessions[0]
+    await cluster.stop()
+
+
+async def fill(session: Any, kind: str, fields: dict[str, int]) -> None:
+    pairs = [str(each) for pair in fields.items() for each in pair]
+    await session.ask("HSET", f"{session.base}{kind}", *pairs)
+
+
+async def given(verb: Any) -> Any:
+    """What a verb gives, as a task."""
+
+    results: list[Any] = []
+
+    async def take() -> None:
+        results.append(await verb)
+
+    await ended(take())
+    return results[0]
+
+
+async def test_thousands_of_channels_are_listed_in_steps_and_others_are_served_between_them(session: Any) -> None:
+    await fill(session, f"channels:{APP_ID}", MANY)
+    counting = Counting(session)
+    assert await given(Reads(counting).channels(APP_ID, "")) == MANY  # type: ignore[arg-type]
+    assert len(counting.sent) > 2
+    assert set(counting.sent) == {"HSCAN"}
+    assert counting.between[0] == 1, "another command was answered after the first step"
+    assert len(counting.between) >= len(counting.sent) - 1, "one was answered after each step but the last"
+
+
+@pytest.mark.parametrize("character", list("*?[]\\^-a"))
+async def test_a_prefix_means_itself_whatever_characters_are_in_it(session: Any, character: str) -> None:
+    wanted = {f"x{character}": 1, f"x{character}y": 2, f"x{character}*": 3}
+    others = {"x": 4, "xb": 5, "xyz": 6, f"z{character}": 7, "X": 8, f"ax{character}": 9}
+    await fill(session, f"channels:{APP_ID}", wanted | others)
+    assert await given(Reads(session).channels(APP_ID, f"x{character}")) == wanted
+
+
+async def test_a_range_in_a_prefix_is_no_range(session: Any) -> None:
+    await fill(session, f"channels:{APP_ID}", {"[a-c]": 1, "b": 2, "[^a]": 3, "é*": 4, "é-": 5})
+    assert await given(Reads(session).channels(APP_ID, "[a-c]")) == {"[a-c]": 1}
+    assert await given(Reads(session).channels(APP_ID, "[^a]")) == {"[^a]": 3}
+    assert await given(Reads(session).channels(APP_ID, "é*")) == {"é*": 4}
+
+
+async def test_a_listing_ends_at_its_bound(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(session, f"channels:{APP_ID}", MANY)
+    await fill(session, f"members:{len(APP_ID)}:{APP_ID}:presence-a", MANY)
+    times = iter(range(0, 1000, 2))
+    slow = Reads(session, lambda: next(times))
+    with pytest.raises(TooSlow, match="could not be listed within 5 s; ask with filter_by_prefix, or try again"):
+        await given(slow.channels(APP_ID, ""))
+    with pytest.raises(TooSlow, match="The users could not be listed within 5 s"):
+        await given(slow.members(APP_ID, "presence-a"))
+    for counts in (slow.counts, slow.member_counts):
+        with pytest.raises(TooSlow, match="could not be counted within 5 s"):
+            await given(counts(APP_ID, list(MANY)))
+
+
+async def test_what_needs_one_step_is_within_every_bound(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "PATIENCE", 0)
+    await fill(session, f"channels:{APP_ID}", {"news": 1})
+    assert await given(Reads(session).channels(APP_ID, "")) == {"news": 1}
+    assert await given(Reads(session).channels("nobody", "")) == {}
+
+
+async def test_counts_are_asked_for_in_slices(session: Any) -> None:
+    await fill(session, f"channels:{APP_ID}", MANY)
+    await fill(session, f"members:{len(APP_ID)}:{APP_ID}:news-7", {"ada": 1, "bob": 1})
+    names, counting = [*MANY, "nobody"], Counting(session)
+    few = Reads(counting)  # type: ignore[arg-type]
+    assert await given(few.counts(APP_ID, names)) == [*MANY.values(), 0]
+    assert counting.sent == ["HMGET"] * 8
+    counts = await given(few.member_counts(APP_ID, names))
+    assert dict(zip(names, counts, strict=True))["news-7"] == 2
+    assert sum(counts) == 2
+    assert counting.between, "others were served"
+    assert await given(few.counts(APP_ID, [])) == await given(few.member_counts(APP_ID, [])) == []
+
+
+async def test_an_error_of_redis_ends_a_listing(session: Any) -> None:
+    await session.ask("SET", f"{session.base}channels:{APP_ID}", "no hash")
+    with pytest.raises(Unavailable) as failed:
+        await given(Reads(session).channels(APP_ID, ""))
+    assert not isinstance(failed.value, TooSlow | hiredis.ReplyError)
+
+
+@pytest.mark.usefixtures("nodes")
+@pytest.mark.parametrize("nodes", ["two nodes"], indirect=True)
+async def test_rest_says_that_it_was_too_slow(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    peers = await start_server()
+    monkeypatch.setattr(reads, "PATIENCE", -1)
+    monkeypatch.setattr(reads, "STEP", 1)
+    client = await peers.client()
+    for number in range(200):
+        await client.subscribe(f"{number}-{'long' * 20}")
+    reply = await peers.call("GET", "/channels")
+    assert reply.status == 503
+    assert reply.json == {
+        "error": "The channels could not be listed within -1 s; ask with filter_by_prefix, or try again.",
+        "code": 503,
+    }
