@@ -41,6 +41,7 @@ class Parted(House):
                 each._connect = self._connect
         while not all(each.here for each in self.sessions):
             self.wait(0.01)
+        self.loop.settle()  # a node hears what another one writes at its return a moment later
 
 
 @pytest.fixture
