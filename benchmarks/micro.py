@@ -25,7 +25,7 @@ from soketpy.protocol.frames import FrameReader, Opcode
 from soketpy.web.cors import Cors
 from soketpy.web.rest import Rest
 
-APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True)
+APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True, max_subscribes_per_second=10**9)
 DATA = '{"i":"~0000002a~","pad":"%s"}' % ("x" * 38)
 BODY = b'{"name":"bench","channels":["bench"],"data":"%s"}' % DATA.replace('"', '\\"').encode()
 SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"bench"}}'
