@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from soketpy import authorization, steps
 from soketpy.apps import App
-from soketpy.cluster import ChannelFull, Cluster, ContainedNode, Edge, Unavailable
+from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
 from soketpy.connection import Connection, Transport, new_socket_id
+from soketpy.contained_node import ContainedNode
 from soketpy.containment import contain
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
