@@ -135,6 +135,12 @@ class Bus(Protocol):
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Raise Unavailable where not all of these can be published on now."""
 
+    def full(self, app_id: str) -> bool:
+        """Whether the app has as much on its way to the other nodes as it may: it must wait for ``room``."""
+
+    async def room(self, app_id: str) -> None:
+        """Wait until the app may publish."""
+
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable where ``check`` would."""
 
@@ -189,6 +195,13 @@ class LocalBus:
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """They can."""
+
+    def full(self, app_id: str) -> bool:
+        """It is not: nothing is ever on its way."""
+        return False
+
+    async def room(self, app_id: str) -> None:
+        """There is room."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes

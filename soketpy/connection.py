@@ -119,6 +119,8 @@ class Connection:
             log.debug("%r said %s", self, type(message).__name__)
             match message:
                 case events.ClientEvent():
+                    if self._node.full(self.app.id):
+                        return self._begin(self._client_event(message))
                     self._node.client_event(self, message)
                 case events.Subscribe():
                     return self._begin(self._subscribe(message))
@@ -141,6 +143,12 @@ class Connection:
             await verb
         except Exception as fault:
             self._answer(fault)
+
+    async def _client_event(self, event: events.ClientEvent) -> None:
+        """Send an event once the app has room for it; until then the connection is not read."""
+        await self._node.room(self.app.id)
+        if self.open:
+            self._node.client_event(self, event)
 
     async def _subscribe(self, request: events.Subscribe) -> None:
         try:

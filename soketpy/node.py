@@ -60,7 +60,7 @@ class Node:
         self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
-        self.sent = cluster.bus.sent
+        self.sent, self.full, self.room = cluster.bus.sent, cluster.bus.full, cluster.bus.room
         self._bus = cluster.bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
