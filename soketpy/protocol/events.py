@@ -212,6 +212,8 @@ def _parse_text(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
 
 def _id(given: str | float, name: str, what: str) -> str:
     """Return the id of a user. Raises ValueError for one that no UTF-8 text can carry."""
+    if isinstance(given, str) and given.isascii():
+        return given
     try:
         user_id = ids.of(given)
     except ValueError as reason:
