@@ -106,8 +106,10 @@ def bare_path(path: str, prefix: str) -> str:
 
     A client whose own prefix ends with a slash sends two slashes behind it.
     """
+    if not prefix:
+        return path
     bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
-    return "/" + bare.lstrip("/") if prefix and bare.startswith("//") else bare
+    return "/" + bare.lstrip("/") if bare.startswith("//") else bare
 
 
 def app_key(path: str, prefix: str) -> str | None:
