@@ -215,5 +215,5 @@ class Connection:
 
 def new_socket_id() -> str:
     """Return two numbers that nobody can guess from those of another connection."""
-    number = int.from_bytes(secrets.token_bytes(8))
+    number = secrets.randbits(64)
     return f"{number >> 32}.{number & 0xFFFFFFFF}"
