@@ -25,6 +25,7 @@ from soketpy.protocol import events, frames, messages, signatures
 from soketpy.protocol.frames import FrameReader, Opcode
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
+from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
 from soketpy.web.websocket import Surroundings
 
@@ -138,7 +139,8 @@ def test_encode_an_event(benchmark: BenchmarkFixture) -> None:
 
 def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
     """From the bytes of a handshake to ``pusher:connection_established``, and the end of the connection."""
-    shared = Surroundings(House().node, StaticApps([APP]), Deadlines(lambda: 0.0))
+    http = HttpConnections(1000, lambda: 0.0)
+    shared = Surroundings(House().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
 
     def step() -> None:
         tcp = cast(Any, TcpConnection())

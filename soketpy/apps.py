@@ -83,7 +83,10 @@ class App(_Derived):
 
     def held_key(self, key: str | None) -> str:
         """Return the app's own copy of ``key``, so that its connections share one; the first key if it has no such."""
-        return next((pair.key for pair in self.keys if pair.key == key), self.key)
+        for pair in self.keys:
+            if pair.key == key:
+                return pair.key
+        return self.key
 
     @property
     def key(self) -> str:

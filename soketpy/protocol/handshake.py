@@ -78,7 +78,7 @@ def refusal(upgrade: Upgrade) -> bytes | None:
     if not headers.get("host"):
         return _error("400 Bad Request", "The Host header is missing.")
     try:
-        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+        key = binascii.a2b_base64(headers.get("sec-websocket-key", ""), strict_mode=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 16:
