@@ -99,8 +99,8 @@ class Connection:
 
     def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
         """Answer a subscription: that it succeeded and, on a cache channel, the last event there."""
-        roster = () if members is None else (members.roster(),)
-        self.send(messages.subscription_succeeded(channel, *roster))
+        data = b"{}" if members is None else members.roster()
+        self.send(messages.subscription_succeeded(channel, data))
         if last is not None:
             self.send(messages.event(channel, last.name, last.data))
         elif kind.cache:

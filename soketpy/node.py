@@ -206,8 +206,8 @@ class Node:
             return
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
-        if user_id is None:
-            self._count_changed(app, channel, count)
+        if app.subscription_count_events and not kind.presence:
+            self._counts.changed(app.id, channel, count)
         connection.greet(channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
@@ -229,12 +229,10 @@ class Node:
 
     async def _left(self, app: App, channel: str, user_id: str | None) -> None:
         """Take a subscription off the roster, and have those who stay told how many they are."""
-        if user_id is None:
-            self._count_changed(app, channel, await self.roster.leave(app.id, channel))
-        else:
+        if user_id is not None:
             await self.roster.leave_as(app.id, channel, user_id)
-
-    def _count_changed(self, app: App, channel: str, count: int) -> None:
+            return
+        count = await self.roster.leave(app.id, channel)
         if app.subscription_count_events:
             self._counts.changed(app.id, channel, count)
 
