@@ -58,8 +58,9 @@ def _internal(name: bytes, channel: str, escaped: bytes) -> Message:
 
 def connection_established(socket_id: str, activity_timeout: float) -> Message:
     """The first message of every accepted connection; ``activity_timeout`` is in seconds."""
-    data = _json({"socket_id": socket_id, "activity_timeout": _whole(activity_timeout)}).decode()
-    return Message(_json({"event": "pusher:connection_established", "data": data}))
+    socket, timeout = socket_id.encode(), _json(_whole(activity_timeout))
+    data = rb"{\"socket_id\":\"%b\",\"activity_timeout\":%b}" % (socket, timeout)
+    return Message(b'{"event":"pusher:connection_established","data":"' + data + b'"}')
 
 
 def _whole(seconds: float) -> float:
