@@ -158,7 +158,11 @@ class Rest:
     ) -> Call:
         """Return the call with these parameters if its signature holds. Raise RequestError."""
         given, kind = dict(parameters), headers.get("content-type", "")
-        app = _open(self._app_of_key(given) if by_key else exchange.app, exchange.verb == self._terminate)
+        app = self._app_of_key(given) if by_key else exchange.app
+        if app is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
+        if not app.enabled and exchange.verb != self._terminate:
+            raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
         call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
         calls.authenticate(call, time.time())
         return call
@@ -288,15 +292,6 @@ class Rest:
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
             _not_allowed(route[0])
         return route[1], arguments
-
-
-def _open(app: App | None, even_if_disabled: bool) -> App:
-    """The app, if it may be called."""
-    if app is None:
-        raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
-    if not app.enabled and not even_if_disabled:
-        raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-    return app
 
 
 def _unavailable(reason: str = "") -> RequestError:
