@@ -192,7 +192,7 @@ class Bus(Protocol):
         """Tell a node from now on; called once, before anything else."""
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where not all of these can be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
 
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable where ``check`` would."""

@@ -41,9 +41,14 @@ class RedisBus:
         self._node = node
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where these cannot be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if nothing can be published now."""
+        self._begin()
         if not self._session.here:
             raise Unavailable
+
+    def _begin(self) -> None:
+        """Drop what calls before have published and not waited for: client events, and calls that failed midway."""
+        self._writes, self._claimed = [], self._published
 
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable."""
@@ -61,6 +66,7 @@ class RedisBus:
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
+        self._begin()
         self._publish(app_id, user_channel(user_id), topics.TERMINATE, user_id)
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> None:

@@ -56,7 +56,8 @@ class PartitionedBus:
         return bus
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where not all of these can be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
+        self._published = set()
         for each, group in self._partitions.by_place(app_id, channels).items():
             each.bus.check(app_id, group)
 
@@ -72,6 +73,7 @@ class PartitionedBus:
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
+        self._published = set()
         self._of(app_id, user_channel(user_id)).terminate(app_id, user_id)
 
     async def sent(self) -> None:
