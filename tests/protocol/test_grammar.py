@@ -159,6 +159,15 @@ def test_the_reason_is_the_true_one(text: str, reason: str) -> None:
     assert str(refused.value) == reason
 
 
+def test_a_field_that_is_nested_too_deeply_is_refused_with_that_reason() -> None:
+    class Named(msgspec.Struct):
+        names: list[str]
+
+    text = '{"names":' + "[" * DEEP + "]" * DEEP + ',"more":"\\ud83d"}'
+    with pytest.raises(ValueError, match="nested too deeply"):
+        grammar.read(text.encode(), Named)
+
+
 @pytest.mark.parametrize("text", ['{"name":"\\ud83d"}', '{"data":"\\ud83d","name":5}'])
 def test_a_field_that_is_missing_or_of_another_type_is_named(text: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"`data`|name"):
@@ -178,6 +187,7 @@ SIZES = [
     (r'"\ud83d"', 8),
     (r'"\ud83d\u3042"', 11),
     (r'"\u3042\ud83d\/"', 12),
+    (r'["\ud83d\ude00","\ud83d"]', 17),
     ('{ "a" : [ 1 , 2.0 ] }', 11),
     ("[1e3,2E0]", 8),
     ('{"a":1,"a":1}', 7),
