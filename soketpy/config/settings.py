@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from soketpy.apps import App, Key
+from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
 from soketpy.protocol.origins import origin_problem
 
@@ -197,8 +198,8 @@ class Settings:
     path_prefix: str = row(
         "",
         "What a proxy leaves in front of every path, such as /realtime.",
-        pattern=r"(/[^/?#%\s]+)*/?",
-        like="a path such as /realtime, or empty",
+        pattern=PATH_PREFIX,
+        like=f"a path such as /realtime, of {SAFE}&:, or empty",
     )
     strict_protocol: bool = row(
         False, "Close clients that give no protocol version (4008); soketi's own tools give none."
