@@ -210,6 +210,8 @@ class Server:
             lambda app_id: len(node.connections(app_id)),
             self.totals,
             most=self.settings.bounds.http_connections(raise_limit()),
+            draining=lambda: self._rest.draining,
+            available=lambda: self._cluster.here,
         )
 
     def totals(self) -> Totals:
@@ -271,12 +273,18 @@ async def serve_metrics(
     refresh: Callable[[], Awaitable[None]] | None = None,
     *,
     most: int | None = None,
+    draining: Callable[[], bool],
+    available: Callable[[], bool],
 ) -> int:
     """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading.
 
-    ``most`` bounds its connections.
+    ``most`` bounds its connections. ``draining`` tells whether the server stops, and ``available`` whether it can
+    reach the other nodes.
     """
-    http = operations_server(Operations(metrics.prefix, port, traffic, connected, totals, refresh), most)
+    operations = Operations(
+        metrics.prefix, port, traffic, connected, totals, refresh, draining=draining, available=available
+    )
+    http = operations_server(operations, most)
     sockets = await open_sockets(metrics.host, metrics.port)
     bound: int = sockets[0].getsockname()[1]
     stack.push_async_callback(_close, http)

@@ -449,6 +449,39 @@ async def test_a_private_redis_that_is_just_being_started_ends_with_the_server(
     assert not command_of(mute)
 
 
+async def test_the_metrics_port_tells_whether_the_workers_are_ready(
+    start: Start, at: Place, program: RedisServer
+) -> None:
+    port = free_port()
+    server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port}, env=program.env)
+    async with AsyncExitStack() as stack:
+        main, metrics = at(server), At(port, stack)
+
+        async def both(status: int) -> bool:
+            return {(await each.request("GET", "/ready")).status for each in (main, metrics)} == {status}
+
+        assert await both(200)
+        program.take_away()
+        [redis] = server.children("redis-server")
+        os.kill(redis, signal.SIGKILL)
+        await until(lambda: both(503))
+        program.put()
+        await until(lambda: both(200))
+
+
+async def test_the_metrics_port_tells_that_the_workers_stop_until_they_have_ended(start: Start) -> None:
+    port = free_port()
+    server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port})
+    async with AsyncExitStack() as stack:
+        metrics = At(port, stack)
+        [client] = await silent_clients(server.port, stack, 1)
+        server.signal(signal.SIGTERM)
+        assert b'"code":4200' in await client.frame()
+        for method in ("GET", "HEAD", "OPTIONS", "POST"):
+            assert (await metrics.request(method, "/ready")).status == 503
+        assert (await metrics.request("GET", "/metrics")).status == 200
+
+
 def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="several workers need redis-server: install it") as failed:
         Together(tmp_path, env={"PATH": str(tmp_path)})
