@@ -57,8 +57,9 @@ On macOS, for example, one socket gets all connections, so the workers accept fr
 class Worker:
     """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
 
-    def __init__(self, listeners: Sequence[socket.socket]) -> None:
+    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> None:
         self.listeners = listeners
+        self.advises = advises  # whether its first process warns of what should be set in Redis
         self.counted = Counted()
         self.serves = False
         self.proven = False  # whether it has ever served: one that has not is not started again
@@ -172,7 +173,8 @@ class Workers:
         """Start all. Raises Unreachable where one cannot serve."""
         size = len({listener.getsockname() for listener in self._listeners})  # of a worker: one for each address
         every = self._listeners
-        workers = [self._launch(every[start : start + size]) for start in range(0, len(every), size)]
+        starts = range(0, len(every), size)
+        workers = [self._launch(every[start : start + size], advises=start == 0) for start in starts]
         for each in workers:
             await each.ready.wait()
             if not each.proven:
@@ -190,8 +192,8 @@ class Workers:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("What keeps the workers has failed", exc_info=fault)
 
-    def _launch(self, listeners: Sequence[socket.socket]) -> Worker:
-        one = Worker(listeners)
+    def _launch(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> Worker:
+        one = Worker(listeners, advises=advises)
         self._workers.add(one)
         self._watch(self._keep(one))
         return one
@@ -221,7 +223,7 @@ class Workers:
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
             return f"A worker cannot start, since {one.fault}"
-        one.say(worker.SETTINGS, self._settings)
+        one.say(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
         code = await one.ended()
         self._gone += one.counted.ended()
         one.counted = Counted()

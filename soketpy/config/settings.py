@@ -186,8 +186,9 @@ class Settings:
     """The whole configuration of a server.
 
     ``sources`` says where it came from, ``ignored`` names what was given in soketi's names and has no effect here, and
-    ``warnings`` has a line for each setting that others make useless. None of them is a setting, and none counts when
-    two configurations are compared.
+    ``warnings`` has a line for each setting that others make useless. ``advises`` is whether the process warns of what
+    should be set in Redis; of several workers, one does. None of them is a setting, and none counts when two
+    configurations are compared.
     """
 
     host: str | tuple[str, ...] = row(
@@ -224,6 +225,7 @@ class Settings:
     sources: tuple[str, ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    advises: bool = field(default=True, compare=False)
 
     @property
     def prefix(self) -> str:

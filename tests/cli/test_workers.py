@@ -367,6 +367,17 @@ async def test_where_no_process_can_be_started_it_is_tried_again(
     await settled(lambda: len(own_workers()) == 2)
 
 
+async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str) -> None:
+    server = start(3, cluster="redis", redis={"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LEASE})
+    former = server.children("soketpy.worker")
+    server.signal(signal.SIGUSR2)
+    log = server.preamble + await server.written("All workers are new")
+    server.signal(signal.SIGTERM)
+    log += await server.written("Stopped")
+    assert not server.children("soketpy.worker") & former
+    assert log.count("redis-cli CONFIG SET") == 1
+
+
 async def test_what_fails_beside_the_workers_is_logged(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
