@@ -111,6 +111,16 @@ def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int,
     return listener
 
 
+async def refuse_taken(path: str) -> None:
+    """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return
+    writer.close()
+    raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
+
+
 def open_unix_socket(path: str, backlog: int) -> socket.socket:
     """Return a listening Unix socket in the place of one that was left behind. Raise OSError as ``open_sockets``."""
     Path(path).unlink(missing_ok=True)

@@ -25,11 +25,11 @@ from soketpy.config.addresses import listing
 from soketpy.config.settings import Redis
 from soketpy.descriptors import raise_limit
 from soketpy.joining import check_redis_driver
-from soketpy.listening import open_sockets, open_unix_socket
+from soketpy.listening import open_sockets, open_unix_socket, refuse_taken
 from soketpy.log import quantity
 from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, serve_metrics
 from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 

@@ -1,5 +1,7 @@
 """TLS with a certificate of the operator's own, which the tests make."""
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from soketpy import ConfigError, Server
 from soketpy.config.settings import Tls
-from tests.conftest import Peers, Socket, StartServer
+from tests.conftest import Peers, Socket, StartServer, settled
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
 
@@ -111,6 +113,29 @@ async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
         assert b"HTTP" not in await stranger.rest()
     assert await ready(peers, authority) == 200
     assert "Traceback" not in caplog.text
+
+
+async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 3600)
+    cert, key = authority.issue(tmp_path)
+    server = Server(host="127.0.0.1", port=0, apps=(APP,), tls=Tls(cert=cert, key=key))
+    await server.start()
+    raw = socket.socket()
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", server.port))
+    await settled(lambda: len(server._handshakes) == 1)
+    stopping = asyncio.create_task(server.stop())
+    await settled(lambda: server._shared.draining)
+    reader, writer = await asyncio.open_connection(
+        sock=raw, ssl=authority.trusted(), server_hostname="127.0.0.1", ssl_handshake_timeout=60
+    )
+    writer.write(request("GET", "/ready"))
+    assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 503 Service Unavailable\r\n"
+    await asyncio.wait_for(stopping, 60)
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_the_further_certificates_of_a_chain_are_sent(

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ from soketpy import Settings
 from soketpy.config import settings as config
 from soketpy.workers import Workers, bound
 from tests.clients.programs import Launched, free_port
-from tests.conftest import At, Socket, until
+from tests.conftest import At, Socket, settled, until
 from tests.fakes import APP
 from tests.redis import Redis
 from tests.test_listening import has_ipv6, ready
@@ -119,15 +120,6 @@ def own_workers() -> set[int]:
 async def at() -> AsyncIterator[Callable[[Together], At]]:
     async with AsyncExitStack() as stack:
         yield lambda server: At(server.port, stack)
-
-
-async def settled(look: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-
-    async def asked() -> bool:
-        return look()
-
-    await until(asked)
 
 
 async def members(peers: At, number: int) -> list[Socket]:
@@ -232,6 +224,23 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
     assert connected > 10
     assert (await client.closed())[0] == 4200
     assert (await peers.request("GET", "/ready")).status == 200
+
+
+async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Start) -> None:
+    server = start(timeouts={"shutdown": 0})
+    before = server.children("soketpy.worker")
+    statuses = Counter[int]()
+
+    async def ask() -> None:
+        async with wire(server.port) as client:
+            await asyncio.sleep(0)
+            client.send(request("GET", "/ready"))
+            statuses[(await client.answer()).status] += 1
+
+    server.signal(signal.SIGUSR2)
+    while len(server.children("soketpy.worker")) != 2 or server.children("soketpy.worker") & before:
+        await asyncio.gather(*(ask() for _ in range(8)))
+    assert set(statuses) == {200}
 
 
 async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
