@@ -121,26 +121,26 @@ class PartitionedRoster:
         """Have every node tell the channel's subscribers how many they are."""
         self._partitions.of(app_id, channel).roster.tell_count(app_id, channel)
 
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
-        asked = (each.roster.counts(app_id, group) for each, group in groups.items())
+        asked = (each.roster.counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await together(*asked))
 
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
-        asked = (each.roster.member_counts(app_id, group) for each, group in groups.items())
+        asked = (each.roster.member_counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await together(*asked))
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel. Raises Unavailable."""
         return await self._partitions.of(app_id, channel).roster.members(app_id, channel)
 
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
         whole: dict[str, int] = {}
-        for part in await together(*(each.roster.channels(app_id, prefix) for each in self._partitions)):
+        for part in await together(*(each.roster.channels(app_id, prefix, since) for each in self._partitions)):
             whole.update(part)
         return whole
 
