@@ -4,7 +4,8 @@ All that is about one channel, or about one user, is in one partition, so each k
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 from soketpy.cache import CachedEvent
 from soketpy.cluster import Node
@@ -147,8 +148,22 @@ class PartitionedRoster:
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
         home, near, far = self._split(app_id, user_id, watchlist)
-        watches = (each.roster.users.watch(app_id, group) for each, group in far.items())
-        await together(home.roster.sign_in(app_id, user_id, near), *watches)
+        entered: list[Partition] = []
+
+        async def enter(each: Partition, verb: Coroutine[Any, Any, set[str]]) -> None:
+            await verb
+            entered.append(each)
+
+        watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
+        try:
+            await together(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
+        except Exception:
+            for each in entered:
+                if each is not home:
+                    each.roster.users.unwatch(app_id, far[each])
+            if home in entered:
+                await home.roster.sign_out(app_id, user_id, near)
+            raise
         # Who came or went since the first answer has been heard of, but not been told to who signs in.
         return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
 
