@@ -215,15 +215,6 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def settled(look: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-
-    async def asked() -> bool:
-        return look()
-
-    await until(asked)
-
-
 StartServer = Callable[..., Awaitable[Peers]]
 
 

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from soketpy import ConfigError, Server
 from soketpy.config.settings import Tls
-from tests.conftest import Peers, Socket, StartServer, settled
+from tests.conftest import Peers, Socket, StartServer, until
 from tests.fakes import APP
-from tests.web.wire import request, signed, wire
+from tests.web.wire import PATIENCE, request, signed, wire
 
 ISSUED = datetime(2020, 1, 1)
 
@@ -125,15 +125,22 @@ async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_ser
     raw = socket.socket()
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", server.port))
-    await settled(lambda: len(server._handshakes) == 1)
+
+    async def accepted() -> bool:
+        return len(server._handshakes) == 1
+
+    async def draining() -> bool:
+        return server._shared.draining
+
+    await until(accepted)
     stopping = asyncio.create_task(server.stop())
-    await settled(lambda: server._shared.draining)
+    await until(draining)
     reader, writer = await asyncio.open_connection(
-        sock=raw, ssl=authority.trusted(), server_hostname="127.0.0.1", ssl_handshake_timeout=60
+        sock=raw, ssl=authority.trusted(), server_hostname="127.0.0.1", ssl_handshake_timeout=PATIENCE
     )
     writer.write(request("GET", "/ready"))
     assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 503 Service Unavailable\r\n"
-    await asyncio.wait_for(stopping, 60)
+    await asyncio.wait_for(stopping, PATIENCE)
     writer.close()
     await writer.wait_closed()
 

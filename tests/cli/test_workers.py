@@ -22,11 +22,11 @@ from soketpy import Settings
 from soketpy.config import settings as config
 from soketpy.workers import Workers, bound
 from tests.clients.programs import Launched, free_port
-from tests.conftest import At, Socket, settled, until
+from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.redis import Redis
 from tests.test_listening import has_ipv6, ready
-from tests.web.wire import HANDSHAKE, Wire, request, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, Wire, request, wire
 
 LEASE = 1.5
 
@@ -120,6 +120,15 @@ def own_workers() -> set[int]:
 async def at() -> AsyncIterator[Callable[[Together], At]]:
     async with AsyncExitStack() as stack:
         yield lambda server: At(server.port, stack)
+
+
+async def settled(look: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+
+    async def asked() -> bool:
+        return look()
+
+    await until(asked)
 
 
 async def members(peers: At, number: int) -> list[Socket]:
@@ -238,8 +247,9 @@ async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Sta
             statuses[(await client.answer()).status] += 1
 
     server.signal(signal.SIGUSR2)
-    while len(server.children("soketpy.worker")) != 2 or server.children("soketpy.worker") & before:
-        await asyncio.gather(*(ask() for _ in range(8)))
+    async with asyncio.timeout(PATIENCE):
+        while len(server.children("soketpy.worker")) != 2 or server.children("soketpy.worker") & before:
+            await asyncio.gather(*(ask() for _ in range(8)))
     assert set(statuses) == {200}
 
 
