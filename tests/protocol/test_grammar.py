@@ -174,6 +174,30 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(text: str) -> None:
         grammar.read(text.encode(), Opaque)
 
 
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("[]", []),
+        (" [ ] ", []),
+        ('[1, "a,]" ,[2,3],{"a":[4]}]', ["1", '"a,]"', "[2,3]", '{"a":[4]}']),
+        (r'["\ud83d"]', [r'"\ud83d"']),
+    ],
+)
+def test_the_elements_of_an_array_are_the_texts_between_its_commas(text: str, elements: list[str]) -> None:
+    assert list(grammar.elements(text)) == elements
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]]", "[1] x"])
+def test_what_is_no_array_has_no_elements(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        list(grammar.elements(text))
+
+
+def test_a_field_that_nobody_knows_is_left_out() -> None:
+    found = grammar.read(b'{"more":[1],"data":1,"name":"a"}', Opaque)
+    assert (bytes(found.data), found.name) == (b"1", "a")
+
+
 # A text, and how many bytes JavaScript needs for its value.
 SIZES = [
     ('"あ"', 5),
