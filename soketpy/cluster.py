@@ -76,8 +76,8 @@ class Node(Protocol):
 class Roster(Protocol):
     """Who is subscribed, who is a member, and who is signed in, anywhere in the cluster.
 
-    What may wait is a coroutine for ``steps``. Reading raises Unavailable where nobody can say; the others go on
-    with what this node knows.
+    What may wait is a coroutine for ``steps``. Reading raises Unavailable where nobody can say; the others go on with
+    what this node knows. The readings of a call share a bound: ``since``, by ``time.monotonic``, is when they began.
     """
 
     def attach(self, node: Node) -> None:
@@ -107,16 +107,16 @@ class Roster(Protocol):
     def tell_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
 
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each."""
 
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has."""
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel; not to be changed."""
 
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count."""
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
@@ -133,7 +133,7 @@ class Bus(Protocol):
         """Tell a node from now on; called once, before anything else."""
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where not all of these can be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
 
     def full(self, app_id: str) -> bool:
         """Whether the app has as much on its way to the other nodes as it may: it must wait for ``room``."""
@@ -293,11 +293,11 @@ class LocalRoster:
     def _count(self, app_id: str, channel: str) -> int:
         return self._counts.get(app_id, {}).get(channel, 0)
 
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each."""
         return [self._count(app_id, channel) for channel in channels]
 
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has."""
         return [len(self._members.get((app_id, channel), _NOBODY)) for channel in channels]
 
@@ -305,7 +305,7 @@ class LocalRoster:
         """The members of a presence channel; not to be changed."""
         return self._members.get((app_id, channel), _NOBODY)
 
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count."""
         counts = self._counts.get(app_id, {})
         return {channel: count for channel, count in counts.items() if channel.startswith(prefix)}

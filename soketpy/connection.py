@@ -18,7 +18,6 @@ from soketpy.protocol.errors import (
     ClientEventRejected,
     Code,
     ConnectionRefused,
-    ProtocolError,
     SubscriptionRefused,
 )
 from soketpy.protocol.frames import CloseCode
@@ -175,9 +174,6 @@ class Connection:
             case ClientEventRejected():
                 self._node.refusals.message(self.app.id, fault.code, fault.message, fault.channel)
                 self.send(messages.error(fault.code, fault.message, fault.channel))
-            case ProtocolError():
-                self._node.refusals.message(self.app.id, fault.code, fault.message)
-                self.send(messages.error(fault.code, fault.message))
             case _:
                 self.fail(fault)
 

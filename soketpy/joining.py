@@ -35,6 +35,7 @@ def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
         cache_ttl=settings.cache_ttl,
         lease=given.lease,
         start_timeout=given.start_timeout,
+        advises=settings.advises,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from soketpy.config.addresses import Host, hosts, is_everywhere, written
@@ -104,6 +105,30 @@ def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int,
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         listener.bind(address)
         listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def refuse_taken(path: str) -> None:
+    """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return
+    writer.close()
+    raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
+
+
+def open_unix_socket(path: str, backlog: int) -> socket.socket:
+    """Return a listening Unix socket in the place of one that was left behind. Raise OSError as ``open_sockets``."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with listening_on(path):
+            listener.bind(path)
+            listener.listen(backlog)
     except OSError:
         listener.close()
         raise

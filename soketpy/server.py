@@ -1,7 +1,6 @@
 """The composition root: builds a server out of settings, starts it, and stops it in reverse."""
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -11,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
 from soketpy.joining import cluster_of
-from soketpy.listening import listening_on, open_sockets
+from soketpy.listening import listening_on, open_sockets, refuse_taken
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
@@ -50,6 +50,9 @@ DRAIN_STEP = 0.05
 
 HTTP_TIMEOUT = 1.0
 """Seconds that HTTP clients have to take their last answer when the server stops."""
+
+FIRST_REQUEST_TIMEOUT = 1.0
+"""Seconds that a connection has to send its first request when the server stops."""
 
 UPKEEP_INTERVAL = 1.0
 """Seconds between two looks at how many clients there are, and whether there is memory to give back."""
@@ -78,6 +81,7 @@ class Server:
         self.settings = replace(settings or Settings(), **overrides)
         self._shared_sockets = [listener] if isinstance(listener, socket.socket) else list(listener or ())
         self._listening: list[asyncio.Server] = []
+        self._handshakes: WeakSet[Door] = WeakSet()  # connections that may be in the midst of a TLS handshake
         self.port: int | None = None
         self.metrics_port: int | None = None
         self._running = AsyncExitStack()
@@ -182,6 +186,8 @@ class Server:
         """Open the main port, or the Unix socket."""
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
+        if tls is not None:
+            door = partial(self._expect_handshake, door)
         if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)
             with listening_on(settings.unix_socket):
@@ -200,6 +206,12 @@ class Server:
             stack, sockets, door, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
         )
 
+    def _expect_handshake(self, door: Callable[[], Door]) -> Door:
+        """Make the protocol of a connection that begins with a TLS handshake."""
+        accepted = door()
+        self._handshakes.add(accepted)
+        return accepted
+
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
         node, port = self.node, self.port or self.settings.port
         self.metrics_port = await serve_metrics(
@@ -210,6 +222,8 @@ class Server:
             lambda app_id: len(node.connections(app_id)),
             self.totals,
             most=self.settings.bounds.http_connections(raise_limit()),
+            draining=lambda: self._rest.draining,
+            available=lambda: self._cluster.here,
         )
 
     def totals(self) -> Totals:
@@ -235,10 +249,23 @@ class Server:
             for client in clients[start : start + size]:
                 client.refuse(Code.RECONNECT, "The server is stopping; please reconnect.")
             await asyncio.sleep(DRAIN_STEP)
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + CLOSING_TIMEOUT
-        while self._unfinished and loop.time() < patience:  # noqa: ASYNC110 - an event would cost every client a callback
-            await asyncio.sleep(DRAIN_STEP)
+        await _wait_while(lambda: self._unfinished > 0, CLOSING_TIMEOUT)
+        await self._finish_accepted()
+
+    async def _finish_accepted(self) -> None:
+        """Accept no more connections. Wait for the first requests of accepted ones, and for the answers to these."""
+        for listener in self._listening:
+            listener.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # asyncio makes the protocol of an accepted connection in later iterations
+        unanswered, loop = self._unfinished, asyncio.get_running_loop()
+        until = loop.time() + FIRST_REQUEST_TIMEOUT
+
+        def expects_requests() -> bool:
+            handshakes = bool(self._handshakes) and loop.time() < until
+            return handshakes or self._shared.http.any_newer(FIRST_REQUEST_TIMEOUT) or self._unfinished > unanswered
+
+        await _wait_while(expects_requests, 2 * FIRST_REQUEST_TIMEOUT)
 
     @property
     def _unfinished(self) -> int:
@@ -251,14 +278,12 @@ class Server:
         await asyncio.sleep(0)
 
 
-async def refuse_taken(path: str) -> None:
-    """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return
-    writer.close()
-    raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: another server listens there")
+async def _wait_while(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait while the condition holds, but not longer than so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while condition() and loop.time() < until:  # noqa: ASYNC110 - an event would cost every client a callback
+        await asyncio.sleep(DRAIN_STEP)
 
 
 async def serve_metrics(
@@ -271,12 +296,18 @@ async def serve_metrics(
     refresh: Callable[[], Awaitable[None]] | None = None,
     *,
     most: int | None = None,
+    draining: Callable[[], bool],
+    available: Callable[[], bool],
 ) -> int:
     """Open the metrics port, about the server on ``port``; which port it is. ``refresh`` is awaited before reading.
 
-    ``most`` bounds its connections.
+    ``most`` bounds its connections. ``draining`` tells whether the server stops, and ``available`` whether it can
+    reach the other nodes.
     """
-    http = operations_server(Operations(metrics.prefix, port, traffic, connected, totals, refresh), most)
+    operations = Operations(
+        metrics.prefix, port, traffic, connected, totals, refresh, draining=draining, available=available
+    )
+    http = operations_server(operations, most)
     sockets = await open_sockets(metrics.host, metrics.port)
     bound: int = sockets[0].getsockname()[1]
     stack.push_async_callback(_close, http)

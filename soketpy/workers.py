@@ -25,11 +25,11 @@ from soketpy.config.addresses import listing
 from soketpy.config.settings import Redis
 from soketpy.descriptors import raise_limit
 from soketpy.joining import check_redis_driver
-from soketpy.listening import listening_on, open_sockets
+from soketpy.listening import open_sockets, open_unix_socket, refuse_taken
 from soketpy.log import quantity
 from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
-from soketpy.server import BACKLOG, refuse_taken, serve_metrics
+from soketpy.server import BACKLOG, serve_metrics
 from soketpy.signals import Signals, read_anew
 from soketpy.tls import tls_context
 
@@ -57,8 +57,9 @@ On macOS, for example, one socket gets all connections, so the workers accept fr
 class Worker:
     """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
 
-    def __init__(self, listeners: Sequence[socket.socket]) -> None:
+    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> None:
         self.listeners = listeners
+        self.advises = advises  # whether its first process warns of what should be set in Redis
         self.counted = Counted()
         self.serves = False
         self.proven = False  # whether it has ever served: one that has not is not started again
@@ -122,7 +123,7 @@ class Worker:
 
     async def count(self) -> None:
         """Have it say what it has counted."""
-        if self.serves:
+        if self.serves and not self.retired.is_set():  # one that drains says it once, when it ends
             answer = asyncio.get_running_loop().create_future()
             self._asked.append(answer)
             self.say(worker.COUNT)
@@ -166,12 +167,14 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._renewal_asked = asyncio.Event()
+        self.stopping = False
 
     async def start(self) -> None:
         """Start all. Raises Unreachable where one cannot serve."""
         size = len({listener.getsockname() for listener in self._listeners})  # of a worker: one for each address
-        starts = range(0, len(self._listeners), size)
-        workers = [self._launch(self._listeners[start : start + size]) for start in starts]
+        every = self._listeners
+        starts = range(0, len(every), size)
+        workers = [self._launch(every[start : start + size], advises=start == 0) for start in starts]
         for each in workers:
             await each.ready.wait()
             if not each.proven:
@@ -189,8 +192,8 @@ class Workers:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("What keeps the workers has failed", exc_info=fault)
 
-    def _launch(self, listeners: Sequence[socket.socket]) -> Worker:
-        one = Worker(listeners)
+    def _launch(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> Worker:
+        one = Worker(listeners, advises=advises)
         self._workers.add(one)
         self._watch(self._keep(one))
         return one
@@ -220,7 +223,7 @@ class Workers:
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
             return f"A worker cannot start, since {one.fault}"
-        one.say(worker.SETTINGS, self._settings)
+        one.say(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
         code = await one.ended()
         self._gone += one.counted.ended()
         one.counted = Counted()
@@ -257,6 +260,7 @@ class Workers:
 
     async def stop(self) -> None:
         """Close the port, let all drain, and wait until they have ended; those that do not end are killed."""
+        self.stopping = True
         patience = self._settings.timeouts.shutdown + END_PATIENCE
         for chore in self._chores:
             chore.cancel()  # first: who renews would start others
@@ -271,6 +275,11 @@ class Workers:
     def connected(self, app_id: str) -> int:
         """How many clients of an app are connected."""
         return sum(each.counted.apps.get(app_id, (0, {}))[0] for each in self._workers)
+
+    def available(self) -> bool:
+        """Return whether a worker serves, and all reach each other, by what they have counted."""
+        totals = self.totals()
+        return totals.links_up == totals.links and any(each.serves for each in self._workers)
 
     def totals(self) -> Totals:
         """Return what all workers have counted, whatever the app."""
@@ -310,7 +319,7 @@ async def bound(settings: Settings, number: int) -> list[socket.socket]:
     """The listening sockets: for each worker in turn, one for each address. Raises OSError where one cannot be had."""
     if settings.unix_socket is not None:
         await refuse_taken(settings.unix_socket)
-        shared = _bound_at(settings.unix_socket)
+        shared = open_unix_socket(settings.unix_socket, BACKLOG)
         return [shared, *(shared.dup() for _ in range(number - 1))]
     # Alone first: who shares a port is not told that somebody else has it.
     alone = await open_sockets(settings.host, settings.port)
@@ -324,15 +333,6 @@ async def bound(settings: Settings, number: int) -> list[socket.socket]:
     for _ in range(number):
         each_own += await open_sockets(settings.host, port, BACKLOG, reuse_port=True)
     return each_own
-
-
-def _bound_at(path: str) -> socket.socket:
-    Path(path).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    with listening_on(path):
-        listener.bind(path)
-        listener.listen(BACKLOG)
-    return listener
 
 
 async def serve(
@@ -376,8 +376,6 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
         meeting = Redis(unix_socket=private, lease=settings.redis.lease)
         for_workers = replace(for_workers, cluster="redis", redis=meeting)
     workers = Workers(for_workers, listeners, private)
-    stack.push_async_callback(workers.stop)
-    await workers.start()
     port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
     if settings.metrics.enabled:
         await serve_metrics(
@@ -389,5 +387,9 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             workers.totals,
             workers.count,
             most=settings.bounds.http_connections(raise_limit()),
+            draining=lambda: workers.stopping,
+            available=workers.available,
         )
+    stack.push_async_callback(workers.stop)  # before the metrics port is closed
+    await workers.start()
     return workers, port

@@ -148,6 +148,22 @@ def test_a_failure_of_the_server_closes_one_connection_with_1011_and_is_logged_a
     assert other.heard() == ["pong"]
 
 
+@pytest.mark.parametrize("wrong", [b"no message", b'{"event":"client-said","data":{},"channel":"private-a"}'])
+def test_an_error_that_cannot_be_sent_closes_the_connection(
+    house: House, client: Client, contained: Contained, monkeypatch: pytest.MonkeyPatch, wrong: bytes
+) -> None:
+    def fail_once(frame: bytes) -> None:
+        client.connection.write = client.transport.write
+        raise RuntimeError("a bug")
+
+    client.connection.write = fail_once
+    client.connection.receive(wrong)
+    assert client.closed is not None
+    assert client.closed[0] == 1011
+    assert contained.count == 1
+    assert house.total == 0
+
+
 def test_messages_and_their_bytes_are_counted_both_ways(house: House, client: Client) -> None:
     traffic = house.node.traffic[APP.id]
     received, sent = traffic.messages_received, traffic.messages_sent

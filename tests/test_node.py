@@ -1,13 +1,19 @@
 """Who is connected to a node: the greeting, quotas, the end, and what is counted."""
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from soketpy.apps import App
+from soketpy.cluster import Unavailable
 from soketpy.protocol.errors import ConnectionRefused
-from tests.fakes import APP, Client, FakeTransport, House
+from soketpy.steps import Promise
+from tests.conftest import Contained
+from tests.fakes import APP, Client, FakeTransport, House, channel_auth, user_auth
 
 OTHER = replace(APP, id="other")
 
@@ -186,3 +192,126 @@ def test_very_many_connections_of_a_user_are_closed_in_slices() -> None:
     assert sum(client.closed is not None for client in clients) == 100
     house.loop.advance(1)
     assert house.total == 0
+
+
+# What fails, and what changes while an operation waits
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_client_that_cannot_be_greeted_is_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    house, transport = House(), FakeTransport()
+    monkeypatch.setattr(transport, "write", fail)
+    with pytest.raises(RuntimeError):
+        house.ask(house.node.connect(APP, transport))
+    assert house.total == 0
+    assert house.node.connections(APP.id) == {}
+
+
+def test_a_connection_whose_sign_out_fails_is_gone_all_the_same(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    client = house.connect()
+    client.sign_in("ada")
+    client.subscribe("news")
+    monkeypatch.setattr(house.node._users, "remove", fail)
+    client.leave()
+    assert (house.total, house.channels(), contained.count) == (0, {}, 1)
+
+
+def test_a_client_event_reaches_the_clients_of_this_node_while_the_others_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    sender, receiver = house.connect(), house.connect()
+    for client in (sender, receiver):
+        client.subscribe("private-a")
+        client.take()
+
+    def publish(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(house.node._bus, "publish", publish)
+    sender.say("client-typing", {}, channel="private-a")
+    assert (sender.heard(), receiver.heard()) == ([], ["client-typing"])
+
+
+class Waiting:
+    """Lets the calls of a coroutine method continue when the test says so."""
+
+    def __init__(self, owner: object, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._promises: list[Promise[None]] = []
+        self._whole: Callable[..., Any] = getattr(owner, method)
+        monkeypatch.setattr(owner, method, self)
+
+    async def __call__(self, *arguments: Any) -> Any:
+        given = await self._whole(*arguments)
+        promise: Promise[None] = Promise()
+        self._promises.append(promise)
+        await promise
+        return given
+
+    def let_all_continue(self) -> None:
+        promises, self._promises = self._promises, []
+        assert promises
+        for promise in promises:
+            promise.keep(None)
+
+
+def subscribe(channel: str, user_id: str | None = None) -> Callable[[Client], None]:
+    def act(client: Client) -> None:
+        data = {"channel": channel, "channel_data": None if user_id is None else f'{{"user_id":"{user_id}"}}'}
+        auth = channel_auth(client.id, channel, data["channel_data"])
+        client.connection.receive(json.dumps({"event": "pusher:subscribe", "data": {**data, "auth": auth}}).encode())
+
+    return act
+
+
+def sign_in(client: Client) -> None:
+    user_data = '{"id":"ada","watchlist":["bob"]}'
+    auth = user_auth(client.id, user_data)
+    client.connection.receive(
+        json.dumps({"event": "pusher:signin", "data": {"auth": auth, "user_data": user_data}}).encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "act"),
+    [
+        ("roster", "join", subscribe("news")),
+        ("roster", "join_as", subscribe("presence-a", "ada")),
+        ("cache", "get", subscribe("cache-a")),
+        ("cache", "get", subscribe("presence-cache-a", "ada")),
+        ("roster", "sign_in", sign_in),
+    ],
+)
+def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(
+    port: str, method: str, act: Callable[[Client], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    client = house.connect()
+    waiting = Waiting(getattr(house.node, port), method, monkeypatch)
+    act(client)
+    client.leave()
+    waiting.let_all_continue()
+    monkeypatch.undo()
+    assert client.take() == []
+    assert house.channels() == {}
+    assert house.members("presence-a") == house.members("presence-cache-a") == []
+    assert house.online("ada") == set()
+    assert len(house.hub) == 0
+
+
+def test_a_client_that_goes_while_it_waits_for_a_second_greeting_is_sent_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    client = house.connect()
+    client.subscribe("cache-a")
+    client.take()
+    waiting = Waiting(house.node.cache, "get", monkeypatch)
+    subscribe("cache-a")(client)
+    client.leave()
+    waiting.let_all_continue()
+    assert client.take() == []

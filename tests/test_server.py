@@ -14,7 +14,7 @@ import websockets
 
 from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
-from tests.conftest import At, Socket, StartServer
+from tests.conftest import At, Socket, StartServer, until
 from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, PATIENCE, request, signed, wire
 
@@ -235,6 +235,62 @@ async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is
         assert await publisher.reader.read() == b""
         silent.writer.transport.abort()
         await stopping
+
+
+async def accepted_by(server: Server) -> None:
+    """Wait until a server has accepted a connection that has sent nothing."""
+
+    async def has_one() -> bool:
+        return len(server._shared.http) == 1
+
+    await until(has_one)
+
+
+async def draining(server: Server) -> None:
+    """Wait until a server has begun to stop."""
+
+    async def drains() -> bool:
+        return server._shared.draining
+
+    await until(drains)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["a shared socket", "a socket of its own"])
+@pytest.mark.parametrize("connects", [True, False], ids=["WebSocket", "HTTP"])
+async def test_a_connection_that_was_accepted_is_answered_though_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch, shared: bool, connects: bool
+) -> None:
+    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 3600)
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        server = Server(listener=listener.dup() if shared else None, host="127.0.0.1", port=0, apps=(APP,))
+        await server.start()
+        port = listener.getsockname()[1] if shared else server.port
+        assert port is not None
+        accepted = await stack.enter_async_context(wire(port))
+        await accepted_by(server)
+        stopping = asyncio.create_task(server.stop())
+        await draining(server)
+        accepted.send(request("GET", "/app/app-key?protocol=7" if connects else "/ready", b"", *HANDSHAKE * connects))
+        answer = await accepted.answer()
+        if connects:
+            assert answer.status == 101
+            assert b"The server is stopping" in await accepted.frame()
+            accepted.writer.transport.abort()
+        else:
+            assert answer.status == (200 if shared else 503)
+        await asyncio.wait_for(stopping, PATIENCE)
+
+
+async def test_a_connection_that_sends_nothing_does_not_hold_a_server_that_stops(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 0.1)
+    peers = await start_server()
+    async with wire(peers.port) as mute:
+        await accepted_by(peers.server)
+        await asyncio.wait_for(peers.server.stop(), PATIENCE)
+        assert await mute.rest() == b""
 
 
 # Reload

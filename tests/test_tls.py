@@ -1,5 +1,7 @@
 """TLS with a certificate of the operator's own, which the tests make."""
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from soketpy import ConfigError, Server
 from soketpy.config.settings import Tls
-from tests.conftest import Peers, Socket, StartServer
+from tests.conftest import Peers, Socket, StartServer, until
 from tests.fakes import APP
-from tests.web.wire import request, signed, wire
+from tests.web.wire import PATIENCE, request, signed, wire
 
 ISSUED = datetime(2020, 1, 1)
 
@@ -111,6 +113,36 @@ async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
         assert b"HTTP" not in await stranger.rest()
     assert await ready(peers, authority) == 200
     assert "Traceback" not in caplog.text
+
+
+async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 3600)
+    cert, key = authority.issue(tmp_path)
+    server = Server(host="127.0.0.1", port=0, apps=(APP,), tls=Tls(cert=cert, key=key))
+    await server.start()
+    raw = socket.socket()
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", server.port))
+
+    async def accepted() -> bool:
+        return len(server._handshakes) == 1
+
+    async def draining() -> bool:
+        return server._shared.draining
+
+    await until(accepted)
+    stopping = asyncio.create_task(server.stop())
+    await until(draining)
+    reader, writer = await asyncio.open_connection(
+        sock=raw, ssl=authority.trusted(), server_hostname="127.0.0.1", ssl_handshake_timeout=PATIENCE
+    )
+    writer.write(request("GET", "/ready"))
+    assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 503 Service Unavailable\r\n"
+    await asyncio.wait_for(stopping, PATIENCE)
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_the_further_certificates_of_a_chain_are_sent(

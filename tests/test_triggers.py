@@ -69,6 +69,14 @@ def test_a_batch_that_is_none_is_400() -> None:
         triggers.parse_batch(b"{}")
 
 
+@pytest.mark.parametrize("batch", ["5", "{}", '"x"', "null"])
+def test_a_batch_that_is_no_list_is_400_whatever_else_is_in_the_body(batch: str) -> None:
+    for more in ("", '"more":"\\ud83d",'):
+        with pytest.raises(RequestError, match="The body is not valid") as refused:
+            triggers.parse_batch(f'{{{more}"batch":{batch}}}'.encode())
+        assert refused.value.status == HTTPStatus.BAD_REQUEST
+
+
 def test_a_request_error_has_headers_where_it_was_given_some() -> None:
     assert RequestError(HTTPStatus.TOO_MANY_REQUESTS, "wait", {"Retry-After": "1"}).headers == {"Retry-After": "1"}
     assert RequestError(HTTPStatus.BAD_REQUEST, "no").headers == {}

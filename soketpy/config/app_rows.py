@@ -6,15 +6,24 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from soketpy.apps import App, Key
+from soketpy.config.paths import APP_ID, APP_KEY, SAFE
 from soketpy.config.rows import Row, shape
 from soketpy.protocol.origins import origin_problem
 
-URL_PART = r"[^\s/?#%:]+"
-LIKE_URL_PART = "text without spaces, /, ?, #, % and :"
 ID = Row(
-    name="id", type=str, help="The app's id; part of the paths of the REST API.", pattern=URL_PART, like=LIKE_URL_PART
+    name="id",
+    type=str,
+    help="The app's id; part of the paths of the REST API.",
+    pattern=APP_ID,
+    like=f"text of {SAFE}&, and not . or ..",
 )
-KEY = Row(name="key", type=str, help="The key that clients connect with; public.", pattern=URL_PART, like=LIKE_URL_PART)
+KEY = Row(
+    name="key",
+    type=str,
+    help="The key that clients connect with; public.",
+    pattern=APP_KEY,
+    like=f"text of {SAFE}, and not . or ..",
+)
 SECRET = Row(name="secret", type=str, help="What requests and authorizations are signed with.", secret=True)
 KEYS = Row(name="keys", type=Key, many=True, help="Several of key and secret, instead of one, to rotate them.")
 PAIR: Mapping[str, Row] = {"key": KEY, "secret": SECRET}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from soketpy.config.build import build
 from soketpy.config.draft import APP_DEFAULTS, Draft, read_table, setting_rows
-from soketpy.config.environment import read_environment
+from soketpy.config.environment import check_path, read_environment
 from soketpy.config.files import read_file
 from soketpy.config.settings import Settings
 from soketpy.config.soketi import SoketiDraft, read_soketi_environment, read_soketi_file
@@ -19,6 +19,7 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     ``flags`` has dotted paths for names. Every source is read and checked as a whole before one is put over another,
     so a mistake counts even where something else wins. Raises ConfigError: one line with the place and the setting.
     """
+    check_path(environ)
     file = SoketiDraft() if path is None else _read_file(path)
     sources = [] if path is None else [path]
     soketi, soketi_count = read_soketi_environment(environ, file)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from soketpy.apps import App, Key
+from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
 from soketpy.protocol.origins import origin_problem
 
@@ -185,8 +186,9 @@ class Settings:
     """The whole configuration of a server.
 
     ``sources`` says where it came from, ``ignored`` names what was given in soketi's names and has no effect here, and
-    ``warnings`` has a line for each setting that others make useless. None of them is a setting, and none counts when
-    two configurations are compared.
+    ``warnings`` has a line for each setting that others make useless. ``advises`` is whether the process warns of what
+    should be set in Redis; of several workers, one does. None of them is a setting, and none counts when two
+    configurations are compared.
     """
 
     host: str | tuple[str, ...] = row(
@@ -197,8 +199,8 @@ class Settings:
     path_prefix: str = row(
         "",
         "What a proxy leaves in front of every path, such as /realtime.",
-        pattern=r"(/[^/?#%\s]+)*/?",
-        like="a path such as /realtime, or empty",
+        pattern=PATH_PREFIX,
+        like=f"a path such as /realtime, of {SAFE}&:, or empty",
     )
     strict_protocol: bool = row(
         False, "Close clients that give no protocol version (4008); soketi's own tools give none."
@@ -223,6 +225,7 @@ class Settings:
     sources: tuple[str, ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    advises: bool = field(default=True, compare=False)
 
     @property
     def prefix(self) -> str:

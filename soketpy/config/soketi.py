@@ -70,6 +70,8 @@ class SoketiDraft:
         if name.has:
             _check_choice(name, entry.node, place)
         elif not name.to:
+            if hint := quotes_hint(entry.node):
+                raise place.error(path, f"must be given without quotes{hint}")
             self.ignored.append(path if entry.place.name is None else entry.place.source)
         if name.to and (not _is_nothing(entry.node) or name.to.startswith("tls.")):
             self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
@@ -211,6 +213,8 @@ def _check_choice(name: Name, node: Node, place: Place) -> None:
 
 
 def _check_no_webhooks(node: Node, place: Place) -> None:
+    if hint := quotes_hint(node):
+        raise place.error(WEBHOOKS, f"must be a list without quotes{hint}")
     if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
         node = parse_json(node.value, place.source, lines=False)
     if isinstance(node, Listing) and not node.items:

@@ -84,7 +84,7 @@ def _is_list(node: Node) -> bool:
 
 
 def _some(row: Row, node: Node, path: str) -> object:
-    if isinstance(node, Scalar) and '"' not in str(node.value):
+    if not quotes_hint(node) and isinstance(node, Scalar) and '"' not in str(node.value):
         node = _parts(str(node.value), node)  # brackets, without quotes, are those of an IPv6 address
     values = _several(row, node, path)
     if not values:

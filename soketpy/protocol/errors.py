@@ -29,7 +29,7 @@ class Code(IntEnum):
 
 
 class ProtocolError(Exception):
-    """Answered with a ``pusher:error``; the connection stays."""
+    """A message that is answered with a ``pusher:error``. Raise one of the classes below."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class ProtocolError(Exception):
 
 
 class ClientEventRejected(ProtocolError):
-    """A client event that is not passed on (4301), and its channel."""
+    """A client event that is not passed on (4301), and its channel; the connection stays."""
 
     def __init__(self, channel: str, message: str) -> None:
         super().__init__(Code.CLIENT_EVENT_REJECTED, message)

@@ -7,6 +7,7 @@ Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which add
 import math
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, NoReturn
 
 import msgspec
@@ -55,7 +56,8 @@ class Api:
         await self._node.sent()
         if not trigger.info:
             return Answer({}, headers=headers)
-        return Answer({"channels": await self._attributes(app, trigger.channels, trigger.info)}, headers=headers)
+        attributes = await self._attributes(app, trigger.channels, trigger.info, monotonic())
+        return Answer({"channels": attributes}, headers=headers)
 
     async def batch_events(self, call: Call, body: bytes) -> Answer:
         """Trigger several events; one that is refused refuses all."""
@@ -68,22 +70,27 @@ class Api:
         await self._node.sent()
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
-        info = [
-            (await self._attributes(app, trigger.channels, trigger.info))[trigger.channels[0]] for trigger in triggers
-        ]
+        since, info = monotonic(), list[dict[str, object]]()
+        for trigger in triggers:
+            info += (await self._attributes(app, trigger.channels, trigger.info, since)).values()
         return Answer({"batch": info}, headers=headers)
 
     async def _attributes(
-        self, app: App, names: Sequence[str], wanted: tuple[str, ...]
+        self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float
     ) -> dict[str, dict[str, object]]:
-        """The attributes of channels that somebody asks for; one that a channel's kind lacks is left out."""
+        """Return the attributes of channels that somebody asks for; one that a channel's kind lacks is left out.
+
+        ``since`` is when the readings of the call began.
+        """
         attributes: dict[str, dict[str, object]] = {name: {} for name in names}
         if "user_count" in wanted:
             presence = [name for name in names if channels.kind_of(name).presence]
-            for name, count in zip(presence, await self._node.roster.member_counts(app.id, presence), strict=True):
+            counts = await self._node.roster.member_counts(app.id, presence, since)
+            for name, count in zip(presence, counts, strict=True):
                 attributes[name]["user_count"] = count
         if "subscription_count" in wanted:
-            for name, count in zip(names, await self._node.roster.counts(app.id, names), strict=True):
+            counts = await self._node.roster.counts(app.id, names, since)
+            for name, count in zip(names, counts, strict=True):
                 attributes[name]["subscription_count"] = count
         return attributes
 
@@ -94,12 +101,13 @@ class Api:
         wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
             _bad(_NEEDS_PREFIX)
-        counts = await self._node.roster.channels(call.app.id, prefix)
+        since = monotonic()
+        counts = await self._node.roster.channels(call.app.id, prefix, since)
         listed: dict[str, dict[str, object]] = {
             name: {"occupied": True, "subscription_count": count} for name, count in counts.items()
         }
         if "user_count" in wanted:
-            for name, attributes in (await self._attributes(call.app, list(counts), ("user_count",))).items():
+            for name, attributes in (await self._attributes(call.app, list(counts), ("user_count",), since)).items():
                 listed[name] |= attributes
         return Answer({"channels": listed}, headers=headers)
 
@@ -113,7 +121,8 @@ class Api:
             _bad("Cannot retrieve the user count unless the channel is a presence channel.")
         if "cache" in wanted and not kind.cache:
             _bad("cache is only for cache channels.")
-        attributes = (await self._attributes(app, [channel], ("subscription_count", "user_count")))[channel]
+        both = ("subscription_count", "user_count")
+        attributes = (await self._attributes(app, [channel], both, monotonic()))[channel]
         value: dict[str, object] = {"occupied": attributes["subscription_count"] != 0, **attributes}
         if "cache" in wanted:
             value["cache"] = await self._cached(app, channel)

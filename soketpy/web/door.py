@@ -41,7 +41,7 @@ HttpProtocol = Callable[[asyncio.Transport], asyncio.Protocol]
 class Door(asyncio.Protocol):
     """Waits for the head of the first request of one TCP connection."""
 
-    __slots__ = ("_head", "_http", "_prefix", "_shared", "_timeout", "_transport", "due")
+    __slots__ = ("__weakref__", "_head", "_http", "_prefix", "_shared", "_timeout", "_transport", "due")
 
     def __init__(self, shared: Surroundings, http: HttpProtocol, prefix: str, timeout: float) -> None:
         self.due = 0

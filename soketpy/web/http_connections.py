@@ -53,6 +53,10 @@ class HttpConnections:
                 self._drop_oldest()
             self._look_later()
 
+    def any_newer(self, seconds: float) -> bool:
+        """Return whether a connection that has not sent a request has come within the last so many seconds."""
+        return bool(self._new) and self._clock() - next(reversed(self._new.values()))[0] < seconds
+
     def admit(self, protocol: object, transport: asyncio.Transport) -> bool:
         """Count a connection as one for HTTP that is idle; return False if there is no room for it."""
         if self._most is None:

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from soketpy.metrics import Totals, Traffic, TrafficCollector
 from soketpy.web.health import memory
-from soketpy.web.rest import READS, SOFTWARE, path_of
+from soketpy.web.rest import READS, SOFTWARE, path_of, readiness
 
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 
@@ -26,8 +26,13 @@ class Operations:
         connected: Callable[[str], int],
         totals: Callable[[], Totals] = Totals,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        *,
+        draining: Callable[[], bool] = lambda: False,
+        available: Callable[[], bool] = lambda: True,
     ) -> None:
         self._refresh = refresh
+        self._draining = draining
+        self._available = available
         self._registry = CollectorRegistry()
         self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
@@ -35,8 +40,10 @@ class Operations:
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Serve one request."""
         path, _, query = path_of(request.raw_path).partition("?")
-        if path in ("/", "/ready"):  # the same to every method, since a load balancer may ask with any
+        if path == "/":  # the same to every method, since a load balancer may ask with any
             return web.Response(text="OK", headers=_ANYONE)
+        if path == "/ready":
+            return await self._ready()
         if request.method not in READS:
             return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
         if self._refresh is not None and path == "/metrics":
@@ -50,6 +57,15 @@ class Operations:
                 headers = {**_ANYONE, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
                 return web.Response(body=generate_latest(self._registry), headers=headers)
         return web.Response(status=404, text="There is nothing at this path.", headers=_ANYONE)
+
+    async def _ready(self) -> web.Response:
+        """Tell whether the server is to get clients: the same to every method, and the same as on the main port."""
+        if self._refresh is not None:
+            await self._refresh()
+        answer = readiness(self._draining(), self._available())
+        if isinstance(answer.value, str):
+            return web.Response(text=answer.value, headers=_ANYONE)
+        return _json(answer.value, answer.status)
 
     def _usage(self) -> dict[str, object]:
         now = memory()
@@ -71,5 +87,6 @@ class Operations:
         ]
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=_ANYONE)
+def _json(value: object, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type="application/json", headers=_ANYONE)

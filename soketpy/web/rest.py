@@ -249,10 +249,7 @@ class Rest:
         """Tell the state of the server: the same to every method, since a load balancer may ask with any."""
         match path:
             case "/ready":
-                self._refuse_when_draining()
-                if not self._available():
-                    raise _unavailable()
-                return Answer("OK")
+                return readiness(self.draining, self._available())
             case "/accept-traffic":
                 return self._accept_traffic()
         return Answer("OK")
@@ -292,6 +289,13 @@ class Rest:
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
             _not_allowed(route[0])
         return route[1], arguments
+
+
+def readiness(draining: bool, available: bool) -> Answer:
+    """Return the answer to ``/ready``, which is the same on all ports."""
+    if draining:
+        return _refused(stopping())
+    return Answer("OK") if available else _refused(_unavailable())
 
 
 def _unavailable(reason: str = "") -> RequestError:

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.redis import Redis
 from tests.test_listening import has_ipv6, ready
-from tests.web.wire import HANDSHAKE, Wire, request, wire
+from tests.web.wire import HANDSHAKE, PATIENCE, Wire, request, wire
 
 LEASE = 1.5
 
@@ -234,6 +235,24 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
     assert (await peers.request("GET", "/ready")).status == 200
 
 
+async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Start) -> None:
+    server = start(timeouts={"shutdown": 0})
+    before = server.children("soketpy.worker")
+    statuses = Counter[int]()
+
+    async def ask() -> None:
+        async with wire(server.port) as client:
+            await asyncio.sleep(0)
+            client.send(request("GET", "/ready"))
+            statuses[(await client.answer()).status] += 1
+
+    server.signal(signal.SIGUSR2)
+    async with asyncio.timeout(PATIENCE):
+        while len(server.children("soketpy.worker")) != 2 or server.children("soketpy.worker") & before:
+            await asyncio.gather(*(ask() for _ in range(8)))
+    assert set(statuses) == {200}
+
+
 async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
     server = start(timeouts={"shutdown": 1})
     before = server.children("soketpy.worker")
@@ -367,6 +386,17 @@ async def test_where_no_process_can_be_started_it_is_tried_again(
     await settled(lambda: len(own_workers()) == 2)
 
 
+async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str) -> None:
+    server = start(3, cluster="redis", redis={"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LEASE})
+    former = server.children("soketpy.worker")
+    server.signal(signal.SIGUSR2)
+    log = server.preamble + await server.written("All workers are new")
+    server.signal(signal.SIGTERM)
+    log += await server.written("Stopped")
+    assert not server.children("soketpy.worker") & former
+    assert log.count("redis-cli CONFIG SET") == 1
+
+
 async def test_what_fails_beside_the_workers_is_logged(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -447,6 +477,39 @@ async def test_a_private_redis_that_is_just_being_started_ends_with_the_server(
     [mute] = server.children("redis-server") - {redis}
     await asyncio.to_thread(server.end)
     assert not command_of(mute)
+
+
+async def test_the_metrics_port_tells_whether_the_workers_are_ready(
+    start: Start, at: Place, program: RedisServer
+) -> None:
+    port = free_port()
+    server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port}, env=program.env)
+    async with AsyncExitStack() as stack:
+        main, metrics = at(server), At(port, stack)
+
+        async def both(status: int) -> bool:
+            return {(await each.request("GET", "/ready")).status for each in (main, metrics)} == {status}
+
+        assert await both(200)
+        program.take_away()
+        [redis] = server.children("redis-server")
+        os.kill(redis, signal.SIGKILL)
+        await until(lambda: both(503))
+        program.put()
+        await until(lambda: both(200))
+
+
+async def test_the_metrics_port_tells_that_the_workers_stop_until_they_have_ended(start: Start) -> None:
+    port = free_port()
+    server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port})
+    async with AsyncExitStack() as stack:
+        metrics = At(port, stack)
+        [client] = await silent_clients(server.port, stack, 1)
+        server.signal(signal.SIGTERM)
+        assert b'"code":4200' in await client.frame()
+        for method in ("GET", "HEAD", "OPTIONS", "POST"):
+            assert (await metrics.request(method, "/ready")).status == 503
+        assert (await metrics.request("GET", "/metrics")).status == 200
 
 
 def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:

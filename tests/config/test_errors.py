@@ -12,6 +12,8 @@ Failing = Callable[..., str]
 ORIGIN = "matches no origin: {} (write for example https://example.com, example.com, *.example.com or localhost:3000)"
 MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
 ONE_OF_BOTH = "use one of both"
+SAFE = "A-Z, a-z, 0-9 and -._~!$'()*+,;=@"
+PATH = f"must be a path such as /realtime, of {SAFE}&:, or empty, not"
 APP = "id: a, key: k, secret: s"
 
 
@@ -102,8 +104,8 @@ FILES = [
     ),
     ("log: {level: verbose}\n", "1: log.level: must be debug or info or warning or error, not 'verbose'"),
     ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
-    ("path_prefix: realtime\n", "1: path_prefix: must be a path such as /realtime, or empty, not 'realtime'"),
-    ("path_prefix: /a//\n", "1: path_prefix: must be a path such as /realtime, or empty, not '/a//'"),
+    ("path_prefix: realtime\n", f"1: path_prefix: {PATH} 'realtime'"),
+    ("path_prefix: /a//\n", f"1: path_prefix: {PATH} '/a//'"),
     ("host: []\n", "1: host: must be text, not an empty list"),
     ("host: [a, 5]\n", "1: host[1]: must be text, not a number; put it in quotes"),
     ("host: {a: b}\n", "1: host: must be text, not a table"),
@@ -173,11 +175,11 @@ FILES = [
     ("apps: [{id: a, key: k, secret: ''}]\n", "1: apps[0].secret: must not be empty"),
     (
         "apps: [{id: a, key: 'k:1', secret: s}]\n",
-        "1: apps[0].key: must be text without spaces, /, ?, #, % and :, not 'k:1'",
+        f"1: apps[0].key: must be text of {SAFE}, and not . or .., not 'k:1'",
     ),
     (
         "apps: [{id: 1, key: k, secret: s}]\n",
-        "1: apps[0].id: must be text without spaces, /, ?, #, % and :, not a number; put it in quotes",
+        f"1: apps[0].id: must be text of {SAFE}&, and not . or .., not a number; put it in quotes",
     ),
     # both kinds of names
     ("bounds: {}\nadapter: {driver: local}\n", f"2: {MIXED}"),

@@ -2,7 +2,14 @@
 
 import pytest
 
-from soketpy.protocol.errors import BadMessage, Code, ConnectionRefused, ProtocolError, SubscriptionRefused
+from soketpy.protocol.errors import (
+    BadMessage,
+    ClientEventRejected,
+    Code,
+    ConnectionRefused,
+    ProtocolError,
+    SubscriptionRefused,
+)
 
 GIVE_UP, BACK_OFF, AT_ONCE, STAY = range(40, 44)
 
@@ -57,3 +64,9 @@ def test_a_bad_message_leaves_the_connection_open() -> None:
 def test_a_refused_subscription_carries_its_type_and_status() -> None:
     refused = SubscriptionRefused("AuthError", 401, "no auth")
     assert (refused.type, refused.status, refused.message, str(refused)) == ("AuthError", 401, "no auth", "no auth")
+
+
+def test_a_refused_client_event_names_its_channel() -> None:
+    refused = ClientEventRejected("private-a", "The app has client events switched off.")
+    assert (refused.code, refused.channel) == (4301, "private-a")
+    assert refused.message == str(refused) == "The app has client events switched off."

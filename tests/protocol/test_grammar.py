@@ -159,10 +159,43 @@ def test_the_reason_is_the_true_one(text: str, reason: str) -> None:
     assert str(refused.value) == reason
 
 
+def test_a_field_that_is_nested_too_deeply_is_refused_with_that_reason() -> None:
+    class Named(msgspec.Struct):
+        names: list[str]
+
+    text = '{"names":' + "[" * DEEP + "]" * DEEP + ',"more":"\\ud83d"}'
+    with pytest.raises(ValueError, match="nested too deeply"):
+        grammar.read(text.encode(), Named)
+
+
 @pytest.mark.parametrize("text", ['{"name":"\\ud83d"}', '{"data":"\\ud83d","name":5}'])
 def test_a_field_that_is_missing_or_of_another_type_is_named(text: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"`data`|name"):
         grammar.read(text.encode(), Opaque)
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("[]", []),
+        (" [ ] ", []),
+        ('[1, "a,]" ,[2,3],{"a":[4]}]', ["1", '"a,]"', "[2,3]", '{"a":[4]}']),
+        (r'["\ud83d"]', [r'"\ud83d"']),
+    ],
+)
+def test_the_elements_of_an_array_are_the_texts_between_its_commas(text: str, elements: list[str]) -> None:
+    assert list(grammar.elements(text)) == elements
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]]", "[1] x"])
+def test_what_is_no_array_has_no_elements(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        list(grammar.elements(text))
+
+
+def test_a_field_that_nobody_knows_is_left_out() -> None:
+    found = grammar.read(b'{"more":[1],"data":1,"name":"a"}', Opaque)
+    assert (bytes(found.data), found.name) == (b"1", "a")
 
 
 # A text, and how many bytes JavaScript needs for its value.
@@ -178,6 +211,7 @@ SIZES = [
     (r'"\ud83d"', 8),
     (r'"\ud83d\u3042"', 11),
     (r'"\u3042\ud83d\/"', 12),
+    (r'["\ud83d\ude00","\ud83d"]', 17),
     ('{ "a" : [ 1 , 2.0 ] }', 11),
     ("[1e3,2E0]", 8),
     ('{"a":1,"a":1}', 7),

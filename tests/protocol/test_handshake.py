@@ -67,6 +67,12 @@ def test_another_request_is_no_handshake(request_line: str) -> None:
     assert parse_upgrade(head(request_line)) is None
 
 
+@pytest.mark.parametrize(("parameters", "is_one"), [(999, True), (1000, True), (1001, False)])
+def test_a_request_with_more_than_a_thousand_parameters_is_no_handshake(parameters: int, is_one: bool) -> None:
+    query = "&".join(f"n{number}=%20" for number in range(parameters))
+    assert (parse_upgrade(head(f"GET /app/key?{query} HTTP/1.1")) is not None) is is_one
+
+
 @pytest.mark.parametrize("asked", [None, "", "h2c", "websockets"])
 def test_a_request_that_asks_for_no_websocket_is_no_handshake(asked: str | None) -> None:
     assert parse_upgrade(head(Upgrade=asked)) is None

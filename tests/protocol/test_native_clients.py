@@ -157,6 +157,11 @@ def test_a_number_as_the_id_of_a_sign_in_is_answered_as_a_string_which_all_clien
         reader(json.loads(messages.signin_success(user_data).text))
 
 
+def test_a_sign_in_with_a_string_as_its_id_is_answered_as_it_came() -> None:
+    user_data = '{ "id": "ada", "user_info": {"id": 5} }'
+    assert events.with_text_id(user_data, "ada") == user_data
+
+
 def test_the_typed_clients_lose_a_sender_whose_id_is_a_number() -> None:
     message = json.loads(messages.event("presence-a", "client-said", b'"{}"', NumericId("1")).text)
     for reader in (dotnet, swift):

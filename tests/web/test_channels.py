@@ -225,3 +225,46 @@ async def test_terminate_leaves_the_same_user_of_another_app_alone(start_server:
     assert (await peers.call("POST", "/users/ada/terminate_connections", {}, app=other)).status == 200
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
+
+
+# The time that readings may take
+
+
+EVENT = {"name": "said", "data": "{}", "info": "user_count,subscription_count"}
+BATCH = [{**EVENT, "channel": "presence-a"}, {**EVENT, "channel": "presence-b"}]
+
+
+@pytest.mark.parametrize("nodes", ["one node"], indirect=True)
+@pytest.mark.parametrize(
+    ("method", "path", "value", "query", "readings"),
+    [
+        ("GET", "/channels", None, {"filter_by_prefix": "presence-", "info": "user_count"}, 2),
+        ("GET", "/channels/presence-a", None, {"info": "user_count,subscription_count"}, 2),
+        ("POST", "/events", {**EVENT, "channels": ["presence-a", "presence-b"]}, None, 2),
+        ("POST", "/batch_events", {"batch": BATCH}, None, 4),
+    ],
+)
+async def test_all_readings_of_a_call_share_one_bound(
+    start_server: StartServer,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    value: object,
+    query: dict[str, str] | None,
+    readings: int,
+) -> None:
+    peers = await start_server()
+    roster, begun = peers.server.node.roster, list[float]()
+
+    def noting(whole: Any) -> Any:
+        def read(app_id: str, what: Any, since: float) -> Any:
+            begun.append(since)
+            return whole(app_id, what, since)
+
+        return read
+
+    for name in ("channels", "counts", "member_counts"):
+        monkeypatch.setattr(roster, name, noting(getattr(roster, name)))
+    assert (await peers.call(method, path, value, query)).status == 200
+    assert len(begun) == readings
+    assert len(set(begun)) == 1

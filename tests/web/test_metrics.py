@@ -237,6 +237,36 @@ async def test_the_metrics_port_serves_nothing_else(
     assert reply.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("available", [True, False])
+@pytest.mark.parametrize("draining", [True, False])
+async def test_whether_the_server_is_ready_is_the_same_on_both_ports(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, draining: bool, available: bool
+) -> None:
+    peers = await start_server(metrics=OPEN)
+    monkeypatch.setattr(peers.server._rest, "draining", draining)
+    monkeypatch.setattr(peers.server._cluster, "here", available, raising=False)
+    for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"):
+        main, metrics = await peers.request(method, "/ready"), await ask(peers, "/ready", method)
+        assert (metrics.status, metrics.text) == (main.status, main.text)
+        assert metrics.headers["Content-Type"] == main.headers["Content-Type"]
+        assert (metrics.status == 200) is (available and not draining)
+        assert (await ask(peers, "/", method)).status == 200
+
+
+async def test_the_metrics_port_says_that_the_server_stops(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.DRAIN_STEP", 1000)
+    peers = await start_server(metrics=OPEN)
+    client = await peers.client()
+    stopping = asyncio.create_task(peers.server.stop())
+    assert (await client.hear())["data"]["code"] == 4200
+    assert (await ask(peers, "/ready")).status == 503
+    assert (await ask(peers, "/metrics")).status == 200
+    stopping.cancel()
+    await asyncio.wait([stopping])
+
+
 async def test_what_is_not_http_leaves_the_metrics_port_and_the_log_in_peace(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import hiredis
 
+from soketpy import steps
 from soketpy.cluster import Node, Unavailable
 from soketpy.containment import contain
 from soketpy.drivers.redis import topics
@@ -27,8 +28,7 @@ class RedisBus:
 
     def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float, window: Window) -> None:
         self._cache_ttl = round(1000 * cache_ttl)
-        # Publications that go by way of the script, of the verb that runs now; each with its app and its weight.
-        self._writes: list[tuple[Promise[Any], str, int]] = []
+        self._writes: list[Promise[None]] = []  # publications that go by way of the script, of the verb that runs now
         self._window = window
         self.full, self.room = window.full, window.room
         self._on_their_way: deque[tuple[str, int]] = deque()  # the app and the weight of each publication
@@ -46,9 +46,14 @@ class RedisBus:
         self._node = node
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where these cannot be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if nothing can be published now."""
+        self._begin()
         if not self._session.here:
             raise Unavailable
+
+    def _begin(self) -> None:
+        """Drop what calls before have published and not waited for: client events, and calls that failed midway."""
+        self._writes, self._claimed = [], self._published
 
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable."""
@@ -63,10 +68,26 @@ class RedisBus:
         packed = topics.pack(topics.EVENT, message.text, exclude)
         packed_name = name.encode("utf-8", "surrogatepass")
         write = self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed])
-        self._writes.append((write, app_id, self._window.sent(app_id, len(data) + len(packed))))
+        taken: Promise[None] = Promise()
+        self._writes.append(taken)
+        steps.begin(self._wait(write, taken, app_id, self._window.sent(app_id, len(data) + len(packed))))
+
+    async def _wait(self, write: Promise[Any], taken: Promise[None], app_id: str, weight: int) -> None:
+        """Wait until Redis has taken a publication, then give its room back."""
+        try:
+            await write
+        except Lost:
+            taken.fail(Unavailable())
+        except Exception as fault:  # a publication that cannot be encoded
+            taken.fail(fault)
+        else:
+            taken.keep(None)
+        finally:
+            self._window.taken(app_id, weight)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
+        self._begin()
         self._publish(app_id, user_channel(user_id), topics.TERMINATE, user_id)
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> None:
@@ -105,14 +126,8 @@ class RedisBus:
             self._waiting.append((first, self._published, taken))
         else:
             taken.keep(None)
-        try:
-            for write, _, _ in writes:
-                await write
-        except Lost:
-            raise Unavailable from None
-        finally:
-            for _, app_id, weight in writes:
-                self._window.taken(app_id, weight)
+        for write in writes:
+            await write
         await taken
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:

@@ -34,7 +34,8 @@ class RedisCluster:
     """Give its ``bus`` and ``roster`` to a node, then ``start`` it.
 
     ``prefix`` keeps clusters on one Redis apart. ``connect`` is given what the keys of a partition begin with: where
-    Redis itself is a cluster, that says which of its nodes has them.
+    Redis itself is a cluster, that says which of its nodes has them. With ``advises``, a warning says what should
+    be set in Redis.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class RedisCluster:
         cache_ttl: float = 1800,
         lease: float = LEASE,
         start_timeout: float = 10,
+        advises: bool = True,
     ) -> None:
+        self._advises = advises
         self._start_timeout = start_timeout
         self._returning = Returning()
         window = Window()
@@ -81,6 +84,8 @@ class RedisCluster:
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
         log.info("One of %d nodes of %s over Redis at %s", nodes, first.base[:-1], first.place)
+        if not self._advises:
+            return
         with contextlib.suppress(Lost):
             first.send("CONFIG", "GET", buffers.NAME, then=partial(_check_buffers, first.place))
 

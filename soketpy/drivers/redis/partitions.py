@@ -4,7 +4,8 @@ All that is about one channel, or about one user, is in one partition, so each k
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 from soketpy.cache import CachedEvent
 from soketpy.cluster import Node
@@ -58,7 +59,8 @@ class PartitionedBus:
         return bus
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable where not all of these can be published on now."""
+        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
+        self._published = set()
         for each, group in self._partitions.by_place(app_id, channels).items():
             each.bus.check(app_id, group)
 
@@ -74,6 +76,7 @@ class PartitionedBus:
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
+        self._published = set()
         self._of(app_id, user_channel(user_id)).terminate(app_id, user_id)
 
     async def sent(self) -> None:
@@ -121,34 +124,48 @@ class PartitionedRoster:
         """Have every node tell the channel's subscribers how many they are."""
         self._partitions.of(app_id, channel).roster.tell_count(app_id, channel)
 
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
-        asked = (each.roster.counts(app_id, group) for each, group in groups.items())
+        asked = (each.roster.counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await together(*asked))
 
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
-        asked = (each.roster.member_counts(app_id, group) for each, group in groups.items())
+        asked = (each.roster.member_counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await together(*asked))
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel. Raises Unavailable."""
         return await self._partitions.of(app_id, channel).roster.members(app_id, channel)
 
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
         whole: dict[str, int] = {}
-        for part in await together(*(each.roster.channels(app_id, prefix) for each in self._partitions)):
+        for part in await together(*(each.roster.channels(app_id, prefix, since) for each in self._partitions)):
             whole.update(part)
         return whole
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
         home, near, far = self._split(app_id, user_id, watchlist)
-        watches = (each.roster.users.watch(app_id, group) for each, group in far.items())
-        await together(home.roster.sign_in(app_id, user_id, near), *watches)
+        entered: list[Partition] = []
+
+        async def enter(each: Partition, verb: Coroutine[Any, Any, set[str]]) -> None:
+            await verb
+            entered.append(each)
+
+        watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
+        try:
+            await together(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
+        except Exception:
+            for each in entered:
+                if each is not home:
+                    each.roster.users.unwatch(app_id, far[each])
+            if home in entered:
+                await home.roster.sign_out(app_id, user_id, near)
+            raise
         # Who came or went since the first answer has been heard of, but not been told to who signs in.
         return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
 

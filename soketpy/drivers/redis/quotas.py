@@ -1,8 +1,13 @@
 """How many connections of apps with a limit this node has: each is let in by Redis, which knows of all."""
 
+import logging
+
 from soketpy import steps
+from soketpy.containment import contain
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost, Write
+
+log = logging.getLogger("soketpy.redis")
 
 
 class Quotas:
@@ -18,7 +23,7 @@ class Quotas:
             if limit is None:
                 return True
             self._counts[app_id] = here
-            self._session.write(["k", app_id, "", "", here])
+            steps.begin(self._put(app_id, here))
         try:
             counted = bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
         except Lost:
@@ -27,6 +32,20 @@ class Quotas:
                 self._session.write(["k", app_id, "", "", self._counts[app_id] + 1])
         self._counts[app_id] += counted
         return counted
+
+    async def _put(self, app_id: str, here: int) -> None:
+        """Write how many connections the app has here when the first one is counted."""
+        try:
+            await self._session.write(["k", app_id, "", "", here])
+        except Lost:
+            pass  # Redis is away: all counts are written when it is back
+        except Exception as fault:
+            self._write_again(app_id, here, fault)
+
+    def _write_again(self, app_id: str, change: int, fault: Exception) -> None:
+        """Write a change of the count that could not be written, behind those that were written since."""
+        contain(log, fault, "App %s: a change of its number of connections has to be written again", app_id)
+        self._session.write(["a", app_id, change, -1])
 
     def disconnect(self, app_id: str) -> None:
         """Count one connection less."""
@@ -39,6 +58,8 @@ class Quotas:
             await self._session.write(["a", app_id, -1, 0])
         except Lost:
             self._session.write(["k", app_id, "", "", self._counts[app_id]])
+        except Exception as fault:
+            self._write_again(app_id, -1, fault)
 
     def leaves(self) -> list[Write]:
         """Every write that says what this node has."""

@@ -18,7 +18,7 @@ from soketpy.presence import Members
 from soketpy.steps import Promise
 
 PATIENCE = 5.0
-"""Seconds that one reading may take."""
+"""Seconds that the readings of one call may take together."""
 
 STEP = 1000
 """Entries of a hash that Redis is asked to look at in one step: a fraction of a millisecond of its time."""
@@ -41,20 +41,20 @@ class Reads:
         self._session = session
         self._clock = clock
 
-    async def counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each. Raises Unavailable."""
         key, counts = self._key("channels", app_id), list[int]()
-        bound = self._bound(_COUNTS)
+        bound = self._bound(_COUNTS, since)
         for some in _slices(channels):
             bound()
             [found] = await self._read(["HMGET", key, *some])
             counts += [int(count or 0) for count in found]
         return counts
 
-    async def member_counts(self, app_id: str, channels: Sequence[str]) -> list[int]:
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has. Raises Unavailable."""
         counts: list[int] = []
-        bound = self._bound(_COUNTS)
+        bound = self._bound(_COUNTS, since)
         for some in _slices(channels):
             bound()
             counts += await self._read(*(["HLEN", self._key_of("members", app_id, channel)] for channel in some))
@@ -68,15 +68,15 @@ class Reads:
             members.join(*member_of(user_id.decode(), info))
         return members
 
-    async def channels(self, app_id: str, prefix: str) -> Mapping[str, int]:
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
-        found = await self._scan(self._key("channels", app_id), f"{_escaped(prefix)}*", _CHANNELS)
+        found = await self._scan(self._key("channels", app_id), f"{_escaped(prefix)}*", _CHANNELS, since)
         return {channel.decode(errors="replace"): int(count) for channel, count in found.items()}
 
-    async def _scan(self, key: str, pattern: str, slow: str) -> dict[bytes, bytes]:
+    async def _scan(self, key: str, pattern: str, slow: str, since: float | None = None) -> dict[bytes, bytes]:
         """Return the fields of a hash that match, read in steps. Raises Unavailable, or TooSlow with a text."""
         found: dict[bytes, bytes] = {}  # Redis may return a field more than once
-        cursor, bound = b"0", self._bound(slow)
+        cursor, bound = b"0", self._bound(slow, since)
         while True:
             [(cursor, some)] = await self._read(["HSCAN", key, cursor, "MATCH", pattern, "COUNT", str(STEP)])
             found.update(zip(some[::2], some[1::2], strict=True))
@@ -84,9 +84,9 @@ class Reads:
                 return found
             bound()
 
-    def _bound(self, slow: str) -> Callable[[], None]:
-        """Return what raises TooSlow, with a text, once a reading that begins now has taken too long."""
-        until = self._clock() + PATIENCE
+    def _bound(self, slow: str, since: float | None) -> Callable[[], None]:
+        """Return what raises TooSlow, with a text, once the readings that began then, or begin now, take too long."""
+        until = (self._clock() if since is None else since) + PATIENCE
 
         def check() -> None:
             if self._clock() > until:

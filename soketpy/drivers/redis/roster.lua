@@ -23,16 +23,18 @@ local function publish(kind, app, name, ...)
   redis.call(PUBLISH, base .. kind .. of(app, name), cmsgpack.pack({...}))
 end
 
--- Set a leaf of a life; what it was.
-local function set_leaf(owner, leaf, count)
+-- Return what a leaf of a life is, and a function that sets it. Change the totals in between: if one of them cannot be
+-- changed, the leaf must not be either, or whoever clears it takes away what was never added.
+local function leaf_of(owner, leaf)
   local ledger, field = base .. 'node:' .. owner, cmsgpack.pack(leaf)
   local before = tonumber(redis.call('HGET', ledger, field) or 0)
-  if count == 0 then
-    redis.call('HDEL', ledger, field)
-  elseif count ~= before then
-    redis.call('HSET', ledger, field, count)
+  return before, function(count)
+    if count == 0 then
+      redis.call('HDEL', ledger, field)
+    elseif count ~= before then
+      redis.call('HSET', ledger, field, count)
+    end
   end
-  return before
 end
 
 -- Add to a total; what it is then, and the edge: 1 for the first in, -1 for the last out, else 0.
@@ -66,8 +68,9 @@ local set = {}
 
 -- Subscriptions of a channel: the total, and its edge.
 function set.s(owner, app, channel, _, count)
-  local change = count - set_leaf(owner, {'s', app, channel, ''}, count)
-  local total, edge = add(base .. 'channels:' .. app, channel, change)
+  local before, put = leaf_of(owner, {'s', app, channel, ''})
+  local total, edge = add(base .. 'channels:' .. app, channel, count - before)
+  put(count)
   return {total, edge}
 end
 
@@ -79,9 +82,11 @@ function set.m(owner, app, channel, user, count, info, limit, wanted)
   if count > 0 and not there and redis.call('HLEN', members) >= limit then
     return {false, 0, 0, wanted and list(app, channel)}
   end
-  local change = count - set_leaf(owner, {'m', app, channel, user}, count)
-  local _, edge = add(base .. 'channels:' .. app, channel, change)
-  local _, came = add(connections, user, change)
+  local before, put = leaf_of(owner, {'m', app, channel, user})
+  redis.call('HLEN', connections) -- an error comes before the first change
+  local _, edge = add(base .. 'channels:' .. app, channel, count - before)
+  local _, came = add(connections, user, count - before)
+  put(count)
   if came == 1 then
     redis.call('HSET', members, user, info)
     publish('t:', app, channel, 'added', user, info)
@@ -95,7 +100,9 @@ end
 -- Signed-in connections of a user; who of the watched is online.
 function set.u(owner, app, user, _, count, watched)
   local users = base .. 'users:' .. app
-  local _, edge = add(users, user, count - set_leaf(owner, {'u', app, user, ''}, count))
+  local before, put = leaf_of(owner, {'u', app, user, ''})
+  local _, edge = add(users, user, count - before)
+  put(count)
   if edge ~= 0 then
     publish('w:', app, user, 'online', edge == 1)
   end
@@ -104,7 +111,9 @@ end
 
 -- Connections of an app.
 function set.k(owner, app, _, _, count)
-  add(base .. 'connected', app, count - set_leaf(owner, {'k', app, '', ''}, count))
+  local before, put = leaf_of(owner, {'k', app, '', ''})
+  add(base .. 'connected', app, count - before)
+  put(count)
   return true
 end
 

@@ -26,6 +26,9 @@ class RedisRoster:
 
     Invariant: the replica of a presence channel is what Redis had at the last message that was heard, and a joiner is
     let in between two messages. While Redis is away, it is what this node believes.
+
+    If a write fails though Redis is there, the counts of this node and those in Redis agree afterwards: a join is
+    undone and raises, and a leave is written again.
     """
 
     def __init__(self, session: Session, names: Topics) -> None:
@@ -53,15 +56,26 @@ class RedisRoster:
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
         self._topics.listen(topics.CHANNEL, app_id, channel)
-        return await self._subscribed(app_id, channel, 1)
+        count = add(self._subscriptions, (app_id, channel), 1)
+        try:
+            return await self._write_count(app_id, channel, count)
+        except Exception:
+            await self.leave(app_id, channel)
+            raise
 
     async def leave(self, app_id: str, channel: str) -> int:
         """Take away one subscription; how many are left."""
         self._topics.leave(topics.CHANNEL, app_id, channel)
-        return await self._subscribed(app_id, channel, -1)
+        count = add(self._subscriptions, (app_id, channel), -1)
+        try:
+            return await self._write_count(app_id, channel, count)
+        except Exception as fault:
+            contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
+            self._session.write(["s", app_id, channel, "", self._subscriptions.get((app_id, channel), 0)])
+            return count
 
-    async def _subscribed(self, app_id: str, channel: str, change: int) -> int:
-        count = add(self._subscriptions, (app_id, channel), change)
+    async def _write_count(self, app_id: str, channel: str, count: int) -> int:
+        """Write how many subscriptions this node has; return how many there are anywhere."""
         try:
             total, _ = await self._session.write(["s", app_id, channel, "", count])
         except Lost:
@@ -90,10 +104,17 @@ class RedisRoster:
         write = ["m", app_id, channel, user_id, count, info, limit, wanted]
         try:
             let_in, _, came, listed = await self._session.write(write)
+            if listed is False and name not in self._replicas:  # the join that asked for the list has failed
+                listed = await self._session.write(["l", *name])
         except Lost:
             let_in, came, listed = self._join_alone(name, user_id, limit)
             if let_in:
                 self._session.write(self._leaf(name, user_id))
+        except Exception:
+            if wanted:
+                self._asked.discard(name)
+            await self.leave_as(app_id, channel, user_id)
+            raise
         if listed is not False:
             self._asked.discard(name)
             self._replicas[name] = Members()
@@ -127,6 +148,10 @@ class RedisRoster:
             _, _, came, _ = await self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
         except Lost:
             came = not count
+            self._session.write(self._leaf(name, user_id))
+        except Exception as fault:
+            contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
+            came = 0  # if that removes the member, Redis publishes it
             self._session.write(self._leaf(name, user_id))
         if came:
             self._removed(name, user_id)

@@ -41,6 +41,9 @@ class Users:
             if count == 1:
                 self.turned(app_id, user_id, True)
             found = None
+        except Exception:
+            await self.sign_out(app_id, user_id, watchlist)
+            raise
         return self._found(app_id, watchlist, found)
 
     async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
@@ -50,6 +53,9 @@ class Users:
             found = await self._session.write(["o", app_id, list(watchlist)])
         except Lost:
             found = None
+        except Exception:
+            self.unwatch(app_id, watchlist)
+            raise
         return self._found(app_id, watchlist, found)
 
     def _hear_of(self, app_id: str, watchlist: Sequence[str]) -> None:
@@ -76,6 +82,9 @@ class Users:
         except Lost:
             if not count:
                 self.turned(app_id, user_id, False)
+        except Exception as fault:
+            contain(log, fault, "App %s: the end of a sign-in has to be written again", app_id)
+            self._session.write(["u", app_id, user_id, "", self._users.get((app_id, user_id), 0), []])
 
     def is_online(self, app_id: str, user_id: str) -> bool:
         """Whether a user who is watched here is signed in, as far as this node was told."""

@@ -28,11 +28,18 @@ Leaf = tuple[Any, ...]
 
 _OF_LEAVES = ("s", "m", "u", "k")
 
+_CONNECTION = "a"
+"""A connection more or less."""
+
 _NOTHING: Write = ["n"]
 
 
 class Lost(Exception):
     """The connection to Redis, or the lease, is gone."""
+
+
+class Failed(Exception):
+    """Redis is there, and could not do a write that changes what this node has."""
 
 
 class Writes:
@@ -142,7 +149,8 @@ class Writes:
 
     def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[bytes, bytes]) -> None:
         """Fail one write that the script could not do."""
-        fault = Lost(answer.get(b"err", b"").decode(errors="replace"))
+        kind = Failed if write[0] in _OF_LEAVES or write[0] == _CONNECTION else Lost
+        fault = kind(answer.get(b"err", b"").decode(errors="replace"))
         contain(log, fault, "Redis could not do a write of kind %s of app %s: %s", *write[:2], fault)
         if promise is not None:
             _settle(promise.fail, fault)

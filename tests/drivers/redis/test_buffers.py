@@ -46,10 +46,10 @@ def test_a_limit_is_too_low_below_what_a_standstill_needs(given: Any, found: str
     assert too_low(given) == found
 
 
-async def start(redis: Redis, partitions: int = 3) -> None:
+async def start(redis: Redis, partitions: int = 3, *, advises: bool = True) -> None:
     """Start a node, and stop it once Redis has answered all that it asked."""
     connect = Address(unix_socket=redis.socket)
-    cluster = RedisCluster(lambda base: connector(connect, base), partitions=partitions)
+    cluster = RedisCluster(lambda base: connector(connect, base), partitions=partitions, advises=advises)
     for port in (cluster.bus, cluster.roster):
         port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
     await cluster.start()
@@ -64,6 +64,12 @@ async def test_the_default_is_warned_of_once_with_what_to_set(tmp_path: Path, ca
     [warning] = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert "client-output-buffer-limit pubsub 33554432 8388608 60" in warning
     assert "client-output-buffer-limit pubsub 256mb 64mb 60" in warning
+
+
+async def test_a_node_that_is_not_to_advise_does_not_ask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Redis(tmp_path) as redis:
+        await start(redis, advises=False)
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 async def test_what_the_private_redis_has_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

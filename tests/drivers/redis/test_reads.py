@@ -101,6 +101,29 @@ async def test_a_listing_ends_at_its_bound(session: Any, monkeypatch: pytest.Mon
             await given(counts(APP_ID, list(MANY)))
 
 
+@pytest.mark.parametrize(("second", "ends"), [(4.0, True), (5.5, False)])
+async def test_the_readings_of_one_call_share_their_bound(session: Any, second: float, ends: bool) -> None:
+    """The first one begins at 0 s and the second one at ``second``, which alone would be within 5 s."""
+    await fill(session, f"channels:{APP_ID}", {"presence-a": 1})
+    now = 0.0
+    shared = Reads(session, lambda: now)
+    assert await given(shared.channels(APP_ID, "presence-", now)) == {"presence-a": 1}
+    now = second
+    for counts in (shared.counts, shared.member_counts):
+        if ends:
+            assert len(await given(counts(APP_ID, ["presence-a"], 0.0))) == 1
+        else:
+            with pytest.raises(TooSlow, match="could not be counted within 5 s"):
+                await given(counts(APP_ID, ["presence-a"], 0.0))
+        assert len(await given(counts(APP_ID, ["presence-a"]))) == 1
+
+
+async def test_a_long_listing_ends_at_the_bound_of_its_call(session: Any) -> None:
+    await fill(session, f"channels:{APP_ID}", MANY)
+    with pytest.raises(TooSlow, match="could not be listed within 5 s"):
+        await given(Reads(session, lambda: 5.5).channels(APP_ID, "", 0.0))
+
+
 async def test_what_needs_one_step_is_within_every_bound(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "PATIENCE", 0)
     await fill(session, f"channels:{APP_ID}", {"news": 1})

@@ -9,7 +9,7 @@ import pytest
 from soketpy import steps
 from soketpy.containment import failures
 from soketpy.drivers.redis import writes
-from soketpy.drivers.redis.writes import Lost, Write, Writes
+from soketpy.drivers.redis.writes import Failed, Lost, Write, Writes
 from soketpy.steps import Promise
 
 
@@ -228,6 +228,26 @@ def test_a_write_that_the_script_could_not_do_fails_alone() -> None:
     script.writes.answered(msgpack.packb([1, {"err": "WRONGTYPE"}, 3]))
     assert script.answers == [1, "lost", 3]
     assert len(script.done) == 2
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("kind", ["s", "m", "u", "k", "a"])
+def test_a_write_that_changes_what_the_node_has_and_fails_is_not_taken_for_the_loss_of_redis(kind: str) -> None:
+    script, faults = Script(), list[Exception]()
+
+    async def wait(promise: Promise[Any]) -> None:
+        try:
+            await promise
+        except Exception as fault:
+            faults.append(fault)
+
+    steps.begin(wait(script.writes.add([kind, "app", "news", "", 1])))
+    script.writes.next()
+    script.writes.answered(msgpack.packb([{"err": "WRONGTYPE"}]))
+    [fault] = faults
+    assert type(fault) is Failed
+    assert str(fault) == "WRONGTYPE"
+    assert script.done == []
 
 
 @pytest.mark.parametrize("answer", [[1], [1, 2, 3], 7], ids=["too few", "too many", "none"])

@@ -1,0 +1,337 @@
+"""A write that fails though Redis is there: what this node counts and what Redis counts for it agree afterwards."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgpack
+import pytest
+
+from soketpy import steps
+from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
+from soketpy.steps import Promise
+from tests.conftest import Contained, until
+from tests.fakes import APP, Client, House
+
+LIMITED = replace(APP, max_connections=100)
+COUNTED = replace(APP, subscription_count_events=True)
+ROOM = "presence-room"
+
+pytestmark = pytest.mark.usefixtures("nodes")
+over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Redis Cluster"], indirect=True)
+
+
+class Bug(Exception):
+    """What no code of the server expects."""
+
+
+def never_sent(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+    """Have a write that cannot be encoded in the place of this one."""
+    return whole([*write, object()])
+
+
+def raised(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+    raise Bug
+
+
+def done_all_the_same(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+    """Let Redis do the write, and whoever waits for it hear of a fault."""
+    outcome: Promise[Any] = Promise()
+
+    async def fail() -> None:
+        await whole(write)
+        outcome.fail(Bug())
+
+    steps.begin(fail())
+    return outcome
+
+
+Fault = Callable[[Session, Callable[[Write], Promise[Any]], Write], Promise[Any]]
+
+
+class Failing:
+    """Lets one write of a house fail: the first of a kind, of one user if it is about one."""
+
+    def __init__(self, house: House, fault: Fault, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failed: list[Write] = []
+        for session in house.sessions:
+            self._wrap(session, session.write, fault, kind, monkeypatch)
+
+    def _wrap(
+        self,
+        session: Session,
+        whole: Callable[[Write], Promise[Any]],
+        fault: Fault,
+        kind: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def write(what: Write) -> Promise[Any]:
+            if what[0] != kind or self.failed:
+                return whole(what)
+            self.failed.append(what)
+            return fault(session, whole, what)
+
+        monkeypatch.setattr(session, "write", write)
+
+
+def ledger(house: House, session: Session) -> dict[Leaf, int]:
+    """What Redis has of a node."""
+    flat = house._run(session.ask("HGETALL", f"{session.base}node:{session.life}"))
+    pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+    return {tuple(msgpack.unpackb(field)): int(count) for field, count in pairs}
+
+
+def leaves(session: Session) -> dict[Leaf, int]:
+    """What a node says that it has."""
+    return {leaf_of(write): write[4] for write in session._part.leaves() if write[4]}
+
+
+def agree(house: House) -> bool:
+    house.loop.settle()
+    return all(ledger(house, each) == leaves(each) for each in house.sessions)
+
+
+def bystanders(house: House, app: Any = APP) -> list[Client]:
+    """Two clients on each node that do everything."""
+    clients = [house.connect(app) for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.subscribe("news")
+        client.subscribe(ROOM, f"user-{number}")
+        client.sign_in(f"user-{number}", watchlist=["ada"])
+    for client in clients:
+        client.take()
+    return clients
+
+
+def subscribe(client: Client) -> None:
+    client.subscribe("news")
+
+
+def subscribe_alone(client: Client) -> None:
+    client.subscribe("nobody-else")
+
+
+def enter(client: Client) -> None:
+    client.subscribe(ROOM, "ada")
+
+
+def enter_alone(client: Client) -> None:
+    client.subscribe("presence-empty", "ada")
+
+
+def enter_again(client: Client) -> None:
+    """As a user who is in the room by another connection."""
+    client.subscribe(ROOM, "user-1")
+
+
+def sign_in(client: Client) -> None:
+    client.sign_in("ada", watchlist=["user-0", "user-1", "user-2", "user-3", "nobody"])
+
+
+ACTS = [
+    ("s", subscribe),
+    ("s", subscribe_alone),
+    ("m", enter),
+    ("m", enter_alone),
+    ("m", enter_again),
+    ("u", sign_in),
+]
+
+
+@over_redis
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
+@pytest.mark.parametrize(("kind", "act"), ACTS)
+def test_what_could_not_begin_is_undone(
+    fault: Fault,
+    kind: str,
+    act: Callable[[Client], None],
+    contained: Contained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    clients = bystanders(house)
+    before = [leaves(each) for each in house.sessions]
+    victim = house.connect()
+    failing = Failing(house, fault, kind, monkeypatch)
+    act(victim)
+    house.loop.settle()
+    assert failing.failed
+    assert victim.closed is not None
+    assert agree(house)
+    assert [leaves(each) for each in house.sessions] == before
+    check_served(house, clients)
+    assert contained.count > 0
+
+
+@pytest.mark.parametrize("nodes", ["two nodes over a Redis Cluster"], indirect=True)
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
+def test_a_sign_in_whose_watchlist_could_not_be_read_in_one_partition_is_undone_in_all(
+    fault: Fault, contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    clients = bystanders(house)
+    before = [leaves(each) for each in house.sessions]
+    heard = [each._part.topics() for each in house.sessions]
+    victim = house.connect()
+    failing = Failing(house, fault, "o", monkeypatch)
+    sign_in(victim)
+    house.loop.settle()
+    assert failing.failed
+    assert victim.closed is not None
+    assert agree(house)
+    assert [leaves(each) for each in house.sessions] == before
+    assert [each._part.topics() for each in house.sessions] == heard
+    check_served(house, clients)
+    assert contained.count > 0
+
+
+@over_redis
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
+@pytest.mark.parametrize(("kind", "act"), ACTS)
+def test_what_could_not_end_is_ended_all_the_same(
+    fault: Fault,
+    kind: str,
+    act: Callable[[Client], None],
+    contained: Contained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    clients = bystanders(house)
+    before = [leaves(each) for each in house.sessions]
+    victim = house.connect()
+    act(victim)
+    victim.take()
+    failing = Failing(house, fault, kind, monkeypatch)
+    victim.leave()
+    house.loop.settle()
+    assert failing.failed
+    assert agree(house)
+    assert [leaves(each) for each in house.sessions] == before
+    check_served(house, clients)
+    assert contained.count > 0
+
+
+@over_redis
+@pytest.mark.parametrize("fault", [never_sent, raised])
+@pytest.mark.parametrize("kind", ["k", "a"])
+def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
+    fault: Fault, kind: str, contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    clients = [house.connect() for _ in range(4)]  # before the app had a limit
+    failing = Failing(house, fault, kind, monkeypatch)
+    for _ in range(4):
+        try:
+            clients.append(house.connect(LIMITED))
+        except Exception:
+            continue
+    assert failing.failed
+    assert agree(house)
+    assert len(clients) == (8 if kind == "k" else 7)
+    for client in clients:
+        client.leave()
+    assert agree(house)
+    assert house.total == 0
+    assert contained.count >= (kind == "k")
+
+
+@over_redis
+@pytest.mark.parametrize("fault", [never_sent, raised])
+def test_a_disconnection_that_could_not_be_written_is_written_again(
+    fault: Fault, contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    clients = [house.connect(LIMITED) for _ in range(4)]
+    failing = Failing(house, fault, "a", monkeypatch)
+    for client in clients[:2]:
+        client.leave()
+    assert failing.failed
+    assert agree(house)
+    assert sum(count for each in house.sessions for leaf, count in leaves(each).items() if leaf[0] == "k") == 2
+    assert contained.count > 0
+
+
+def check_served(house: House, clients: list[Client]) -> None:
+    """The bystanders are all that is there, and hear of a newcomer."""
+    assert house.count("news") == len(clients)
+    assert sorted(house.members(ROOM)) == [f"user-{number}" for number in range(len(clients))]
+    assert house.online("ada") == set()
+    for client in clients:
+        client.take()
+    newcomer = house.connect()
+    newcomer.subscribe(ROOM, "eve")
+    newcomer.subscribe("news")
+    assert len(newcomer.take()[0]["data"]["presence"]["ids"]) == len(clients) + 1
+    house.trigger("news", "said")
+    for client in clients:
+        assert sorted(client.heard()) == ["member_added", "said"]
+
+
+@over_redis
+def test_members_who_wait_for_a_list_that_could_not_be_asked_for_get_one(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of several that join at once asks for the list of members, for all of them."""
+    house = House()
+    roster = house.nodes[0].roster
+    others = house.connect()
+    while others.connection._node is house.nodes[0]:
+        others = house.connect()
+    others.subscribe(ROOM, "zoe")
+    Failing(house, never_sent, "m", monkeypatch)
+    joined: list[list[str]] = []
+
+    async def join(user_id: str) -> None:
+        members = await roster.join_as(APP.id, ROOM, user_id, b"{}", 100)
+        joined.append(sorted(member.user_id for member in members))
+
+    for user_id in ("ada", "bob", "cleo"):
+        steps.begin(join(user_id))
+    assert agree(house)
+    assert joined[-1] == ["bob", "cleo", "zoe"]
+    assert len(joined) == 2
+    assert contained.count == 2, "the write, and the operation of ada"
+
+
+@pytest.mark.parametrize("nodes", ["two nodes"], indirect=True)
+@pytest.mark.parametrize(
+    ("key", "act"),
+    [
+        ("channels:app-id", subscribe_alone),
+        ("channels:app-id", enter_alone),
+        ("connections:6:app-id:presence-empty", enter_alone),
+        ("members:6:app-id:presence-empty", enter_alone),
+        ("users:app-id", sign_in),
+    ],
+)
+def test_a_write_that_the_script_breaks_off_leaves_nothing_behind_in_redis(
+    key: str, act: Callable[[Client], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has put a key of another type where the script counts, and takes it away later."""
+    house = House()
+    client = house.connect()
+    while client.connection._node is not house.nodes[0]:
+        client = house.connect()
+    first = house.sessions[0]
+    house._run(first.ask("SET", f"{first.base}{key}", "no hash"))
+    monkeypatch.setattr(client, "hear", client.connection.receive)  # to wait for the answer would ask Redis
+    act(client)
+
+    async def met_again() -> bool:
+        return "Cannot use Redis" in caplog.text
+
+    async def back() -> bool:
+        return first.here
+
+    house._run(until(met_again))  # it has begun anew, and met the same error
+    other = house.sessions[1]
+    house._run(other.ask("DEL", f"{first.base}{key}"))
+    house._run(until(back))
+    assert agree(house)
+    assert client.closed is None
+    assert house.channels() == dict.fromkeys(client.connection.channels, 1)
+    client.leave()
+    assert agree(house)
+    for kind in ("channels:app-id", "users:app-id", "connections:6:app-id:presence-empty"):
+        assert house._run(other.ask("HLEN", f"{other.base}{kind}")) == 0
