@@ -202,7 +202,7 @@ async def test_redis_that_sends_nothing_is_not_waited_for() -> None:
 async def test_silence_begins_anew_with_whatever_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire(lambda topic, message: None, lambda: None)
     loop = asyncio.get_running_loop()
-    now = loop.time()
+    now = 1000.0
     monkeypatch.setattr(wire, "_loop", type("Loop", (), {"time": lambda _: now, "call_soon": loop.call_soon})())
     wire.connection_made(asyncio.Transport())
     assert wire.silence() == 0
