@@ -8,6 +8,9 @@ from soketpy.protocol.errors import Code, ConnectionRefused
 PROTOCOLS = (5, 6, 7)
 """Versions of the protocol that are served; a client that names none is served as 7."""
 
+_SERVED = frozenset(map(str, PROTOCOLS))
+"""The versions as nearly all clients write them; ``007`` is served too."""
+
 
 class Hello(msgspec.Struct, frozen=True):
     """What a client says before its first message. ``key`` is None where the path is not that of an app."""
@@ -39,6 +42,8 @@ def _check_protocol(protocol: str | None, strict: bool) -> None:
     if protocol is None or protocol == "":
         if strict:
             raise ConnectionRefused(Code.NO_PROTOCOL, "No protocol version was given.")
+        return
+    if protocol in _SERVED:
         return
     if not (protocol.isascii() and protocol.isdigit()):
         raise ConnectionRefused(Code.BAD_VERSION, "The protocol version is not a number.")

@@ -1,6 +1,5 @@
 """The first request of a connection: whether it asks for a WebSocket, and the answer (RFC 6455, section 4)."""
 
-import base64
 import binascii
 import hashlib
 import re
@@ -89,9 +88,12 @@ def refusal(upgrade: Upgrade) -> bytes | None:
 def acceptance(upgrade: Upgrade) -> bytes:
     """The HTTP answer that opens the WebSocket: no extension, and the first subprotocol if any was offered."""
     key = upgrade.headers["sec-websocket-key"].encode("latin-1")
-    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-    offered = upgrade.headers.get("sec-websocket-protocol", "").partition(",")[0].strip(" \t")
-    subprotocol = f"Sec-WebSocket-Protocol: {offered}\r\n".encode() if _TOKEN.fullmatch(offered) else b""
+    accept = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
+    subprotocol = b""
+    if "sec-websocket-protocol" in upgrade.headers:
+        offered = upgrade.headers["sec-websocket-protocol"].partition(",")[0].strip(" \t")
+        if _TOKEN.fullmatch(offered):
+            subprotocol = f"Sec-WebSocket-Protocol: {offered}\r\n".encode()
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + accept
