@@ -17,19 +17,28 @@ from soketpy import steps, triggers
 from soketpy.apps import App, Key, StaticApps
 from soketpy.cluster import LocalCluster
 from soketpy.connection import Connection
+from soketpy.deadlines import Deadlines
 from soketpy.hub import Hub
 from soketpy.limits import LocalRateLimiter
 from soketpy.node import Node
 from soketpy.protocol import events, frames, messages, signatures
 from soketpy.protocol.frames import FrameReader, Opcode
 from soketpy.web.cors import Cors
+from soketpy.web.door import Door
+from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
+from soketpy.web.websocket import Surroundings
 
 APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True, max_subscribes_per_second=10**9)
 DATA = '{"i":"~0000002a~","pad":"%s"}' % ("x" * 38)
 BODY = b'{"name":"bench","channels":["bench"],"data":"%s"}' % DATA.replace('"', '\\"').encode()
 SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"bench"}}'
 CLIENT_EVENT = b'{"event":"client-bench","channel":"private-bench","data":%s}' % DATA.encode()
+HANDSHAKE = (
+    b"GET /app/app-key?protocol=7&client=js&version=8.4.0&flash=false HTTP/1.1\r\nHost: localhost\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://example.com\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 NOW = 1_700_000_000.0
 
 
@@ -47,6 +56,23 @@ class Nowhere:
 
     def go_on(self) -> None:
         """Nothing waits."""
+
+
+class TcpConnection:
+    """The parts of an asyncio transport that a handshake needs. The bytes are dropped."""
+
+    def __init__(self) -> None:
+        self.protocol: Any = None
+
+    def set_protocol(self, protocol: object) -> None:
+        """Take what reads from now on."""
+        self.protocol = protocol
+
+    def write(self, frame: bytes) -> None:
+        """Take bytes."""
+
+    def get_extra_info(self, name: str) -> None:
+        """Know nothing."""
 
 
 class House:
@@ -109,6 +135,22 @@ def test_encode_an_event(benchmark: BenchmarkFixture) -> None:
     """An event into the frame that all its receivers get; a fresh one each time."""
     data = messages.literal(DATA)
     benchmark(lambda: messages.event("bench", "bench", data).frame)
+
+
+def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
+    """From the bytes of a handshake to ``pusher:connection_established``, and the end of the connection."""
+    http = HttpConnections(1000, lambda: 0.0)
+    shared = Surroundings(House().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
+
+    def step() -> None:
+        tcp = cast(Any, TcpConnection())
+        door = Door(shared, cast(Any, None), "", 30)
+        door.connection_made(tcp)
+        door.data_received(HANDSHAKE)
+        tcp.protocol.connection_lost(None)
+
+    benchmark(step)
+    assert shared.node.traffic[APP.id].messages_sent == shared.node.traffic[APP.id].disconnections > 0
 
 
 @pytest.mark.parametrize("channel", ["bench", "private-bench", "presence-bench"])

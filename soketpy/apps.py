@@ -22,10 +22,16 @@ class Key:
 class _Derived:
     """What an app computes once from its fields, and which is no field itself."""
 
-    __slots__ = ("origins",)
+    __slots__ = ("max_event_payload", "max_presence_member_size", "origins")
 
     origins: Origins
     """The app's ``allowed_origins``, parsed."""
+
+    max_event_payload: int
+    """The most bytes that the ``data`` of one event may have."""
+
+    max_presence_member_size: int
+    """The most bytes that the ``user_info`` of one presence member may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +75,11 @@ class App(_Derived):
     def __post_init__(self) -> None:
         origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
         object.__setattr__(self, "origins", origins)
+        object.__setattr__(self, "max_event_payload", int(self.max_event_payload_in_kb * KIB))
+        object.__setattr__(self, "max_presence_member_size", int(self.max_presence_member_size_in_kb * KIB))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the fields only; ``origins`` is derived from them again."""
+        """Pickle the fields only; the rest is derived from them again."""
         return partial(App, **{each.name: getattr(self, each.name) for each in fields(self)}), ()
 
     def secret_of(self, key: str) -> str | None:
@@ -83,22 +91,15 @@ class App(_Derived):
 
     def held_key(self, key: str | None) -> str:
         """Return the app's own copy of ``key``, so that its connections share one; the first key if it has no such."""
-        return next((pair.key for pair in self.keys if pair.key == key), self.key)
+        for pair in self.keys:
+            if pair.key == key:
+                return pair.key
+        return self.key
 
     @property
     def key(self) -> str:
         """The first key, the one to hand to new clients."""
         return self.keys[0].key
-
-    @property
-    def max_event_payload(self) -> int:
-        """The most bytes that the ``data`` of one event may have."""
-        return int(self.max_event_payload_in_kb * KIB)
-
-    @property
-    def max_presence_member_size(self) -> int:
-        """The most bytes that the ``user_info`` of one presence member may have."""
-        return int(self.max_presence_member_size_in_kb * KIB)
 
 
 class Apps(Protocol):

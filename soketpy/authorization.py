@@ -3,7 +3,7 @@
 import re
 
 from soketpy.apps import App
-from soketpy.protocol import channels, events, grammar, signatures
+from soketpy.protocol import channels, events, grammar, ids, signatures
 from soketpy.protocol.errors import Code, ConnectionRefused, SubscriptionRefused
 
 AUTH_ERROR = "AuthError"
@@ -54,7 +54,9 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
     most = app.max_presence_member_size
     if len(member.user_info) > most and (size := grammar.size(member.user_info)) > most:
         raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
-    return events.Member(_id_for(app, member.user_id), member.user_info)
+    if isinstance(member.user_id, ids.NumericId) and not app.numeric_ids:
+        return events.Member(str(member.user_id), member.user_info)
+    return member
 
 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
@@ -68,7 +70,9 @@ def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
     if len(user.id) > app.max_user_id_length:
         reason = f"A user id may have {app.max_user_id_length} characters at most."
         raise ConnectionRefused(Code.UNAUTHORIZED, reason)
-    return events.User(_id_for(app, user.id), user.user_info, user.watchlist)
+    if isinstance(user.id, ids.NumericId) and not app.numeric_ids:
+        return events.User(str(user.id), user.user_info, user.watchlist)
+    return user
 
 
 def signed_in_data(app: App, user: events.User, user_data: str) -> str:
@@ -82,11 +86,6 @@ def signed_in_data(app: App, user: events.User, user_data: str) -> str:
 
 
 _NUMBER_AS_ID = re.compile(r'"id"\s*:\s*[-0-9]')
-
-
-def _id_for(app: App, user_id: str) -> str:
-    """Return the id of a user as the app has it: a number stays one only where the app says so."""
-    return user_id if app.numeric_ids else str(user_id)
 
 
 def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionRefused:

@@ -9,19 +9,15 @@
 3. Reading asks no other node.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from soketpy.cache import Cache, LocalCache
-from soketpy.containment import contain
 from soketpy.limits import LocalRateLimiter, RateLimiter
 from soketpy.presence import Member, Members
 from soketpy.protocol.messages import Message
 from soketpy.steps import Soon
-
-log = logging.getLogger("soketpy.cluster")
 
 
 class Edge(StrEnum):
@@ -75,61 +71,6 @@ class Node(Protocol):
 
     def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, which no other node is told of in this way."""
-
-
-class ContainedNode:
-    """A node as a roster sees it, whose calls never raise: an exception is logged and counted.
-
-    So a fault of a node cannot interrupt a roster between two of its own changes. ``deliver`` and ``end_user``, which
-    only a bus calls, are the node's own: a publisher must see their faults.
-    """
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self.deliver, self.end_user = node.deliver, node.end_user
-
-    def member_added(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has come."""
-        try:
-            self._node.member_added(app_id, channel, member)
-        except Exception as fault:
-            contain(log, fault, "App %s: member_added on %s failed", app_id, channel)
-
-    def member_removed(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has gone."""
-        try:
-            self._node.member_removed(app_id, channel, member)
-        except Exception as fault:
-            contain(log, fault, "App %s: member_removed on %s failed", app_id, channel)
-
-    def count_told(self, app_id: str, channel: str, count: int) -> None:
-        """Tell this node's subscribers of a channel how many they are in all."""
-        try:
-            self._node.count_told(app_id, channel, count)
-        except Exception as fault:
-            contain(log, fault, "App %s: subscription_count on %s failed", app_id, channel)
-
-    def tells_counts(self, app_id: str) -> bool:
-        """Whether the subscribers of the app's channels are to be told how many they are; False after a fault."""
-        try:
-            return self._node.tells_counts(app_id)
-        except Exception as fault:
-            contain(log, fault, "App %s: the settings could not be read", app_id)
-            return False
-
-    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
-        """Tell this node's watchers of a user that the user came or went."""
-        try:
-            self._node.tell_watchers(app_id, user_id, online)
-        except Exception as fault:
-            contain(log, fault, "App %s: the watchers of a user could not be notified", app_id)
-
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        """Report a transition, of which no other node is told in this way."""
-        try:
-            self._node.report(edge, app_id, channel, user_id)
-        except Exception as fault:
-            contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
 
 
 class Roster(Protocol):
@@ -194,6 +135,12 @@ class Bus(Protocol):
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
 
+    def full(self, app_id: str) -> bool:
+        """Whether the app has as much on its way to the other nodes as it may: it must wait for ``room``."""
+
+    async def room(self, app_id: str) -> None:
+        """Wait until the app may publish."""
+
     def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Have every node deliver a message. Raises Unavailable where ``check`` would."""
 
@@ -248,6 +195,13 @@ class LocalBus:
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """They can."""
+
+    def full(self, app_id: str) -> bool:
+        """It is not: nothing is ever on its way."""
+        return False
+
+    async def room(self, app_id: str) -> None:
+        """There is room."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes

@@ -98,8 +98,8 @@ class Connection:
 
     def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
         """Answer a subscription: that it succeeded and, on a cache channel, the last event there."""
-        roster = () if members is None else (members.roster(),)
-        self.send(messages.subscription_succeeded(channel, *roster))
+        data = b"{}" if members is None else members.roster()
+        self.send(messages.subscription_succeeded(channel, data))
         if last is not None:
             self.send(messages.event(channel, last.name, last.data))
         elif kind.cache:
@@ -118,6 +118,8 @@ class Connection:
             log.debug("%r said %s", self, type(message).__name__)
             match message:
                 case events.ClientEvent():
+                    if self._node.full(self.app.id):
+                        return self._begin(self._client_event(message))
                     self._node.client_event(self, message)
                 case events.Subscribe():
                     return self._begin(self._subscribe(message))
@@ -140,6 +142,12 @@ class Connection:
             await verb
         except Exception as fault:
             self._answer(fault)
+
+    async def _client_event(self, event: events.ClientEvent) -> None:
+        """Send an event once the app has room for it; until then the connection is not read."""
+        await self._node.room(self.app.id)
+        if self.open:
+            self._node.client_event(self, event)
 
     async def _subscribe(self, request: events.Subscribe) -> None:
         try:

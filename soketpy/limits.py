@@ -20,11 +20,14 @@ class Bucket:
 
     def take(self, cost: float, now: float) -> bool:
         """Take ``cost`` tokens if they are there. ``now`` is in seconds of any clock that does not go back."""
-        self.tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        tokens = self.tokens + (now - self.updated) * self.rate
+        if tokens > self.burst:
+            tokens = self.burst
         self.updated = now
-        if cost > self.tokens:
+        if cost > tokens:
+            self.tokens = tokens
             return False
-        self.tokens -= cost
+        self.tokens = tokens - cost
         return True
 
     def wait(self, cost: float) -> float:

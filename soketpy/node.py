@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from soketpy import authorization, steps
 from soketpy.apps import App
-from soketpy.cluster import ChannelFull, Cluster, ContainedNode, Edge, Unavailable
+from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
 from soketpy.connection import Connection, Transport, new_socket_id
+from soketpy.contained_node import ContainedNode
 from soketpy.containment import contain
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
@@ -59,7 +60,7 @@ class Node:
         self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
-        self.sent = cluster.bus.sent
+        self.sent, self.full, self.room = cluster.bus.sent, cluster.bus.full, cluster.bus.room
         self._bus = cluster.bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
@@ -143,8 +144,10 @@ class Node:
 
         A connection that subscribes faster than its app allows waits, and its next messages wait with it.
         """
-        if connection.app.max_subscribes_per_second is not None:
-            await self._pace(connection, connection.app.max_subscribes_per_second)
+        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
+            refilled: Promise[None] = Promise()
+            self._later(wait, partial(refilled.keep, None))
+            await refilled
             if not connection.open:
                 return
         app, channel = connection.app, request.channel
@@ -171,15 +174,13 @@ class Node:
         if connection.open:
             connection.greet(channel, kind, members, last)
 
-    async def _pace(self, connection: Connection, rate: int) -> None:
-        """Wait until the connection may subscribe once more."""
+    def _wait_to_subscribe(self, connection: Connection, rate: int | None) -> float:
+        """Return after how many seconds the connection may subscribe once more: 0 if that is now, and counted."""
+        if rate is None:
+            return 0
         now = self.clock()
         bucket = connection.subscribes = bucket_for(rate, connection.subscribes, now)
-        while not bucket.take(1, now):
-            refilled: Promise[None] = Promise()
-            self._later(bucket.wait(1) + 0.01, partial(refilled.keep, None))
-            await refilled
-            now = self.clock()
+        return 0 if bucket.take(1, now) else bucket.wait(1) + 0.01
 
     def unsubscribe(self, connection: Connection, channel: str) -> None:
         """Take the connection off a channel; nothing where it is not on it."""
@@ -198,7 +199,7 @@ class Node:
         else:
             count = await self.roster.join(app.id, channel)
         if not connection.open:  # it went while it waited
-            await self._leave_roster(app.id, channel, user_id)
+            await self._left(app, channel, user_id)
             return
         connection.channels[channel] = user_id  # from now on, the end of the connection ends the subscription
         last = await self.cache.get(app.id, channel) if kind.cache else None
@@ -206,7 +207,8 @@ class Node:
             return
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
-        self._count_changed(app, channel, kind, count)
+        if app.subscription_count_events and not kind.presence:
+            self._counts.changed(app.id, channel, count)
         connection.greet(channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
@@ -227,18 +229,12 @@ class Node:
             steps.begin(self._left(connection.app, channel, user_id))
 
     async def _left(self, app: App, channel: str, user_id: str | None) -> None:
-        count = await self._leave_roster(app.id, channel, user_id)
-        self._count_changed(app, channel, channels.kind_of(channel), count)
-
-    async def _leave_roster(self, app_id: str, channel: str, user_id: str | None) -> int:
-        """Take a subscription off the roster; how many are left, but for presence channels."""
-        if user_id is None:
-            return await self.roster.leave(app_id, channel)
-        await self.roster.leave_as(app_id, channel, user_id)
-        return 0
-
-    def _count_changed(self, app: App, channel: str, kind: Kind, count: int) -> None:
-        if app.subscription_count_events and not kind.presence:
+        """Take a subscription off the roster, and have those who stay told how many they are."""
+        if user_id is not None:
+            await self.roster.leave_as(app.id, channel, user_id)
+            return
+        count = await self.roster.leave(app.id, channel)
+        if app.subscription_count_events:
             self._counts.changed(app.id, channel, count)
 
     # Events
@@ -254,20 +250,18 @@ class Node:
         faults: list[Exception] = []
         for trigger in triggers:
             for channel in trigger.channels:
+                log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
                 try:
-                    self._publish(app, trigger, channel)
+                    message = messages.event(channel, trigger.name, trigger.data)
+                    if channels.kind_of(channel).cache:
+                        data = trigger.data
+                        self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, data)
+                    else:
+                        self._bus.publish(app.id, channel, message, trigger.socket_id)
                 except Exception as fault:
                     faults.append(fault)
         if faults:
             raise faults[0]
-
-    def _publish(self, app: App, trigger: Trigger, channel: str) -> None:
-        log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
-        message = messages.event(channel, trigger.name, trigger.data)
-        if channels.kind_of(channel).cache:
-            self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, trigger.data)
-        else:
-            self._bus.publish(app.id, channel, message, trigger.socket_id)
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
         """Send a client's event to all others on the channel. Raises ClientEventRejected (4301)."""

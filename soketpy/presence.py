@@ -64,4 +64,4 @@ class Members:
 
     def roster(self) -> bytes:
         """The data, escaped, with which a joiner is greeted."""
-        return messages.roster((member.escaped_id, member.escaped_info) for member in self._members.values())
+        return messages.roster([(member.escaped_id, member.escaped_info) for member in self._members.values()])

@@ -15,7 +15,7 @@ from benchmarks import generator, machine, plot, report, tls
 from benchmarks.catalogue import ONE_NODE, SCENARIOS
 from benchmarks.results import Results
 from soketpy.config.settings import Tls
-from tests.conftest import StartServer
+from tests.conftest import StartServer, listening
 from tests.fakes import APP
 
 pytestmark = pytest.mark.skipif(generator.compiler() is None, reason="There is no C compiler here.")
@@ -209,30 +209,24 @@ async def test_what_a_server_does_wrong_is_a_fault(
     answering = cycle(answers)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(4096):
-                if data.startswith(b"GET"):
-                    writer.write(
-                        b"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-                        b"\x81\x16connection_established"
-                    )
-                elif data.startswith(b"POST"):
-                    body = data.partition(b"\r\n\r\n")[2]
-                    number = int(body.partition(b"~")[2][:8], 16)
-                    for event in deliver(number, body):
-                        for client in clients:
-                            client.write(b"\x81\x7e" + len(event).to_bytes(2, "big") + event)
-                    writer.write(next(answering))
-                else:
-                    clients.append(writer)
-                    writer.write(b"\x81\x16subscription_succeeded")
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        while data := await reader.read(4096):
+            if data.startswith(b"GET"):
+                writer.write(
+                    b"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                    b"\x81\x16connection_established"
+                )
+            elif data.startswith(b"POST"):
+                body = data.partition(b"\r\n\r\n")[2]
+                number = int(body.partition(b"~")[2][:8], 16)
+                for event in deliver(number, body):
+                    for client in clients:
+                        client.write(b"\x81\x7e" + len(event).to_bytes(2, "big") + event)
+                writer.write(next(answering))
+            else:
+                clients.append(writer)
+                writer.write(b"\x81\x16subscription_succeeded")
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
         result = await play(programs, port, subscribers=2, publishers=1, events=4, size=64, duration=60_000)
     assert generator.faults(result) == faults
 

@@ -98,10 +98,13 @@ class _UserData(msgspec.Struct):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_of_protocol: dict[str, msgspec.json.Decoder[ClientMessage]] = {
-    "pusher:subscribe": msgspec.json.Decoder(Subscribe),
-    "pusher:unsubscribe": msgspec.json.Decoder(Unsubscribe),
-    "pusher:signin": msgspec.json.Decoder(SignIn),
+_subscribe = msgspec.json.Decoder(Subscribe)
+_unsubscribe = msgspec.json.Decoder(Unsubscribe)
+_sign_in = msgspec.json.Decoder(SignIn)
+_WITH_DATA: dict[str, type[ClientMessage]] = {
+    "pusher:subscribe": Subscribe,
+    "pusher:unsubscribe": Unsubscribe,
+    "pusher:signin": SignIn,
 }
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
@@ -127,26 +130,28 @@ def parse(text: bytes) -> ClientMessage:
         if message.channel is None:
             raise BadMessage("A client event needs a channel.")
         return ClientEvent(name, message.channel, bytes(message.data) or b"null")
-    decoder = _of_protocol.get(name)
-    if decoder is not None:
-        try:
-            return decoder.decode(message.data)
-        except _FAULTS as fault:
-            return _parse_data_again(decoder, message, fault)
-    if name == "pusher:ping":
-        return PING
-    if name == "pusher:pong":
-        return PONG
+    try:
+        match name:
+            case "pusher:subscribe":
+                return _subscribe.decode(message.data)
+            case "pusher:unsubscribe":
+                return _unsubscribe.decode(message.data)
+            case "pusher:signin":
+                return _sign_in.decode(message.data)
+            case "pusher:ping":
+                return PING
+            case "pusher:pong":
+                return PONG
+    except _FAULTS as fault:
+        return _parse_data_again(message, fault)
     raise BadMessage(f"The server has no event named {_shortened(name)}; client events start with {CLIENT_PREFIX}.")
 
 
-def _parse_data_again(
-    decoder: msgspec.json.Decoder[ClientMessage], message: _Envelope, fault: Exception
-) -> ClientMessage:
+def _parse_data_again(message: _Envelope, fault: Exception) -> ClientMessage:
     """Decode data that msgspec refused. Raises BadMessage, or ConnectionRefused for a sign-in."""
     problem = f"The data of {message.event} is not valid"
     try:
-        return _read_again(bytes(message.data), decoder.type, fault, problem)
+        return _read_again(bytes(message.data), _WITH_DATA[message.event], fault, problem)
     except BadMessage as bad:
         if message.event == "pusher:signin":
             raise ConnectionRefused(Code.UNAUTHORIZED, bad.message) from None
@@ -212,6 +217,8 @@ def _parse_text(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
 
 def _id(given: str | float, name: str, what: str) -> str:
     """Return the id of a user. Raises ValueError for one that no UTF-8 text can carry."""
+    if isinstance(given, str) and given.isascii():
+        return given
     try:
         user_id = ids.of(given)
     except ValueError as reason:

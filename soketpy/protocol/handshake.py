@@ -78,7 +78,7 @@ def refusal(upgrade: Upgrade) -> bytes | None:
     if not headers.get("host"):
         return _error("400 Bad Request", "The Host header is missing.")
     try:
-        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+        key = binascii.a2b_base64(headers.get("sec-websocket-key", ""), strict_mode=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 16:
@@ -106,8 +106,10 @@ def bare_path(path: str, prefix: str) -> str:
 
     A client whose own prefix ends with a slash sends two slashes behind it.
     """
+    if not prefix:
+        return path
     bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
-    return "/" + bare.lstrip("/") if prefix and bare.startswith("//") else bare
+    return "/" + bare.lstrip("/") if bare.startswith("//") else bare
 
 
 def app_key(path: str, prefix: str) -> str | None:

@@ -58,8 +58,9 @@ def _internal(name: bytes, channel: str, escaped: bytes) -> Message:
 
 def connection_established(socket_id: str, activity_timeout: float) -> Message:
     """The first message of every accepted connection; ``activity_timeout`` is in seconds."""
-    data = _json({"socket_id": socket_id, "activity_timeout": _whole(activity_timeout)}).decode()
-    return Message(_json({"event": "pusher:connection_established", "data": data}))
+    socket, timeout = socket_id.encode(), _json(_whole(activity_timeout))
+    data = rb"{\"socket_id\":\"%b\",\"activity_timeout\":%b}" % (socket, timeout)
+    return Message(b'{"event":"pusher:connection_established","data":"' + data + b'"}')
 
 
 def _whole(seconds: float) -> float:
@@ -91,16 +92,16 @@ def roster(members: Iterable[tuple[bytes, bytes]]) -> bytes:
 
     ``members`` are pairs of user id and user_info, both escaped JSON literals. A user who gave no user_info is null.
     """
-    pairs = list(members)
-    ids = b",".join([user_id for user_id, _ in pairs])
-    infos = b",".join([_name_of(user_id) + b":" + (info or b"null") for user_id, info in pairs])
-    count = str(len(pairs)).encode()
-    return rb"{\"presence\":{\"ids\":[" + ids + rb"],\"hash\":{" + infos + rb"},\"count\":" + count + b"}}"
+    ids, infos = [], []
+    for user_id, info in members:
+        ids.append(user_id)
+        # In the hash, an id that is a number is a string too.
+        name = user_id if user_id[0] == _BACKSLASH else rb"\"" + user_id + rb"\""
+        infos.append(name + b":" + (info or b"null"))
+    return rb"{\"presence\":{\"ids\":[%b],\"hash\":{%b},\"count\":%d}}" % (b",".join(ids), b",".join(infos), len(ids))
 
 
-def _name_of(escaped_id: bytes) -> bytes:
-    """The name of a member in the hash: a string, also for an id that is a number."""
-    return escaped_id if escaped_id.startswith(b"\\") else rb"\"" + escaped_id + rb"\""
+_BACKSLASH = ord("\\")
 
 
 def subscription_error(channel: str, type: str, status: int, message: str) -> Message:

@@ -82,13 +82,15 @@ def head_end(received: bytes) -> int:
     end = received.find(b"\r\n\r\n", 0, HEAD_LIMIT + 4)
     if end < 0 and len(received) - 3 <= HEAD_LIMIT:
         return end
-    if end < 0 or received.count(b"\r\n", 0, end) > MOST_HEADERS:
+    if end < 0 or received.count(b"\n", 0, end) > MOST_HEADERS:
         raise ValueError(HEAD_TOO_LONG)
     return end
 
 
 def tokens(value: str) -> list[str]:
     """Return the options that a header lists, in lower case."""
+    if "," not in value:
+        return [value.strip(" \t").lower()]
     return [token.strip(" \t").lower() for token in value.split(",")]
 
 

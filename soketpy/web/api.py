@@ -50,6 +50,8 @@ class Api:
         app = call.app
         trigger = check(event_of(call, body), app)
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
+        if self._node.full(app.id):
+            await self._node.room(app.id)
         self._node.publish(app, trigger)
         await self._node.sent()
         if not trigger.info:
@@ -62,6 +64,8 @@ class Api:
         app = call.app
         triggers = check_batch(events_of(body), app)
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
+        if self._node.full(app.id):
+            await self._node.room(app.id)
         self._node.publish(app, *triggers)
         await self._node.sent()
         if not any(trigger.info for trigger in triggers):
@@ -147,7 +151,10 @@ class Api:
 
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
-        self._node.terminate(call.app.id, call.arguments[0])
+        app = call.app
+        if self._node.full(app.id):
+            await self._node.room(app.id)
+        self._node.terminate(app.id, call.arguments[0])
         await self._node.sent()
         return Answer({})
 

@@ -8,7 +8,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
@@ -105,18 +104,18 @@ class Rest:
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
         """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
         path, _, query = target.partition("?")
-        bare = self._bare(path)
+        bare = handshake.bare_path(path, self._prefix)
         parts = bare.split("/", 3)
         of_app = len(parts) == 4 and parts[1] == "apps"
         app = self._apps.by_id(unquote(parts[2])) if of_app else None
         exchange = Exchange(method, path, headers.get("origin"), app)
         try:
-            if bare in _HEALTH:
+            if of_app and method != "OPTIONS":
+                self._let_in(exchange, parts[3], bare, query, headers)
+            elif bare in _HEALTH:
                 exchange.answer = self._health(method, bare)
             elif method == "OPTIONS":
                 exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
-            elif of_app:
-                self._let_in(exchange, parts[3], bare, query, headers)
             elif len(parts) == 4 and parts[1] == "users":
                 self._let_in(exchange, bare[1:], bare, query, headers, by_key=True)
             else:
@@ -134,29 +133,39 @@ class Rest:
         """
         self._refuse_when_draining()
         exchange.verb, arguments = self._route(exchange.method, route)
-
-        def read(*, plus_is_space: bool) -> Call:
-            parameters = calls.parse_query(query, plus_is_space=plus_is_space)
-            given, kind = dict(parameters), headers.get("content-type", "")
-            app = _open(self._app_of_key(given) if by_key else exchange.app, exchange.verb == self._terminate)
-            call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
-            calls.authenticate(call, time.time())
-            return call
-
         try:
-            call = read(plus_is_space=True)
-        except RequestError:
+            call = self._authenticate(exchange, bare, arguments, calls.parse_query(query), headers, by_key)
+        except RequestError as fault:
             if "+" not in query:
                 raise
             # The plus may be one that was sent unencoded: the signature says which was meant.
-            literal: Call | None = None
-            with suppress(RequestError):
-                literal = read(plus_is_space=False)
-            if literal is None:
-                raise
-            call = literal
+            try:
+                unencoded = calls.parse_query(query, plus_is_space=False)
+                call = self._authenticate(exchange, bare, arguments, unencoded, headers, by_key)
+            except RequestError:
+                raise fault from None
         exchange.app, exchange.call = call.app, call
         self.under_way += 1
+
+    def _authenticate(
+        self,
+        exchange: Exchange,
+        bare: str,
+        arguments: tuple[str, ...],
+        parameters: list[tuple[str, str]],
+        headers: Mapping[str, str],
+        by_key: bool,
+    ) -> Call:
+        """Return the call with these parameters if its signature holds. Raise RequestError."""
+        given, kind = dict(parameters), headers.get("content-type", "")
+        app = self._app_of_key(given) if by_key else exchange.app
+        if app is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
+        if not app.enabled and exchange.verb != self._terminate:
+            raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
+        call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
+        calls.authenticate(call, time.time())
+        return call
 
     def _app_of_key(self, given: Mapping[str, str]) -> App:
         """Return the app that a call names by its key alone. Raise RequestError."""
@@ -194,12 +203,11 @@ class Rest:
         answer, app = exchange.answer, exchange.app
         assert answer is not None  # noqa: S101 - of open, serve or refuse
         allowed = app.origins if app is not None else None
-        if answer.value is None:
-            headers = self._cors.preflight(exchange.origin, allowed)
-            self._sign(headers)
-            return Reply(answer.status, headers)
         preflight = exchange.method == "OPTIONS"
         headers = (self._cors.preflight if preflight else self._cors.answer)(exchange.origin, allowed)
+        if answer.value is None:
+            self._sign(headers)
+            return Reply(answer.status, headers)
         if isinstance(answer.value, str):
             body, headers["Content-Type"] = answer.value.encode(), _TEXT
         else:
@@ -234,10 +242,6 @@ class Rest:
         if exchange.path.startswith("/apps/") or exchange.app is not None:
             app_id = None if exchange.app is None else exchange.app.id
             self._node.refusals.request(app_id, exchange.method, exchange.path, int(fault.status), fault.message)
-
-    def _bare(self, path: str) -> str:
-        """The path without the prefix that a proxy may have left in front of it."""
-        return handshake.bare_path(path, self._prefix)
 
     # The server itself
 
@@ -285,15 +289,6 @@ class Rest:
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
             _not_allowed(route[0])
         return route[1], arguments
-
-
-def _open(app: App | None, even_if_disabled: bool) -> App:
-    """The app, if it may be called."""
-    if app is None:
-        raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
-    if not app.enabled and not even_if_disabled:
-        raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-    return app
 
 
 def readiness(draining: bool, available: bool) -> Answer:

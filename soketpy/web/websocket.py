@@ -106,7 +106,9 @@ class WebSocket(asyncio.Protocol):
             if self._closing:  # the connection was lost while others were asked whether the app has room
                 connection.end()
                 return
-            connection.app = app = self._admit_again(hello, connection)
+            app = connection.app
+            if shared.apps.by_id(app.id) is not app:
+                connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
             shared.node.refusals.connection(
                 _address(self._transport.get_extra_info("peername")), refused.code, refused.message
@@ -127,9 +129,7 @@ class WebSocket(asyncio.Protocol):
             shared.deadlines.set(self, shared.activity_timeout)
 
     def _admit_again(self, hello: Hello, connection: Connection) -> App:
-        """The app as it is now, which may have changed while others were asked. Raises ConnectionRefused."""
-        if self._shared.apps.by_id(connection.app.id) is connection.app:
-            return connection.app
+        """Return the app as it is now: it changed while others were asked. Raises ConnectionRefused."""
         try:
             return self._admit(hello)
         except ConnectionRefused:

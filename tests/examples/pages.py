@@ -32,6 +32,11 @@ class Page:
     def _ask(self, verb: str, **args: object) -> Any:
         return self._script.ask(verb, {"page": self._name, **args})
 
+    def text_before(self, id: str) -> str:
+        """The text that a style sheet puts in front of an element's content, for example in an empty list."""
+        text: str = self.evaluate(f"getComputedStyle(document.getElementById('{id}'), '::before').content")
+        return "" if text == "none" else text.strip('"')
+
     def click(self, role: str, name: str) -> None:
         """Click on an element, once it is there."""
         self._ask("click", role=role, name=name)

@@ -126,8 +126,10 @@ def test_what_is_wrong_is_said_to_nobody(app: Restartable, form: dict[str, str])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_system_in_light_and_dark(enter: Enter, dark: bool) -> None:
     page = enter("ada", PHONE, dark=dark)
+    assert page.text_before("said") == "Nothing has been said yet."
     say(page, "presence-room", "x" * 200)
     page.see("log", "Said", "x" * 200)
+    assert page.text_before("said") == ""
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")[4:-1]
     assert (sum(int(part) for part in colour.split(",")) < 200) == dark

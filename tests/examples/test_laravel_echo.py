@@ -261,8 +261,11 @@ def test_no_other_file_is_served(app: Started, path: str) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_it_fits_a_phone(enter: Enter, dark: bool) -> None:
     page = enter("Ada", PHONE, dark=dark)
+    empty = {"news": "No news yet.", "orders": "No order is on its way yet.", "messages": "No messages yet."}
+    assert {list_: page.text_before(list_) for list_ in empty} == empty
     say(page, "x" * 200)
     page.see("log", "Messages", "x" * 200)
+    assert page.text_before("messages") == ""
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 

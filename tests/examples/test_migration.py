@@ -221,8 +221,10 @@ def test_there_is_tea_and_coffee(start: Start, choice: Any) -> None:
 def test_it_looks_like_its_picture(start: Start, enter: Enter, tmp_path: Path) -> None:
     app = start("socketio-rooms/after")
     ada, bob = enter(app, "Ada", size=(700, 560)), enter(app, "Bob", size=PHONE, dark=True)
+    assert bob.text_before("log") == "No messages yet."
     say(ada, "The server may restart now.")
     bob.see("log", "Messages", "The server may restart now.")
+    assert bob.text_before("log") == ""
     say(bob, "And the sockets stay?")
     ada.see("log", "Messages", "And the sockets stay?")
     say(ada, "All of them: it holds none.")

@@ -170,7 +170,7 @@ async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_d
     peers: Peers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "soketpy.refusals")
-    monkeypatch.setattr(peers.server.node, "clock", lambda: 1000.0)
+    monkeypatch.setattr(peers.server.node.refusals, "_clock", lambda: 1000.0)
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
     lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]

@@ -7,12 +7,14 @@ from typing import Any
 
 import hiredis
 
+from soketpy import steps
 from soketpy.cluster import Node, Unavailable
 from soketpy.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Topics
+from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
@@ -24,9 +26,12 @@ log = logging.getLogger("soketpy.redis")
 class RedisBus:
     """Publishes on the topics of channels, and hands what is heard on them to the node."""
 
-    def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float) -> None:
+    def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float, window: Window) -> None:
         self._cache_ttl = round(1000 * cache_ttl)
-        self._writes: list[Promise[Any]] = []  # publications that go by way of the script, of the verb that runs now
+        self._writes: list[Promise[None]] = []  # publications that go by way of the script, of the verb that runs now
+        self._window = window
+        self.full, self.room = window.full, window.room
+        self._on_their_way: deque[tuple[str, int]] = deque()  # the app and the weight of each publication
         self._session = session
         self._topics = names
         self._returning = returning
@@ -62,7 +67,22 @@ class RedisBus:
             raise Unavailable
         packed = topics.pack(topics.EVENT, message.text, exclude)
         packed_name = name.encode("utf-8", "surrogatepass")
-        self._writes.append(self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed]))
+        write = self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed])
+        taken: Promise[None] = Promise()
+        self._writes.append(taken)
+        steps.begin(self._take(write, taken, app_id, self._window.sent(app_id, len(data) + len(packed))))
+
+    async def _take(self, write: Promise[Any], taken: Promise[None], app_id: str, weight: int) -> None:
+        """Settle ``taken`` when Redis has done a write, and free its room, whether anybody waits or not."""
+        try:
+            await write
+            taken.keep(None)
+        except Lost:
+            taken.fail(Unavailable())
+        except Exception as fault:
+            taken.fail(fault)
+        finally:
+            self._window.taken(app_id, weight)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have every node close the connections of a user. Raises Unavailable."""
@@ -73,7 +93,9 @@ class RedisBus:
         topic = self._topics.topic(topics.CHANNEL, app_id, channel)
         if not self._session.here:
             raise Unavailable
-        self._session.publish(topic, topics.pack(*message), self._taken)
+        packed = topics.pack(*message)
+        self._session.publish(topic, packed, self._taken)
+        self._on_their_way.append((app_id, self._window.sent(app_id, len(topic) + len(packed))))
         self._published += 1
         self._returning.sent += 1
 
@@ -92,6 +114,7 @@ class RedisBus:
                     promise.keep(None)
             except Exception as fault:
                 contain(log, fault, "An operation failed after Redis had taken its events")
+        self._window.taken(*self._on_their_way.popleft())
 
     async def sent(self) -> None:
         """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
@@ -102,11 +125,8 @@ class RedisBus:
             self._waiting.append((first, self._published, taken))
         else:
             taken.keep(None)
-        try:
-            for write in writes:
-                await write
-        except Lost:
-            raise Unavailable from None
+        for write in writes:
+            await write
         await taken
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:

@@ -22,6 +22,7 @@ from soketpy.drivers.redis.partitions import (
 )
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import LEASE, Connect, Session
+from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 from soketpy.limits import RateLimiter
 from soketpy.steps import Soon
@@ -51,8 +52,10 @@ class RedisCluster:
         self._advises = advises
         self._start_timeout = start_timeout
         self._returning = Returning()
+        window = Window()
+        partition = partial(Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
         all_of_them = [
-            Partition(connect(base), base, self._returning, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
+            partition(connect(base), base, self._returning, window)
             for base in (f"{{{prefix}:{number}}}:" for number in range(partitions))
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
@@ -65,7 +68,7 @@ class RedisCluster:
             self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
         else:
             many = Partitions(all_of_them)
-            self.bus, self.roster = PartitionedBus(many), PartitionedRoster(many)
+            self.bus, self.roster = PartitionedBus(many, window), PartitionedRoster(many)
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
 
     async def start(self) -> None:

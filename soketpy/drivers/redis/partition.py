@@ -12,6 +12,7 @@ from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
 from soketpy.drivers.redis.topics import Topics
+from soketpy.drivers.redis.window import Window
 
 log = logging.getLogger("soketpy.redis")
 
@@ -22,11 +23,19 @@ class Partition:
     """Everything about some of the channels and users. ``base`` is what its keys and topics begin with."""
 
     def __init__(
-        self, connect: Connect, base: str, returning: Returning, *, partitions: int, cache_ttl: float, lease: float
+        self,
+        connect: Connect,
+        base: str,
+        returning: Returning,
+        window: Window,
+        *,
+        partitions: int,
+        cache_ttl: float,
+        lease: float,
     ) -> None:
         self.session = Session(connect, base, self._heard, returning, partitions=partitions, lease=lease)
         self._topics = Topics(base, self.session)
-        self.bus = RedisBus(self.session, self._topics, returning, cache_ttl)
+        self.bus = RedisBus(self.session, self._topics, returning, cache_ttl, window)
         self.roster = RedisRoster(self.session, self._topics)
         self.cache = RedisCache(self.session, time.monotonic)
         self.limiter = RedisRateLimiter(self.session)

@@ -11,6 +11,7 @@ from soketpy.cache import CachedEvent
 from soketpy.cluster import Node
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.partition import Partition
+from soketpy.drivers.redis.window import Window
 from soketpy.limits import Allowance
 from soketpy.presence import Members
 from soketpy.protocol.channels import user_channel
@@ -40,10 +41,11 @@ class Partitions:
 
 
 class PartitionedBus:
-    """A bus of many."""
+    """A bus of many; ``window`` is that of all of them."""
 
-    def __init__(self, partitions: Partitions) -> None:
+    def __init__(self, partitions: Partitions, window: Window) -> None:
         self._partitions = partitions
+        self.full, self.room = window.full, window.room
         self._published: set[RedisBus] = set()  # of the verb that runs now
 
     def attach(self, node: Node) -> None:

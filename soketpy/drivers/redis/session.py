@@ -20,14 +20,11 @@ from soketpy.containment import contain
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
-from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
+from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 from soketpy.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
-
-PATIENCE = 2.0
-"""Seconds that Redis has to answer; after that the node goes on without it."""
 
 LAST_WORDS = 5.0
 """Seconds that a node has to write that it goes; what it has not written then, others clear up."""
@@ -170,10 +167,10 @@ class Session:
             before, now = now, loop.time()
             if now - before > PATIENCE:
                 continue  # this node has stood still: what Redis has answered meanwhile is not read yet
-            if self._wire is None or self._wire.waited() > PATIENCE:
+            if self._wire is None or self._wire.silence() > PATIENCE:
                 self._lose(NO_ANSWER)
                 return
-            if not self._wire.waited():
+            if not self._wire.silence():
                 self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
             if now >= renewal:
                 if now > renewal + interval:
@@ -341,9 +338,8 @@ class Session:
         if self._wire is None:
             raise Lost
         try:
-            async with asyncio.timeout(PATIENCE):
-                return await self._wire.ask(*arguments)
-        except (TimeoutError, hiredis.ReplyError) as fault:
+            return await self._wire.ask(*arguments)
+        except hiredis.ReplyError as fault:
             raise Lost(reason(fault)) from None
 
     async def _script(self, *arguments: Argument) -> Any:

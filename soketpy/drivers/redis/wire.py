@@ -18,6 +18,9 @@ from soketpy.containment import contain
 
 log = logging.getLogger("soketpy.redis")
 
+PATIENCE = 2.0
+"""Seconds for which Redis may send nothing while a command waits; after that the node goes on without it."""
+
 Argument = str | bytes | int
 
 Heard = Callable[[bytes, bytes], None]
@@ -29,6 +32,8 @@ Answered = Callable[[Any], None]
 _UNFINISHED = object()
 
 _LOST = hiredis.ReplyError("LOST the connection has ended")
+
+_NO_ANSWER = hiredis.ReplyError("LOST no answer")
 
 
 def reason(fault: BaseException) -> str:
@@ -70,6 +75,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._unanswered: deque[tuple[float, Answered | bytes]] = deque()
+        self._read_at = 0.0  # when something was last read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
@@ -83,13 +89,28 @@ class Wire(asyncio.Protocol):
         self._write(arguments, then)
 
     async def ask(self, *arguments: Argument) -> Any:
-        """The answer to a command. Raises ReplyError, also where the connection ends before there is one."""
+        """Return the answer to a command.
+
+        Raise ReplyError, also if the connection ends before there is an answer, and if Redis sends nothing for
+        ``PATIENCE`` seconds. An answer that is late behind many messages is waited for.
+        """
         answer = self._loop.create_future()
         self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
+        self._loop.call_soon(self._expect, answer)  # not now: what Redis has sent may not have been read yet
         reply = await answer
         if isinstance(reply, hiredis.ReplyError):
             raise reply
         return reply
+
+    def _expect(self, answer: asyncio.Future[Any]) -> None:
+        """Let a command that waits have ``_NO_ANSWER`` once Redis has been silent for too long."""
+        if answer.done():
+            return
+        left = PATIENCE - self.silence()
+        if left < 0:
+            answer.set_result(_NO_ANSWER)
+        else:
+            self._loop.call_later(max(left, 0.01), self._expect, answer)
 
     def subscribe(self, topic: bytes) -> None:
         """Hear a topic, from the next command on. Where that is refused, the connection ends."""
@@ -115,9 +136,12 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
 
-    def waited(self) -> float:
-        """Seconds for which the oldest command has had no answer."""
-        return self._loop.time() - self._unanswered[0][0] if self._unanswered else 0.0
+    def silence(self) -> float:
+        """Return the seconds for which Redis has sent nothing while a command waits for its answer.
+
+        An answer can be late behind many messages: as long as these are read, Redis is alive.
+        """
+        return self._loop.time() - max(self._unanswered[0][0], self._read_at) if self._unanswered else 0.0
 
     def data_received(self, data: bytes) -> None:
         """Process replies and messages in the order in which they arrive.
@@ -125,6 +149,7 @@ class Wire(asyncio.Protocol):
         Bytes that are not RESP, and a reply that no command waits for, end the connection. An exception of the code
         that processes a reply or a message is contained: the next ones are processed, and the connection stays open.
         """
+        self._read_at = self._loop.time()
         self._reader.feed(data)
         while (reply := self._next()) is not _UNFINISHED:
             if type(reply) is not hiredis.PushNotification:

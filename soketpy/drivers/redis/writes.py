@@ -43,7 +43,11 @@ class Failed(Exception):
 
 
 class Writes:
-    """What waits to be written. ``done`` is told of each write that has been, with its answer."""
+    """What waits to be written. ``done`` is told of each write that has been, with its answer.
+
+    The queue is bounded, although nothing here counts it: a connection that joins or signs in is not read until its
+    write is done, what leaves has joined before, and publications have their window.
+    """
 
     def __init__(self, done: Callable[[Write, Any], None]) -> None:
         self.number = 0  # of the last batch that was sent

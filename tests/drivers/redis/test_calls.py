@@ -30,14 +30,14 @@ def house() -> Parted:
 @pytest.fixture
 def failing(house: Parted, monkeypatch: pytest.MonkeyPatch) -> Parted:
     """A house whose first node cannot publish on the channel ``broken``."""
-    whole = house.node._publish
+    whole = house.node._bus.publish
 
-    def publish(app: Any, trigger: triggers.Trigger, channel: str) -> None:
+    def publish(app_id: str, channel: str, *arguments: Any) -> None:
         if channel == "broken":
             raise Bug
-        whole(app, trigger, channel)
+        whole(app_id, channel, *arguments)
 
-    monkeypatch.setattr(house.node, "_publish", publish)
+    monkeypatch.setattr(house.node._bus, "publish", publish)
     return house
 
 
@@ -123,3 +123,20 @@ def test_a_client_event_that_redis_refuses_leaves_the_next_call_its_own_answer(
 
 def topic_of(session: Any, channel: str) -> str:
     return f"t:{len(APP.id)}:{APP.id}:{channel}"
+
+
+def test_a_call_that_fails_midway_keeps_no_room_of_its_app(failing: Parted) -> None:
+    for refused in (False, True):
+        if refused:
+            let_redis_refuse_cached_events(failing)
+        for _ in range(3):
+            with pytest.raises(Bug):
+                failing.node.publish(APP, trigger(CACHED, "broken", PLAIN))
+        failing.loop.settle()
+        for each in window_of(failing):
+            assert each._on_their_way == {}
+
+
+def window_of(house: Parted) -> list[Any]:
+    """What the nodes count of what is on its way."""
+    return [node._bus.full.__self__ for node in house.nodes]  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clients.programs import free_port
+from tests.conftest import listening
 from tests.drivers.redis.conftest import StartNode
 from tests.redis import Redis
 
@@ -64,10 +65,8 @@ async def test_something_else_is_there(start_node: StartNode, answer: bytes, rea
         await reader.readline()
         writer.write(answer)
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
         said = await fails(start_node, host="127.0.0.1", port=port, password="wrong-secret")
     assert f"cannot use Redis at 127.0.0.1:{port}: {reason}" in said
     assert "wrong-secret" not in said

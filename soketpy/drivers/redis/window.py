@@ -1,0 +1,66 @@
+"""How much an app may have on its way to Redis, so that the flood of one delays neither the others nor the node itself.
+
+All that a node sends to Redis goes over one connection, in one order: the events of all apps, and the node's own
+heartbeat behind them. What Redis has not yet taken is therefore bounded. An app that has filled its window waits until
+Redis has taken some of it; nothing is refused or lost.
+"""
+
+from collections import deque
+
+from soketpy.steps import Promise
+
+SIZE = 4 * 1024**2
+"""Bytes that all apps together may have on their way: what Redis takes within some tens of milliseconds."""
+
+SHARES = 8
+"""One app may have an eighth of that, or less if more than eight apps have something on its way."""
+
+COMMAND = 256
+"""Bytes that each command counts for, beside its own: what this node and Redis keep about it."""
+
+
+class Window:
+    """The bytes of each app that are on their way, and who waits for them.
+
+    An app with less than its share may send one call more, whatever its size. So what is on its way can exceed ``size``
+    by one call for each app, and an app that has nothing on its way never waits.
+    """
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        self._on_their_way: dict[str, int] = {}
+        self._waiting: dict[str, deque[Promise[None]]] = {}
+
+    def full(self, app_id: str) -> bool:
+        """Whether the app has its share on its way."""
+        return self._on_their_way.get(app_id, 0) * max(SHARES, len(self._on_their_way)) >= self._size
+
+    async def room(self, app_id: str) -> None:
+        """Wait until the app has less than its share on its way. Those who wait continue in their order."""
+        while self.full(app_id):
+            promise: Promise[None] = Promise()
+            self._waiting.setdefault(app_id, deque()).append(promise)
+            await promise
+
+    def sent(self, app_id: str, size: int) -> int:
+        """Count a command of so many bytes. Return the number to give to ``taken``."""
+        weight = size + COMMAND
+        self._on_their_way[app_id] = self._on_their_way.get(app_id, 0) + weight
+        return weight
+
+    def taken(self, app_id: str, weight: int) -> None:
+        """Redis has taken a command, or it is lost. Let those continue who now may."""
+        left = self._on_their_way[app_id] - weight
+        if left:
+            self._on_their_way[app_id] = left
+        else:
+            del self._on_their_way[app_id]
+        if self._waiting:
+            self._continue(app_id)
+
+    def _continue(self, app_id: str) -> None:
+        waiting = self._waiting.get(app_id)
+        while waiting and not self.full(app_id):
+            waiting.popleft().keep(None)
+        if waiting is not None and not waiting:
+            del self._waiting[app_id]

@@ -1,0 +1,215 @@
+"""A flood waits for Redis: nothing of it is lost, and other apps and the node's own heartbeat are not delayed."""
+
+import asyncio
+import itertools
+import json
+from dataclasses import replace
+from typing import Any
+
+import hiredis
+import pytest
+
+from soketpy import steps, triggers
+from soketpy.apps import App, Key
+from soketpy.drivers.redis.window import COMMAND, SHARES, Window
+from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Wire
+from tests.conftest import StartServer
+from tests.fakes import APP, Client, House
+
+OTHER = replace(APP, id="other", keys=(Key("other-key", "other-secret"),))
+ROOM = "private-room"
+FLOOD = 200
+
+over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Redis Cluster"], indirect=True)
+
+
+@pytest.fixture
+def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some ten small events fill the window of an app."""
+    monkeypatch.setattr(Window.__init__, "__defaults__", (SHARES * 10 * COMMAND,))
+
+
+def member(house: House, app: App = APP) -> Client:
+    client = Client(house, app)
+    client.subscribe(ROOM)
+    client.take()
+    return client
+
+
+class Flood:
+    """Events of one client, each sent as soon as the server reads on; it waits for nothing else."""
+
+    def __init__(self, client: Client, size: int = FLOOD) -> None:
+        self._client = client
+        self._left = list(range(size))
+        client.transport.go_on = self.go_on  # type: ignore[method-assign]
+
+    def go_on(self) -> None:
+        self._client.transport.waiting = False
+        while self._left and not self._client.transport.waiting:
+            message = {"event": "client-said", "channel": ROOM, "data": self._left.pop(0)}
+            if not self._client.connection.receive(json.dumps(message).encode()):
+                self._client.transport.waiting = True
+
+    @property
+    def left(self) -> int:
+        return len(self._left)
+
+
+def said(client: Client) -> list[int]:
+    return [message["data"] for message in client.take() if message["event"] == "client-said"]
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+def test_a_client_is_not_read_while_its_app_has_too_much_on_its_way() -> None:
+    house = House()
+    sender, listener = member(house), member(house)
+    flood = Flood(sender)
+    flood.go_on()
+    assert sender.transport.waiting
+    assert FLOOD - flood.left <= 12, "what was sent before Redis could answer"
+    assert said(listener) == list(range(FLOOD))
+    assert not sender.transport.waiting
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+def test_the_flood_of_one_app_leaves_the_others_served() -> None:
+    house = House()
+    flooding, _, sender, listener = member(house), member(house), member(house, OTHER), member(house, OTHER)
+    Flood(flooding).go_on()
+    Flood(sender, 1).go_on()
+    assert not sender.transport.waiting
+    assert flooding.transport.waiting
+    assert said(listener) == [0]
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+def test_a_publisher_waits_as_well() -> None:
+    house = House()
+    listener = member(house)
+    node, served = house.nodes[0], []
+
+    async def publish(number: int, channel: str) -> None:
+        await node.room(APP.id)
+        body = {"name": "said", "channel": channel, "data": str(number)}
+        node.publish(APP, triggers.check(triggers.parse_event(json.dumps(body).encode()), APP))
+        await node.sent()
+        served.append(number)
+
+    listener.subscribe("private-cache-room")
+    listener.take()
+    for number, channel in zip(range(FLOOD), itertools.cycle([ROOM, "private-cache-room"])):
+        steps.begin(publish(number, channel))
+    assert node.full(APP.id)
+    heard: list[Any] = []
+    while len(served) < FLOOD:
+        heard += listener.take()
+    heard += listener.take()
+    assert sorted(message["data"] for message in heard) == list(range(FLOOD))
+    for channel in (ROOM, "private-cache-room"):
+        of_channel = [message["data"] for message in heard if message["channel"] == channel]
+        assert of_channel == sorted(of_channel)
+    assert not node.full(APP.id)
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+def test_those_who_wait_continue_when_redis_goes_away() -> None:
+    house = House()
+    sender, _, neighbour = member(house), member(house), member(house)
+    flood = Flood(sender)
+    flood.go_on()
+    for each in house.sessions:
+        each._go()
+    house.wait(0)
+    house.wait(0)
+    assert flood.left == 0
+    assert not house.nodes[0].full(APP.id)
+    assert said(neighbour)[-1] == FLOOD - 1, "the clients of the same node still hear each other"
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+def test_a_client_that_goes_while_it_waits_sends_nothing_more() -> None:
+    house = House()
+    sender, listener = member(house), member(house)
+    flood = Flood(sender)
+    flood.go_on()
+    sent = FLOOD - flood.left - 1  # the last one waits
+    sender.leave()
+    assert said(listener) == list(range(sent))
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+async def test_rest_calls_of_a_flood_are_all_served_in_the_end(start_server: StartServer) -> None:
+    peers = await start_server()
+    events = [{"name": "said", "channels": ["news"], "data": "x" * 3000}] * 40
+    calls = [peers.call("POST", "/events", event) for event in events]
+    batch = {"batch": [{"name": "said", "channel": "cache-news", "data": "x" * 3000}]}
+    calls += [peers.call("POST", "/batch_events", batch) for _ in events]
+    calls += [peers.call("POST", f"/users/{number}/terminate_connections", {}) for number in range(40)]
+    replies = await asyncio.gather(*calls)
+    assert {reply.status for reply in replies} == {200}
+
+
+@over_redis
+@pytest.mark.usefixtures("nodes", "small_window")
+async def test_a_flood_of_frames_arrives_whole_and_in_order(start_server: StartServer) -> None:
+    app = replace(APP, max_client_events_per_second=None)
+    peers = await start_server(apps=(app,))
+    sender, listener = await peers.client(), await peers.client()
+    for each in (sender, listener):
+        await each.subscribe(ROOM)
+    for number in range(FLOOD):
+        await sender.say("client-said", {"number": number}, channel=ROOM)
+    assert [(await listener.hear())["data"]["number"] for _ in range(FLOOD)] == list(range(FLOOD))
+
+
+# The heartbeat
+
+
+class Scripted(Wire):
+    """A wire for whose answer somebody waits; ``silences`` are what it says of Redis each time that it is asked."""
+
+    def __init__(self, *silences: float) -> None:
+        super().__init__(lambda topic, message: None, lambda: None)
+        self.silences = list(silences)
+
+    def send(self, *arguments: Argument, then: Answered) -> None:
+        self.then = then
+
+    def silence(self) -> float:
+        if len(self.silences) == 1:
+            self.then(b"late")
+        return PATIENCE * self.silences.pop(0)
+
+
+async def test_an_answer_that_is_late_behind_messages_is_waited_for() -> None:
+    assert await Scripted(0.999, 0.98, 0.999, 0.5, 0.999, 0.9, 0.999).ask("PING") == b"late"
+
+
+async def test_redis_that_sends_nothing_is_not_waited_for() -> None:
+    wire = Scripted(0.999, 0.9, 0.999, 1.001, 0)
+    with pytest.raises(hiredis.ReplyError, match="no answer"):
+        await wire.ask("PING")
+    wire.then(b"too late")
+
+
+async def test_silence_begins_anew_with_whatever_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wire(lambda topic, message: None, lambda: None)
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(wire, "_loop", type("Loop", (), {"time": lambda _: now, "call_soon": loop.call_soon})())
+    wire.connection_made(asyncio.Transport())
+    assert wire.silence() == 0
+    wire.subscribe(b"t")
+    now += 5
+    assert wire.silence() == 5
+    wire.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n")
+    assert wire.silence() == 0
+    now += 1
+    assert wire.silence() == 1
