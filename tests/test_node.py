@@ -315,3 +315,28 @@ def test_a_client_that_goes_while_it_waits_for_a_second_greeting_is_sent_none(mo
     client.leave()
     waiting.let_all_continue()
     assert client.take() == []
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_client_event_waits_until_the_app_has_room_and_is_not_sent_for_a_client_that_has_gone(
+    monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    house = House()
+    sender, receiver = house.connect(), house.connect()
+    for client in (sender, receiver):
+        client.subscribe("private-a")
+        client.take()
+    room: Promise[None] = Promise()
+
+    async def wait(app_id: str) -> None:
+        await room
+
+    monkeypatch.setattr(house.node, "full", lambda app_id: True)
+    monkeypatch.setattr(house.node, "room", wait)
+    said = b'{"event":"client-typing","channel":"private-a","data":{}}'
+    assert not sender.connection.receive(said), "the next message of the client waits too"
+    assert receiver.heard() == []
+    if not stays:
+        sender.leave()
+    room.keep(None)
+    assert receiver.heard() == (["client-typing"] if stays else [])
