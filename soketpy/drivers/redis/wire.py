@@ -96,21 +96,21 @@ class Wire(asyncio.Protocol):
         """
         answer = self._loop.create_future()
         self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
-        self._loop.call_soon(self._expect, answer)  # not now: what Redis has sent may not have been read yet
+        self._expect(answer, self._loop.time())
         reply = await answer
         if isinstance(reply, hiredis.ReplyError):
             raise reply
         return reply
 
-    def _expect(self, answer: asyncio.Future[Any]) -> None:
-        """Let a command that waits have ``_NO_ANSWER`` once Redis has been silent for too long."""
+    def _expect(self, answer: asyncio.Future[Any], asked_at: float) -> None:
+        """Settle a command with ``_NO_ANSWER`` once Redis has been silent for too long since it was asked."""
         if answer.done():
             return
-        left = PATIENCE - self.silence()
-        if left < 0:
-            answer.set_result(_NO_ANSWER)
+        left = PATIENCE - (self._loop.time() - max(asked_at, self._read_at))
+        if left > 0:
+            self._loop.call_later(left, self._expect, answer, asked_at)
         else:
-            self._loop.call_later(max(left, 0.01), self._expect, answer)
+            answer.set_result(_NO_ANSWER)
 
     def subscribe(self, topic: bytes) -> None:
         """Hear a topic, from the next command on. Where that is refused, the connection ends."""

@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import hiredis
 import pytest
@@ -12,8 +14,9 @@ import pytest
 from soketpy import steps, triggers
 from soketpy.apps import App, Key
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
-from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Wire
+from soketpy.drivers.redis.wire import PATIENCE, Wire
 from tests.conftest import StartServer
+from tests.drivers.redis.test_wire import Transport
 from tests.fakes import APP, Client, House
 
 OTHER = replace(APP, id="other", keys=(Key("other-key", "other-secret"),))
@@ -172,44 +175,84 @@ async def test_a_flood_of_frames_arrives_whole_and_in_order(start_server: StartS
 # The heartbeat
 
 
-class Scripted(Wire):
-    """A wire for whose answer somebody waits; ``silences`` are what it says of Redis each time that it is asked."""
+class StandIn:
+    """A loop whose time stands still."""
 
-    def __init__(self, *silences: float) -> None:
-        super().__init__(lambda topic, message: None, lambda: None)
-        self.silences = list(silences)
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due = 0.0  # when what was asked for last is due
+        self._callback: Callable[[], object] = lambda: None
+        self.create_future = asyncio.get_running_loop().create_future
+        self.call_soon = asyncio.get_running_loop().call_soon
 
-    def send(self, *arguments: Argument, then: Answered) -> None:
-        self.then = then
+    def time(self) -> float:
+        return self.now
 
-    def silence(self) -> float:
-        if len(self.silences) == 1:
-            self.then(b"late")
-        return PATIENCE * self.silences.pop(0)
+    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> None:
+        self.due, self._callback = self.now + seconds, partial(callback, *arguments)
 
-
-async def test_an_answer_that_is_late_behind_messages_is_waited_for() -> None:
-    assert await Scripted(0.999, 0.98, 0.999, 0.5, 0.999, 0.9, 0.999).ask("PING") == b"late"
-
-
-async def test_redis_that_sends_nothing_is_not_waited_for() -> None:
-    wire = Scripted(0.999, 0.9, 0.999, 1.001, 0)
-    with pytest.raises(hiredis.ReplyError, match="no answer"):
-        await wire.ask("PING")
-    wire.then(b"too late")
+    def advance(self) -> None:
+        """Let the time come at which something is due."""
+        self.now = self.due
+        self._callback()
 
 
-async def test_silence_begins_anew_with_whatever_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+async def loop() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+async def wire(loop: StandIn, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """A wire without Redis, by the clock of ``loop``."""
     wire = Wire(lambda topic, message: None, lambda: None)
-    loop = asyncio.get_running_loop()
-    now = 1000.0
-    monkeypatch.setattr(wire, "_loop", type("Loop", (), {"time": lambda _: now, "call_soon": loop.call_soon})())
-    wire.connection_made(asyncio.Transport())
+    monkeypatch.setattr(wire, "_loop", loop)
+    wire.connection_made(cast(asyncio.Transport, Transport()))
+    return wire
+
+
+MESSAGE = b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n"
+
+
+async def test_an_answer_that_is_late_behind_messages_is_waited_for(loop: StandIn, wire: Wire) -> None:
+    asked = asyncio.ensure_future(wire.ask("PING"))
+    await asyncio.sleep(0)
+    for _ in range(10):
+        loop.now = loop.due - 1
+        wire.data_received(MESSAGE)
+        loop.advance()
+        await asyncio.sleep(0)
+        assert not asked.done()
+    wire.data_received(MESSAGE + b"+late\r\n")
+    assert await asked == b"late"
+
+
+async def test_redis_that_sends_nothing_is_not_waited_for(loop: StandIn, wire: Wire) -> None:
+    asked = asyncio.ensure_future(wire.ask("PING"))
+    await asyncio.sleep(0)
+    assert loop.due == loop.now + PATIENCE
+    loop.advance()
+    with pytest.raises(hiredis.ReplyError, match="no answer"):
+        await asked
+    wire.data_received(b"+too late\r\n")
+
+
+async def test_an_older_command_does_not_shorten_the_time_to_answer(loop: StandIn, wire: Wire) -> None:
+    wire.subscribe(b"t")
+    loop.now += 10 * PATIENCE  # the node stood still
+    asked = asyncio.ensure_future(wire.ask("PING"))
+    await asyncio.sleep(0)
+    assert loop.due == loop.now + PATIENCE
+    wire.data_received(b">3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n+PONG\r\n")
+    assert await asked == b"PONG"
+
+
+async def test_silence_begins_anew_with_whatever_is_read(loop: StandIn, wire: Wire) -> None:
     assert wire.silence() == 0
     wire.subscribe(b"t")
-    now += 5
+    loop.now += 5
     assert wire.silence() == 5
-    wire.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nm\r\n")
+    wire.data_received(MESSAGE)
     assert wire.silence() == 0
-    now += 1
+    loop.now += 1
     assert wire.silence() == 1
