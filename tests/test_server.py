@@ -16,6 +16,7 @@ from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
 from tests.conftest import At, Socket, StartServer
 from tests.fakes import APP
+from tests.patience import UNHURRIED, attempts
 from tests.web.wire import HANDSHAKE, PATIENCE, request, signed, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
@@ -29,7 +30,7 @@ async def test_a_server_is_embedded_by_its_settings_or_by_what_differs_from_the_
         assert server.address == f"http://127.0.0.1:{server.port}"
     async with Server(host="127.0.0.1", port=0, apps=(OTHER,)) as server:
         url = f"ws://127.0.0.1:{server.port}/app/other-key"
-        async with websockets.connect(url) as client:
+        async with websockets.connect(url, **UNHURRIED) as client:
             assert "connection_established" in str(await client.recv())
 
 
@@ -183,8 +184,13 @@ async def test_a_call_that_is_under_way_may_end_when_the_server_stops(start_serv
         publisher.send(request("POST", signed("POST", "/apps/app-id/events", body), b"", *expecting))
         assert await publisher.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         stopping = asyncio.create_task(peers.server.stop())
-        while (await peers.request("GET", "/ready")).status == 200:
-            pass
+
+        async def ready() -> bool:
+            return (await peers.request("GET", "/ready")).status == 200
+
+        for _ in attempts():
+            if not await ready():
+                break
         publisher.send(body)
         assert (await publisher.answer()).json == {}
         await asyncio.wait_for(stopping, PATIENCE)

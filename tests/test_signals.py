@@ -21,6 +21,7 @@ from soketpy import App, Key
 from soketpy.protocol import signatures
 from soketpy.signals import Signals
 from tests.conftest import Socket
+from tests.patience import UNHURRIED, until
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
@@ -72,7 +73,7 @@ class Process:
 
     async def socket(self, key: str) -> Socket:
         url = f"ws://127.0.0.1:{self.port}/app/{key}"
-        return Socket(await self._stack.enter_async_context(websockets.connect(url)))
+        return Socket(await self._stack.enter_async_context(websockets.connect(url, **UNHURRIED)))
 
     async def trigger(self, app: App, channel: str, event: str) -> int:
         """Trigger an event; return the status."""
@@ -191,8 +192,7 @@ async def test_what_was_asked_while_a_server_started_is_done_once_it_serves() ->
 
     async def starting() -> str:
         signal.raise_signal(signal.SIGHUP)
-        while not signals._early:
-            await asyncio.sleep(0)
+        await until(lambda: signals._early)
         return "started"
 
     try:

@@ -15,9 +15,9 @@ import pytest
 
 from soketpy.cli.hint import hint
 from soketpy.config import Settings, load
+from tests.patience import PATIENCE
 
 SOKETPY = (sys.executable, "-m", "soketpy")
-PATIENCE = 20.0
 
 
 def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:

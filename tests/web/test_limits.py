@@ -11,6 +11,7 @@ from soketpy.config.settings import Bounds
 from soketpy.web import http, plain
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
+from tests.patience import until
 from tests.web.wire import Wire, request, signed, wire
 
 pytestmark = pytest.mark.usefixtures("nodes")
@@ -179,8 +180,7 @@ async def test_a_body_that_is_longer_than_it_says_is_cut_and_the_rest_is_no_requ
 async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire(peers.port) as publisher:
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}") + BODY[:-1])
-        while not peers.server._rest.under_way:
-            await asyncio.sleep(0)
+        await until(lambda: peers.server._rest.under_way)
         monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
         peers.server._shared.deadlines.expire_all()
         answer = await publisher.answer()
@@ -203,8 +203,7 @@ async def test_a_publisher_that_leaves_in_the_midst_of_a_body_leaves_no_trace(
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", "Expect: 100-continue", "Content-Length: 40"))
         assert (await publisher.reader.readline()).startswith(b"HTTP/1.1 100 ")
         publisher.send(BODY[:10])
-    while peers.server.node.traffic["app-id"].http_calls == 0:
-        assert (await peers.request("GET", "/")).status == 200
+    await until(lambda: peers.server.node.traffic["app-id"].http_calls)
     assert "Traceback" not in caplog.text
 
 

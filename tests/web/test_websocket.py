@@ -16,6 +16,7 @@ from soketpy.web import websocket
 from soketpy.web.websocket import TURN, WebSocket
 from tests.conftest import Contained, Peers, Socket, StartServer
 from tests.fakes import APP
+from tests.patience import attempts, until
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
@@ -212,7 +213,7 @@ async def test_pings_of_either_kind_are_answered(peers: Peers) -> None:
     client = await peers.client()
     await client.say("pusher:ping")
     assert await client.peer.recv() == '{"event":"pusher:pong","data":{}}'
-    await asyncio.wait_for(await client.peer.ping(b"payload"), 10)
+    await asyncio.wait_for(await client.peer.ping(b"payload"), PATIENCE)
 
 
 @pytest.mark.parametrize(("activity", "pong"), [(120, 30), (30, 30), (10, 60)])
@@ -339,12 +340,18 @@ async def test_one_who_stops_reading_is_closed_at_the_bound_and_others_miss_noth
         assert (await slow.answer()).status == 101
         text = b'{"event":"pusher:subscribe","data":{"channel":"room"}}'
         slow.send(bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text)
-        while (await peers.call("GET", "/channels/room")).json["subscription_count"] < 2:
-            pass
-        sent = 0
-        while (await peers.call("GET", "/channels/room")).json["subscription_count"] == 2:
+
+        async def subscribed() -> int:
+            count: int = (await peers.call("GET", "/channels/room")).json["subscription_count"]
+            return count
+
+        for _ in attempts():
+            if await subscribed() == 2:
+                break
+        for sent in attempts():
+            if await subscribed() == 1:
+                break
             assert (await peers.trigger("room", f"e{sent}", "d" * 100_000)).status == 200
-            sent += 1
             assert sent < 1000
         assert (await peers.trigger("room", "last")).status == 200
         await slow.find(b"\x88\x1e\x10\x04The client reads too slowly.")
@@ -359,7 +366,9 @@ async def test_one_who_pings_and_never_reads_is_closed_too(start_server: StartSe
         slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert (await slow.answer()).status == 101
         pings = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1_000
-        while peers.server.node.connections("app-id"):
+        for _ in attempts():
+            if not peers.server.node.connections("app-id"):
+                break
             slow.send(pings)
             await slow.writer.drain()
             await peers.request("GET", "/")
@@ -421,8 +430,7 @@ async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not
     transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * TURN * 2)
     transport._transport.abort()
     await client.closed()
-    while connection.open:
-        await asyncio.sleep(0)
+    await until(lambda: not connection.open)
     assert peers.server.node.traffic["app-id"].messages_received <= TURN
 
 
@@ -462,6 +470,5 @@ async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peer
     transport.data_received(ping * 1000)
     transport._transport.abort()
     await client.closed()
-    while connection.open:
-        await asyncio.sleep(0)
+    await until(lambda: not connection.open)
     assert peers.server.node.traffic["app-id"].messages_received <= 3 * TURN

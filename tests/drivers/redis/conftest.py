@@ -15,10 +15,7 @@ import pytest
 from tests.clients.programs import PATIENCE, Launched
 from tests.conftest import At
 from tests.fakes import APP
-from tests.redis import Redis
-
-LEASE = 1.5
-"""Seconds; so that the tests need not wait long for a death to be noticed."""
+from tests.redis import LONG_LEASE, Redis
 
 _REPORT = re.compile(r"App app-id: (channel_occupied|channel_vacated|member_added|member_removed) (.*)")
 
@@ -31,7 +28,7 @@ class Node(Launched):
             "host": "127.0.0.1",
             "port": 0,
             "cluster": "redis",
-            "redis": {"lease": LEASE, **redis},
+            "redis": {"lease": LONG_LEASE, **redis},
             "log": {"level": "debug", "format": "json"},
             "timeouts": {"shutdown": 0.2},
             "apps": [{"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}],
@@ -69,11 +66,12 @@ StartNode = Callable[..., Node]
 
 @pytest.fixture
 def start_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
-    """Starts a node; takes settings of its Redis in the place of those of ``own_redis``."""
+    """Starts a node; takes settings of its Redis, which is ``own_redis`` unless they say where it is."""
     with ExitStack() as stack:
 
         def start(**redis: Any) -> Node:
-            given = redis or {"unix_socket": request.getfixturevalue("own_redis").socket}
+            given = {"unix_socket": request.getfixturevalue("own_redis").socket} if redis.keys() <= {"lease"} else {}
+            given |= redis
             return stack.enter_context(Node(tmp_path_factory.mktemp("node"), given))
 
         yield start
