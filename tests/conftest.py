@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -31,8 +30,7 @@ from tests.slices import sitecustomize
 # ``make test-slow`` sets TIME_SLICES. This process has its time slices by the import of sitecustomize; servers in other
 # processes have theirs because the same module is on their path.
 if os.environ.get("TIME_SLICES"):
-    paths = [str(Path(sitecustomize.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ.update(sitecustomize.environment())
 
 # A machine that is busy with something else fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

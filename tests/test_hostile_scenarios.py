@@ -14,8 +14,13 @@ from soketpy.config.settings import Bounds, Timeouts
 from soketpy.protocol.errors import Code
 from tests.conftest import StartServer
 from tests.fakes import APP
-from tests.patience import attempts
-from tests.web.test_websocket import hurry
+from tests.patience import PATIENCE, attempts, until
+from tests.web.test_websocket import StoppedClock
+
+
+@pytest.fixture(autouse=True)
+def patient_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attacks, "PATIENCE", PATIENCE)
 
 
 async def test_a_crowd_counts_who_is_let_in_and_who_is_refused(start_server: StartServer) -> None:
@@ -66,8 +71,8 @@ async def test_slow_clients_are_found_closed_whether_they_read_again_or_not(star
 async def test_strangers_and_the_silent_are_found_dropped(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    peers = await start_server(timeouts=Timeouts(handshake=0.05, activity=0.5, pong=0.05))
+    peers = await start_server(timeouts=Timeouts(handshake=5, activity=20, pong=5))
+    clock = StoppedClock(peers, monkeypatch)
 
     def play() -> attacks.Silent:
         with Crowd(peers.port) as crowd:
@@ -76,7 +81,11 @@ async def test_strangers_and_the_silent_are_found_dropped(
             silent.wait()
             return silent
 
-    silent = await asyncio.to_thread(play)
+    playing = asyncio.create_task(asyncio.to_thread(play))
+    await until(lambda: len(peers.server._shared.deadlines) == 15)
+    for _ in range(6):  # the handshake, a ping, its pong, and the time to answer the close
+        clock.advance(6)
+    silent = await playing
     assert {client.code for client in silent.members} == {Code.NO_PONG}
     assert {client.code for client in silent.strangers} == {0}
     assert len(silent.ends()) == 15

@@ -72,7 +72,8 @@ def subscribe(client: ClientConnection, channel: str) -> None:
 
 
 def publish(server: RunningServer, channel: str, event: str, data: object) -> None:
-    publisher = pusher.Pusher(server.app_id, server.key, server.secret, ssl=False, host=server.host, port=server.port)
+    where = {"host": server.host, "port": server.port}
+    publisher = pusher.Pusher(server.app_id, server.key, server.secret, ssl=False, timeout=PATIENCE, **where)
     publisher.trigger(channel, event, data)
     publisher._pusher_client.http.session.close()
 

@@ -23,8 +23,11 @@ from soketpy.workers import Workers, bound
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
+from tests.patience import PATIENCE
 from tests.redis import LEASE, LONG_LEASE, Redis
+from tests.slices.sitecustomize import environment
 from tests.test_listening import has_ipv6, ready
+from tests.test_signals import LONG_CLOSING
 from tests.web.wire import HANDSHAKE, Wire, request, wire
 
 pytestmark = pytest.mark.usefixtures("redis")  # where there is none these cannot run
@@ -223,10 +226,10 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
 
 
 async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
-    server = start(timeouts={"shutdown": 1})
+    server = start(env=environment(LONG_CLOSING | {"soketpy.workers.END_PATIENCE": 10 * PATIENCE}))
     before = server.children("soketpy.worker")
     async with AsyncExitStack() as stack:
-        silent = await silent_clients(server.port, stack, 16)  # they hold a worker that drains, for some seconds
+        silent = await silent_clients(server.port, stack, 16)  # they hold a worker that drains, until they go
         server.signal(signal.SIGUSR2)
         told = [asyncio.create_task(client.frame()) for client in silent]
         await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)

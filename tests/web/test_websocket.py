@@ -221,16 +221,12 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, activity: int, pong: int
 ) -> None:
     peers = await start_server(timeouts=Timeouts(activity=activity, pong=pong))
-    node, deadlines = peers.server.node, peers.server._shared.deadlines
-    now = float(round(node.clock()))  # so that sums are exact
+    clock, deadlines = StoppedClock(peers, monkeypatch), peers.server._shared.deadlines
 
     def pass_time(seconds: float) -> None:
-        nonlocal now
-        now += seconds
+        clock.now += seconds
         deadlines.expire_all()
 
-    monkeypatch.setattr(node, "clock", lambda: now)
-    monkeypatch.setattr(deadlines, "_clock", lambda: now)
     async with wire(peers.port) as client:
         client.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert (await client.answer()).status == 101
@@ -245,7 +241,7 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
                 pass_time(activity - pong)
         pass_time(pong)
         await client.find(b"\x88\x23\x10\x69The client did not answer a ping.")
-    assert not node.connections("app-id")
+    assert not peers.server.node.connections("app-id")
 
 
 async def test_a_client_that_does_not_answer_a_ping_is_closed_with_4201(
@@ -267,11 +263,16 @@ async def test_a_client_that_does_not_answer_a_ping_is_closed_with_4201(
 async def test_one_who_has_not_authorized_in_time_is_closed_with_4009(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    peers = await start_server(apps=(replace(APP, authorized_connections=True),), timeouts=Timeouts(authorization=0.02))
-    idle = await peers.socket()
-    public = await peers.socket()
-    await public.say("pusher:subscribe", {"channel": "room"})
+    authorized = replace(APP, authorized_connections=True)
+    peers = await start_server(apps=(authorized,), timeouts=Timeouts(authorization=20))
+    clock = StoppedClock(peers, monkeypatch)
+    idle, public = await peers.client(), await peers.client()
+    await public.subscribe("room")
+    clock.advance(20)
+    for client in (idle, public):
+        await client.say("pusher:ping")
+        assert (await client.hear())["event"] == "pusher:pong"
+    clock.advance(2)
     for client in (idle, public):
         assert (await client.closed())[0] == 4009
 
@@ -385,6 +386,22 @@ async def test_a_slow_reader_that_catches_up_stays(start_server: StartServer) ->
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
     assert client.peer.state is State.OPEN
+
+
+class StoppedClock:
+    """The clock of a server, which a test moves."""
+
+    def __init__(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+        node, self._deadlines = peers.server.node, peers.server._shared.deadlines
+        self.now = float(round(node.clock()))  # so that sums are exact
+        monkeypatch.setattr(node, "clock", lambda: self.now)
+        monkeypatch.setattr(self._deadlines, "_clock", lambda: self.now)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and serve the deadlines that are due."""
+        self.now += seconds
+        while self._deadlines.tick():
+            pass
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
