@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 HOGS = min(8, 2 * len(os.sched_getaffinity(0)))
@@ -22,7 +22,10 @@ HOG_SECONDS = 3600
 TEST_SECONDS = 600
 """Seconds that one test may take beside the hogs. Only a test that waits forever takes so long."""
 
-RUNS = {"hogs": {}, "zero": {"TIME_SLICES": "0"}, "minute": {"TIME_SLICES": "60"}}
+END_SECONDS = 30
+"""Seconds that pytest has to end after SIGINT."""
+
+RUNS: dict[str, dict[str, str]] = {"hogs": {}, "zero": {"TIME_SLICES": "0"}, "minute": {"TIME_SLICES": "60"}}
 """The environment of each run."""
 
 # A hog looks at its parent, so that it ends with the command even if the command is killed.
@@ -55,10 +58,23 @@ def run(name: str, arguments: list[str]) -> int:
     print(f"== {name}: {' '.join(arguments)}", flush=True)
     command = [sys.executable, "-m", "pytest", "-q", "-o", f"timeout={TEST_SECONDS}", *arguments]
     environ = {**os.environ, **RUNS[name]}
-    if name != "hogs":
-        return subprocess.run(command, env=environ, check=False).returncode
-    with hogs():
-        return subprocess.run(command, env=environ, check=False).returncode
+    with hogs() if name == "hogs" else nullcontext():
+        return _wait(subprocess.Popen(command, env=environ))
+
+
+def _wait(tests: subprocess.Popen[bytes]) -> int:
+    """Return the exit status of pytest. After SIGTERM, let pytest end what the tests have started."""
+    try:
+        return tests.wait()
+    except SystemExit:
+        tests.send_signal(signal.SIGINT)
+        raise
+    finally:  # a terminal sends SIGINT to pytest too
+        try:
+            tests.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            tests.kill()
+            tests.wait()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

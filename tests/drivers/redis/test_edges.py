@@ -96,8 +96,7 @@ class Visitor:
         self._on.append((channel, user_id))
 
     async def leave(self) -> None:
-        while self._on:
-            channel, user_id = self._on.pop()
+        for channel, user_id in self._on:
             if user_id is None:
                 await self._roster.leave("app", channel)
             else:
