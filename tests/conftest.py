@@ -60,6 +60,12 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
         assert failures.count == 0, "the server contained a fault: see the log"
 
 
+@pytest.fixture(autouse=True)
+def redis_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis as much time to answer a node of this process as the tests have."""
+    monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", PATIENCE)
+
+
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The Unix socket of a Redis, which tests share by prefixes of their own."""

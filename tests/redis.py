@@ -14,11 +14,14 @@ import pytest
 from tests.clients.programs import free_port
 from tests.patience import wait_until
 
-LEASE = 6.0
+LEASE = 10.0
 """Seconds, for a test in which the death of a node must be noticed: a living node is never silent for so long."""
 
 LONG_LEASE = 600.0
 """Seconds, for a test in which every node lives."""
+
+SLOW_REDIS = {"soketpy.drivers.redis.session.PATIENCE": 10.0}
+"""A limit for nodes in processes of their own: seconds for Redis to answer, of which a quarter delays a renewal."""
 
 SLOTS = 16384
 NEVER_MS = 3_600_000

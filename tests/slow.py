@@ -53,12 +53,12 @@ def hogs(number: int = HOGS, seconds: float = HOG_SECONDS) -> Iterator[list[subp
             each.wait()
 
 
-def run(name: str, arguments: list[str]) -> int:
-    """Run pytest once; return its exit status."""
+def run(name: str, arguments: list[str], number: int = HOGS) -> int:
+    """Run pytest once, beside so many hogs if it is their run; return its exit status."""
     print(f"== {name}: {' '.join(arguments)}", flush=True)
     command = [sys.executable, "-m", "pytest", "-q", "-o", f"timeout={TEST_SECONDS}", *arguments]
     environ = {**os.environ, **RUNS[name]}
-    with hogs() if name == "hogs" else nullcontext():
+    with hogs(number) if name == "hogs" else nullcontext():
         return _wait(subprocess.Popen(command, env=environ))
 
 
@@ -85,10 +85,11 @@ def main() -> int:
     """Make the runs; return 0 if all tests passed in every run."""
     parser = argparse.ArgumentParser(prog="python -m tests.slow", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", choices=RUNS, help="make this run alone")
+    parser.add_argument("--hogs", type=int, default=HOGS, metavar="N", help="so many hogs (default: %(default)s)")
     options, arguments = parser.parse_known_args()
     signal.signal(signal.SIGTERM, _stop)  # by an exception, so that the hogs are ended too
     chosen = [options.only] if options.only else list(RUNS)
-    failed = [name for name in chosen if run(name, arguments)]
+    failed = [name for name in chosen if run(name, arguments, options.hogs)]
     print(f"== failed: {', '.join(failed)}" if failed else f"== all passed: {', '.join(chosen)}")
     return 1 if failed else 0
 

@@ -24,7 +24,7 @@ from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.patience import PATIENCE
-from tests.redis import LEASE, LONG_LEASE, Redis
+from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis
 from tests.slices.sitecustomize import environment
 from tests.test_listening import has_ipv6, ready
 from tests.test_signals import LONG_CLOSING
@@ -52,7 +52,7 @@ class Together(Launched):
         }
         self.write()
         command = (sys.executable, "-m", "soketpy", "start", "--config", str(self.config), "--workers", str(workers))
-        super().__init__(*command, ready="Listening on", env=env)
+        super().__init__(*command, ready="Listening on", env={**environment(SLOW_REDIS), **(env or {})})
         found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
         self.port = int(found[1]) if found is not None else 0
 
@@ -104,7 +104,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 async def workers(redis: str) -> AsyncIterator[Workers]:
     """Two workers of this very process, which have started."""
-    meeting = config.Redis(unix_socket=redis, prefix=f"test-{uuid4()}")
+    meeting = config.Redis(unix_socket=redis, prefix=f"test-{uuid4()}", lease=LONG_LEASE)
     settings = Settings(
         host="127.0.0.1", port=0, apps=(APP,), cluster="redis", redis=meeting, timeouts=config.Timeouts(shutdown=0)
     )
@@ -226,7 +226,7 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
 
 
 async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
-    server = start(env=environment(LONG_CLOSING | {"soketpy.workers.END_PATIENCE": 10 * PATIENCE}))
+    server = start(env=environment(SLOW_REDIS | LONG_CLOSING | {"soketpy.workers.END_PATIENCE": 10 * PATIENCE}))
     before = server.children("soketpy.worker")
     async with AsyncExitStack() as stack:
         silent = await silent_clients(server.port, stack, 16)  # they hold a worker that drains, until they go

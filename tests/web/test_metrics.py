@@ -17,6 +17,7 @@ from soketpy.protocol.requests import HEAD_LIMIT
 from tests.conftest import Contained, Peers, Reply, StartServer
 from tests.fakes import APP
 from tests.patience import attempts
+from tests.redis import LONG_LEASE
 from tests.web.wire import HANDSHAKE, request, wire
 
 OPEN = Metrics(enabled=True, host="127.0.0.1", port=0)
@@ -98,7 +99,7 @@ async def test_the_process_counts_faults_refused_connections_and_slow_readers(
 
 
 async def test_the_links_to_redis_are_told(start_server: StartServer, redis: str) -> None:
-    meeting = RedisSettings(unix_socket=redis, prefix=f"test-{uuid4()}")
+    meeting = RedisSettings(unix_socket=redis, prefix=f"test-{uuid4()}", lease=LONG_LEASE)
     peers = await start_server(metrics=OPEN, cluster="redis", redis=meeting)
     found = await process_metrics(peers)
     assert (found["redis_links"], found["redis_links_up"]) == (1, 1)

@@ -156,8 +156,11 @@ async def test_a_frame_over_the_limit_closes_with_1009(start_server: StartServer
     assert (await other.hear())["event"] == "pusher:pong"
 
 
-async def test_malformed_messages_are_answered_until_their_budget_is_spent(start_server: StartServer) -> None:
+async def test_malformed_messages_are_answered_until_their_budget_is_spent(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peers = await start_server(bounds=Bounds(bad_messages=3))
+    StoppedClock(peers, monkeypatch)
     client = await peers.client()
     for _ in range(4):
         await client.peer.send("no JSON")
@@ -171,7 +174,7 @@ async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_d
     peers: Peers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "soketpy.refusals")
-    monkeypatch.setattr(peers.server.node, "clock", lambda: 1000.0)
+    StoppedClock(peers, monkeypatch)
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
     lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]
@@ -395,6 +398,7 @@ class StoppedClock:
         node, self._deadlines = peers.server.node, peers.server._shared.deadlines
         self.now = float(round(node.clock()))  # so that sums are exact
         monkeypatch.setattr(node, "clock", lambda: self.now)
+        monkeypatch.setattr(node.refusals, "_clock", lambda: self.now)
         monkeypatch.setattr(self._deadlines, "_clock", lambda: self.now)
 
     def advance(self, seconds: float) -> None:

@@ -15,7 +15,8 @@ import pytest
 from tests.clients.programs import PATIENCE, Launched
 from tests.conftest import At
 from tests.fakes import APP
-from tests.redis import LONG_LEASE, Redis
+from tests.redis import LONG_LEASE, SLOW_REDIS, Redis
+from tests.slices.sitecustomize import environment
 
 _REPORT = re.compile(r"App app-id: (channel_occupied|channel_vacated|member_added|member_removed) (.*)")
 
@@ -35,7 +36,16 @@ class Node(Launched):
         }
         config = folder / "soketpy.json"
         config.write_text(json.dumps(settings))
-        super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(config), ready="Listening on")
+        super().__init__(
+            sys.executable,
+            "-m",
+            "soketpy",
+            "start",
+            "--config",
+            str(config),
+            ready="Listening on",
+            env=environment(SLOW_REDIS),
+        )
         found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
         assert found is not None, self.greeting
         self.port = int(found[1])

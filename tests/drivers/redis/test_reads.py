@@ -1,6 +1,7 @@
 """Long readings are many short steps, between which others are served, and they end within a bound."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from soketpy.drivers.redis.reads import Reads
 from tests.conftest import StartServer
 from tests.drivers.redis.test_edges import Silent, ended
 from tests.fakes import APP
+from tests.redis import LONG_LEASE
 
 APP_ID = APP.id
 MANY = {f"news-{number}": number for number in range(1, 3501)}
@@ -38,7 +40,8 @@ class Counting:
 
 @pytest.fixture
 async def session(redis: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
-    cluster = RedisCluster(lambda base: connector(Address(unix_socket=redis), base), f"reads-{id(request)}")
+    connect = partial(connector, Address(unix_socket=redis))
+    cluster = RedisCluster(connect, f"reads-{id(request)}", lease=LONG_LEASE)
     for port in (cluster.bus, cluster.roster):
         port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
     await cluster.start()
