@@ -16,7 +16,7 @@ import pytest
 import websockets
 from hypothesis import HealthCheck, settings
 
-from soketpy import Server
+from soketpy import Server, testing
 from soketpy.config import settings as config
 from soketpy.containment import failures
 from soketpy.protocol import signatures
@@ -33,6 +33,7 @@ if os.environ.get("TIME_SLICES"):
     os.environ.update(sitecustomize.environment())
 
 # A machine that is busy with something else fails no test.
+testing.START_TIMEOUT = PATIENCE
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -61,9 +62,10 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def redis_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give Redis as much time to answer a node of this process as the tests have."""
-    monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", PATIENCE)
+def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis as much time to answer this process as the tests have, and a server as much to answer a command."""
+    for module in ("soketpy.drivers.redis.session", "soketpy.cli.call"):
+        monkeypatch.setattr(f"{module}.PATIENCE", PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The command behind ``make test-slow``: run the tests beside CPU hogs, and with very short and very long time slices.
 
 A test that passes here does not depend on the speed of the machine. The arguments are those of pytest; ``--only NAME``
-chooses one of the three runs.
+chooses one of the three runs, and ``--hogs N`` how many hogs there are.
 """
 
 import argparse

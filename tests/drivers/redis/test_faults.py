@@ -9,7 +9,8 @@ from benchmarks.chaos import chaos
 from tests.clients.programs import Balancer, free_port
 from tests.conftest import At, Reply, Socket, until
 from tests.drivers.redis.conftest import Node, StartNode
-from tests.redis import LEASE, LONG_LEASE, Redis, Sentinel
+from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis, Sentinel
+from tests.slices.sitecustomize import environment
 
 ROOM = "presence-room"
 
@@ -228,7 +229,11 @@ async def test_sentinels_lead_to_the_redis_that_takes_over(
         assert reports(*nodes) == []
 
 
-async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected() -> None:
+async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment(SLOW_REDIS).items():
+        monkeypatch.setenv(name, value)
     run = await chaos(seconds=6, nodes=3, clients=60, rate=100, gently=True)
     assert run.ledger.kills > 0
     assert run.ledger.faults().total() == 0, run.ledger.faults()
