@@ -67,11 +67,12 @@ def is_number(value: ast.AST | None) -> bool:
     )
 
 
-def awaits(loop: ast.While) -> bool:
-    """Whether a loop asks again and again. One that reads to the end of a stream does not."""
+def polls(loop: ast.While) -> bool:
+    """Return whether a loop asks again and again. A loop that reads to the end of a stream does not."""
     reads = isinstance(loop.test, ast.NamedExpr)
     sleeps = any(isinstance(node, ast.Call) and name_of(node) == "sleep" for node in ast.walk(loop))
-    return sleeps or (not reads and any(isinstance(node, ast.Await) for node in ast.walk(loop)))
+    lacks = isinstance(loop.test, ast.UnaryOp) and isinstance(loop.test.op, ast.Not)
+    return sleeps or lacks or (not reads and any(isinstance(node, ast.Await) for node in ast.walk(loop)))
 
 
 def bounded(path: Path) -> set[ast.AST]:
@@ -87,7 +88,7 @@ def bounded(path: Path) -> set[ast.AST]:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(TESTS)))
 def test_every_poll_is_bounded(path: Path) -> None:
     within = {ast.dump(node, include_attributes=True) for node in bounded(path) if isinstance(node, ast.While)}
-    loops = [node for node in nodes(path) if isinstance(node, ast.While) and awaits(node)]
+    loops = [node for node in nodes(path) if isinstance(node, ast.While) and polls(node)]
     free = [node.lineno for node in loops if ast.dump(node, include_attributes=True) not in within]
     if path.name not in ("slow.py",):
         assert not free, f"lines {free}: use until, wait_until or attempts of tests/patience.py"

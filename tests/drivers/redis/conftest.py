@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.programs import PATIENCE, Launched
+from tests.clients.programs import Launched
 from tests.conftest import At
 from tests.fakes import APP
 from tests.redis import LONG_LEASE, SLOW_REDIS, Redis
@@ -36,16 +36,8 @@ class Node(Launched):
         }
         config = folder / "soketpy.json"
         config.write_text(json.dumps(settings))
-        super().__init__(
-            sys.executable,
-            "-m",
-            "soketpy",
-            "start",
-            "--config",
-            str(config),
-            ready="Listening on",
-            env=environment(SLOW_REDIS),
-        )
+        command = (sys.executable, "-m", "soketpy", "start", "--config", str(config))
+        super().__init__(*command, ready="Listening on", env=environment(SLOW_REDIS))
         found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
         assert found is not None, self.greeting
         self.port = int(found[1])
@@ -53,15 +45,9 @@ class Node(Launched):
     def reports(self) -> list[tuple[str, str]]:
         """The edges that it has reported since the last call, by its log, down to the line that answers a SIGHUP."""
         os.kill(self.pid, signal.SIGHUP)
-        found = []
-        while (line := self.lines.get(timeout=PATIENCE)) is not None:
-            message = json.loads(line)["message"]
-            report = _REPORT.search(message)
-            if report is not None:
-                found.append((report[1], report[2]))
-            if message.startswith("Read the configuration anew"):
-                break
-        return found
+        lines = self.read_to("Read the configuration anew")
+        found = [_REPORT.search(json.loads(line)["message"]) for line in lines]
+        return [(report[1], report[2]) for report in found if report is not None]
 
 
 @pytest.fixture
