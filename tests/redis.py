@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -56,7 +57,12 @@ class Redis:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", ""]
         options += ["--dir", str(self._folder), "--enable-debug-command", "local", *self._options]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        wait_until(Path(self.socket).exists)
+        wait_until(self._listens)
+
+    def _listens(self) -> bool:
+        """Whether it can be connected to; its socket is there a moment earlier."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(self.socket) == 0
 
     def option(self, name: str) -> str:
         """What it was started with."""
