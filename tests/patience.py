@@ -1,4 +1,4 @@
-"""How tests wait: for a condition, never for a time, and never for longer than one bound that is the same for all."""
+"""The waits of tests: for a condition, never for a time, and never for longer than the one bound of all tests."""
 
 import asyncio
 import inspect

@@ -60,7 +60,7 @@ class Redis:
         wait_until(self._listens)
 
     def _listens(self) -> bool:
-        """Whether it can be connected to; its socket is there a moment earlier."""
+        """Return whether it can be connected to. Its socket is there a moment earlier."""
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(self.socket) == 0
 

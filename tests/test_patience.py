@@ -1,4 +1,4 @@
-"""How tests wait: each poll and each limit of time ends at one bound, and no test measures time."""
+"""The waits of tests: each poll and each limit of time ends at one bound, and no test measures time."""
 
 import ast
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def polls(loop: ast.While) -> bool:
 
 
 def bounded(path: Path) -> set[ast.AST]:
-    """The nodes inside of ``async with asyncio.timeout(...)``."""
+    """Return the nodes inside of ``async with asyncio.timeout(...)``."""
     return {
         inner
         for node in nodes(path)

@@ -23,7 +23,7 @@ SLICED = {"soketpy.web.plain", "soketpy.web.websocket"}
 
 
 def runs(pid: int) -> bool:
-    """Whether a process exists, and has not ended."""
+    """Return whether a process exists, and has not ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0] != "Z"
     return False
@@ -33,7 +33,7 @@ def runs(pid: int) -> bool:
 
 
 def command(*arguments: str, folder: Path, test: str) -> list[str]:
-    """The command, for one test of its own."""
+    """Return the command, for one test of its own."""
     (folder / "test_own.py").write_text(test)
     return [sys.executable, "-m", "tests.slow", *arguments, "-p", "no:cacheprovider", "-p", "no:soketpy", str(folder)]
 
@@ -124,7 +124,7 @@ def test_a_run_with_other_time_slices_has_them_here_and_in_other_processes() -> 
 
 
 def slices_in_a_process(environ: dict[str, str]) -> dict[str, float]:
-    """The time slices that modules have in a new process."""
+    """Return the time slices that modules have in a new process."""
     names = sorted(SLICED)
     text = f"import importlib\nfor name in {names}:\n  print(importlib.import_module(name).{CONSTANT})"
     ended = subprocess.run([sys.executable, "-c", text], env=environ, check=True, capture_output=True, timeout=PATIENCE)
@@ -172,7 +172,7 @@ def test_what_measures_time_is_a_time_slice_that_the_command_can_set(path: Path)
 
 
 def names_in(node: ast.AST) -> set[str]:
-    """The names that a node uses or imports."""
+    """Return the names that a node uses or imports."""
     if isinstance(node, ast.Name):
         return {node.id}
     if isinstance(node, ast.Attribute):
