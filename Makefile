@@ -56,7 +56,7 @@ format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# ARGS are pytest's, and --only hogs, --only zero or --only minute for one of the three runs.
+# ARGS are pytest's; --only hogs, --only zero or --only minute for one of the three runs; --hogs N for so many hogs.
 test-slow: tools
 	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples $(ARGS)
 

@@ -33,6 +33,9 @@ CHANNELS = 30
 PAUSE = 0.2
 """Seconds until a client tries again."""
 
+PATIENCE = 60.0
+"""Seconds that a process has to start, all clients to be back, and the counts to become exact."""
+
 TELL_INTERVAL = 10.0
 """Seconds between two lines that say how far it is."""
 
@@ -51,7 +54,7 @@ class Process:
             *self.command, stdout=pipe, stderr=asyncio.subprocess.STDOUT
         )
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while ready not in (line := (await self.process.stdout.readline()).decode()):
                 assert line, f"{self.command} has ended"
         self._reading = asyncio.create_task(self.process.stdout.read())
@@ -158,7 +161,7 @@ class Chaos:
                 task.cancel()
 
     async def _all_back(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while self.connected.total() < self._clients:  # noqa: ASYNC110 - all of them tell
                 await asyncio.sleep(0.05)
 
@@ -231,7 +234,7 @@ class Chaos:
     async def _counts_become_exact(self) -> bool:
         """Whether the nodes know who is there, once they have cleared up after the dead."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while await self._counts() != dict(self.connected):  # noqa: ASYNC110 - others tell
                     await asyncio.sleep(0.2)
                 return True

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,22 +16,24 @@ import pytest
 import websockets
 from hypothesis import HealthCheck, settings
 
-from soketpy import Server
+from soketpy import Server, testing
 from soketpy.config import settings as config
 from soketpy.containment import failures
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth
-from tests.redis import Redis, Shards
+from tests.patience import PATIENCE, UNHURRIED
+from tests.patience import until as until
+from tests.redis import LONG_LEASE, Redis, Shards
 from tests.slices import sitecustomize
 
 # ``make test-slow`` sets TIME_SLICES. This process has its time slices by the import of sitecustomize; servers in other
 # processes have theirs because the same module is on their path.
 if os.environ.get("TIME_SLICES"):
-    paths = [str(Path(sitecustomize.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ.update(sitecustomize.environment())
 
 # A machine that is busy with something else fails no test.
+testing.START_TIMEOUT = PATIENCE
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -60,6 +61,13 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
         assert failures.count == 0, "the server contained a fault: see the log"
 
 
+@pytest.fixture(autouse=True)
+def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Redis as much time to answer this process as the tests have, and a server as much to answer a command."""
+    for module in ("soketpy.drivers.redis.session", "soketpy.cli.call"):
+        monkeypatch.setattr(f"{module}.PATIENCE", PATIENCE)
+
+
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The Unix socket of a Redis, which tests share by prefixes of their own."""
@@ -78,9 +86,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]
 def nodes(request: pytest.FixtureRequest) -> Iterator[None]:
     """Runs the tests that use houses or servers with one node in each, and with two."""
     if request.param == "two nodes":
-        House.redis = config.Redis(unix_socket=request.getfixturevalue("redis"))
+        House.redis = config.Redis(unix_socket=request.getfixturevalue("redis"), lease=LONG_LEASE)
     elif request.param == "two nodes over a Redis Cluster":
-        House.redis = config.Redis(cluster_nodes=request.getfixturevalue("shards"), partitions=3)
+        House.redis = config.Redis(cluster_nodes=request.getfixturevalue("shards"), partitions=3, lease=LONG_LEASE)
     yield
     while House.opened:
         House.opened.pop().close()
@@ -107,9 +115,9 @@ class Socket:
         self.peer = peer
         self.id = ""
 
-    async def hear(self, patience: float = 60) -> dict[str, Any]:
+    async def hear(self) -> dict[str, Any]:
         """The next message, with ``data`` decoded where it is JSON text inside a string."""
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), patience))
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), PATIENCE))
         if isinstance(message.get("data"), str):
             with suppress(ValueError):
                 message["data"] = json.loads(message["data"])
@@ -138,7 +146,7 @@ class Socket:
     async def closed(self) -> tuple[int | None, str | None]:
         """The code and reason with which the server closed, once it has; messages before that are dropped."""
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 async for _ in self.peer:
                     pass
         except websockets.ConnectionClosed:
@@ -165,7 +173,7 @@ class Peers:
     async def socket(self, path: str = "/app/app-key?protocol=7", **options: Any) -> Socket:
         """A WebSocket whose first message has not been read."""
         url = f"ws://127.0.0.1:{self.port}{path}"
-        return Socket(await self._stack.enter_async_context(websockets.connect(url, **{"open_timeout": 60, **options})))
+        return Socket(await self._stack.enter_async_context(websockets.connect(url, **UNHURRIED, **options)))
 
     async def client(self, **options: Any) -> Socket:
         """A WebSocket that is connected: its greeting has been read."""
@@ -228,13 +236,6 @@ async def listening(
     async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
     await asyncio.gather(*serving)
-
-
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(20):
-        while not await look():
-            await asyncio.sleep(0.02)
 
 
 StartServer = Callable[..., Awaitable[Peers]]

@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from itertools import count, cycle
+from itertools import cycle
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from soketpy.drivers.redis.session import Session
 from soketpy.hub import Hub
 from soketpy.node import Node
 from soketpy.protocol import signatures
+from tests.patience import attempts, wait_until
 
 T = TypeVar("T")
 
@@ -53,8 +54,9 @@ class FakeLoop:
 
     def settle(self) -> None:
         """Run until nothing is due."""
-        while self.tick() or self.settled() or self._soon:
-            pass
+        for _ in attempts():
+            if not (self.tick() or self.settled() or self._soon):
+                return
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and what falls due in it happen."""
@@ -166,7 +168,8 @@ class House:
             return [LocalCluster(self.loop.time, cached_events=100)]
         address = Address(unix_socket=self.redis.unix_socket, cluster_nodes=self.redis.cluster_nodes)
         connect, prefix = partial(connector, address), f"test-{uuid4()}"
-        return [RedisCluster(connect, prefix, partitions=self.redis.partitions) for _ in range(2)]
+        partitions, lease = self.redis.partitions, self.redis.lease
+        return [RedisCluster(connect, prefix, partitions=partitions, lease=lease) for _ in range(2)]
 
     def close(self) -> None:
         """Stop what is real."""
@@ -188,10 +191,11 @@ class House:
             self._real.run_until_complete(session.ask("ECHO", "settled"))
         return busy
 
-    def wait(self, seconds: float) -> None:
-        """Let what is real have its time."""
-        if self._real is not None:
-            self._real.run_until_complete(asyncio.sleep(seconds))
+    def until(self, condition: Callable[[], object]) -> None:
+        """Let what is real have its time until a condition holds."""
+        real = self._real
+        assert real is not None
+        wait_until(condition, pause=lambda seconds: real.run_until_complete(asyncio.sleep(seconds)))
 
     def ask(self, verb: Coroutine[Any, Any, T]) -> T:
         """What a verb gives, whether it waits or not."""
@@ -207,7 +211,9 @@ class House:
                 faults.append(fault)
 
         steps.begin(take())
-        while not results and not faults:
+        for _ in attempts():
+            if results or faults:
+                break
             self._settle()
         for fault in faults:
             raise fault
@@ -291,7 +297,7 @@ class Client:
     def hear(self, text: bytes) -> None:
         """Send one message as it is."""
         self.transport.waiting = not self.connection.receive(text)
-        for rounds in count():
+        for rounds in attempts():
             if not self.transport.waiting:
                 return
             self.house.loop.settle()

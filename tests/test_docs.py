@@ -41,6 +41,7 @@ from soketpy.web.cors import Cors
 from soketpy.web.rest import Rest
 from tests.conftest import StartServer
 from tests.fakes import APP
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -368,7 +369,7 @@ async def test_the_quickstart_brings_a_client_into_the_room_and_an_event_to_it(
 
 def ask_for_auth(port: int, socket_id: str, channel: str) -> dict[str, str]:
     form = urlencode({"socket_id": socket_id, "channel_name": channel}).encode()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/pusher/auth", form, timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/pusher/auth", form, timeout=PATIENCE) as answer:
         auth: dict[str, str] = json.load(answer)
     return auth
 
@@ -376,7 +377,9 @@ def ask_for_auth(port: int, socket_id: str, channel: str) -> dict[str, str]:
 def run(folder: Path, name: str, text: str, *options: str) -> str:
     """Run a Python program of the documentation to its end; return what it printed."""
     (folder / name).write_text(text)
-    done = subprocess.run([sys.executable, *options, name], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, *options, name], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

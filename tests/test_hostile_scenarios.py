@@ -14,7 +14,13 @@ from soketpy.config.settings import Bounds, Timeouts
 from soketpy.protocol.errors import Code
 from tests.conftest import StartServer
 from tests.fakes import APP
-from tests.web.test_websocket import hurry
+from tests.patience import PATIENCE, attempts, until
+from tests.web.test_websocket import StoppedClock
+
+
+@pytest.fixture(autouse=True)
+def patient_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attacks, "PATIENCE", PATIENCE)
 
 
 async def test_a_crowd_counts_who_is_let_in_and_who_is_refused(start_server: StartServer) -> None:
@@ -35,7 +41,9 @@ async def test_slow_clients_are_found_closed_whether_they_read_again_or_not(star
     def play() -> tuple[int, int]:
         with Crowd(peers.port) as crowd:
             slow = attacks.Slow(crowd, Running(peers.port, 0), 2, 1)
-            while not closed.is_set():
+            for _ in attempts():
+                if closed.is_set():
+                    break
                 slow.look()
             slow.look()
             slow.end()
@@ -45,11 +53,16 @@ async def test_slow_clients_are_found_closed_whether_they_read_again_or_not(star
         return set((await peers.call("GET", "/channels")).json["channels"])
 
     playing = asyncio.create_task(asyncio.to_thread(play))
-    while not {"slow-1", "slow-2", "bench-0"} <= await occupied():
-        pass
-    while {"slow-1", "slow-2"} & await occupied():
-        assert (await peers.trigger("bench-0", "e", "d" * 100_000)).status == 200
-    closed.set()
+    try:
+        for _ in attempts():
+            if {"slow-1", "slow-2", "bench-0"} <= await occupied():
+                break
+        for _ in attempts():
+            if not {"slow-1", "slow-2"} & await occupied():
+                break
+            assert (await peers.trigger("bench-0", "e", "d" * 100_000)).status == 200
+    finally:
+        closed.set()
     found, wrong = await playing
     assert found >= 2
     assert wrong == 0
@@ -58,8 +71,8 @@ async def test_slow_clients_are_found_closed_whether_they_read_again_or_not(star
 async def test_strangers_and_the_silent_are_found_dropped(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    peers = await start_server(timeouts=Timeouts(handshake=0.05, activity=0.5, pong=0.05))
+    peers = await start_server(timeouts=Timeouts(handshake=5, activity=20, pong=5))
+    clock = StoppedClock(peers, monkeypatch)
 
     def play() -> attacks.Silent:
         with Crowd(peers.port) as crowd:
@@ -68,7 +81,11 @@ async def test_strangers_and_the_silent_are_found_dropped(
             silent.wait()
             return silent
 
-    silent = await asyncio.to_thread(play)
+    playing = asyncio.create_task(asyncio.to_thread(play))
+    await until(lambda: len(peers.server._shared.deadlines) == 15)
+    for _ in range(6):  # the handshake, a ping, its pong, and the time to answer the close
+        clock.advance(6)
+    silent = await playing
     assert {client.code for client in silent.members} == {Code.NO_PONG}
     assert {client.code for client in silent.strangers} == {0}
     assert len(silent.ends()) == 15

@@ -1,6 +1,5 @@
 """What ends is freed at once, without the garbage collector, which looks at nothing old; what is free is given back."""
 
-import asyncio
 import gc
 import weakref
 from collections import Counter
@@ -19,7 +18,8 @@ from soketpy.web.door import Door
 from soketpy.web.plain import PlainHttp
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer
-from tests.web.wire import HANDSHAKE, PATIENCE, Wire, request, signed, wire
+from tests.patience import until
+from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
 
 MADE_FOR_A_CLIENT = (
     Door,
@@ -238,9 +238,7 @@ async def test_a_client_that_has_gone_leaves_nothing_behind(
     for _ in range(3):
         async with wire(peers.port) as client:
             await visit(client)
-    async with asyncio.timeout(PATIENCE):
-        while alive() - before:
-            await asyncio.sleep(0.001)
+    await until(lambda: not alive() - before)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
 from tests.conftest import At, Socket, StartServer, until
 from tests.fakes import APP
+from tests.patience import UNHURRIED, attempts
 from tests.web.wire import HANDSHAKE, PATIENCE, request, signed, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
@@ -29,7 +30,7 @@ async def test_a_server_is_embedded_by_its_settings_or_by_what_differs_from_the_
         assert server.address == f"http://127.0.0.1:{server.port}"
     async with Server(host="127.0.0.1", port=0, apps=(OTHER,)) as server:
         url = f"ws://127.0.0.1:{server.port}/app/other-key"
-        async with websockets.connect(url) as client:
+        async with websockets.connect(url, **UNHURRIED) as client:
             assert "connection_established" in str(await client.recv())
 
 
@@ -175,6 +176,14 @@ async def test_an_idle_http_connection_does_not_hold_the_server(start_server: St
         assert await idle.rest() == b""
 
 
+@pytest.fixture
+def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server that stops wait for as long as a test needs."""
+    for module in ("soketpy.server", "soketpy.web.websocket"):
+        monkeypatch.setattr(f"{module}.CLOSING_TIMEOUT", 10 * PATIENCE)
+
+
+@pytest.mark.usefixtures("patient_stop")
 async def test_a_call_that_is_under_way_may_end_when_the_server_stops(start_server: StartServer) -> None:
     peers = await start_server(timeouts=Timeouts(shutdown=1000))
     body = b'{"name":"e","channel":"room","data":"x"}'
@@ -183,13 +192,19 @@ async def test_a_call_that_is_under_way_may_end_when_the_server_stops(start_serv
         publisher.send(request("POST", signed("POST", "/apps/app-id/events", body), b"", *expecting))
         assert await publisher.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         stopping = asyncio.create_task(peers.server.stop())
-        while (await peers.request("GET", "/ready")).status == 200:
-            pass
+
+        async def ready() -> bool:
+            return (await peers.request("GET", "/ready")).status == 200
+
+        for _ in attempts():
+            if not await ready():
+                break
         publisher.send(body)
         assert (await publisher.answer()).json == {}
         await asyncio.wait_for(stopping, PATIENCE)
 
 
+@pytest.mark.usefixtures("patient_stop")
 async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one_stops() -> None:
     async with AsyncExitStack() as stack:
         shared = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -209,10 +224,12 @@ async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one
         assert successor.connections == 20
         at_the_door.send(hello[20:])
         await at_the_door.find(b"\x10\x68The server is stopping; please reconnect.")
-        silent.writer.transport.abort()
+        for client in (at_the_door, silent):
+            client.writer.transport.abort()
         await stopping
 
 
+@pytest.mark.usefixtures("patient_stop")
 @pytest.mark.parametrize("headers", [(), ("Expect: 100-continue",)], ids=["plain", "by aiohttp"])
 async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is_served(
     headers: tuple[str, ...],

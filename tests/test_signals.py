@@ -21,11 +21,15 @@ from soketpy import App, Key
 from soketpy.protocol import signatures
 from soketpy.signals import Signals
 from tests.conftest import Socket
-from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
+from tests.patience import UNHURRIED, until
+from tests.slices.sitecustomize import environment
+from tests.web.wire import HANDSHAKE, PATIENCE, Wire, request, wire
 
 APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
 OTHER = App(id="two", keys=(Key("two-key", "two-top-secret"),))
 
+LONG_CLOSING = {"soketpy.web.websocket.CLOSING_TIMEOUT": 10 * PATIENCE}
+"""Lets a server wait for the answer to a close for as long as a test needs."""
 
 Met = asyncio.Queue[asyncio.StreamReader]
 
@@ -72,7 +76,7 @@ class Process:
 
     async def socket(self, key: str) -> Socket:
         url = f"ws://127.0.0.1:{self.port}/app/{key}"
-        return Socket(await self._stack.enter_async_context(websockets.connect(url)))
+        return Socket(await self._stack.enter_async_context(websockets.connect(url, **UNHURRIED)))
 
     async def trigger(self, app: App, channel: str, event: str) -> int:
         """Trigger an event; return the status."""
@@ -191,8 +195,7 @@ async def test_what_was_asked_while_a_server_started_is_done_once_it_serves() ->
 
     async def starting() -> str:
         signal.raise_signal(signal.SIGHUP)
-        while not signals._early:
-            await asyncio.sleep(0)
+        await until(lambda: signals._early)
         return "started"
 
     try:
@@ -220,23 +223,35 @@ async def test_a_signal_to_stop_closes_the_clients_with_4200_and_exits_0(
     assert "Traceback" not in process.log
 
 
-async def test_a_client_that_never_answers_the_close_does_not_hold_the_process_which_sends_others_away_meanwhile(
-    start_process: StartProcess,
-) -> None:
+async def silent_until_the_stop(process: Process, client: Wire) -> None:
+    """Connect a client that says nothing, and stop the server."""
+    client.send(request("GET", "/app/one-key", b"", *HANDSHAKE))
+    assert (await client.answer()).status == 101
+    assert b"connection_established" in await client.frame()
+    process.signal(signal.SIGTERM)
+    assert b'"code":4200' in await client.frame()
+
+
+async def test_a_client_that_never_answers_the_close_does_not_hold_the_process(start_process: StartProcess) -> None:
     process = await start_process(configuration(APP, shutdown=0))
     async with wire(process.port) as silent:
-        silent.send(request("GET", "/app/one-key", b"", *HANDSHAKE))
-        assert (await silent.answer()).status == 101
-        assert b"connection_established" in await silent.frame()
-        process.signal(signal.SIGTERM)
-        assert b'"code":4200' in await silent.frame()
+        await silent_until_the_stop(process, silent)
+        assert await process.exit_code() == 0
+        assert b"\x10\x68The server is stopping; please reconnect." in await silent.rest()
+
+
+async def test_a_server_that_waits_for_a_client_to_answer_the_close_sends_others_away(
+    start_process: StartProcess,
+) -> None:
+    process = await start_process(configuration(APP, shutdown=0), **environment(LONG_CLOSING))
+    async with wire(process.port) as silent:
+        await silent_until_the_stop(process, silent)
         async with wire(process.port) as probe:
             probe.send(request("GET", "/ready"))
             assert (await probe.answer()).status == 503
         late = await process.socket(APP.key)
         assert (await late.closed())[0] == 4100
-        assert await process.exit_code() == 0
-        assert b"\x10\x68The server is stopping; please reconnect." in await silent.rest()
+    assert await process.exit_code() == 0
 
 
 async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process: StartProcess) -> None:

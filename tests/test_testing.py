@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from soketpy import App, Key, Settings
 from soketpy.config.settings import Tls
 from soketpy.testing import RunningServer, running_server
+from tests.patience import PATIENCE
 
 pytest_plugins = ["pytester"]
 
@@ -60,7 +61,7 @@ def open_socket(server: RunningServer) -> Iterator[ClientConnection]:
 
 
 def hear(client: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(client.recv(60))
+    message: dict[str, Any] = json.loads(client.recv(PATIENCE))
     return message
 
 
@@ -71,7 +72,8 @@ def subscribe(client: ClientConnection, channel: str) -> None:
 
 
 def publish(server: RunningServer, channel: str, event: str, data: object) -> None:
-    publisher = pusher.Pusher(server.app_id, server.key, server.secret, ssl=False, host=server.host, port=server.port)
+    where = {"host": server.host, "port": server.port}
+    publisher = pusher.Pusher(server.app_id, server.key, server.secret, ssl=False, timeout=PATIENCE, **where)
     publisher.trigger(channel, event, data)
     publisher._pusher_client.http.session.close()
 
@@ -109,7 +111,7 @@ def test_clients_that_are_left_are_told_to_reconnect() -> None:
             hear(client)
         assert hear(client)["data"]["code"] == 4200
         with pytest.raises(websockets.ConnectionClosed) as closed:
-            client.recv(60)
+            client.recv(PATIENCE)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4200
 

@@ -26,7 +26,8 @@ from soketpy import ConfigError, Server
 from soketpy.config.settings import Tls
 from tests.conftest import Peers, Socket, StartServer, until
 from tests.fakes import APP
-from tests.web.wire import PATIENCE, request, signed, wire
+from tests.patience import PATIENCE, UNHURRIED
+from tests.web.wire import request, signed, wire
 
 ISSUED = datetime(2020, 1, 1)
 
@@ -90,7 +91,10 @@ async def test_with_a_certificate_websockets_and_rest_are_encrypted(
     assert peers.server.address == f"https://127.0.0.1:{peers.port}"
     trusted = authority.trusted()
     url = f"//127.0.0.1:{peers.port}"
-    async with websockets.connect(f"wss:{url}/app/app-key", ssl=trusted) as peer, aiohttp.ClientSession() as session:
+    async with (
+        websockets.connect(f"wss:{url}/app/app-key", ssl=trusted, **UNHURRIED) as peer,
+        aiohttp.ClientSession() as session,
+    ):
         client = Socket(peer)
         await client.hear()
         assert (await client.subscribe("room"))["event"] == "pusher_internal:subscription_succeeded"

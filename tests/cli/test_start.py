@@ -15,9 +15,10 @@ import pytest
 
 from soketpy.cli.hint import hint
 from soketpy.config import Settings, load
+from tests.patience import PATIENCE
+from tests.slices.sitecustomize import environment
 
 SOKETPY = (sys.executable, "-m", "soketpy")
-PATIENCE = 20.0
 
 
 def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -48,10 +49,13 @@ def test_the_hint_can_be_pasted_and_sigterm_ends_the_server(tmp_path: Path, addr
     config = tmp_path / "config.yaml"
     config.write_text("timeouts: {shutdown: 0}\napps: [{id: a, key: k, secret: well-hidden}]\n")
     where = ("--host", "127.0.0.1", "--port", "0") if address == "tcp" else ("--unix-socket", str(tmp_path / "s"))
+    patient = {**os.environ, **environment({"soketpy.cli.call.PATIENCE": PATIENCE})}
     with started("--config", str(config), *where) as process:
         command = trigger_command(process)
         assert command[-3:] == ["my-channel", "my-event", '{"message":"hello"}']
-        triggered = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        triggered = subprocess.run(
+            command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False, env=patient
+        )
         assert (triggered.returncode, triggered.stdout, triggered.stderr) == (0, "{}\n", "")
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE)

@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE, wait_until
 from tests.web.rfc6455.test_tls import write_certificate
 
 pytest.importorskip("uvloop")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="The limit of another process is Linux's to set.")
 
-PATIENCE = 20.0
 DESCRIPTORS = 64
 
 
@@ -68,12 +67,10 @@ def started(tmp_path: Path) -> Iterator[Started]:
 
 def port_in(log: Path) -> int:
     """The port that the log names, once it does."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if found := re.search(r"Listening on https://127\.0\.0\.1:(\d+)", log.read_text()):
-            return int(found[1])
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
+    wait_until(lambda: "Listening on" in log.read_text())
+    found = re.search(r"Listening on https://127\.0\.0\.1:(\d+) with", log.read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def test_those_who_only_knock_leave_no_line_in_the_log(started: Started) -> None:
@@ -91,8 +88,5 @@ def test_those_who_take_all_descriptors_fill_no_log_and_others_are_served_when_t
     with ExitStack() as strangers:
         knocking = [strangers.enter_context(started.knock()) for _ in range(2 * DESCRIPTORS)]
         assert knocking[-1].recv(1) == b""  # turned away: no descriptor was left
-    until = time.monotonic() + PATIENCE
-    while not started.is_ready() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert started.is_ready()
+    wait_until(started.is_ready)
     assert started.log.read_text() == before

@@ -14,8 +14,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Self
 
-PATIENCE = 60.0
-"""Seconds after which what a test waits for is taken to be missing."""
+from tests.patience import PATIENCE as PATIENCE
 
 APP = {
     "id": "1",

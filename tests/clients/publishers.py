@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pusher
 
 from tests.clients.javascript import Script
-from tests.clients.programs import APP
+from tests.clients.programs import APP, PATIENCE
 
 MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """32 bytes in Base64, which encrypt the channels of these tests."""
@@ -49,7 +49,12 @@ class PyPI:
     def __init__(self, port: int, **options: Any) -> None:
         account: dict[str, Any] = {"app_id": APP["id"], "key": APP["key"], "secret": APP["secret"], **options}
         self.library = pusher.Pusher(
-            **account, ssl=False, host="127.0.0.1", port=port, encryption_master_key_base64=MASTER_KEY
+            **account,
+            ssl=False,
+            host="127.0.0.1",
+            port=port,
+            timeout=PATIENCE,
+            encryption_master_key_base64=MASTER_KEY,
         )
 
     def trigger(self, channels: str | list[str], event: str, data: object, socket_id: str | None = None) -> Any:

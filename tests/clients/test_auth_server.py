@@ -7,12 +7,13 @@ import requests
 
 from tests.clients.javascript import Runtime
 from tests.clients.publishers import PyPI
+from tests.patience import PATIENCE
 
 FORM = {"socket_id": "1.2", "channel_name": "private-room"}
 
 
 def post(url: str, form: dict[str, str], **options: Any) -> requests.Response:
-    return requests.post(url, form, timeout=60, **options)
+    return requests.post(url, form, timeout=PATIENCE, **options)
 
 
 def test_the_page_shows_who_comes_and_goes_and_what_is_said(browser: Runtime, auth_server: str, pypi: PyPI) -> None:
@@ -59,17 +60,17 @@ def test_it_signs_for_those_who_may(auth_server: str, form: dict[str, str], user
 )
 def test_what_is_no_form_is_refused(auth_server: str, content_type: str, body: bytes) -> None:
     answer = requests.post(
-        f"{auth_server}/pusher/auth?user=ada", body, headers={"Content-Type": content_type}, timeout=60
+        f"{auth_server}/pusher/auth?user=ada", body, headers={"Content-Type": content_type}, timeout=PATIENCE
     )
     assert answer.status_code in (400, 403)
 
 
 def test_its_cookie_logs_in(auth_server: str) -> None:
     with requests.Session() as session:
-        assert session.get(f"{auth_server}/?user=cleo", timeout=60).status_code == 200
-        signed = session.post(f"{auth_server}/pusher/user-auth", {"socket_id": "1.2"}, timeout=60).json()
+        assert session.get(f"{auth_server}/?user=cleo", timeout=PATIENCE).status_code == 200
+        signed = session.post(f"{auth_server}/pusher/user-auth", {"socket_id": "1.2"}, timeout=PATIENCE).json()
     assert '"id": "cleo"' in signed["user_data"]
 
 
 def test_its_page_is_for_those_who_are_logged_in(auth_server: str) -> None:
-    assert requests.get(auth_server, timeout=60).status_code == 403
+    assert requests.get(auth_server, timeout=PATIENCE).status_code == 403

@@ -13,6 +13,7 @@ import pytest
 
 from tests.clients.programs import APP, PATIENCE, SoketpyServer
 from tests.clients.publishers import PyPI
+from tests.patience import attempts
 
 Heard = tuple[str | None, str, Any]
 
@@ -40,10 +41,11 @@ class Client:
 
     def hear(self, event: str, channel: str | None = None) -> Any:
         """The data of the next such event; what was heard in between is passed over."""
-        while True:
+        for _ in attempts():
             heard = self._heard.get(timeout=PATIENCE)
             if heard[:2] == (channel, event):
-                return heard[2]
+                break
+        return heard[2]
 
     def connected(self) -> None:
         """Wait until the client is connected."""

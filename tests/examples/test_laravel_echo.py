@@ -17,6 +17,7 @@ from tests.examples.apps import DefaultServer, Example, Started
 from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
+from tests.patience import attempts
 
 ECHO = Example(
     "laravel-echo",
@@ -162,9 +163,13 @@ def test_a_page_that_could_not_be_signed_for_joins_once_the_application_is_back(
         for page in (ada, bob):
             page.see("status", "Connection", "Connected")
         say(ada, "For all")
-        while not bob.count("log", "Messages", "For all"):  # each channel is joined in its own time
+        for _ in attempts():  # each channel is joined in its own time
+            if bob.count("log", "Messages", "For all"):
+                break
             say(ada, "For all")
-        while not ada.count("log", "Your orders", "is on its way"):
+        for _ in attempts():
+            if ada.count("log", "Your orders", "is on its way"):
+                break
             ada.click("button", "Ship my order")
         bob.see("list", "Who is here", "Ada")
 

@@ -15,6 +15,7 @@ from tests.clients.programs import PATIENCE, Launched, free_port
 from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
+from tests.patience import PAUSE, attempts
 from tests.test_tls import Authority
 
 FILES = NEXTJS.folder / "proxy"
@@ -126,17 +127,16 @@ def taker() -> Iterator[ThreadingHTTPServer]:
 
 def post(port: int, size: int) -> int:
     """The status of a request with a body of this size, once the proxy has its certificate."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
+    for _ in attempts():
         connection = HTTPSConnection("localhost", port, timeout=PATIENCE, context=ssl._create_unverified_context())
         try:
             connection.request("POST", "/", b"x" * size)
             return connection.getresponse().status
         except ssl.SSLError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(PAUSE)
         finally:
             connection.close()
+    raise AssertionError
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soketpy.testing import RunningServer, running_server
+from tests.patience import PATIENCE
 from tests.web.wire import request, signed
 
 Pairs = list[tuple[str, str]]
@@ -96,7 +97,7 @@ def errors() -> Iterator[Errors]:
 
 @pytest.fixture(scope="module")
 def publisher(server: RunningServer) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE)
     yield connection
     connection.close()
 
@@ -197,7 +198,7 @@ pieces = st.sampled_from(
 def test_any_bytes_on_the_port_end_in_an_answer_or_in_silence(
     server: RunningServer, errors: Errors, sent: bytes
 ) -> None:
-    with socket.create_connection((server.host, server.port), timeout=20) as stranger:
+    with socket.create_connection((server.host, server.port), timeout=PATIENCE) as stranger:
         heard = b""
         with suppress(ConnectionError):
             stranger.sendall(sent)

@@ -1,7 +1,6 @@
 """Clients who all come at once, never read or say nothing, over real sockets."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +11,9 @@ from soketpy.deadlines import SLICE_SIZE
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, Socket, StartServer
 from tests.fakes import APP
+from tests.patience import attempts, until
 from tests.web.test_websocket import hurry
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the server work until something is true of it."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0)
-
 
 # Limits
 
@@ -70,7 +62,9 @@ async def test_what_waits_for_one_who_never_reads_again_is_little_more_than_the_
         transport = connection._transport
         assert isinstance(transport, WebSocket)
         waiting = 0
-        while connection.open:
+        for _ in attempts():
+            if not connection.open:
+                break
             assert (await peers.trigger("room", "e", "d" * 10_000)).status == 200
             waiting = transport._transport.get_write_buffer_size()
         # The bound, the event behind which asyncio says that nobody reads, and the one that is too many.

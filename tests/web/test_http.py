@@ -8,6 +8,7 @@ import pytest
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS
 from soketpy.web.http import http_server
 from tests.conftest import Peers, Socket, StartServer
+from tests.patience import attempts
 from tests.web.wire import HANDSHAKE, request, signed, wire
 
 
@@ -337,7 +338,9 @@ async def test_a_client_that_leaves_at_the_hand_over_is_gone(peers: Peers, caplo
         await client.answer()
         client.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
     socket: Socket = await peers.client()
-    while len(peers.server.node.connections("app-id")) > 1:
+    for _ in attempts():
+        if len(peers.server.node.connections("app-id")) == 1:
+            break
         await socket.say("pusher:ping")
         await socket.hear()
     assert "Traceback" not in caplog.text

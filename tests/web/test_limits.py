@@ -8,9 +8,12 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
+from soketpy.drivers.redis import session
+from soketpy.limits import LocalRateLimiter
 from soketpy.web import http, plain
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
+from tests.patience import until
 from tests.web.wire import Wire, request, signed, wire
 
 pytestmark = pytest.mark.usefixtures("nodes")
@@ -27,6 +30,17 @@ def limited(**limits: Any) -> App:
 # Rates
 
 
+@pytest.fixture(autouse=True)
+def nothing_flows_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time stand still for rates, in this process and in Redis."""
+    begin, script = LocalRateLimiter.__init__, session._SCRIPT
+    monkeypatch.setattr(LocalRateLimiter, "__init__", lambda self, clock: begin(self, lambda: 1000.0))
+    for real, stopped in (("redis.call('TIME')", "{'1000', '0'}"), ("redis.call('PEXPIRE', key, 10000)", "")):
+        assert script.count(real) == 1
+        script = script.replace(real, stopped)
+    monkeypatch.setattr(session, "_SCRIPT", script)
+
+
 async def test_reads_beyond_the_rate_are_refused_with_soketis_headers(start_server: StartServer) -> None:
     peers = await start_server(apps=(limited(max_read_requests_per_second=2),))
     paths = ("/channels", "/channels/room", "/channels/presence-a/users")
@@ -34,7 +48,8 @@ async def test_reads_beyond_the_rate_are_refused_with_soketis_headers(start_serv
     assert replies[0].headers["X-RateLimit-Limit"] == "2"
     assert replies[0].headers["X-RateLimit-Remaining"] == "1"
     assert "Retry-After" not in replies[0].headers
-    refused = next(reply for reply in replies if reply.status != 200)
+    assert [reply.status for reply in replies] == [200] * 2 + [429] * 10
+    refused = replies[2]
     assert (refused.status, refused.json["code"]) == (429, 429)
     assert refused.json["error"] == "Too many requests: the app may have 2 reads a second."
     assert (refused.headers["X-RateLimit-Limit"], refused.headers["X-RateLimit-Remaining"]) == ("2", "0")
@@ -179,8 +194,7 @@ async def test_a_body_that_is_longer_than_it_says_is_cut_and_the_rest_is_no_requ
 async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire(peers.port) as publisher:
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}") + BODY[:-1])
-        while not peers.server._rest.under_way:
-            await asyncio.sleep(0)
+        await until(lambda: peers.server._rest.under_way)
         monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
         peers.server._shared.deadlines.expire_all()
         answer = await publisher.answer()
@@ -203,8 +217,7 @@ async def test_a_publisher_that_leaves_in_the_midst_of_a_body_leaves_no_trace(
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", "Expect: 100-continue", "Content-Length: 40"))
         assert (await publisher.reader.readline()).startswith(b"HTTP/1.1 100 ")
         publisher.send(BODY[:10])
-    while peers.server.node.traffic["app-id"].http_calls == 0:
-        assert (await peers.request("GET", "/")).status == 200
+    await until(lambda: peers.server.node.traffic["app-id"].http_calls)
     assert "Traceback" not in caplog.text
 
 

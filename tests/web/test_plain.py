@@ -8,6 +8,7 @@ import pytest
 
 from soketpy.web import plain
 from tests.conftest import Peers, StartServer
+from tests.patience import attempts, until
 from tests.web.wire import request, signed, wire
 
 EVENTS = "/apps/app-id/events"
@@ -130,7 +131,9 @@ async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_doe
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
         protocol, sent = protocol_of(peers), 0
-        while not protocol._unread:
+        for _ in attempts():
+            if protocol._unread:
+                break
             publisher.send(request("GET", "/accept-traffic") * 100)
             sent += 100
             await asyncio.sleep(0)
@@ -274,7 +277,9 @@ async def test_a_client_that_never_reads_its_answers_is_dropped(
         stranger.send(request("GET", "/ready"))
         assert (await stranger.answer()).status == 200
         protocol = protocol_of(peers)
-        while not protocol._unread:
+        for _ in attempts():
+            if protocol._unread:
+                break
             stranger.send(request("GET", "/accept-traffic") * 100)
             await asyncio.sleep(0)
         monkeypatch.setattr(peers.server._shared, "draining", draining)
@@ -295,8 +300,7 @@ async def test_a_call_that_the_stop_cuts_off_is_told_so(
     peers = await start_server()
     async with wire(peers.port) as publisher:
         publisher.send(trigger()[:-1])
-        while not peers.server._rest.under_way:
-            await asyncio.sleep(0)
+        await until(lambda: peers.server._rest.under_way)
         await peers.server.stop()
         assert (await publisher.answer()).status == 503
 
@@ -314,7 +318,5 @@ async def test_idle_connections_do_not_hold_up_the_stop(start_server: StartServe
 async def test_a_publisher_that_leaves_in_the_midst_of_a_body_is_forgotten(peers: Peers) -> None:
     async with wire(peers.port) as publisher:
         publisher.send(trigger()[:-1])
-        while not peers.server._rest.under_way:
-            await asyncio.sleep(0)
-    while peers.server._rest.under_way:
-        await asyncio.sleep(0)
+        await until(lambda: peers.server._rest.under_way)
+    await until(lambda: not peers.server._rest.under_way)

@@ -1,6 +1,5 @@
 """What waits for other nodes holds up what came behind it on the same connection, keeps its order, and nobody else."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -93,8 +92,7 @@ async def test_one_who_is_closed_while_waiting_leaves_nothing_behind(
         "signing in": frame("pusher:signin", {"auth": user_auth(client.id, user_data), "user_data": user_data}),
     }[what]
     client.peer.transport.write(packet)
-    while not cast(RedisCluster, peers.server._cluster).sessions[0].busy:
-        await asyncio.sleep(0.001)
+    await until(lambda: cast(RedisCluster, peers.server._cluster).sessions[0].busy)
     connection.refuse(4200, "The server is stopping.")
     let_go()
     assert (await client.closed())[0] == 4200
@@ -134,8 +132,7 @@ async def test_what_comes_behind_a_handshake_that_waits_is_heard_after_it(
     let_go = request.getfixturevalue("hold")
     async with wire(peers.port) as client:
         client.send(HELLO + frame("pusher:subscribe", {"channel": "news"}))
-        while not cast(RedisCluster, peers.server._cluster).sessions[0].busy:
-            await asyncio.sleep(0.001)
+        await until(lambda: cast(RedisCluster, peers.server._cluster).sessions[0].busy)
         client.send(frame("pusher:ping", {}))
         let_go()
         assert await greeting(client) == "pusher:connection_established"
@@ -159,8 +156,7 @@ async def test_who_goes_while_it_waits_for_room_takes_none(
     let_go = request.getfixturevalue("hold")
     async with wire(peers.port) as client:
         client.send(HELLO)
-        while not opened:
-            await asyncio.sleep(0.001)
+        await until(lambda: opened)
         if by == "server":
             opened[0]._transport.abort()
             assert await client.rest() == b""
@@ -201,11 +197,12 @@ async def test_who_goes_before_the_answer_harms_nobody(peers: Peers, request: py
     port = peers.port
     async with wire(port) as publisher:
         publisher.send(trigger(1))
-        plain: list[PlainHttp] = []
-        while not plain:
-            await asyncio.sleep(0.001)
+
+        def waiting() -> bool:
             buckets: Any = peers.server._shared.deadlines._buckets.values()
-            plain = [each for bucket in buckets for each in bucket if isinstance(each, PlainHttp) and each._waits]
+            return any(isinstance(each, PlainHttp) and each._waits for bucket in buckets for each in bucket)
+
+        await until(waiting)
     let_go()
     assert (await peers.call("GET", "/channels")).status == 200
     assert (await peers.call("GET", "/channels")).status == 200

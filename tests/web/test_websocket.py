@@ -16,6 +16,7 @@ from soketpy.web import websocket
 from soketpy.web.websocket import TURN, WebSocket
 from tests.conftest import Contained, Peers, Socket, StartServer
 from tests.fakes import APP
+from tests.patience import attempts, until
 from tests.web.wire import HANDSHAKE, PATIENCE, request, wire
 
 OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
@@ -155,8 +156,11 @@ async def test_a_frame_over_the_limit_closes_with_1009(start_server: StartServer
     assert (await other.hear())["event"] == "pusher:pong"
 
 
-async def test_malformed_messages_are_answered_until_their_budget_is_spent(start_server: StartServer) -> None:
+async def test_malformed_messages_are_answered_until_their_budget_is_spent(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peers = await start_server(bounds=Bounds(bad_messages=3))
+    StoppedClock(peers, monkeypatch)
     client = await peers.client()
     for _ in range(4):
         await client.peer.send("no JSON")
@@ -170,7 +174,7 @@ async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_d
     peers: Peers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "soketpy.refusals")
-    monkeypatch.setattr(peers.server.node.refusals, "_clock", lambda: 1000.0)
+    StoppedClock(peers, monkeypatch)
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
     lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]
@@ -212,7 +216,7 @@ async def test_pings_of_either_kind_are_answered(peers: Peers) -> None:
     client = await peers.client()
     await client.say("pusher:ping")
     assert await client.peer.recv() == '{"event":"pusher:pong","data":{}}'
-    await asyncio.wait_for(await client.peer.ping(b"payload"), 10)
+    await asyncio.wait_for(await client.peer.ping(b"payload"), PATIENCE)
 
 
 @pytest.mark.parametrize(("activity", "pong"), [(120, 30), (30, 30), (10, 60)])
@@ -220,16 +224,12 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, activity: int, pong: int
 ) -> None:
     peers = await start_server(timeouts=Timeouts(activity=activity, pong=pong))
-    node, deadlines = peers.server.node, peers.server._shared.deadlines
-    now = float(round(node.clock()))  # so that sums are exact
+    clock, deadlines = StoppedClock(peers, monkeypatch), peers.server._shared.deadlines
 
     def pass_time(seconds: float) -> None:
-        nonlocal now
-        now += seconds
+        clock.now += seconds
         deadlines.expire_all()
 
-    monkeypatch.setattr(node, "clock", lambda: now)
-    monkeypatch.setattr(deadlines, "_clock", lambda: now)
     async with wire(peers.port) as client:
         client.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert (await client.answer()).status == 101
@@ -244,7 +244,7 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
                 pass_time(activity - pong)
         pass_time(pong)
         await client.find(b"\x88\x23\x10\x69The client did not answer a ping.")
-    assert not node.connections("app-id")
+    assert not peers.server.node.connections("app-id")
 
 
 async def test_a_client_that_does_not_answer_a_ping_is_closed_with_4201(
@@ -266,11 +266,16 @@ async def test_a_client_that_does_not_answer_a_ping_is_closed_with_4201(
 async def test_one_who_has_not_authorized_in_time_is_closed_with_4009(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    peers = await start_server(apps=(replace(APP, authorized_connections=True),), timeouts=Timeouts(authorization=0.02))
-    idle = await peers.socket()
-    public = await peers.socket()
-    await public.say("pusher:subscribe", {"channel": "room"})
+    authorized = replace(APP, authorized_connections=True)
+    peers = await start_server(apps=(authorized,), timeouts=Timeouts(authorization=20))
+    clock = StoppedClock(peers, monkeypatch)
+    idle, public = await peers.client(), await peers.client()
+    await public.subscribe("room")
+    clock.advance(20)
+    for client in (idle, public):
+        await client.say("pusher:ping")
+        assert (await client.hear())["event"] == "pusher:pong"
+    clock.advance(2)
     for client in (idle, public):
         assert (await client.closed())[0] == 4009
 
@@ -339,12 +344,18 @@ async def test_one_who_stops_reading_is_closed_at_the_bound_and_others_miss_noth
         assert (await slow.answer()).status == 101
         text = b'{"event":"pusher:subscribe","data":{"channel":"room"}}'
         slow.send(bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text)
-        while (await peers.call("GET", "/channels/room")).json["subscription_count"] < 2:
-            pass
-        sent = 0
-        while (await peers.call("GET", "/channels/room")).json["subscription_count"] == 2:
+
+        async def subscribed() -> int:
+            count: int = (await peers.call("GET", "/channels/room")).json["subscription_count"]
+            return count
+
+        for _ in attempts():
+            if await subscribed() == 2:
+                break
+        for sent in attempts():
+            if await subscribed() == 1:
+                break
             assert (await peers.trigger("room", f"e{sent}", "d" * 100_000)).status == 200
-            sent += 1
             assert sent < 1000
         assert (await peers.trigger("room", "last")).status == 200
         await slow.find(b"\x88\x1e\x10\x04The client reads too slowly.")
@@ -359,7 +370,9 @@ async def test_one_who_pings_and_never_reads_is_closed_too(start_server: StartSe
         slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert (await slow.answer()).status == 101
         pings = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1_000
-        while peers.server.node.connections("app-id"):
+        for _ in attempts():
+            if not peers.server.node.connections("app-id"):
+                break
             slow.send(pings)
             await slow.writer.drain()
             await peers.request("GET", "/")
@@ -376,6 +389,23 @@ async def test_a_slow_reader_that_catches_up_stays(start_server: StartServer) ->
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
     assert client.peer.state is State.OPEN
+
+
+class StoppedClock:
+    """The clock of a server, which a test moves."""
+
+    def __init__(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+        node, self._deadlines = peers.server.node, peers.server._shared.deadlines
+        self.now = float(round(node.clock()))  # so that sums are exact
+        monkeypatch.setattr(node, "clock", lambda: self.now)
+        monkeypatch.setattr(node.refusals, "_clock", lambda: self.now)
+        monkeypatch.setattr(self._deadlines, "_clock", lambda: self.now)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and serve the deadlines that are due."""
+        self.now += seconds
+        while self._deadlines.tick():
+            pass
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,8 +451,7 @@ async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not
     transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * TURN * 2)
     transport._transport.abort()
     await client.closed()
-    while connection.open:
-        await asyncio.sleep(0)
+    await until(lambda: not connection.open)
     assert peers.server.node.traffic["app-id"].messages_received <= TURN
 
 
@@ -462,6 +491,5 @@ async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peer
     transport.data_received(ping * 1000)
     transport._transport.abort()
     await client.closed()
-    while connection.open:
-        await asyncio.sleep(0)
+    await until(lambda: not connection.open)
     assert peers.server.node.traffic["app-id"].messages_received <= 3 * TURN

@@ -14,9 +14,7 @@ from urllib.parse import quote
 
 from soketpy.apps import App
 from tests.fakes import APP
-
-PATIENCE = 60
-
+from tests.patience import PATIENCE as PATIENCE
 
 HANDSHAKE = (
     "Upgrade: websocket",

@@ -1,11 +1,15 @@
 // Chromium as every test wants it: without a window, and without talking to anybody of its own accord.
 import { chromium } from "playwright-core";
 
+/** How long a page may take, in milliseconds: as long as the tests wait for anything. */
+const PATIENCE = 60_000;
+
 /** Starts the browser at `executablePath` with an empty profile folder. Certificates of a test's own are trusted. */
-export function launch(executablePath, profile) {
-  return chromium.launchPersistentContext(profile, {
+export async function launch(executablePath, profile) {
+  const browser = await chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
+    timeout: PATIENCE,
     ignoreHTTPSErrors: true,
     args: [
       "--no-sandbox",
@@ -17,4 +21,6 @@ export function launch(executablePath, profile) {
       "--disable-sync",
     ],
   });
+  browser.setDefaultTimeout(PATIENCE);
+  return browser;
 }

@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.clients.programs import PATIENCE, Launched
+from tests.clients.programs import Launched
 from tests.conftest import At
 from tests.fakes import APP
-from tests.redis import Redis
-
-LEASE = 1.5
-"""Seconds; so that the tests need not wait long for a death to be noticed."""
+from tests.redis import LONG_LEASE, SLOW_REDIS, Redis
+from tests.slices.sitecustomize import environment
 
 _REPORT = re.compile(r"App app-id: (channel_occupied|channel_vacated|member_added|member_removed) (.*)")
 
@@ -31,14 +29,15 @@ class Node(Launched):
             "host": "127.0.0.1",
             "port": 0,
             "cluster": "redis",
-            "redis": {"lease": LEASE, **redis},
+            "redis": {"lease": LONG_LEASE, **redis},
             "log": {"level": "debug", "format": "json"},
             "timeouts": {"shutdown": 0.2},
             "apps": [{"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}],
         }
         config = folder / "soketpy.json"
         config.write_text(json.dumps(settings))
-        super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(config), ready="Listening on")
+        command = (sys.executable, "-m", "soketpy", "start", "--config", str(config))
+        super().__init__(*command, ready="Listening on", env=environment(SLOW_REDIS))
         found = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
         assert found is not None, self.greeting
         self.port = int(found[1])
@@ -46,15 +45,9 @@ class Node(Launched):
     def reports(self) -> list[tuple[str, str]]:
         """The edges that it has reported since the last call, by its log, down to the line that answers a SIGHUP."""
         os.kill(self.pid, signal.SIGHUP)
-        found = []
-        while (line := self.lines.get(timeout=PATIENCE)) is not None:
-            message = json.loads(line)["message"]
-            report = _REPORT.search(message)
-            if report is not None:
-                found.append((report[1], report[2]))
-            if message.startswith("Read the configuration anew"):
-                break
-        return found
+        lines = self.read_to("Read the configuration anew")
+        found = [_REPORT.search(json.loads(line)["message"]) for line in lines]
+        return [(report[1], report[2]) for report in found if report is not None]
 
 
 @pytest.fixture
@@ -69,11 +62,12 @@ StartNode = Callable[..., Node]
 
 @pytest.fixture
 def start_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
-    """Starts a node; takes settings of its Redis in the place of those of ``own_redis``."""
+    """Starts a node; takes settings of its Redis, which is ``own_redis`` unless they say where it is."""
     with ExitStack() as stack:
 
         def start(**redis: Any) -> Node:
-            given = redis or {"unix_socket": request.getfixturevalue("own_redis").socket}
+            given = {"unix_socket": request.getfixturevalue("own_redis").socket} if redis.keys() <= {"lease"} else {}
+            given |= redis
             return stack.enter_context(Node(tmp_path_factory.mktemp("node"), given))
 
         yield start

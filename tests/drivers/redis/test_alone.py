@@ -39,8 +39,7 @@ class Parted(House):
         for each in self.sessions:
             if not each.here:
                 each._connect = self._connect
-        while not all(each.here for each in self.sessions):
-            self.wait(0.01)
+        self.until(lambda: all(each.here for each in self.sessions))
         self.loop.settle()  # a node hears what another one writes at its return a moment later
 
 
@@ -276,10 +275,8 @@ def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
     monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", 0.1)
     monkeypatch.setattr(first, "_stay", lambda: int("no number"))
     first._lost.set()
-    while "cannot be understood" not in caplog.text:
-        house.wait(0.01)
+    house.until(lambda: "cannot be understood" in caplog.text)
     monkeypatch.undo()
-    while not first.here:
-        house.wait(0.01)
+    house.until(lambda: first.here)
     assert house.members(ROOM) == ["ada"]
     assert ada.heard() == []

@@ -127,9 +127,7 @@ def test_those_who_wait_continue_when_redis_goes_away() -> None:
     flood.go_on()
     for each in house.sessions:
         each._go()
-    house.wait(0)
-    house.wait(0)
-    assert flood.left == 0
+    house.until(lambda: flood.left == 0)
     assert not house.nodes[0].full(APP.id)
     assert said(neighbour)[-1] == FLOOD - 1, "the clients of the same node still hear each other"
 

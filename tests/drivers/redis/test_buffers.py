@@ -12,7 +12,7 @@ from soketpy.drivers.redis.connect import Address, connector
 from soketpy.private_redis import BUFFERS
 from tests.conftest import until
 from tests.drivers.redis.test_edges import Silent
-from tests.redis import Redis
+from tests.redis import LONG_LEASE, Redis
 
 OTHERS = "normal 0 0 0 slave 268435456 67108864 60 pubsub "
 
@@ -49,7 +49,9 @@ def test_a_limit_is_too_low_below_what_a_standstill_needs(given: Any, found: str
 async def start(redis: Redis, partitions: int = 3, *, advises: bool = True) -> None:
     """Start a node, and stop it once Redis has answered all that it asked."""
     connect = Address(unix_socket=redis.socket)
-    cluster = RedisCluster(lambda base: connector(connect, base), partitions=partitions, advises=advises)
+    cluster = RedisCluster(
+        lambda base: connector(connect, base), partitions=partitions, lease=LONG_LEASE, advises=advises
+    )
     for port in (cluster.bus, cluster.roster):
         port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
     await cluster.start()
@@ -92,7 +94,7 @@ async def test_a_connection_that_redis_closes_is_logged_with_its_likely_cause(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Redis(tmp_path, *BUFFERS) as redis:
-        cluster = RedisCluster(lambda base: connector(Address(unix_socket=redis.socket), base))
+        cluster = RedisCluster(lambda base: connector(Address(unix_socket=redis.socket), base), lease=LONG_LEASE)
         for port in (cluster.bus, cluster.roster):
             port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
         await cluster.start()

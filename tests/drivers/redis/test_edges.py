@@ -14,6 +14,7 @@ from soketpy import steps
 from soketpy.cluster import Edge
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
+from tests.redis import LONG_LEASE
 
 STEPS = 10_000
 
@@ -96,8 +97,7 @@ class Visitor:
         self._on.append((channel, user_id))
 
     async def leave(self) -> None:
-        while self._on:
-            channel, user_id = self._on.pop()
+        for channel, user_id in self._on:
             if user_id is None:
                 await self._roster.leave("app", channel)
             else:
@@ -107,7 +107,8 @@ class Visitor:
 @pytest.mark.parametrize("seed", range(3))
 async def test_edges_alternate_whatever_two_nodes_do(redis: str, seed: int) -> None:
     dice, model, prefix = random.Random(seed), Model(), f"test-{uuid4()}"
-    clusters = [RedisCluster(partial(connector, Address(unix_socket=redis)), prefix) for _ in range(2)]
+    connect = partial(connector, Address(unix_socket=redis))
+    clusters = [RedisCluster(connect, prefix, lease=LONG_LEASE) for _ in range(2)]
     for cluster in clusters:
         cluster.bus.attach(cast(Any, Silent(model.report)))
         cluster.roster.attach(cast(Any, Silent(model.report)))

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.chaos import chaos
 from tests.clients.programs import Balancer, free_port
 from tests.conftest import At, Reply, Socket, until
-from tests.drivers.redis.conftest import LEASE, Node, StartNode
-from tests.redis import Redis, Sentinel
+from tests.drivers.redis.conftest import Node, StartNode
+from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis, Sentinel
+from tests.slices.sitecustomize import environment
 
 ROOM = "presence-room"
-pytestmark = pytest.mark.timeout(60)
 
 Place = Callable[[Node], At]
 
@@ -25,9 +25,9 @@ async def member(peers: At, user_id: str, room: str = ROOM) -> Socket:
     return client
 
 
-async def hears(client: Socket, event: str, user_id: str, patience: float = 10) -> None:
+async def hears(client: Socket, event: str, user_id: str) -> None:
     """The next message is that a member came or went."""
-    message = await client.hear(patience)
+    message = await client.hear()
     assert (message["event"], message["data"]["user_id"]) == (f"pusher_internal:{event}", user_id)
 
 
@@ -52,11 +52,8 @@ def reports(*nodes: Node) -> list[tuple[str, str]]:
     return sorted(report for node in nodes for report in node.reports())
 
 
-@pytest.mark.parametrize(("lease", "seconds"), [(LEASE, LEASE * 4 / 3 + 2), (10, 15)])
-async def test_what_a_killed_node_held_is_gone_and_each_departure_told_once(
-    start_node: StartNode, at: Place, own_redis: Redis, lease: float, seconds: float
-) -> None:
-    doomed, second, third = [start_node(unix_socket=own_redis.socket, lease=lease) for _ in range(3)]
+async def test_what_a_killed_node_held_is_gone_and_each_departure_told_once(start_node: StartNode, at: Place) -> None:
+    doomed, second, third = [start_node(lease=LEASE) for _ in range(3)]
     watchers = [await member(at(second), "bob"), await member(at(third), "cleo")]
     await hears(watchers[0], "member_added", "cleo")
     await member(at(doomed), "ada")
@@ -67,7 +64,7 @@ async def test_what_a_killed_node_held_is_gone_and_each_departure_told_once(
     reports(second, third)
     doomed.end(kill=True)
     for watcher in watchers:
-        await hears(watcher, "member_removed", "ada", seconds)
+        await hears(watcher, "member_removed", "ada")
 
     async def forgotten() -> bool:
         return await occupied(at(third)) == {ROOM: 2}
@@ -90,7 +87,9 @@ async def test_a_node_that_is_stopped_leaves_at_once(start_node: StartNode, at: 
 
 @pytest.mark.parametrize("with_data", [True, False], ids=["with its data", "without its data"])
 async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Redis, with_data: bool) -> None:
-    nodes = [start_node(), start_node()]
+    # Without its data, a node believes only after a lease that a member has gone: others may still be coming back.
+    lease = LONG_LEASE if with_data else LEASE
+    nodes = [start_node(lease=lease), start_node(lease=lease)]
     first, second = [at(node) for node in nodes]
     ada, bob, cleo = await member(first, "ada"), await member(second, "bob"), await member(second, "cleo")
     await hears(ada, "member_added", "bob")
@@ -153,20 +152,18 @@ async def test_redis_may_come_back_with_the_data_of_a_moment_before(
     assert [report for report in reports(*nodes) if report[0] == "channel_vacated"] == []
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(("lease", "seconds"), [(LEASE, 3 * LEASE), (10, 30)])
 async def test_while_redis_stands_still_nobody_is_taken_for_dead(
-    start_node: StartNode, at: Place, own_redis: Redis, lease: float, seconds: float
+    start_node: StartNode, at: Place, own_redis: Redis
 ) -> None:
-    nodes = [start_node(unix_socket=own_redis.socket, lease=lease) for _ in range(2)]
+    nodes = [start_node(lease=LEASE) for _ in range(2)]
     first, second = [at(node) for node in nodes]
     ada, bob = await member(first, "ada"), await member(second, "bob")
     await hears(ada, "member_added", "bob")
     reports(*nodes)
-    asleep = asyncio.create_task(own_redis.sleep(seconds))
-    for peers in (first, second):
-        await ready(peers, 503)
-    await asleep
+    with own_redis.standing_still():
+        for peers in (first, second):
+            await ready(peers, 503)
+        await asyncio.sleep(1.5 * LEASE)  # at least: all leases have ended
     for peers in (first, second):
         await ready(peers)
     assert (await first.trigger(ROOM, "heard")).status == 200
@@ -180,7 +177,7 @@ async def test_a_node_that_was_cut_off_and_declared_dead_comes_back_once(
     start_node: StartNode, at: Place, own_redis: Redis
 ) -> None:
     with Balancer(own_redis.port) as network:
-        nodes = [start_node(host="127.0.0.1", port=network.port), start_node()]
+        nodes = [start_node(host="127.0.0.1", port=network.port, lease=LEASE), start_node(lease=LEASE)]
         cut_off, other = [at(node) for node in nodes]
         ada, bob, cleo = await member(cut_off, "ada"), await member(other, "bob"), await member(other, "cleo")
         await hears(ada, "member_added", "bob")
@@ -222,6 +219,7 @@ async def test_sentinels_lead_to_the_redis_that_takes_over(
         own_redis.kill()
         for peers in (first, second):
             await ready(peers, 503)
+        sentinel.notice()
         for peers in (first, second):
             await ready(peers)
         assert (await first.trigger(ROOM, "heard")).status == 200
@@ -231,9 +229,13 @@ async def test_sentinels_lead_to_the_redis_that_takes_over(
         assert reports(*nodes) == []
 
 
-async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected() -> None:
+async def test_a_rolling_restart_under_load_loses_nothing_of_those_who_stay_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment(SLOW_REDIS).items():
+        monkeypatch.setenv(name, value)
     run = await chaos(seconds=6, nodes=3, clients=60, rate=100, gently=True)
     assert run.ledger.kills > 0
     assert run.ledger.faults().total() == 0, run.ledger.faults()
     assert run.exact
-    assert sum(len(numbers) for _, numbers in run.ledger.heard) > 100
+    assert any(numbers for _, numbers in run.ledger.heard)

@@ -1,6 +1,8 @@
 """Long readings are many short steps, between which others are served, and they end within a bound."""
 
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import count
 from typing import Any
 
 import hiredis
@@ -14,6 +16,7 @@ from soketpy.drivers.redis.reads import Reads
 from tests.conftest import StartServer
 from tests.drivers.redis.test_edges import Silent, ended
 from tests.fakes import APP
+from tests.redis import LONG_LEASE
 
 APP_ID = APP.id
 MANY = {f"news-{number}": number for number in range(1, 3501)}
@@ -37,7 +40,8 @@ class Counting:
 
 @pytest.fixture
 async def session(redis: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
-    cluster = RedisCluster(lambda base: connector(Address(unix_socket=redis), base), f"reads-{id(request)}")
+    connect = partial(connector, Address(unix_socket=redis))
+    cluster = RedisCluster(connect, f"reads-{id(request)}", lease=LONG_LEASE)
     for port in (cluster.bus, cluster.roster):
         port.attach(Silent(lambda *_: None))  # type: ignore[arg-type]
     await cluster.start()
@@ -65,7 +69,7 @@ async def given(verb: Any) -> Any:
 async def test_thousands_of_channels_are_listed_in_steps_and_others_are_served_between_them(session: Any) -> None:
     await fill(session, f"channels:{APP_ID}", MANY)
     counting = Counting(session)
-    assert await given(Reads(counting).channels(APP_ID, "")) == MANY  # type: ignore[arg-type]
+    assert await given(Reads(counting, lambda: 0.0).channels(APP_ID, "")) == MANY  # type: ignore[arg-type]
     assert len(counting.sent) > 2
     assert set(counting.sent) == {"HSCAN"}
     assert counting.between[0] == 1, "another command was answered after the first step"
@@ -77,14 +81,14 @@ async def test_a_prefix_means_itself_whatever_characters_are_in_it(session: Any,
     wanted = {f"x{character}": 1, f"x{character}y": 2, f"x{character}*": 3}
     others = {"x": 4, "xb": 5, "xyz": 6, f"z{character}": 7, "X": 8, f"ax{character}": 9}
     await fill(session, f"channels:{APP_ID}", wanted | others)
-    assert await given(Reads(session).channels(APP_ID, f"x{character}")) == wanted
+    assert await given(Reads(session, lambda: 0.0).channels(APP_ID, f"x{character}")) == wanted
 
 
 async def test_a_range_in_a_prefix_is_no_range(session: Any) -> None:
     await fill(session, f"channels:{APP_ID}", {"[a-c]": 1, "b": 2, "[^a]": 3, "é*": 4, "é-": 5})
-    assert await given(Reads(session).channels(APP_ID, "[a-c]")) == {"[a-c]": 1}
-    assert await given(Reads(session).channels(APP_ID, "[^a]")) == {"[^a]": 3}
-    assert await given(Reads(session).channels(APP_ID, "é*")) == {"é*": 4}
+    assert await given(Reads(session, lambda: 0.0).channels(APP_ID, "[a-c]")) == {"[a-c]": 1}
+    assert await given(Reads(session, lambda: 0.0).channels(APP_ID, "[^a]")) == {"[^a]": 3}
+    assert await given(Reads(session, lambda: 0.0).channels(APP_ID, "é*")) == {"é*": 4}
 
 
 async def test_a_listing_ends_at_its_bound(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,16 +130,17 @@ async def test_a_long_listing_ends_at_the_bound_of_its_call(session: Any) -> Non
 
 async def test_what_needs_one_step_is_within_every_bound(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "PATIENCE", 0)
+    slow = Reads(session, count().__next__)
     await fill(session, f"channels:{APP_ID}", {"news": 1})
-    assert await given(Reads(session).channels(APP_ID, "")) == {"news": 1}
-    assert await given(Reads(session).channels("nobody", "")) == {}
+    assert await given(slow.channels(APP_ID, "")) == {"news": 1}
+    assert await given(slow.channels("nobody", "")) == {}
 
 
 async def test_counts_are_asked_for_in_slices(session: Any) -> None:
     await fill(session, f"channels:{APP_ID}", MANY)
     await fill(session, f"members:{len(APP_ID)}:{APP_ID}:news-7", {"ada": 1, "bob": 1})
     names, counting = [*MANY, "nobody"], Counting(session)
-    few = Reads(counting)  # type: ignore[arg-type]
+    few = Reads(counting, lambda: 0.0)  # type: ignore[arg-type]
     assert await given(few.counts(APP_ID, names)) == [*MANY.values(), 0]
     assert counting.sent == ["HMGET"] * 8
     counts = await given(few.member_counts(APP_ID, names))
@@ -148,7 +153,7 @@ async def test_counts_are_asked_for_in_slices(session: Any) -> None:
 async def test_an_error_of_redis_ends_a_listing(session: Any) -> None:
     await session.ask("SET", f"{session.base}channels:{APP_ID}", "no hash")
     with pytest.raises(Unavailable) as failed:
-        await given(Reads(session).channels(APP_ID, ""))
+        await given(Reads(session, lambda: 0.0).channels(APP_ID, ""))
     assert not isinstance(failed.value, TooSlow | hiredis.ReplyError)
 
 

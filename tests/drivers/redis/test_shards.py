@@ -13,8 +13,6 @@ from tests.redis import Redis, Shards
 
 PARTITIONS = 6
 
-pytestmark = pytest.mark.timeout(90)
-
 
 @pytest.fixture
 def own_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shards]:
@@ -68,6 +66,7 @@ async def test_a_replica_takes_over(
         former.kill()
         for peers in (first, second):
             await ready(peers, 503)
+        replica.ask("CLUSTER", "FAILOVER", "TAKEOVER")
     else:
         replica.ask("CLUSTER", "FAILOVER")
     await until(lambda: asyncio.to_thread(_is_master, replica))

@@ -8,13 +8,17 @@ import pytest
 from tests.clients.programs import free_port
 from tests.conftest import listening
 from tests.drivers.redis.conftest import StartNode
-from tests.redis import Redis
+from tests.patience import PATIENCE
+from tests.redis import LEASE, Redis
+
+START_TIMEOUT = 2
+"""Seconds: the first attempt has them all to learn why Redis cannot be used."""
 
 
 async def fails(start_node: StartNode, **redis: Any) -> str:
     """What a node says that does not start."""
     with pytest.raises(AssertionError) as failed:
-        await asyncio.to_thread(start_node, start_timeout=0.3, **redis)
+        await asyncio.to_thread(start_node, start_timeout=START_TIMEOUT, **redis)
     assert "Traceback" not in str(failed.value)
     return str(failed.value)
 
@@ -22,7 +26,7 @@ async def fails(start_node: StartNode, **redis: Any) -> str:
 async def test_nobody_is_there(start_node: StartNode) -> None:
     port = free_port()
     said = await fails(start_node, host="127.0.0.1", port=port)
-    assert f'"Cannot use Redis at 127.0.0.1:{port}: Connection refused; trying again for 0.3 s"' in said
+    assert f'"Cannot use Redis at 127.0.0.1:{port}: Connection refused; trying again for {START_TIMEOUT} s"' in said
     assert f'"cannot use Redis at 127.0.0.1:{port}: Connection refused"' in said
     assert "/nowhere.sock: No such file or directory" in await fails(start_node, unix_socket="/nowhere.sock")
 
@@ -78,10 +82,10 @@ async def test_a_redis_without_tls_is_asked_for_it(start_node: StartNode, own_re
 
 
 async def test_the_others_have_another_number_of_partitions(start_node: StartNode, own_redis: Redis) -> None:
-    given = {"unix_socket": own_redis.socket, "lease": 1}
+    given = {"unix_socket": own_redis.socket, "lease": LEASE}
     first = start_node(**given)
     assert "redis.partitions is 3 here, but 1 for the nodes of {soketpy:0}" in await fails(
         start_node, **given, partitions=3
     )
     first.end(kill=True)
-    start_node(**given, partitions=3)  # as soon as the other one's lease has ended
+    start_node(**given, partitions=3, start_timeout=PATIENCE)  # as soon as the other one's lease has ended

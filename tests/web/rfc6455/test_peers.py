@@ -11,6 +11,7 @@ import websockets
 
 from tests.conftest import Peers, Socket
 from tests.fakes import APP
+from tests.patience import PATIENCE
 from tests.web.rfc6455.wire import CHANNEL, event, slices
 
 CLIENTS = Path(__file__).parents[2] / "clients"
@@ -51,7 +52,7 @@ async def test_websockets_gets_the_subprotocol_that_it_offers(peers: Peers) -> N
 async def test_websockets_gets_its_pongs(peers: Peers) -> None:
     socket = await peers.client()
     pongs = [await socket.peer.ping(payload) for payload in (b"", b"one", b"x" * 125)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         for pong in pongs:
             await pong
 
@@ -109,7 +110,7 @@ async def test_ws_for_node_is_served_and_learns_why_the_server_closes(peers: Pee
         *("node", str(CLIENTS / "ws-peer.mjs"), url, APP.key, APP.keys[0].secret), stdout=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             output, _ = await node.communicate()
     finally:
         if node.returncode is None:

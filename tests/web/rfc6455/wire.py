@@ -10,6 +10,7 @@ import pytest
 from soketpy.protocol.frames import unmask
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP, channel_auth
+from tests.patience import PATIENCE, attempts
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -23,7 +24,6 @@ MASK = b"\x37\xfa\x21\x3d"
 CHANNEL = "private-echo"
 PING_TEXT = b'{"event":"pusher:ping","data":{}}'
 PONG_TEXT = b'{"event":"pusher:pong","data":{}}'
-PATIENCE = 60.0
 
 
 def frame(
@@ -182,11 +182,10 @@ class Wire:
     async def dropped(self) -> None:
         """The server does not only say no more: it hears no more either."""
         with pytest.raises(ConnectionError):
-            async with asyncio.timeout(PATIENCE):
-                await self._send_for_ever()
+            await self._send_for_ever()
 
     async def _send_for_ever(self) -> None:
-        while True:
+        for _ in attempts():
             await self.send(b"anyone?", 7)
 
     async def greet(self) -> None:
