@@ -52,8 +52,10 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
     if len(member.user_id) > app.max_user_id_length:
         raise limit_reached(f"A user_id may have {app.max_user_id_length} characters at most.")
     most = app.max_presence_member_size
-    if len(member.user_info) > most and (size := grammar.size(member.user_info)) > most:
-        raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
+    if len(member.user_info) > most:
+        if (size := grammar.size(member.user_info)) > most:
+            raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
+        member = events.Member(member.user_id, grammar.compact(member.user_info))
     if isinstance(member.user_id, ids.NumericId) and not app.numeric_ids:
         return events.Member(str(member.user_id), member.user_info)
     return member

@@ -275,12 +275,14 @@ class Node:
             _reject(channel, "Client events are for private and presence channels that are not encrypted.")
         if len(event.name) > app.max_event_name_length:
             _reject(channel, f"The event name is longer than the allowed {app.max_event_name_length} characters.")
-        most = app.max_event_payload
-        if len(event.data) > most and (size := grammar.size(event.data)) > most:
-            _reject(channel, f"The event data has {size} bytes; the app allows {most}.")
+        data, most = event.data, app.max_event_payload
+        if len(data) > most:
+            if (size := grammar.size(data)) > most:
+                _reject(channel, f"The event data has {size} bytes; the app allows {most}.")
+            data = grammar.compact(data)
         if not self._may_send(connection, app.max_client_events_per_second):
             _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
-        message = messages.event(channel, event.name, event.data, connection.channels[channel])
+        message = messages.event(channel, event.name, data, connection.channels[channel])
         try:
             self._bus.publish(app.id, channel, message, connection.id)
         except Unavailable:

@@ -9,7 +9,7 @@ import msgspec
 from soketpy.apps import App
 from soketpy.protocol import channels, grammar, messages
 
-SOCKET_ID = re.compile(r"\d+\.\d+")
+SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 
 INFO_ATTRIBUTES = ("user_count", "subscription_count")
 

@@ -139,7 +139,7 @@ def test_a_refused_auth_is_explained_in_pushers_words(auth: str, reason: str) ->
     [
         ({"user_id": "adas"}, 4009, "A user_id may have 3 characters at most."),
         ({"user_id": 1234}, 4009, "A user_id may have 3 characters at most."),
-        ({"user_id": "ada", "user_info": "é" * 6 + "e"}, 4301, "The user_info has 15 bytes; the app allows 14."),
+        ({"user_id": "ada", "user_info": "é" * 7 + "e"}, 4301, "The user_info has 15 bytes; the app allows 14."),
     ],
 )
 def test_an_id_or_info_over_the_limit_is_refused(member: object, status: int, reason: str) -> None:

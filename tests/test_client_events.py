@@ -135,9 +135,9 @@ def test_the_name_has_its_limit(house: House) -> None:
 def test_the_data_has_its_limit_in_bytes(house: House) -> None:
     app = replace(APP, max_event_payload_in_kb=1)
     client, there = on(house, "private-a", app), on(house, "private-a", app)
-    client.say("client-said", "x" * 1022, channel="private-a")
+    client.say("client-said", "x" * 1024, channel="private-a")
     assert len(there.take()) == 1
-    client.say("client-said", "x" * 1023, channel="private-a")
+    client.say("client-said", "x" * 1025, channel="private-a")
     assert rejected(client) == "The event data has 1025 bytes; the app allows 1024."
     assert there.take() == []
 

@@ -244,6 +244,36 @@ def test_object_data_over_rest_is_measured_however_it_is_spelled(house: House, s
         triggers.check(triggers.parse_event(body), replace(APP, max_event_payload_in_kb=990 / 1024))
 
 
+SPACES = " " * 5_000
+
+
+def test_white_space_beyond_the_limit_is_not_forwarded_to_members(house: House) -> None:
+    listener, client = on(house, ROOM, "2", SMALL), house.connect(SMALL)
+    channel_data = f'{{"user_id":"1","user_info":{{"a b":{SPACES}1}}}}'
+    client.subscribe(ROOM, channel_data=channel_data)
+    assert b" " * 2 not in last(listener)
+    assert client.take()[0]["data"]["presence"]["hash"]["1"] == {"a b": 1}
+
+
+def test_white_space_beyond_the_limit_is_not_forwarded_with_a_client_event(house: House) -> None:
+    sender, listener = on(house, PRIVATE, app=SMALL), on(house, PRIVATE, app=SMALL)
+    sender.hear(client_event(f'["a  b",{SPACES}1]'))
+    assert b'"data":["a  b",1]' in last(listener)
+
+
+def test_a_string_has_one_limit_in_a_client_event_and_over_rest(house: House) -> None:
+    sender, listener = on(house, PRIVATE, app=SMALL), on(house, PRIVATE, app=SMALL)
+    for size, sent in ((1024, True), (1025, False)):
+        sender.hear(client_event(json.dumps("x" * size)))
+        assert bool(listener.take()) == sent
+        body = json.dumps({"name": "said", "channel": "news", "data": "x" * size}).encode()
+        if sent:
+            assert triggers.check(triggers.parse_event(body), SMALL)
+        else:
+            with pytest.raises(triggers.RequestError, match="The event data has 1025 bytes"):
+                triggers.check(triggers.parse_event(body), SMALL)
+
+
 @pytest.mark.parametrize("length", [200, 201])
 def test_a_name_is_measured_in_characters_however_it_is_spelled(house: House, length: int) -> None:
     sender, listener = on(house, PRIVATE), on(house, PRIVATE)

@@ -147,7 +147,7 @@ def test_an_event_name_has_its_limit() -> None:
     assert refusal(name="") == (400, "The event name is empty.")
 
 
-@pytest.mark.parametrize("socket_id", ["", "1", "1.", ".1", "1.2.3", "1.2\n", "a.b", "-1.2", " 1.2"])
+@pytest.mark.parametrize("socket_id", ["", "1", "1.", ".1", "1.2.3", "1.2\n", "a.b", "-1.2", " 1.2", "١.١"])
 def test_a_socket_id_has_its_form(socket_id: str) -> None:
     assert check(socket_id="1.2").socket_id == "1.2"
     assert refusal(socket_id=socket_id) == (400, "The socket_id is not of the form N.N.")

@@ -122,10 +122,15 @@ def check(text: str) -> None:
 
 
 def size(text: bytes) -> int:
-    """Return how many bytes a valid JSON text has in UTF-8 as JavaScript writes its value, however it is spelled.
+    """Return how many bytes the value of a valid JSON text has in UTF-8, however it is spelled.
 
-    That is without white space, and with an escape only where JSON demands one.
+    A string has those of its characters, as in Pusher's limits. Any other value has those of its text as JavaScript
+    writes it: without white space, and with an escape only where JSON demands one. A text that is to be forwarded
+    within a limit of bytes must be compact too, since white space is not counted.
     """
+    text = text.strip()
+    if text.startswith(b'"'):
+        return len(str(value(text.decode())).encode("utf-8", "surrogatepass"))
     try:
         short = len(_encode(_measuring.decode(text)))
     except (msgspec.DecodeError, RecursionError, ValueError):

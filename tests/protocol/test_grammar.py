@@ -198,19 +198,31 @@ def test_a_field_that_nobody_knows_is_left_out() -> None:
     assert (bytes(found.data), found.name) == (b"1", "a")
 
 
-# A text, and how many bytes JavaScript needs for its value.
+# A text, and how many bytes its value has: a string those of its characters, any other value those of its text as
+# JavaScript writes it.
 SIZES = [
-    ('"あ"', 5),
-    (r'"\u3042"', 5),
-    (r'"\u0041"', 3),
-    (r'"\/"', 3),
-    (r'"\u000a\n"', 6),
-    (r'"\u0000"', 8),
-    (r'"\u0022\u005c"', 6),
-    (r'"\ud83d\ude00"', 6),
-    (r'"\ud83d"', 8),
-    (r'"\ud83d\u3042"', 11),
-    (r'"\u3042\ud83d\/"', 12),
+    (' "a" ', 1),
+    ('"あ"', 3),
+    (r'"\u3042"', 3),
+    (r'"\u0041"', 1),
+    (r'"\/"', 1),
+    (r'"\u000a\n"', 2),
+    (r'"\u0000"', 1),
+    (r'"\u0022\u005c"', 2),
+    (r'"\ud83d\ude00"', 4),
+    (r'"\ud83d"', 3),
+    (r'"\ud83d\u3042"', 6),
+    (r'"\u3042\ud83d\/"', 7),
+    ('["あ"]', 7),
+    (r'["\u3042"]', 7),
+    (r'["\u0041"]', 5),
+    (r'["\/"]', 5),
+    (r'["\u000a\n"]', 8),
+    (r'["\u0000"]', 10),
+    (r'["\u0022\u005c"]', 8),
+    (r'["\ud83d"]', 10),
+    (r'["\ud83d\u3042"]', 13),
+    (r'["\u3042\ud83d\/"]', 14),
     (r'["\ud83d\ude00","\ud83d"]', 17),
     ('{ "a" : [ 1 , 2.0 ] }', 11),
     ("[1e3,2E0]", 8),
