@@ -64,7 +64,7 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give Redis as much time to answer this process as the tests have, and a server as much to answer a command."""
-    for module in ("soketpy.drivers.redis.session", "soketpy.cli.call"):
+    for module in ("soketpy.drivers.redis.wire", "soketpy.drivers.redis.session", "soketpy.cli.call"):
         monkeypatch.setattr(f"{module}.PATIENCE", PATIENCE)
 
 

@@ -21,7 +21,7 @@ LEASE = 10.0
 LONG_LEASE = 600.0
 """Seconds, for a test in which every node lives."""
 
-SLOW_REDIS = {"soketpy.drivers.redis.session.PATIENCE": 10.0}
+SLOW_REDIS = {"soketpy.drivers.redis.wire.PATIENCE": 10.0}
 """A limit for nodes in processes of their own: seconds for Redis to answer, of which a quarter delays a renewal."""
 
 SLOTS = 16384
