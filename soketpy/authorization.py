@@ -56,9 +56,9 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
         if (size := grammar.size(member.user_info)) > most:
             raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
         member = events.Member(member.user_id, grammar.compact(member.user_info))
-    if isinstance(member.user_id, ids.NumericId) and not app.numeric_ids:
-        return events.Member(str(member.user_id), member.user_info)
-    return member
+    if _is_kept(app, member.user_id):
+        return member
+    return events.Member(str(member.user_id), member.user_info)
 
 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
@@ -72,9 +72,9 @@ def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
     if len(user.id) > app.max_user_id_length:
         reason = f"A user id may have {app.max_user_id_length} characters at most."
         raise ConnectionRefused(Code.UNAUTHORIZED, reason)
-    if isinstance(user.id, ids.NumericId) and not app.numeric_ids:
-        return events.User(str(user.id), user.user_info, user.watchlist)
-    return user
+    if _is_kept(app, user.id):
+        return user
+    return events.User(str(user.id), user.user_info, user.watchlist)
 
 
 def signed_in_data(app: App, user: events.User, user_data: str) -> str:
@@ -88,6 +88,11 @@ def signed_in_data(app: App, user: events.User, user_data: str) -> str:
 
 
 _NUMBER_AS_ID = re.compile(r'"id"\s*:\s*[-0-9]')
+
+
+def _is_kept(app: App, user_id: str) -> bool:
+    """Return whether a user id stays as it is: a number stays one only where the app says so."""
+    return app.numeric_ids or not isinstance(user_id, ids.NumericId)
 
 
 def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionRefused:
