@@ -151,10 +151,8 @@ class Api:
 
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
-        app = call.app
-        if self._node.full(app.id):
-            await self._node.room(app.id)
-        self._node.terminate(app.id, call.arguments[0])
+        await self._node.room(call.app.id)
+        self._node.terminate(call.app.id, call.arguments[0])
         await self._node.sent()
         return Answer({})
 
