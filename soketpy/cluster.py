@@ -136,7 +136,7 @@ class Bus(Protocol):
         """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
 
     def full(self, app_id: str) -> bool:
-        """Whether the app has as much on its way to the other nodes as it may: it must wait for ``room``."""
+        """Return whether the app has as much on its way to other nodes as it may have: then wait for ``room``."""
 
     async def room(self, app_id: str) -> None:
         """Wait until the app may publish."""
@@ -197,11 +197,11 @@ class LocalBus:
         """They can."""
 
     def full(self, app_id: str) -> bool:
-        """It is not: nothing is ever on its way."""
+        """Return False: nothing is ever on its way."""
         return False
 
     async def room(self, app_id: str) -> None:
-        """There is room."""
+        """Wait for nothing: there is always room."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes

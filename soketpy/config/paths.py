@@ -1,4 +1,4 @@
-"""What may stand in a URL as it is: app ids, app keys and the path prefix.
+"""Patterns for app ids, app keys and the path prefix, which must stand in a URL as they are.
 
 Some clients encode other characters and some do not, so that they would not work everywhere. The characters are those
 of RFC 3986, section 3.3, without ``:`` and, in keys, without ``&``: ``:`` ends the key of an ``auth``, and ``&`` the

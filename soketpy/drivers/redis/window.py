@@ -1,8 +1,8 @@
-"""How much an app may have on its way to Redis, so that the flood of one delays neither the others nor the node itself.
+"""A bound for what each app has on its way to Redis, so that a flood of one app delays nobody else.
 
-All that a node sends to Redis goes over one connection, in one order: the events of all apps, and the node's own
-heartbeat behind them. What Redis has not yet taken is therefore bounded. An app that has filled its window waits until
-Redis has taken some of it; nothing is refused or lost.
+A node sends the events of all apps over one connection (per partition), and its own heartbeat behind them. What Redis
+has not yet taken is therefore bounded. An app that has filled its window waits until Redis has taken some of it;
+nothing is refused or lost.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ COMMAND = 256
 
 
 class Window:
-    """The bytes of each app that are on their way, and who waits for them.
+    """The bytes of each app that are on their way, and the operations that wait for room.
 
     An app with less than its share may send one call more, whatever its size. So what is on its way can exceed ``size``
     by one call for each app, and an app that has nothing on its way never waits.
@@ -32,11 +32,11 @@ class Window:
         self._waiting: dict[str, deque[Promise[None]]] = {}
 
     def full(self, app_id: str) -> bool:
-        """Whether the app has its share on its way."""
+        """Return whether the app has its share on its way."""
         return self._on_their_way.get(app_id, 0) * max(SHARES, len(self._on_their_way)) >= self._size
 
     async def room(self, app_id: str) -> None:
-        """Wait until the app has less than its share on its way. Those who wait continue in their order."""
+        """Wait until the app has less than its share on its way. Operations continue in their order."""
         while self.full(app_id):
             promise: Promise[None] = Promise()
             self._waiting.setdefault(app_id, deque()).append(promise)
@@ -49,7 +49,7 @@ class Window:
         return weight
 
     def taken(self, app_id: str, weight: int) -> None:
-        """Redis has taken a command, or it is lost. Let those continue who now may."""
+        """Count a command no more: Redis has taken it, or it is lost. Let operations continue that now have room."""
         left = self._on_their_way[app_id] - weight
         if left:
             self._on_their_way[app_id] = left
