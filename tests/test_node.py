@@ -222,14 +222,20 @@ def test_a_connection_whose_sign_out_fails_is_gone_all_the_same(
     assert (house.total, house.channels(), contained.count) == (0, {}, 1)
 
 
+def two_on(house: House, channel: str) -> tuple[Client, Client]:
+    """Return two clients on a channel that have read their greetings."""
+    clients = house.connect(), house.connect()
+    for client in clients:
+        client.subscribe(channel)
+        client.take()
+    return clients
+
+
 def test_a_client_event_reaches_the_clients_of_this_node_while_the_others_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     house = House()
-    sender, receiver = house.connect(), house.connect()
-    for client in (sender, receiver):
-        client.subscribe("private-a")
-        client.take()
+    sender, receiver = two_on(house, "private-a")
 
     def publish(*_: object) -> None:
         raise Unavailable
@@ -322,10 +328,7 @@ def test_a_client_event_waits_until_the_app_has_room_and_is_not_sent_for_a_clien
     monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
     house = House()
-    sender, receiver = house.connect(), house.connect()
-    for client in (sender, receiver):
-        client.subscribe("private-a")
-        client.take()
+    sender, receiver = two_on(house, "private-a")
     room: Promise[None] = Promise()
 
     async def wait(app_id: str) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from soketpy import steps, triggers
 from soketpy.apps import App, Key
+from soketpy.drivers.redis import wire as wires
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
-from soketpy.drivers.redis.wire import PATIENCE, Wire
+from soketpy.drivers.redis.wire import Wire
 from tests.conftest import StartServer
 from tests.drivers.redis.test_wire import Transport
 from tests.fakes import APP, Client, House
@@ -59,6 +60,14 @@ class Flood:
         return len(self._left)
 
 
+def flooded(house: House) -> tuple[Client, Client, Flood]:
+    """Return a client that floods a channel and now waits, another client there, and the flood."""
+    sender, listener = member(house), member(house)
+    flood = Flood(sender)
+    flood.go_on()
+    return sender, listener, flood
+
+
 def said(client: Client) -> list[int]:
     return [message["data"] for message in client.take() if message["event"] == "client-said"]
 
@@ -66,10 +75,7 @@ def said(client: Client) -> list[int]:
 @over_redis
 @pytest.mark.usefixtures("nodes", "small_window")
 def test_a_client_is_not_read_while_its_app_has_too_much_on_its_way() -> None:
-    house = House()
-    sender, listener = member(house), member(house)
-    flood = Flood(sender)
-    flood.go_on()
+    sender, listener, flood = flooded(House())
     assert sender.transport.waiting
     assert FLOOD - flood.left <= 12, "what was sent before Redis could answer"
     assert said(listener) == list(range(FLOOD))
@@ -135,10 +141,7 @@ def test_those_who_wait_continue_when_redis_goes_away() -> None:
 @over_redis
 @pytest.mark.usefixtures("nodes", "small_window")
 def test_a_client_that_goes_while_it_waits_sends_nothing_more() -> None:
-    house = House()
-    sender, listener = member(house), member(house)
-    flood = Flood(sender)
-    flood.go_on()
+    sender, listener, flood = flooded(House())
     sent = FLOOD - flood.left - 1  # the last one waits
     sender.leave()
     assert said(listener) == list(range(sent))
@@ -228,7 +231,7 @@ async def test_an_answer_that_is_late_behind_messages_is_waited_for(loop: StandI
 async def test_redis_that_sends_nothing_is_not_waited_for(loop: StandIn, wire: Wire) -> None:
     asked = asyncio.ensure_future(wire.ask("PING"))
     await asyncio.sleep(0)
-    assert loop.due == loop.now + PATIENCE
+    assert loop.due == loop.now + wires.PATIENCE
     loop.advance()
     with pytest.raises(hiredis.ReplyError, match="no answer"):
         await asked
@@ -237,10 +240,10 @@ async def test_redis_that_sends_nothing_is_not_waited_for(loop: StandIn, wire: W
 
 async def test_an_older_command_does_not_shorten_the_time_to_answer(loop: StandIn, wire: Wire) -> None:
     wire.subscribe(b"t")
-    loop.now += 10 * PATIENCE  # the node stood still
+    loop.now += 10 * wires.PATIENCE  # the node stood still
     asked = asyncio.ensure_future(wire.ask("PING"))
     await asyncio.sleep(0)
-    assert loop.due == loop.now + PATIENCE
+    assert loop.due == loop.now + wires.PATIENCE
     wire.data_received(b">3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n+PONG\r\n")
     assert await asked == b"PONG"
 

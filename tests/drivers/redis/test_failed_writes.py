@@ -149,19 +149,15 @@ def test_what_could_not_begin_is_undone(
     contained: Contained,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House()
-    clients = bystanders(house)
-    before = [leaves(each) for each in house.sessions]
+    scene = Scene()
+    house = scene.house
     victim = house.connect()
     failing = Failing(house, fault, kind, monkeypatch)
     act(victim)
     house.loop.settle()
     assert failing.failed
     assert victim.closed is not None
-    assert agree(house)
-    assert [leaves(each) for each in house.sessions] == before
-    check_served(house, clients)
-    assert contained.count > 0
+    scene.check(contained)
 
 
 @pytest.mark.parametrize("nodes", ["two nodes over a Redis Cluster"], indirect=True)
@@ -169,9 +165,8 @@ def test_what_could_not_begin_is_undone(
 def test_a_sign_in_whose_watchlist_could_not_be_read_in_one_partition_is_undone_in_all(
     fault: Fault, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = House()
-    clients = bystanders(house)
-    before = [leaves(each) for each in house.sessions]
+    scene = Scene()
+    house = scene.house
     heard = [each._part.topics() for each in house.sessions]
     victim = house.connect()
     failing = Failing(house, fault, "o", monkeypatch)
@@ -179,11 +174,8 @@ def test_a_sign_in_whose_watchlist_could_not_be_read_in_one_partition_is_undone_
     house.loop.settle()
     assert failing.failed
     assert victim.closed is not None
-    assert agree(house)
-    assert [leaves(each) for each in house.sessions] == before
     assert [each._part.topics() for each in house.sessions] == heard
-    check_served(house, clients)
-    assert contained.count > 0
+    scene.check(contained)
 
 
 @over_redis
@@ -196,9 +188,8 @@ def test_what_could_not_end_is_ended_all_the_same(
     contained: Contained,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House()
-    clients = bystanders(house)
-    before = [leaves(each) for each in house.sessions]
+    scene = Scene()
+    house = scene.house
     victim = house.connect()
     act(victim)
     victim.take()
@@ -206,10 +197,7 @@ def test_what_could_not_end_is_ended_all_the_same(
     victim.leave()
     house.loop.settle()
     assert failing.failed
-    assert agree(house)
-    assert [leaves(each) for each in house.sessions] == before
-    check_served(house, clients)
-    assert contained.count > 0
+    scene.check(contained)
 
 
 @over_redis
@@ -266,6 +254,22 @@ def check_served(house: House, clients: list[Client]) -> None:
     house.trigger("news", "said")
     for client in clients:
         assert sorted(client.heard()) == ["member_added", "said"]
+
+
+class Scene:
+    """A house with bystanders, and what it had written before an operation met a fault."""
+
+    def __init__(self) -> None:
+        self.house = House()
+        self._clients = bystanders(self.house)
+        self._before = [leaves(each) for each in self.house.sessions]
+
+    def check(self, contained: Contained) -> None:
+        """Assert that the fault was contained, that the operation left nothing, and that all others are served."""
+        assert agree(self.house)
+        assert [leaves(each) for each in self.house.sessions] == self._before
+        check_served(self.house, self._clients)
+        assert contained.count > 0
 
 
 @over_redis
