@@ -133,9 +133,9 @@ class Node:
         """All connections on this node."""
         return [connection for of_app in self._connections.values() for connection in of_app.values()]
 
-    def update(self, apps: Callable[[str], App | None]) -> None:
-        """Apply changed apps to the connections that are open; some of these are closed, in slices."""
-        update_connections(self._connections, apps, partial(self._later, 0))
+    def update(self, apps: Callable[[str], App | None]) -> int:
+        """Apply changed apps to the connections that are open. Return how many of these are closed, in slices."""
+        return update_connections(self._connections, apps, partial(self._later, 0))
 
     # Subscriptions
 

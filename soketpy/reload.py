@@ -11,8 +11,8 @@ from soketpy.steps import Soon
 
 def update_connections(
     connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], soon: Soon
-) -> None:
-    """Apply changed apps to ``connections``, which are given by app id and socket id.
+) -> int:
+    """Apply changed apps to ``connections``, which are given by app id and socket id. Return how many are closed.
 
     New limits and switches apply at once. Connections of a removed app (4001), of a disabled app (4003) and of a
     removed key (4009, unless the app keeps them) are closed in slices.
@@ -32,6 +32,7 @@ def update_connections(
             removed = (each for each in of_app.values() if each.key not in keys)
             closing += _closing(removed, Code.UNAUTHORIZED, "The key of the connection was removed from the app.")
     in_slices(closing, lambda each: each[0].refuse(*each[1:]), soon)
+    return len(closing)
 
 
 def _closing(connections: Iterable[Connection], code: Code, reason: str) -> list[tuple[Connection, Code, str]]:

@@ -29,7 +29,7 @@ from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
 from soketpy.node import Node
 from soketpy.protocol.errors import Code
-from soketpy.signals import Signals, read_anew
+from soketpy.signals import Configuration, Signals
 from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
 from soketpy.web.door import Door
@@ -116,10 +116,13 @@ class Server:
         """Close all clients with 4200 over the time that the settings give, then everything else."""
         await self._running.aclose()
 
-    def reload(self, settings: Settings) -> None:
-        """Let new apps and limits hold from now on; no connection is dropped, and other settings stay as they were."""
+    def reload(self, settings: Settings) -> int:
+        """Apply the apps and limits of ``settings``; other settings stay as they were.
+
+        Return how many clients are closed: those of a removed app, of a disabled app, and of a removed key.
+        """
         self._apps.replace(settings.apps)
-        self.node.update(self._apps.by_id)
+        return self.node.update(self._apps.by_id)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
@@ -372,7 +375,8 @@ async def serve(
         server = await signals.unless_stopped(stack.enter_async_context(Server(settings)))
         if server is not None:
             log.info("Listening on %s with %s", server.address, quantity(len(settings.apps), "app"))
-            signals.obey(reload=partial(read_anew, settings, reload, server.reload), renew=partial(log.warning, ALONE))
+            configuration = Configuration(settings, reload, server.reload)
+            signals.obey(reload=configuration.read_anew, renew=partial(log.warning, ALONE))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))
             stack.push_async_callback(_cancel, watching)

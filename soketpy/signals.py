@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
+from soketpy.config.effects import cautions
 from soketpy.config.rows import differing
 from soketpy.log import quantity
 
@@ -54,18 +55,49 @@ async def unless(stopped: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T 
     return None if start.cancelled() else start.result()
 
 
-def read_anew(serving: Settings, read: Callable[[], Settings], give: Callable[[Settings], None]) -> None:
-    """Read the configuration and give it to who serves by it; where it is broken, all stays as it was.
+class Configuration:
+    """The configuration of a running server, which SIGHUP reads again."""
 
-    ``serving`` is what it was at the start: what differs besides the apps has no effect before the next one.
-    """
-    try:
-        settings = read()
-        give(settings)
-    except (ConfigError, ValueError, OSError) as fault:
-        log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
-    else:
-        log.info("Read the configuration anew: %s%s", quantity(len(settings.apps), "app"), _waiting(serving, settings))
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], give: Callable[[Settings], int | None]
+    ) -> None:
+        """Begin with the settings of the start. ``give`` applies new apps and returns how many clients it closes.
+
+        ``give`` returns None where other processes close the clients and log it.
+        """
+        self._at_start = self._latest = settings
+        self._read = read
+        self._give = give
+
+    def read_anew(self) -> None:
+        """Read the configuration and apply its apps. Keep the old one, and log why, if the new one is broken.
+
+        A file that has no apps any more is broken too: it may be half-written, and all clients would be closed.
+        """
+        try:
+            settings = self._read()
+            self._check_apps(settings)
+            closing = self._give(settings)
+        except (ConfigError, ValueError, OSError) as fault:
+            log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
+            return
+        closed = f"; {closing_clients(closing)}" if closing else ""
+        waiting = _waiting(self._at_start, settings)
+        log.info("Read the configuration anew: %s%s%s", quantity(len(settings.apps), "app"), closed, waiting)
+        known = set(cautions(self._latest))
+        for caution in cautions(settings):
+            if caution not in known:
+                log.warning("%s", caution)
+        self._latest = settings
+
+    def _check_apps(self, settings: Settings) -> None:
+        if self._latest.apps_in_file and not settings.apps_in_file:
+            raise ConfigError(f"{settings.sources[0]}: has no apps any more, and all clients would be closed")
+
+
+def closing_clients(number: int) -> str:
+    """Return the part of a log line that says how many clients are closed by new apps, and why."""
+    return f"closing {quantity(number, 'client')} of removed or disabled apps and of removed keys"
 
 
 def _waiting(serving: Settings, settings: Settings) -> str:

@@ -22,7 +22,7 @@ from soketpy.log import configure
 from soketpy.memory import keep_collections_short
 from soketpy.metrics import Counted, Traffic
 from soketpy.server import Server, event_loop, watch_memory
-from soketpy.signals import unless
+from soketpy.signals import closing_clients, unless
 
 log = logging.getLogger("soketpy.worker")
 
@@ -103,7 +103,8 @@ async def _obey(
             what, value = await receive(reader)
             if what == SETTINGS:
                 assert isinstance(value, Settings)  # noqa: S101 - what our own process sends
-                server.reload(value)
+                if closing := server.reload(value):
+                    log.info("Applied the new apps: %s", closing_clients(closing))
             else:
                 send(writer, COUNTED, counted(server))
     except (asyncio.IncompleteReadError, OSError):

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from soketpy.log import quantity
 from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
 from soketpy.server import BACKLOG, serve_metrics
-from soketpy.signals import Signals, read_anew
+from soketpy.signals import Configuration, Signals
 from soketpy.tls import tls_context
 
 log = logging.getLogger("soketpy.workers")
@@ -356,7 +355,7 @@ async def serve(
             workers, port = started
             address = settings.unix_socket or listing(settings.host, port)
             log.info("Listening on %s with %s", address, quantity(number, "worker"))
-            signals.obey(reload=partial(read_anew, settings, reload, workers.reload), renew=workers.renew)
+            signals.obey(reload=Configuration(settings, reload, workers.reload).read_anew, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()

@@ -331,7 +331,7 @@ async def test_a_reload_lets_new_apps_in_and_takes_the_limits_of_old_ones_along(
 async def test_a_reload_without_an_app_closes_its_clients(start_server: StartServer) -> None:
     peers = await start_server(apps=(APP, OTHER))
     client, other = await peers.client(), await peers.client(path="/app/other-key")
-    peers.server.reload(Settings(apps=(OTHER,)))
+    assert peers.server.reload(Settings(apps=(OTHER,))) == 1
     assert (await client.hear())["data"] == {"code": 4001, "message": "The app was removed."}
     assert (await client.closed())[0] == 4001
     assert (await (await peers.socket()).closed())[0] == 4001

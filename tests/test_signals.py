@@ -96,8 +96,10 @@ async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
     """Starts ``soketpy start`` with a configuration file and, unless told otherwise, waits until it listens."""
     async with AsyncExitStack() as stack:
 
-        async def start(content: str, *arguments: str, listens: bool = True, **env: str) -> Process:
-            config = tmp_path / "soketpy.json"
+        async def start(
+            content: str, *arguments: str, listens: bool = True, name: str = "soketpy.json", **env: str
+        ) -> Process:
+            config = tmp_path / name
             config.write_text(content)
             command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), *arguments)
             process = await asyncio.create_subprocess_exec(
@@ -112,7 +114,7 @@ async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
             stack.push_async_callback(end)
             running = Process(process, config, stack)
             if listens:
-                running.port = int((await running.logged(r"Listening on http://127\.0\.0\.1:(\d+) with"))[1])
+                running.port = int((await running.logged(r"Listening on (?:http://)?127\.0\.0\.1:(\d+) with"))[1])
             return running
 
         yield start
@@ -317,6 +319,81 @@ async def test_sighup_with_a_broken_file_keeps_the_old_apps_and_says_why(
     await process.logged("Read the configuration anew: 2 apps")
     assert await process.trigger(OTHER, "room", "e") == 200
     assert "Traceback" not in process.log
+
+
+NO_APPS = [
+    ("soketpy.yaml", ""),
+    ("soketpy.yaml", "# all is gone\n"),
+    ("soketpy.json", "{}"),
+    ("soketpy.json", '{"port": 0}'),
+    ("soketpy.json", '{"port": 0, "apps": []}'),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), NO_APPS)
+async def test_sighup_with_a_file_that_has_no_apps_any_more_keeps_the_old_apps_and_says_why(
+    start_process: StartProcess, name: str, content: str
+) -> None:
+    limits = {} if "apps" in content else {"SOKETPY_APP_MAX_CONNECTIONS": "50"}
+    process = await start_process(configuration(APP), name=name, **limits)
+    client = await process.socket(APP.key)
+    await client.hear()
+    await client.subscribe("room")
+    process.config.write_text(content)
+    process.signal(signal.SIGHUP)
+    why = f"{re.escape(name)}: has no apps any more, and all clients would be closed$"
+    await process.logged(f"ERROR.*Kept the old configuration, since the new one is broken: .*{why}")
+    assert await process.trigger(APP, "room", "still here") == 200
+    assert (await client.hear())["event"] == "still here"
+
+
+async def test_sighup_takes_a_file_without_apps_if_there_were_none_in_it(start_process: StartProcess) -> None:
+    content = json.dumps({"host": "127.0.0.1", "port": 0})
+    process = await start_process(content, SOKETPY_APP_ID="one", SOKETPY_APP_KEY="one-key")
+    process.signal(signal.SIGHUP)
+    await process.logged("Read the configuration anew: 1 app$")
+
+
+async def test_sighup_says_how_many_clients_are_closed(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP, OTHER))
+    clients = [await process.socket(app.key) for app in (APP, OTHER, OTHER)]
+    for client in clients:
+        await client.hear()
+    process.config.write_text(configuration(APP))
+    process.signal(signal.SIGHUP)
+    why = "of removed or disabled apps and of removed keys"
+    await process.logged(f"Read the configuration anew: 1 app; closing 2 clients {why}$")
+    assert [(await client.closed())[0] for client in clients[1:]] == [4001, 4001]
+
+
+async def test_sighup_says_of_workers_how_many_clients_are_closed(start_process: StartProcess) -> None:
+    process = await start_process(configuration(APP, OTHER), "--workers", "2")
+    client = await process.socket(OTHER.key)
+    await client.hear()
+    process.config.write_text(configuration(APP))
+    process.signal(signal.SIGHUP)
+    why = "of removed or disabled apps and of removed keys"
+    await process.logged(f"soketpy.worker: Applied the new apps: closing 1 client {why}$")
+    assert (await client.closed())[0] == 4001
+
+
+async def test_sighup_logs_the_warnings_that_are_new(start_process: StartProcess) -> None:
+    settings = {**json.loads(configuration(APP)), "redis": {"host": "redis-1"}}
+    process = await start_process(json.dumps(settings))
+    settings["metrics"] = {"port": 9000}
+    settings["apps"].append({"id": "two", "key": "two-key", "secret": "app-secret"})
+    for _ in range(2):
+        process.config.write_text(json.dumps(settings))
+        process.signal(signal.SIGHUP)
+        await process.logged("Read the configuration anew: 2 apps; metrics.port waits for a restart$")
+    process.signal(signal.SIGTERM)
+    assert await process.exit_code() == 0
+    for said in (
+        "redis.host: has no effect while cluster is local",
+        "metrics.port: has no effect while metrics.enabled is false",
+        "App two has the default secret",
+    ):
+        assert process.log.count(said) == 1
 
 
 async def test_sigusr2_is_only_a_line_in_the_log_of_a_single_process(start_process: StartProcess) -> None:

@@ -11,7 +11,7 @@ from soketpy.cli.hint import hint
 from soketpy.cli.options import address_flags, config_path, read_settings
 from soketpy.cluster import Unreachable
 from soketpy.config import Settings
-from soketpy.config.settings import DEFAULT_SECRET
+from soketpy.config.effects import cautions
 from soketpy.log import configure
 from soketpy.server import event_loop, serve
 
@@ -67,10 +67,5 @@ def _print_hint(text: str) -> None:
 def _announce(settings: Settings) -> None:
     sources = ", ".join(settings.sources) or "its defaults"
     log.info("soketpy %s starts with %s", __version__, sources)
-    if settings.ignored:
-        log.warning("Without effect in this version: %s", ", ".join(settings.ignored))
-    for warning in settings.warnings:
-        log.warning("%s", warning)
-    for app in settings.apps:
-        if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
-            log.warning("App %s has the default secret, which everybody knows: for your own machine only", app.id)
+    for caution in cautions(settings):
+        log.warning("%s", caution)

@@ -3,8 +3,18 @@
 from collections.abc import Iterator, Mapping
 
 from soketpy.apps import App
-from soketpy.config.settings import Settings
+from soketpy.config.settings import DEFAULT_SECRET, Settings
 from soketpy.config.tree import Place
+
+
+def cautions(settings: Settings) -> Iterator[str]:
+    """Yield each line that the log has of settings when they are read, at the start and at SIGHUP."""
+    if settings.ignored:
+        yield f"Without effect in this version: {', '.join(settings.ignored)}"
+    yield from settings.warnings
+    for app in settings.apps:
+        if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
+            yield f"App {app.id} has the default secret, which everybody knows: for your own machine only"
 
 
 def warnings(settings: Settings, written: Mapping[str, Place]) -> Iterator[str]:

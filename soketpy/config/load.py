@@ -32,7 +32,8 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
         sources.append(f"{count} environment variable{'s' if count > 1 else ''}")
     if flags:
         sources.append("flags")
-    return replace(build(draft), sources=tuple(sources), ignored=ignored)
+    apps_in_file = bool(file.draft.apps or file.draft.changes)
+    return replace(build(draft), sources=tuple(sources), ignored=ignored, apps_in_file=apps_in_file)
 
 
 def is_soketi(table: Table) -> bool:

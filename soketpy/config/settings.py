@@ -185,10 +185,10 @@ class Bounds:
 class Settings:
     """The whole configuration of a server.
 
-    ``sources`` says where it came from, ``ignored`` names what was given in soketi's names and has no effect here, and
-    ``warnings`` has a line for each setting that others make useless. ``advises`` is whether the process warns of what
-    should be set in Redis; of several workers, one does. None of them is a setting, and none counts when two
-    configurations are compared.
+    ``sources`` says where it came from, and ``apps_in_file`` whether its file has apps. ``ignored`` names what was
+    given in soketi's names and has no effect here, and ``warnings`` has a line for each setting that others make
+    useless. ``advises`` is whether the process warns of what should be set in Redis; of several workers, one does. None
+    of them is a setting, and none counts when two configurations are compared.
     """
 
     host: str | tuple[str, ...] = row(
@@ -223,6 +223,7 @@ class Settings:
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Bounds of the whole process, whatever the app."})
     apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")
     sources: tuple[str, ...] = field(default=(), compare=False)
+    apps_in_file: bool = field(default=False, compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     advises: bool = field(default=True, compare=False)
