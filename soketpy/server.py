@@ -129,7 +129,7 @@ class Server:
         bounds, timeouts = settings.bounds, settings.timeouts
         prefix = settings.prefix
         files = raise_limit()
-        tls = tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+        tls = tls_context(settings)
         self._apps = StaticApps(settings.apps)
         self._cluster = cluster = cluster_of(settings, loop.time)
         self.node = Node(

@@ -1,31 +1,92 @@
 """TLS with a certificate of the operator's own."""
 
 import ssl
+from pathlib import Path
 
-from soketpy.config import ConfigError
+from soketpy.config import ConfigError, Settings
+
+LARGEST = 1024 * 1024
+"""Bytes of a PEM file that are read to find out what is in it."""
+
+LONGEST_PASSPHRASE = 1024
+"""Bytes that OpenSSL takes, by way of Python."""
+
+_OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's reasons for a key that is not the certificate's; the last for one of another type, such as RSA."""
 
 
-def tls_context(cert: str | None, key: str | None, passphrase: str | None, ca: str | None) -> ssl.SSLContext | None:
-    """The server's side of TLS, or None without a certificate. Raises ConfigError for files that do not work."""
-    if cert is None and key is None:
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the server's side of TLS, or None without a certificate.
+
+    Raise ConfigError for files that do not work, with the place of the setting.
+    """
+    tls = settings.tls
+    if tls.cert is None and tls.key is None:
         return None
-    if cert is None or key is None:
+    if tls.cert is None or tls.key is None:
         raise ConfigError("tls: cert and key must be given together")
+    _check_certificates(settings, "tls.cert", tls.cert)
+    encrypted = _check_key(settings, tls.key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # A passphrase must always be given, lest OpenSSL ask for it on the terminal.
-        context.load_cert_chain(cert, key, passphrase or "")
-    except (OSError, ssl.SSLError) as fault:
-        raise ConfigError(f"tls: the certificate {cert} and key {key} cannot be used: {_reason(fault)}") from None
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except (OSError, ssl.SSLError) as fault:
-            raise ConfigError(f"tls.ca: {ca} cannot be used: {_reason(fault)}") from None
+        context.load_cert_chain(tls.cert, tls.key, tls.passphrase or "")
+    except ssl.SSLError as fault:
+        raise _refused(settings, fault, encrypted=encrypted) from None
+    except OSError as fault:  # a file that has just gone
+        raise ConfigError(f"tls: {tls.cert} and {tls.key} cannot be read: {fault.strerror or fault}") from None
+    if tls.ca is not None:
+        _check_certificates(settings, "tls.ca", tls.ca)
+        context.load_verify_locations(tls.ca)
     return context
 
 
-def _reason(fault: OSError) -> str:
-    if isinstance(fault, ssl.SSLError):
-        return fault.reason or "it is not valid PEM, or the key is not the certificate's"
-    return fault.strerror or str(fault)
+def _check_certificates(settings: Settings, path: str, file: str) -> None:
+    """Raise ConfigError for a file that has no certificates, or broken ones."""
+    text = _read(settings, path, file)
+    if "CERTIFICATE-----" not in text:
+        found = "a private key instead of a certificate" if "PRIVATE KEY-----" in text else "no certificate (PEM)"
+        raise settings.mistake(path, f"there is {found} in {file}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise settings.mistake(path, f"a certificate in {file} is broken") from None
+
+
+def _check_key(settings: Settings, file: str) -> bool:
+    """Return whether a private key is encrypted. Raise ConfigError if there is none, or a passphrase is missing."""
+    text, passphrase = _read(settings, "tls.key", file), settings.tls.passphrase
+    if "PRIVATE KEY-----" not in text:
+        found = "a certificate instead of a private key" if "CERTIFICATE-----" in text else "no private key (PEM)"
+        raise settings.mistake("tls.key", f"there is {found} in {file}")
+    encrypted = "ENCRYPTED" in text
+    if encrypted and not passphrase:
+        raise settings.mistake(
+            "tls.key", f"the private key in {file} is encrypted: give its passphrase, tls.passphrase"
+        )
+    if passphrase is not None and len(passphrase.encode()) > LONGEST_PASSPHRASE:
+        raise settings.mistake("tls.passphrase", f"must not be longer than {LONGEST_PASSPHRASE} bytes")
+    return encrypted
+
+
+def _read(settings: Settings, path: str, file: str) -> str:
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(LARGEST).decode("ascii", "replace")
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise settings.mistake(path, f"{file} cannot be read: {reason}") from None
+
+
+def _refused(settings: Settings, fault: ssl.SSLError, *, encrypted: bool) -> ConfigError:
+    """Return the error for a certificate and a key of which each is a PEM file."""
+    tls = settings.tls
+    if fault.reason in _OTHER_KEY:
+        return settings.mistake(
+            "tls.key", f"the private key in {tls.key} does not belong to the certificate in {tls.cert}"
+        )
+    if fault.reason:
+        return settings.mistake("tls.cert", f"OpenSSL refuses the certificate in {tls.cert}: {fault.reason}")
+    if encrypted:
+        return settings.mistake("tls.passphrase", f"does not decrypt the private key in {tls.key}")
+    return settings.mistake("tls.key", f"the private key in {tls.key} is broken")

@@ -347,7 +347,7 @@ async def serve(
     """
     check_redis_driver("several workers need")
     number = number_of(settings)
-    tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+    tls_context(settings)
     signals = Signals()
     async with AsyncExitStack() as stack:
         started = await signals.unless_stopped(_start(stack, settings, number))

@@ -14,6 +14,7 @@ import pytest
 import websockets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -23,7 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from soketpy import ConfigError, Server
+from soketpy.cli import main
+from soketpy.config import load
 from soketpy.config.settings import Tls
+from soketpy.tls import tls_context
 from tests.conftest import Peers, Socket, StartServer, until
 from tests.fakes import APP
 from tests.patience import PATIENCE, UNHURRIED
@@ -163,10 +167,15 @@ async def test_the_further_certificates_of_a_chain_are_sent(
 async def test_a_key_may_have_a_passphrase(start_server: StartServer, authority: Authority, tmp_path: Path) -> None:
     cert, key = authority.issue(tmp_path, "sesame")
     await start_server(tls=Tls(cert=cert, key=key, passphrase="sesame"))
-    for wrong in (None, "sesam"):
-        with pytest.raises(ConfigError, match="tls: the certificate") as refusal:
+    for wrong, said in (
+        (None, f"tls.key: the private key in {key} is encrypted: give its passphrase, tls.passphrase"),
+        ("", f"tls.key: the private key in {key} is encrypted: give its passphrase, tls.passphrase"),
+        ("sesam", f"tls.passphrase: does not decrypt the private key in {key}"),
+        ("ü" * 513, "tls.passphrase: must not be longer than 1024 bytes"),
+    ):
+        with pytest.raises(ConfigError) as refusal:
             await start_server(tls=Tls(cert=cert, key=key, passphrase=wrong))
-        assert "sesam" not in str(refusal.value)
+        assert str(refusal.value) == said
 
 
 def without_certificate(cert: Path, key: Path, ca: Path) -> None:
@@ -199,29 +208,77 @@ def key_is_of_another_certificate(cert: Path, key: Path, ca: Path) -> None:
     cert.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "names"),
-    [
-        (without_certificate, "cert.pem"),
-        (without_key, "key.pem"),
-        (without_ca, "ca.pem"),
-        (certificate_is_not_pem, "cert.pem"),
-        (key_is_not_pem, "key.pem"),
-        (ca_is_not_pem, "ca.pem"),
-        (key_is_of_another_certificate, "key.pem"),
-    ],
-)
-async def test_tls_files_that_do_not_work_are_named(
-    authority: Authority, tmp_path: Path, spoil: Callable[[Path, Path, Path], None], names: str
+def certificate_is_broken(cert: Path, key: Path, ca: Path) -> None:
+    cert.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+def key_is_broken(cert: Path, key: Path, ca: Path) -> None:
+    key.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+
+
+def key_is_of_another_type(cert: Path, key: Path, ca: Path) -> None:
+    key.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+def files_are_swapped(cert: Path, key: Path, ca: Path) -> None:
+    key.write_bytes(cert.read_bytes())
+
+
+def certificate_is_the_key(cert: Path, key: Path, ca: Path) -> None:
+    cert.write_bytes(key.read_bytes())
+
+
+OTHER_KEY = "2: tls.key: the private key in key.pem does not belong to the certificate in cert.pem"
+SPOILT = [
+    (without_certificate, "1: tls.cert: cert.pem cannot be read: No such file or directory"),
+    (without_key, "2: tls.key: key.pem cannot be read: No such file or directory"),
+    (without_ca, "3: tls.ca: ca.pem cannot be read: No such file or directory"),
+    (certificate_is_not_pem, "1: tls.cert: there is no certificate (PEM) in cert.pem"),
+    (key_is_not_pem, "2: tls.key: there is no private key (PEM) in key.pem"),
+    (ca_is_not_pem, "3: tls.ca: there is no certificate (PEM) in ca.pem"),
+    (certificate_is_broken, "1: tls.cert: a certificate in cert.pem is broken"),
+    (key_is_broken, "2: tls.key: the private key in key.pem is broken"),
+    (certificate_is_the_key, "1: tls.cert: there is a private key instead of a certificate in cert.pem"),
+    (files_are_swapped, "2: tls.key: there is a certificate instead of a private key in key.pem"),
+    (key_is_of_another_certificate, OTHER_KEY),
+    (key_is_of_another_type, OTHER_KEY),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), SPOILT)
+def test_tls_files_that_do_not_work_are_named_with_the_line_of_the_setting(
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path, Path, Path], None],
+    said: str,
 ) -> None:
-    cert, key = authority.issue(tmp_path)
-    ca = tmp_path / "ca.pem"
-    ca.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
-    spoil(Path(cert), Path(key), ca)
+    authority.issue(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    spoil(Path("cert.pem"), Path("key.pem"), Path("ca.pem"))
+    Path("soketpy.yaml").write_text("tls: {cert: cert.pem,\n  key: key.pem,\n  ca: ca.pem}\nport: 0\n")
     with pytest.raises(ConfigError) as refusal:
-        await Server(host="127.0.0.1", port=0, tls=Tls(cert=cert, key=key, ca=str(ca))).start()
-    assert str(tmp_path / names) in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+        tls_context(load("soketpy.yaml", {}, {}))
+    assert str(refusal.value) == f"soketpy.yaml:{said}"
+    assert main(["check-config", "soketpy.yaml"]) == 2
+    assert capsys.readouterr().err == f"soketpy check-config: error: soketpy.yaml:{said}\n"
+
+
+def test_a_variable_whose_passphrase_is_wrong_is_named(
+    authority: Authority, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = authority.issue(tmp_path, "sesame")
+    for name, value in (("CERT", cert), ("KEY", key), ("PASS", "sesam")):
+        monkeypatch.setenv(f"SOKETI_SSL_{name}", value)
+    file = tmp_path / "soketpy.yaml"
+    file.write_text("port: 7000\n")
+    assert main(["check-config", str(file)]) == 2
+    said = f"soketpy check-config: error: SOKETI_SSL_PASS: does not decrypt the private key in {key}"
+    assert capsys.readouterr().err.splitlines()[-1] == said
 
 
 @pytest.mark.parametrize("given", [{"cert": "cert.pem"}, {"key": "key.pem"}])

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if settings.tls.cert is not None:
         from soketpy.tls import tls_context
 
-        tls_context(settings.tls.cert, settings.tls.key, settings.tls.passphrase, settings.tls.ca)
+        tls_context(settings)
     print(f"{', '.join(settings.sources)}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")

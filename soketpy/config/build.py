@@ -31,7 +31,8 @@ def build(draft: Draft) -> Settings:
         apps = tuple(_app(app, defaults) for app in draft.apps)
     settings: Settings = _group(Settings, "", draft, apps=apps)
     written = {path: found.place for path, found in draft.values.items()}
-    return replace(settings, warnings=tuple(warnings(settings, written)))
+    settings = replace(settings, places=written)
+    return replace(settings, warnings=tuple(warnings(settings)))
 
 
 def _group(of: type, prefix: str, draft: Draft, **given: object) -> Any:

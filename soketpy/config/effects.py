@@ -1,10 +1,9 @@
 """Settings that are valid, but have no effect next to others, or contradict them: a warning each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from soketpy.apps import App
 from soketpy.config.settings import DEFAULT_SECRET, Settings
-from soketpy.config.tree import Place
 
 
 def cautions(settings: Settings) -> Iterator[str]:
@@ -17,14 +16,14 @@ def cautions(settings: Settings) -> Iterator[str]:
             yield f"App {app.id} has the default secret, which everybody knows: for your own machine only"
 
 
-def warnings(settings: Settings, written: Mapping[str, Place]) -> Iterator[str]:
+def warnings(settings: Settings) -> Iterator[str]:
     """Yield one line for each setting that was written and has no effect, and for each limit that contradicts another.
 
     A setting that has its default value is no mistake: files list settings with their defaults.
     """
     for path, reason in _without_effect(settings):
-        if path in written and _value(settings, path) != _value(_DEFAULTS, path):
-            yield str(written[path].error(path, f"has no effect {reason}"))
+        if path in settings.places and _value(settings, path) != _value(_DEFAULTS, path):
+            yield str(settings.mistake(path, f"has no effect {reason}"))
     for app in settings.apps:
         for problem in _contradictions(app, settings):
             yield f"app {app.id}: {problem}"

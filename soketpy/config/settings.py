@@ -1,10 +1,13 @@
 """Every setting as a typed row: its name, type, default and the line of help that ``config/soketpy.yaml`` shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from soketpy.apps import App, Key
+from soketpy.config.errors import ConfigError
 from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
+from soketpy.config.tree import Place
 from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it
@@ -185,10 +188,11 @@ class Bounds:
 class Settings:
     """The whole configuration of a server.
 
-    ``sources`` says where it came from, and ``apps_in_file`` whether its file has apps. ``ignored`` names what was
-    given in soketi's names and has no effect here, and ``warnings`` has a line for each setting that others make
-    useless. ``advises`` is whether the process warns of what should be set in Redis; of several workers, one does. None
-    of them is a setting, and none counts when two configurations are compared.
+    ``sources`` says where it came from, and ``apps_in_file`` whether its file has apps. ``places`` has the place of
+    each setting that was written, by its dotted path. ``ignored`` names what was given in soketi's names and has no
+    effect here, and ``warnings`` has a line for each setting that others make useless. ``advises`` is whether the
+    process warns of what should be set in Redis; of several workers, one does. None of them is a setting, and none
+    counts when two configurations are compared.
     """
 
     host: str | tuple[str, ...] = row(
@@ -224,6 +228,7 @@ class Settings:
     apps: tuple[App, ...] = row((DEFAULT_APP,), "The tenants.")
     sources: tuple[str, ...] = field(default=(), compare=False)
     apps_in_file: bool = field(default=False, compare=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     advises: bool = field(default=True, compare=False)
@@ -233,3 +238,8 @@ class Settings:
         """The path prefix as it is put in front of a path: without a slash at its end."""
         prefix = self.path_prefix.strip("/")
         return f"/{prefix}" if prefix else ""
+
+    def mistake(self, path: str, problem: str) -> ConfigError:
+        """Return the error that says what is wrong with a setting, with its place if it was written."""
+        place = self.places.get(path)
+        return ConfigError(f"{path}: {problem}") if place is None else place.error(path, problem)
