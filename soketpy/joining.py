@@ -5,6 +5,7 @@ from functools import partial
 
 from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import ConfigError, Settings
+from soketpy.config.addresses import hosts
 
 
 def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
@@ -16,7 +17,7 @@ def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
 
     given = settings.redis
     address = connect.Address(
-        given.host,
+        hosts(given.host)[0],
         given.port,
         given.unix_socket,
         given.tls,

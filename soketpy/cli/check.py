@@ -57,6 +57,7 @@ def _meeting(settings: "Settings") -> list[str]:
     """Where the nodes would meet, if this is one of several."""
     if settings.cluster == "local":
         return []
+    from soketpy.config.addresses import listing
     from soketpy.log import quantity
 
     redis = settings.redis
@@ -66,6 +67,5 @@ def _meeting(settings: "Settings") -> list[str]:
     if redis.sentinels:
         where = f"over Sentinels {', '.join(redis.sentinels)} ({redis.sentinel_master})"
     else:
-        host = f"[{redis.host}]" if ":" in redis.host else redis.host
-        where = f"over Redis at {redis.unix_socket or f'{host}:{redis.port}'}"
+        where = f"over Redis at {redis.unix_socket or listing(redis.host, redis.port)}"
     return [where, f"prefix {redis.prefix}", *([partitions] if redis.partitions > 1 else [])]

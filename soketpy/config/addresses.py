@@ -1,9 +1,22 @@
-"""Addresses to listen on, as the settings have them: one, or several."""
+"""Addresses, as the settings have them: one or several to listen on, one to connect to, and the paths of sockets."""
 
-from ipaddress import ip_address
+import os
+import re
+import sys
+from ipaddress import AddressValueError, IPv6Address, ip_address
 
 Host = str | tuple[str, ...]
 """A host name or an address, or several."""
+
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+"""Bytes of a Unix socket's path, of which the kernel has room for one more."""
+
+LONGEST_NAME = 253
+"""Characters of a host name (RFC 1035, section 2.3.4)."""
+
+_WITH_PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(:[0-9]+)")
+_NUMERIC = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 
 
 def hosts(host: Host) -> tuple[str, ...]:
@@ -35,3 +48,76 @@ def reachable(host: Host) -> str:
     first = hosts(host)[0]
     # A server on :: listens on IPv4 too, and 127.0.0.1 is there on a machine without IPv6 as well.
     return "127.0.0.1" if is_everywhere(first) else first
+
+
+def meet(one: Host, other: Host) -> bool:
+    """Return whether two servers cannot listen on the same port of these hosts."""
+    return any(_meet(first, second) for first in hosts(one) for second in hosts(other))
+
+
+def listening_problem(host: str) -> str | None:
+    """Return what is wrong with a host to listen on, as the end of a sentence, or None."""
+    if "," in host:
+        return 'is more than one address: write a list, such as ["127.0.0.1", "::1"]'
+    if host == "*":
+        return "is not an address: write 0.0.0.0 for IPv4, or :: for IPv6 and IPv4"
+    return host_problem(host)
+
+
+def host_problem(host: str) -> str | None:
+    """Return what is wrong with a host name or an address, as the end of a sentence, or None."""
+    if found := _WITH_PORT.fullmatch(host):
+        return f"has a port in it: leave out {found[1]}, since the port is a setting of its own"
+    name = hosts(host)[0]
+    if name != host or ":" in name:
+        return None if _is_ipv6(name) else "is not an IPv6 address"
+    if _NUMERIC.fullmatch(name):
+        return None if _is_ipv4(name) else "is not an IPv4 address"
+    fits = _NAME.fullmatch(name) and len(name) <= LONGEST_NAME and _is_domain(name)
+    return None if fits else "is neither a host name nor an address"
+
+
+def address_problem(address: str) -> str | None:
+    """Return what is wrong with the host of ``host:port``, as the end of a sentence, or None."""
+    return host_problem(address.rpartition(":")[0])
+
+
+def socket_problem(path: str) -> str | None:
+    """Return what is wrong with the path of a Unix socket, as the end of a sentence, or None."""
+    size = len(os.fsencode(path))
+    return (
+        f"is too long for a Unix socket: {size} bytes, and at most {LONGEST_SOCKET}" if size > LONGEST_SOCKET else None
+    )
+
+
+def _meet(one: str, other: str) -> bool:
+    if one.lower() == other.lower() or "::" in (one, other):
+        return True
+    return "0.0.0.0" in (one, other) and ":" not in one + other
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _is_ipv4(text: str) -> bool:
+    """Return whether the resolver takes an IPv4 address: inet_aton(3), with short forms such as 127.1."""
+    parts = text.split(".")
+    try:
+        *others, last = (int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[:1] == "0" else 10) for part in parts)
+    except ValueError:
+        return False
+    return len(parts) <= 4 and all(each < 256 for each in others) and last < 256 ** (5 - len(parts))
+
+
+def _is_domain(name: str) -> bool:
+    """Return whether the resolver can encode a name."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from soketpy.apps import App, Key
+from soketpy.config.addresses import meet
 from soketpy.config.app_rows import PAIR, default_rows
 from soketpy.config.draft import APP_DEFAULTS, AppDraft, Draft, Found, setting_rows
 from soketpy.config.effects import warnings
@@ -32,6 +33,7 @@ def build(draft: Draft) -> Settings:
     settings: Settings = _group(Settings, "", draft, apps=apps)
     written = {path: found.place for path, found in draft.values.items()}
     settings = replace(settings, places=written)
+    _check_ports(settings)
     return replace(settings, warnings=tuple(warnings(settings)))
 
 
@@ -63,6 +65,16 @@ def _check_excludes(draft: Draft) -> None:
             other = f"{path.rpartition('.')[0]}.{name}"
             if other in given:
                 raise found.place.error(path, f"given next to {other} ({given[other].place}); use one of both")
+
+
+def _check_ports(settings: Settings) -> None:
+    """Raise ConfigError if the metrics port is the main port on the same host."""
+    metrics = settings.metrics
+    if not metrics.enabled or settings.unix_socket is not None or settings.port != metrics.port or metrics.port == 0:
+        return
+    if meet(settings.host, metrics.host):
+        path = "port" if "port" in settings.places and "metrics.port" not in settings.places else "metrics.port"
+        raise settings.mistake(path, f"port and metrics.port are both {metrics.port}; give them different ports")
 
 
 def _app(app: AppDraft, defaults: dict[str, object]) -> App:

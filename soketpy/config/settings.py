@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from soketpy.apps import App, Key
+from soketpy.config.addresses import address_problem, host_problem, listening_problem, socket_problem
 from soketpy.config.errors import ConfigError
 from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
@@ -15,6 +17,9 @@ DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
 LAST_PORT = 65_535
 LONGEST = 10 * 365 * 86_400
 """Seconds. Redis takes no duration whose end it cannot count in milliseconds."""
+
+HOST: dict[str, Any] = {"pattern": r"[^\s/]+", "like": "a host name or an address"}
+"""What a host must look like. The check of its row says more."""
 
 HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """A method or the name of a header (RFC 9110, section 5.6.2), as a pattern."""
@@ -80,7 +85,9 @@ class Metrics:
     """The metrics port."""
 
     enabled: bool = row(False, "Serve /usage and Prometheus /metrics on a port of their own.")
-    host: str | tuple[str, ...] = row("0.0.0.0", "Address of the metrics port, or a list of them.")
+    host: str | tuple[str, ...] = row(
+        "0.0.0.0", "Address of the metrics port, or a list of them.", check=listening_problem, **HOST
+    )
     port: int = row(9601, "The metrics port; 0 for any free one.", least=0, most=LAST_PORT)
     prefix: str = row(
         "soketi_",
@@ -99,16 +106,15 @@ ADDRESS = rf"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+):{_PORT}"
 class Redis:
     """Where the nodes of a cluster meet."""
 
-    host: str = row(
-        "127.0.0.1", "Address of Redis, version 6 or later.", pattern=r"[^/]+", like="a host name or an address"
-    )
+    host: str = row("127.0.0.1", "Address of Redis, version 6 or later.", check=host_problem, **HOST)
     port: int = row(6379, "Port of Redis.", most=LAST_PORT)
-    unix_socket: str | None = row(None, "Connect to this Unix socket instead of host and port.")
+    unix_socket: str | None = row(None, "Connect to this Unix socket instead of host and port.", check=socket_problem)
     sentinels: tuple[str, ...] = row(
         (),
         "Addresses of Sentinels (host:port), which say where Redis is, in the place of host and port.",
         pattern=ADDRESS,
         like="an address such as sentinel-1:26379",
+        check=address_problem,
         excludes=("unix_socket", "cluster_nodes"),
     )
     sentinel_master: str = row("mymaster", "What the Sentinels call the Redis.")
@@ -118,6 +124,7 @@ class Redis:
         "Addresses of nodes of a Redis Cluster (host:port), of which one is asked where each partition is.",
         pattern=ADDRESS,
         like="an address such as redis-1:6379",
+        check=address_problem,
         excludes=("unix_socket", "db"),
     )
     partitions: int = row(
@@ -133,7 +140,7 @@ class Redis:
         pattern=r"[^{}\s]+",
         like="some text without braces and spaces",
     )
-    lease: float = row(10, "Seconds after which a node that is not heard of is taken for dead.", least=1)
+    lease: float = row(10, "Seconds after which a node that is not heard of is taken for dead.", least=1, most=LONGEST)
     start_timeout: float = row(10, "Seconds to wait for Redis at the start; the server ends with 1 after that.")
 
 
@@ -196,10 +203,13 @@ class Settings:
     """
 
     host: str | tuple[str, ...] = row(
-        "0.0.0.0", 'Address to listen on, or a list of them; 0.0.0.0 for IPv4, "::" for IPv6 and IPv4.'
+        "0.0.0.0",
+        'Address to listen on, or a list of them; 0.0.0.0 for IPv4, "::" for IPv6 and IPv4.',
+        check=listening_problem,
+        **HOST,
     )
     port: int = row(6001, "Port for WebSocket and REST; 0 for any free one.", least=0, most=LAST_PORT)
-    unix_socket: str | None = row(None, "Listen on this Unix socket instead of host and port.")
+    unix_socket: str | None = row(None, "Listen on this Unix socket instead of host and port.", check=socket_problem)
     path_prefix: str = row(
         "",
         "What a proxy leaves in front of every path, such as /realtime.",

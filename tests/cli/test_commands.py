@@ -113,6 +113,7 @@ MEETINGS = [
     ("cluster: redis", ", over Redis at 127.0.0.1:6379, prefix soketpy"),
     (CLUSTER + "host: redis, port: 1, prefix: chat}", ", over Redis at redis:1, prefix chat"),
     (CLUSTER + "host: '::1'}", ", over Redis at [::1]:6379, prefix soketpy"),
+    (CLUSTER + "host: '[::1]'}", ", over Redis at [::1]:6379, prefix soketpy"),
     (CLUSTER + "unix_socket: /run/redis.sock}", ", over Redis at /run/redis.sock, prefix soketpy"),
     (CLUSTER + "partitions: 2}\nworkers: 2", ", 2 workers, over Redis at 127.0.0.1:6379, prefix soketpy, 2 partitions"),
     (

@@ -14,6 +14,10 @@ MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file h
 ONE_OF_BOTH = "use one of both"
 SAFE = "A-Z, a-z, 0-9 and -._~!$'()*+,;=@"
 PATH = f"must be a path such as /realtime, of {SAFE}&:, or empty, not"
+HOST = "must be a host name or an address"
+PORT_IN_IT = "has a port in it: leave out :{}, since the port is a setting of its own"
+NO_HOST = "is neither a host name nor an address"
+SAME_PORT = "port and metrics.port are both {}; give them different ports"
 APP = "id: a, key: k, secret: s"
 
 
@@ -59,9 +63,49 @@ FILES = [
     ("port: 1:40\n", f"1: port: {NUMBER} '1:40'"),
     ("metrics: {enabled: 1}\n", "1: metrics.enabled: must be true or false, not 1"),
     ("metrics: {enabled: yes}\n", "1: metrics.enabled: must be true or false, not 'yes'"),
-    ("host: 5\n", "1: host: must be text, not a number; put it in quotes"),
+    ("host: 5\n", f"1: host: {HOST}, not a number; put it in quotes"),
+    ("host: 'http://localhost'\n", f"1: host: {HOST}, not a URL"),
+    ("host: 'http://user:password@localhost'\n", f"1: host: {HOST}, not a URL"),
+    ("host: a/b\n", f"1: host: {HOST}, not 'a/b'"),
+    ("host: a b\n", f"1: host: {HOST}, not 'a b'"),
+    ("host: 127.0.0.1:6001\n", f"1: host: '127.0.0.1:6001' {PORT_IN_IT.format(6001)}"),
+    ("host: '[::1]:6001'\n", f"1: host: '[::1]:6001' {PORT_IN_IT.format(6001)}"),
+    ("host: [a, 'localhost:1']\n", f"1: host[1]: 'localhost:1' {PORT_IN_IT.format(1)}"),
+    (
+        "host: '0.0.0.0,::'\n",
+        '1: host: \'0.0.0.0,::\' is more than one address: write a list, such as ["127.0.0.1", "::1"]',
+    ),
+    ("host: '*'\n", "1: host: '*' is not an address: write 0.0.0.0 for IPv4, or :: for IPv6 and IPv4"),
+    ("host: 300.1.1.1\n", "1: host: '300.1.1.1' is not an IPv4 address"),
+    ("host: 127.0.0.1.\n", "1: host: '127.0.0.1.' is not an IPv4 address"),
+    ("host: '[127.0.0.1]'\n", "1: host: '[127.0.0.1]' is not an IPv6 address"),
+    ("host: ':::1'\n", "1: host: ':::1' is not an IPv6 address"),
+    ("host: 'localhost:'\n", "1: host: 'localhost:' is not an IPv6 address"),
+    ("host: a..b\n", f"1: host: 'a..b' {NO_HOST}"),
+    (f"host: {'ü' * 60}\n", f"1: host: '{'ü' * 59}… {NO_HOST}"),
+    (f"host: {'a.' * 127}\n", f"1: host: '{'a.' * 29}a… {NO_HOST}"),
+    ("host: a?b\n", f"1: host: 'a?b' {NO_HOST}"),
+    ("metrics: {host: 127.0.0.1:9601}\n", f"1: metrics.host: '127.0.0.1:9601' {PORT_IN_IT.format(9601)}"),
+    ("redis: {host: 'x:6379'}\n", f"1: redis.host: 'x:6379' {PORT_IN_IT.format(6379)}"),
+    ("redis: {host: 'a,b'}\n", f"1: redis.host: 'a,b' {NO_HOST}"),
+    (
+        "redis: {cluster_nodes: ['a:1', '300.1.1.1:1']}\n",
+        "1: redis.cluster_nodes[1]: '300.1.1.1:1' is not an IPv4 address",
+    ),
+    ("redis: {sentinels: ['a,b:1']}\n", f"1: redis.sentinels[0]: 'a,b:1' {NO_HOST}"),
+    ("redis: {sentinels: ['[:]:1']}\n", "1: redis.sentinels[0]: '[:]:1' is not an IPv6 address"),
+    (
+        f"unix_socket: /{'s' * 120}\n",
+        f"1: unix_socket: '/{'s' * 58}… is too long for a Unix socket: 121 bytes, and at most 107",
+    ),
+    ("port: 7000\nmetrics: {enabled: true,\n  port: 7000}\n", f"3: metrics.port: {SAME_PORT.format(7000)}"),
+    ("port: 9601\nmetrics: {enabled: true}\n", f"1: port: {SAME_PORT.format(9601)}"),
+    (
+        "host: '::1'\nmetrics: {enabled: true, host: '[::1]', port: 6001}\n",
+        f"2: metrics.port: {SAME_PORT.format(6001)}",
+    ),
     ("host: ''\n", "1: host: must not be empty"),
-    ("host:\n", "1: host: must be text, not null"),
+    ("host:\n", f"1: host: {HOST}, not null"),
     ('host: "a\\0b"\n', "1: host: must not have control characters or broken Unicode in it"),
     ("cors: {origins: '*'}\n", "1: cors.origins: must be a list, not text"),
     ("cors:\n  origins:\n  - a\n  - 1\n", "4: cors.origins[1]: must be text, not a number; put it in quotes"),
@@ -106,9 +150,9 @@ FILES = [
     ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
     ("path_prefix: realtime\n", f"1: path_prefix: {PATH} 'realtime'"),
     ("path_prefix: /a//\n", f"1: path_prefix: {PATH} '/a//'"),
-    ("host: []\n", "1: host: must be text, not an empty list"),
-    ("host: [a, 5]\n", "1: host[1]: must be text, not a number; put it in quotes"),
-    ("host: {a: b}\n", "1: host: must be text, not a table"),
+    ("host: []\n", f"1: host: {HOST}, not an empty list"),
+    ("host: [a, 5]\n", f"1: host[1]: {HOST}, not a number; put it in quotes"),
+    ("host: {a: b}\n", f"1: host: {HOST}, not a table"),
     (
         "bounds: {max_http_connections: 0}\n",
         "1: bounds.max_http_connections: must be a whole number of 1 or more, or null for none, not 0",
@@ -276,7 +320,7 @@ VARIABLES = [
     ({"SOKETPY_METRICS_ENABLED": '"true"'}, f"SOKETPY_METRICS_ENABLED: must be true or false, not '\"true\"'{QUOTES}"),
     ({"SOKETPY_TIMEOUTS_PONG": "'1.5'"}, f"SOKETPY_TIMEOUTS_PONG: must be a number above 0, not \"'1.5'\"{QUOTES}"),
     ({"SOKETPY_LOG_FORMAT": "'json'"}, f"SOKETPY_LOG_FORMAT: must be text or json, not \"'json'\"{QUOTES}"),
-    ({"SOKETPY_HOST": "'::1'"}, f"SOKETPY_HOST: must be text without quotes{QUOTES}"),
+    ({"SOKETPY_HOST": "'::1'"}, f"SOKETPY_HOST: {HOST} without quotes{QUOTES}"),
     ({"SOKETPY_APP_SECRET": '"s"'}, f"SOKETPY_APP_SECRET: must be text without quotes{QUOTES}"),
     ({"SOKETPY_APPS": "'[]'"}, f"SOKETPY_APPS: apps: must be a list, not text{QUOTES}"),
     ({"SOKETPY_CORS_ORIGINS": "'https://a','https://b'"}, f"SOKETPY_CORS_ORIGINS: must be a list, not text{QUOTES}"),

@@ -62,7 +62,7 @@ def outcome(environ: dict[str, str]) -> object:
         ),
         ({"SOKETI_DB_MYSQL_HOST": "'a'"}, f"SOKETI_DB_MYSQL_HOST: must be given without quotes{QUOTES}"),
         ({"SOKETPY_HOST": "'a,b'"}, f"SOKETPY_HOST: must be a list, not text{QUOTES}"),
-        ({"SOKETPY_HOST": "'a',b"}, f"SOKETPY_HOST: must be text without quotes{QUOTES}"),
+        ({"SOKETPY_HOST": "'a',b"}, f"SOKETPY_HOST: must be a host name or an address without quotes{QUOTES}"),
     ],
 )
 def test_the_error_says_what_the_value_must_be(environ: dict[str, str], said: str) -> None:
