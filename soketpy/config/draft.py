@@ -9,7 +9,7 @@ from soketpy.config.errors import guess, quote
 from soketpy.config.rows import Row, rows
 from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.tree import Listing, Node, Place, Scalar, Table, kind
-from soketpy.config.values import convert, quotes_hint, split
+from soketpy.config.values import QUOTED, convert, is_quoted, split
 
 APPS = "apps"
 APP_DEFAULTS = "app_defaults"
@@ -158,7 +158,7 @@ def _items(node: Node, path: str) -> tuple[Node, ...]:
     if isinstance(node, Scalar) and node.loose and str(node.value).lstrip().startswith("["):
         node = split(node)
     if not isinstance(node, Listing):
-        raise node.place.error(path, f"must be a list, not {kind(node)}{quotes_hint(node)}")
+        raise node.place.error(path, QUOTED if is_quoted(node) else f"must be a list, not {kind(node)}")
     return node.items
 
 

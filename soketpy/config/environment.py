@@ -12,7 +12,7 @@ from soketpy.config.app_rows import app_rows
 from soketpy.config.draft import Draft, setting_rows
 from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.tree import Place, Scalar
-from soketpy.config.values import quotes_hint
+from soketpy.config.values import QUOTED, is_quoted
 
 PREFIX = "SOKETPY_"
 CONFIG_FILE = "SOKETPY_CONFIG"
@@ -52,8 +52,8 @@ def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
 def check_path(environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the path of the configuration file has quotes around it."""
     place = Place(CONFIG_FILE, name="")
-    if hint := quotes_hint(Scalar(environ.get(CONFIG_FILE), place, loose=True)):
-        raise place.error("", f"must be the path of a file without quotes{hint}")
+    if is_quoted(Scalar(environ.get(CONFIG_FILE), place, loose=True)):
+        raise place.error("", QUOTED)
 
 
 def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:

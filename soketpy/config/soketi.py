@@ -13,7 +13,7 @@ from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, Name
 from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table, kind
-from soketpy.config.values import quotes_hint
+from soketpy.config.values import QUOTED, is_quoted
 
 _PREFIXES_IN_REDIS = ("database.redis.keyPrefix", "adapter.redis.prefix")
 """Of keys, and of topics."""
@@ -70,8 +70,8 @@ class SoketiDraft:
         if name.has:
             _check_choice(name, entry.node, place)
         elif not name.to:
-            if hint := quotes_hint(entry.node):
-                raise place.error(path, f"must be given without quotes{hint}")
+            if is_quoted(entry.node):
+                raise place.error(path, QUOTED)
             self.ignored.append(path if entry.place.name is None else entry.place.source)
         if name.to and (not _is_nothing(entry.node) or name.to.startswith("tls.")):
             self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
@@ -167,7 +167,7 @@ def _ours(name: Name, node: Node) -> Node:
         text = str(node.value).strip().lower()
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
         if level is None:
-            raise node.place.error(name.path, f"must be true or false{quotes_hint(node)}")
+            raise node.place.error(name.path, QUOTED if is_quoted(node) else "must be true or false")
         return replace(node, value=level)
     if name.per != 1:
         try:
@@ -209,12 +209,12 @@ def _check_choice(name: Name, node: Node, place: Place) -> None:
     has = f"(this version has: {', '.join(name.has)})"
     if text in name.later:
         raise place.error(name.path, f"{text} is not built yet in soketpy {has}")
-    raise place.error(name.path, f"there is no {quote(text)} {has}{quotes_hint(node)}")
+    raise place.error(name.path, QUOTED if is_quoted(node) else f"there is no {quote(text)} {has}")
 
 
 def _check_no_webhooks(node: Node, place: Place) -> None:
-    if hint := quotes_hint(node):
-        raise place.error(WEBHOOKS, f"must be a list without quotes{hint}")
+    if is_quoted(node):
+        raise place.error(WEBHOOKS, QUOTED)
     if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
         node = parse_json(node.value, place.source, lines=False)
     if isinstance(node, Listing) and not node.items:

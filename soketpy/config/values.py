@@ -11,10 +11,13 @@ from soketpy.config.tree import Listing, Node, Scalar, kind
 
 LARGEST = 2**53
 LONGEST_SHOWN = 60
+QUOTED = "remove the quotes: they are read as part of the value"
+"""The error for a variable with quotes around its value."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,20}(\.0*)?")
 _REAL = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?")
-_QUOTED = re.compile(r"\s*(['\"]).*\1\s*", re.DOTALL)
+_QUOTES = re.compile(r"\s*(['\"]).*\1\s*", re.DOTALL)
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 
@@ -31,8 +34,8 @@ def convert(row: Row, node: Node, path: str) -> object:
     if not isinstance(node, Scalar):
         raise _wrong(row, node, path)
     value = _loosened(row, node.value) if node.loose else node.value
-    if row.type is str and not row.choices and (hint := quotes_hint(node)):
-        raise node.place.error(path, f"must be {describe(row)} without quotes{hint}")
+    if row.type is str and not row.choices and is_quoted(node):
+        raise node.place.error(path, QUOTED)
     if row.auto is not None and value == "auto":
         return row.auto
     if value is None or (value == -1 and not isinstance(value, bool) and row.optional and row.type is not str):
@@ -57,8 +60,8 @@ def describe(row: Row) -> str:
 
 def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
     if isinstance(node, Scalar) and node.loose and isinstance(node.value, str):
-        if hint := quotes_hint(node):
-            raise node.place.error(path, f"must be a list, not text{hint}")
+        if is_quoted(node):
+            raise node.place.error(path, QUOTED)
         node = split(node)
     if not isinstance(node, Listing):
         raise node.place.error(path, f"must be a list, not {kind(node)}")
@@ -66,14 +69,14 @@ def _several(row: Row, node: Node, path: str) -> tuple[object, ...]:
     return tuple(convert(one, item, f"{path}[{at}]") for at, item in enumerate(node.items))
 
 
-def quotes_hint(node: Node) -> str:
-    """Return what to say of a variable with quotes around its value, else nothing.
+def is_quoted(node: Node) -> bool:
+    """Return whether this is a variable with quotes around its value.
 
-    A shell takes quotes away. Docker's ``--env-file`` passes them on.
+    A shell removes quotes. Docker's ``--env-file`` passes them on.
     """
     if not (isinstance(node, Scalar) and node.loose and node.place.line is None and isinstance(node.value, str)):
-        return ""
-    return "; the quotes are part of the value: leave them out" if _QUOTED.fullmatch(node.value) else ""
+        return False
+    return _QUOTES.fullmatch(node.value) is not None
 
 
 def _is_list(node: Node) -> bool:
@@ -84,7 +87,7 @@ def _is_list(node: Node) -> bool:
 
 
 def _some(row: Row, node: Node, path: str) -> object:
-    if not quotes_hint(node) and isinstance(node, Scalar) and '"' not in str(node.value):
+    if not is_quoted(node) and isinstance(node, Scalar) and '"' not in str(node.value):
         node = _parts(str(node.value), node)  # brackets, without quotes, are those of an IPv6 address
     values = _several(row, node, path)
     if not values:
@@ -162,6 +165,8 @@ def _number(row: Row) -> str:
 
 
 def _wrong(row: Row, node: Node, path: str) -> ConfigError:
+    if is_quoted(node):
+        return node.place.error(path, QUOTED)
     if isinstance(node, Scalar) and node.value == "" and row.type is str:
         return node.place.error(path, "must not be empty")
     found, hint = kind(node), ""
@@ -173,7 +178,7 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
         found = "a URL"  # there may be a password in it
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
         found = _shown(node.value)
-    return node.place.error(path, f"must be {describe(row)}, not {found}{hint or quotes_hint(node)}")
+    return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from soketpy.config import ConfigError, load
 from soketpy.config.environment import CONFIG_FILE, variables
 from soketpy.config.soketi_names import VARIABLES
 
-QUOTES = "; the quotes are part of the value: leave them out"
+QUOTES = "remove the quotes: they are read as part of the value"
 WEBHOOKS = "SOKETI_DEFAULT_APP_WEBHOOKS"
 VALUES = ["1", "true", "a", "a,b", "127.0.0.1,::1", "[]", '["a"]', "{}", "a.yaml", "", " 1 "]
 
@@ -53,20 +53,18 @@ def outcome(environ: dict[str, str]) -> object:
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    "environ",
     [
-        ({CONFIG_FILE: "'a.yaml'"}, f"{CONFIG_FILE}: must be the path of a file without quotes{QUOTES}"),
-        (
-            {"SOKETI_DEFAULT_APP_WEBHOOKS": "'[]'"},
-            f"SOKETI_DEFAULT_APP_WEBHOOKS: must be a list without quotes{QUOTES}",
-        ),
-        ({"SOKETI_DB_MYSQL_HOST": "'a'"}, f"SOKETI_DB_MYSQL_HOST: must be given without quotes{QUOTES}"),
-        ({"SOKETPY_HOST": "'a,b'"}, f"SOKETPY_HOST: must be a list, not text{QUOTES}"),
-        ({"SOKETPY_HOST": "'a',b"}, f"SOKETPY_HOST: must be a host name or an address without quotes{QUOTES}"),
+        {CONFIG_FILE: "'a.yaml'"},
+        {WEBHOOKS: "'[]'"},
+        {"SOKETI_DB_MYSQL_HOST": "'a'"},
+        {"SOKETI_ADAPTER_DRIVER": "'local'"},
+        {"SOKETPY_HOST": "'a,b'"},
+        {"SOKETPY_HOST": "'a',b"},
     ],
 )
-def test_the_error_says_what_the_value_must_be(environ: dict[str, str], said: str) -> None:
-    assert said_of(environ) == said
+def test_the_error_says_to_remove_the_quotes(environ: dict[str, str]) -> None:
+    assert said_of(environ) == f"{next(iter(environ))}: {QUOTES}"
 
 
 @pytest.mark.parametrize("name", ["a.json", "it's.json", '5".json'])
@@ -94,4 +92,4 @@ def test_every_command_says_that_the_path_of_its_file_has_quotes(
 ) -> None:
     monkeypatch.setenv(CONFIG_FILE, "'a.yaml'")
     assert main(argv) == code
-    assert f"{CONFIG_FILE}: must be the path of a file without quotes" in capsys.readouterr().err
+    assert f"{CONFIG_FILE}: {QUOTES}" in capsys.readouterr().err
