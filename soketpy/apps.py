@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Protocol
+from math import inf
+from types import NoneType, UnionType
+from typing import Any, Protocol, get_args, get_origin
 
 from soketpy.protocol.origins import Origins
 
@@ -13,10 +15,16 @@ _NO_ORIGINS = Origins(())
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key and its secret; an app may have several, so that they can be rotated. The secret is never shown."""
+    """One key and its secret; an app may have several, so that they can be rotated. The secret is never shown.
+
+    Raises TypeError for what is no text, and ValueError for an empty one.
+    """
 
     key: str
     secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
 
 
 class _Derived:
@@ -38,8 +46,10 @@ class _Derived:
 class App(_Derived):
     """One tenant: its credentials, switches and limits. A limit of ``None`` means that there is none.
 
-    Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second. Raises
-    ValueError for an allowed origin that no browser can send.
+    Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second. A list in
+    the place of a tuple becomes a tuple. Raises TypeError for a value of another type than its field has, and
+    ValueError for an empty id, an app without keys, a limit below 0, and an allowed origin that no browser
+    can send.
     """
 
     id: str
@@ -73,6 +83,9 @@ class App(_Derived):
     max_event_batch_size: int = 10
 
     def __post_init__(self) -> None:
+        _check_fields(self)
+        if not self.keys:
+            raise ValueError("App.keys must have at least one Key")
         origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
         object.__setattr__(self, "origins", origins)
         object.__setattr__(self, "max_event_payload", int(self.max_event_payload_in_kb * KIB))
@@ -100,6 +113,41 @@ class App(_Derived):
     def key(self) -> str:
         """The first key, the one to hand to new clients."""
         return self.keys[0].key
+
+
+_WORDS = {str: "a str", bool: "True or False", int: "an int", float: "a number"}
+
+
+def _check_fields(given: Any) -> None:
+    """Raise TypeError or ValueError for a field whose value is not what its type says. Make tuples of lists."""
+    for each in fields(given):
+        name, value, kind = f"{type(given).__name__}.{each.name}", getattr(given, each.name), each.type
+        optional = isinstance(kind, UnionType) and NoneType in get_args(kind)
+        if optional and value is None:
+            continue
+        if get_origin(kind) is tuple:
+            object.__setattr__(given, each.name, _tuple_of(get_args(kind)[0], value, name))
+        else:
+            _check_value(get_args(kind)[0] if optional else kind, value, name, " or None" if optional else "")
+
+
+def _tuple_of(kind: type, value: object, name: str) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must be a list or tuple of {kind.__name__}, not {type(value).__name__}")
+    for one in value:
+        if not isinstance(one, kind):
+            raise TypeError(f"{name} must be a list or tuple of {kind.__name__}, not of {type(one).__name__}")
+    return tuple(value)
+
+
+def _check_value(kind: Any, value: object, name: str, otherwise: str) -> None:
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} must be {_WORDS[kind]}{otherwise}, not {type(value).__name__}")
+    if value == "":
+        raise ValueError(f"{name} must not be empty")
+    if isinstance(value, int | float) and kind is not bool and not 0 <= value < inf:
+        raise ValueError(f"{name} must be 0 or more{otherwise}, not {value}")
 
 
 class Apps(Protocol):

@@ -111,6 +111,15 @@ def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int,
     return listener
 
 
+def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list[socket.socket]:
+    """Return the sockets that a server is given to listen on. Raise TypeError for anything else."""
+    sockets = [listener] if isinstance(listener, socket.socket) else list(listener or ())
+    for each in sockets:
+        if not isinstance(each, socket.socket):
+            raise TypeError(f"listener must be a socket, or a list or tuple of sockets, not of {type(each).__name__}")
+    return sockets
+
+
 async def refuse_taken(path: str) -> None:
     """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
     try:

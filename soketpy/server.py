@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -17,13 +16,14 @@ from aiohttp import web
 from soketpy.apps import StaticApps
 from soketpy.config import Settings
 from soketpy.config.addresses import hosts, written
+from soketpy.config.arguments import settings_of
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
 from soketpy.joining import cluster_of
-from soketpy.listening import listening_on, open_sockets, refuse_taken
+from soketpy.listening import listening_on, open_sockets, refuse_taken, sockets_of
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
@@ -67,7 +67,7 @@ class Server:
 
     Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A ``listener``
     is a listening socket, or several, that is shared with other processes: it is used in the place of host and port,
-    and closed here as soon as the server stops.
+    and closed here as soon as the server stops. Raises TypeError or ValueError for what a file could not have.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Server:
         listener: socket.socket | Sequence[socket.socket] | None = None,
         **overrides: Any,
     ) -> None:
-        self.settings = replace(settings or Settings(), **overrides)
-        self._shared_sockets = [listener] if isinstance(listener, socket.socket) else list(listener or ())
+        self.settings = settings_of(settings, overrides)
+        self._shared_sockets = sockets_of(listener)
         self._listening: list[asyncio.Server] = []
         self._handshakes: WeakSet[Door] = WeakSet()  # connections that may be in the midst of a TLS handshake
         self.port: int | None = None

@@ -1,8 +1,11 @@
 """Apps and where they come from."""
 
 import pickle
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -121,4 +124,62 @@ def test_the_origins_of_an_app_are_parsed_once_and_reach_another_process() -> No
 
 def test_an_app_with_an_origin_that_no_browser_sends_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="no path"):
-        App(id="1", keys=(), allowed_origins=("https://example.com/chat",))
+        App(id="1", keys=ONE.keys, allowed_origins=("https://example.com/chat",))
+
+
+KEYS = (Key("k", "s"),)
+WRONG_TYPES: list[tuple[dict[str, Any], str]] = [
+    ({"id": 1}, "App.id must be a str, not int"),
+    ({"keys": "k"}, "App.keys must be a list or tuple of Key, not str"),
+    ({"keys": Key("k", "s")}, "App.keys must be a list or tuple of Key, not Key"),
+    ({"keys": [("k", "s")]}, "App.keys must be a list or tuple of Key, not of tuple"),
+    ({"allowed_origins": "localhost"}, "App.allowed_origins must be a list or tuple of str, not str"),
+    ({"allowed_origins": None}, "App.allowed_origins must be a list or tuple of str, not NoneType"),
+    ({"allowed_origins": ["a.com", None]}, "App.allowed_origins must be a list or tuple of str, not of NoneType"),
+    ({"enabled": "no"}, "App.enabled must be True or False, not str"),
+    ({"client_events": 1}, "App.client_events must be True or False, not int"),
+    ({"max_connections": "10"}, "App.max_connections must be an int or None, not str"),
+    ({"max_connections": True}, "App.max_connections must be an int or None, not bool"),
+    ({"max_connections": 1.5}, "App.max_connections must be an int or None, not float"),
+    ({"max_channel_name_length": None}, "App.max_channel_name_length must be an int, not NoneType"),
+    ({"max_event_payload_in_kb": "1"}, "App.max_event_payload_in_kb must be a number, not str"),
+]
+WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
+    ({"id": ""}, "App.id must not be empty"),
+    ({"keys": []}, "App.keys must have at least one Key"),
+    ({"max_connections": -1}, "App.max_connections must be 0 or more or None, not -1"),
+    ({"max_event_batch_size": -1}, "App.max_event_batch_size must be 0 or more, not -1"),
+    ({"max_event_payload_in_kb": inf}, "App.max_event_payload_in_kb must be 0 or more, not inf"),
+    ({"max_event_payload_in_kb": nan}, "App.max_event_payload_in_kb must be 0 or more, not nan"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG_TYPES)
+def test_an_app_with_a_value_of_another_type_cannot_be_made(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError) as fault:
+        App(**{"id": "1", "keys": KEYS, **given})
+    assert str(fault.value) == said
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG_VALUES)
+def test_an_app_with_a_value_that_cannot_work_cannot_be_made(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        App(**{"id": "1", "keys": KEYS, **given})
+
+
+def test_an_app_takes_lists_for_tuples() -> None:
+    app = App(id="1", keys=[*KEYS], allowed_origins=["a.com"])  # type: ignore[arg-type]
+    assert (app.keys, app.allowed_origins) == (KEYS, ("a.com",))
+    assert hash(app) == hash(App(id="1", keys=KEYS, allowed_origins=("a.com",)))
+
+
+@pytest.mark.parametrize(("key", "secret"), [(b"k", "s"), ("k", b"hunter2"), ("k", None), (1, "s")])
+def test_a_key_and_its_secret_are_text(key: Any, secret: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Key\.(key|secret) must be a str, not (bytes|int|NoneType)$"):
+        Key(key, secret)
+
+
+@pytest.mark.parametrize(("key", "secret", "name"), [("", "s", "key"), ("k", "", "secret")])
+def test_a_key_and_its_secret_are_not_empty(key: str, secret: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"^Key.{name} must not be empty$"):
+        Key(key, secret)

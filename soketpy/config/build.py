@@ -33,7 +33,7 @@ def build(draft: Draft) -> Settings:
     settings: Settings = _group(Settings, "", draft, apps=apps)
     written = {path: found.place for path, found in draft.values.items()}
     settings = replace(settings, places=written)
-    _check_ports(settings)
+    check_ports(settings)
     return replace(settings, warnings=tuple(warnings(settings)))
 
 
@@ -67,7 +67,7 @@ def _check_excludes(draft: Draft) -> None:
                 raise found.place.error(path, f"given next to {other} ({given[other].place}); use one of both")
 
 
-def _check_ports(settings: Settings) -> None:
+def check_ports(settings: Settings) -> None:
     """Raise ConfigError if the metrics port is the main port on the same host."""
     metrics = settings.metrics
     if not metrics.enabled or settings.unix_socket is not None or settings.port != metrics.port or metrics.port == 0:

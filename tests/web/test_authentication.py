@@ -219,7 +219,7 @@ async def test_the_path_is_signed_as_it_was_sent_or_decoded(peers: Peers) -> Non
     assert (await peers.request("GET", decoded.replace("@", "%40", 1))).status == 200
 
 
-@pytest.mark.parametrize("prefix", ["/realtime", "/a/b", "/realtime/", "/a/b/", "realtime/"])
+@pytest.mark.parametrize("prefix", ["/realtime", "/a/b", "/realtime/", "/a/b/"])
 async def test_behind_a_path_prefix_both_forms_verify(start_server: StartServer, prefix: str) -> None:
     peers = await start_server(path_prefix=prefix)
     front = "/" + prefix.strip("/")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from soketpy import App
+from soketpy import App, Key
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import signed
@@ -110,7 +110,7 @@ async def test_what_is_no_batch_is_refused_and_stops_nothing(peers: Peers, body:
 
 
 async def test_a_batch_holds_as_many_events_as_the_app_says(start_server: StartServer) -> None:
-    peers = await start_server(apps=(APP, App(id="small", keys=(), max_event_batch_size=2)))
+    peers = await start_server(apps=(APP, App(id="small", keys=(Key("small-key", "s"),), max_event_batch_size=2)))
     assert (await peers.call("POST", "/batch_events", {"batch": [event()] * 10})).status == 200
     reply = await peers.call("POST", "/batch_events", {"batch": [event()] * 11})
     assert reply.status == 400

@@ -145,7 +145,7 @@ async def test_an_app_is_found_by_every_form_of_its_path(exchange: Exchange, pat
     await opened(exchange, request(path))
 
 
-@pytest.mark.parametrize("prefix", ["/realtime", "realtime/", "/a/b"])
+@pytest.mark.parametrize("prefix", ["/realtime", "/realtime/", "/a/b"])
 async def test_a_path_prefix_may_stand_in_front_or_not(exchange: Exchange, prefix: str) -> None:
     await exchange.start(path_prefix=prefix)
     await opened(exchange, request(f"/{prefix.strip('/')}/app/app-key?protocol=7"))

@@ -1,0 +1,73 @@
+"""Settings that a program gives to ``Server``: they are held to the rules of a file, and errors name the argument."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from soketpy.apps import App
+from soketpy.config.build import check_ports
+from soketpy.config.errors import guess
+from soketpy.config.rows import Row, rows
+from soketpy.config.settings import Settings
+from soketpy.config.tree import Listing, Node, Place, Scalar
+from soketpy.config.values import convert, describe
+
+_PLACE = Place("", name=None)
+
+
+def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings with the overrides in them. A list in the place of a tuple becomes a tuple.
+
+    Raise TypeError for an unknown name or a value of another type, and ConfigError, which is a ValueError, for a value
+    that a file could not have either.
+    """
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"Server takes Settings, not {type(settings).__name__}")
+    names = [each.name for each in fields(Settings)]
+    for name in overrides:
+        if name not in names:
+            raise TypeError(f"Server has no setting {name!r}{guess(name, names)}")
+    given = replace(settings or Settings(), **overrides)
+    checked: Settings = replace(_checked(given, ""), apps=_apps(given.apps))
+    check_ports(checked)
+    return checked
+
+
+def _checked(group: Any, prefix: str) -> Any:
+    """Return a group of settings, each as its row has it."""
+    values: dict[str, object] = {}
+    of: type = type(group)
+    for name, row in rows(of).items():
+        value, path = getattr(group, name), prefix + name
+        if row.is_group:
+            if not isinstance(value, row.type):
+                raise TypeError(f"{path} must be a {row.type.__name__}, not {type(value).__name__}")
+            values[name] = _checked(value, f"{path}.")
+        elif row.type is not App and (value != row.default or type(value) is not type(row.default)):
+            values[name] = _value(row, value, path)
+    return replace(group, **values) if values else group
+
+
+def _value(row: Row, value: object, path: str) -> object:
+    if row.auto is not None and type(value) is int and value == row.auto:
+        return value
+    if not (row.many or row.some) and not isinstance(value, bool | int | float | str | None):
+        raise TypeError(f"{path} must be {describe(row)}, not {type(value).__name__}")
+    return convert(row, _node(value, path), path)
+
+
+def _node(value: object, path: str) -> Node:
+    if isinstance(value, list | tuple):
+        return Listing(tuple(_node(each, path) for each in value), _PLACE)
+    if not isinstance(value, bool | int | float | str | None):
+        raise TypeError(f"{path} must not have a {type(value).__name__} in it")
+    return Scalar(value, _PLACE)
+
+
+def _apps(apps: object) -> tuple[App, ...]:
+    if not isinstance(apps, list | tuple):
+        raise TypeError(f"apps must be a list or tuple of App, not {type(apps).__name__}")
+    for app in apps:
+        if not isinstance(app, App):
+            raise TypeError(f"apps must be a list or tuple of App, not of {type(app).__name__}")
+    return tuple(apps)
