@@ -8,11 +8,16 @@ from soketpy.config.app_rows import PAIR, app_rows, default_rows
 from soketpy.config.errors import guess, quote
 from soketpy.config.rows import Row, rows
 from soketpy.config.settings import DEFAULT_APP, Settings
+from soketpy.config.soketi_names import WEBHOOKS
 from soketpy.config.tree import Listing, Node, Place, Scalar, Table, kind
 from soketpy.config.values import QUOTED, convert, is_quoted, split
 
 APPS = "apps"
 APP_DEFAULTS = "app_defaults"
+NO_WEBHOOKS = (
+    "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
+)
+"""The error for a webhook, which would never be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def read_app(table: Table, path: str) -> AppDraft:
     app = AppDraft(path, table.place)
     for name, entry in table.entries.items():
         if name not in app_rows():
-            problem = f"no such setting of an app{guess(name, app_rows())}"
+            problem = NO_WEBHOOKS if name == WEBHOOKS else f"no such setting of an app{guess(name, app_rows())}"
             raise entry.place.error(f"{path}.{quote(name)}", problem)
         app.values[name] = app_value(name, entry.node, f"{path}.{name}")
     return app
@@ -113,7 +118,7 @@ def _read_group(draft: Draft, table: Table, path: tuple[str, ...]) -> None:
         here = (*path, name)
         if name not in known:
             shown = ".".join((*path, quote(name)))
-            raise entry.place.error(shown, f"no such setting{guess(name, known)}")
+            raise entry.place.error(shown, NO_WEBHOOKS if name == WEBHOOKS else f"no such setting{guess(name, known)}")
         if ".".join(here) in setting_rows():
             draft.put(here, entry.node)
         elif isinstance(entry.node, Table):

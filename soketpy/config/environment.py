@@ -5,12 +5,14 @@ is an error, except those that Kubernetes adds for services of the namespace.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from soketpy.config.app_rows import app_rows
 from soketpy.config.draft import Draft, setting_rows
-from soketpy.config.errors import ConfigError, guess, quote
+from soketpy.config.errors import ConfigError, guess, quote, with_all_words
+from soketpy.config.soketi_names import BY_PATH, VARIABLES
+from soketpy.config.soketi_names import PREFIX as SOKETI_PREFIX
 from soketpy.config.tree import Place, Scalar
 from soketpy.config.values import QUOTED, is_quoted
 
@@ -37,7 +39,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
             continue
         path = variables().get(name)
         if path is None:
-            raise unknown(name, [CONFIG_FILE, *variables()])
+            raise unknown(name, PREFIX, [CONFIG_FILE, *variables()])
         place = Place(name, name="" if path != "apps" else None)
         node = Scalar(text, place, loose=True)
         first, _, rest = path.partition(".0.")
@@ -63,9 +65,21 @@ def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
             yield name, text
 
 
-def unknown(name: str, known: list[str]) -> ConfigError:
-    """The error for a variable that is not known."""
-    return ConfigError(f"{quote(name)}: no such variable{guess(name, known)}")
+def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
+    """The error for a variable that is not known. ``known`` are the variables of this prefix."""
+    rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]
+    said = guess(rest, names, prefix)
+    if with_all_words(rest, names) is None and (other := _of_the_other_prefix(rest, prefix)):
+        said = f"; did you mean {other}?"
+    return ConfigError(f"{quote(name)}: no such variable{said}")
+
+
+def _of_the_other_prefix(rest: str, prefix: str) -> str | None:
+    """Return the ``SOKETPY_`` variable for a name that is right behind the other prefix, or None."""
+    if prefix != PREFIX:
+        return PREFIX + rest if PREFIX + rest in variables() else None
+    soketis = BY_PATH.get(VARIABLES.get(SOKETI_PREFIX + rest, ""))
+    return PREFIX + soketis.to.upper().replace(".", "_") if soketis and soketis.to else None
 
 
 def _is_service_link(rest: str, text: str) -> bool:

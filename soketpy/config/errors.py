@@ -1,8 +1,10 @@
 """The one error of the configuration, and the guess at what was meant."""
 
+import re
 from collections.abc import Iterable
 
 _LONGEST_GUESSED = 80
+_WORD = re.compile(r"[^._]+")
 
 
 class ConfigError(ValueError):
@@ -12,17 +14,35 @@ class ConfigError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
-def guess(written: str, known: Iterable[str]) -> str:
-    """``"; did you mean …?"`` where one of the known names is close to what was written, else nothing."""
+def guess(written: str, known: Iterable[str], prefix: str = "") -> str:
+    """``"; did you mean …?"`` where one of the known names is close to what was written, else nothing.
+
+    ``prefix`` is in front of the name in the question. It is in neither ``written`` nor ``known``.
+    """
+    found = closest(written, known)
+    return "" if found is None else f"; did you mean {prefix}{found}?"
+
+
+def closest(written: str, known: Iterable[str]) -> str | None:
+    """Return the known name with all the words that were written, or else one that is spelt nearly alike, or None."""
     from difflib import get_close_matches  # here, since no configuration without a mistake needs it
 
     if len(written) > _LONGEST_GUESSED:
-        return ""
+        return None
     by_plain: dict[str, str] = {}
     for name in known:
         by_plain.setdefault(name.lower(), name)
+    if found := with_all_words(written, by_plain):
+        return by_plain[found]
     close = get_close_matches(written.lower(), list(by_plain), n=1, cutoff=0.6)
-    return f"; did you mean {by_plain[close[0]]}?" if close else ""
+    return by_plain[close[0]] if close else None
+
+
+def with_all_words(written: str, known: Iterable[str]) -> str | None:
+    """Return the shortest known name that has all of the words, of which there must be two: METRICS_PORT."""
+    words = set(_WORD.findall(written.lower()))
+    found = [name for name in known if len(words) > 1 and words <= set(_WORD.findall(name.lower()))]
+    return min(found, key=len, default=None)
 
 
 def quote(written: str, longest: int = 60) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from soketpy.config.build import build
-from soketpy.config.draft import APP_DEFAULTS, Draft, read_table, setting_rows
+from soketpy.config.draft import APP_DEFAULTS, APPS, NO_WEBHOOKS, Draft, read_table, setting_rows
 from soketpy.config.environment import check_path, read_environment
+from soketpy.config.errors import ConfigError, quote
 from soketpy.config.files import read_file
 from soketpy.config.settings import Settings
 from soketpy.config.soketi import SoketiDraft, read_soketi_environment, read_soketi_file
-from soketpy.config.soketi_names import APPS_PATH, BY_PATH
+from soketpy.config.soketi_names import APPS_PATH, BY_PATH, WEBHOOKS
 from soketpy.config.tree import Entry, Place, Scalar, Table
 
 
@@ -44,19 +45,31 @@ def is_soketi(table: Table) -> bool:
     names of both.
     """
     ours, theirs = _prefixes(setting_rows()), _prefixes((*BY_PATH, APPS_PATH))
-    own: Entry | None = None
-    soketis: Entry | None = None
+    own: tuple[str, Entry] | None = None
+    soketis: tuple[str, Entry] | None = None
     for name, entry in table.entries.items():
         for path, each in _first_names(name, entry):
             if path in theirs and (path not in ours or "." in name):
-                soketis = soketis or each
+                soketis = soketis or (name if "." in name else path, each)
             elif path in ours and path not in theirs:
-                own = own or each
+                own = own or (path, each)
     if own and soketis:
-        raise soketis.place.error(
-            "", f"a name of soketi's, next to one of soketpy's at {own.place}; a file has one kind"
-        )
+        raise _mixed(*own, *soketis)
     return soketis is not None
+
+
+def _mixed(own: str, owns: Entry, soketis: str, entry: Entry) -> ConfigError:
+    """Return the error for a file with names of both, which says what to write instead of soketi's name."""
+    if soketis == WEBHOOKS:
+        return entry.place.error(WEBHOOKS, NO_WEBHOOKS)
+    path, node = soketis, entry.node
+    while path not in BY_PATH and path != APPS_PATH and isinstance(node, Table) and node.entries:
+        name, inner = next(iter(node.entries.items()))
+        path, node = f"{path}.{name}", inner.node
+    ours = APPS if path == APPS_PATH else BY_PATH[path].to if path in BY_PATH else ""
+    instead = f"write {ours} instead of {quote(path)}" if ours else f"leave out {quote(path)}"
+    kinds = f"{quote(path)} is a name of soketi's, and {own} ({owns.place}) is one of soketpy's"
+    return entry.place.error("", f"{kinds}; a file has names of one kind: {instead}")
 
 
 def _first_names(name: str, entry: Entry) -> Iterator[tuple[str, Entry]]:

@@ -7,7 +7,7 @@ What this version cannot do and somebody asks for is an error; what has no effec
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from soketpy.config.draft import APPS, AppDraft, Draft, Found, app_value
+from soketpy.config.draft import APPS, NO_WEBHOOKS, AppDraft, Draft, Found, app_value
 from soketpy.config.environment import given, unknown
 from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.json_tree import parse_json
@@ -43,6 +43,8 @@ class SoketiDraft:
                 self._read_apps(entry.node)
             elif path in BY_PATH:
                 self._take(path, entry)
+            elif path == WEBHOOKS and isinstance(entry.node, Listing):
+                raise entry.place.error(path, NO_WEBHOOKS)
             elif path in _PREFIXES:
                 self.read_table(_table(entry.node, path), path)
             elif path.startswith(f"{APPS_PATH}."):
@@ -56,7 +58,7 @@ class SoketiDraft:
         """Take an environment variable. Raises ConfigError where soketi has none of this name."""
         path = VARIABLES.get(name)
         if path is None:
-            raise unknown(name, list(VARIABLES))
+            raise unknown(name, PREFIX, VARIABLES)
         place = Place(name, name="")
         entry = Entry(place, _from_text(text, place))
         if path in BY_PATH:
@@ -132,7 +134,7 @@ def read_soketi_environment(environ: Mapping[str, str], file: SoketiDraft) -> tu
     read, count = SoketiDraft(prefixes=dict(file.prefixes)), 0
     for name, text in given(environ, PREFIX):
         if name not in VARIABLES:
-            raise unknown(name, list(VARIABLES))
+            raise unknown(name, PREFIX, VARIABLES)
         if text:
             read.read_variable(name, text)
             count += 1
@@ -207,6 +209,8 @@ def _check_choice(name: Name, node: Node, place: Place) -> None:
     if text in name.has:
         return
     has = f"(this version has: {', '.join(name.has)})"
+    if name.path.startswith(f"{WEBHOOKS}.") and text in name.later:
+        raise place.error(name.path, NO_WEBHOOKS)
     if text in name.later:
         raise place.error(name.path, f"{text} is not built yet in soketpy {has}")
     raise place.error(name.path, QUOTED if is_quoted(node) else f"there is no {quote(text)} {has}")
@@ -220,7 +224,7 @@ def _check_no_webhooks(node: Node, place: Place) -> None:
     if isinstance(node, Listing) and not node.items:
         return
     if not _is_nothing(node):
-        raise place.error(WEBHOOKS, "webhooks are not built yet in soketpy (this version has: none)")
+        raise place.error(WEBHOOKS, NO_WEBHOOKS)
 
 
 def _from_text(text: str, place: Place) -> Node:

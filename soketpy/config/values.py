@@ -8,6 +8,7 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.json_tree import parse_json
 from soketpy.config.rows import Row
 from soketpy.config.tree import Listing, Node, Scalar, kind
+from soketpy.protocol.origins import origin_problem
 
 LARGEST = 2**53
 LONGEST_SHOWN = 60
@@ -17,6 +18,7 @@ QUOTED = "remove the quotes: they are read as part of the value"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,20}(\.0*)?")
 _REAL = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?")
 _QUOTES = re.compile(r"\s*(['\"]).*\1\s*", re.DOTALL)
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
@@ -172,13 +174,26 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
     found, hint = kind(node), ""
     if row.type is str and isinstance(node, Scalar) and type(node.value) in (int, float, bool):
         hint = "; put it in quotes"
+    elif row.check is origin_problem and isinstance(node, Scalar) and node.value is None:
+        hint = '; for the origin null, write "null" in quotes'
     elif isinstance(node, Scalar) and node.value == "" and type(node.value) is str:
         found = "empty"
     elif isinstance(node, Scalar) and isinstance(node.value, str) and "://" in node.value:
         found = "a URL"  # there may be a password in it
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
         found = _shown(node.value)
+        if not node.loose and _fits_unquoted(row, node.value):
+            hint = ", which is text: write it without quotes"
     return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
+
+
+def _fits_unquoted(row: Row, value: object) -> bool:
+    """Return whether a text of a file would be a value of this row without the quotes around it."""
+    if not isinstance(value, str):
+        return False
+    if row.type is bool:
+        return value in ("true", "false")
+    return row.type is not str and _NUMBER.fullmatch(value) is not None
 
 
 def _shown(value: object) -> str:

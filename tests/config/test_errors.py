@@ -10,7 +10,11 @@ from soketpy.config.files import LARGEST
 
 Failing = Callable[..., str]
 ORIGIN = "matches no origin: {} (write for example https://example.com, example.com, *.example.com or localhost:3000)"
-MIXED = "a name of soketi's, next to one of soketpy's at config.yaml:1; a file has one kind"
+MIXED = "{} is a name of soketi's, and {} (config.yaml:1) is one of soketpy's; a file has names of one kind: {}"
+WITHOUT_QUOTES = ", which is text: write it without quotes"
+NO_WEBHOOKS = (
+    "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
+)
 ONE_OF_BOTH = "use one of both"
 SAFE = "A-Z, a-z, 0-9 and -._~!$'()*+,;=@"
 PATH = f"must be a path such as /realtime, of {SAFE}&:, or empty, not"
@@ -52,7 +56,7 @@ FILES = [
     ),
     ("apps: [{id: a, keys: [{key: k, secret: s, x: 1}]}]\n", "1: apps[0].keys[0].x: no such setting of a key"),
     # types
-    ("port: '1'\n", f"1: port: {NUMBER} '1'"),
+    ("port: '1'\n", f"1: port: {NUMBER} '1'{WITHOUT_QUOTES}"),
     ("port: true\n", f"1: port: {NUMBER} true or false"),
     ("port: 1.5\n", f"1: port: {NUMBER} 1.5"),
     ("port: 1.0\n", f"1: port: {NUMBER} 1.0"),
@@ -226,8 +230,40 @@ FILES = [
         f"1: apps[0].id: must be text of {SAFE}&, and not . or .., not a number; put it in quotes",
     ),
     # both kinds of names
-    ("bounds: {}\nadapter: {driver: local}\n", f"2: {MIXED}"),
-    ("cors: {origins: ['*'], origin: ['*']}\n", f"1: {MIXED}"),
+    (
+        "bounds: {}\nadapter: {driver: local}\n",
+        f"2: {MIXED.format('adapter.driver', 'bounds', 'write cluster instead of adapter.driver')}",
+    ),
+    (
+        "cors: {origins: ['*'], origin: ['*']}\n",
+        f"1: {MIXED.format('cors.origin', 'cors.origins', 'write cors.origins instead of cors.origin')}",
+    ),
+    (
+        "timeouts: {pong: 1}\nappManager: {array: {apps: []}}\n",
+        f"2: {MIXED.format('appManager.array.apps', 'timeouts', 'write apps instead of appManager.array.apps')}",
+    ),
+    (
+        "bounds: {}\nqueue.driver: sync\n",
+        f"2: {MIXED.format('queue.driver', 'bounds', 'leave out queue.driver')}",
+    ),
+    ("bounds: {}\nqueue: 5\n", f"2: {MIXED.format('queue', 'bounds', 'leave out queue')}"),
+    # what is not built yet
+    (f"apps:\n- {{{APP},\n  webhooks: [{{url: 'http://a'}}]}}\n", f"3: apps[0].webhooks: {NO_WEBHOOKS}"),
+    ("webhooks: [{url: 'http://a'}]\n", f"1: webhooks: {NO_WEBHOOKS}"),
+    ("app_defaults: {webhooks: []}\n", f"1: app_defaults.webhooks: {NO_WEBHOOKS}"),
+    ("webhooks: []\nbounds: {}\n", f"1: webhooks: {NO_WEBHOOKS}"),
+    # quotes
+    ("port: '6001'\n", f"1: port: {NUMBER} '6001'{WITHOUT_QUOTES}"),
+    ("timeouts: {pong: '1.5'}\n", f"1: timeouts.pong: must be a number above 0, not '1.5'{WITHOUT_QUOTES}"),
+    ("strict_protocol: 'true'\n", f"1: strict_protocol: must be true or false, not 'true'{WITHOUT_QUOTES}"),
+    (
+        "app_defaults: {allowed_origins: [a.com, null]}\n",
+        '1: app_defaults.allowed_origins[1]: must be text, not null; for the origin null, write "null" in quotes',
+    ),
+    (
+        "cors: {origins: [~]}\n",
+        '1: cors.origins[0]: must be text, not null; for the origin null, write "null" in quotes',
+    ),
     # YAML
     ("port: 1\nlog: {\n", "3: not valid YAML: "),
     ("a: b: c\n", "1: not valid YAML: mapping values are not allowed in this context"),
@@ -303,6 +339,20 @@ VARIABLES = [
     ({"SOKETPY_PORT": "1_000"}, f"SOKETPY_PORT: {NUMBER} '1_000'"),
     ({"SOKETPY_PORT": "65536"}, f"SOKETPY_PORT: {NUMBER} '65536'"),
     ({"SOKETPY_PROT": "1"}, "SOKETPY_PROT: no such variable; did you mean SOKETPY_PORT?"),
+    ({"SOKETPY_FOO": "1"}, "SOKETPY_FOO: no such variable"),
+    ({"SOKETI_FOO": "1"}, "SOKETI_FOO: no such variable"),
+    ({"SOKETI_METRICS_PORT": "1"}, "SOKETI_METRICS_PORT: no such variable; did you mean SOKETI_METRICS_SERVER_PORT?"),
+    ({"SOKETI_REDIS_HOST": "a"}, "SOKETI_REDIS_HOST: no such variable; did you mean SOKETI_DB_REDIS_HOST?"),
+    (
+        {"SOKETI_TIMEOUTS_PONG": "1"},
+        "SOKETI_TIMEOUTS_PONG: no such variable; did you mean SOKETPY_TIMEOUTS_PONG?",
+    ),
+    ({"SOKETPY_DEBUG": "1"}, "SOKETPY_DEBUG: no such variable; did you mean SOKETPY_LOG_LEVEL?"),
+    ({"SOKETPY_MODE": "full"}, "SOKETPY_MODE: no such variable"),
+    (
+        {"SOKETPY_MAX_CONNECTIONS": "1"},
+        "SOKETPY_MAX_CONNECTIONS: no such variable; did you mean SOKETPY_APP_MAX_CONNECTIONS?",
+    ),
     ({"SOKETPY_QQQQQQQQQQ": "1"}, "SOKETPY_QQQQQQQQQQ: no such variable"),
     ({"SOKETPY_CONFG": "x"}, "SOKETPY_CONFG: no such variable; did you mean SOKETPY_CONFIG?"),
     ({"SOKETPY_METRICS_ENABLED": "maybe"}, "SOKETPY_METRICS_ENABLED: must be true or false, not 'maybe'"),
