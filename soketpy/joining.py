@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from soketpy.cluster import Cluster, LocalCluster
-from soketpy.config import ConfigError, Settings
+from soketpy.config import Settings
 from soketpy.config.addresses import hosts
 
 
@@ -12,7 +12,7 @@ def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
     """Return what joins this node to others. Raise ConfigError where a driver is not installed."""
     if settings.cluster == "local":
         return LocalCluster(clock, cache_ttl=settings.cache_ttl, cached_events=settings.bounds.cached_events)
-    check_redis_driver("cluster: redis needs")
+    check_redis_driver(settings, "cluster")
     from soketpy.drivers.redis import cluster, connect
 
     given = settings.redis
@@ -40,10 +40,11 @@ def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
     )
 
 
-def check_redis_driver(who_needs: str) -> None:
-    """Raise ConfigError where the libraries of the driver for Redis are missing. ``who_needs`` begins the line."""
+def check_redis_driver(settings: Settings, path: str) -> None:
+    """Raise ConfigError where the libraries of the driver for Redis are missing. The setting ``path`` needs them."""
     try:
         import soketpy.drivers.redis.cluster
         import soketpy.drivers.redis.connect  # noqa: F401
     except ImportError as fault:
-        raise ConfigError(f"{who_needs} {fault.name}: pip install hiredis msgpack") from None
+        needs = "several workers need" if path == "workers" else "redis needs"
+        raise settings.mistake(path, f"{needs} {fault.name}: pip install hiredis msgpack") from None

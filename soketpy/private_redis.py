@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from soketpy.cluster import Unreachable
+from soketpy.config import Settings
 
 log = logging.getLogger("soketpy.workers")
 
@@ -24,12 +25,12 @@ BUFFERS = ("--client-output-buffer-limit", "pubsub", "256mb", "64mb", "60")
 
 
 @asynccontextmanager
-async def private_redis() -> AsyncIterator[str]:
-    """The socket of a Redis that is started again if it dies, and is gone at the end. Raises Unreachable."""
-    program = shutil.which("redis-server")
-    if program is None:
-        reason = "several workers need redis-server: install it, or let cluster: redis say where one is"
-        raise Unreachable(reason)
+async def private_redis(settings: Settings) -> AsyncIterator[str]:
+    """The socket of a Redis that is started again if it dies, and is gone at the end.
+
+    Raises Unreachable where it does not start, and what ``redis_server`` raises.
+    """
+    program = redis_server(settings)
     with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
         path = Path(folder) / "redis.sock"
         options: tuple[str, ...] = BUFFERS
@@ -54,6 +55,15 @@ async def private_redis() -> AsyncIterator[str]:
             keeping.cancel()
             await asyncio.wait([keeping])
             await _end(process)
+
+
+def redis_server(settings: Settings) -> str:
+    """Return the path of the program. Raise ConfigError where it is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "several workers need the program redis-server: install it, or use cluster: redis"
+        raise settings.mistake("workers", reason)
+    return program
 
 
 async def _start(program: str, options: tuple[str, ...], path: Path) -> asyncio.subprocess.Process:

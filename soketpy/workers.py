@@ -8,7 +8,6 @@ successor. The workers meet in Redis, or in one of their own on a Unix socket wh
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -23,14 +22,13 @@ from soketpy.config import Settings
 from soketpy.config.addresses import listing
 from soketpy.config.settings import Redis
 from soketpy.descriptors import raise_limit
-from soketpy.joining import check_redis_driver
 from soketpy.listening import open_sockets, open_unix_socket, refuse_taken
 from soketpy.log import quantity
 from soketpy.metrics import Counted, Totals, Traffic
 from soketpy.private_redis import private_redis
+from soketpy.requirements import number_of
 from soketpy.server import BACKLOG, serve_metrics
 from soketpy.signals import Configuration, Signals
-from soketpy.tls import tls_context
 
 log = logging.getLogger("soketpy.workers")
 
@@ -303,17 +301,6 @@ class Workers:
             await self.count()
 
 
-def number_of(settings: Settings) -> int:
-    """How many workers there are to be: by ``auto``, one per core that this process may use."""
-    return settings.workers or cores()
-
-
-def cores() -> int:
-    """Return how many cores this process may use, or where the system does not say (macOS), how many there are."""
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
 async def bound(settings: Settings, number: int) -> list[socket.socket]:
     """The listening sockets: for each worker in turn, one for each address. Raises OSError where one cannot be had."""
     if settings.unix_socket is not None:
@@ -342,12 +329,9 @@ async def serve(
     """Run a server of several workers until SIGTERM or SIGINT.
 
     SIGHUP takes the apps of ``reload()``; SIGUSR2 puts new workers in the place of the old. Raises OSError where the
-    address cannot be had, ConfigError for TLS files that do not work and for a driver that is not installed, and
-    Unreachable where Redis cannot be reached.
+    address cannot be had, ConfigError without the program redis-server, and Unreachable where Redis cannot be reached.
     """
-    check_redis_driver("several workers need")
     number = number_of(settings)
-    tls_context(settings)
     signals = Signals()
     async with AsyncExitStack() as stack:
         started = await signals.unless_stopped(_start(stack, settings, number))
@@ -371,7 +355,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
     for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
     private = None
     if settings.cluster == "local":
-        private = await stack.enter_async_context(private_redis())
+        private = await stack.enter_async_context(private_redis(settings))
         meeting = Redis(unix_socket=private, lease=settings.redis.lease)
         for_workers = replace(for_workers, cluster="redis", redis=meeting)
     workers = Workers(for_workers, listeners, private)

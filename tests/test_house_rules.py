@@ -50,11 +50,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"web", "joining", "config", "tls", "descriptors", "deadlines", "listening", "log", "memory", "signals"},
     "joining": {"cluster", "config", "drivers"},
     "worker": {"cluster", "config", "log", "memory", "metrics", "server", "signals"},
-    "private_redis": {"cluster"},
-    "workers": {"joining", "worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals", "tls"}
+    "private_redis": {"cluster", "config"},
+    "requirements": {"config", "joining", "private_redis", "tls"},
+    "workers": {"requirements", "worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals"}
     | {"descriptors", "listening"},
     "testing": {"config", "server"},
-    "cli": PROTOCOL | {"cluster", "config", "server", "workers", "tls", "log", "__init__"},
+    "cli": PROTOCOL | {"cluster", "config", "server", "workers", "requirements", "log", "__init__"},
     "__main__": {"cli"},
     "__init__": {"apps", "config", "server"},
 }

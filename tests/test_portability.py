@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from soketpy import Settings, workers
+from soketpy.requirements import number_of
 
 REASON = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
 WINDOWS = """
@@ -66,8 +67,8 @@ def test_workers_are_as_many_as_cores_where_the_system_does_not_say_which_it_may
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    assert workers.number_of(Settings(workers=0)) == number
-    assert workers.number_of(Settings(workers=3)) == 3
+    assert number_of(Settings(workers=0)) == number
+    assert number_of(Settings(workers=3)) == 3
 
 
 async def test_workers_share_one_socket_where_the_kernel_does_not_spread_connections(

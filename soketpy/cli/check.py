@@ -17,14 +17,12 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was understood. Raises ConfigError, for TLS files that do not work as well."""
+    """Print what was understood. Raises ConfigError, also for what this machine lacks."""
     from soketpy.config import load
+    from soketpy.requirements import check_requirements
 
     settings = load(args.file, os.environ, {})
-    if settings.tls.cert is not None:
-        from soketpy.tls import tls_context
-
-        tls_context(settings)
+    check_requirements(settings)
     print(f"{', '.join(settings.sources)}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")

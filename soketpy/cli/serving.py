@@ -13,6 +13,7 @@ from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.effects import cautions
 from soketpy.log import configure
+from soketpy.requirements import check_requirements, number_of
 from soketpy.server import event_loop, serve
 
 log = logging.getLogger("soketpy")
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
         return read_settings(args, flags)
 
     settings = read()
+    check_requirements(settings)
     configure(settings.log.level, settings.log.format)
     _announce(settings)
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         if args.hint or sys.stdout.isatty():
             _print_hint("\n" + hint(settings, port, read_settings(args, {}), config_path(args)))
 
-    serving = serve if workers.number_of(settings) == 1 else workers.serve
+    serving = serve if number_of(settings) == 1 else workers.serve
 
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:

@@ -101,6 +101,7 @@ def test_a_metrics_port_in_use_is_named_and_not_the_main_port() -> None:
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, said)
 
 
+NEEDS_HIREDIS = "needs hiredis: pip install hiredis msgpack"
 ON_ONE_CORE = """
 import os, sys
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -126,9 +127,13 @@ def test_auto_on_one_core_is_a_plain_process_without_workers_and_redis(tmp_path:
 @pytest.mark.parametrize(
     ("flags", "environ", "said"),
     [
-        ((), {"SOKETPY_CLUSTER": "redis"}, "cluster: redis needs hiredis: pip install hiredis msgpack"),
-        (("--workers", "2"), {}, "several workers need hiredis: pip install hiredis msgpack"),
-        (("--workers", "2"), {"SOKETPY_CLUSTER": "redis"}, "several workers need hiredis: pip install hiredis msgpack"),
+        ((), {"SOKETPY_CLUSTER": "redis"}, f"SOKETPY_CLUSTER: redis {NEEDS_HIREDIS}"),
+        (("--workers", "2"), {}, f"--workers: several workers {NEEDS_HIREDIS.replace('needs', 'need')}"),
+        (
+            (),
+            {"SOKETPY_CLUSTER": "redis", "SOKETPY_WORKERS": "2"},
+            f"SOKETPY_WORKERS: several workers {NEEDS_HIREDIS.replace('needs', 'need')}",
+        ),
     ],
 )
 def test_without_the_driver_for_redis_it_says_what_to_install(
@@ -136,8 +141,32 @@ def test_without_the_driver_for_redis_it_says_what_to_install(
 ) -> None:
     (tmp_path / "hiredis.py").write_text("raise ModuleNotFoundError('nothing', name='hiredis')\n")
     ended = run("start", "--port", "0", *flags, PYTHONPATH=str(tmp_path), **environ)
-    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (2, f"soketpy start: error: {said}")
-    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stderr) == (2, f"soketpy start: error: {said}\n")
+
+
+@pytest.mark.parametrize("command", ["start", "check-config"])
+@pytest.mark.parametrize(
+    ("content", "hides", "said"),
+    [
+        ("cluster: redis\n", True, f"1: cluster: redis {NEEDS_HIREDIS}"),
+        ("port: 0\nworkers: 2\n", True, "2: workers: several workers need hiredis: pip install hiredis msgpack"),
+        (
+            "port: 0\nworkers: 2\n",
+            False,
+            "2: workers: several workers need the program redis-server: install it, or use cluster: redis",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line_and_exit_code_2(
+    tmp_path: Path, command: str, content: str, hides: bool, said: str
+) -> None:
+    if hides:
+        (tmp_path / "hiredis.py").write_text("raise ModuleNotFoundError('nothing', name='hiredis')\n")
+    config = tmp_path / "soketpy.yaml"
+    config.write_text(content)
+    file = ("--config", str(config)) if command == "start" else (str(config),)
+    ended = run(command, *file, PYTHONPATH=str(tmp_path), PATH=str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (2, f"soketpy {command}: error: {config}:{said}\n")
 
 
 def test_tls_files_that_cannot_be_read_are_a_mistake_in_the_configuration(tmp_path: Path) -> None:

@@ -509,6 +509,6 @@ async def test_the_metrics_port_tells_that_the_workers_stop_until_they_have_ende
 
 
 def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="several workers need redis-server: install it") as failed:
+    with pytest.raises(AssertionError, match="several workers need the program redis-server: install it") as failed:
         Together(tmp_path, env={"PATH": str(tmp_path)})
     assert "Traceback" not in str(failed.value)

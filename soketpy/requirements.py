@@ -1,0 +1,34 @@
+"""What a configuration needs of the machine: TLS files that work, libraries, and programs."""
+
+import os
+from collections.abc import Callable
+
+from soketpy.config import Settings
+
+
+def check_requirements(settings: Settings) -> None:
+    """Raise ConfigError where this machine lacks what the settings need, so that the server could not start."""
+    if settings.tls.cert is not None:
+        from soketpy.tls import tls_context
+
+        tls_context(settings)
+    several = number_of(settings) > 1
+    if several or settings.cluster == "redis":
+        from soketpy.joining import check_redis_driver
+
+        check_redis_driver(settings, "workers" if several else "cluster")
+    if several and settings.cluster == "local":
+        from soketpy.private_redis import redis_server
+
+        redis_server(settings)
+
+
+def number_of(settings: Settings) -> int:
+    """Return how many workers there are to be: by ``auto``, one per core that this process may use."""
+    return settings.workers or cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use, or where the system does not say (macOS), how many there are."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
