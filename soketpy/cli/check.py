@@ -1,8 +1,9 @@
 """``soketpy check-config``: whether a configuration is understood, and what it says."""
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
+
+from soketpy.cli.options import read_settings
 
 if TYPE_CHECKING:
     from soketpy.config import Settings
@@ -12,18 +13,18 @@ def add(commands: Any) -> None:
     """Add the command."""
     text = "Read a configuration file, with the environment over it as `start` does, and say what it means."
     parser = commands.add_parser("check-config", help="check a configuration file", description=text)
-    parser.add_argument("file", metavar="FILE", help="YAML or JSON file, in soketpy's or soketi's names")
+    help = "YAML or JSON file, in soketpy's or soketi's names (default: $SOKETPY_CONFIG, or none)"
+    parser.add_argument("config", metavar="FILE", nargs="?", help=help)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was understood. Raises ConfigError, also for what this machine lacks."""
-    from soketpy.config import load
     from soketpy.requirements import check_requirements
 
-    settings = load(args.file, os.environ, {})
+    settings = read_settings(args, {})
     check_requirements(settings)
-    print(f"{', '.join(settings.sources)}: {summary(settings)}")
+    print(f"{', '.join(settings.sources) or 'defaults'}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")
     for warning in settings.warnings:

@@ -7,6 +7,7 @@ from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.options import add_config, read_settings
 
+_MEMBER = '{"user_id":"1"}'
 EPILOG = """\
 examples:
   soketpy sign rest POST /apps/app-id/events --body '{"name":"e","channels":["c"],"data":"{}"}'
@@ -31,13 +32,13 @@ def add(commands: Any) -> None:
     rest.add_argument("--timestamp", type=int, metavar="SECONDS", help="Unix time of the request (default: now)")
 
     channel = forms.add_parser("channel", help="an authorization to join a channel", epilog=EPILOG)
-    channel.add_argument("socket_id", metavar="SOCKET_ID")
-    channel.add_argument("channel", metavar="CHANNEL")
+    channel.add_argument("socket_id", metavar="SOCKET_ID", help="of the connection: two numbers, such as 123.456")
+    channel.add_argument("channel", metavar="CHANNEL", nargs="?", help="a private or presence channel")
     channel.add_argument("--channel-data", metavar="JSON", help="the member, of a presence channel")
 
     user = forms.add_parser("user", help="a user's sign-in", epilog=EPILOG)
-    user.add_argument("socket_id", metavar="SOCKET_ID")
-    user.add_argument("user_data", metavar="USER_DATA", help='JSON, such as {"id":"1"}')
+    user.add_argument("socket_id", metavar="SOCKET_ID", help="of the connection: two numbers, such as 123.456")
+    user.add_argument("user_data", metavar="USER_DATA", nargs="?", help='JSON, such as {"id":"1"}')
 
     for form, run in ((rest, run_rest), (channel, run_channel), (user, run_user)):
         if form is not rest:
@@ -81,9 +82,21 @@ def run_rest(args: argparse.Namespace) -> int:
 
 
 def run_channel(args: argparse.Namespace) -> int:
-    """Print the auth value for a channel."""
+    """Print the auth value for a channel. Raises Mistake for a channel that clients join without one."""
+    from soketpy.protocol.channels import kind_of
     from soketpy.protocol.signatures import channel_text
 
+    _check_socket_id(args.socket_id)
+    if args.channel is None:
+        raise Mistake("give the channel behind the socket id, such as: soketpy sign channel 123.456 private-news")
+    kind = kind_of(args.channel)
+    if not kind.guarded:
+        what = "the channel of a user, for which `soketpy sign user` signs" if kind.user else "public"
+        raise Mistake(
+            f"{args.channel} is {what}; only channels that begin with private- or presence- have an auth of their own"
+        )
+    if kind.presence and args.channel_data is None:
+        raise Mistake(f"{args.channel} is a presence channel: give its member, such as --channel-data '{_MEMBER}'")
     return _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
 
 
@@ -91,7 +104,17 @@ def run_user(args: argparse.Namespace) -> int:
     """Print the auth value for a user."""
     from soketpy.protocol.signatures import user_text
 
+    _check_socket_id(args.socket_id)
+    if args.user_data is None:
+        raise Mistake('give the user behind the socket id, such as: soketpy sign user 123.456 \'{"id":"1"}\'')
     return _authorize(args, user_text(args.socket_id, args.user_data))
+
+
+def _check_socket_id(given: str) -> None:
+    """Raise Mistake for what cannot be the id of a connection."""
+    first, dot, second = given.partition(".")
+    if not (dot and first.isdecimal() and second.isdecimal()):
+        raise Mistake(f"the socket id must be two numbers with a dot between them, such as 123.456, not {given!r}")
 
 
 def _authorize(args: argparse.Namespace, text: str) -> int:

@@ -106,10 +106,12 @@ def acceptance(upgrade: Upgrade) -> bytes:
 def bare_path(path: str, prefix: str) -> str:
     """Return the path without the prefix that a proxy may have left in front of it.
 
-    A client whose own prefix ends with a slash sends two slashes behind it.
+    The prefix alone is the path ``/``. A client whose own prefix ends with a slash sends two slashes behind it.
     """
     if not prefix:
         return path
+    if path == prefix:
+        return "/"
     bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
     return "/" + bare.lstrip("/") if bare.startswith("//") else bare
 

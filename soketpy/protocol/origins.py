@@ -114,6 +114,8 @@ def _parse(written: str) -> "str | _Pattern":
         raise BadOrigin("the part in front of :// is not a scheme such as https; leave it out for any scheme")
     if scheme in SOCKET_SCHEMES:
         raise BadOrigin(f"the origin is that of the page: write {SOCKET_SCHEMES[scheme]}:// instead of {scheme}://")
+    if meant := _misspelt(scheme):
+        raise BadOrigin(f"the scheme is misspelt: write {meant}:// instead of {scheme}://")
     if not rest.removesuffix("/") and scheme not in DEFAULT_PORTS:
         return f"{scheme}://"  # file://, which Chromium sends for a local page
     host, port = _host_and_port(rest.removesuffix("/"), _OPAQUE_HOST if scheme not in DEFAULT_PORTS else None)
@@ -124,6 +126,17 @@ def _parse(written: str) -> "str | _Pattern":
     if host.startswith(ANY):
         return _Pattern(scheme, host, _number(port))
     return _serialize(scheme, host, _number(port))
+
+
+def _misspelt(scheme: str) -> str | None:
+    """Return http or https for a scheme that is spelt nearly like it, such as htps; None for any other."""
+    if scheme in DEFAULT_PORTS:
+        return None
+    from difflib import get_close_matches  # here, since hardly any configuration has another scheme
+
+    if not get_close_matches(scheme, DEFAULT_PORTS, n=1, cutoff=0.75):
+        return None
+    return "https" if "s" in scheme else "http"
 
 
 def _bare(text: str) -> _Pattern:

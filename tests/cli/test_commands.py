@@ -31,6 +31,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 UNKNOWN = "in the configuration; give"
+GUARDED = "only channels that begin with private- or presence- have an auth of their own"
 MISTAKES: list[tuple[tuple[str, ...], str]] = [
     ((), "soketpy: error: the following arguments are required: COMMAND (see soketpy --help)"),
     (("start", "--bogus"), "soketpy: error: unrecognized arguments: --bogus (see soketpy --help)"),
@@ -44,9 +45,40 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     (("check-config", "no.yaml"), "soketpy check-config: error: no.yaml: cannot be read: No such file or directory"),
     (("sign", "rest", "GET", "x"), "soketpy sign: error: the path must begin with /, not 'x'"),
     (("sign", "rest", "GET", "http://[x/"), "soketpy sign: error: 'http://[x/' is not a path or URL: Invalid IPv6 URL"),
-    (("sign", "channel", "1.2", "\udcff"), "soketpy sign: error: not valid UTF-8"),
+    (("sign", "channel", "1.2", "private-\udcff"), "soketpy sign: error: not valid UTF-8"),
     (
-        ("sign", "channel", "1.2", "c", "--key", "k"),
+        ("sign", "channel", "private-news"),
+        "soketpy sign: error: the socket id must be two numbers with a dot between them, such as 123.456, "
+        "not 'private-news'",
+    ),
+    (
+        ("sign", "channel", "1.2"),
+        "soketpy sign: error: give the channel behind the socket id, such as: "
+        "soketpy sign channel 123.456 private-news",
+    ),
+    (("sign", "channel", "1.2", "news"), f"soketpy sign: error: news is public; {GUARDED}"),
+    (("sign", "channel", "1.2", "cache-news"), f"soketpy sign: error: cache-news is public; {GUARDED}"),
+    (
+        ("sign", "channel", "1.2", "#server-to-user-ada"),
+        "soketpy sign: error: #server-to-user-ada is the channel of a user, for which `soketpy sign user` signs; "
+        + GUARDED,
+    ),
+    (
+        ("sign", "channel", "1.2", "presence-a"),
+        "soketpy sign: error: presence-a is a presence channel: give its member, such as --channel-data "
+        '\'{"user_id":"1"}\'',
+    ),
+    (
+        ("sign", "user", "1.2"),
+        'soketpy sign: error: give the user behind the socket id, such as: soketpy sign user 123.456 \'{"id":"1"}\'',
+    ),
+    (
+        ("sign", "user", '{"id":"1"}'),
+        "soketpy sign: error: the socket id must be two numbers with a dot between them, such as 123.456, "
+        'not \'{"id":"1"}\'',
+    ),
+    (
+        ("sign", "channel", "1.2", "private-c", "--key", "k"),
         f"soketpy sign: error: no app with the key k {UNKNOWN} --secret too",
     ),
     (
@@ -144,6 +176,18 @@ def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
     )
 
 
+def test_check_config_without_a_file_reads_what_start_reads(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("check-config") == (0, "defaults: 0.0.0.0:6001, 1 app (app-id), no metrics\n", "")
+    monkeypatch.setenv("SOKETPY_PORT", "7000")
+    assert run("check-config")[1].startswith("1 environment variable: 0.0.0.0:7000, ")
+    path = tmp_path / "config.yaml"
+    path.write_text("host: 127.0.0.1\n")
+    monkeypatch.setenv("SOKETPY_CONFIG", str(path))
+    assert run("check-config")[1].startswith(f"{path}, 1 environment variable: 127.0.0.1:7000, ")
+
+
 def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"database.mysql.host": "x"}')
@@ -225,7 +269,7 @@ def test_sign_shows_the_text_and_the_auth(run: Run, argv: tuple[str, ...], text:
 def test_sign_takes_the_app_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOKETI_DEFAULT_APP_KEY", "k")
     monkeypatch.setenv("SOKETI_DEFAULT_APP_SECRET", "s")
-    assert run("sign", "channel", "1.2", "c")[1].endswith(f"auth: k:{sign('s', '1.2:c')}\n")
+    assert run("sign", "channel", "1.2", "private-c")[1].endswith(f"auth: k:{sign('s', '1.2:private-c')}\n")
 
 
 def test_commands_read_the_file_that_soketpy_config_names(
@@ -234,7 +278,9 @@ def test_commands_read_the_file_that_soketpy_config_names(
     path = tmp_path / "config.yaml"
     path.write_text("apps: [{id: a, keys: [{key: k, secret: s}, {key: l, secret: t}]}]\n")
     monkeypatch.setenv("SOKETPY_CONFIG", str(path))
-    assert run("sign", "channel", "1.2", "c", "--key", "l")[1].endswith(f"auth: l:{sign('t', '1.2:c')}\n")
+    assert run("sign", "channel", "1.2", "private-c", "--key", "l")[1].endswith(
+        f"auth: l:{sign('t', '1.2:private-c')}\n"
+    )
 
 
 async def test_healthcheck_says_that_a_server_is_ready(run: Run, peers: Peers) -> None:

@@ -188,7 +188,7 @@ def test_a_broken_configuration_is_one_line_and_exit_code_2(tmp_path: Path) -> N
 
 def test_output_that_nobody_reads_is_one_line_and_exit_code_1() -> None:
     process = subprocess.Popen(
-        [*SOKETPY, "sign", "channel", "1.2", "c"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SOKETPY, "sign", "channel", "1.2", "private-c"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     process.stdout.close()

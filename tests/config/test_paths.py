@@ -118,3 +118,10 @@ def test_a_path_prefix_that_is_taken_works_as_it_is(prefix: str) -> None:
 def test_a_path_prefix_that_a_client_would_encode_or_resolve_is_an_error(prefix: str) -> None:
     with pytest.raises(ConfigError, match="SOKETPY_PATH_PREFIX: must be a path such as /realtime"):
         load(None, {"SOKETPY_PATH_PREFIX": prefix}, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "bare"), [("/rt", "/"), ("/rt/", "/"), ("/rt//", "/"), ("/rta", "/rta"), ("/", "/"), ("/ready", "/ready")]
+)
+def test_the_path_prefix_alone_is_the_root(path: str, bare: str) -> None:
+    assert bare_path(path, "/rt") == bare

@@ -83,7 +83,8 @@ def test_a_path_without_quotes_around_it_is_that_of_the_file(
         (("start",), 2),
         (("check-config", "a.yaml"), 2),
         (("trigger", "a", "b", "c"), 2),
-        (("sign", "channel", "1.2", "a"), 2),
+        (("sign", "channel", "1.2", "private-a"), 2),
+        (("check-config",), 2),
         (("healthcheck",), 1),
     ],
 )
