@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from soketpy import ConfigError, Server
+from soketpy import ConfigError, Server, Settings
 from soketpy.cli import main
 from soketpy.config import load
 from soketpy.config.settings import Tls
@@ -282,5 +282,11 @@ def test_a_variable_whose_passphrase_is_wrong_is_named(
 
 @pytest.mark.parametrize("given", [{"cert": "cert.pem"}, {"key": "key.pem"}])
 async def test_a_certificate_and_its_key_belong_together(given: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="cert and key must be given together"):
+    with pytest.raises(ConfigError, match=r"^tls\.(cert|key): has no effect without tls\.(cert|key)$"):
         await Server(host="127.0.0.1", port=0, tls=Tls(**given)).start()
+
+
+@pytest.mark.parametrize("given", [{"cert": "cert.pem"}, {"key": "key.pem"}])
+def test_tls_is_not_left_off_where_one_of_both_is_given(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="cert and key must be given together"):
+        tls_context(Settings(tls=Tls(**given)))

@@ -45,7 +45,20 @@ def _checked(group: Any, prefix: str) -> Any:
             values[name] = _checked(value, f"{path}.")
         elif row.type is not App and (value != row.default or type(value) is not type(row.default)):
             values[name] = _value(row, value, path)
-    return replace(group, **values) if values else group
+    checked = replace(group, **values) if values else group
+    for name, row in rows(of).items():
+        _check_neighbours(checked, name, row, prefix)
+    return checked
+
+
+def _check_neighbours(group: Any, name: str, row: Row, prefix: str) -> None:
+    """Raise ConfigError for a setting without the one that it needs, or next to one that it excludes."""
+    value = getattr(group, name)
+    if row.needs is not None and value is not None and getattr(group, row.needs) is None:
+        raise _PLACE.error(prefix + name, f"has no effect without {prefix}{row.needs}")
+    for other in row.excludes:
+        if value and getattr(group, other):
+            raise _PLACE.error(prefix + name, f"given next to {prefix}{other}; use one of both")
 
 
 def _value(row: Row, value: object, path: str) -> object:

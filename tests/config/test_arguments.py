@@ -29,6 +29,13 @@ WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"cors": Cors(origins="*")}, "cors.origins: must be a list, not text"),  # type: ignore[arg-type]
     ({"cors": Cors(origins=("https://a/b",))}, "cors.origins[0]: 'https://a/b' matches no origin"),
     ({"redis": Redis(password=b"hunter2")}, "redis.password must be text, or null for none, not bytes"),  # type: ignore[arg-type]
+    ({"tls": Tls(cert="c")}, "tls.cert: has no effect without tls.key"),
+    ({"tls": Tls(passphrase="p")}, "tls.passphrase: has no effect without tls.key"),
+    (
+        {"redis": Redis(sentinels=("a:1",), cluster_nodes=("b:2",))},
+        "redis.sentinels: given next to redis.cluster_nodes; use one of both",
+    ),
+    ({"redis": Redis(db=1, cluster_nodes=("b:2",))}, "redis.cluster_nodes: given next to redis.db; use one of both"),
     (
         {"port": 7000, "metrics": Metrics(enabled=True, port=7000)},
         "metrics.port: port and metrics.port are both 7000; give them different ports",
