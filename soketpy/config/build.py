@@ -11,6 +11,7 @@ from soketpy.config.draft import APP_DEFAULTS, AppDraft, Draft, Found, setting_r
 from soketpy.config.effects import warnings
 from soketpy.config.rows import rows
 from soketpy.config.settings import DEFAULT_APP, Settings
+from soketpy.config.soketi_names import NAMES
 from soketpy.config.tree import Place
 
 
@@ -54,7 +55,9 @@ def _check_needs(draft: Draft) -> None:
             continue
         other = path.rpartition(".")[0] + "." + needed
         if other not in draft.values or draft.values[other].value is None:
-            raise found.place.error(path, f"has no effect without {other}")
+            in_soketis_file = bool(found.place.name)
+            shown = next((each.path for each in NAMES if each.to == other and in_soketis_file), other)
+            raise found.place.error(path, f"has no effect without {shown}")
 
 
 def _check_excludes(draft: Draft) -> None:

@@ -118,13 +118,24 @@ def _read_group(draft: Draft, table: Table, path: tuple[str, ...]) -> None:
         here = (*path, name)
         if name not in known:
             shown = ".".join((*path, quote(name)))
-            raise entry.place.error(shown, NO_WEBHOOKS if name == WEBHOOKS else f"no such setting{guess(name, known)}")
+            raise entry.place.error(shown, _unknown(name, path))
         if ".".join(here) in setting_rows():
             draft.put(here, entry.node)
         elif isinstance(entry.node, Table):
             _read_group(draft, entry.node, here)
         elif not (isinstance(entry.node, Scalar) and entry.node.value is None):
             raise entry.node.place.error(".".join(here), f"must be a table of settings, not {kind(entry.node)}")
+
+
+def _unknown(name: str, path: tuple[str, ...]) -> str:
+    """Return what is wrong with a name that no setting of the group at ``path`` has."""
+    if name == WEBHOOKS:
+        return NO_WEBHOOKS
+    flat = {each.replace(".", "_"): each for each in setting_rows() if "." in each}
+    if not path and (meant := flat.get(name.replace(".", "_"))):
+        group, _, inner = meant.partition(".")
+        return f"no such setting; write {inner} under {group}:"
+    return f"no such setting{guess(name, _names_in(path))}"
 
 
 @cache

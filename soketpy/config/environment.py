@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from soketpy.config.app_rows import app_rows
-from soketpy.config.draft import Draft, setting_rows
+from soketpy.config.draft import NO_WEBHOOKS, Draft, setting_rows
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
 from soketpy.config.soketi_names import BY_PATH, VARIABLES
 from soketpy.config.soketi_names import PREFIX as SOKETI_PREFIX
@@ -67,6 +67,8 @@ def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
 
 def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
     """The error for a variable that is not known. ``known`` are the variables of this prefix."""
+    if prefix == PREFIX and "WEBHOOK" in name:
+        return ConfigError(f"{quote(name)}: {NO_WEBHOOKS}")
     rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]
     said = guess(rest, names, prefix)
     if with_all_words(rest, names) is None and (other := _of_the_other_prefix(rest, prefix)):

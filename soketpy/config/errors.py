@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 _LONGEST_GUESSED = 80
+_ALIKE = 0.6
 _WORD = re.compile(r"[^._]+")
 
 
@@ -25,17 +26,23 @@ def guess(written: str, known: Iterable[str], prefix: str = "") -> str:
 
 def closest(written: str, known: Iterable[str]) -> str | None:
     """Return the known name with all the words that were written, or else one that is spelt nearly alike, or None."""
-    from difflib import get_close_matches  # here, since no configuration without a mistake needs it
-
     if len(written) > _LONGEST_GUESSED:
         return None
-    by_plain: dict[str, str] = {}
-    for name in known:
-        by_plain.setdefault(name.lower(), name)
-    if found := with_all_words(written, by_plain):
-        return by_plain[found]
-    close = get_close_matches(written.lower(), list(by_plain), n=1, cutoff=0.6)
-    return by_plain[close[0]] if close else None
+    names = list(known)
+    if found := with_all_words(written, names):
+        return found
+    alike = max(names, key=lambda name: _likeness(written, name), default=None)
+    return alike if alike is not None and _likeness(written, alike) >= _ALIKE else None
+
+
+def _likeness(written: str, name: str) -> float:
+    """Return how alike two names are, from 0 to 1, by what follows the words that they begin with together."""
+    from difflib import SequenceMatcher  # here, since no configuration without a mistake needs it
+
+    ours, theirs = _WORD.findall(written.lower()), _WORD.findall(name.lower())
+    while len(ours) > 1 and len(theirs) > 1 and ours[0] == theirs[0]:
+        ours, theirs = ours[1:], theirs[1:]
+    return SequenceMatcher(None, "_".join(ours), "_".join(theirs)).ratio()
 
 
 def with_all_words(written: str, known: Iterable[str]) -> str | None:

@@ -39,6 +39,8 @@ def parse_yaml(text: str, source: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not understood"
+        if problem.startswith("mapping values are not allowed"):
+            problem += "; a text that ends with a colon, or has a colon and a space in it, must be in quotes"
         place = Place(source, mark.line + 1 if mark else None)
         raise place.error("", f"not valid YAML: {problem}") from None
     except (yaml.YAMLError, ValueError) as error:

@@ -12,6 +12,7 @@ Failing = Callable[..., str]
 ORIGIN = "matches no origin: {} (write for example https://example.com, example.com, *.example.com or localhost:3000)"
 MIXED = "{} is a name of soketi's, and {} (config.yaml:1) is one of soketpy's; a file has names of one kind: {}"
 WITHOUT_QUOTES = ", which is text: write it without quotes"
+COLON = "; a text that ends with a colon, or has a colon and a space in it, must be in quotes"
 NO_WEBHOOKS = (
     "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
 )
@@ -46,7 +47,9 @@ FILES = [
     ("prot: 1\n", "1: prot: no such setting; did you mean port?"),
     ("qqqqqq: 1\n", "1: qqqqqq: no such setting"),
     ("log: {Level: debug}\n", "1: log.Level: no such setting; did you mean level?"),
-    ("tls.cert: c\n", "1: tls.cert: no such setting"),
+    ("tls.cert: c\n", "1: tls.cert: no such setting; write cert under tls:"),
+    ("redis_host: c\n", "1: redis_host: no such setting; write host under redis:"),
+    ("redis: {url: a}\n", "1: redis.url: no such setting"),
     ("1: 2\n", "1: 1: no such setting"),
     ('"a\\nb": 2\n', r"1: 'a\nb': no such setting"),
     ("app_defaults: {id: x}\n", "1: app_defaults.id: no such setting"),
@@ -266,7 +269,8 @@ FILES = [
     ),
     # YAML
     ("port: 1\nlog: {\n", "3: not valid YAML: "),
-    ("a: b: c\n", "1: not valid YAML: mapping values are not allowed in this context"),
+    ("a: b: c\n", f"1: not valid YAML: mapping values are not allowed in this context{COLON}"),
+    ("host: 0.0.0.0,::\n", f"1: not valid YAML: mapping values are not allowed in this context{COLON}"),
     ("port: 1\n\tlog: 1\n", "2: not valid YAML: "),
     ("port: 1\n---\nport: 2\n", "2: a second document begins; a configuration is one"),
     ("a: &x 1\nport: *x\n", "2: aliases (*name) are not understood here; write the value out"),
@@ -339,6 +343,10 @@ VARIABLES = [
     ({"SOKETPY_PORT": "1_000"}, f"SOKETPY_PORT: {NUMBER} '1_000'"),
     ({"SOKETPY_PORT": "65536"}, f"SOKETPY_PORT: {NUMBER} '65536'"),
     ({"SOKETPY_PROT": "1"}, "SOKETPY_PROT: no such variable; did you mean SOKETPY_PORT?"),
+    ({"SOKETPY_REDIS_URL": "a"}, "SOKETPY_REDIS_URL: no such variable"),
+    ({"SOKETPY_REDIS_PASWORD": "a"}, "SOKETPY_REDIS_PASWORD: no such variable; did you mean SOKETPY_REDIS_PASSWORD?"),
+    ({"SOKETPY_WEBHOOKS": "a"}, f"SOKETPY_WEBHOOKS: {NO_WEBHOOKS}"),
+    ({"SOKETPY_APP_WEBHOOKS": "a"}, f"SOKETPY_APP_WEBHOOKS: {NO_WEBHOOKS}"),
     ({"SOKETPY_FOO": "1"}, "SOKETPY_FOO: no such variable"),
     ({"SOKETI_FOO": "1"}, "SOKETI_FOO: no such variable"),
     ({"SOKETI_METRICS_PORT": "1"}, "SOKETI_METRICS_PORT: no such variable; did you mean SOKETI_METRICS_SERVER_PORT?"),

@@ -336,6 +336,7 @@ FILES: list[tuple[object, str]] = [
         '{"database.redis.keyPrefix": "a",\n "adapter.redis.prefix": true}',
         "2: adapter.redis.prefix: must be some text without braces and spaces, not true or false; put it in quotes",
     ),
+    ('{"ssl": {"certPath": "c"}}', "1: ssl.certPath: has no effect without ssl.keyPath"),
     ('{"debug": true, "bounds": {}}', f"1: {MIXED}: write log.level instead of debug"),
 ]
 
