@@ -113,11 +113,13 @@ def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int,
 
 def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list[socket.socket]:
     """Return the sockets that a server is given to listen on. Raise TypeError for anything else."""
-    sockets = [listener] if isinstance(listener, socket.socket) else list(listener or ())
+    sockets = [listener] if isinstance(listener, socket.socket) else () if listener is None else listener
+    if not isinstance(sockets, Sequence):
+        raise TypeError(f"listener must be a socket, or a list or tuple of sockets, not {type(listener).__name__}")
     for each in sockets:
         if not isinstance(each, socket.socket):
             raise TypeError(f"listener must be a socket, or a list or tuple of sockets, not of {type(each).__name__}")
-    return sockets
+    return list(sockets)
 
 
 async def refuse_taken(path: str) -> None:

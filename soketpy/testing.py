@@ -40,6 +40,10 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
     from soketpy.config import Settings
     from soketpy.config.settings import DEFAULT_APP
 
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"running_server takes Settings, not {type(settings).__name__}")
+    if settings is not None and not settings.apps:
+        raise ValueError("running_server needs settings with at least one app")
     app = replace(DEFAULT_APP, id="1", client_events=True)
     settings = replace(settings or Settings(apps=(app,)), host="127.0.0.1", port=0)
     started: Any = threading.Event()

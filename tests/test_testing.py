@@ -139,3 +139,15 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     ):
         pass
     assert "missing.pem" in str(failed.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"port": 1}, "running_server takes Settings, not dict"),
+        (Settings(apps=()), "running_server needs settings with at least one app"),
+    ],
+)
+def test_a_running_server_says_what_it_takes(given: Any, said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said), running_server(given):
+        pass

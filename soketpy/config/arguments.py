@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from soketpy.apps import App
+from soketpy.apps import App, StaticApps
 from soketpy.config.build import check_ports
 from soketpy.config.errors import guess
 from soketpy.config.rows import Row, rows
@@ -19,7 +19,7 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
     """Return the settings with the overrides in them. A list in the place of a tuple becomes a tuple.
 
     Raise TypeError for an unknown name or a value of another type, and ConfigError, which is a ValueError, for a value
-    that a file could not have either.
+    that a file could not have either. Raise ValueError for two apps with one id or key.
     """
     if not isinstance(settings, Settings | None):
         raise TypeError(f"Server takes Settings, not {type(settings).__name__}")
@@ -83,4 +83,5 @@ def _apps(apps: object) -> tuple[App, ...]:
     for app in apps:
         if not isinstance(app, App):
             raise TypeError(f"apps must be a list or tuple of App, not of {type(app).__name__}")
+    StaticApps(apps)
     return tuple(apps)

@@ -51,6 +51,7 @@ WRONG_TYPES: list[tuple[dict[str, Any], str]] = [
     ({"host": {"a"}}, "host must not have a set in it"),
     ({"apps": APP}, "apps must be a list or tuple of App, not App"),
     ({"apps": [{"id": "1"}]}, "apps must be a list or tuple of App, not of dict"),
+    ({"listener": 5}, "listener must be a socket, or a list or tuple of sockets, not int"),
     ({"listener": "x"}, "listener must be a socket, or a list or tuple of sockets, not of str"),
 ]
 
@@ -88,3 +89,9 @@ def test_settings_that_were_read_stay_as_they_are(tmp_path: Path) -> None:
     assert server.settings == replace(settings, port=0)
     assert server.settings.places == settings.places
     assert server.settings.sources == settings.sources
+
+
+@pytest.mark.parametrize("other", [replace(APP, keys=(Key("l", "s"),)), replace(APP, id="2")])
+def test_two_apps_with_one_id_or_key_are_refused_by_the_constructor(other: App) -> None:
+    with pytest.raises(ValueError, match=r"^(two apps have the id '1'|the key 'k' is given twice)$"):
+        Server(apps=(APP, other))
