@@ -5,11 +5,14 @@ from pathlib import Path
 
 from soketpy.config import ConfigError, Settings
 
-LARGEST = 1024 * 1024
+LARGEST = 16 * 1024 * 1024
 """Bytes of a PEM file that are read to find out what is in it."""
 
 LONGEST_PASSPHRASE = 1024
 """Bytes that OpenSSL takes, by way of Python."""
+
+_ENCRYPTED = ("BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED")
+"""Signs of a private key that needs a passphrase: PKCS #8, and the older form of OpenSSL."""
 
 _OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """OpenSSL's reasons for a key that is not the certificate's; the last for one of another type, such as RSA."""
@@ -59,7 +62,7 @@ def _check_key(settings: Settings, file: str) -> bool:
     if "PRIVATE KEY-----" not in text:
         found = "a certificate instead of a private key" if "CERTIFICATE-----" in text else "no private key (PEM)"
         raise settings.mistake("tls.key", f"there is {found} in {file}")
-    encrypted = "ENCRYPTED" in text
+    encrypted = any(sign in text for sign in _ENCRYPTED)
     if encrypted and not passphrase:
         raise settings.mistake(
             "tls.key", f"the private key in {file} is encrypted: give its passphrase, tls.passphrase"
@@ -72,7 +75,7 @@ def _check_key(settings: Settings, file: str) -> bool:
 def _read(settings: Settings, path: str, file: str) -> str:
     try:
         with Path(file).open("rb") as opened:
-            return opened.read(LARGEST).decode("ascii", "replace")
+            return opened.read(LARGEST).decode("ascii", "ignore")  # comments may have any characters
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or str(fault)
         raise settings.mistake(path, f"{file} cannot be read: {reason}") from None

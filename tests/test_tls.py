@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 
 from soketpy import ConfigError, Server, Settings
@@ -278,6 +279,27 @@ def test_a_variable_whose_passphrase_is_wrong_is_named(
     assert main(["check-config", str(file)]) == 2
     said = f"soketpy check-config: error: SOKETI_SSL_PASS: does not decrypt the private key in {key}"
     assert capsys.readouterr().err.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_both_forms_of_an_encrypted_key_need_a_passphrase(
+    authority: Authority, tmp_path: Path, form: PrivateFormat
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    plain = load_pem_private_key(Path(key).read_bytes(), None)
+    Path(key).write_bytes(plain.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"sesame")))
+    assert tls_context(Settings(tls=Tls(cert=cert, key=key, passphrase="sesame"))) is not None
+    with pytest.raises(ConfigError, match="is encrypted: give its passphrase"):
+        tls_context(Settings(tls=Tls(cert=cert, key=key)))
+
+
+def test_a_certificate_may_have_comments_and_its_key_may_be_in_the_same_file(
+    authority: Authority, tmp_path: Path
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes("# ENCRYPTED für später\n".encode() + Path(cert).read_bytes() + Path(key).read_bytes())
+    assert tls_context(Settings(tls=Tls(cert=str(both), key=str(both), ca=str(both)))) is not None
 
 
 @pytest.mark.parametrize("given", [{"cert": "cert.pem"}, {"key": "key.pem"}])
