@@ -7,8 +7,14 @@ connection.
 
 import logging
 import time
+from collections.abc import Callable
+from typing import ParamSpec
 
 from soketpy.limits import Bucket
+
+P = ParamSpec("P")
+
+_log = logging.getLogger("soketpy.containment")
 
 TRACEBACKS = 20
 """Tracebacks a second that are logged. Further faults are only counted, so that a fan-out cannot flood the log."""
@@ -33,4 +39,15 @@ failures = Failures()
 def contain(log: logging.Logger, fault: BaseException, what: str, *details: object) -> None:
     """Log a fault with its traceback, under the text ``what % details``, and count it. Never raises."""
     if failures.note():
-        log.error(what, *details, exc_info=fault)
+        try:
+            log.error(what, *details, exc_info=fault)
+        except Exception:
+            failures.count += 1  # the log itself fails: the counter is all that is left
+
+
+def attempt(note: Callable[P, object], *details: P.args, **more: P.kwargs) -> None:
+    """Call what only logs or counts. Never raises: a fault is contained, so that the client gets the same answer."""
+    try:
+        note(*details, **more)
+    except Exception as fault:
+        contain(_log, fault, "A line could not be logged")
