@@ -81,9 +81,8 @@ class Refusals:
         self.connections[code] += 1
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            shown = f" ({_shown(asked)})" if asked else ""
-            text = "%s: refused a connection from %s%s: %d %s"
-            log.log(level, text, whose, one_line(peer), shown, code, _shown(reason))
+            who = one_line(peer) + (f" ({_shown(asked)})" if asked else "")
+            log.log(level, "%s: refused a connection from %s: %d %s", whose, who, code, _shown(reason))
 
     def handshake(self, peer: str, status: int, reason: str) -> None:
         """Note a request that is answered with an HTTP error before anybody knows which app it is for."""

@@ -1,16 +1,12 @@
 """What a changed configuration means for the connections that are open."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from soketpy.apps import App
 from soketpy.connection import Connection
-from soketpy.containment import attempt
 from soketpy.protocol.errors import Code
 from soketpy.slices import in_slices
 from soketpy.steps import Soon
-
-log = logging.getLogger("soketpy.reload")
 
 
 def update_connections(
@@ -35,8 +31,6 @@ def update_connections(
             keys = {pair.key for pair in app.keys}
             removed = (each for each in of_app.values() if each.key not in keys)
             closing += _closing(removed, Code.UNAUTHORIZED, "The key of the connection was removed from the app.")
-    if closing:
-        attempt(log.info, "Closing the connections of removed or disabled apps and of removed keys: %d", len(closing))
     in_slices(closing, lambda each: each[0].refuse(*each[1:]), soon)
 
 

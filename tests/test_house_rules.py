@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "steps": {"containment"},
     "slices": {"containment", "steps"},
     "refusals": {"containment", "limits"},
-    "reload": PROTOCOL | {"apps", "connection", "containment", "slices", "steps"},
+    "reload": PROTOCOL | {"apps", "connection", "slices", "steps"},
     "deadlines": {"containment"},
     "descriptors": set(),
     "presence": PROTOCOL,

@@ -31,7 +31,7 @@ def info(caplog: pytest.LogCaptureFixture) -> None:
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The lines about refused and closed clients."""
-    names = ("soketpy.refusals", "soketpy.http", "soketpy.reload")
+    names = ("soketpy.refusals", "soketpy.http")
     return [each.getMessage() for each in caplog.records if each.name in names]
 
 
@@ -308,13 +308,6 @@ async def test_a_connection_without_a_request_that_makes_room_has_a_line(
     assert lines(caplog)[0] == (
         "Closed a connection of 127.0.0.1 without a request: there may be 1 (bounds.max_http_connections)"
     )
-
-
-async def test_a_reload_says_how_many_connections_it_closes(peers: Peers, caplog: pytest.LogCaptureFixture) -> None:
-    client = await peers.client()
-    peers.server.reload(replace(peers.server.settings, apps=()))
-    assert (await client.closed())[0] == 4001
-    assert lines(caplog) == ["Closing the connections of removed or disabled apps and of removed keys: 1"]
 
 
 async def test_a_flood_of_refused_clients_leaves_a_few_lines_and_their_number(
