@@ -126,7 +126,9 @@ def address(peer: object) -> str:
 
 def one_line(text: str) -> str:
     """Escape line ends and control characters, with which a stranger could forge a line of the log."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _whose(app_id: str | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.refusals import LINES, MOST_LINES, NAMED, SUMMARY_INTERVAL, Refusals, address
+from soketpy.refusals import LINES, MOST_LINES, NAMED, SUMMARY_INTERVAL, Refusals, address, one_line
 from tests.conftest import Contained
 from tests.fakes import APP, Client, FakeLoop, House
 
@@ -148,6 +148,10 @@ def test_a_watchlist_that_is_cut_leaves_a_line(caplog: pytest.LogCaptureFixture)
     client = House().connect(replace(APP, watchlists=True, max_watchlist_size=1))
     client.sign_in("ada", watchlist=["b", "c"])
     assert records(caplog)[-1][1].startswith("App app-id: refused a message: 4302 The watchlist is longer than 1;")
+
+
+def test_only_what_is_not_printable_is_escaped() -> None:
+    assert one_line("Zürich\n\x1b[2J\ud800") == "Zürich\\n\\x1b[2J\\ud800"
 
 
 @pytest.mark.parametrize(
