@@ -153,8 +153,7 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            refusals = self._node.refusals
-            attempt(refusals.subscription, self.app.id, request.channel, fault.status, fault.message)
+            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.message)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
@@ -170,10 +169,10 @@ class Connection:
             case BadMessage():
                 self._answer_bad_message(fault)
             case ConnectionRefused():
-                attempt(self._node.refusals.message, self.app.id, fault.code, fault.message)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
                 self.refuse(fault.code, fault.message)
             case ClientEventRejected():
-                attempt(self._node.refusals.message, self.app.id, fault.code, fault.message, fault.channel)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message, fault.channel)
                 self.send(messages.error(fault.code, fault.message, fault.channel))
             case _:
                 self.fail(fault)
@@ -184,12 +183,12 @@ class Connection:
         if self._bad_messages is None:
             budget = self._node.bad_messages
             self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
-        attempt(self._node.refusals.message, self.app.id, fault.code, fault.message)
+        attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
         if self._bad_messages.take(1, now):
             self.send(messages.error(fault.code, fault.message))
         else:
             reason = f"Too many malformed messages; the last: {fault.message}"
-            attempt(self._node.refusals.closed, self.app.id, self.id, Code.UNAUTHORIZED, reason)
+            attempt(log, self._node.refusals.closed, self.app.id, self.id, Code.UNAUTHORIZED, reason)
             self.refuse(Code.UNAUTHORIZED, reason)
 
     def refuse(self, code: int, reason: str) -> None:

@@ -8,13 +8,8 @@ connection.
 import logging
 import time
 from collections.abc import Callable
-from typing import ParamSpec
 
 from soketpy.limits import Bucket
-
-P = ParamSpec("P")
-
-_log = logging.getLogger("soketpy.containment")
 
 TRACEBACKS = 20
 """Tracebacks a second that are logged. Further faults are only counted, so that a fan-out cannot flood the log."""
@@ -45,9 +40,9 @@ def contain(log: logging.Logger, fault: BaseException, what: str, *details: obje
             failures.count += 1  # the log itself fails: the counter is all that is left
 
 
-def attempt(note: Callable[P, object], *details: P.args, **more: P.kwargs) -> None:
-    """Call what only logs or counts. Never raises: a fault is contained, so that the client gets the same answer."""
+def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
+    """Call what only logs or counts: a fault in it is contained, and changes nothing for a client. Never raises."""
     try:
-        note(*details, **more)
+        note(*details)
     except Exception as fault:
-        contain(_log, fault, "A line could not be logged")
+        contain(log, fault, "%s failed", getattr(note, "__qualname__", note))

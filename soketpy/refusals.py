@@ -50,7 +50,7 @@ class Lines:
         if log.isEnabledFor(logging.DEBUG):
             return logging.DEBUG
         if not self._left_out:
-            self._later(SUMMARY_INTERVAL, partial(attempt, self._summarise))
+            self._later(SUMMARY_INTERVAL, partial(attempt, log, self._summarise))
         self._left_out[whose] += 1
         return 0
 

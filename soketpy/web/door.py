@@ -4,6 +4,7 @@ So an idle client costs no handler, task or stream of aiohttp's.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
@@ -15,6 +16,8 @@ from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
 from soketpy.refusals import address
 from soketpy.web.websocket import Surroundings, WebSocket
+
+log = logging.getLogger("soketpy.http")
 
 
 def error(status: HTTPStatus, reason: str, headers: str = "") -> bytes:
@@ -132,7 +135,7 @@ class Door(asyncio.Protocol):
 
 def note_refusal(transport: asyncio.Transport, shared: Surroundings, status: int, reason: str) -> None:
     """Leave a line in the log about a request that is refused by its head. Never raises."""
-    attempt(shared.node.refusals.handshake, address(transport.get_extra_info("peername")), status, reason)
+    attempt(log, shared.node.refusals.handshake, address(transport.get_extra_info("peername")), status, reason)
 
 
 def open_websocket(

@@ -140,7 +140,7 @@ class HttpConnections:
 
     def _note(self, text: str, transport: asyncio.Transport) -> None:
         """Log that a connection is closed because of the bound. Never raises."""
-        attempt(self._log, text, transport)
+        attempt(log, self._log, text, transport)
 
     def _log(self, text: str, transport: asyncio.Transport) -> None:
         if level := self._lines.level("HTTP connections"):

@@ -260,7 +260,7 @@ class Rest:
         if key is not None:
             app = self._apps.by_key(key)
             app_id, status = None if app is None else app.id, HTTPStatus.UPGRADE_REQUIRED
-            attempt(self._node.refusals.request, app_id, method, path, status.value, handshake.LOST_UPGRADE)
+            attempt(log, self._node.refusals.request, app_id, method, path, status.value, handshake.LOST_UPGRADE)
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             raise RequestError(HTTPStatus.UPGRADE_REQUIRED, handshake.LOST_UPGRADE, upgrade)
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")

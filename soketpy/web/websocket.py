@@ -110,7 +110,7 @@ class WebSocket(asyncio.Protocol):
             if shared.apps.by_id(app.id) is not app:
                 connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
-            attempt(self._note_refusal, hello, refused)
+            attempt(log, self._note_refusal, hello, refused)
             self._turn_away(acceptance, refused.code, refused.message)
             return
         except Exception as fault:
@@ -246,7 +246,7 @@ class WebSocket(asyncio.Protocol):
 
     def _note_close(self, connection: Connection, code: int, reason: str) -> None:
         who = f"{connection.id} from {self._peer}"
-        attempt(self._shared.node.refusals.closed, connection.app.id, who, code, reason)
+        attempt(log, self._shared.node.refusals.closed, connection.app.id, who, code, reason)
 
     @property
     def _peer(self) -> str:
