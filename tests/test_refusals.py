@@ -74,20 +74,31 @@ def test_refused_connections_are_counted_by_code() -> None:
     assert refusals.connections == {4001: 2, 4100: 1}
 
 
+@pytest.mark.parametrize(
+    ("method", "details", "whose"),
+    [
+        ("connection", ("10.0.0.5", 4009, "no", "noisy"), "App noisy"),
+        ("handshake", ("10.0.0.5", 400, "no"), "No app"),
+        ("closed", ("noisy", "1.2", 4100, "slow"), "App noisy"),
+        ("subscription", ("noisy", "a", 401, "no"), "App noisy"),
+        ("message", ("noisy", 4301, "no", "a"), "App noisy"),
+        ("request", ("noisy", "GET", "/", 401, "no"), "App noisy"),
+    ],
+)
 def test_a_flood_of_refusals_has_a_few_lines_a_second_that_say_how_many_were_left_out(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, method: str, details: tuple[object, ...], whose: str
 ) -> None:
     caplog.set_level(logging.INFO, "soketpy.refusals")
     loop = FakeLoop()
     refusals = Refusals(loop.time, loop.call_later)
     for _ in range(10_000):
-        refusals.connection("10.0.0.5", 4009, "no", "noisy")
+        getattr(refusals, method)(*details)
     refusals.closed("quiet", "1.2", 4100, "slow")
     assert len(records(caplog)) == LINES + 1
     loop.advance(SUMMARY_INTERVAL)
     left_out = 10_000 - LINES
     assert records(caplog)[LINES + 1 :] == [
-        ("INFO", f"Left out {left_out} lines like these (App noisy {left_out}); log.level: debug shows all")
+        ("INFO", f"Left out {left_out} lines like these ({whose} {left_out}); log.level: debug shows all")
     ]
     loop.advance(10 * SUMMARY_INTERVAL)
     assert len(records(caplog)) == LINES + 2, "nothing was left out since"

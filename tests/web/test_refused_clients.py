@@ -32,7 +32,7 @@ def info(caplog: pytest.LogCaptureFixture) -> None:
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The lines about refused and closed clients."""
     names = ("soketpy.refusals", "soketpy.http")
-    return [each.getMessage() for each in caplog.records if each.name in names]
+    return [each.getMessage() for each in caplog.records if each.name in names and each.levelno == logging.INFO]
 
 
 @pytest.mark.parametrize(
