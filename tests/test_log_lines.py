@@ -50,7 +50,7 @@ def lines_of(path: Path) -> Iterator[tuple[str, str]]:
     """Level and shape of the lines that a module logs without a traceback, where the text stands in the code."""
     module = importlib.import_module(name_of(path)) if path.name != "__main__.py" else None
     for value in vars(module).values() if hasattr(module, "log") else ():
-        if isinstance(value, str) and re.search("%[sdg]", value):  # a constant that a function of the module logs
+        if isinstance(value, str) and re.fullmatch(".*%[sdg].*", value):  # some function logs it
             yield "info", shape(value)
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or any(keyword.arg == "exc_info" for keyword in node.keywords):
