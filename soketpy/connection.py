@@ -153,7 +153,7 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.message)
+            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.logged)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 

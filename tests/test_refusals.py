@@ -29,6 +29,17 @@ def test_a_refused_subscription_names_app_channel_code_and_reason(caplog: pytest
     assert "app-secret" not in line
 
 
+def test_the_log_holds_neither_a_signature_nor_what_it_should_sign(caplog: pytest.LogCaptureFixture) -> None:
+    client = House().connect()
+    member = '{"user_id":"ada","user_info":{"mail":"ada@example.org"}}'
+    client.subscribe("presence-a", auth="app-key:0123abcd", channel_data=member)
+    [(_, line)] = records(caplog)
+    assert line == (
+        "App app-id: refused a subscription of presence-a: 401 "
+        "Invalid signature; the client is told which text must be signed."
+    )
+
+
 def test_refused_messages_leave_a_trace(caplog: pytest.LogCaptureFixture) -> None:
     client = House().connect()
     client.say("client-typing", channel="private-a")
