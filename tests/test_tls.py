@@ -222,6 +222,15 @@ def key_is_of_another_type(cert: Path, key: Path, ca: Path) -> None:
     )
 
 
+def key_is_too_small(cert: Path, key: Path, ca: Path) -> None:
+    small = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(small.public_key())
+    builder = builder.serial_number(1).not_valid_before(ISSUED).not_valid_after(ISSUED + timedelta(days=36_500))
+    cert.write_bytes(builder.sign(small, hashes.SHA256()).public_bytes(Encoding.PEM))
+    key.write_bytes(small.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 def files_are_swapped(cert: Path, key: Path, ca: Path) -> None:
     key.write_bytes(cert.read_bytes())
 
@@ -244,6 +253,7 @@ SPOILT = [
     (files_are_swapped, "2: tls.key: there is a certificate instead of a private key in key.pem"),
     (key_is_of_another_certificate, OTHER_KEY),
     (key_is_of_another_type, OTHER_KEY),
+    (key_is_too_small, "1: tls.cert: OpenSSL refuses the certificate in cert.pem: EE_KEY_TOO_SMALL"),
 ]
 
 

@@ -347,6 +347,7 @@ VARIABLES = [
     ({"SOKETPY_REDIS_PASWORD": "a"}, "SOKETPY_REDIS_PASWORD: no such variable; did you mean SOKETPY_REDIS_PASSWORD?"),
     ({"SOKETPY_WEBHOOKS": "a"}, f"SOKETPY_WEBHOOKS: {NO_WEBHOOKS}"),
     ({"SOKETPY_APP_WEBHOOKS": "a"}, f"SOKETPY_APP_WEBHOOKS: {NO_WEBHOOKS}"),
+    ({f"SOKETPY_PORT{'T' * 90}": "1"}, f"SOKETPY_PORT{'T' * 48}…: no such variable"),
     ({"SOKETPY_FOO": "1"}, "SOKETPY_FOO: no such variable"),
     ({"SOKETI_FOO": "1"}, "SOKETI_FOO: no such variable"),
     ({"SOKETI_METRICS_PORT": "1"}, "SOKETI_METRICS_PORT: no such variable; did you mean SOKETI_METRICS_SERVER_PORT?"),
