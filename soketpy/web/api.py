@@ -18,21 +18,8 @@ from soketpy.node import Node
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
 from soketpy.triggers import RequestError, check, check_batch, parse_info
+from soketpy.web.answers import Answer
 from soketpy.web.calls import Call, event_of, events_of
-
-
-class Answer(msgspec.Struct):
-    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
-
-    ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
-    or does not hold, so that the call counts nowhere.
-    """
-
-    value: object
-    status: HTTPStatus = HTTPStatus.OK
-    headers: dict[str, str] = {}
-    received: int | None = None
-
 
 Verb = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
 """Serves a call whose signature holds, with its body; for ``steps``."""

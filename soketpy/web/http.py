@@ -15,12 +15,13 @@ from soketpy import steps
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
+from soketpy.web.answers import Reply, malformed, path_of, too_slow
 from soketpy.web.calls import too_large
 from soketpy.web.door import FULL, open_websocket
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.pieces import Pieces
-from soketpy.web.rest import Reply, Rest, malformed, path_of, too_slow
+from soketpy.web.rest import Rest
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0

@@ -17,8 +17,9 @@ from aiohttp import web
 from soketpy import steps
 from soketpy.containment import contain
 from soketpy.protocol.requests import head_end, parse_request
+from soketpy.web.answers import Reply, stopping, too_slow
 from soketpy.web.door import TOO_LONG
-from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
+from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
 
 log = logging.getLogger("soketpy.http")

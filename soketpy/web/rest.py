@@ -5,7 +5,6 @@ of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is si
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -22,7 +21,20 @@ from soketpy.node import Node
 from soketpy.protocol import handshake
 from soketpy.triggers import RequestError
 from soketpy.web import calls
-from soketpy.web.api import Answer, Api, Verb
+from soketpy.web.answers import (
+    JSON,
+    READS,
+    SOFTWARE,
+    TEXT,
+    Answer,
+    Reply,
+    not_allowed,
+    readiness,
+    refused,
+    stopping,
+    unavailable,
+)
+from soketpy.web.api import Api, Verb
 from soketpy.web.calls import Call
 from soketpy.web.cors import Cors
 from soketpy.web.health import memory
@@ -32,15 +44,7 @@ access_log = logging.getLogger("soketpy.access")
 
 _encode = msgspec.json.encode
 
-_TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
-
 _HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
-
-READS = ("GET", "HEAD")
-"""Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
-
-SOFTWARE = "soketpy"
-"""What the Server header says."""
 
 
 class Exchange(msgspec.Struct):
@@ -53,14 +57,6 @@ class Exchange(msgspec.Struct):
     answer: Answer | None = None
     call: Call | None = None
     verb: Verb | None = None
-
-
-class Reply(msgspec.Struct):
-    """What goes over the wire; a body of None for an answer that has none."""
-
-    status: HTTPStatus
-    headers: dict[str, str]
-    body: bytes | None = None
 
 
 class Rest:
@@ -190,7 +186,7 @@ class Rest:
         """Answer a call whose body cannot be taken."""
         self.under_way -= 1
         self._note(exchange, fault)
-        exchange.answer = _refused(fault)
+        exchange.answer = refused(fault)
         exchange.answer.received = 0
 
     def abandon(self, exchange: Exchange) -> None:
@@ -209,9 +205,9 @@ class Rest:
             self._sign(headers)
             return Reply(answer.status, headers)
         if isinstance(answer.value, str):
-            body, headers["Content-Type"] = answer.value.encode(), _TEXT
+            body, headers["Content-Type"] = answer.value.encode(), TEXT
         else:
-            body, headers["Content-Type"] = _encode(answer.value), _JSON
+            body, headers["Content-Type"] = _encode(answer.value), JSON
         if answer.headers:
             headers.update(answer.headers)
         self._sign(headers)
@@ -229,13 +225,13 @@ class Rest:
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """The answer to a request that could not be served."""
         if isinstance(fault, Unavailable):
-            fault = _unavailable(str(fault))
+            fault = unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
-            return _refused(fault)
+            return refused(fault)
         contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
         reason = "The server failed to serve this request."
-        return _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
+        return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
 
     def _note(self, exchange: Exchange, fault: RequestError) -> None:
         """Let a refused call of an app leave a trace in the log."""
@@ -287,63 +283,5 @@ class Rest:
         if route is None:
             raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
-            _not_allowed(route[0])
+            not_allowed(route[0])
         return route[1], arguments
-
-
-def readiness(draining: bool, available: bool) -> Answer:
-    """Return the answer to ``/ready``, which is the same on all ports."""
-    if draining:
-        return _refused(stopping())
-    return Answer("OK") if available else _refused(_unavailable())
-
-
-def _unavailable(reason: str = "") -> RequestError:
-    reason = reason or "The server cannot reach the other nodes now; try again."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
-
-
-def stopping() -> RequestError:
-    """A request that comes, or is not whole, while the server stops."""
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
-
-
-def too_slow(seconds: float) -> RequestError:
-    """A body that does not come whole."""
-    return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
-
-
-def malformed(status: HTTPStatus, reason: str | None) -> Reply:
-    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
-    text = reason or "The request is not valid HTTP."
-    if status == HTTPStatus.BAD_REQUEST and reason:
-        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
-    answer = _refused(RequestError(status, text))
-    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": _JSON, "Server": SOFTWARE}
-    return Reply(answer.status, headers, _encode(answer.value))
-
-
-def path_of(target: str) -> str:
-    """The path and query of a request's target, also where that is a whole URL (RFC 9112, section 3.2.2).
-
-    Bytes that are not UTF-8 are replaced: they could not be put into an answer or a log line.
-    """
-    if not target.isascii():
-        target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if target.startswith("/"):
-        return target
-    _, scheme, rest = target.partition("://")
-    path = re.search("[/?]", rest) if scheme else None
-    if path is None:
-        return "/" if scheme else target
-    return rest[path.start() :] if path.group() == "/" else "/" + rest[path.start() :]
-
-
-def _refused(fault: RequestError) -> Answer:
-    return Answer({"error": fault.message, "code": int(fault.status)}, fault.status, fault.headers)
-
-
-def _not_allowed(allowed: str) -> NoReturn:
-    methods = (*READS, "OPTIONS") if allowed in READS else (allowed, "OPTIONS")
-    reason = f"Only {allowed} is served at this path."
-    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": ", ".join(methods)})
