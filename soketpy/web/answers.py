@@ -58,6 +58,18 @@ def stopping() -> RequestError:
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
 
 
+def stopping_after_publication() -> RequestError:
+    """Return the fault of a call whose events are sent, and not confirmed when the server stops."""
+    reason = "The server is stopping, and this call was not confirmed in time: its events may have been published."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+
+def crowded() -> RequestError:
+    """Return the fault of a call whose app has so many calls in progress that others could not call."""
+    reason = "The app has calls in progress on half of the HTTP connections (bounds.max_http_connections); try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+
+
 def too_slow(seconds: float) -> RequestError:
     """Return the fault of a body that does not come whole."""
     return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")

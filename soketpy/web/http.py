@@ -11,7 +11,6 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
-from soketpy import steps
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
@@ -21,7 +20,7 @@ from soketpy.web.door import FULL, open_websocket
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.pieces import Pieces
-from soketpy.web.rest import Rest
+from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0
@@ -75,21 +74,22 @@ async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
     exchange = rest.open(request.method, path_of(request.raw_path), request.headers)
     if exchange.answer is None:
         try:
-            body = await _read(request, rest.body_size)
-        except RequestError as fault:
-            rest.refuse(exchange, fault)
-        except BaseException:
+            await _call(request, rest, exchange)
+        finally:
             rest.abandon(exchange)
-            raise
-        else:
-            await _served(rest.serve(exchange, body))
     return _response(rest.reply(exchange))
 
 
-async def _served(verb: steps.Verb) -> None:
-    """Wait, as a task of asyncio's, until a verb has ended."""
+async def _call(request: web.BaseRequest, rest: Rest, exchange: Exchange) -> None:
+    """Serve a call that is let in, and wait until it has its answer."""
+    rest.wait(exchange, lambda _: _break_off(request.content))
+    try:
+        body = await _read(request, rest.body_size)
+    except RequestError as fault:
+        rest.refuse(exchange, fault)
+        return
     ended = asyncio.Event()
-    if not steps.begin(verb, ended.set):
+    if exchange.answer is None and not rest.begin(exchange, body, lambda _: ended.set()):
         await ended.wait()
 
 

@@ -8,13 +8,12 @@ import asyncio
 import logging
 import time
 from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 
 from aiohttp import web
 
-from soketpy import steps
 from soketpy.containment import contain
 from soketpy.protocol.requests import head_end, parse_request
 from soketpy.web.answers import Reply, stopping, too_slow
@@ -157,7 +156,6 @@ class PlainHttp(asyncio.Protocol):
         """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
         if self._exchange is not None:
             if len(self._buffer) < self._body:
-                self._shared.http.begin(self)
                 return False
             exchange, self._exchange = self._exchange, None
             return self._call(exchange, self._take(self._body))
@@ -187,13 +185,16 @@ class PlainHttp(asyncio.Protocol):
             self._answer(exchange)
         elif self._body:
             self._exchange = exchange
+            if len(self._buffer) < self._body:
+                self._shared.http.begin(self)
+                self._rest.wait(exchange, self._called)
         else:
             return self._call(exchange, b"")
         return True
 
     def _call(self, exchange: Exchange, body: bytes) -> bool:
         """Serve a call whose body has come; False if it has to wait, and all that comes behind it."""
-        if steps.begin(self._rest.serve(exchange, body), partial(self._called, exchange)):
+        if self._rest.begin(exchange, body, self._called):
             self._answer(exchange)
             return True
         self._waits = True
@@ -202,7 +203,7 @@ class PlainHttp(asyncio.Protocol):
         return False
 
     def _called(self, exchange: Exchange) -> None:
-        """A call that had to wait has its answer."""
+        """A call that had to wait, for its body or for others, has its answer."""
         try:
             self._continue(exchange)
         except Exception as fault:
@@ -210,7 +211,7 @@ class PlainHttp(asyncio.Protocol):
             self.abort()
 
     def _continue(self, exchange: Exchange) -> None:
-        self._waits = False
+        self._waits, self._exchange = False, None
         if self._transport.is_closing():
             return
         self._outbox.add(self)
@@ -308,7 +309,9 @@ class PlainHttp(asyncio.Protocol):
         waited = now - self._since
         patience = LINGER if self._refused else REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
         self.send()
-        if waited < patience and not self._shared.draining:
+        if self._waits and not self._rest.stopped:  # the answer comes when others have answered, or at the stop
+            self._shared.deadlines.set(self, patience)
+        elif waited < patience and not self._shared.draining:
             self._shared.deadlines.set(self, patience - waited)
         elif self._transport.get_write_buffer_size():
             self._transport.abort()  # to close would wait, for ever, for a client that does not read its answers

@@ -7,12 +7,14 @@ of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is si
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
 
 import msgspec
 
+from soketpy import steps
 from soketpy.apps import App, Apps
 from soketpy.cluster import Unavailable
 from soketpy.containment import contain
@@ -28,14 +30,17 @@ from soketpy.web.answers import (
     TEXT,
     Answer,
     Reply,
+    crowded,
     not_allowed,
     readiness,
     refused,
     stopping,
+    stopping_after_publication,
     unavailable,
 )
 from soketpy.web.api import Api, Verb
 from soketpy.web.calls import Call
+from soketpy.web.calls_in_progress import CallsInProgress
 from soketpy.web.cors import Cors
 from soketpy.web.health import memory
 
@@ -47,7 +52,7 @@ _encode = msgspec.json.encode
 _HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
 
 
-class Exchange(msgspec.Struct):
+class Exchange(msgspec.Struct, eq=False):
     """One request, by its head, and what becomes of it: an answer at once, or a call that waits for its body."""
 
     method: str
@@ -57,6 +62,10 @@ class Exchange(msgspec.Struct):
     answer: Answer | None = None
     call: Call | None = None
     verb: Verb | None = None
+
+
+Ended = Callable[[Exchange], None]
+"""Called with a call that has its answer now."""
 
 
 class Rest:
@@ -74,10 +83,11 @@ class Rest:
         memory_percent: float = 85,
         log_access: bool = False,
         available: Callable[[], bool] = lambda: True,
+        most_calls: int | None = None,
     ) -> None:
+        """Make the API of a node. One app may have ``most_calls`` calls in progress."""
         self.draining = False  # whether whoever calls is to go elsewhere
         self.leaving = False  # whether who calls here is served, and then to connect anew
-        self.under_way = 0  # calls that were let in and have no answer yet
         self.body_size = body_size
         self._node = node
         self._apps = apps
@@ -86,7 +96,8 @@ class Rest:
         self._memory_percent = memory_percent
         self._log_access = log_access
         self._available = available
-        api = Api(node, limiter)
+        self._in_progress = CallsInProgress[Exchange](most_calls)
+        self._api = api = Api(node, limiter)
         self._terminate: Verb = api.terminate  # which a disabled app may call
         self._routes: dict[str, tuple[str, Verb]] = {
             "events": ("POST", api.events),
@@ -96,6 +107,16 @@ class Rest:
             "channels/*/users": ("GET", api.users),
             "users/*/terminate_connections": ("POST", self._terminate),
         }
+
+    @property
+    def under_way(self) -> int:
+        """How many calls wait for their body, for other nodes, or for room."""
+        return len(self._in_progress)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether ``stop`` has answered all calls."""
+        return self._api.stopped
 
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
         """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
@@ -141,7 +162,6 @@ class Rest:
             except RequestError:
                 raise fault from None
         exchange.app, exchange.call = call.app, call
-        self.under_way += 1
 
     def _authenticate(
         self,
@@ -159,6 +179,8 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
         if not app.enabled and exchange.verb != self._terminate:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
+        if self._in_progress.full(app.id):
+            raise crowded()  # before the signature is computed, since there are many of these
         call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
         calls.authenticate(call, time.time())
         return call
@@ -170,6 +192,37 @@ class Rest:
             raise RequestError(HTTPStatus.UNAUTHORIZED, "The auth_key is missing, or is not the key of an app.")
         return app
 
+    def wait(self, exchange: Exchange, ended: Ended) -> None:
+        """Count a call whose body has not come whole. ``ended`` is called if ``stop`` answers it."""
+        if exchange.app is not None:
+            self._in_progress.enter(exchange, exchange.app.id, ended)
+
+    def begin(self, exchange: Exchange, body: bytes, ended: Ended) -> bool:
+        """Serve a call whose body has come. Return whether it has its answer; if not, ``ended`` is called later."""
+        if steps.begin(self.serve(exchange, body), partial(self._ended, exchange, ended)):
+            if self._in_progress:
+                self._in_progress.leave(exchange)
+            return True
+        self.wait(exchange, ended)
+        return False
+
+    def _ended(self, exchange: Exchange, ended: Ended) -> None:
+        """A call that had to wait has been served. Nothing the second time: ``stop`` may have answered it."""
+        if self._in_progress.leave(exchange):
+            ended(exchange)
+
+    def stop(self) -> None:
+        """Answer 503 to every call that is in progress, and to those that come. What still waits publishes nothing."""
+        self.draining = self._api.stopped = True
+        for exchange, (_, ended) in list(self._in_progress.items()):
+            self._in_progress.leave(exchange)
+            published = exchange.call is not None and exchange.call.published
+            self.refuse(exchange, stopping_after_publication() if published else stopping())
+            try:
+                ended(exchange)
+            except Exception as fault:
+                contain(log, fault, "A call could not be answered at the stop")
+
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Serve a call whose body has come; a verb for ``steps``. Never raises."""
         call, verb = exchange.call, exchange.verb
@@ -180,19 +233,19 @@ class Rest:
         except Exception as fault:
             exchange.answer = self._failed(exchange, fault)
         exchange.answer.received = len(body)
-        self.under_way -= 1
 
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
-        """Answer a call whose body cannot be taken."""
-        self.under_way -= 1
+        """Answer a call that cannot be served, unless it has its answer."""
+        self._in_progress.leave(exchange)
+        if exchange.answer is not None:
+            return
         self._note(exchange, fault)
         exchange.answer = refused(fault)
         exchange.answer.received = 0
 
     def abandon(self, exchange: Exchange) -> None:
-        """The client of a call went before its body was whole."""
-        if exchange.answer is None:
-            self.under_way -= 1
+        """Count a call no more whose client has gone, or that has its answer."""
+        self._in_progress.leave(exchange)
 
     def reply(self, exchange: Exchange) -> Reply:
         """The answer of a request that has one, ready for the wire; counted and logged."""

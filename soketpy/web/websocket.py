@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
 from typing import cast
 
@@ -31,6 +30,8 @@ TURN = 200
 TURN_SECONDS = 0.005
 """Time after which the event loop has its turn where frames are dear, such as joining a large presence channel."""
 
+STOPPING = "The server is stopping; please reconnect."
+
 _PING = frames.encode(Opcode.PING, b"")
 
 _TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
@@ -55,6 +56,8 @@ class Surroundings:
     port_is_shared: bool = False  # whether others take those who come once this server drains
     draining: bool = False
     closing: int = 0  # WebSockets whose close frame waits for an answer
+    # Handshakes that wait for other nodes, with their acceptance and what the client has sent behind the handshake.
+    entering: "dict[WebSocket, tuple[bytes, bytes]]" = field(default_factory=dict)
     http: HttpConnections = field(default_factory=HttpConnections)
 
 
@@ -92,7 +95,8 @@ class WebSocket(asyncio.Protocol):
 
         ``rest`` is what the client has sent behind its handshake.
         """
-        if not steps.begin(self._enter(hello, acceptance), partial(self._entered, rest)):
+        if not steps.begin(self._enter(hello, acceptance), self._entered):
+            self._shared.entering[self] = acceptance, rest
             self._transport.pause_reading()
         elif rest:
             self.data_received(rest)
@@ -103,13 +107,15 @@ class WebSocket(asyncio.Protocol):
         try:
             app = self._admit(hello)
             connection = await shared.node.connect(app, self, app.held_key(hello.key))
-            if self._closing:  # the connection was lost while others were asked whether the app has room
+            if self._closing:  # the client has gone, or was turned away, while others were asked for room
                 connection.end()
                 return
             app = connection.app
-            if shared.apps.by_id(app.id) is not app:
+            if shared.draining or shared.apps.by_id(app.id) is not app:
                 connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
+            if self._closing:
+                return
             shared.node.refusals.connection(
                 _address(self._transport.get_extra_info("peername")), refused.code, refused.message
             )
@@ -117,7 +123,8 @@ class WebSocket(asyncio.Protocol):
             return
         except Exception as fault:
             contain(log, fault, "A connection could not be opened")
-            self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
+            if not self._closing:
+                self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
             return
         self.connection = connection
         self.write = connection.write = self._transport.write
@@ -129,8 +136,12 @@ class WebSocket(asyncio.Protocol):
             shared.deadlines.set(self, shared.activity_timeout)
 
     def _admit_again(self, hello: Hello, connection: Connection) -> App:
-        """Return the app as it is now: it changed while others were asked. Raises ConnectionRefused."""
+        """Return the app as it is now: it changed, or the server stops, since others were asked.
+
+        Raises ConnectionRefused.
+        """
         try:
+            self._refuse_when_draining(Code.RECONNECT)
             return self._admit(hello)
         except ConnectionRefused:
             connection.end()
@@ -142,19 +153,29 @@ class WebSocket(asyncio.Protocol):
         self._transport.write(acceptance + messages.error(code, reason).frame)
         self.close(code, reason)
 
-    def _entered(self, rest: bytes) -> None:
-        """Others had to be asked, and have answered."""
-        if not self._transport.is_closing():
+    def _entered(self) -> None:
+        """Others had to be asked, and have answered: read the client. Nothing if it was turned away before."""
+        _, rest = self._shared.entering.pop(self, (b"", None))
+        if rest is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self.data_received(rest)
 
+    def refuse(self, code: int, reason: str) -> None:
+        """Turn a client away whose handshake waits for other nodes; nothing if it waits no more."""
+        if self in self._shared.entering:
+            acceptance, _ = self._shared.entering[self]
+            self._turn_away(acceptance, code, reason)
+            self._entered()
+
     def _admit(self, hello: Hello) -> App:
-        if self._shared.draining:
-            if self._shared.port_is_shared:
-                raise ConnectionRefused(Code.RECONNECT, "The server is stopping; please reconnect.")
-            # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
-            raise ConnectionRefused(Code.OVER_CAPACITY, "The server is stopping; reconnect in a while.")
+        # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
+        self._refuse_when_draining(Code.RECONNECT if self._shared.port_is_shared else Code.OVER_CAPACITY)
         return admit(hello, self._shared.apps, self._shared.strict_protocol)
+
+    def _refuse_when_draining(self, code: Code) -> None:
+        if self._shared.draining:
+            reason = STOPPING if code == Code.RECONNECT else "The server is stopping; reconnect in a while."
+            raise ConnectionRefused(code, reason)
 
     # Bytes in
 
@@ -188,10 +209,11 @@ class WebSocket(asyncio.Protocol):
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def go_on(self) -> None:
-        """The message that had to wait has been served: read what came behind it."""
+        """The message that had to wait has been served: read what came behind it. Nothing the second time."""
         incoming, self._unheard = self._unheard, None
-        assert incoming is not None  # noqa: S101 - of a connection that has said that it waits
-        asyncio.get_running_loop().call_soon(self._read_on, incoming)
+        if incoming is not None:
+            self._heard = self._shared.node.clock()  # a pong may have come while the client was not read
+            asyncio.get_running_loop().call_soon(self._read_on, incoming)
 
     def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
         # The connection may be broken already, and its end not have been told: asyncio logs what is written then.
@@ -227,6 +249,8 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             self.connection.write = _discard
         self._shared.deadlines.set(self, CLOSING_TIMEOUT)
+        if self._unheard is not None:
+            self.go_on()  # what the client has sent is dropped now, and its close frame is read
 
     def _fail(self, code: int, reason: str) -> None:
         """The client broke the rules of WebSocket: close with the code that those give it."""
@@ -257,6 +281,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is gone."""
         self._shared.deadlines.clear(self)
+        self._shared.entering.pop(self, None)
         self._shared.closing -= self._closing
         self._closing = True
         self._reader = None
@@ -305,6 +330,8 @@ class WebSocket(asyncio.Protocol):
         if awaited == _AUTHORIZATION and not connection.authorized:
             connection.refuse(Code.UNAUTHORIZED, "The connection was not authorized in time.")
             return
+        if self._unheard is not None:
+            self._heard = now  # the server does not read this client, so it cannot know whether the client is silent
         silent = now - self._heard
         if silent < shared.activity_timeout:
             shared.deadlines.set(self, shared.activity_timeout - silent)

@@ -17,7 +17,7 @@ from soketpy.web.plain import PlainHttp
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP, channel_auth, user_auth
-from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
+from tests.web.wire import HANDSHAKE, Wire, frame, request, signed, wire
 
 pytestmark = [
     pytest.mark.usefixtures("nodes"),
@@ -26,12 +26,6 @@ pytestmark = [
 
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
-
-
-def frame(event: str, data: object, **fields: object) -> bytes:
-    """A WebSocket message of less than 64 KiB, masked by nothing."""
-    text = json.dumps({"event": event, "data": data, **fields}).encode()
-    return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text
 
 
 @pytest.fixture
