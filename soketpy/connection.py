@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from soketpy import steps
 from soketpy.apps import App
 from soketpy.cache import CachedEvent
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.limits import Bucket
 from soketpy.presence import Members
 from soketpy.protocol import events, messages
@@ -93,7 +93,7 @@ class Connection:
 
     def send(self, message: Message) -> None:
         """Send one message to this client alone."""
-        self._traffic.sent(1, len(message.text))
+        attempt(log, self._traffic.sent, 1, len(message.text))
         self.write(message.frame)
 
     def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
@@ -112,7 +112,10 @@ class Connection:
         """
         if not self.open:
             return True
-        self._traffic.received(len(text))
+        try:
+            self._traffic.received(len(text))
+        except Exception as fault:
+            contain(log, fault, "A message of %r could not be counted", self)
         try:
             message = events.parse(text)
             log.debug("%r said %s", self, type(message).__name__)
@@ -153,7 +156,7 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            self._node.refusals.subscription(self.app.id, request.channel, fault.status, fault.message)
+            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.message)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
@@ -169,10 +172,10 @@ class Connection:
             case BadMessage():
                 self._answer_bad_message(fault)
             case ConnectionRefused():
-                self._node.refusals.message(self.app.id, fault.code, fault.message)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
                 self.refuse(fault.code, fault.message)
             case ClientEventRejected():
-                self._node.refusals.message(self.app.id, fault.code, fault.message, fault.channel)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message, fault.channel)
                 self.send(messages.error(fault.code, fault.message, fault.channel))
             case _:
                 self.fail(fault)
@@ -183,7 +186,7 @@ class Connection:
         if self._bad_messages is None:
             budget = self._node.bad_messages
             self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
-        self._node.refusals.message(self.app.id, fault.code, fault.message)
+        attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
         if self._bad_messages.take(1, now):
             self.send(messages.error(fault.code, fault.message))
         else:

@@ -7,6 +7,7 @@ connection.
 
 import logging
 import time
+from collections.abc import Callable
 
 from soketpy.limits import Bucket
 
@@ -34,3 +35,11 @@ def contain(log: logging.Logger, fault: BaseException, what: str, *details: obje
     """Log a fault with its traceback, under the text ``what % details``, and count it. Never raises."""
     if failures.note():
         log.error(what, *details, exc_info=fault)
+
+
+def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
+    """Call what only logs or counts: a fault in it is contained, and changes nothing for a client. Never raises."""
+    try:
+        note(*details)
+    except Exception as fault:
+        contain(log, fault, "%s failed", getattr(note, "__qualname__", note))

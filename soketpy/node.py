@@ -14,7 +14,7 @@ from soketpy.apps import App
 from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
 from soketpy.connection import Connection, Transport, new_socket_id
 from soketpy.contained_node import ContainedNode
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
 from soketpy.limits import bucket_for
@@ -208,7 +208,7 @@ class Node:
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
         if app.subscription_count_events and not kind.presence:
-            self._counts.changed(app.id, channel, count)
+            attempt(log, self._counts.changed, app.id, channel, count)
         connection.greet(channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
@@ -235,7 +235,7 @@ class Node:
             return
         count = await self.roster.leave(app.id, channel)
         if app.subscription_count_events:
-            self._counts.changed(app.id, channel, count)
+            attempt(log, self._counts.changed, app.id, channel, count)
 
     # Events
 
@@ -353,8 +353,11 @@ class Node:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
         excluded = None if exclude is None else self.connections(app_id).get(exclude)
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
-        if receivers:
-            self.traffic[app_id].sent(receivers, receivers * len(message.text))
+        try:
+            if receivers:
+                self.traffic[app_id].sent(receivers, receivers * len(message.text))
+        except Exception as fault:
+            contain(log, fault, "App %s: sent messages could not be counted", app_id)
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Tell this node's subscribers of a presence channel that a member has come."""

@@ -40,6 +40,19 @@ class Reply(msgspec.Struct):
     body: bytes | None = None
 
 
+def failed() -> Answer:
+    """Return the answer to a request that met a fault of the server."""
+    return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to serve this request."))
+
+
+FAILED = Reply(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    {"Access-Control-Allow-Origin": "*", "Content-Type": JSON},
+    b'{"error":"The server failed to serve this request.","code":500}',
+)
+"""What goes over the wire where even the answer to a fault cannot be made."""
+
+
 def readiness(draining: bool, available: bool) -> Answer:
     """Return the answer to ``/ready``, which is the same on all ports."""
     if draining:

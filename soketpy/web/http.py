@@ -11,10 +11,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
+from soketpy.containment import attempt, contain
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
-from soketpy.web.answers import Reply, malformed, path_of, too_slow
+from soketpy.web.answers import FAILED, Reply, malformed, path_of, too_slow
 from soketpy.web.calls import too_large
 from soketpy.web.door import FULL, open_websocket
 from soketpy.web.http_connections import HttpConnections
@@ -77,7 +78,12 @@ async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
             await _call(request, rest, exchange)
         finally:
             rest.abandon(exchange)
-    return _response(rest.reply(exchange))
+    try:
+        reply = rest.reply(exchange)
+    except Exception as fault:
+        contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
+        reply = FAILED
+    return _response(reply)
 
 
 async def _call(request: web.BaseRequest, rest: Rest, exchange: Exchange) -> None:
@@ -208,7 +214,7 @@ class _Protocol(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer. A client that does not read it is idle, and must not keep others out."""
-        self.counted.end(self)
+        attempt(log, self.counted.end, self)
         return await super().finish_response(request, resp, start_time)
 
     def begin(self, body: StreamReader) -> None:
@@ -271,8 +277,10 @@ class _Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer as REST answers every error, and close the connection."""
         if status != HTTPStatus.BAD_REQUEST:
-            log.error("A request could not be served", exc_info=exc)
-            return super().handle_error(request, status, exc, message)
+            contain(log, exc or TimeoutError(), "A request could not be served")
+            response = _response(FAILED)
+            response.force_close()
+            return response
         _let_go(exc)
         if isinstance(exc, LineTooLong) or message == _TOO_MANY:
             return _too_long()

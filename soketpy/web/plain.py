@@ -16,7 +16,7 @@ from aiohttp import web
 
 from soketpy.containment import contain
 from soketpy.protocol.requests import head_end, parse_request
-from soketpy.web.answers import Reply, stopping, too_slow
+from soketpy.web.answers import FAILED, Reply, stopping, too_slow
 from soketpy.web.door import TOO_LONG
 from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
@@ -135,11 +135,14 @@ class PlainHttp(asyncio.Protocol):
         """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
         self._outbox.add(self)
         until = perf_counter() + TURN_SECONDS
-        while self._buffer and not self._held and self._step():
-            if self._buffer and perf_counter() >= until:
-                self._transport.pause_reading()
-                self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
-                return
+        try:
+            while self._buffer and not self._held and self._step():
+                if self._buffer and perf_counter() >= until:
+                    self._transport.pause_reading()
+                    self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
+                    return
+        except Exception as fault:
+            self._fail(fault)
 
     def _serve_on(self) -> None:
         self._turn = None
@@ -147,9 +150,21 @@ class PlainHttp(asyncio.Protocol):
             return
         try:
             self._transport.resume_reading()
-            self._serve()
         except Exception as fault:
-            contain(log, fault, "The requests of a client could not be served")
+            self._fail(fault)
+        else:
+            self._serve()
+
+    def _fail(self, fault: Exception) -> None:
+        """Contain a fault that is not of one answer: answer 500, and close. Never raises."""
+        contain(log, fault, "The requests of a client could not be served")
+        try:
+            self._buffer = b""
+            self._answers.append(_failure(with_body=True))
+            self.send()
+            self._transport.close()
+        except Exception as another:
+            contain(log, another, "A client could not be told that its requests failed")
             self.abort()
 
     def _step(self) -> bool:
@@ -207,8 +222,7 @@ class PlainHttp(asyncio.Protocol):
         try:
             self._continue(exchange)
         except Exception as fault:
-            contain(log, fault, "The answer to a call could not be sent")
-            self.abort()
+            self._fail(fault)
 
     def _continue(self, exchange: Exchange) -> None:
         self._waits, self._exchange = False, None
@@ -231,8 +245,16 @@ class PlainHttp(asyncio.Protocol):
     def _answer(self, exchange: Exchange) -> None:
         """Let the answer go out with the next; the connection waits for its next request from now on."""
         self._since = self._shared.node.clock()
-        self._shared.http.end(self)
-        answer = _encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD")
+        with_body = exchange.method != "HEAD"
+        try:
+            answer = _encode(self._rest.reply(exchange), with_body=with_body)
+        except Exception as fault:
+            contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
+            answer = _failure(with_body=with_body)
+        try:
+            self._shared.http.end(self)
+        except Exception as fault:
+            contain(log, fault, "An HTTP connection could not be counted as idle")
         self._answers.append(answer)
         self._answers_size += len(answer)
         if self._rest.leaving:
@@ -335,6 +357,14 @@ def _encode(reply: Reply, *, with_body: bool) -> bytes:
     lines.append(_date(int(time.time())))
     if body is None:
         return "".join([*lines, "\r\n"]).encode()
+    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
+    return head + body if with_body else head
+
+
+def _failure(*, with_body: bool) -> bytes:
+    """Return the bytes of an answer where no other can be made."""
+    body = FAILED.body or b""
+    lines = [_STATUS_LINES[FAILED.status], *[f"{name}: {value}\r\n" for name, value in FAILED.headers.items()]]
     head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
     return head + body if with_body else head
 

@@ -17,7 +17,7 @@ import msgspec
 from soketpy import steps
 from soketpy.apps import App, Apps
 from soketpy.cluster import Unavailable
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.protocol import handshake
@@ -31,6 +31,7 @@ from soketpy.web.answers import (
     Answer,
     Reply,
     crowded,
+    failed,
     not_allowed,
     readiness,
     refused,
@@ -121,12 +122,13 @@ class Rest:
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
         """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
         path, _, query = target.partition("?")
-        bare = handshake.bare_path(path, self._prefix)
-        parts = bare.split("/", 3)
-        of_app = len(parts) == 4 and parts[1] == "apps"
-        app = self._apps.by_id(unquote(parts[2])) if of_app else None
-        exchange = Exchange(method, path, headers.get("origin"), app)
+        exchange = Exchange(method, path, headers.get("origin"), None)
         try:
+            bare = handshake.bare_path(path, self._prefix)
+            parts = bare.split("/", 3)
+            of_app = len(parts) == 4 and parts[1] == "apps"
+            if of_app:
+                exchange.app = self._apps.by_id(unquote(parts[2]))
             if of_app and method != "OPTIONS":
                 self._let_in(exchange, parts[3], bare, query, headers)
             elif bare in _HEALTH:
@@ -138,7 +140,7 @@ class Rest:
             else:
                 self._refuse_path(method, path)
         except Exception as fault:
-            exchange.answer = self._failed(exchange, fault)
+            exchange.answer = self._answer_to(exchange, fault)
         return exchange
 
     def _let_in(
@@ -229,10 +231,11 @@ class Rest:
         assert call is not None and verb is not None  # noqa: S101, PT018 - of a call that open let in
         try:
             calls.check_body(call, body, self.body_size)
-            exchange.answer = await verb(call, body)
+            answer = await verb(call, body)
         except Exception as fault:
-            exchange.answer = self._failed(exchange, fault)
-        exchange.answer.received = len(body)
+            answer = self._answer_to(exchange, fault)
+        answer.received = len(body)
+        exchange.answer = answer
 
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
         """Answer a call that cannot be served, unless it has its answer."""
@@ -249,8 +252,7 @@ class Rest:
 
     def reply(self, exchange: Exchange) -> Reply:
         """The answer of a request that has one, ready for the wire; counted and logged."""
-        answer, app = exchange.answer, exchange.app
-        assert answer is not None  # noqa: S101 - of open, serve or refuse
+        answer, app = exchange.answer or failed(), exchange.app  # a verb that was cancelled has left no answer
         allowed = app.origins if app is not None else None
         preflight = exchange.method == "OPTIONS"
         headers = (self._cors.preflight if preflight else self._cors.answer)(exchange.origin, allowed)
@@ -264,10 +266,13 @@ class Rest:
         if answer.headers:
             headers.update(answer.headers)
         self._sign(headers)
-        if app is not None and answer.received is not None:
-            self._node.traffic[app.id].answered(answer.received, len(body))
-        if self._log_access:
-            access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+        try:
+            if app is not None and answer.received is not None:
+                self._node.traffic[app.id].answered(answer.received, len(body))
+            if self._log_access:
+                access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+        except Exception as fault:
+            contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
         return Reply(answer.status, headers, body)
 
     def _sign(self, headers: dict[str, str]) -> None:
@@ -275,22 +280,30 @@ class Rest:
         if self.leaving:
             headers["Connection"] = "close"
 
+    def _answer_to(self, exchange: Exchange, fault: Exception) -> Answer:
+        """Return the answer to a request that could not be served. Never raises."""
+        try:
+            return self._failed(exchange, fault)
+        except Exception as another:
+            contain(log, another, "A fault could not be explained: %s %s", exchange.method, exchange.path)
+            return failed()
+
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
-        """The answer to a request that could not be served."""
+        """Return the answer that tells a fault."""
         if isinstance(fault, Unavailable):
             fault = unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
             return refused(fault)
         contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
-        reason = "The server failed to serve this request."
-        return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
+        return failed()
 
     def _note(self, exchange: Exchange, fault: RequestError) -> None:
         """Let a refused call of an app leave a trace in the log."""
         if exchange.path.startswith("/apps/") or exchange.app is not None:
             app_id = None if exchange.app is None else exchange.app.id
-            self._node.refusals.request(app_id, exchange.method, exchange.path, int(fault.status), fault.message)
+            note, status = self._node.refusals.request, int(fault.status)
+            attempt(log, note, app_id, exchange.method, exchange.path, status, fault.message)
 
     # The server itself
 

@@ -11,7 +11,7 @@ from soketpy import steps
 from soketpy.admission import Hello, admit
 from soketpy.apps import App, Apps
 from soketpy.connection import Connection
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.deadlines import Deadlines
 from soketpy.node import Node
 from soketpy.protocol import frames, messages
@@ -116,9 +116,8 @@ class WebSocket(asyncio.Protocol):
         except ConnectionRefused as refused:
             if self._closing:
                 return
-            shared.node.refusals.connection(
-                _address(self._transport.get_extra_info("peername")), refused.code, refused.message
-            )
+            address = _address(self._transport.get_extra_info("peername"))
+            attempt(log, shared.node.refusals.connection, address, refused.code, refused.message)
             self._turn_away(acceptance, refused.code, refused.message)
             return
         except Exception as fault:

@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from soketpy.node import Node
 from soketpy.steps import Promise
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Contained, Peers, StartServer
 from tests.patience import PATIENCE, until
+from tests.web.waiting import Waiting
 from tests.web.wire import HANDSHAKE, Wire, frame, request, signed, wire
 
 EVENTS = "/apps/app-id/events"
@@ -27,41 +27,6 @@ def post(chunked: bool, path: str = EVENTS, body: bytes = BODY) -> bytes:
         return request("POST", target, body)
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
     return request("POST", target, b"", "Transfer-Encoding: chunked") + chunk + b"0\r\n\r\n"
-
-
-class Waiting:
-    """Lets the calls of a node wait, as for room or for a confirmation of Redis, and notes what is published."""
-
-    def __init__(self, node: Node, method: str) -> None:
-        self._promises: list[Promise[None]] = []
-        self.published: list[str] = []
-        self._note(node, "publish")
-        self._note(node, "terminate")
-        if method == "room":
-            node.full = lambda app_id: True
-        setattr(node, method, self._wait)
-
-    def _note(self, node: Node, method: str) -> None:
-        original = getattr(node, method)
-
-        def note(*args: Any) -> None:
-            self.published.append(method)
-            original(*args)
-
-        setattr(node, method, note)
-
-    async def _wait(self, *_: str) -> None:
-        promise: Promise[None] = Promise()
-        self._promises.append(promise)
-        await promise
-
-    def __len__(self) -> int:
-        return len(self._promises)
-
-    def let_go(self) -> None:
-        """Let those who wait continue."""
-        for promise in self._promises:
-            promise.keep(None)
 
 
 @pytest.fixture(autouse=True)
