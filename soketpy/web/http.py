@@ -215,7 +215,9 @@ class _Protocol(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer. A client that does not read it is idle, and must not keep others out."""
         attempt(log, self.counted.end, self)
-        return await super().finish_response(request, resp, start_time)
+        sent = await super().finish_response(request, resp, start_time)
+        self._close_if_served()
+        return sent
 
     def begin(self, body: StreamReader) -> None:
         """A request is served from now on."""
@@ -229,7 +231,7 @@ class _Protocol(web.RequestHandler):
         if self.refused:
             return
         self.counted.use(self)
-        for piece in self.pieces.cut(data):
+        for piece in self.pieces.cut(data) if data else (data,):  # aiohttp gives b"" to have the parser go on
             super().data_received(piece)
             self._expect_end_of_upgrade()
         if self.body is not None and self._messages and hasattr(self._messages[-1][0], "exc"):
@@ -246,14 +248,19 @@ class _Protocol(web.RequestHandler):
             self.upgrade = message
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
-        """Keep the connection open, if a client ends its side behind a request, until that has its answer."""
+        """Keep the connection open, if a client ends its side behind requests, until they have their answers."""
         if self._waiter is not None and not self._waiter.done():
             return False
         self.ended = True
-        self.close()
+        self._close_if_served()
         if self.body is not None:
             _break_off(self.body)
         return self.transport is not None and self.transport.can_write_eof()  # TLS cannot end one side alone
+
+    def _close_if_served(self) -> None:
+        """Close behind the request that is served now, if the client has ended its side and asked for no more."""
+        if self.ended and not self._messages and not self._message_tail:
+            self.close()
 
     async def start(self) -> None:
         """Serve the connection to its end."""

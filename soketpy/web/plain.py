@@ -141,6 +141,9 @@ class PlainHttp(asyncio.Protocol):
                     self._transport.pause_reading()
                     self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
                     return
+            if self._ended and not self._held:
+                self.send()
+                self._transport.close()
         except Exception as fault:
             self._fail(fault)
 
@@ -230,10 +233,7 @@ class PlainHttp(asyncio.Protocol):
             return
         self._outbox.add(self)
         self._answer(exchange)
-        if self._ended:
-            self.send()
-            self._transport.close()
-        elif self._turn is None:
+        if self._turn is None:
             self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
 
     def _take(self, size: int) -> bytes:
@@ -294,12 +294,26 @@ class PlainHttp(asyncio.Protocol):
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
+        if self._ended:
+            self._ended = False  # it is aiohttp's to close the connection, once its task has looked at the requests
+            asyncio.get_running_loop().call_soon(self._tell_end, handler)
+
+    def _tell_end(self, handler: web.RequestHandler) -> None:
+        """Tell aiohttp that the client has ended its side."""
+        try:
+            stays = handler.eof_received()  # type: ignore[func-returns-value] # ours says whether it does
+        except Exception as fault:
+            contain(log, fault, "The end of a client could not be told to aiohttp")
+            stays = None
+        if not stays:
+            self._transport.close()
 
     def eof_received(self) -> bool:
         """The client asks for no more: let it have its answers before the connection is closed."""
         self.send()
         self._ended = True
-        return self._waits and self._transport.can_write_eof()  # TLS cannot end one side alone
+        waits = self._held or self._turn is not None
+        return waits and self._transport.can_write_eof()  # TLS cannot end one side alone
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""

@@ -11,6 +11,7 @@ class Waiting:
 
     def __init__(self, node: Node, method: str) -> None:
         self._promises: list[Promise[None]] = []
+        self._ended = False
         self.published: list[str] = []
         self._note(node, "publish")
         self._note(node, "terminate")
@@ -28,6 +29,8 @@ class Waiting:
         setattr(node, method, note)
 
     async def _wait(self, *_: str) -> None:
+        if self._ended:
+            return
         promise: Promise[None] = Promise()
         self._promises.append(promise)
         await promise
@@ -39,6 +42,11 @@ class Waiting:
         """Let those who wait continue."""
         for promise in self._promises:
             promise.keep(None)
+
+    def end(self) -> None:
+        """Let those who wait continue, and nobody wait from now on."""
+        self._ended = True
+        self.let_go()
 
     def fail(self, fault: Exception) -> None:
         """Let those who wait meet a fault."""
