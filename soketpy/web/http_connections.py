@@ -39,7 +39,7 @@ class HttpConnections:
 
     @property
     def share(self) -> int | None:
-        """How many HTTP connections one app may keep busy: half of them, so that the others can call."""
+        """Return how many HTTP connections one app may keep busy: half of them, so that the others can call."""
         return None if self._most is None else max(1, self._most // 2)
 
     def __len__(self) -> int:

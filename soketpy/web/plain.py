@@ -221,7 +221,7 @@ class PlainHttp(asyncio.Protocol):
         return False
 
     def _called(self, exchange: Exchange) -> None:
-        """A call that had to wait, for its body or for others, has its answer."""
+        """Send the answer to a call that had to wait, for its body or for others. Never raises."""
         try:
             self._continue(exchange)
         except Exception as fault:

@@ -111,12 +111,12 @@ class Rest:
 
     @property
     def under_way(self) -> int:
-        """How many calls wait for their body, for other nodes, or for room."""
+        """Return how many calls wait for their body, for other nodes, or for room."""
         return len(self._in_progress)
 
     @property
     def stopped(self) -> bool:
-        """Whether ``stop`` has answered all calls."""
+        """Return whether ``stop`` has answered all calls."""
         return self._api.stopped
 
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
@@ -209,7 +209,7 @@ class Rest:
         return False
 
     def _ended(self, exchange: Exchange, ended: Ended) -> None:
-        """A call that had to wait has been served. Nothing the second time: ``stop`` may have answered it."""
+        """Tell that a call has its answer which had to wait. Nothing if ``stop`` has answered it before."""
         if self._in_progress.leave(exchange):
             ended(exchange)
 

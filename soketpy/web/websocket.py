@@ -153,18 +153,22 @@ class WebSocket(asyncio.Protocol):
         self.close(code, reason)
 
     def _entered(self) -> None:
-        """Others had to be asked, and have answered: read the client. Nothing if it was turned away before."""
+        """Read the client, now that others have answered. Nothing if it was turned away before."""
         _, rest = self._shared.entering.pop(self, (b"", None))
         if rest is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self.data_received(rest)
 
     def refuse(self, code: int, reason: str) -> None:
-        """Turn a client away whose handshake waits for other nodes; nothing if it waits no more."""
-        if self in self._shared.entering:
-            acceptance, _ = self._shared.entering[self]
-            self._turn_away(acceptance, code, reason)
-            self._entered()
+        """Turn a client away whose handshake waits for other nodes; nothing if it waits no more. Never raises."""
+        try:
+            if self in self._shared.entering:
+                acceptance, _ = self._shared.entering[self]
+                self._turn_away(acceptance, code, reason)
+                self._entered()
+        except Exception as fault:
+            contain(log, fault, "A client could not be turned away")
+            self.abort()
 
     def _admit(self, hello: Hello) -> App:
         # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
@@ -208,7 +212,7 @@ class WebSocket(asyncio.Protocol):
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def go_on(self) -> None:
-        """The message that had to wait has been served: read what came behind it. Nothing the second time."""
+        """Read what came behind the message that had to wait, which is served now. Nothing the second time."""
         incoming, self._unheard = self._unheard, None
         if incoming is not None:
             self._heard = self._shared.node.clock()  # a pong may have come while the client was not read

@@ -206,6 +206,21 @@ async def test_a_client_that_goes_while_its_handshake_waits_is_forgotten(
     assert contained.count == fails
 
 
+async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
+    peers: Peers, held_up: Promise[bool], monkeypatch: pytest.MonkeyPatch, contained: Contained
+) -> None:
+    def bug(*_: object) -> None:
+        raise ValueError("a bug")
+
+    async with wire(peers.port) as client:
+        await connecting(peers, client)
+        monkeypatch.setattr(WebSocket, "_turn_away", bug)
+        await asyncio.wait_for(peers.server.stop(), PATIENCE)
+        assert await client.rest() == b""
+    assert contained.count == 1
+    assert not peers.server._shared.entering
+
+
 # Clients that are not read
 
 
