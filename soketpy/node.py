@@ -353,11 +353,8 @@ class Node:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
         excluded = None if exclude is None else self.connections(app_id).get(exclude)
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
-        try:
-            if receivers:
-                self.traffic[app_id].sent(receivers, receivers * len(message.text))
-        except Exception as fault:
-            contain(log, fault, "App %s: sent messages could not be counted", app_id)
+        if receivers:
+            attempt(log, self.traffic[app_id].sent, receivers, receivers * len(message.text))
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Tell this node's subscribers of a presence channel that a member has come."""
