@@ -60,6 +60,10 @@ class Surroundings:
     entering: "dict[WebSocket, tuple[bytes, bytes]]" = field(default_factory=dict)
     http: HttpConnections = field(default_factory=HttpConnections)
 
+    def clients(self) -> "list[WebSocket | Connection]":
+        """Return all clients that can be refused: those that are connected, and those whose handshake waits."""
+        return [*self.entering, *self.node.every_connection()]
+
 
 class WebSocket(asyncio.Protocol):
     """The transport of one conversation. It takes over a TCP connection whose handshake has been answered."""

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from soketpy.config.settings import Timeouts
 from soketpy.steps import Promise
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Contained, Peers, StartServer
@@ -33,6 +34,12 @@ def post(chunked: bool, path: str = EVENTS, body: bytes = BODY) -> bytes:
 def impatient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server that stops give nobody time beside that of the settings."""
     monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.0)
+
+
+@pytest.fixture
+async def peers(start_server: StartServer) -> Peers:
+    """A server that stops as soon as it can."""
+    return await start_server(timeouts=Timeouts(shutdown=0))
 
 
 @as_plain_or_by_aiohttp
@@ -85,11 +92,8 @@ async def test_a_call_whose_body_is_not_whole_at_the_stop_is_told_503(peers: Pee
 
 
 @as_plain_or_by_aiohttp
-async def test_a_call_that_ends_within_the_time_of_the_stop_is_served(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, chunked: bool
-) -> None:
-    monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", PATIENCE)
-    peers = await start_server()
+async def test_a_call_that_ends_within_the_time_of_the_stop_is_served(start_server: StartServer, chunked: bool) -> None:
+    peers = await start_server(timeouts=Timeouts(shutdown=PATIENCE))
     waiting = Waiting(peers.server.node, "room")
     async with wire(peers.port) as publisher:
         publisher.send(post(chunked))
