@@ -156,7 +156,7 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.message)
+            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.logged)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
@@ -190,7 +190,9 @@ class Connection:
         if self._bad_messages.take(1, now):
             self.send(messages.error(fault.code, fault.message))
         else:
-            self.refuse(Code.UNAUTHORIZED, f"Too many malformed messages; the last: {fault.message}")
+            reason = f"Too many malformed messages; the last: {fault.message}"
+            attempt(log, self._node.refusals.closed, self.app.id, self.id, Code.UNAUTHORIZED, reason)
+            self.refuse(Code.UNAUTHORIZED, reason)
 
     def refuse(self, code: int, reason: str) -> None:
         """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection.

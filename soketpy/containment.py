@@ -34,7 +34,10 @@ failures = Failures()
 def contain(log: logging.Logger, fault: BaseException, what: str, *details: object) -> None:
     """Log a fault with its traceback, under the text ``what % details``, and count it. Never raises."""
     if failures.note():
-        log.error(what, *details, exc_info=fault)
+        try:
+            log.error(what, *details, exc_info=fault)
+        except Exception:
+            failures.count += 1  # the log itself fails: the counter is all that is left
 
 
 def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
