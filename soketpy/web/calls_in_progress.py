@@ -9,8 +9,8 @@ C = TypeVar("C")
 class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):
     """Calls that wait for their body, for other nodes, or for room. Each is counted once, however often it waits.
 
-    A call that waits keeps an HTTP connection busy. So one app may have ``most`` calls here: the others can call
-    whatever it does. A call that is answered at once is never entered.
+    A call that waits keeps an HTTP connection busy. So one app may have ``most`` calls here, and cannot keep the others
+    out alone. A call that is answered at once is never entered.
     """
 
     def __init__(self, most: int | None = None) -> None:
