@@ -37,7 +37,7 @@ _PING = frames.encode(Opcode.PING, b"")
 _TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
 
 # What a deadline may stand for besides the activity timeout.
-_NOTHING, _AUTHORIZATION, _PONG = range(3)
+_NOTHING, _AUTHORIZATION, _LATE_AUTHORIZATION, _PONG = range(4)
 
 
 @dataclass(slots=True)
@@ -353,7 +353,12 @@ class WebSocket(asyncio.Protocol):
         if self._closing or connection is None:
             self._transport.abort()
             return
-        if awaited == _AUTHORIZATION and not connection.authorized:
+        if awaited == _AUTHORIZATION and not connection.authorized and self._unheard is not None:
+            # What the client said may authorize it, and waits for other nodes: give it the same time once more.
+            self._awaited = _LATE_AUTHORIZATION
+            shared.deadlines.set(self, shared.authorization_timeout)
+            return
+        if awaited in (_AUTHORIZATION, _LATE_AUTHORIZATION) and not connection.authorized:
             self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
             return
         if self._unheard is not None:

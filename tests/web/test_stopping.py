@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -10,6 +11,7 @@ from soketpy.config.settings import Timeouts
 from soketpy.steps import Promise
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Contained, Peers, StartServer
+from tests.fakes import APP, channel_auth
 from tests.patience import PATIENCE, until
 from tests.web.waiting import Waiting
 from tests.web.wire import HANDSHAKE, Wire, frame, request, signed, wire
@@ -244,6 +246,53 @@ async def test_a_client_that_the_server_does_not_read_is_not_silent(peers: Peers
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
     assert len(deadlines) >= 1
+
+
+def slow_to_join(peers: Peers) -> Promise[None]:
+    """Let the first subscription of a server wait until this promise is kept."""
+    roster, allowed = peers.server.node.roster, Promise[None]()
+    at_once = roster.join
+
+    async def join(app_id: str, channel: str) -> int:
+        await allowed
+        return await at_once(app_id, channel)
+
+    roster.join = join  # type: ignore[method-assign]
+    return allowed
+
+
+async def test_a_client_whose_authorization_waits_for_other_nodes_has_the_time_for_it_twice(
+    start_server: StartServer,
+) -> None:
+    peers = await start_server(apps=(replace(APP, authorized_connections=True),))
+    joined = slow_to_join(peers)
+    patient, late = await peers.client(), await peers.client()
+    await patient.say("pusher:subscribe", {"channel": "private-a", "auth": channel_auth(patient.id, "private-a")})
+    websockets = [cast(WebSocket, each._transport) for each in peers.server.node.every_connection()]
+    await until(lambda: any(each._unheard is not None for each in websockets))
+    now = peers.server.node.clock()
+    for websocket in websockets:
+        websocket.expire(now)
+    assert (await late.closed())[0] == 4009
+    joined.keep(None)
+    assert (await patient.hear())["event"] == "pusher_internal:subscription_succeeded"
+    websockets[0].expire(now)
+    await patient.say("pusher:ping")
+    assert (await patient.hear())["event"] == "pusher:pong"
+
+
+async def test_a_client_whose_authorization_waits_for_ever_is_closed(start_server: StartServer) -> None:
+    peers = await start_server(apps=(replace(APP, authorized_connections=True),))
+    joined = slow_to_join(peers)
+    client = await peers.client()
+    await client.say("pusher:subscribe", {"channel": "news"})
+    (connection,) = peers.server.node.every_connection()
+    websocket = cast(WebSocket, connection._transport)
+    await until(lambda: websocket._unheard is not None)
+    for _ in range(2):
+        websocket.expire(peers.server.node.clock())
+    assert (await client.closed())[0] == 4009
+    joined.keep(None)
 
 
 async def test_a_client_that_the_server_does_not_read_is_closed_properly_at_the_stop(
