@@ -93,7 +93,7 @@ class Connection:
 
     def send(self, message: Message) -> None:
         """Send one message to this client alone."""
-        self._traffic.sent(1, len(message.text))
+        attempt(log, self._traffic.sent, 1, len(message.text))
         self.write(message.frame)
 
     def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
@@ -112,7 +112,10 @@ class Connection:
         """
         if not self.open:
             return True
-        self._traffic.received(len(text))
+        try:
+            self._traffic.received(len(text))
+        except Exception as fault:
+            contain(log, fault, "A message of %r could not be counted", self)
         try:
             message = events.parse(text)
             log.debug("%r said %s", self, type(message).__name__)

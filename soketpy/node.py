@@ -208,7 +208,7 @@ class Node:
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
         if app.subscription_count_events and not kind.presence:
-            self._counts.changed(app.id, channel, count)
+            attempt(log, self._counts.changed, app.id, channel, count)
         connection.greet(channel, kind, members, last)
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
@@ -235,7 +235,7 @@ class Node:
             return
         count = await self.roster.leave(app.id, channel)
         if app.subscription_count_events:
-            self._counts.changed(app.id, channel, count)
+            attempt(log, self._counts.changed, app.id, channel, count)
 
     # Events
 
@@ -355,7 +355,7 @@ class Node:
         excluded = None if exclude is None else self.connections(app_id).get(exclude)
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
         if receivers:
-            self.traffic[app_id].sent(receivers, receivers * len(message.text))
+            attempt(log, self.traffic[app_id].sent, receivers, receivers * len(message.text))
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Tell this node's subscribers of a presence channel that a member has come."""

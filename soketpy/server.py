@@ -38,7 +38,7 @@ from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
-from soketpy.web.websocket import CLOSING_TIMEOUT, Surroundings
+from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, Surroundings
 
 log = logging.getLogger("soketpy")
 
@@ -164,6 +164,7 @@ class Server:
             memory_percent=bounds.memory_percent,
             log_access=settings.log.access,
             available=lambda: cluster.here,
+            most_calls=self._shared.http.share,
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
@@ -243,17 +244,17 @@ class Server:
                 listener.close()  # the other processes take those who come now
         else:
             self._rest.draining = True
-        clients = self.node.every_connection()
-        closing = quantity(len(clients), "connection")
-        log.info("Stopping: closing %s within %g s", closing, self.settings.timeouts.shutdown)
-        steps = max(1, int(self.settings.timeouts.shutdown / DRAIN_STEP))
-        size = max(1, -(-len(clients) // steps))
+        clients, shutdown, loop = self._shared.clients(), self.settings.timeouts.shutdown, asyncio.get_running_loop()
+        log.info("Stopping: closing %s within %g s", quantity(len(clients), "connection"), shutdown)
+        until = loop.time() + shutdown
+        size = max(1, -(-len(clients) // max(1, int(shutdown / DRAIN_STEP))))
         for start in range(0, len(clients), size):
             for client in clients[start : start + size]:
-                client.refuse(Code.RECONNECT, "The server is stopping; please reconnect.")
+                client.refuse(Code.RECONNECT, STOPPING)
             await asyncio.sleep(DRAIN_STEP)
-        await _wait_while(lambda: self._unfinished > 0, CLOSING_TIMEOUT)
+        await _wait_while(lambda: self._unfinished > 0, max(0.0, until - loop.time()) + CLOSING_TIMEOUT)
         await self._finish_accepted()
+        self._rest.stop()
 
     async def _finish_accepted(self) -> None:
         """Accept no more connections. Wait for the first requests of accepted ones, and for the answers to these."""

@@ -18,21 +18,8 @@ from soketpy.node import Node
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
 from soketpy.triggers import RequestError, check, check_batch, parse_info
+from soketpy.web.answers import Answer, stopping
 from soketpy.web.calls import Call, event_of, events_of
-
-
-class Answer(msgspec.Struct):
-    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
-
-    ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
-    or does not hold, so that the call counts nowhere.
-    """
-
-    value: object
-    status: HTTPStatus = HTTPStatus.OK
-    headers: dict[str, str] = {}
-    received: int | None = None
-
 
 Verb = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
 """Serves a call whose signature holds, with its body; for ``steps``."""
@@ -42,6 +29,7 @@ class Api:
     """The verbs. Each raises RequestError for what it cannot serve, and has then changed nothing."""
 
     def __init__(self, node: Node, limiter: RateLimiter) -> None:
+        self.stopped = False  # whether every call has its answer, so that those which still wait must change nothing
         self._node = node
         self._limiter = limiter
 
@@ -52,6 +40,7 @@ class Api:
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
+        self._start(call)
         self._node.publish(app, trigger)
         await self._node.sent()
         if not trigger.info:
@@ -66,6 +55,7 @@ class Api:
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
+        self._start(call)
         self._node.publish(app, *triggers)
         await self._node.sent()
         if not any(trigger.info for trigger in triggers):
@@ -152,9 +142,16 @@ class Api:
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         await self._node.room(call.app.id)
+        self._start(call)
         self._node.terminate(call.app.id, call.arguments[0])
         await self._node.sent()
         return Answer({})
+
+    def _start(self, call: Call) -> None:
+        """Note that the call changes something from now on. Raise RequestError if it was answered while it waited."""
+        if self.stopped:
+            raise stopping()
+        call.published = True
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
         """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""

@@ -20,11 +20,12 @@ _ARRAY = "channels[]"
 _FORM = "application/x-www-form-urlencoded"
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct):
     """A request for an app: its method, the path as it was sent, and its decoded parameters.
 
     ``bare_path`` is the path without the configured ``prefix``; ``given`` has the last value of each parameter;
-    ``arguments`` are the decoded parts of the path that the verb is about.
+    ``arguments`` are the decoded parts of the path that the verb is about. ``published`` is False as long as the call
+    has changed nothing.
     """
 
     app: App
@@ -36,6 +37,7 @@ class Call(msgspec.Struct, frozen=True):
     given: dict[str, str]
     arguments: tuple[str, ...]
     content_type: str
+    published: bool = False
 
 
 def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:

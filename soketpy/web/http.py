@@ -11,16 +11,17 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
-from soketpy import steps
+from soketpy.containment import attempt, contain
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
+from soketpy.web.answers import FAILED, Reply, malformed, path_of, too_slow
 from soketpy.web.calls import too_large
 from soketpy.web.door import FULL, open_websocket
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.pieces import Pieces
-from soketpy.web.rest import Reply, Rest, malformed, path_of, too_slow
+from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
 
 KEEP_ALIVE = 75.0
@@ -74,21 +75,27 @@ async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
     exchange = rest.open(request.method, path_of(request.raw_path), request.headers)
     if exchange.answer is None:
         try:
-            body = await _read(request, rest.body_size)
-        except RequestError as fault:
-            rest.refuse(exchange, fault)
-        except BaseException:
+            await _call(request, rest, exchange)
+        finally:
             rest.abandon(exchange)
-            raise
-        else:
-            await _served(rest.serve(exchange, body))
-    return _response(rest.reply(exchange))
+    try:
+        reply = rest.reply(exchange)
+    except Exception as fault:
+        contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
+        reply = FAILED
+    return _response(reply)
 
 
-async def _served(verb: steps.Verb) -> None:
-    """Wait, as a task of asyncio's, until a verb has ended."""
+async def _call(request: web.BaseRequest, rest: Rest, exchange: Exchange) -> None:
+    """Serve a call that is let in, and wait until it has its answer."""
+    rest.wait(exchange, lambda _: _break_off(request.content))
+    try:
+        body = await _read(request, rest.body_size)
+    except RequestError as fault:
+        rest.refuse(exchange, fault)
+        return
     ended = asyncio.Event()
-    if not steps.begin(verb, ended.set):
+    if exchange.answer is None and not rest.begin(exchange, body, lambda _: ended.set()):
         await ended.wait()
 
 
@@ -207,8 +214,10 @@ class _Protocol(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer. A client that does not read it is idle, and must not keep others out."""
-        self.counted.end(self)
-        return await super().finish_response(request, resp, start_time)
+        attempt(log, self.counted.end, self)
+        sent = await super().finish_response(request, resp, start_time)
+        self._close_if_served()
+        return sent
 
     def begin(self, body: StreamReader) -> None:
         """A request is served from now on."""
@@ -222,7 +231,7 @@ class _Protocol(web.RequestHandler):
         if self.refused:
             return
         self.counted.use(self)
-        for piece in self.pieces.cut(data):
+        for piece in self.pieces.cut(data) if data else (data,):  # aiohttp gives b"" to have the parser go on
             super().data_received(piece)
             self._expect_end_of_upgrade()
         if self.body is not None and self._messages and hasattr(self._messages[-1][0], "exc"):
@@ -239,14 +248,19 @@ class _Protocol(web.RequestHandler):
             self.upgrade = message
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
-        """Keep the connection open, if a client ends its side behind a request, until that has its answer."""
+        """Keep the connection open, if a client ends its side behind requests, until they have their answers."""
         if self._waiter is not None and not self._waiter.done():
             return False
         self.ended = True
-        self.close()
+        self._close_if_served()
         if self.body is not None:
             _break_off(self.body)
         return self.transport is not None and self.transport.can_write_eof()  # TLS cannot end one side alone
+
+    def _close_if_served(self) -> None:
+        """Close behind the request that is served now, if the client has ended its side and asked for no more."""
+        if self.ended and not self._messages and not self._message_tail:
+            self.close()
 
     async def start(self) -> None:
         """Serve the connection to its end."""
@@ -270,8 +284,10 @@ class _Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer as REST answers every error, and close the connection."""
         if status != HTTPStatus.BAD_REQUEST:
-            log.error("A request could not be served", exc_info=exc)
-            return super().handle_error(request, status, exc, message)
+            contain(log, exc or TimeoutError(), "A request could not be served")
+            response = _response(FAILED)
+            response.force_close()
+            return response
         _let_go(exc)
         if isinstance(exc, LineTooLong) or message == _TOO_MANY:
             return _too_long()

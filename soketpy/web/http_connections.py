@@ -48,6 +48,11 @@ class HttpConnections:
         self._trims = False  # whether a look at the new ones is due
         self._lines = Lines(clock, later)
 
+    @property
+    def share(self) -> int | None:
+        """Return how many HTTP connections one app may keep busy: half of them, so that the others can call."""
+        return None if self._most is None else max(1, self._most // 2)
+
     def __len__(self) -> int:
         return len(self._new) + len(self._idle) + len(self._busy)
 

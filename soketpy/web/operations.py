@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from soketpy.metrics import Totals, Traffic, TrafficCollector
+from soketpy.web.answers import READS, SOFTWARE, path_of, readiness
 from soketpy.web.health import memory
-from soketpy.web.rest import READS, SOFTWARE, path_of, readiness
 
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 

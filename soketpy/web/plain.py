@@ -8,17 +8,17 @@ import asyncio
 import logging
 import time
 from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 
 from aiohttp import web
 
-from soketpy import steps
 from soketpy.containment import contain
 from soketpy.protocol.requests import head_end, parse_request
+from soketpy.web.answers import FAILED, Reply, stopping, too_slow
 from soketpy.web.door import TOO_LONG
-from soketpy.web.rest import Exchange, Reply, Rest, stopping, too_slow
+from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
 
 log = logging.getLogger("soketpy.http")
@@ -135,11 +135,17 @@ class PlainHttp(asyncio.Protocol):
         """Serve what has come, but not so much at a time that all others wait for it, nor what nobody reads."""
         self._outbox.add(self)
         until = perf_counter() + TURN_SECONDS
-        while self._buffer and not self._held and self._step():
-            if self._buffer and perf_counter() >= until:
-                self._transport.pause_reading()
-                self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
-                return
+        try:
+            while self._buffer and not self._held and self._step():
+                if self._buffer and perf_counter() >= until:
+                    self._transport.pause_reading()
+                    self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
+                    return
+            if self._ended and not self._held:
+                self.send()
+                self._transport.close()
+        except Exception as fault:
+            self._fail(fault)
 
     def _serve_on(self) -> None:
         self._turn = None
@@ -147,16 +153,27 @@ class PlainHttp(asyncio.Protocol):
             return
         try:
             self._transport.resume_reading()
-            self._serve()
         except Exception as fault:
-            contain(log, fault, "The requests of a client could not be served")
+            self._fail(fault)
+        else:
+            self._serve()
+
+    def _fail(self, fault: Exception) -> None:
+        """Contain a fault that is not of one answer: answer 500, and close. Never raises."""
+        contain(log, fault, "The requests of a client could not be served")
+        try:
+            self._buffer = b""
+            self._answers.append(_failure(with_body=True))
+            self.send()
+            self._transport.close()
+        except Exception as another:
+            contain(log, another, "A client could not be told that its requests failed")
             self.abort()
 
     def _step(self) -> bool:
         """Take the next piece off the buffer; False if it is not whole, or the connection is aiohttp's now."""
         if self._exchange is not None:
             if len(self._buffer) < self._body:
-                self._shared.http.begin(self)
                 return False
             exchange, self._exchange = self._exchange, None
             return self._call(exchange, self._take(self._body))
@@ -186,13 +203,16 @@ class PlainHttp(asyncio.Protocol):
             self._answer(exchange)
         elif self._body:
             self._exchange = exchange
+            if len(self._buffer) < self._body:
+                self._shared.http.begin(self)
+                self._rest.wait(exchange, self._called)
         else:
             return self._call(exchange, b"")
         return True
 
     def _call(self, exchange: Exchange, body: bytes) -> bool:
         """Serve a call whose body has come; False if it has to wait, and all that comes behind it."""
-        if steps.begin(self._rest.serve(exchange, body), partial(self._called, exchange)):
+        if self._rest.begin(exchange, body, self._called):
             self._answer(exchange)
             return True
         self._waits = True
@@ -201,23 +221,19 @@ class PlainHttp(asyncio.Protocol):
         return False
 
     def _called(self, exchange: Exchange) -> None:
-        """A call that had to wait has its answer."""
+        """Send the answer to a call that had to wait, for its body or for others. Never raises."""
         try:
             self._continue(exchange)
         except Exception as fault:
-            contain(log, fault, "The answer to a call could not be sent")
-            self.abort()
+            self._fail(fault)
 
     def _continue(self, exchange: Exchange) -> None:
-        self._waits = False
+        self._waits, self._exchange = False, None
         if self._transport.is_closing():
             return
         self._outbox.add(self)
         self._answer(exchange)
-        if self._ended:
-            self.send()
-            self._transport.close()
-        elif self._turn is None:
+        if self._turn is None:
             self._turn = asyncio.get_running_loop().call_soon(self._serve_on)
 
     def _take(self, size: int) -> bytes:
@@ -229,8 +245,16 @@ class PlainHttp(asyncio.Protocol):
     def _answer(self, exchange: Exchange) -> None:
         """Let the answer go out with the next; the connection waits for its next request from now on."""
         self._since = self._shared.node.clock()
-        self._shared.http.end(self)
-        answer = _encode(self._rest.reply(exchange), with_body=exchange.method != "HEAD")
+        with_body = exchange.method != "HEAD"
+        try:
+            answer = _encode(self._rest.reply(exchange), with_body=with_body)
+        except Exception as fault:
+            contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
+            answer = _failure(with_body=with_body)
+        try:
+            self._shared.http.end(self)
+        except Exception as fault:
+            contain(log, fault, "An HTTP connection could not be counted as idle")
         self._answers.append(answer)
         self._answers_size += len(answer)
         if self._rest.leaving:
@@ -270,12 +294,26 @@ class PlainHttp(asyncio.Protocol):
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
+        if self._ended:
+            self._ended = False  # it is aiohttp's to close the connection, once its task has looked at the requests
+            asyncio.get_running_loop().call_soon(self._tell_end, handler)
+
+    def _tell_end(self, handler: web.RequestHandler) -> None:
+        """Tell aiohttp that the client has ended its side."""
+        try:
+            stays = handler.eof_received()  # type: ignore[func-returns-value] # ours says whether it does
+        except Exception as fault:
+            contain(log, fault, "The end of a client could not be told to aiohttp")
+            stays = None
+        if not stays:
+            self._transport.close()
 
     def eof_received(self) -> bool:
         """The client asks for no more: let it have its answers before the connection is closed."""
         self.send()
         self._ended = True
-        return self._waits and self._transport.can_write_eof()  # TLS cannot end one side alone
+        waits = self._held or self._turn is not None
+        return waits and self._transport.can_write_eof()  # TLS cannot end one side alone
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -307,7 +345,9 @@ class PlainHttp(asyncio.Protocol):
         waited = now - self._since
         patience = LINGER if self._refused else REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
         self.send()
-        if waited < patience and not self._shared.draining:
+        if self._waits and not self._rest.stopped:  # the answer comes when others have answered, or at the stop
+            self._shared.deadlines.set(self, patience)
+        elif waited < patience and not self._shared.draining:
             self._shared.deadlines.set(self, patience - waited)
         elif self._transport.get_write_buffer_size():
             self._transport.abort()  # to close would wait, for ever, for a client that does not read its answers
@@ -331,6 +371,14 @@ def _encode(reply: Reply, *, with_body: bool) -> bytes:
     lines.append(_date(int(time.time())))
     if body is None:
         return "".join([*lines, "\r\n"]).encode()
+    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
+    return head + body if with_body else head
+
+
+def _failure(*, with_body: bool) -> bytes:
+    """Return the bytes of an answer where no other can be made."""
+    body = FAILED.body or b""
+    lines = [_STATUS_LINES[FAILED.status], *[f"{name}: {value}\r\n" for name, value in FAILED.headers.items()]]
     head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
     return head + body if with_body else head
 

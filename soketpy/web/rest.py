@@ -5,15 +5,16 @@ of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is si
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import unquote
 
 import msgspec
 
+from soketpy import steps
 from soketpy.apps import App, Apps
 from soketpy.cluster import Unavailable
 from soketpy.containment import attempt, contain
@@ -22,8 +23,25 @@ from soketpy.node import Node
 from soketpy.protocol import handshake
 from soketpy.triggers import RequestError
 from soketpy.web import calls
-from soketpy.web.api import Answer, Api, Verb
+from soketpy.web.answers import (
+    JSON,
+    READS,
+    SOFTWARE,
+    TEXT,
+    Answer,
+    Reply,
+    crowded,
+    failed,
+    not_allowed,
+    readiness,
+    refused,
+    stopping,
+    stopping_after_publication,
+    unavailable,
+)
+from soketpy.web.api import Api, Verb
 from soketpy.web.calls import Call
+from soketpy.web.calls_in_progress import CallsInProgress
 from soketpy.web.cors import Cors
 from soketpy.web.health import memory
 
@@ -32,18 +50,10 @@ access_log = logging.getLogger("soketpy.access")
 
 _encode = msgspec.json.encode
 
-_TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
-
 _HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
 
-READS = ("GET", "HEAD")
-"""Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
 
-SOFTWARE = "soketpy"
-"""What the Server header says."""
-
-
-class Exchange(msgspec.Struct):
+class Exchange(msgspec.Struct, eq=False):
     """One request, by its head, and what becomes of it: an answer at once, or a call that waits for its body."""
 
     method: str
@@ -55,12 +65,8 @@ class Exchange(msgspec.Struct):
     verb: Verb | None = None
 
 
-class Reply(msgspec.Struct):
-    """What goes over the wire; a body of None for an answer that has none."""
-
-    status: HTTPStatus
-    headers: dict[str, str]
-    body: bytes | None = None
+Ended = Callable[[Exchange], None]
+"""Called with a call that has its answer now."""
 
 
 class Rest:
@@ -78,10 +84,11 @@ class Rest:
         memory_percent: float = 85,
         log_access: bool = False,
         available: Callable[[], bool] = lambda: True,
+        most_calls: int | None = None,
     ) -> None:
+        """Make the API of a node. One app may have ``most_calls`` calls in progress."""
         self.draining = False  # whether whoever calls is to go elsewhere
         self.leaving = False  # whether who calls here is served, and then to connect anew
-        self.under_way = 0  # calls that were let in and have no answer yet
         self.body_size = body_size
         self._node = node
         self._apps = apps
@@ -90,7 +97,8 @@ class Rest:
         self._memory_percent = memory_percent
         self._log_access = log_access
         self._available = available
-        api = Api(node, limiter)
+        self._in_progress = CallsInProgress[Exchange](most_calls)
+        self._api = api = Api(node, limiter)
         self._terminate: Verb = api.terminate  # which a disabled app may call
         self._routes: dict[str, tuple[str, Verb]] = {
             "events": ("POST", api.events),
@@ -101,15 +109,26 @@ class Rest:
             "users/*/terminate_connections": ("POST", self._terminate),
         }
 
+    @property
+    def under_way(self) -> int:
+        """Return how many calls wait for their body, for other nodes, or for room."""
+        return len(self._in_progress)
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether ``stop`` has answered all calls."""
+        return self._api.stopped
+
     def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
         """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
         path, _, query = target.partition("?")
-        bare = handshake.bare_path(path, self._prefix)
-        parts = bare.split("/", 3)
-        of_app = len(parts) == 4 and parts[1] == "apps"
-        app = self._apps.by_id(unquote(parts[2])) if of_app else None
-        exchange = Exchange(method, path, headers.get("origin"), app)
+        exchange = Exchange(method, path, headers.get("origin"), None)
         try:
+            bare = handshake.bare_path(path, self._prefix)
+            parts = bare.split("/", 3)
+            of_app = len(parts) == 4 and parts[1] == "apps"
+            if of_app:
+                exchange.app = self._apps.by_id(unquote(parts[2]))
             if of_app and method != "OPTIONS":
                 self._let_in(exchange, parts[3], bare, query, headers)
             elif bare in _HEALTH:
@@ -121,7 +140,7 @@ class Rest:
             else:
                 self._refuse_path(method, path)
         except Exception as fault:
-            exchange.answer = self._failed(exchange, fault)
+            exchange.answer = self._answer_to(exchange, fault)
         return exchange
 
     def _let_in(
@@ -145,7 +164,6 @@ class Rest:
             except RequestError:
                 raise fault from None
         exchange.app, exchange.call = call.app, call
-        self.under_way += 1
 
     def _authenticate(
         self,
@@ -163,6 +181,8 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
         if not app.enabled and exchange.verb != self._terminate:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
+        if self._in_progress.full(app.id):
+            raise crowded()  # before the signature is computed, since there are many of these
         call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
         calls.authenticate(call, time.time())
         return call
@@ -174,34 +194,65 @@ class Rest:
             raise RequestError(HTTPStatus.UNAUTHORIZED, "The auth_key is missing, or is not the key of an app.")
         return app
 
+    def wait(self, exchange: Exchange, ended: Ended) -> None:
+        """Count a call whose body has not come whole. ``ended`` is called if ``stop`` answers it."""
+        if exchange.app is not None:
+            self._in_progress.enter(exchange, exchange.app.id, ended)
+
+    def begin(self, exchange: Exchange, body: bytes, ended: Ended) -> bool:
+        """Serve a call whose body has come. Return whether it has its answer; if not, ``ended`` is called later."""
+        if steps.begin(self.serve(exchange, body), partial(self._ended, exchange, ended)):
+            if self._in_progress:
+                self._in_progress.leave(exchange)
+            return True
+        self.wait(exchange, ended)
+        return False
+
+    def _ended(self, exchange: Exchange, ended: Ended) -> None:
+        """Tell that a call has its answer which had to wait. Nothing if ``stop`` has answered it before."""
+        if self._in_progress.leave(exchange):
+            ended(exchange)
+
+    def stop(self) -> None:
+        """Answer 503 to every call that is in progress, and to those that come. What still waits publishes nothing."""
+        self.draining = self._api.stopped = True
+        for exchange, (_, ended) in list(self._in_progress.items()):
+            self._in_progress.leave(exchange)
+            published = exchange.call is not None and exchange.call.published
+            self.refuse(exchange, stopping_after_publication() if published else stopping())
+            try:
+                ended(exchange)
+            except Exception as fault:
+                contain(log, fault, "A call could not be answered at the stop")
+
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Serve a call whose body has come; a verb for ``steps``. Never raises."""
         call, verb = exchange.call, exchange.verb
         assert call is not None and verb is not None  # noqa: S101, PT018 - of a call that open let in
         try:
             calls.check_body(call, body, self.body_size)
-            exchange.answer = await verb(call, body)
+            answer = await verb(call, body)
         except Exception as fault:
-            exchange.answer = self._failed(exchange, fault)
-        exchange.answer.received = len(body)
-        self.under_way -= 1
+            answer = self._answer_to(exchange, fault)
+        answer.received = len(body)
+        exchange.answer = answer
 
     def refuse(self, exchange: Exchange, fault: RequestError) -> None:
-        """Answer a call whose body cannot be taken."""
-        self.under_way -= 1
+        """Answer a call that cannot be served, unless it has its answer."""
+        self._in_progress.leave(exchange)
+        if exchange.answer is not None:
+            return
         self._note(exchange, fault)
-        exchange.answer = _refused(fault)
+        exchange.answer = refused(fault)
         exchange.answer.received = 0
 
     def abandon(self, exchange: Exchange) -> None:
-        """The client of a call went before its body was whole."""
-        if exchange.answer is None:
-            self.under_way -= 1
+        """Count a call no more whose client has gone, or that has its answer."""
+        self._in_progress.leave(exchange)
 
     def reply(self, exchange: Exchange) -> Reply:
         """The answer of a request that has one, ready for the wire; counted and logged."""
-        answer, app = exchange.answer, exchange.app
-        assert answer is not None  # noqa: S101 - of open, serve or refuse
+        answer, app = exchange.answer or failed(), exchange.app  # a verb that was cancelled has left no answer
         allowed = app.origins if app is not None else None
         preflight = exchange.method == "OPTIONS"
         headers = (self._cors.preflight if preflight else self._cors.answer)(exchange.origin, allowed)
@@ -209,16 +260,19 @@ class Rest:
             self._sign(headers)
             return Reply(answer.status, headers)
         if isinstance(answer.value, str):
-            body, headers["Content-Type"] = answer.value.encode(), _TEXT
+            body, headers["Content-Type"] = answer.value.encode(), TEXT
         else:
-            body, headers["Content-Type"] = _encode(answer.value), _JSON
+            body, headers["Content-Type"] = _encode(answer.value), JSON
         if answer.headers:
             headers.update(answer.headers)
         self._sign(headers)
-        if app is not None and answer.received is not None:
-            self._node.traffic[app.id].answered(answer.received, len(body))
-        if self._log_access:
-            access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+        try:
+            if app is not None and answer.received is not None:
+                self._node.traffic[app.id].answered(answer.received, len(body))
+            if self._log_access:
+                access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+        except Exception as fault:
+            contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
         return Reply(answer.status, headers, body)
 
     def _sign(self, headers: dict[str, str]) -> None:
@@ -226,22 +280,30 @@ class Rest:
         if self.leaving:
             headers["Connection"] = "close"
 
+    def _answer_to(self, exchange: Exchange, fault: Exception) -> Answer:
+        """Return the answer to a request that could not be served. Never raises."""
+        try:
+            return self._failed(exchange, fault)
+        except Exception as another:
+            contain(log, another, "A fault could not be explained: %s %s", exchange.method, exchange.path)
+            return failed()
+
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
-        """The answer to a request that could not be served."""
+        """Return the answer that tells a fault."""
         if isinstance(fault, Unavailable):
-            fault = _unavailable(str(fault))
+            fault = unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
-            return _refused(fault)
+            return refused(fault)
         contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
-        reason = "The server failed to serve this request."
-        return _refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason))
+        return failed()
 
     def _note(self, exchange: Exchange, fault: RequestError) -> None:
         """Let a refused call of an app leave a trace in the log."""
         if exchange.path.startswith("/apps/") or exchange.app is not None:
             app_id = None if exchange.app is None else exchange.app.id
-            self._node.refusals.request(app_id, exchange.method, exchange.path, int(fault.status), fault.message)
+            note, status = self._node.refusals.request, int(fault.status)
+            attempt(log, note, app_id, exchange.method, exchange.path, status, fault.message)
 
     # The server itself
 
@@ -291,63 +353,5 @@ class Rest:
         if route is None:
             raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
-            _not_allowed(route[0])
+            not_allowed(route[0])
         return route[1], arguments
-
-
-def readiness(draining: bool, available: bool) -> Answer:
-    """Return the answer to ``/ready``, which is the same on all ports."""
-    if draining:
-        return _refused(stopping())
-    return Answer("OK") if available else _refused(_unavailable())
-
-
-def _unavailable(reason: str = "") -> RequestError:
-    reason = reason or "The server cannot reach the other nodes now; try again."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
-
-
-def stopping() -> RequestError:
-    """A request that comes, or is not whole, while the server stops."""
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
-
-
-def too_slow(seconds: float) -> RequestError:
-    """A body that does not come whole."""
-    return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
-
-
-def malformed(status: HTTPStatus, reason: str | None) -> Reply:
-    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
-    text = reason or "The request is not valid HTTP."
-    if status == HTTPStatus.BAD_REQUEST and reason:
-        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
-    answer = _refused(RequestError(status, text))
-    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": _JSON, "Server": SOFTWARE}
-    return Reply(answer.status, headers, _encode(answer.value))
-
-
-def path_of(target: str) -> str:
-    """The path and query of a request's target, also where that is a whole URL (RFC 9112, section 3.2.2).
-
-    Bytes that are not UTF-8 are replaced: they could not be put into an answer or a log line.
-    """
-    if not target.isascii():
-        target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if target.startswith("/"):
-        return target
-    _, scheme, rest = target.partition("://")
-    path = re.search("[/?]", rest) if scheme else None
-    if path is None:
-        return "/" if scheme else target
-    return rest[path.start() :] if path.group() == "/" else "/" + rest[path.start() :]
-
-
-def _refused(fault: RequestError) -> Answer:
-    return Answer({"error": fault.message, "code": int(fault.status)}, fault.status, fault.headers)
-
-
-def _not_allowed(allowed: str) -> NoReturn:
-    methods = (*READS, "OPTIONS") if allowed in READS else (allowed, "OPTIONS")
-    reason = f"Only {allowed} is served at this path."
-    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": ", ".join(methods)})

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
 
 from soketpy import steps
@@ -31,12 +30,14 @@ TURN = 200
 TURN_SECONDS = 0.005
 """Time after which the event loop has its turn where frames are dear, such as joining a large presence channel."""
 
+STOPPING = "The server is stopping; please reconnect."
+
 _PING = frames.encode(Opcode.PING, b"")
 
 _TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
 
 # What a deadline may stand for besides the activity timeout.
-_NOTHING, _AUTHORIZATION, _PONG = range(3)
+_NOTHING, _AUTHORIZATION, _LATE_AUTHORIZATION, _PONG = range(4)
 
 
 @dataclass(slots=True)
@@ -55,7 +56,13 @@ class Surroundings:
     port_is_shared: bool = False  # whether others take those who come once this server drains
     draining: bool = False
     closing: int = 0  # WebSockets whose close frame waits for an answer
+    # Handshakes that wait for other nodes, with their acceptance and what the client has sent behind the handshake.
+    entering: "dict[WebSocket, tuple[bytes, bytes]]" = field(default_factory=dict)
     http: HttpConnections = field(default_factory=HttpConnections)
+
+    def clients(self) -> "list[WebSocket | Connection]":
+        """Return all clients that can be refused: those that are connected, and those whose handshake waits."""
+        return [*self.entering, *self.node.every_connection()]
 
 
 class WebSocket(asyncio.Protocol):
@@ -92,7 +99,8 @@ class WebSocket(asyncio.Protocol):
 
         ``rest`` is what the client has sent behind its handshake.
         """
-        if not steps.begin(self._enter(hello, acceptance), partial(self._entered, rest)):
+        if not steps.begin(self._enter(hello, acceptance), self._entered):
+            self._shared.entering[self] = acceptance, rest
             self._transport.pause_reading()
         elif rest:
             self.data_received(rest)
@@ -103,19 +111,22 @@ class WebSocket(asyncio.Protocol):
         try:
             app = self._admit(hello)
             connection = await shared.node.connect(app, self, app.held_key(hello.key))
-            if self._closing:  # the connection was lost while others were asked whether the app has room
+            if self._closing:  # the client has gone, or was turned away, while others were asked for room
                 connection.end()
                 return
             app = connection.app
-            if shared.apps.by_id(app.id) is not app:
+            if shared.draining or shared.apps.by_id(app.id) is not app:
                 connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
+            if self._closing:
+                return
             attempt(log, self._note_refusal, hello, refused)
             self._turn_away(acceptance, refused.code, refused.message)
             return
         except Exception as fault:
             contain(log, fault, "A connection could not be opened")
-            self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
+            if not self._closing:
+                self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
             return
         self.connection = connection
         self.write = connection.write = self._transport.write
@@ -127,8 +138,12 @@ class WebSocket(asyncio.Protocol):
             shared.deadlines.set(self, shared.activity_timeout)
 
     def _admit_again(self, hello: Hello, connection: Connection) -> App:
-        """Return the app as it is now: it changed while others were asked. Raises ConnectionRefused."""
+        """Return the app as it is now: it changed, or the server stops, since others were asked.
+
+        Raises ConnectionRefused.
+        """
         try:
+            self._refuse_when_draining(Code.RECONNECT)
             return self._admit(hello)
         except ConnectionRefused:
             connection.end()
@@ -145,19 +160,33 @@ class WebSocket(asyncio.Protocol):
         self._transport.write(acceptance + messages.error(code, reason).frame)
         self.close(code, reason)
 
-    def _entered(self, rest: bytes) -> None:
-        """Others had to be asked, and have answered."""
-        if not self._transport.is_closing():
+    def _entered(self) -> None:
+        """Read the client, now that others have answered. Nothing if it was turned away before."""
+        _, rest = self._shared.entering.pop(self, (b"", None))
+        if rest is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self.data_received(rest)
 
+    def refuse(self, code: int, reason: str) -> None:
+        """Turn a client away whose handshake waits for other nodes; nothing if it waits no more. Never raises."""
+        try:
+            if self in self._shared.entering:
+                acceptance, _ = self._shared.entering[self]
+                self._turn_away(acceptance, code, reason)
+                self._entered()
+        except Exception as fault:
+            contain(log, fault, "A client could not be turned away")
+            self.abort()
+
     def _admit(self, hello: Hello) -> App:
-        if self._shared.draining:
-            if self._shared.port_is_shared:
-                raise ConnectionRefused(Code.RECONNECT, "The server is stopping; please reconnect.")
-            # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
-            raise ConnectionRefused(Code.OVER_CAPACITY, "The server is stopping; reconnect in a while.")
+        # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
+        self._refuse_when_draining(Code.RECONNECT if self._shared.port_is_shared else Code.OVER_CAPACITY)
         return admit(hello, self._shared.apps, self._shared.strict_protocol)
+
+    def _refuse_when_draining(self, code: Code) -> None:
+        if self._shared.draining:
+            reason = STOPPING if code == Code.RECONNECT else "The server is stopping; reconnect in a while."
+            raise ConnectionRefused(code, reason)
 
     # Bytes in
 
@@ -191,10 +220,11 @@ class WebSocket(asyncio.Protocol):
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def go_on(self) -> None:
-        """The message that had to wait has been served: read what came behind it."""
+        """Read what came behind the message that had to wait, which is served now. Nothing the second time."""
         incoming, self._unheard = self._unheard, None
-        assert incoming is not None  # noqa: S101 - of a connection that has said that it waits
-        asyncio.get_running_loop().call_soon(self._read_on, incoming)
+        if incoming is not None:
+            self._heard = self._shared.node.clock()  # a pong may have come while the client was not read
+            asyncio.get_running_loop().call_soon(self._read_on, incoming)
 
     def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
         # The connection may be broken already, and its end not have been told: asyncio logs what is written then.
@@ -230,6 +260,8 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             self.connection.write = _discard
         self._shared.deadlines.set(self, CLOSING_TIMEOUT)
+        if self._unheard is not None:
+            self.go_on()  # what the client has sent is dropped now, and its close frame is read
 
     def _fail(self, code: int, reason: str) -> None:
         """The client broke the rules of WebSocket: close with the code that those give it."""
@@ -275,6 +307,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is gone."""
         self._shared.deadlines.clear(self)
+        self._shared.entering.pop(self, None)
         self._shared.closing -= self._closing
         self._closing = True
         self._reader = None
@@ -320,9 +353,16 @@ class WebSocket(asyncio.Protocol):
         if self._closing or connection is None:
             self._transport.abort()
             return
-        if awaited == _AUTHORIZATION and not connection.authorized:
+        if awaited == _AUTHORIZATION and not connection.authorized and self._unheard is not None:
+            # What the client said may authorize it, and waits for other nodes: give it the same time once more.
+            self._awaited = _LATE_AUTHORIZATION
+            shared.deadlines.set(self, shared.authorization_timeout)
+            return
+        if awaited in (_AUTHORIZATION, _LATE_AUTHORIZATION) and not connection.authorized:
             self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
             return
+        if self._unheard is not None:
+            self._heard = now  # the server does not read this client, so it cannot know whether the client is silent
         silent = now - self._heard
         if silent < shared.activity_timeout:
             shared.deadlines.set(self, shared.activity_timeout - silent)

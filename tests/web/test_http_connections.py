@@ -6,14 +6,17 @@ from typing import Any, cast
 
 import pytest
 
+from soketpy import App, Key
 from soketpy.config.settings import Bounds, Metrics
 from soketpy.web import http_connections
 from soketpy.web.http_connections import GRACE, SURGE, HttpConnections
 from tests.conftest import StartServer, until
+from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
 
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
+OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
 
 
 class Transport:
@@ -232,13 +235,12 @@ async def test_connections_that_send_nothing_are_bounded_too(
 
 
 async def test_when_all_are_busy_one_more_is_refused_and_a_websocket_is_not(start_server: StartServer) -> None:
-    peers = await start_server(bounds=Bounds(max_http_connections=2))
+    peers = await start_server(bounds=Bounds(max_http_connections=2), apps=(APP, OTHER))
     call = request("POST", signed("POST", EVENTS, BODY), BODY)
+    of_other = signed("POST", EVENTS.replace("app-id", "other"), BODY, app=OTHER)
     async with wire(peers.port) as plain, wire(peers.port) as chunked, wire(peers.port) as third:
         plain.send(call[:-1])
-        chunked.send(
-            request("POST", signed("POST", EVENTS, BODY), b"", "Transfer-Encoding: chunked") + b"%x\r\n" % len(BODY)
-        )
+        chunked.send(request("POST", of_other, b"", "Transfer-Encoding: chunked") + b"%x\r\n" % len(BODY))
 
         async def both_are_busy() -> bool:
             return peers.server._rest.under_way == 2

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from soketpy.config.settings import Timeouts
 from soketpy.web import plain
 from tests.conftest import Peers, StartServer
 from tests.patience import attempts, until
@@ -297,7 +298,7 @@ async def test_a_call_that_the_stop_cuts_off_is_told_so(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.0)
-    peers = await start_server()
+    peers = await start_server(timeouts=Timeouts(shutdown=0))
     async with wire(peers.port) as publisher:
         publisher.send(trigger()[:-1])
         await until(lambda: peers.server._rest.under_way)

@@ -1,5 +1,6 @@
 """What waits for other nodes holds up what came behind it on the same connection, keeps its order, and nobody else."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -11,13 +12,15 @@ import pytest
 
 from soketpy.admission import Hello
 from soketpy.apps import App
+from soketpy.config.settings import Timeouts
+from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.wire import Wire as Redis
 from soketpy.web.plain import PlainHttp
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP, channel_auth, user_auth
-from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
+from tests.web.wire import HANDSHAKE, Wire, frame, request, signed, wire
 
 pytestmark = [
     pytest.mark.usefixtures("nodes"),
@@ -26,12 +29,6 @@ pytestmark = [
 
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
-
-
-def frame(event: str, data: object, **fields: object) -> bytes:
-    """A WebSocket message of less than 64 KiB, masked by nothing."""
-    text = json.dumps({"event": event, "data": data, **fields}).encode()
-    return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text
 
 
 @pytest.fixture
@@ -216,3 +213,34 @@ async def test_a_call_that_comes_in_chunks_waits_too(peers: Peers) -> None:
         publisher.send(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
         assert (await publisher.answer()).status == 200
     assert (await listener.hear())["event"] == "e"
+
+
+async def test_a_call_that_waited_for_room_at_the_stop_is_published_once_when_it_is_sent_again(
+    start_server: StartServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.0)
+    peers = await start_server(timeouts=Timeouts(shutdown=0))
+    stopping_port, other_port = peers.port, peers.port
+    assert stopping_port == peers.server.port
+    assert peers.port == stopping_port  # so that the next client is on the other node
+    listener = await peers.client()
+    await listener.subscribe("room")
+    monkeypatch.setattr(cast(RedisBus, cast(RedisCluster, peers.server._cluster).bus)._window, "_size", 1)
+    let_go = request.getfixturevalue("hold")
+    async with AsyncExitStack() as stack:
+        publishers = [await stack.enter_async_context(wire(stopping_port)) for _ in range(3)]
+        for number, publisher in enumerate(publishers, 1):
+            publisher.send(trigger(number))
+            await until(lambda number=number: peers.server._rest.under_way == number)  # type: ignore[misc]
+        stopping = asyncio.create_task(peers.server.stop())
+        answers = [await publisher.answer() for publisher in publishers]
+        assert [answer.status for answer in answers] == [503] * 3
+        assert ["may have been published" in answer.json["error"] for answer in answers] == [True, False, False]
+        let_go()
+        await stopping
+    async with wire(other_port) as publisher:
+        publisher.send(trigger(2) + trigger(3))
+        assert [(await publisher.answer()).status for _ in range(2)] == [200, 200]
+    assert [(await listener.hear())["data"] for _ in range(3)] == [1, 2, 3]
+    await listener.say("pusher:ping")
+    assert (await listener.hear())["event"] == "pusher:pong"

@@ -123,3 +123,9 @@ def request(method: str, target: str, body: bytes = b"", *headers: str) -> bytes
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def frame(event: str, data: object, **fields: object) -> bytes:
+    """A WebSocket message of less than 64 KiB, masked by nothing."""
+    text = json.dumps({"event": event, "data": data, **fields}).encode()
+    return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text

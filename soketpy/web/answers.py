@@ -1,0 +1,126 @@
+"""The forms of answers; and answers to what is refused, is not HTTP, or comes while the server stops."""
+
+import re
+from http import HTTPStatus
+from typing import NoReturn
+
+import msgspec
+
+from soketpy.triggers import RequestError
+
+_encode = msgspec.json.encode
+
+TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+READS = ("GET", "HEAD")
+"""Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
+
+SOFTWARE = "soketpy"
+"""What the Server header says."""
+
+
+class Answer(msgspec.Struct):
+    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
+
+    ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
+    or does not hold, so that the call counts nowhere.
+    """
+
+    value: object
+    status: HTTPStatus = HTTPStatus.OK
+    headers: dict[str, str] = {}
+    received: int | None = None
+
+
+class Reply(msgspec.Struct):
+    """What goes over the wire; a body of None for an answer that has none."""
+
+    status: HTTPStatus
+    headers: dict[str, str]
+    body: bytes | None = None
+
+
+def failed() -> Answer:
+    """Return the answer to a request that met a fault of the server."""
+    return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to serve this request."))
+
+
+FAILED = Reply(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    {"Access-Control-Allow-Origin": "*", "Content-Type": JSON},
+    b'{"error":"The server failed to serve this request.","code":500}',
+)
+"""What goes over the wire where even the answer to a fault cannot be made."""
+
+
+def readiness(draining: bool, available: bool) -> Answer:
+    """Return the answer to ``/ready``, which is the same on all ports."""
+    if draining:
+        return refused(stopping())
+    return Answer("OK") if available else refused(unavailable())
+
+
+def unavailable(reason: str = "") -> RequestError:
+    """Return the fault of a request for which the other nodes are needed, and cannot be reached."""
+    reason = reason or "The server cannot reach the other nodes now; try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+
+def stopping() -> RequestError:
+    """Return the fault of a request that comes, or is not whole, while the server stops."""
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
+
+
+def stopping_after_publication() -> RequestError:
+    """Return the fault of a call whose events are sent, and not confirmed when the server stops."""
+    reason = "The server is stopping, and this call was not confirmed in time: its events may have been published."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+
+def crowded() -> RequestError:
+    """Return the fault of a call whose app has so many calls in progress that others could not call."""
+    reason = "The app has calls in progress on half of the HTTP connections (bounds.max_http_connections); try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+
+
+def too_slow(seconds: float) -> RequestError:
+    """Return the fault of a body that does not come whole."""
+    return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
+
+
+def malformed(status: HTTPStatus, reason: str | None) -> Reply:
+    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
+    text = reason or "The request is not valid HTTP."
+    if status == HTTPStatus.BAD_REQUEST and reason:
+        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
+    answer = refused(RequestError(status, text))
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": JSON, "Server": SOFTWARE}
+    return Reply(answer.status, headers, _encode(answer.value))
+
+
+def path_of(target: str) -> str:
+    """The path and query of a request's target, also where that is a whole URL (RFC 9112, section 3.2.2).
+
+    Bytes that are not UTF-8 are replaced: they could not be put into an answer or a log line.
+    """
+    if not target.isascii():
+        target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if target.startswith("/"):
+        return target
+    _, scheme, rest = target.partition("://")
+    path = re.search("[/?]", rest) if scheme else None
+    if path is None:
+        return "/" if scheme else target
+    return rest[path.start() :] if path.group() == "/" else "/" + rest[path.start() :]
+
+
+def refused(fault: RequestError) -> Answer:
+    """Return the answer that tells a fault."""
+    return Answer({"error": fault.message, "code": int(fault.status)}, fault.status, fault.headers)
+
+
+def not_allowed(allowed: str) -> NoReturn:
+    """Raise RequestError for a path at which another method is served."""
+    methods = (*READS, "OPTIONS") if allowed in READS else (allowed, "OPTIONS")
+    reason = f"Only {allowed} is served at this path."
+    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": ", ".join(methods)})

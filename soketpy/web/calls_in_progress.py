@@ -1,0 +1,42 @@
+"""The REST calls of one server that have no answer yet, and the bound for how many of them one app may have."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+C = TypeVar("C")
+
+
+class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):
+    """Calls that wait for their body, for other nodes, or for room. Each is counted once, however often it waits.
+
+    A call that waits keeps an HTTP connection busy. So one app may have ``most`` calls here, and cannot keep the others
+    out alone. A call that is answered at once is never entered.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._most = most
+        self._of_app: dict[str, int] = {}
+
+    def full(self, app_id: str) -> bool:
+        """Return whether the app has as many calls in progress as it may have."""
+        return self._most is not None and self._of_app.get(app_id, 0) >= self._most
+
+    def enter(self, call: C, app_id: str, ended: Callable[[C], None]) -> None:
+        """Count a call of an app until it leaves; ``ended``, which takes the call, replaces that of a counted one."""
+        if call not in self:
+            self._of_app[app_id] = self._of_app.get(app_id, 0) + 1
+        self[call] = app_id, ended
+
+    def leave(self, call: C) -> bool:
+        """Count a call no more. Return whether it was counted."""
+        entry = self.pop(call, None)
+        if entry is None:
+            return False
+        app_id, _ = entry
+        left = self._of_app[app_id] - 1
+        if left:
+            self._of_app[app_id] = left
+        else:
+            del self._of_app[app_id]
+        return True

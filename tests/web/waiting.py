@@ -1,0 +1,54 @@
+"""Calls that wait, in a server without Redis."""
+
+from typing import Any
+
+from soketpy.node import Node
+from soketpy.steps import Promise
+
+
+class Waiting:
+    """Lets the calls of a node wait, as for room or for a confirmation of Redis, and notes what is published."""
+
+    def __init__(self, node: Node, method: str) -> None:
+        self._promises: list[Promise[None]] = []
+        self._ended = False
+        self.published: list[str] = []
+        self._note(node, "publish")
+        self._note(node, "terminate")
+        if method == "room":
+            node.full = lambda app_id: True
+        setattr(node, method, self._wait)
+
+    def _note(self, node: Node, method: str) -> None:
+        original = getattr(node, method)
+
+        def note(*args: Any) -> None:
+            self.published.append(method)
+            original(*args)
+
+        setattr(node, method, note)
+
+    async def _wait(self, *_: str) -> None:
+        if self._ended:
+            return
+        promise: Promise[None] = Promise()
+        self._promises.append(promise)
+        await promise
+
+    def __len__(self) -> int:
+        return len(self._promises)
+
+    def let_go(self) -> None:
+        """Let those who wait continue."""
+        for promise in self._promises:
+            promise.keep(None)
+
+    def end(self) -> None:
+        """Let those who wait continue, and nobody wait from now on."""
+        self._ended = True
+        self.let_go()
+
+    def fail(self, fault: Exception) -> None:
+        """Let those who wait meet a fault."""
+        for promise in self._promises:
+            promise.fail(fault)
