@@ -13,11 +13,10 @@ from importlib.resources import files
 from typing import Any
 
 import hiredis
-import msgpack
 
-from soketpy.cluster import Edge
 from soketpy.containment import contain
 from soketpy.drivers.redis import buffers
+from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
@@ -183,17 +182,7 @@ class Session:
 
     async def _clear(self, life: str, *, own: bool = False) -> None:
         """Take away what a life has left. Raises Lost."""
-        while True:
-            cleared, edges = await self._script("clear", life, "1" if own else "0")
-            for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
-                try:
-                    self._part.report(Edge(edge), app_id, channel, user_id or None)
-                except Exception as fault:
-                    contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
-            if not cleared:
-                return
-            if not own:
-                log.info("Cleared up after a node that has gone: %d entries", cleared)
+        await clear(self._script, self._part, life, own=own)
 
     # Coming and going
 
