@@ -16,13 +16,20 @@ Script = Callable[..., Awaitable[Any]]
 """Runs ``roster.lua`` with arguments, and returns its answer. Raises Lost."""
 
 
+class Unclear(Exception):
+    """An entry of a ledger that could not be cleared as what it says; it is removed from the ledger all the same."""
+
+
 async def clear(script: Script, part: Part, life: str, *, own: bool = False) -> None:
     """Take away what a life has left, slice by slice. Raises Lost.
 
     The life must have ended, unless it is the node's ``own``.
     """
     while True:
-        cleared, edges = await script("clear", life, "1" if own else "0")
+        cleared, edges, faults = await script("clear", life, "1" if own else "0")
+        for entry, why in zip(faults[::2], faults[1::2], strict=True):
+            fault = Unclear(f"{entry!r}: {why.decode(errors='replace')}")
+            contain(log, fault, "An entry of the ledger of a node was removed")
         for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
             try:
                 part.report(Edge(edge), app_id, channel, user_id or None)

@@ -129,7 +129,7 @@ class Writes:
         Each write is settled on its own: an exception of ``done``, or of the operation that waits for a write, is
         contained. Raises ValueError, with the batch still on its way, where these are not the answers to it.
         """
-        answers = msgpack.unpackb(packed, raw=True)
+        answers = msgpack.unpackb(packed, raw=True, strict_map_key=False)  # an odd answer concerns its write alone
         if not isinstance(answers, list) or len(answers) != len(self._on_its_way):
             raise ValueError(f"Redis has not answered a batch of {len(self._on_its_way)} writes")
         batch, self._on_its_way = self._on_its_way, []

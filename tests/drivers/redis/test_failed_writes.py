@@ -11,7 +11,7 @@ from soketpy import steps
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
 from soketpy.steps import Promise
-from tests.conftest import Contained, until
+from tests.conftest import Contained
 from tests.fakes import APP, Client, House
 
 LIMITED = replace(APP, max_connections=100)
@@ -296,46 +296,3 @@ def test_members_who_wait_for_a_list_that_could_not_be_asked_for_get_one(
     assert joined[-1] == ["bob", "cleo", "zoe"]
     assert len(joined) == 2
     assert contained.count == 2, "the write, and the operation of ada"
-
-
-@pytest.mark.parametrize("nodes", ["two nodes"], indirect=True)
-@pytest.mark.parametrize(
-    ("key", "act"),
-    [
-        ("channels:app-id", subscribe_alone),
-        ("channels:app-id", enter_alone),
-        ("connections:6:app-id:presence-empty", enter_alone),
-        ("members:6:app-id:presence-empty", enter_alone),
-        ("users:app-id", sign_in),
-    ],
-)
-def test_a_write_that_the_script_breaks_off_leaves_nothing_behind_in_redis(
-    key: str, act: Callable[[Client], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody has put a key of another type where the script counts, and takes it away later."""
-    house = House()
-    client = house.connect()
-    while client.connection._node is not house.nodes[0]:
-        client = house.connect()
-    first = house.sessions[0]
-    house._run(first.ask("SET", f"{first.base}{key}", "no hash"))
-    monkeypatch.setattr(client, "hear", client.connection.receive)  # to wait for the answer would ask Redis
-    act(client)
-
-    async def met_again() -> bool:
-        return "Cannot use Redis" in caplog.text
-
-    async def back() -> bool:
-        return first.here
-
-    house._run(until(met_again))  # it has begun anew, and met the same error
-    other = house.sessions[1]
-    house._run(other.ask("DEL", f"{first.base}{key}"))
-    house._run(until(back))
-    assert agree(house)
-    assert client.closed is None
-    assert house.channels() == dict.fromkeys(client.connection.channels, 1)
-    client.leave()
-    assert agree(house)
-    for kind in ("channels:app-id", "users:app-id", "connections:6:app-id:presence-empty"):
-        assert house._run(other.ask("HLEN", f"{other.base}{kind}")) == 0
