@@ -20,7 +20,7 @@ class Unclear(Exception):
     """An entry of a ledger that could not be cleared as what it says; it is removed from the ledger all the same."""
 
 
-async def clear(script: Script, part: Part, life: str, *, own: bool = False) -> None:
+async def clear(script: Script, part: Part, life: str | bytes, *, own: bool = False) -> None:
     """Take away what a life has left, slice by slice. Raises Lost.
 
     The life must have ended, unless it is the node's ``own``.

@@ -12,7 +12,7 @@ from typing import Any
 import hiredis
 
 from soketpy.cluster import TooSlow, Unavailable
-from soketpy.drivers.redis.members import member_of
+from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
 from soketpy.presence import Members
 from soketpy.steps import Promise
@@ -64,8 +64,8 @@ class Reads:
         """The members of a presence channel. Raises Unavailable."""
         found = await self._scan(self._key_of("members", app_id, channel), "*", _MEMBERS)
         members = Members()
-        for user_id, info in found.items():
-            members.join(*member_of(user_id.decode(), info))
+        for user_id, info in readable(app_id, channel, [part for member in found.items() for part in member]):
+            members.join(*member_of(user_id, info))
         return members
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:

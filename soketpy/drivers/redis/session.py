@@ -178,9 +178,9 @@ class Session:
                 dead = await self._script("renew", self.life, _ms(self._lease))
                 if now - self._steady_since >= self._lease:
                     for life in dead:
-                        await self._clear(life.decode())
+                        await self._clear(life)
 
-    async def _clear(self, life: str, *, own: bool = False) -> None:
+    async def _clear(self, life: str | bytes, *, own: bool = False) -> None:
         """Take away what a life has left. Raises Lost."""
         await clear(self._script, self._part, life, own=own)
 
@@ -350,8 +350,14 @@ class Session:
     def _pump(self) -> None:
         """Send the next batch, if none is on its way."""
         batch = self._writes.next()
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             self.send(*self._batch(batch), then=self._written)
+        except Exception as fault:  # a batch that is never answered would hold back all others
+            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
+            self._lose(repr(fault))
+        else:
             self._returning.sent += 1
 
     def _batch(self, packed: bytes) -> tuple[Argument, ...]:

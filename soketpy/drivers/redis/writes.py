@@ -172,7 +172,10 @@ class Writes:
         self._on_its_way = [(write if write[0] in _OF_LEAVES else _NOTHING, None) for write, _ in self._on_its_way]
         queue, self._queue = self._queue, []
         for write, _ in queue:
-            self.keep(write)
+            try:
+                self.keep(write)
+            except Exception as fault:
+                contain(log, fault, "A write of kind %s could not be kept for when Redis is back", *write[:1])
         for promise in waiting:
             _settle(promise.fail, Lost())
 

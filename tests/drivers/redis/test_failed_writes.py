@@ -201,7 +201,7 @@ def test_what_could_not_end_is_ended_all_the_same(
 
 
 @over_redis
-@pytest.mark.parametrize("fault", [never_sent, raised])
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
 @pytest.mark.parametrize("kind", ["k", "a"])
 def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
     fault: Fault, kind: str, contained: Contained, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +225,7 @@ def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
 
 
 @over_redis
-@pytest.mark.parametrize("fault", [never_sent, raised])
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
 def test_a_disconnection_that_could_not_be_written_is_written_again(
     fault: Fault, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
