@@ -296,3 +296,35 @@ def test_members_who_wait_for_a_list_that_could_not_be_asked_for_get_one(
     assert joined[-1] == ["bob", "cleo", "zoe"]
     assert len(joined) == 2
     assert contained.count == 2, "the write, and the operation of ada"
+
+
+@pytest.mark.parametrize("nodes", ["two nodes over a Redis Cluster"], indirect=True)
+def test_a_sign_in_that_fails_once_all_partitions_have_answered_is_undone(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House()
+    watcher = house.connect()
+    watcher.sign_in("bob", watchlist=["ada"])
+    watcher.take()
+    before = [leaves(each) for each in house.sessions]
+    heard = [each._part.topics() for each in house.sessions]
+
+    def fail(app_id: str, user_id: str) -> bool:
+        raise Bug
+
+    victim = house.connect()
+    with monkeypatch.context() as patched:
+        for session in house.sessions:
+            roster: Any = session._part
+            patched.setattr(roster.users, "is_online", fail)
+        victim.sign_in("ada", watchlist=[f"user-{number}" for number in range(12)])
+    house.loop.settle()
+    assert victim.closed is not None
+    assert [leaves(each) for each in house.sessions] == before
+    assert [each._part.topics() for each in house.sessions] == heard
+    assert agree(house)
+    assert contained.count > 0
+    assert house.online("ada", "bob") == {"bob"}
+    watcher.take()
+    house.connect().sign_in("ada")
+    assert watcher.heard() == ["watchlist_events"]
