@@ -107,9 +107,7 @@ class RedisRoster:
                 self._asked.discard(name)
             await self.leave_as(app_id, channel, user_id)
             raise
-        count = self._leave_as(name, user_id)
-        # Others of the same user may have been counted with this one.
-        self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
+        await self.leave_as(app_id, channel, user_id)  # others of the same user may have been counted with this one
         raise ChannelFull
 
     async def _enter(self, name: Name, user_id: str, count: int, info: bytes, limit: int, wanted: bool) -> bool:
@@ -255,8 +253,11 @@ class RedisRoster:
 
     async def _catch_up(self, removals: bool) -> None:
         for name in list(self._subscriptions):
-            if self._node.tells_counts(name[0]):
-                self._session.write(["c", *name])
+            try:
+                if self._node.tells_counts(name[0]):
+                    self._session.write(["c", *name])
+            except Exception as fault:
+                contain(log, fault, "App %s: the subscribers of %s could not be told their number", *name)
         for name in list(self._replicas):
             try:
                 await self._catch_up_members(name, removals)
