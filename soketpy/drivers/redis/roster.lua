@@ -23,20 +23,25 @@ local function publish(kind, app, name, ...)
   redis.call(PUBLISH, base .. kind .. of(app, name), cmsgpack.pack({...}))
 end
 
--- Raise an error, before anything is changed, if a field of a hash is there and no count that can be added to.
+-- Return a count from its text; nothing if that is no integer that can be added to.
+local function integer(text)
+  return #text <= 15 and string.find(text, '^-?%d+$') and tonumber(text) or nil
+end
+
+-- Return the count in a field of a hash, or 0. Raise an error, before anything is changed, if the field has no integer.
 local function check_count(hash, field)
-  local count = redis.call('HGET', hash, field)
-  if count and (#count > 15 or not string.find(count, '^-?%d+$')) then
+  local count = integer(redis.call('HGET', hash, field) or '0')
+  if not count then
     error({err = 'WRONGTYPE a count in ' .. hash .. ' is not an integer'})
   end
-  return tonumber(count or 0)
+  return count
 end
 
 -- Return what a leaf of a life is, and a function that sets it. Change the totals in between: if one of them cannot be
 -- changed, the leaf must not be either, or whoever clears it takes away what was never added.
 local function leaf_of(owner, leaf)
   local ledger, field = base .. 'node:' .. owner, cmsgpack.pack(leaf)
-  local before = tonumber(redis.call('HGET', ledger, field) or 0) or 0
+  local before = integer(redis.call('HGET', ledger, field) or '0') or 0
   return before, function(count)
     if count == 0 then
       redis.call('HDEL', ledger, field)
@@ -201,12 +206,30 @@ local function try(run, ...)
   return nil, type(answer) == 'table' and answer.err or tostring(answer)
 end
 
+-- Remove a key that all nodes need if it has another type: nobody else may write there, and without it nobody can begin.
+local function mend(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', key)
+  end
+end
+
+if verb == 'begin' or verb == 'renew' then
+  mend(LEASES, 'zset')
+  mend(DYING, 'zset')
+  mend(base .. 'partitions', 'string')
+end
+
 if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds; ARGV[4]: how many partitions the node has
   local partitions, now = base .. 'partitions', milliseconds()
   if redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') == 0 then -- nobody is alive
     redis.call('SET', partitions, ARGV[4])
   end
-  local agreed = tonumber(redis.call('GET', partitions) or ARGV[4])
+  local agreed = integer(redis.call('GET', partitions) or '')
+  if not agreed then
+    redis.call('SET', partitions, ARGV[4])
+    agreed = tonumber(ARGV[4])
+  end
   if agreed == tonumber(ARGV[4]) then
     redis.call('ZADD', LEASES, now + ARGV[3], life)
   end
@@ -277,8 +300,8 @@ local LEAVES = {s = true, m = true, u = true, k = true}
 -- Return the leaf that is written in a field of a ledger; nothing if that is none.
 local function read_leaf(field)
   local read, leaf = pcall(cmsgpack.unpack, field)
-  if not read or type(leaf) ~= 'table' or #leaf ~= 4 or not LEAVES[leaf[1]] then
-    return nil
+  if not read or type(leaf) ~= 'table' or #leaf ~= 4 or not LEAVES[leaf[1]] or cmsgpack.pack(leaf) ~= field then
+    return nil -- the last, if the same is written in other bytes: set would remove another field
   end
   for _, part in ipairs(leaf) do
     if type(part) ~= 'string' then
@@ -311,7 +334,7 @@ if verb == 'clear' then
     faults = {ledger, 'the ledger was a ' .. kind}
   end
   for index = 1, #fields, 2 do
-    local field, count, leaf = fields[index], tonumber(fields[index + 1]), read_leaf(fields[index])
+    local field, count, leaf = fields[index], integer(fields[index + 1]), read_leaf(fields[index])
     local answer, fault
     cleared = cleared + 1
     if leaf and count then

@@ -179,7 +179,12 @@ class Session:
 
     async def _clear(self, life: str | bytes, *, own: bool = False) -> None:
         """Take away what a life has left. Raises Lost."""
-        await clear(self._script, self._part, life, own=own)
+        try:
+            await clear(self._script, self._part, life, own=own)
+        except Lost:
+            raise
+        except Exception as fault:
+            contain(log, fault, "What a node has left in Redis could not be cleared up")
 
     # Coming and going
 

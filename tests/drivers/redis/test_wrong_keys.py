@@ -8,6 +8,7 @@ import pytest
 
 from soketpy.apps import Key
 from soketpy.cluster import Edge
+from soketpy.drivers.redis.session import Session
 from tests.conftest import Contained
 from tests.drivers.redis.test_alone import Parted
 from tests.drivers.redis.test_failed_writes import agree, enter_alone, ledger, sign_in, subscribe_alone
@@ -73,6 +74,14 @@ class Scene:
             house.loop.settle()
             for client in self.others:
                 assert sorted(client.heard()) == ["member_added", "member_removed", "said"]
+
+
+def lose(house: House, *sessions: Session) -> None:
+    """Have sessions lose their connections, and wait until they are back."""
+    wires = [each._wire for each in sessions]
+    for each in sessions:
+        each._lose("the test says so")
+    house.until(lambda: all(each.here and each._wire is not wire for each, wire in zip(sessions, wires, strict=True)))
 
 
 WRONG_TYPES = [
@@ -169,6 +178,7 @@ GARBAGE = [
     b"\xc1",
     b"",
     b"\x94\xa1s",
+    b"\x94\xd9\x01s\xa6app-id\xabnobody-else\xa0",  # what the node has, but not written as it would
 ]
 
 
@@ -290,3 +300,65 @@ def test_a_count_in_a_nodes_own_ledger_that_is_no_number_counts_as_none(containe
     assert ledger(scene.house, session)["s", "app-id", "nobody-else", ""] == 1
     scene.check_others()
     assert agree(scene.house)
+
+
+@pytest.mark.parametrize("value", ["many", "1.5", "nan"])
+def test_a_count_that_a_dead_node_left_and_that_is_no_number_is_removed(value: str, contained: Contained) -> None:
+    scene = Scene()
+    dead = scene.house.sessions[0]
+    scene.ask("HSET", f"node:{dead.life}", msgpack.packb(["s", "app-id", "nobody-else", ""]), value)
+    scene.house.part(dead)
+    scene.house.declare_dead()
+    assert scene.ask("EXISTS", f"node:{dead.life}") == 0
+    assert contained.count == 1
+    scene.house.join()
+
+
+def test_a_channel_whose_count_is_no_number_is_not_listed() -> None:
+    scene = Scene()
+    scene.victim.subscribe("news")
+    scene.ask("HSET", "channels:app-id", "odd", "many")
+    assert scene.house.channels() == {"news": 1}
+    assert scene.house.count("odd") == 0
+
+
+@pytest.mark.parametrize("key", ["leases", "dying", "partitions"])
+def test_a_key_of_another_type_that_all_nodes_need_is_removed(key: str) -> None:
+    scene = Scene()
+    scene.ask("DEL", key)
+    scene.ask("RPUSH", key, "no such thing")
+    lose(scene.house, *scene.house.sessions)
+    scene.house.loop.settle()
+    for client in scene.others:
+        client.take()
+    assert agree(scene.house)
+    scene.check_others(same_lives=key != "leases")
+
+
+def test_a_number_of_partitions_that_is_none_is_written_anew() -> None:
+    scene = Scene()
+    scene.ask("SET", "partitions", "many")
+    newcomer, other = scene.house.sessions
+    newcomer._writes.forgot = True  # so that it begins a new life
+    lose(scene.house, newcomer)
+    assert scene.ask("GET", "partitions") == b"1"
+    assert other.here
+
+
+def test_an_answer_of_another_shape_when_a_node_clears_up_ends_nothing(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene()
+    dead, other = scene.house.sessions
+    scene.house.part(dead)
+    whole = other._script
+
+    async def odd(*arguments: str | bytes | int) -> object:
+        return [1, b"\xc1", []] if arguments[0] == "clear" else await whole(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(other, "_script", odd)
+        scene.house.declare_dead()
+    assert contained.count == 1
+    assert other.here
+    scene.house.join()
