@@ -65,7 +65,7 @@ unit: .venv/tools
 
 examples: tools
 	@sh tests/examples/install-proxies.sh
-	@$(BIN)/python -m pytest -q -n 2 tests/examples
+	@$(BIN)/python -m pytest -q -n 4 tests/examples
 
 screenshots: tools
 	@UPDATE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/examples -k picture

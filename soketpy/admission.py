@@ -13,12 +13,13 @@ _SERVED = frozenset(map(str, PROTOCOLS))
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a client says before its first message. ``key`` is None where the path is not that of an app."""
+    """What a client says before its first message. ``key`` is None where ``path`` is not that of an app."""
 
     key: str | None
     protocol: str | None
     origin: str | None
     secure: bool
+    path: str = ""
 
 
 def admit(hello: Hello, apps: Apps, strict_protocol: bool) -> App:

@@ -26,7 +26,7 @@ def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
         raise _auth_error("The auth and the channel_data must be strings.")
     text = signatures.channel_text(socket_id, request.channel, channel_data)
     if not auth_holds(app, auth, text):
-        raise _auth_error(_fault_of(app, auth, request.channel, text))
+        raise _wrong_auth(app, auth, request.channel, text)
 
 
 def check_user_channel(user: events.User | None, channel: str) -> None:
@@ -100,15 +100,20 @@ def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionR
     return SubscriptionRefused("LimitReached", status, reason)
 
 
-def _fault_of(app: App, auth: str, channel: str, text: str) -> str:
+def _wrong_auth(app: App, auth: str, channel: str, text: str) -> SubscriptionRefused:
     """Say, in Pusher's words, what is wrong with the auth of a subscription. ``text`` is what must be signed."""
     key, signature = signatures.split_auth(auth)
     if not key or not signature:
-        return f"Auth value for subscription to {channel} is invalid: should be of format 'key:signature'"
+        return _auth_error(f"Auth value for subscription to {channel} is invalid: should be of format 'key:signature'")
     if app.secret_of(key) is None:
-        return f"Invalid key in subscription auth data: '{_shortened(key)}'"
+        return _auth_error(f"Invalid key in subscription auth data: '{_shortened(key)}'")
     expected, got = _shortened(text), _shortened(signature)
-    return f"Invalid signature: Expected HMAC SHA256 hex digest of {expected}, but got {got}"
+    return SubscriptionRefused(
+        AUTH_ERROR,
+        AUTH_STATUS,
+        f"Invalid signature: Expected HMAC SHA256 hex digest of {expected}, but got {got}",
+        logged="Invalid signature; the client is told which text must be signed.",
+    )
 
 
 def _auth_error(reason: str) -> SubscriptionRefused:

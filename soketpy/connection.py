@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from soketpy import steps
 from soketpy.apps import App
 from soketpy.cache import CachedEvent
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.limits import Bucket
 from soketpy.presence import Members
 from soketpy.protocol import events, messages
@@ -153,7 +153,7 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            self._node.refusals.subscription(self.app.id, request.channel, fault.status, fault.message)
+            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.logged)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
@@ -169,10 +169,10 @@ class Connection:
             case BadMessage():
                 self._answer_bad_message(fault)
             case ConnectionRefused():
-                self._node.refusals.message(self.app.id, fault.code, fault.message)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
                 self.refuse(fault.code, fault.message)
             case ClientEventRejected():
-                self._node.refusals.message(self.app.id, fault.code, fault.message, fault.channel)
+                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message, fault.channel)
                 self.send(messages.error(fault.code, fault.message, fault.channel))
             case _:
                 self.fail(fault)
@@ -183,11 +183,13 @@ class Connection:
         if self._bad_messages is None:
             budget = self._node.bad_messages
             self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
-        self._node.refusals.message(self.app.id, fault.code, fault.message)
+        attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
         if self._bad_messages.take(1, now):
             self.send(messages.error(fault.code, fault.message))
         else:
-            self.refuse(Code.UNAUTHORIZED, f"Too many malformed messages; the last: {fault.message}")
+            reason = f"Too many malformed messages; the last: {fault.message}"
+            attempt(log, self._node.refusals.closed, self.app.id, self.id, Code.UNAUTHORIZED, reason)
+            self.refuse(Code.UNAUTHORIZED, reason)
 
     def refuse(self, code: int, reason: str) -> None:
         """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection.

@@ -7,6 +7,7 @@ connection.
 
 import logging
 import time
+from collections.abc import Callable
 
 from soketpy.limits import Bucket
 
@@ -33,4 +34,15 @@ failures = Failures()
 def contain(log: logging.Logger, fault: BaseException, what: str, *details: object) -> None:
     """Log a fault with its traceback, under the text ``what % details``, and count it. Never raises."""
     if failures.note():
-        log.error(what, *details, exc_info=fault)
+        try:
+            log.error(what, *details, exc_info=fault)
+        except Exception:
+            failures.count += 1  # the log itself fails: the counter is all that is left
+
+
+def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
+    """Call what only logs or counts: a fault in it is contained, and changes nothing for a client. Never raises."""
+    try:
+        note(*details)
+    except Exception as fault:
+        contain(log, fault, "%s failed", getattr(note, "__qualname__", note))

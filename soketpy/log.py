@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
 
 TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S"
+
+# Control characters but tab and line feed, separators of lines, changes of the direction of text, and surrogates,
+# which no encoding can write. A terminal obeys some of them, and a stranger could forge or hide text with others.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TextFormatter(logging.Formatter):
@@ -17,6 +22,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__(TEXT, TIME)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line and, of a failure, its traceback; unsafe characters are escaped."""
+        return _UNSAFE.sub(_escaped, super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,7 +43,7 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _UNSAFE.sub(_json_escaped, json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure(level: str = "info", format: str = "text") -> None:
@@ -43,6 +52,14 @@ def configure(level: str = "info", format: str = "text") -> None:
     output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _json_escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def quantity(number: int, what: str) -> str:

@@ -14,7 +14,7 @@ from soketpy.apps import App
 from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
 from soketpy.connection import Connection, Transport, new_socket_id
 from soketpy.contained_node import ContainedNode
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.counts import Later, SubscriptionCounts
 from soketpy.hub import Hub
 from soketpy.limits import bucket_for
@@ -56,7 +56,7 @@ class Node:
         self.clock = clock
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
-        self.refusals = Refusals(clock)
+        self.refusals = Refusals(clock, later)
         self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
@@ -323,6 +323,7 @@ class Node:
         connection.send(messages.signin_success(answer))
         if len(kept) < len(watchlist):
             reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
+            attempt(log, self.refusals.message, app.id, Code.WATCHLIST_TOO_LONG, reason)
             connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
         if kept:
             here = [watched for watched in kept if watched in online]

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "containment": {"limits"},
     "steps": {"containment"},
     "slices": {"containment", "steps"},
-    "refusals": {"limits"},
+    "refusals": {"containment", "limits"},
     "reload": PROTOCOL | {"apps", "connection", "slices", "steps"},
     "deadlines": {"containment"},
     "descriptors": set(),

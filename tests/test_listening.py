@@ -179,4 +179,4 @@ async def test_an_ipv4_client_of_a_socket_for_both_is_logged_by_its_own_address(
     peers = await start_server(host="::")
     socket = await peers.socket("/app/nobody")
     await socket.closed()
-    assert "Refused a connection from 127.0.0.1: 4001" in caplog.text
+    assert "No app: refused a connection from 127.0.0.1: 4001" in caplog.text

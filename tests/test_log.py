@@ -43,6 +43,25 @@ def test_json_is_one_object_a_line_failures_too(capsys: pytest.CaptureFixture[st
     assert second["exception"].endswith("'why'")
 
 
+UNSAFE = "\x1b[2J\x9b2J\x85\u2028\u202e\ud800"
+
+
+def test_text_has_no_control_character_but_line_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "text")
+    logging.getLogger("soketpy").info("first\n\tZürich %s", UNSAFE)
+    said = capsys.readouterr().err
+    assert said.endswith("first\n\tZürich \\x1b[2J\\x9b2J\\x85\\u2028\\u202e\\ud800\n")
+
+
+def test_json_has_no_control_character_and_is_read_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("soketpy").info("Zürich %s", UNSAFE)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "Zürich" in line
+    assert json.loads(line)["message"] == f"Zürich {UNSAFE}"
+
+
 def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     configure("warning")
     logging.getLogger("soketpy").info("not this")

@@ -1,11 +1,13 @@
 """What is refused leaves a trace."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
-from soketpy.refusals import LINES, Refusals
-from tests.fakes import FakeLoop, House
+from soketpy.refusals import LINES, MOST_LINES, NAMED, SUMMARY_INTERVAL, Refusals, address, one_line
+from tests.conftest import Contained
+from tests.fakes import APP, Client, FakeLoop, House
 
 
 def records(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -25,6 +27,17 @@ def test_a_refused_subscription_names_app_channel_code_and_reason(caplog: pytest
     assert level == "INFO"
     assert line.startswith("App app-id: refused a subscription of private-a: 401 ")
     assert "app-secret" not in line
+
+
+def test_the_log_holds_neither_a_signature_nor_what_it_should_sign(caplog: pytest.LogCaptureFixture) -> None:
+    client = House().connect()
+    member = '{"user_id":"ada","user_info":{"mail":"ada@example.org"}}'
+    client.subscribe("presence-a", auth="app-key:0123abcd", channel_data=member)
+    [(_, line)] = records(caplog)
+    assert line == (
+        "App app-id: refused a subscription of presence-a: 401 "
+        "Invalid signature; the client is told which text must be signed."
+    )
 
 
 def test_refused_messages_leave_a_trace(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +64,7 @@ def test_a_flood_of_refusals_has_few_lines_at_info_and_other_apps_keep_theirs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     loop = FakeLoop()
-    refusals = Refusals(loop.time)
+    refusals = Refusals(loop.time, loop.call_later)
     for _ in range(100):
         refusals.subscription("noisy", "a", 401, "no")
     refusals.subscription("quiet", "a", 401, "no")
@@ -65,7 +78,183 @@ def test_a_flood_of_refusals_has_few_lines_at_info_and_other_apps_keep_theirs(
 
 
 def test_refused_connections_are_counted_by_code() -> None:
-    refusals = Refusals(FakeLoop().time)
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
     for code in (4001, 4001, 4100):
         refusals.connection("127.0.0.1", code, "no")
     assert refusals.connections == {4001: 2, 4100: 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "details", "whose"),
+    [
+        ("connection", ("10.0.0.5", 4009, "no", "noisy"), "App noisy"),
+        ("handshake", ("10.0.0.5", 400, "no"), "No app"),
+        ("closed", ("noisy", "1.2", 4100, "slow"), "App noisy"),
+        ("subscription", ("noisy", "a", 401, "no"), "App noisy"),
+        ("message", ("noisy", 4301, "no", "a"), "App noisy"),
+        ("request", ("noisy", "GET", "/", 401, "no"), "App noisy"),
+    ],
+)
+def test_a_flood_of_refusals_has_a_few_lines_a_second_that_say_how_many_were_left_out(
+    caplog: pytest.LogCaptureFixture, method: str, details: tuple[object, ...], whose: str
+) -> None:
+    caplog.set_level(logging.INFO, "soketpy.refusals")
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
+    for _ in range(10_000):
+        getattr(refusals, method)(*details)
+    refusals.closed("quiet", "1.2", 4100, "slow")
+    assert len(records(caplog)) == LINES + 1
+    loop.advance(SUMMARY_INTERVAL)
+    left_out = 10_000 - LINES
+    assert records(caplog)[LINES + 1 :] == [
+        ("INFO", f"Left out {left_out} lines like these ({whose} {left_out}); log.level: debug shows all")
+    ]
+    loop.advance(10 * SUMMARY_INTERVAL)
+    assert len(records(caplog)) == LINES + 2, "nothing was left out since"
+
+
+def test_a_flood_of_many_apps_is_bounded_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "soketpy.refusals")
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
+    for number in range(1_000):
+        for _ in range(LINES):
+            refusals.message(f"app-{number}", 4301, "no")
+    loop.advance(SUMMARY_INTERVAL)
+    assert len(records(caplog)) == MOST_LINES + 1
+    summary = records(caplog)[-1][1]
+    assert f"Left out {1_000 * LINES - MOST_LINES} lines" in summary
+    assert summary.count("app-") == NAMED
+
+
+def test_a_refused_connection_names_its_app_and_what_it_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
+    refusals.connection("10.0.0.5", 4009, "Not from this origin.", "shop", "origin https://evil.example")
+    refusals.connection("10.0.0.5", 4001, "App key x does not exist.")
+    assert [line for _, line in records(caplog)] == [
+        "App shop: refused a connection from 10.0.0.5 (origin https://evil.example): 4009 Not from this origin.",
+        "No app: refused a connection from 10.0.0.5: 4001 App key x does not exist.",
+    ]
+
+
+def test_what_a_stranger_asks_for_is_one_short_line_whatever_the_method(caplog: pytest.LogCaptureFixture) -> None:
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
+    long = "\nERROR\u202e" + "x" * 10_000
+    refusals.connection("::1", 4009, long, "a", long)
+    refusals.handshake("::1", 400, long)
+    refusals.closed("a", "1.2", 1002, long)
+    refusals.subscription("a", long, 401, long)
+    refusals.message("a", 4301, long, long)
+    refusals.request("a", long, long, 400, long)
+    assert len(records(caplog)) == 6
+    for _, line in records(caplog):
+        assert line.isprintable()
+        assert len(line) < 1100
+
+
+def test_a_connection_that_is_closed_for_its_malformed_messages_has_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    client = House(bad_messages=1).connect()
+    client.hear(b"no JSON")
+    client.hear(b"no JSON")
+    assert client.closed is not None
+    assert client.closed[0] == 4009
+    line = records(caplog)[-1][1]
+    assert line.startswith(f"App app-id: closed the connection {client.id}: 4009 Too many malformed messages")
+
+
+def test_a_watchlist_that_is_cut_leaves_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    client = House().connect(replace(APP, watchlists=True, max_watchlist_size=1))
+    client.sign_in("ada", watchlist=["b", "c"])
+    assert records(caplog)[-1][1].startswith("App app-id: refused a message: 4302 The watchlist is longer than 1;")
+
+
+def test_only_what_is_not_printable_is_escaped() -> None:
+    assert one_line("Zürich\n\x1b[2J\ud800") == "Zürich\\n\\x1b[2J\\ud800"
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        (("10.0.0.5", 80), "10.0.0.5"),
+        (("::ffff:10.0.0.5", 80, 0, 0), "10.0.0.5"),
+        ("", "a Unix socket"),
+        (None, "an unknown address"),
+    ],
+)
+def test_an_address_is_shown(peer: object, shown: str) -> None:
+    assert address(peer) == shown
+
+
+# A log that fails
+
+
+def answers_to_refused_messages() -> list[object]:
+    """Everything that a client hears to messages that are refused, and its close."""
+    house = House(bad_messages=1)
+    client = house.connect(replace(APP, watchlists=True, max_watchlist_size=1))
+    answers: list[object] = []
+
+    def heard(of: Client) -> None:
+        answers.extend(of.take())
+        answers.append(of.closed)
+
+    client.subscribe("private-a", auth="wrong")
+    client.say("client-typing", channel="private-a")
+    client.sign_in("ada", watchlist=["b", "c"])
+    client.hear(b"no JSON")
+    client.hear(b"no JSON")
+    heard(client)
+    other = house.connect()
+    other.say("pusher:signin", {"auth": "wrong", "user_data": "{}"})
+    heard(other)
+    return answers
+
+
+@pytest.mark.parametrize(
+    "what", ["soketpy.refusals.log.log", "soketpy.refusals.Lines.level", "soketpy.refusals.Refusals.message"]
+)
+def test_a_log_that_fails_changes_no_answer(what: str, contained: Contained, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = answers_to_refused_messages()
+    assert contained.count == 0
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the log fails")
+
+    monkeypatch.setattr(what, fail)
+    assert answers_to_refused_messages() == wanted
+    assert contained.count > 0
+
+
+def test_a_log_that_fails_for_faults_too_changes_no_answer(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = answers_to_refused_messages()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the log fails")
+
+    for level in ("log", "error"):
+        monkeypatch.setattr(f"logging.Logger.{level}", fail)
+    assert answers_to_refused_messages() == wanted
+    assert contained.count > 0
+
+
+def test_a_summary_that_cannot_be_logged_is_contained(
+    contained: Contained, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "soketpy.refusals")
+    loop = FakeLoop()
+    refusals = Refusals(loop.time, loop.call_later)
+    for _ in range(LINES + 1):
+        refusals.message("a", 4301, "no")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the log fails")
+
+    monkeypatch.setattr("soketpy.refusals.log.info", fail)
+    loop.advance(SUMMARY_INTERVAL)
+    assert contained.count == 1

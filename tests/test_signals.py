@@ -348,7 +348,7 @@ async def test_nothing_secret_is_logged_even_when_everything_is(start_process: S
     process.signal(signal.SIGTERM)
     await client.closed()
     assert await process.exit_code() == 0
-    assert process.log.count("Refused a connection from 127.0.0.1: 4001 App key nobody does not exist.") == 1
+    assert process.log.count("No app: refused a connection from 127.0.0.1: 4001 App key nobody does not exist.") == 1
     assert process.log.count("Listening on") == 1
     assert "top-secret" not in process.log
     assert not re.search("[0-9a-f]{64}", process.log)

@@ -57,10 +57,14 @@ class ConnectionRefused(ProtocolError):
 
 
 class SubscriptionRefused(Exception):
-    """Answered with a ``pusher:subscription_error``; the connection stays."""
+    """Answered with a ``pusher:subscription_error``; the connection stays.
 
-    def __init__(self, type: str, status: int, message: str) -> None:
+    ``logged`` is the message without what may be personal or secret, for the log; by default the message itself.
+    """
+
+    def __init__(self, type: str, status: int, message: str, logged: str | None = None) -> None:
         super().__init__(message)
         self.type = type
         self.status = status
         self.message = message
+        self.logged = logged or message

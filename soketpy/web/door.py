@@ -4,15 +4,20 @@ So an idle client costs no handler, task or stream of aiohttp's.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
 from soketpy.admission import Hello
+from soketpy.containment import attempt
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
+from soketpy.refusals import address
 from soketpy.web.websocket import Surroundings, WebSocket
+
+log = logging.getLogger("soketpy.http")
 
 
 def error(status: HTTPStatus, reason: str, headers: str = "") -> bytes:
@@ -25,7 +30,8 @@ def error(status: HTTPStatus, reason: str, headers: str = "") -> bytes:
     ).encode()
 
 
-_NOT_HTTP = error(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP; if it is TLS, this port speaks none.")
+NOT_HTTP = "The request is not valid HTTP; if it is TLS, this port speaks none."
+_NOT_HTTP = error(HTTPStatus.BAD_REQUEST, NOT_HTTP)
 TOO_LONG = error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
 FULL = error(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -65,6 +71,8 @@ class Door(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """The first request did not come in time."""
+        if self._head and not self._shared.draining:
+            self._note(HTTPStatus.REQUEST_TIMEOUT, f"The first request did not come within {self._timeout:g} s.")
         self.abort()
 
     def abort(self) -> None:
@@ -81,11 +89,13 @@ class Door(asyncio.Protocol):
         # RFC 9112, section 2.2: empty lines in front of a request do not count.
         self._head = head = self._head + data if self._head else data.lstrip(b"\r\n")
         if head and not head[:1].isalpha():
+            self._note(HTTPStatus.BAD_REQUEST, NOT_HTTP)
             self._refuse(transport, _NOT_HTTP)  # TLS, for one: its client is told at once
             return
         try:
             end = head_end(head)
         except ValueError:
+            self._note(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
             self._refuse(transport, TOO_LONG)
             return
         if end >= 0:
@@ -108,6 +118,10 @@ class Door(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.data_received(head)
 
+    def _note(self, status: int, reason: str) -> None:
+        if self._transport is not None:
+            note_refusal(self._transport, self._shared, status, reason)
+
     def _refuse(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Answer what cannot become a request, and hear no more of it until the client goes or the time is up.
 
@@ -119,12 +133,20 @@ class Door(asyncio.Protocol):
             transport.write_eof()
 
 
+def note_refusal(transport: asyncio.Transport, shared: Surroundings, status: int, reason: str) -> None:
+    """Leave a line in the log about a request that is refused by its head. Never raises."""
+    attempt(log, shared.node.refusals.handshake, address(transport.get_extra_info("peername")), status, reason)
+
+
 def open_websocket(
     transport: asyncio.Transport, upgrade: handshake.Upgrade, shared: Surroundings, prefix: str, rest: bytes
 ) -> None:
     """Answer a handshake; let a WebSocket take over the connection, and what the client has sent since."""
     refusal = handshake.refusal(upgrade)
     if refusal is not None:
+        # It is text: a status line, headers, and the reason behind an empty line.
+        head, _, reason = refusal.decode().partition("\r\n\r\n")
+        note_refusal(transport, shared, int(head.split(" ", 2)[1]), reason)
         transport.write(refusal)
         transport.close()
         return
@@ -136,6 +158,7 @@ def open_websocket(
             key=handshake.app_key(upgrade.path, prefix),
             protocol=upgrade.query.get("protocol"),
             origin=upgrade.headers.get("origin"),
+            path=upgrade.path,
             secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
         ),
         handshake.acceptance(upgrade),

@@ -1,15 +1,25 @@
 """The HTTP connections of one port, and the connections that have not sent a first request, under one bound."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
+
+from soketpy.containment import attempt
+from soketpy.refusals import Lines, address
+
+log = logging.getLogger("soketpy.http")
 
 GRACE = 0.5
 """Seconds in which a new connection may send its first request, however many others there are."""
 
 SURGE = 4096
 """New connections beyond the bound that may be in their grace at once."""
+
+FULL = "Refused an HTTP connection of %s with 503: all %d are being served (bounds.max_http_connections)"
+TOOK_PLACE = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
+TOO_MANY = "Closed a connection of %s without a request: there may be %d (bounds.max_http_connections)"
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds, as ``loop.call_later`` does."""
@@ -36,6 +46,7 @@ class HttpConnections:
         self._idle: OrderedDict[object, asyncio.Transport] = OrderedDict()
         self._busy: dict[object, asyncio.Transport] = {}
         self._trims = False  # whether a look at the new ones is due
+        self._lines = Lines(clock, later)
 
     def __len__(self) -> int:
         return len(self._new) + len(self._idle) + len(self._busy)
@@ -63,8 +74,11 @@ class HttpConnections:
             return True
         if len(self._idle) + len(self._busy) >= self._most:
             if not self._idle:
+                self._note(FULL, transport)
                 return False
-            self._idle.popitem(last=False)[1].abort()
+            _, longest = self._idle.popitem(last=False)
+            self._note(TOOK_PLACE, longest)
+            longest.abort()
         self._new.pop(protocol, None)
         self._idle[protocol] = transport
         if self._new and len(self) > self._most:
@@ -121,4 +135,14 @@ class HttpConnections:
 
     def _drop_oldest(self) -> None:
         _, (_, transport) = self._new.popitem(last=False)
+        self._note(TOO_MANY, transport)
         transport.abort()
+
+    def _note(self, text: str, transport: asyncio.Transport) -> None:
+        """Log that a connection is closed because of the bound. Never raises."""
+        attempt(log, self._log, text, transport)
+
+    def _log(self, text: str, transport: asyncio.Transport) -> None:
+        if level := self._lines.level("HTTP connections"):
+            peer = address(transport.get_extra_info("peername"))
+            log.log(level, text, peer, self._most)

@@ -16,7 +16,7 @@ import msgspec
 
 from soketpy.apps import App, Apps
 from soketpy.cluster import Unavailable
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.protocol import handshake
@@ -256,7 +256,11 @@ class Rest:
 
     def _refuse_path(self, method: str, path: str) -> NoReturn:
         """Refuse a path that is no call: that of a WebSocket, or any other one."""
-        if method in READS and handshake.app_key(unquote(path), self._prefix) is not None:
+        key = handshake.app_key(unquote(path), self._prefix) if method in READS else None
+        if key is not None:
+            app = self._apps.by_key(key)
+            app_id, status = None if app is None else app.id, HTTPStatus.UPGRADE_REQUIRED
+            attempt(log, self._node.refusals.request, app_id, method, path, status.value, handshake.LOST_UPGRADE)
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             raise RequestError(HTTPStatus.UPGRADE_REQUIRED, handshake.LOST_UPGRADE, upgrade)
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")

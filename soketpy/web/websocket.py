@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import cast
 
 from soketpy import steps
 from soketpy.admission import Hello, admit
 from soketpy.apps import App, Apps
 from soketpy.connection import Connection
-from soketpy.containment import contain
+from soketpy.containment import attempt, contain
 from soketpy.deadlines import Deadlines
 from soketpy.node import Node
 from soketpy.protocol import frames, messages
 from soketpy.protocol.errors import Code, ConnectionRefused
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
+from soketpy.refusals import address
 from soketpy.web.http_connections import HttpConnections
 
 log = logging.getLogger("soketpy.websocket")
@@ -110,9 +110,7 @@ class WebSocket(asyncio.Protocol):
             if shared.apps.by_id(app.id) is not app:
                 connection.app = app = self._admit_again(hello, connection)
         except ConnectionRefused as refused:
-            shared.node.refusals.connection(
-                _address(self._transport.get_extra_info("peername")), refused.code, refused.message
-            )
+            attempt(log, self._note_refusal, hello, refused)
             self._turn_away(acceptance, refused.code, refused.message)
             return
         except Exception as fault:
@@ -135,6 +133,11 @@ class WebSocket(asyncio.Protocol):
         except ConnectionRefused:
             connection.end()
             raise
+
+    def _note_refusal(self, hello: Hello, refused: ConnectionRefused) -> None:
+        app = None if hello.key is None else self._shared.apps.by_key(hello.key)
+        app_id, asked = None if app is None else app.id, _asked(hello, refused.code)
+        self._shared.node.refusals.connection(self._peer, refused.code, refused.message, app_id, asked)
 
     def _turn_away(self, acceptance: bytes, code: int, reason: str) -> None:
         """Answer the handshake of a client that cannot enter, tell it why, and close."""
@@ -231,8 +234,23 @@ class WebSocket(asyncio.Protocol):
     def _fail(self, code: int, reason: str) -> None:
         """The client broke the rules of WebSocket: close with the code that those give it."""
         if self.connection is not None:
+            if not self._closing and code != CloseCode.INTERNAL_ERROR:  # which has a line, with its traceback
+                self._note_close(self.connection, code, reason)
             self.connection.end()
         self.close(code, reason)
+
+    def _refuse(self, connection: Connection, code: int, reason: str) -> None:
+        """Close a connection because of what its client failed to do, with a line in the log."""
+        self._note_close(connection, code, reason)
+        connection.refuse(code, reason)
+
+    def _note_close(self, connection: Connection, code: int, reason: str) -> None:
+        who = f"{connection.id} from {self._peer}"
+        attempt(log, self._shared.node.refusals.closed, connection.app.id, who, code, reason)
+
+    @property
+    def _peer(self) -> str:
+        return address(self._transport.get_extra_info("peername"))
 
     def _answer_close(self, close: frames.Close) -> None:
         """The client closes, or has answered the server's close frame: the TCP connection can go."""
@@ -291,7 +309,7 @@ class WebSocket(asyncio.Protocol):
     def _give_up(self) -> None:
         if self.connection is not None and self.connection.open:
             self._shared.node.slow_readers += 1
-            self.connection.refuse(Code.OVER_CAPACITY, "The client reads too slowly.")
+            self._refuse(self.connection, Code.OVER_CAPACITY, "The client reads too slowly.")
 
     # Time
 
@@ -303,7 +321,7 @@ class WebSocket(asyncio.Protocol):
             self._transport.abort()
             return
         if awaited == _AUTHORIZATION and not connection.authorized:
-            connection.refuse(Code.UNAUTHORIZED, "The connection was not authorized in time.")
+            self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
             return
         silent = now - self._heard
         if silent < shared.activity_timeout:
@@ -320,8 +338,13 @@ def _discard(frame: bytes) -> None:
     """Take frames for a client that gets no more."""
 
 
-def _address(peer: object) -> str:
-    if isinstance(peer, tuple) and peer:
-        # A socket that takes IPv6 and IPv4 shows IPv4 addresses in this form.
-        return str(cast("tuple[object, ...]", peer)[0]).removeprefix("::ffff:")
-    return "a Unix socket"
+def _asked(hello: Hello, code: int) -> str:
+    """Return what of a handshake is behind its refusal, for the log."""
+    match code:
+        case Code.UNAUTHORIZED:
+            return "no origin" if hello.origin is None else f"origin {hello.origin}"
+        case Code.NO_SUCH_PATH:
+            return f"path {hello.path}"
+        case Code.BAD_VERSION | Code.UNSUPPORTED_PROTOCOL:
+            return f"protocol {hello.protocol}"
+    return ""

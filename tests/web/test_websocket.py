@@ -178,7 +178,7 @@ async def test_refused_clients_get_a_line_in_the_log_but_not_so_many_that_they_d
     for _ in range(30):
         assert (await refusal(await peers.socket("/app/nobody")))[1] == 4001
     lines = [record.getMessage() for record in caplog.records if record.name == "soketpy.refusals"]
-    assert lines == ["Refused a connection from 127.0.0.1: 4001 App key nobody does not exist."] * 10
+    assert lines == ["No app: refused a connection from 127.0.0.1: 4001 App key nobody does not exist."] * 10
 
 
 async def test_a_fault_while_a_client_connects_closes_it_and_nobody_else(
@@ -398,7 +398,7 @@ class StoppedClock:
         node, self._deadlines = peers.server.node, peers.server._shared.deadlines
         self.now = float(round(node.clock()))  # so that sums are exact
         monkeypatch.setattr(node, "clock", lambda: self.now)
-        monkeypatch.setattr(node.refusals, "_clock", lambda: self.now)
+        monkeypatch.setattr(node.refusals._lines, "_clock", lambda: self.now)
         monkeypatch.setattr(self._deadlines, "_clock", lambda: self.now)
 
     def advance(self, seconds: float) -> None:
