@@ -341,13 +341,9 @@ class Node:
     def _sign_out(self, connection: Connection, user: events.User) -> None:
         app_id = connection.app.id
         steps.begin(self.roster.sign_out(app_id, user.id, user.watchlist))
-        joined = [channels.user_channel(user.id), *(_WATCHERS + watched for watched in user.watchlist)]
-        undo = [partial(self._hub.leave, app_id, channel, connection) for channel in joined]
-        for each in (partial(self._users.remove, app_id, user.id, connection), *undo):
-            try:
-                each()
-            except Exception as fault:
-                contain(log, fault, "%r could not be signed out of everything", connection)
+        attempt(log, self._users.remove, app_id, user.id, connection)
+        for channel in (channels.user_channel(user.id), *(_WATCHERS + watched for watched in user.watchlist)):
+            attempt(log, self._hub.leave, app_id, channel, connection)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection of a user, anywhere."""

@@ -206,7 +206,7 @@ local function try(run, ...)
   return nil, type(answer) == 'table' and answer.err or tostring(answer)
 end
 
--- Remove a key that all nodes need if it has another type: nobody else may write there, and without it nobody can begin.
+-- Remove a key that all nodes need if it has another type: without a sound one no node can begin.
 local function mend(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then
@@ -311,8 +311,8 @@ local function read_leaf(field)
   return leaf
 end
 
--- ARGV[3]: "1" for one's own life, which need not have ended; how many leaves went, the edges, and the faults: pairs of
--- an entry that could not be taken away as it should be, and why. Such an entry is removed, since it would stay for ever.
+-- ARGV[3]: "1" for one's own life, which need not have ended. Return how many leaves went, the edges, and the faults:
+-- pairs of an entry that could not be taken away as it should be, and why. Such an entry is removed all the same.
 if verb == 'clear' then
   local lease = redis.call('ZSCORE', LEASES, life)
   if lease then
