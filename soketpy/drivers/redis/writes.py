@@ -147,11 +147,13 @@ class Writes:
             if promise is not None:
                 _settle(promise.keep, answer)
 
-    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[bytes, bytes]) -> None:
+    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[object, object]) -> None:
         """Fail one write that the script could not do."""
         kind = Failed if write[0] in _OF_LEAVES or write[0] == _CONNECTION else Lost
-        fault = kind(answer.get(b"err", b"").decode(errors="replace"))
-        contain(log, fault, "Redis could not do a write of kind %s of app %s: %s", *write[:2], fault)
+        why = answer.get(b"err")
+        fault = kind(why.decode(errors="replace") if isinstance(why, bytes) else "the reply has an unknown form")
+        about = ", ".join(each for each in write[1:3] if isinstance(each, str))  # the app, and a channel or user
+        contain(log, fault, "Redis could not do a write of kind %s (%s): %s", write[0], about, fault)
         if promise is not None:
             _settle(promise.fail, fault)
 
