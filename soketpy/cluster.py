@@ -267,9 +267,10 @@ class LocalRoster:
         if user_id not in members and len(members) >= limit:
             raise ChannelFull
         if members is _NOBODY:
-            members = self._members[app_id, channel] = Members()
-        self._join(app_id, channel)
+            members = Members()
         added = members.join(user_id, info)
+        self._members[app_id, channel] = members
+        self._join(app_id, channel)
         if added is not None:
             self._node.member_added(app_id, channel, added)
             self._node.report(Edge.ADDED, app_id, channel, user_id)
@@ -278,13 +279,15 @@ class LocalRoster:
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
         """Take away one subscription of a presence channel."""
         members = self._members[app_id, channel]
-        removed = members.leave(user_id)
-        if not members:
-            del self._members[app_id, channel]
-        if removed is not None:
-            self._node.member_removed(app_id, channel, removed)
-            self._node.report(Edge.REMOVED, app_id, channel, user_id)
-        self._leave(app_id, channel)
+        try:
+            removed = members.leave(user_id)
+            if not members:
+                del self._members[app_id, channel]
+            if removed is not None:
+                self._node.member_removed(app_id, channel, removed)
+                self._node.report(Edge.REMOVED, app_id, channel, user_id)
+        finally:
+            self._leave(app_id, channel)
 
     def tell_count(self, app_id: str, channel: str) -> None:
         """Have the channel's subscribers told how many they are."""

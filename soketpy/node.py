@@ -83,10 +83,14 @@ class Node:
         if self._max_connections is not None and self.total >= self._max_connections:
             self.roster.disconnect(app.id)
             raise ConnectionRefused(Code.OVER_CAPACITY, "The server has as many connections as it may have.")
-        of_app = self._connections.setdefault(app.id, {})
-        while (socket_id := new_socket_id()) in of_app:
-            pass
-        connection = of_app[socket_id] = Connection(socket_id, app, key or app.key, transport, self)
+        try:
+            while (socket_id := new_socket_id()) in self.connections(app.id):
+                pass
+            connection = Connection(socket_id, app, key or app.key, transport, self)
+        except Exception:
+            self.roster.disconnect(app.id)
+            raise
+        self._connections.setdefault(app.id, {})[socket_id] = connection
         self.total += 1
         self.traffic[app.id].connections += 1
         try:
@@ -337,12 +341,9 @@ class Node:
     def _sign_out(self, connection: Connection, user: events.User) -> None:
         app_id = connection.app.id
         steps.begin(self.roster.sign_out(app_id, user.id, user.watchlist))
-        self._users.remove(app_id, user.id, connection)
+        attempt(log, self._users.remove, app_id, user.id, connection)
         for channel in (channels.user_channel(user.id), *(_WATCHERS + watched for watched in user.watchlist)):
-            try:
-                self._hub.leave(app_id, channel, connection)
-            except Exception as fault:
-                contain(log, fault, "%r could not leave %s", connection, channel)
+            attempt(log, self._hub.leave, app_id, channel, connection)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection of a user, anywhere."""

@@ -274,3 +274,31 @@ def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     last = now(cache.get("app", "cache-news"))
     assert last is not None
     assert (last.name, last.data) == ("said", b"1")
+
+
+def test_a_member_that_cannot_be_entered_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(LocalRoster)
+    now(desk.roster.join_as("app", "presence-a", "bob", b"{}", 10))
+    desk.take()
+    with monkeypatch.context() as patched:
+        patched.setattr(Member, "of", lambda *_: 1 / 0)
+        for channel in ("presence-a", "presence-b"):
+            with pytest.raises(ZeroDivisionError):
+                now(desk.roster.join_as("app", channel, "ada", b"{}", 10))
+    assert now(desk.roster.channels("app", "")) == {"presence-a": 1}
+    assert now(desk.roster.member_counts("app", ["presence-a", "presence-b"])) == [1, 0]
+    assert desk.take() == []
+
+
+def test_a_member_that_cannot_be_taken_away_is_not_counted_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(LocalRoster)
+    for user_id in ("ada", "bob"):
+        now(desk.roster.join_as("app", "presence-a", user_id, b"{}", 10))
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.node, "member_removed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            now(desk.roster.leave_as("app", "presence-a", "ada"))
+    assert now(desk.roster.channels("app", "")) == {"presence-a": 1}
+    assert [member.user_id for member in now(desk.roster.members("app", "presence-a"))] == ["bob"]
+    now(desk.roster.leave_as("app", "presence-a", "bob"))
+    assert now(desk.roster.channels("app", "")) == {}

@@ -67,10 +67,15 @@ class RedisBus:
             raise Unavailable
         packed = topics.pack(topics.EVENT, message.text, exclude)
         packed_name = name.encode("utf-8", "surrogatepass")
-        write = self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed])
+        weight = self._window.sent(app_id, len(data) + len(packed))
+        try:
+            write = self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed])
+        except Exception:
+            self._window.taken(app_id, weight)
+            raise
         taken: Promise[None] = Promise()
         self._writes.append(taken)
-        steps.begin(self._wait(write, taken, app_id, self._window.sent(app_id, len(data) + len(packed))))
+        steps.begin(self._wait(write, taken, app_id, weight))
 
     async def _wait(self, write: Promise[Any], taken: Promise[None], app_id: str, weight: int) -> None:
         """Wait until Redis has taken a publication, then give its room back."""
@@ -95,8 +100,13 @@ class RedisBus:
         if not self._session.here:
             raise Unavailable
         packed = topics.pack(*message)
-        self._session.publish(topic, packed, self._taken)
-        self._on_their_way.append((app_id, self._window.sent(app_id, len(topic) + len(packed))))
+        weight = self._window.sent(app_id, len(topic) + len(packed))
+        try:
+            self._session.publish(topic, packed, self._taken)
+        except Exception:
+            self._window.taken(app_id, weight)
+            raise
+        self._on_their_way.append((app_id, weight))
         self._published += 1
         self._returning.sent += 1
 

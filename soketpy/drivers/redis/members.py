@@ -4,7 +4,14 @@ A member is a field of a hash: the user id is its name, and the user_info (JSON 
 of an id that is to be a JSON number begins with ``#``, which no JSON text does.
 """
 
+import logging
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from soketpy.containment import contain
 from soketpy.protocol.ids import NumericId
+
+log = logging.getLogger("soketpy.redis")
 
 _NUMERIC = b"#"
 
@@ -19,3 +26,29 @@ def member_of(user_id: str, value: bytes) -> tuple[str, bytes]:
     if value.startswith(_NUMERIC):
         return NumericId(user_id), value[1:]
     return user_id, value
+
+
+def readable(app_id: str, channel: str, flat: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Give the user id and the value of each member in a reply of Redis.
+
+    Skip a member whose id or value is not UTF-8, which soketpy never writes, and log it once.
+    """
+    for user_id, value in pairs(flat):
+        try:
+            value.decode()
+            text = user_id.decode()
+        except UnicodeDecodeError:
+            _log_once(app_id, channel, user_id)
+        else:
+            yield text, value
+
+
+@lru_cache(maxsize=1000)
+def _log_once(app_id: str, channel: str, user_id: bytes) -> None:
+    fault = ValueError(f"{user_id!r} or its user_info is not UTF-8")
+    contain(log, fault, "App %s: a member of %s in Redis is skipped; is something else writing there?", app_id, channel)
+
+
+def pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    """Return the pairs of a list in which they stand one behind another."""
+    return zip(flat[::2], flat[1::2], strict=True)

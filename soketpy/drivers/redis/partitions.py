@@ -159,6 +159,8 @@ class PartitionedRoster:
         watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
         try:
             await together(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
+            # Who came or went since the first answer has been heard of, but not been told to who signs in.
+            return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
         except Exception:
             for each in entered:
                 if each is not home:
@@ -166,8 +168,6 @@ class PartitionedRoster:
             if home in entered:
                 await home.roster.sign_out(app_id, user_id, near)
             raise
-        # Who came or went since the first answer has been heard of, but not been told to who signs in.
-        return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
 
     async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
         """Undo ``sign_in``."""

@@ -11,11 +11,17 @@ log = logging.getLogger("soketpy.redis")
 
 
 class Quotas:
-    """Counts the connections of apps that have, or had, a limit; the others cost nothing."""
+    """Counts the connections of apps that have, or had, a limit; the others cost nothing.
+
+    If a change fails though Redis is there, nobody knows whether Redis has counted it. The count of this node is then
+    written as a whole, once no change of the same app is on its way.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._counts: dict[str, int] = {}
+        self._on_their_way: dict[str, int] = {}  # changes of each app that have no answer
+        self._in_doubt: set[str] = set()
 
     async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
         """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
@@ -23,29 +29,26 @@ class Quotas:
             if limit is None:
                 return True
             self._counts[app_id] = here
-            steps.begin(self._put(app_id, here))
+            steps.begin(self._put(app_id))
+        self._begin(app_id)
         try:
-            counted = bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
+            counted = await self._connected(app_id, limit)
+        except Exception:
+            self._in_doubt.add(app_id)
+            self._end(app_id)
+            raise
+        self._counts[app_id] += counted
+        self._end(app_id)
+        return counted
+
+    async def _connected(self, app_id: str, limit: int | None) -> bool:
+        try:
+            return bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
         except Lost:
             counted = limit is None or self._counts[app_id] < limit
             if counted:
                 self._session.write(["k", app_id, "", "", self._counts[app_id] + 1])
-        self._counts[app_id] += counted
-        return counted
-
-    async def _put(self, app_id: str, here: int) -> None:
-        """Write how many connections the app has here when the first one is counted."""
-        try:
-            await self._session.write(["k", app_id, "", "", here])
-        except Lost:
-            pass  # Redis is away: all counts are written when it is back
-        except Exception as fault:
-            self._write_again(app_id, here, fault)
-
-    def _write_again(self, app_id: str, change: int, fault: Exception) -> None:
-        """Write a change of the count that could not be written, behind those that were written since."""
-        contain(log, fault, "App %s: a change of its number of connections has to be written again", app_id)
-        self._session.write(["a", app_id, change, -1])
+            return counted
 
     def disconnect(self, app_id: str) -> None:
         """Count one connection less."""
@@ -54,12 +57,45 @@ class Quotas:
             steps.begin(self._disconnected(app_id))
 
     async def _disconnected(self, app_id: str) -> None:
+        self._begin(app_id)
         try:
             await self._session.write(["a", app_id, -1, 0])
         except Lost:
             self._session.write(["k", app_id, "", "", self._counts[app_id]])
         except Exception as fault:
-            self._write_again(app_id, -1, fault)
+            self._doubt(app_id, fault)
+        self._end(app_id)
+
+    async def _put(self, app_id: str, *, again: bool = True) -> None:
+        """Write how many connections the app has here; if that fails, once more."""
+        self._begin(app_id)
+        try:
+            await self._session.write(["k", app_id, "", "", self._counts[app_id]])
+        except Lost:
+            pass  # Redis is away: all counts are written when it is back
+        except Exception as fault:
+            if again:
+                self._doubt(app_id, fault)
+            else:
+                contain(log, fault, "App %s: its number of connections in Redis may be wrong", app_id)
+        self._end(app_id)
+
+    def _doubt(self, app_id: str, fault: Exception) -> None:
+        contain(log, fault, "App %s: its number of connections has to be written again", app_id)
+        self._in_doubt.add(app_id)
+
+    def _begin(self, app_id: str) -> None:
+        self._on_their_way[app_id] = self._on_their_way.get(app_id, 0) + 1
+
+    def _end(self, app_id: str) -> None:
+        """Note that a change is not on its way any more. After the last one write what is in doubt."""
+        self._on_their_way[app_id] -= 1
+        if self._on_their_way[app_id]:
+            return
+        del self._on_their_way[app_id]
+        if app_id in self._in_doubt:
+            self._in_doubt.discard(app_id)
+            steps.begin(self._put(app_id, again=False))
 
     def leaves(self) -> list[Write]:
         """Every write that says what this node has."""

@@ -12,7 +12,7 @@ from typing import Any
 import hiredis
 
 from soketpy.cluster import TooSlow, Unavailable
-from soketpy.drivers.redis.members import member_of
+from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
 from soketpy.presence import Members
 from soketpy.steps import Promise
@@ -48,7 +48,7 @@ class Reads:
         for some in _slices(channels):
             bound()
             [found] = await self._read(["HMGET", key, *some])
-            counts += [int(count or 0) for count in found]
+            counts += [_count(count) for count in found]
         return counts
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
@@ -64,14 +64,14 @@ class Reads:
         """The members of a presence channel. Raises Unavailable."""
         found = await self._scan(self._key_of("members", app_id, channel), "*", _MEMBERS)
         members = Members()
-        for user_id, info in found.items():
-            members.join(*member_of(user_id.decode(), info))
+        for user_id, info in readable(app_id, channel, [part for member in found.items() for part in member]):
+            members.join(*member_of(user_id, info))
         return members
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
         found = await self._scan(self._key("channels", app_id), f"{_escaped(prefix)}*", _CHANNELS, since)
-        return {channel.decode(errors="replace"): int(count) for channel, count in found.items()}
+        return {channel.decode(errors="replace"): _count(count) for channel, count in found.items() if _count(count)}
 
     async def _scan(self, key: str, pattern: str, slow: str, since: float | None = None) -> dict[bytes, bytes]:
         """Return the fields of a hash that match, read in steps. Raises Unavailable, or TooSlow with a text."""
@@ -120,6 +120,11 @@ class Reads:
         if any(isinstance(answer, hiredis.ReplyError) for answer in answers):
             raise Unavailable
         return answers
+
+
+def _count(text: bytes | None) -> int:
+    """Return a count; 0 for what is no number, which soketpy never writes."""
+    return int(text) if text is not None and text.isdigit() else 0
 
 
 def _escaped(text: str) -> str:

@@ -1,9 +1,13 @@
 """What this node has published or written, and what has not come back yet: what goes out meanwhile goes out with it."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 
+from soketpy.containment import contain
 from soketpy.steps import Soon
+
+log = logging.getLogger("soketpy.redis")
 
 
 class Returning:
@@ -33,7 +37,11 @@ class Returning:
             flush()
 
     def came(self) -> None:
-        """One more is back, or lost."""
+        """One more is back, or lost. Never raises."""
         self.back += 1
         while self._held and self._held[0][0] <= self.back:
-            self._soon(self._held.popleft()[1])  # not now: there may be more in what was read from Redis
+            flush = self._held.popleft()[1]
+            try:
+                self._soon(flush)  # not now: there may be more in what was read from Redis
+            except Exception as fault:
+                contain(log, fault, "A flush could not be scheduled")

@@ -23,11 +23,25 @@ local function publish(kind, app, name, ...)
   redis.call(PUBLISH, base .. kind .. of(app, name), cmsgpack.pack({...}))
 end
 
+-- Return a count from its text; nothing if that is no integer that can be added to.
+local function integer(text)
+  return #text <= 15 and string.find(text, '^-?%d+$') and tonumber(text) or nil
+end
+
+-- Return the count in a field of a hash, or 0. Raise an error, before anything is changed, if the field has no integer.
+local function check_count(hash, field)
+  local count = integer(redis.call('HGET', hash, field) or '0')
+  if not count then
+    error({err = 'WRONGTYPE a count in ' .. hash .. ' is not an integer'})
+  end
+  return count
+end
+
 -- Return what a leaf of a life is, and a function that sets it. Change the totals in between: if one of them cannot be
 -- changed, the leaf must not be either, or whoever clears it takes away what was never added.
 local function leaf_of(owner, leaf)
   local ledger, field = base .. 'node:' .. owner, cmsgpack.pack(leaf)
-  local before = tonumber(redis.call('HGET', ledger, field) or 0)
+  local before = integer(redis.call('HGET', ledger, field) or '0') or 0
   return before, function(count)
     if count == 0 then
       redis.call('HDEL', ledger, field)
@@ -40,7 +54,7 @@ end
 -- Add to a total; what it is then, and the edge: 1 for the first in, -1 for the last out, else 0.
 local function add(hash, field, change)
   if change == 0 then
-    return tonumber(redis.call('HGET', hash, field) or 0), 0
+    return check_count(hash, field), 0
   end
   local total = redis.call('HINCRBY', hash, field, change)
   if total <= 0 then
@@ -83,7 +97,7 @@ function set.m(owner, app, channel, user, count, info, limit, wanted)
     return {false, 0, 0, wanted and list(app, channel)}
   end
   local before, put = leaf_of(owner, {'m', app, channel, user})
-  redis.call('HLEN', connections) -- an error comes before the first change
+  check_count(connections, user)
   local _, edge = add(base .. 'channels:' .. app, channel, count - before)
   local _, came = add(connections, user, count - before)
   put(count)
@@ -119,12 +133,11 @@ end
 
 -- One connection of an app more, unless there are as many as may be, or one less; whether it was counted.
 function set.a(owner, app, change, limit)
-  local total = tonumber(redis.call('HGET', base .. 'connected', app) or 0)
+  local total = check_count(base .. 'connected', app)
   if change > 0 and limit >= 0 and total >= limit then
     return false
   end
-  local leaf = redis.call('HGET', base .. 'node:' .. owner, cmsgpack.pack({'k', app, '', ''}))
-  return set.k(owner, app, '', '', tonumber(leaf or 0) + change)
+  return set.k(owner, app, '', '', leaf_of(owner, {'k', app, '', ''}) + change)
 end
 
 -- Who of some users is online.
@@ -179,20 +192,44 @@ end
 
 -- Tell the subscribers of a channel how many they are.
 function set.c(_, app, channel)
-  local total = tonumber(redis.call('HGET', base .. 'channels:' .. app, channel) or 0)
+  local total = check_count(base .. 'channels:' .. app, channel)
   publish('t:', app, channel, 'count', total)
   return total
 end
 
--- Writes that change none of what this node has. An error of another write ends the batch, and the node starts anew.
-local STATELESS = {c = true, g = true, l = true, n = true, o = true, p = true, r = true}
+-- Run a function. Return its answer or, if it raises an error, what can be logged of that.
+local function try(run, ...)
+  local done, answer = pcall(run, ...)
+  if done and answer ~= nil then
+    return answer
+  end
+  return nil, type(answer) == 'table' and answer.err or tostring(answer)
+end
+
+-- Remove a key that all nodes need if it has another type: without a sound one no node can begin.
+local function mend(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', key)
+  end
+end
+
+if verb == 'begin' or verb == 'renew' then
+  mend(LEASES, 'zset')
+  mend(DYING, 'zset')
+  mend(base .. 'partitions', 'string')
+end
 
 if verb == 'begin' then -- ARGV[3]: how long the lease is, in milliseconds; ARGV[4]: how many partitions the node has
   local partitions, now = base .. 'partitions', milliseconds()
   if redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') == 0 then -- nobody is alive
     redis.call('SET', partitions, ARGV[4])
   end
-  local agreed = tonumber(redis.call('GET', partitions) or ARGV[4])
+  local agreed = integer(redis.call('GET', partitions) or '')
+  if not agreed then
+    redis.call('SET', partitions, ARGV[4])
+    agreed = tonumber(ARGV[4])
+  end
   if agreed == tonumber(ARGV[4]) then
     redis.call('ZADD', LEASES, now + ARGV[3], life)
   end
@@ -234,51 +271,98 @@ if verb == 'write' then -- ARGV[3]: the number of the batch; ARGV[4]: its writes
   elseif number ~= done + 1 then
     return redis.error_reply('NOLIFE batch ' .. number .. ' does not follow ' .. done)
   end
+  redis.call('HLEN', base .. 'node:' .. life) -- without its ledger this life cannot write: the node begins a new one
   local answers = {}
-  for index, write in ipairs(cmsgpack.unpack(ARGV[4])) do
-    if STATELESS[write[1]] then -- an error of one of these concerns nobody else
-      local done, answer = pcall(set[write[1]], life, unpack(write, 2))
-      answers[index] = answer
-      if not done then
-        answers[index] = {err = type(answer) == 'table' and answer.err or tostring(answer)}
-      end
-    else
-      answers[index] = set[write[1]](life, unpack(write, 2))
-    end
+  for index, write in ipairs(cmsgpack.unpack(ARGV[4])) do -- a write that fails has changed nothing, and fails alone
+    local answer, fault = try(set[write[1]], life, unpack(write, 2))
+    answers[index] = fault and {err = fault} or answer
   end
   local answer = cmsgpack.pack(answers)
   redis.call('HSET', batch, 'number', number, 'answer', answer)
   return answer
 end
 
-if verb == 'clear' then -- ARGV[3]: "1" for one's own life, which need not have ended; how many leaves went, and the edges
+-- Take away what can be of the leaf of a member that cannot be set to 0 as a whole; the answer of set.m.
+local function salvage(app, channel, user, count)
+  local name = of(app, channel)
+  local _, _, edge = pcall(add, base .. 'channels:' .. app, channel, -count)
+  local counted, _, came = pcall(add, base .. 'connections:' .. name, user, -count)
+  if not counted or came == -1 then
+    pcall(redis.call, 'HDEL', base .. 'members:' .. name, user)
+    publish('t:', app, channel, 'removed', user)
+    came = -1
+  end
+  return {true, tonumber(edge) or 0, came}
+end
+
+local LEAVES = {s = true, m = true, u = true, k = true}
+
+-- Return the leaf that is written in a field of a ledger; nothing if that is none.
+local function read_leaf(field)
+  local read, leaf = pcall(cmsgpack.unpack, field)
+  if not read or type(leaf) ~= 'table' or #leaf ~= 4 or not LEAVES[leaf[1]] or cmsgpack.pack(leaf) ~= field then
+    return nil -- the last, if the same is written in other bytes: set would remove another field
+  end
+  for _, part in ipairs(leaf) do
+    if type(part) ~= 'string' then
+      return nil
+    end
+  end
+  return leaf
+end
+
+-- ARGV[3]: "1" for one's own life, which need not have ended. Return how many leaves went, the edges, and the faults:
+-- pairs of an entry that could not be taken away as it should be, and why. Such an entry is removed all the same.
+if verb == 'clear' then
   local lease = redis.call('ZSCORE', LEASES, life)
   if lease then
     if ARGV[3] ~= '1' and tonumber(lease) > milliseconds() then
-      return {0, cmsgpack.pack({})}
+      return {0, cmsgpack.pack({}), {}}
     end
     redis.call('ZREM', LEASES, life)
     redis.call('ZADD', DYING, lease, life)
   end
-  local ledger, edges, cleared = base .. 'node:' .. life, {}, 0
+  local ledger, edges, faults, cleared = base .. 'node:' .. life, {}, {}, 0
   local cursor, fields = '0', {}
-  repeat -- a page may be empty, though more follow
-    cursor, fields = unpack(redis.call('HSCAN', ledger, cursor, 'COUNT', SLICE))
-  until #fields > 0 or cursor == '0'
+  local kind = redis.call('TYPE', ledger).ok
+  if kind == 'hash' then
+    repeat -- a page may be empty, though more follow
+      cursor, fields = unpack(redis.call('HSCAN', ledger, cursor, 'COUNT', SLICE))
+    until #fields > 0 or cursor == '0'
+  elseif kind ~= 'none' then
+    redis.call('DEL', ledger)
+    faults = {ledger, 'the ledger was a ' .. kind}
+  end
   for index = 1, #fields, 2 do
-    local kind, app, name, user = unpack(cmsgpack.unpack(fields[index]))
-    local answer = set[kind](life, app, name, user, 0)
+    local field, count, leaf = fields[index], integer(fields[index + 1]), read_leaf(fields[index])
+    local answer, fault
     cleared = cleared + 1
-    if kind == 's' and answer[2] == -1 then
-      table.insert(edges, {'channel_vacated', app, name, ''})
-    elseif kind == 's' and answer[1] > 0 then
-      publish('t:', app, name, 'count', answer[1])
-    elseif kind == 'm' then
-      if answer[3] == -1 then
-        table.insert(edges, {'member_removed', app, name, user})
+    if leaf and count then
+      answer, fault = try(set[leaf[1]], life, leaf[2], leaf[3], leaf[4], 0)
+      if fault and leaf[1] == 'm' then
+        answer = salvage(leaf[2], leaf[3], leaf[4], count)
       end
-      if answer[2] == -1 then
+    else
+      fault = 'this was not one of soketpy, or not one of this version'
+    end
+    if fault then
+      redis.call('HDEL', ledger, field)
+      table.insert(faults, field)
+      table.insert(faults, fault)
+    end
+    if answer then
+      local app, name, user = unpack(leaf, 2)
+      if leaf[1] == 's' and answer[2] == -1 then
         table.insert(edges, {'channel_vacated', app, name, ''})
+      elseif leaf[1] == 's' and answer[1] > 0 then
+        publish('t:', app, name, 'count', answer[1])
+      elseif leaf[1] == 'm' then
+        if answer[3] == -1 then
+          table.insert(edges, {'member_removed', app, name, user})
+        end
+        if answer[2] == -1 then
+          table.insert(edges, {'channel_vacated', app, name, ''})
+        end
       end
     end
   end
@@ -287,5 +371,5 @@ if verb == 'clear' then -- ARGV[3]: "1" for one's own life, which need not have 
     redis.call('DEL', base .. 'batch:' .. life)
     redis.call('SET', base .. 'cleared:' .. life, '', 'EX', 86400)
   end
-  return {cleared, cmsgpack.pack(edges)}
+  return {cleared, cmsgpack.pack(edges), faults}
 end

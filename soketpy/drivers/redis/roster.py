@@ -1,15 +1,13 @@
 """The roster over Redis: what this node has, and what it was told of the rest."""
 
-import contextlib
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from soketpy import steps
 from soketpy.cluster import ChannelFull, Edge, Node
 from soketpy.containment import contain
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.members import member_of, value_of
+from soketpy.drivers.redis.members import member_of, readable, value_of
 from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
@@ -101,33 +99,36 @@ class RedisRoster:
         wanted = name not in self._replicas and name not in self._asked
         if wanted:
             self._asked.add(name)
-        write = ["m", app_id, channel, user_id, count, info, limit, wanted]
         try:
-            let_in, _, came, listed = await self._session.write(write)
+            if await self._enter(name, user_id, count, info, limit, wanted):
+                return self._replicas[name]
+        except Exception:
+            if wanted:
+                self._asked.discard(name)
+            await self.leave_as(app_id, channel, user_id)
+            raise
+        await self.leave_as(app_id, channel, user_id)  # others of the same user may have been counted with this one
+        raise ChannelFull
+
+    async def _enter(self, name: Name, user_id: str, count: int, info: bytes, limit: int, wanted: bool) -> bool:
+        """Write how many connections a member has here; whether the channel had room for the member."""
+        try:
+            let_in, _, came, listed = await self._session.write(["m", *name, user_id, count, info, limit, wanted])
             if listed is False and name not in self._replicas:  # the join that asked for the list has failed
                 listed = await self._session.write(["l", *name])
         except Lost:
             let_in, came, listed = self._join_alone(name, user_id, limit)
             if let_in:
                 self._session.write(self._leaf(name, user_id))
-        except Exception:
-            if wanted:
-                self._asked.discard(name)
-            await self.leave_as(app_id, channel, user_id)
-            raise
         if listed is not False:
+            members = Members()
+            for member_id, value in readable(*name, listed):
+                members.join(*member_of(member_id, value))
             self._asked.discard(name)
-            self._replicas[name] = Members()
-            for member_id, member_info in _pairs(listed):
-                self._replicas[name].join(*member_of(member_id.decode(), member_info))
-        if not let_in:
-            count = self._leave_as(name, user_id)
-            # Others of the same user may have been counted with this one.
-            self._session.write(["m", app_id, channel, user_id, count, b"", 0, False])
-            raise ChannelFull
-        if came:
+            self._replicas[name] = members
+        if let_in and came:
             self._added(name, user_id, info)
-        return self._replicas[name]
+        return bool(let_in)
 
     def _join_alone(self, name: Name, user_id: str, limit: int) -> tuple[bool, bool, Any]:
         """What Redis would have answered, as far as this node knows."""
@@ -251,29 +252,29 @@ class RedisRoster:
         steps.begin(self._catch_up(removals))
 
     async def _catch_up(self, removals: bool) -> None:
-        with contextlib.suppress(Lost):
-            for name in list(self._subscriptions):
+        for name in list(self._subscriptions):
+            try:
                 if self._node.tells_counts(name[0]):
                     self._session.write(["c", *name])
-            await self._catch_up_members(removals)
-            await self.users.catch_up(removals)
-
-    async def _catch_up_members(self, removals: bool) -> None:
-        for name, members in list(self._replicas.items()):
-            there = dict(_pairs(await self._session.write(["l", *name])))
+            except Exception as fault:
+                contain(log, fault, "App %s: the subscribers of %s could not be told their number", *name)
+        for name in list(self._replicas):
             try:
-                for user_id, info in there.items():
-                    self._added(name, user_id.decode(), info)
-                if removals:
-                    for user in [member.user_id for member in members if member.user_id.encode() not in there]:
-                        self._removed(name, user)
+                await self._catch_up_members(name, removals)
+            except Lost:
+                if not self._session.here:
+                    return
             except Exception as fault:
                 contain(log, fault, "App %s: members of %s could not be announced", *name)
+        await self.users.catch_up(removals)
+
+    async def _catch_up_members(self, name: Name, removals: bool) -> None:
+        there = dict(readable(*name, await self._session.write(["l", *name])))
+        for user_id, info in there.items():
+            self._added(name, user_id, info)
+        if removals:
+            for gone in [member.user_id for member in self._replicas.get(name, ()) if member.user_id not in there]:
+                self._removed(name, gone)
 
 
 _NO_LIMIT = 2**53
-
-
-def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
-    """The pairs of an array in which they stand one behind another."""
-    return zip(flat[::2], flat[1::2], strict=True)

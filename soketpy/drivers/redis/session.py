@@ -13,11 +13,11 @@ from importlib.resources import files
 from typing import Any
 
 import hiredis
-import msgpack
 
-from soketpy.cluster import Edge
 from soketpy.containment import contain
 from soketpy.drivers.redis import buffers
+from soketpy.drivers.redis.clearing import clear
+from soketpy.drivers.redis.lease import Lease
 from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
@@ -72,13 +72,12 @@ class Session:
         self.here = False
         self._connect = connect
         self._heard = heard
-        self._lease = lease
+        self.lease = Lease(lease)
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._wire: Wire | None = None
         self._before: set[Leaf] = set()  # what this node had when Redis went away
         self._lost = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._steady_since = 0.0
         self.place = "?"
         """Where Redis is, for people to read."""
         self._why = ""
@@ -157,43 +156,35 @@ class Session:
         return pause
 
     async def _stay(self) -> None:
-        """Renew the lease, and clear up after the dead, for as long as Redis answers. Raises Lost."""
-        loop, interval = asyncio.get_running_loop(), self._lease / 3
-        now = loop.time()
-        renewal = now + interval
+        """Look after the lease for as long as Redis answers. Raises Lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), PATIENCE / 4)
-            before, now = now, loop.time()
-            if now - before > PATIENCE:
-                continue  # this node has stood still: what Redis has answered meanwhile is not read yet
-            if self._wire is None or self._wire.silence() > PATIENCE:
-                self._lose(NO_ANSWER)
-                return
-            if not self._wire.silence():
-                self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
-            if now >= renewal:
-                if now > renewal + interval:
-                    self._steady_since = now  # this node, or Redis, has stood still
-                renewal = now + interval
-                dead = await self._script("renew", self.life, _ms(self._lease))
-                if now - self._steady_since >= self._lease:
-                    for life in dead:
-                        await self._clear(life.decode())
+                await asyncio.wait_for(self._lost.wait(), self.lease.pause(PATIENCE / 4))
+            await self._look()
 
-    async def _clear(self, life: str, *, own: bool = False) -> None:
+    async def _look(self) -> None:
+        """Renew the lease if it is time, and clear up after the dead. Raises Lost."""
+        if not self.lease.look(PATIENCE):
+            return
+        if self._wire is None or self._wire.silence() > PATIENCE:
+            self._lose(NO_ANSWER)
+            return
+        if not self._wire.silence():
+            self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
+        if self.lease.due():
+            dead = await self._script("renew", self.life, _ms(self.lease.length))
+            if self.lease.may_condemn():
+                for life in dead:
+                    await self._clear(life)
+
+    async def _clear(self, life: str | bytes, *, own: bool = False) -> None:
         """Take away what a life has left. Raises Lost."""
-        while True:
-            cleared, edges = await self._script("clear", life, "1" if own else "0")
-            for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
-                try:
-                    self._part.report(Edge(edge), app_id, channel, user_id or None)
-                except Exception as fault:
-                    contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
-            if not cleared:
-                return
-            if not own:
-                log.info("Cleared up after a node that has gone: %d entries", cleared)
+        try:
+            await clear(self._script, self._part, life, own=own)
+        except Lost:
+            raise
+        except Exception as fault:
+            contain(log, fault, "What a node has left in Redis could not be cleared up")
 
     # Coming and going
 
@@ -224,7 +215,7 @@ class Session:
         loop, first = asyncio.get_running_loop(), not self.life
         if not await self._goes_on():
             await self._begin_anew()
-        self._steady_since = loop.time()
+        self.lease.begin()
         self.here = True
         self._pump()
         if not first:
@@ -256,13 +247,16 @@ class Session:
         try:
             sent = self._writes.number
             answered = sent - self._writes.under_way
-            await self._script("renew", self.life, _ms(self._lease), sent, answered)
+            await self._script("renew", self.life, _ms(self.lease.length), sent, answered)
             batch = self._writes.again()
             if batch is not None:
                 self._writes.answered(await self.ask(*self._batch(batch)))
         except Lost:
             if self._lost.is_set():
                 raise
+            return False
+        except Exception as fault:  # nothing that this version answers: the next attempt would get it again
+            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
             return False
         return not self._writes.forgot
 
@@ -274,18 +268,18 @@ class Session:
         """
         former, life = self.life, secrets.token_hex(8)
         known = set() if not former or await self._script("dead", former) else self._before
-        agreed = await self._script("begin", life, _ms(self._lease), self._partitions)
+        agreed = await self._script("begin", life, _ms(self.lease.length), self._partitions)
         if agreed != self._partitions:
             raise Lost(
                 f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.base[:-1]} there"
             )
         self.life = life
         if former:
-            self._doubt_until = asyncio.get_running_loop().time() + self._lease
+            self._doubt_until = asyncio.get_running_loop().time() + self.lease.length
         self._writes.restart(self._part.leaves(), known)
         while (batch := self._writes.next()) is not None:
             self._writes.answered(await self.ask(*self._batch(batch)))
-            await self._script("renew", life, _ms(self._lease))
+            await self._script("renew", life, _ms(self.lease.length))
         if former:
             await self._clear(former, own=True)
 
@@ -361,8 +355,14 @@ class Session:
     def _pump(self) -> None:
         """Send the next batch, if none is on its way."""
         batch = self._writes.next()
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             self.send(*self._batch(batch), then=self._written)
+        except Exception as fault:  # a batch that is never answered would hold back all others
+            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
+            self._lose(repr(fault))
+        else:
             self._returning.sent += 1
 
     def _batch(self, packed: bytes) -> tuple[Argument, ...]:

@@ -1,10 +1,14 @@
 """Topics: what they are called, what is said on them, and which of them this node hears."""
 
+import logging
 from typing import Any
 
 import msgpack
 
+from soketpy.containment import contain
 from soketpy.drivers.redis.session import Session
+
+log = logging.getLogger("soketpy.redis")
 
 Name = tuple[str, str]
 """An app and a channel, or an app and a user."""
@@ -43,22 +47,27 @@ class Topics:
         return b"%b%b%d:%b:%b" % (self._base, kind, len(app), app, name.encode())
 
     def listen(self, kind: bytes, app_id: str, name: str) -> None:
-        """One more listens."""
+        """One more listens. If this raises, nothing has changed."""
         topic = self.topic(kind, app_id, name)
         listeners = self._listeners.get(topic, 0)
-        self._listeners[topic] = listeners + 1
         if not listeners:
-            self._names[topic] = (app_id, name)
             self._session.subscribe(topic)
+            self._names[topic] = (app_id, name)
+        self._listeners[topic] = listeners + 1
 
     def leave(self, kind: bytes, app_id: str, name: str) -> bool:
-        """One less listens; whether anybody still does."""
+        """One less listens; whether anybody still does. Never raises: what still comes on the topic is dropped."""
         topic = self.topic(kind, app_id, name)
-        self._listeners[topic] -= 1
-        if self._listeners[topic]:
+        listeners = self._listeners.get(topic, 0) - 1
+        if listeners > 0:
+            self._listeners[topic] = listeners
             return True
-        del self._listeners[topic], self._names[topic]
-        self._session.unsubscribe(topic)
+        self._listeners.pop(topic, None)
+        self._names.pop(topic, None)
+        try:
+            self._session.unsubscribe(topic)
+        except Exception as fault:
+            contain(log, fault, "App %s: the topic of %s could not be unsubscribed", app_id, name)
         return False
 
     def name(self, topic: bytes) -> Name | None:

@@ -32,35 +32,45 @@ class Users:
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
-        self._topics.listen(topics.CHANNEL, app_id, user_channel(user_id))
-        self._hear_of(app_id, watchlist)
+        self._hear_of(app_id, user_id, watchlist)
         count = add(self._users, (app_id, user_id), 1)
         try:
-            found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
-        except Lost:
-            if count == 1:
-                self.turned(app_id, user_id, True)
-            found = None
+            try:
+                found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
+            except Lost:
+                if count == 1:
+                    self.turned(app_id, user_id, True)
+                found = None
+            return self._found(app_id, watchlist, found)
         except Exception:
             await self.sign_out(app_id, user_id, watchlist)
             raise
-        return self._found(app_id, watchlist, found)
 
     async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
         """Hear of users for one connection; who of them is signed in anywhere."""
-        self._hear_of(app_id, watchlist)
+        self._hear_of(app_id, None, watchlist)
         try:
-            found = await self._session.write(["o", app_id, list(watchlist)])
-        except Lost:
-            found = None
+            try:
+                found = await self._session.write(["o", app_id, list(watchlist)])
+            except Lost:
+                found = None
+            return self._found(app_id, watchlist, found)
         except Exception:
             self.unwatch(app_id, watchlist)
             raise
-        return self._found(app_id, watchlist, found)
 
-    def _hear_of(self, app_id: str, watchlist: Sequence[str]) -> None:
-        for watched in watchlist:
-            self._topics.listen(topics.WATCH, app_id, watched)
+    def _hear_of(self, app_id: str, user_id: str | None, watchlist: Sequence[str]) -> None:
+        """Hear the events for a user, and of the watched; if one topic fails, of none of them."""
+        wanted = [(topics.WATCH, watched) for watched in watchlist]
+        if user_id is not None:
+            wanted.append((topics.CHANNEL, user_channel(user_id)))
+        for index, (kind, name) in enumerate(wanted):
+            try:
+                self._topics.listen(kind, app_id, name)
+            except Exception:
+                for kind_before, name_before in wanted[:index]:
+                    self._topics.leave(kind_before, app_id, name_before)
+                raise
 
     def _found(self, app_id: str, watchlist: Sequence[str], found: list[bytes] | None) -> set[str]:
         """Who is signed in by the answer of Redis or, without one, as far as this node knows."""
@@ -110,15 +120,20 @@ class Users:
         return [["u", *name, "", count, []] for name, count in self._users.items()]
 
     async def catch_up(self, removals: bool) -> None:
-        """Tell the watchers what they have missed; of those who went only with ``removals``. Raises Lost."""
+        """Tell the watchers what they have missed; of those who went only with ``removals``."""
         of_apps: dict[str, list[str]] = {}
         for app_id, user_id in self._online:
             of_apps.setdefault(app_id, []).append(user_id)
         for app_id, watched in of_apps.items():
             for start in range(0, len(watched), SLICE):
                 some = watched[start : start + SLICE]
-                online = set(await self._session.write(["o", app_id, some]))
-                self._catch_up(app_id, some, online, removals)
+                try:
+                    self._catch_up(app_id, some, set(await self._session.write(["o", app_id, some])), removals)
+                except Lost:
+                    if not self._session.here:
+                        return
+                except Exception as fault:
+                    contain(log, fault, "App %s: watchers could not be told what they missed", app_id)
 
     def _catch_up(self, app_id: str, watched: list[str], online: set[bytes], removals: bool) -> None:
         for user_id in watched:

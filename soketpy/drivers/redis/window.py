@@ -5,9 +5,13 @@ has not yet taken is therefore bounded. An app that has filled its window waits 
 nothing is refused or lost.
 """
 
+import logging
 from collections import deque
 
+from soketpy.containment import contain
 from soketpy.steps import Promise
+
+log = logging.getLogger("soketpy.redis")
 
 SIZE = 4 * 1024**2
 """Bytes that all apps together may have on their way: what Redis takes within some tens of milliseconds."""
@@ -43,13 +47,16 @@ class Window:
             await promise
 
     def sent(self, app_id: str, size: int) -> int:
-        """Count a command of so many bytes. Return the number to give to ``taken``."""
+        """Reserve room for a command of so many bytes, before it is sent. Return the number to give to ``taken``."""
         weight = size + COMMAND
         self._on_their_way[app_id] = self._on_their_way.get(app_id, 0) + weight
         return weight
 
     def taken(self, app_id: str, weight: int) -> None:
-        """Count a command no more: Redis has taken it, or it is lost. Let operations continue that now have room."""
+        """Count a command no more: Redis has taken it, or it is lost. Let operations continue that now have room.
+
+        An exception of one of these is contained.
+        """
         left = self._on_their_way[app_id] - weight
         if left:
             self._on_their_way[app_id] = left
@@ -61,6 +68,10 @@ class Window:
     def _continue(self, app_id: str) -> None:
         waiting = self._waiting.get(app_id)
         while waiting and not self.full(app_id):
-            waiting.popleft().keep(None)
+            promise = waiting.popleft()
+            try:
+                promise.keep(None)
+            except Exception as fault:
+                contain(log, fault, "App %s: an operation failed when it had room to publish", app_id)
         if waiting is not None and not waiting:
             del self._waiting[app_id]

@@ -129,7 +129,7 @@ class Writes:
         Each write is settled on its own: an exception of ``done``, or of the operation that waits for a write, is
         contained. Raises ValueError, with the batch still on its way, where these are not the answers to it.
         """
-        answers = msgpack.unpackb(packed, raw=True)
+        answers = msgpack.unpackb(packed, raw=True, strict_map_key=False)  # an odd answer concerns its write alone
         if not isinstance(answers, list) or len(answers) != len(self._on_its_way):
             raise ValueError(f"Redis has not answered a batch of {len(self._on_its_way)} writes")
         batch, self._on_its_way = self._on_its_way, []
@@ -147,11 +147,13 @@ class Writes:
             if promise is not None:
                 _settle(promise.keep, answer)
 
-    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[bytes, bytes]) -> None:
+    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[object, object]) -> None:
         """Fail one write that the script could not do."""
         kind = Failed if write[0] in _OF_LEAVES or write[0] == _CONNECTION else Lost
-        fault = kind(answer.get(b"err", b"").decode(errors="replace"))
-        contain(log, fault, "Redis could not do a write of kind %s of app %s: %s", *write[:2], fault)
+        why = answer.get(b"err")
+        fault = kind(why.decode(errors="replace") if isinstance(why, bytes) else "the reply has an unknown form")
+        about = ", ".join(each for each in write[1:3] if isinstance(each, str))  # the app, and a channel or user
+        contain(log, fault, "Redis could not do a write of kind %s (%s): %s", write[0], about, fault)
         if promise is not None:
             _settle(promise.fail, fault)
 
@@ -172,7 +174,10 @@ class Writes:
         self._on_its_way = [(write if write[0] in _OF_LEAVES else _NOTHING, None) for write, _ in self._on_its_way]
         queue, self._queue = self._queue, []
         for write, _ in queue:
-            self.keep(write)
+            try:
+                self.keep(write)
+            except Exception as fault:
+                contain(log, fault, "A write of kind %s could not be kept for when Redis is back", *write[:1])
         for promise in waiting:
             _settle(promise.fail, Lost())
 

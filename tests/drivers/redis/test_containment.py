@@ -8,6 +8,8 @@ import pytest
 from soketpy.cluster import Edge
 from soketpy.containment import failures
 from tests.drivers.redis.test_alone import Parted, member
+from tests.drivers.redis.test_failed_writes import agree, leaves
+from tests.drivers.redis.test_wrong_keys import on_first_node
 from tests.fakes import APP, House
 
 pytestmark = [
@@ -158,3 +160,80 @@ def test_what_is_no_message_of_soketpy_is_skipped(house: Parted) -> None:
     assert client.heard() == ["said"]
     assert failures.count > before
     assert all(each.here for each in house.sessions)
+
+
+def test_members_and_watchers_are_told_what_they_missed_though_one_channel_cannot_be_read(house: Parted) -> None:
+    """Somebody has put a key of another type where the members of the first channel are."""
+    broken, sound = "presence-a-broken", "presence-b-sound"
+    clients = {}
+    for room in (broken, sound):
+        clients[room] = on_first_node(house)
+        clients[room].subscribe(room, "ada")
+    watcher = on_first_node(house)
+    watcher.sign_in("ada", watchlist=["bob"])
+    first, second = house.sessions
+    house.loop.settle()
+    for client in (*clients.values(), watcher):
+        client.take()
+    house.part(first)
+    other = house.connect()
+    while other.connection._node is not house.nodes[1]:
+        other = house.connect()
+    other.subscribe(sound, "bob")
+    other.sign_in("bob")
+    key = f"{second.base}members:{len(APP.id)}:{APP.id}:{broken}"
+    house._run(second.ask("DEL", key))
+    house._run(second.ask("SET", key, "no hash"))
+    house.join()
+    house.until(lambda: clients[sound].transport.frames and watcher.transport.frames)
+    assert clients[sound].heard() == ["member_added"]
+    assert watcher.heard() == ["watchlist_events"]
+    assert all(client.closed is None for client in clients.values())
+    assert all(each.here for each in house.sessions)
+
+
+def test_what_a_node_was_answered_while_it_was_away_may_be_damaged(house: Parted) -> None:
+    first, second = house.sessions
+    client = on_first_node(house)
+    client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')  # its write has no answer yet
+    life = first.life
+    assert first._writes.under_way
+    house.part(first)
+    batch = f"{second.base}batch:{life}"
+    house._run(second.ask("HSET", batch, "number", first._writes.number, "answer", b"\xc1"))
+    house.join()
+    assert first.life != life
+    assert house.channels() == {"news": 1}
+    assert agree(house)
+
+
+def test_a_topic_that_cannot_be_left_is_heard_no_more(house: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(topic: bytes) -> None:
+        raise IndexError
+
+    bystander = house.connect()
+    bystander.subscribe("presence-room", "bob")
+    bystander.sign_in("bob", watchlist=["ada"])
+    before = [leaves(each) for each in house.sessions]
+    with monkeypatch.context() as patched:
+        for session in house.sessions:
+            patched.setattr(session, "unsubscribe", fail)
+        for _ in range(2):
+            client = house.connect()
+            for channel in ("news", "presence-room", "presence-empty"):
+                client.subscribe(channel, "ada" if channel.startswith("presence-") else None)
+            client.sign_in("ada", watchlist=["bob", "cleo", "dora"])
+            assert client.closed is None
+            client.leave()
+            house.loop.settle()
+    assert [leaves(each) for each in house.sessions] == before
+    assert agree(house)
+    bystander.take()
+    house.trigger("news", "said")
+    again = [house.connect() for _ in range(2)]
+    for client in again:
+        client.subscribe("news")
+        client.take()
+    house.trigger("news", "said")
+    assert [client.heard() for client in again] == [["said"]] * 2
+    assert bystander.heard() == []

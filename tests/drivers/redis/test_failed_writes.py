@@ -11,7 +11,7 @@ from soketpy import steps
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
 from soketpy.steps import Promise
-from tests.conftest import Contained, until
+from tests.conftest import Contained
 from tests.fakes import APP, Client, House
 
 LIMITED = replace(APP, max_connections=100)
@@ -201,7 +201,7 @@ def test_what_could_not_end_is_ended_all_the_same(
 
 
 @over_redis
-@pytest.mark.parametrize("fault", [never_sent, raised])
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
 @pytest.mark.parametrize("kind", ["k", "a"])
 def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
     fault: Fault, kind: str, contained: Contained, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +225,7 @@ def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
 
 
 @over_redis
-@pytest.mark.parametrize("fault", [never_sent, raised])
+@pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
 def test_a_disconnection_that_could_not_be_written_is_written_again(
     fault: Fault, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,44 +298,33 @@ def test_members_who_wait_for_a_list_that_could_not_be_asked_for_get_one(
     assert contained.count == 2, "the write, and the operation of ada"
 
 
-@pytest.mark.parametrize("nodes", ["two nodes"], indirect=True)
-@pytest.mark.parametrize(
-    ("key", "act"),
-    [
-        ("channels:app-id", subscribe_alone),
-        ("channels:app-id", enter_alone),
-        ("connections:6:app-id:presence-empty", enter_alone),
-        ("members:6:app-id:presence-empty", enter_alone),
-        ("users:app-id", sign_in),
-    ],
-)
-def test_a_write_that_the_script_breaks_off_leaves_nothing_behind_in_redis(
-    key: str, act: Callable[[Client], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("nodes", ["two nodes over a Redis Cluster"], indirect=True)
+def test_a_sign_in_that_fails_once_all_partitions_have_answered_is_undone(
+    contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has put a key of another type where the script counts, and takes it away later."""
     house = House()
-    client = house.connect()
-    while client.connection._node is not house.nodes[0]:
-        client = house.connect()
-    first = house.sessions[0]
-    house._run(first.ask("SET", f"{first.base}{key}", "no hash"))
-    monkeypatch.setattr(client, "hear", client.connection.receive)  # to wait for the answer would ask Redis
-    act(client)
+    watcher = house.connect()
+    watcher.sign_in("bob", watchlist=["ada"])
+    watcher.take()
+    before = [leaves(each) for each in house.sessions]
+    heard = [each._part.topics() for each in house.sessions]
 
-    async def met_again() -> bool:
-        return "Cannot use Redis" in caplog.text
+    def fail(app_id: str, user_id: str) -> bool:
+        raise Bug
 
-    async def back() -> bool:
-        return first.here
-
-    house._run(until(met_again))  # it has begun anew, and met the same error
-    other = house.sessions[1]
-    house._run(other.ask("DEL", f"{first.base}{key}"))
-    house._run(until(back))
+    victim = house.connect()
+    with monkeypatch.context() as patched:
+        for session in house.sessions:
+            roster: Any = session._part
+            patched.setattr(roster.users, "is_online", fail)
+        victim.sign_in("ada", watchlist=[f"user-{number}" for number in range(12)])
+    house.loop.settle()
+    assert victim.closed is not None
+    assert [leaves(each) for each in house.sessions] == before
+    assert [each._part.topics() for each in house.sessions] == heard
     assert agree(house)
-    assert client.closed is None
-    assert house.channels() == dict.fromkeys(client.connection.channels, 1)
-    client.leave()
-    assert agree(house)
-    for kind in ("channels:app-id", "users:app-id", "connections:6:app-id:presence-empty"):
-        assert house._run(other.ask("HLEN", f"{other.base}{kind}")) == 0
+    assert contained.count > 0
+    assert house.online("ada", "bob") == {"bob"}
+    watcher.take()
+    house.connect().sign_in("ada")
+    assert watcher.heard() == ["watchlist_events"]

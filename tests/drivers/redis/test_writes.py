@@ -260,3 +260,18 @@ def test_what_is_no_answer_to_the_batch_leaves_it_on_its_way(answer: object) -> 
         script.writes.answered(msgpack.packb(answer))
     assert script.answers == []
     assert script.writes.under_way
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("answer", [{}, {"err": 7}, {2: 0}], ids=["empty", "no text", "a list with a gap"])
+def test_an_answer_of_an_unknown_form_fails_its_write_alone(answer: object) -> None:
+    before = failures.count
+    script = Script()
+    for _ in range(3):
+        script.add("g", "app", "cache-a")
+    script.add("n")
+    script.writes.next()
+    script.writes.answered(msgpack.packb([1, answer, 3, answer]))
+    assert script.answers == [1, "lost", 3, "lost"]
+    assert len(script.writes) == 0
+    assert failures.count == before + 2

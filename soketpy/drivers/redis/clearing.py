@@ -1,0 +1,41 @@
+"""Clearing up: takes what a life has left out of Redis, and reports the transitions that follow."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgpack
+
+from soketpy.cluster import Edge
+from soketpy.containment import contain
+from soketpy.drivers.redis.part import Part
+
+log = logging.getLogger("soketpy.redis")
+
+Script = Callable[..., Awaitable[Any]]
+"""Runs ``roster.lua`` with arguments, and returns its answer. Raises Lost."""
+
+
+class Unclear(Exception):
+    """An entry of a ledger that could not be cleared as what it says; it is removed from the ledger all the same."""
+
+
+async def clear(script: Script, part: Part, life: str | bytes, *, own: bool = False) -> None:
+    """Take away what a life has left, slice by slice. Raises Lost.
+
+    The life must have ended, unless it is the node's ``own``.
+    """
+    while True:
+        cleared, edges, faults = await script("clear", life, "1" if own else "0")
+        for entry, why in zip(faults[::2], faults[1::2], strict=True):
+            fault = Unclear(f"{entry!r}: {why.decode(errors='replace')}")
+            contain(log, fault, "An entry of the ledger of a node was removed")
+        for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
+            try:
+                part.report(Edge(edge), app_id, channel, user_id or None)
+            except Exception as fault:
+                contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
+        if not cleared:
+            return
+        if not own:
+            log.info("Cleared up after a node that has gone: %d entries", cleared)

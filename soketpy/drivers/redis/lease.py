@@ -1,0 +1,55 @@
+"""The lease of a node: when the node renews it, and when the node may declare others dead.
+
+A node that dies is noticed within a lease and a third of it: its lease ends a lease after its last renewal at the
+latest, and every other node asks which leases have ended when it renews its own, three times in each lease.
+"""
+
+import time
+from collections.abc import Callable
+
+
+class Lease:
+    """The times of one node's lease, by a clock in seconds.
+
+    A node declares nobody dead before it has renewed its own lease for a whole lease without a gap: after Redis has
+    stood still all leases have ended, and those who are alive must first have renewed theirs.
+    """
+
+    def __init__(self, length: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.length = length
+        self.clock = clock
+        self._looked_at = self._due_at = self._steady_since = 0.0
+        self._stood_still = False
+
+    def begin(self) -> None:
+        """Note that the lease has just begun, or holds again after an absence."""
+        self._looked_at = self._steady_since = self.clock()
+        self._due_at = self._looked_at + self.length / 3
+        self._stood_still = False
+
+    def pause(self, most: float) -> float:
+        """Return the seconds until the next look: until the renewal is due, but ``most`` at most."""
+        return most if self._stood_still else max(0.0, min(most, self._due_at - self.clock()))
+
+    def look(self, patience: float) -> bool:
+        """Return whether this node is awake: it has looked within ``patience`` seconds.
+
+        What Redis sent to a node that stood still is not read yet, so the node can draw no conclusion from it.
+        """
+        before, self._looked_at = self._looked_at, self.clock()
+        self._stood_still = self._looked_at - before > patience
+        return not self._stood_still
+
+    def due(self) -> bool:
+        """Return whether the lease is to be renewed now. The next renewal is then due in a third of the lease."""
+        now, interval = self._looked_at, self.length / 3
+        if now < self._due_at:
+            return False
+        if now > self._due_at + interval:
+            self._steady_since = now  # this node, or Redis, has stood still
+        self._due_at = now + interval
+        return True
+
+    def may_condemn(self) -> bool:
+        """Return whether this node has been there for long enough to declare others dead."""
+        return self._looked_at - self._steady_since >= self.length
