@@ -108,6 +108,7 @@ class WebSocket(asyncio.Protocol):
     async def _enter(self, hello: Hello, acceptance: bytes) -> None:
         shared, opening = self._shared, [acceptance]
         self.write = opening.append
+        connection: Connection | None = None
         try:
             app = self._admit(hello)
             connection = await shared.node.connect(app, self, app.held_key(hello.key))
@@ -116,17 +117,11 @@ class WebSocket(asyncio.Protocol):
                 return
             app = connection.app
             if shared.draining or shared.apps.by_id(app.id) is not app:
-                connection.app = app = self._admit_again(hello, connection)
-        except ConnectionRefused as refused:
-            if self._closing:
-                return
-            attempt(log, self._note_refusal, hello, refused)
-            self._turn_away(acceptance, refused.code, refused.message)
-            return
+                connection.app = app = self._admit_again(hello)
         except Exception as fault:
-            contain(log, fault, "A connection could not be opened")
-            if not self._closing:
-                self._turn_away(acceptance, CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
+            if connection is not None:
+                connection.end()
+            self._not_entered(hello, acceptance, fault)
             return
         self.connection = connection
         self.write = connection.write = self._transport.write
@@ -137,17 +132,23 @@ class WebSocket(asyncio.Protocol):
         else:
             shared.deadlines.set(self, shared.activity_timeout)
 
-    def _admit_again(self, hello: Hello, connection: Connection) -> App:
+    def _admit_again(self, hello: Hello) -> App:
         """Return the app as it is now: it changed, or the server stops, since others were asked.
 
         Raises ConnectionRefused.
         """
-        try:
-            self._refuse_when_draining(Code.RECONNECT)
-            return self._admit(hello)
-        except ConnectionRefused:
-            connection.end()
-            raise
+        self._refuse_when_draining(Code.RECONNECT)
+        return self._admit(hello)
+
+    def _not_entered(self, hello: Hello, acceptance: bytes, fault: Exception) -> None:
+        """Tell a client why it cannot enter, unless it has gone meanwhile."""
+        if not isinstance(fault, ConnectionRefused):
+            contain(log, fault, "A connection could not be opened")
+            fault = ConnectionRefused(CloseCode.INTERNAL_ERROR, "The server failed to open this connection.")
+        elif not self._closing:
+            attempt(log, self._note_refusal, hello, fault)
+        if not self._closing:
+            self._turn_away(acceptance, fault.code, fault.message)
 
     def _note_refusal(self, hello: Hello, refused: ConnectionRefused) -> None:
         app = None if hello.key is None else self._shared.apps.by_key(hello.key)

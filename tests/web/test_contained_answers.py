@@ -181,6 +181,20 @@ async def test_a_refusal_that_cannot_be_logged_closes_no_websocket(
     assert contained.count == 4
 
 
+async def test_a_fault_behind_the_greeting_of_a_client_leaves_no_connection(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained
+) -> None:
+    async with wire(peers.port) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(StaticApps, "by_id", bug)
+            client.send(request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE))
+            assert (await client.answer()).status == 101
+            assert json.loads(await client.frame())["data"]["code"] == 1011
+        assert peers.server.node.total == 0
+    await peers.client()
+    assert contained.count == 1
+
+
 async def test_traffic_that_cannot_be_counted_is_carried(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained
 ) -> None:
