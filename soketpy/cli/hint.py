@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soketpy import App
 from soketpy.config import Settings
-from soketpy.config.addresses import reachable
+from soketpy.config.addresses import bracketed, reachable
 
 EVENT = """my-channel my-event '{"message":"hello"}'"""
 
@@ -29,7 +29,7 @@ def hint(settings: Settings, port: int | None, plain: Settings, config: str | No
 def _snippet(settings: Settings, app: App, port: int) -> str:
     tls = settings.tls.cert is not None
     options: dict[str, object] = {
-        "wsHost": reachable(settings.host),
+        "wsHost": bracketed(reachable(settings.host)),
         "wssPort" if tls else "wsPort": port,
         "forceTLS": tls,
         "enabledTransports": ["ws", "wss"],

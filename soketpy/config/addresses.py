@@ -27,7 +27,12 @@ def hosts(host: Host) -> tuple[str, ...]:
 
 def written(host: str, port: int | None) -> str:
     """Return host and port as a URL has them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def listing(host: Host, port: int | None) -> str:

@@ -230,6 +230,12 @@ def test_the_command_repeats_only_what_the_configuration_does_not_say(
     assert part in hint(load(None, {}, flags), port, Settings(), config)
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::1,127.0.0.1"])
+def test_the_page_of_the_hint_has_brackets_around_an_ipv6_address(host: str) -> None:
+    settings = load(None, {"SOKETPY_HOST": host}, {})
+    assert 'wsHost: "[::1]",' in hint(settings, 6001, settings, None)
+
+
 def test_the_hint_speaks_tls_where_the_server_does() -> None:
     settings = load(None, {"SOKETPY_TLS_CERT": "c", "SOKETPY_TLS_KEY": "k"}, {})
     text = hint(settings, 443, settings, None)
