@@ -7,7 +7,7 @@ from math import inf
 from types import NoneType, UnionType
 from typing import Any, Protocol, get_args, get_origin
 
-from soketpy.protocol.origins import Origins
+from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
 
 KIB = 1024
 _NO_ORIGINS = Origins(())
@@ -49,7 +49,7 @@ class App(_Derived):
     Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second. A list in
     the place of a tuple becomes a tuple. Raises TypeError for a value of another type than its field has, and
     ValueError for an empty id, an app without keys, a limit below 0, and an allowed origin that no browser
-    can send.
+    can send. A limit of 0, which a file cannot have, allows nothing.
     """
 
     id: str
@@ -86,7 +86,10 @@ class App(_Derived):
         _check_fields(self)
         if not self.keys:
             raise ValueError("App.keys must have at least one Key")
-        origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
+        try:
+            origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
+        except BadOrigin:
+            raise ValueError(_origin_mistake(self.allowed_origins)) from None
         object.__setattr__(self, "origins", origins)
         object.__setattr__(self, "max_event_payload", int(self.max_event_payload_in_kb * KIB))
         object.__setattr__(self, "max_presence_member_size", int(self.max_presence_member_size_in_kb * KIB))
@@ -113,6 +116,13 @@ class App(_Derived):
     def key(self) -> str:
         """The first key, the one to hand to new clients."""
         return self.keys[0].key
+
+
+def _origin_mistake(origins: tuple[str, ...]) -> str:
+    """Return the error for the first origin that no browser can send."""
+    problems = ((at, each, origin_problem(each)) for at, each in enumerate(origins))
+    at, bad, problem = next(found for found in problems if found[2] is not None)
+    return f"App.allowed_origins[{at}]: {bad[:60]!r} {problem}"
 
 
 _WORDS = {str: "a str", bool: "True or False", int: "an int", float: "a number"}

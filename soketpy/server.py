@@ -15,7 +15,6 @@ from aiohttp import web
 
 from soketpy.apps import StaticApps
 from soketpy.config import Settings
-from soketpy.config.addresses import hosts, written
 from soketpy.config.arguments import settings_of
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
@@ -67,7 +66,8 @@ class Server:
 
     Takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A ``listener``
     is a listening socket, or several, that is shared with other processes: it is used in the place of host and port,
-    and closed here as soon as the server stops. Raises TypeError or ValueError for what a file could not have.
+    and closed here as soon as the server stops. Raises TypeError or ValueError for what a file could not have, except
+    limits of 0 in an ``App``, and for several workers.
     """
 
     def __init__(
@@ -89,15 +89,18 @@ class Server:
     @property
     def address(self) -> str:
         """Where the server listens, for people to read."""
-        if self.settings.unix_socket is not None:
-            return self.settings.unix_socket
-        scheme = "https" if self.settings.tls.cert else "http"
-        return ", ".join(f"{scheme}://{written(host, self.port)}" for host in hosts(self.settings.host))
+        return self.settings.address(self.port)
 
     @property
     def connections(self) -> int:
-        """How many clients are connected; for a server that has started."""
-        return self.node.total
+        """How many clients are connected. Raises RuntimeError before the first start."""
+        return self._started.total
+
+    @property
+    def _started(self) -> Node:
+        if hasattr(self, "node"):
+            return self.node
+        raise RuntimeError("the server has not started: use it in `async with`, or await its start()")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -119,15 +122,16 @@ class Server:
     def reload(self, settings: Settings) -> int:
         """Apply the apps and limits of ``settings``; other settings stay as they were.
 
-        Return how many clients are closed: those of a removed app, of a disabled app, and of a removed key.
+        Return how many clients are closed: those of removed and disabled apps, and of removed keys. Raises RuntimeError
+        before the first start.
         """
+        node = self._started
         self._apps.replace(settings.apps)
-        return self.node.update(self._apps.by_id)
+        return node.update(self._apps.by_id)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
-        bounds, timeouts = settings.bounds, settings.timeouts
-        prefix = settings.prefix
+        bounds, timeouts, prefix = settings.bounds, settings.timeouts, settings.prefix
         files = raise_limit()
         tls = tls_context(settings)
         self._apps = StaticApps(settings.apps)
@@ -175,7 +179,6 @@ class Server:
         http = http_server(self._rest, self._shared, prefix)
         stack.push_async_callback(_close, http)
         stack.push_async_callback(self._end)
-
         outbox = Outbox()
 
         def plain(transport: asyncio.Transport) -> PlainHttp:
@@ -217,13 +220,12 @@ class Server:
         return accepted
 
     async def _listen_for_metrics(self, stack: AsyncExitStack) -> None:
-        node, port = self.node, self.port or self.settings.port
         self.metrics_port = await serve_metrics(
             stack,
             self.settings.metrics,
-            port,
-            node.traffic,
-            lambda app_id: len(node.connections(app_id)),
+            self.port or self.settings.port,
+            self.node.traffic,
+            lambda app_id: len(self.node.connections(app_id)),
             self.totals,
             most=self.settings.bounds.http_connections(raise_limit()),
             draining=lambda: self._rest.draining,
@@ -373,7 +375,7 @@ async def serve(
     """
     signals = Signals()
     async with AsyncExitStack() as stack:
-        server = await signals.unless_stopped(stack.enter_async_context(Server(settings)))
+        server = await signals.unless_stopped(stack.enter_async_context(Server(settings, workers=1)))
         if server is not None:
             log.info("Listening on %s with %s", server.address, quantity(len(settings.apps), "app"))
             configuration = Configuration(settings, reload, server.reload)

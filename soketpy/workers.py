@@ -19,7 +19,6 @@ from typing import Any
 from soketpy import worker
 from soketpy.cluster import Unreachable
 from soketpy.config import Settings
-from soketpy.config.addresses import listing
 from soketpy.config.settings import Redis
 from soketpy.descriptors import raise_limit
 from soketpy.listening import open_sockets, open_unix_socket, refuse_taken
@@ -337,8 +336,7 @@ async def serve(
         started = await signals.unless_stopped(_start(stack, settings, number))
         if started is not None:
             workers, port = started
-            address = settings.unix_socket or listing(settings.host, port)
-            log.info("Listening on %s with %s", address, quantity(number, "worker"))
+            log.info("Listening on %s with %s", settings.address(port), quantity(number, "worker"))
             signals.obey(reload=Configuration(settings, reload, workers.reload).read_anew, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)

@@ -16,7 +16,7 @@ import pytest
 import websockets
 from hypothesis import HealthCheck, settings
 
-from soketpy import Server, testing
+from soketpy import App, Server, testing
 from soketpy.config import settings as config
 from soketpy.containment import failures
 from soketpy.protocol import signatures
@@ -159,9 +159,15 @@ class Peers:
 
     def __init__(self, servers: Sequence[Server], stack: AsyncExitStack) -> None:
         self.server = servers[0]
+        self._servers = servers
         self._ports = cycle([server.port for server in servers])
         self._stack = stack
         self._session: aiohttp.ClientSession | None = None
+
+    def reload(self, *apps: App) -> None:
+        """Put these apps in the place of all that were there."""
+        for server in self._servers:
+            server.reload(replace(server.settings, apps=apps))
 
     @property
     def port(self) -> int:

@@ -123,8 +123,9 @@ def test_the_origins_of_an_app_are_parsed_once_and_reach_another_process() -> No
 
 
 def test_an_app_with_an_origin_that_no_browser_sends_cannot_be_made() -> None:
-    with pytest.raises(ValueError, match="no path"):
-        App(id="1", keys=ONE.keys, allowed_origins=("https://example.com/chat",))
+    said = r"^App\.allowed_origins\[1\]: 'https://b\.com/chat' matches no origin: an origin has no path"
+    with pytest.raises(ValueError, match=said):
+        App(id="1", keys=ONE.keys, allowed_origins=("https://a.com", "https://b.com/chat", "https://c.com/chat"))
 
 
 KEYS = (Key("k", "s"),)

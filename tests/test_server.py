@@ -44,6 +44,17 @@ async def test_the_address_of_a_server_on_ipv6_has_its_brackets() -> None:
     await server.stop()
 
 
+async def test_a_server_that_has_not_started_has_no_connections_and_no_apps_to_replace() -> None:
+    server = Server(host="127.0.0.1", port=0)
+    said = "^the server has not started: use it in `async with`, or await its start\\(\\)$"
+    with pytest.raises(RuntimeError, match=said):
+        _ = server.connections
+    with pytest.raises(RuntimeError, match=said):
+        server.reload(server.settings)
+    async with server:
+        assert server.connections == 0
+
+
 async def test_two_servers_in_one_process_do_not_share_clients(start_server: StartServer) -> None:
     first, second = await start_server(), await start_server()
     here, there = await first.client(), await second.client()

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from soketpy.apps import App, StaticApps
+from soketpy.config.app_rows import ID, KEY, SECRET
 from soketpy.config.build import check_ports
 from soketpy.config.errors import guess
 from soketpy.config.rows import Row, rows
@@ -19,7 +20,7 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
     """Return the settings with the overrides in them. A list in the place of a tuple becomes a tuple.
 
     Raise TypeError for an unknown name or a value of another type, and ConfigError, which is a ValueError, for a value
-    that a file could not have either. Raise ValueError for two apps with one id or key.
+    that a file could not have either, and for several workers. Raise ValueError for two apps with one id or key.
     """
     if not isinstance(settings, Settings | None):
         raise TypeError(f"Server takes Settings, not {type(settings).__name__}")
@@ -30,6 +31,8 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
     given = replace(settings or Settings(), **overrides)
     checked: Settings = replace(_checked(given, ""), apps=_apps(given.apps))
     check_ports(checked)
+    if checked.workers != 1:
+        raise checked.mistake("workers", "a Server is one process; `soketpy start` starts several workers")
     return checked
 
 
@@ -83,5 +86,15 @@ def _apps(apps: object) -> tuple[App, ...]:
     for app in apps:
         if not isinstance(app, App):
             raise TypeError(f"apps must be a list or tuple of App, not of {type(app).__name__}")
+    for at, app in enumerate(apps):
+        _check_credentials(app, f"apps[{at}]")
     StaticApps(apps)
     return tuple(apps)
+
+
+def _check_credentials(app: App, path: str) -> None:
+    """Raise ConfigError for an id, a key or a secret that a file could not have."""
+    convert(ID, Scalar(app.id, _PLACE), f"{path}.id")
+    for at, pair in enumerate(app.keys):
+        convert(KEY, Scalar(pair.key, _PLACE), f"{path}.keys[{at}].key")
+        convert(SECRET, Scalar(pair.secret, _PLACE), f"{path}.keys[{at}].secret")

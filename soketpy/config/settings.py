@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soketpy.apps import App, Key
-from soketpy.config.addresses import address_problem, host_problem, listening_problem, socket_problem
+from soketpy.config.addresses import (
+    address_problem,
+    host_problem,
+    hosts,
+    listening_problem,
+    socket_problem,
+    written,
+)
 from soketpy.config.errors import ConfigError
 from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
@@ -248,6 +255,13 @@ class Settings:
         """The path prefix as it is put in front of a path: without a slash at its end."""
         prefix = self.path_prefix.strip("/")
         return f"/{prefix}" if prefix else ""
+
+    def address(self, port: int | None) -> str:
+        """Return where the server listens on ``port``, for people to read."""
+        if self.unix_socket is not None:
+            return self.unix_socket
+        scheme = "https" if self.tls.cert else "http"
+        return ", ".join(f"{scheme}://{written(host, port)}" for host in hosts(self.host))
 
     def mistake(self, path: str, problem: str) -> ConfigError:
         """Return the error that says what is wrong with a setting, with its place if it was written."""

@@ -334,7 +334,7 @@ async def test_workers_listen_on_every_address_and_go_on_when_they_are_renewed(
     start: Start, host: object, answers: set[str]
 ) -> None:
     server = start(host=host, metrics={"enabled": True, "host": host, "port": 0})
-    port = int(server.greeting.partition("Listening on ")[2].partition(" with")[0].rpartition(":")[2])
+    port = int(server.greeting.partition("Listening on http://")[2].partition(" with")[0].rpartition(":")[2])
     assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
     server.signal(signal.SIGUSR2)
     await server.written("All workers are new")

@@ -8,6 +8,7 @@ import pytest
 
 from soketpy import App, ConfigError, Key, Server, Settings
 from soketpy.config import load
+from soketpy.config.paths import SAFE
 from soketpy.config.settings import Bounds, Cors, Metrics, Redis, Timeouts, Tls
 
 APP = App(id="1", keys=(Key("k", "s"),))
@@ -21,6 +22,14 @@ WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"host": "http://localhost"}, "host: must be a host name or an address, not a URL"),
     ({"host": ["127.0.0.1", 5]}, "host[1]: must be a host name or an address, not a number; put it in quotes"),
     ({"workers": True}, "workers: must be a whole number of 1 or more or auto, not true or false"),
+    ({"workers": 0}, "workers: a Server is one process; `soketpy start` starts several workers"),
+    ({"workers": 2}, "workers: a Server is one process; `soketpy start` starts several workers"),
+    ({"apps": [APP, replace(APP, id="a/b")]}, f"apps[1].id: must be text of {SAFE}&, and not . or .., not 'a/b'"),
+    (
+        {"apps": [App(id="1", keys=(Key("k", "s"), Key("a b", "s")))]},
+        f"apps[0].keys[1].key: must be text of {SAFE}, and not . or .., not 'a b'",
+    ),
+    ({"apps": [App(id="1", keys=(Key("k", "a\0"),))]}, "apps[0].keys[0].secret: must not have control characters"),
     ({"cluster": "raft"}, "cluster: must be local or redis, not 'raft'"),
     ({"path_prefix": None}, "path_prefix: must be a path such as /realtime"),
     ({"timeouts": Timeouts(pong=-1)}, "timeouts.pong: must be a number above 0, not -1"),
@@ -83,12 +92,17 @@ def test_a_server_takes_lists_for_tuples() -> None:
 
 def test_settings_that_were_read_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "soketpy.yaml"
-    file.write_text("workers: auto\nhost: ['::1', 'a']\nbounds: {max_connections: -1}\nredis: {host: x, lease: 3}\n")
+    file.write_text("host: ['::1', 'a']\nbounds: {max_connections: -1}\nredis: {host: x, lease: 3}\n")
     settings = load(str(file), {"SOKETI_SHUTDOWN_GRACE_PERIOD": "1500", "SOKETI_SSL_CERT": ""}, {})
     server = Server(settings, port=0)
     assert server.settings == replace(settings, port=0)
     assert server.settings.places == settings.places
     assert server.settings.sources == settings.sources
+
+
+def test_a_limit_of_0_is_for_programs_only() -> None:
+    app = replace(APP, max_connections=0, max_event_payload_in_kb=0)
+    assert Server(apps=[app]).settings.apps == (app,)
 
 
 @pytest.mark.parametrize("other", [replace(APP, keys=(Key("l", "s"),)), replace(APP, id="2")])
