@@ -19,6 +19,8 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#@:\[\]]*|\[[0-9a-f:.]+\])(?
 _HOST = re.compile(r"[a-z0-9_,-]+(\.[a-z0-9_,-]+)*\.?")
 _OPAQUE_HOST = re.compile(r"[^\s/?#@:\[\]*]+")
 _NEARLY_SCHEME = re.compile(r"(https?)([:/]|$)")
+_WITHOUT_HOST = re.compile(r"(about|blob|data|file|javascript):")
+_PORT = re.compile(r"\*|[0-9]+")
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
 LAST_PORT = 65_535
 SHAPES = "https://example.com, example.com, *.example.com or localhost:3000"
@@ -105,8 +107,10 @@ def _parse(written: str) -> "str | _Pattern":
     text = written.lower()
     if text == OPAQUE:
         return OPAQUE
-    if any(sign.isspace() for sign in text):
+    if any(sign.isspace() for sign in text.replace(", ", ",")):
         raise BadOrigin("an origin has no spaces")
+    if "," in text and (text.count("://") > 1 or "://" not in text or " " in text):
+        raise BadOrigin("it is more than one origin: write a list with each of them in an item of its own")
     scheme, mark, rest = text.partition("://")
     if not mark:
         return _bare(text)
@@ -143,8 +147,9 @@ def _bare(text: str) -> _Pattern:
     """Return the pattern of a host without a scheme: any scheme, and any port if there is none."""
     if found := _NEARLY_SCHEME.match(text):
         raise BadOrigin(f"write {found[1]}:// in front of the host")
-    if "," in text:
-        raise BadOrigin("a list has one origin in each item")
+    if (found := _WITHOUT_HOST.match(text)) and not _PORT.fullmatch(text, found.end()):
+        meant = "file://" if found[1] == "file" else '"null"'
+        raise BadOrigin(f"the origin of a page of {found[0]} is written {meant}")
     if text.count(":") > 1 and not text.startswith("["):
         text = f"[{text}]"
     host, port = _host_and_port(text)

@@ -6,6 +6,7 @@ import pytest
 
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
 
+SEVERAL = "it is more than one origin: write a list with each of them in an item of its own"
 MATCHES: list[tuple[str, list[str | None], list[str | None]]] = [
     # pattern, origins that match, origins that do not
     ("*", ["https://example.com", "null", "", None], []),
@@ -41,6 +42,7 @@ MATCHES: list[tuple[str, list[str | None], list[str | None]]] = [
     ("LocalHost:*", ["http://localhost:3000", "https://localhost"], ["http://localhost.evil.example"]),
     ("example.com:443", ["https://example.com", "http://example.com:443"], ["http://example.com"]),
     ("example.com:80", ["http://example.com"], ["https://example.com"]),
+    ("data:3000", ["http://data:3000"], ["http://data"]),
     # any port
     ("http://localhost:*", ["http://localhost", "http://localhost:3000"], ["https://localhost:3000", "http://a:3000"]),
     # every host under a domain
@@ -122,8 +124,17 @@ def test_an_origin_matches_a_pattern_or_not(pattern: str, matching: list[str | N
         ("HTTSP://example.com", "the scheme is misspelt: write https:// instead of httsp://"),
         ("*://example.com", "the part in front of :// is not a scheme such as https; leave it out for any scheme"),
         ("https://example.com ", "an origin has no spaces"),
-        ("https://a.example, https://b.example", "an origin has no spaces"),
-        ("a.example,b.example", "a list has one origin in each item"),
+        ("https://a.example, https://b.example", SEVERAL),
+        ("https://a.example,https://b.example", SEVERAL),
+        ("https://a.example, b.example", SEVERAL),
+        ("a.example,b.example", SEVERAL),
+        ("https://a.example https://b.example", "an origin has no spaces"),
+        ("data:", 'the origin of a page of data: is written "null"'),
+        ("data:text/html,a", SEVERAL),
+        ("blob:a", 'the origin of a page of blob: is written "null"'),
+        ("about:blank", 'the origin of a page of about: is written "null"'),
+        ("file:", "the origin of a page of file: is written file://"),
+        ("file:/a", "the origin of a page of file: is written file://"),
         ("https://a..b", "the host is not a host name"),
         ("https://a%2eb", "the host is not a host name"),
         ("example.com:", "the port must be * or a number from 1 to 65535"),
