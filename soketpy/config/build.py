@@ -1,13 +1,13 @@
 """From a whole draft to Settings: what belongs together is checked, and what nobody gave has its default."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 from soketpy.apps import App, Key
 from soketpy.config.addresses import meet
 from soketpy.config.app_rows import PAIR, default_rows
-from soketpy.config.draft import APP_DEFAULTS, AppDraft, Draft, Found, setting_rows
+from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_rows
 from soketpy.config.effects import warnings
 from soketpy.config.rows import rows
 from soketpy.config.settings import DEFAULT_APP, Settings
@@ -32,10 +32,18 @@ def build(draft: Draft) -> Settings:
         _check_distinct(draft.apps)
         apps = tuple(_app(app, defaults) for app in draft.apps)
     settings: Settings = _group(Settings, "", draft, apps=apps)
-    written = {path: found.place for path, found in draft.values.items()}
+    written = {path: found.place for path, found in draft.values.items()} | dict(_places_of_apps(draft.apps or ()))
     settings = replace(settings, places=written)
     check_ports(settings)
     return replace(settings, warnings=tuple(warnings(settings)))
+
+
+def _places_of_apps(apps: Iterable[AppDraft]) -> Iterator[tuple[str, Place]]:
+    """Yield where the sizes of apps were written, of which there may be warnings: by ``apps``, id and field."""
+    for app in apps:
+        for name in ("max_event_payload_in_kb", "max_presence_member_size_in_kb"):
+            if name in app.values:
+                yield f"{APPS}.{app.values['id'].value}.{name}", app.values[name].place
 
 
 def _group(of: type, prefix: str, draft: Draft, **given: object) -> Any:

@@ -1,9 +1,16 @@
 """Settings that are valid, but have no effect next to others, or contradict them: a warning each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from soketpy.apps import App
 from soketpy.config.settings import DEFAULT_SECRET, Settings
+from soketpy.config.tree import Place
+
+MOST_NAMED = 5
+"""Apps that one line names."""
+
+CLOSES = "a slow client is closed with 4100 when it gets one"
 
 
 def cautions(settings: Settings) -> Iterator[str]:
@@ -11,9 +18,8 @@ def cautions(settings: Settings) -> Iterator[str]:
     if settings.ignored:
         yield f"Without effect in this version: {', '.join(settings.ignored)}"
     yield from settings.warnings
-    for app in settings.apps:
-        if any(pair.secret == DEFAULT_SECRET for pair in app.keys):
-            yield f"App {app.id} has the default secret, which everybody knows: for your own machine only"
+    if unsafe := [app.id for app in settings.apps if any(pair.secret == DEFAULT_SECRET for pair in app.keys)]:
+        yield f"The default secret, which everybody knows, is for your own machine only ({naming(unsafe)})"
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -24,9 +30,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     for path, reason in _without_effect(settings):
         if path in settings.places and _value(settings, path) != _value(_DEFAULTS, path):
             yield str(settings.mistake(path, f"has no effect {reason}"))
-    for app in settings.apps:
-        for problem in _contradictions(app, settings):
-            yield f"app {app.id}: {problem}"
+    yield from _out_of_reach(settings)
 
 
 _DEFAULTS = Settings()
@@ -65,25 +69,63 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "timeouts.authorization", "while no app has authorized_connections"
 
 
-def _contradictions(app: App, settings: Settings) -> Iterator[str]:
-    """Yield the limits of an app that a bound of the process keeps out of reach."""
-    bounds, event, member = settings.bounds, app.max_event_payload_in_kb, app.max_presence_member_size_in_kb
-    unread = bounds.unread_in_kb
+@dataclass(slots=True)
+class _Contradiction:
+    """A limit of apps that a bound of the process contradicts, and the apps that have it."""
+
+    limit: str
+    bound: str
+    values: list[float] = field(default_factory=list)
+    apps: list[str] = field(default_factory=list)
+    place: Place | None = None
+
+    def line(self, most: float) -> str:
+        """Return the line for people, of a bound of this value."""
+        low, high = plain(min(self.values)), plain(max(self.values))
+        if self.bound == "unread_in_kb":
+            problem = f"is more than bounds.unread_in_kb ({plain(most)}): " + CLOSES
+        else:
+            problem = f"cannot be reached, since bounds.{self.bound} is {plain(most)}"
+        at = "" if self.place is None else f"{self.place}: "
+        return f"{at}{self.limit} ({low if low == high else f'{low} to {high}'}) {problem} ({naming(self.apps)})"
+
+
+def _out_of_reach(settings: Settings) -> Iterator[str]:
+    """Yield a line for each limit of apps that a bound of the process contradicts."""
+    found: dict[tuple[str, str], _Contradiction] = {}
+    for app in settings.apps:
+        for limit, bound in _contradictions(app, settings):
+            each = found.setdefault((limit, bound), _Contradiction(limit, bound))
+            each.values.append(getattr(app, limit))
+            each.apps.append(app.id)
+            places = (f"apps.{app.id}.{limit}", f"app_defaults.{limit}", f"bounds.{bound}")
+            each.place = each.place or next((settings.places[one] for one in places if one in settings.places), None)
+    for each in found.values():
+        yield each.line(getattr(settings.bounds, each.bound))
+
+
+def _contradictions(app: App, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the limits of an app that a bound of the process keeps out of reach, and the bound."""
+    bounds, event = settings.bounds, app.max_event_payload_in_kb
     if event > bounds.request_size_in_mb * 1024:
-        yield _out_of_reach("max_event_payload_in_kb", event, "request_size_in_mb", bounds.request_size_in_mb)
+        yield "max_event_payload_in_kb", "request_size_in_mb"
     if app.client_events and event > bounds.message_size_in_kb:
-        yield _out_of_reach("max_event_payload_in_kb", event, "message_size_in_kb", bounds.message_size_in_kb)
-    if member > bounds.message_size_in_kb:
-        yield _out_of_reach("max_presence_member_size_in_kb", member, "message_size_in_kb", bounds.message_size_in_kb)
-    if event > unread:
-        yield (
-            f"one event of max_event_payload_in_kb ({event:g}) is more than bounds.unread_in_kb ({unread:g}): "
-            "a slow client is closed with 4100 when it gets one"
-        )
+        yield "max_event_payload_in_kb", "message_size_in_kb"
+    if app.max_presence_member_size_in_kb > bounds.message_size_in_kb:
+        yield "max_presence_member_size_in_kb", "message_size_in_kb"
+    if event > bounds.unread_in_kb:
+        yield "max_event_payload_in_kb", "unread_in_kb"
 
 
-def _out_of_reach(limit: str, value: float, bound: str, most: float) -> str:
-    return f"{limit} ({value:g}) cannot be reached, since bounds.{bound} is {most:g}"
+def naming(ids: Sequence[str]) -> str:
+    """Return the first of these ids of apps, and how many more there are."""
+    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+    return f"app{'s' if len(ids) > 1 else ''} {', '.join(ids[:MOST_NAMED])}{more}"
+
+
+def plain(number: float) -> str:
+    """Return a number without an exponent."""
+    return f"{number:.10f}".rstrip("0").rstrip(".")
 
 
 def _value(settings: Settings, path: str) -> object:

@@ -9,6 +9,10 @@ from soketpy.cli import main
 from soketpy.config import load
 
 ONE = "apps: [{{id: a, key: k, secret: s, {}}}]\n"
+MANY = f"apps: [{', '.join(f'{{id: a{at}, key: k{at}, secret: s}}' for at in range(7))}]\n"
+UNREACHED = "cannot be reached, since bounds.message_size_in_kb is"
+REQUEST = "cannot be reached, since bounds.request_size_in_mb is"
+SLOW = "a slow client is closed with 4100 when it gets one"
 LOCAL = "has no effect while cluster is local"
 WARNINGS = [
     ("redis: {host: redis-1}\n", ["config.yaml:1: redis.host: " + LOCAL]),
@@ -56,23 +60,38 @@ WARNINGS = [
     ("timeouts: {authorization: 5}\n" + ONE.format("authorized_connections: true"), []),
     (
         ONE.format("max_presence_member_size_in_kb: 300"),
-        ["app a: max_presence_member_size_in_kb (300) cannot be reached, since bounds.message_size_in_kb is 256"],
+        ["config.yaml:1: max_presence_member_size_in_kb (300) {UNREACHED} 256 (app a)"],
     ),
     (
         "bounds: {request_size_in_mb: 0.5}\n" + ONE.format("max_event_payload_in_kb: 513"),
-        ["app a: max_event_payload_in_kb (513) cannot be reached, since bounds.request_size_in_mb is 0.5"],
+        ["config.yaml:2: max_event_payload_in_kb (513) {REQUEST} 0.5 (app a)"],
     ),
     (ONE.format("max_event_payload_in_kb: 300"), []),
     (
         ONE.format("max_event_payload_in_kb: 300, client_events: true"),
-        ["app a: max_event_payload_in_kb (300) cannot be reached, since bounds.message_size_in_kb is 256"],
+        ["config.yaml:1: max_event_payload_in_kb (300) {UNREACHED} 256 (app a)"],
     ),
     (
         ONE.format("max_event_payload_in_kb: 2000"),
+        [f"config.yaml:1: max_event_payload_in_kb (2000) is more than bounds.unread_in_kb (1024): {SLOW} (app a)"],
+    ),
+    (
+        "app_defaults: {max_event_payload_in_kb: 100000000}\nbounds: {request_size_in_mb: 99999999}\n" + MANY,
         [
-            "app a: one event of max_event_payload_in_kb (2000) is more than bounds.unread_in_kb (1024): "
-            "a slow client is closed with 4100 when it gets one"
+            "config.yaml:1: max_event_payload_in_kb (100000000) is more than bounds.unread_in_kb (1024): "
+            f"{SLOW} (apps a0, a1, a2, a3, a4 and 2 more)"
         ],
+    ),
+    (
+        "bounds: {unread_in_kb: 0.25}\n" + MANY.replace("secret: s", "secret: s, max_event_payload_in_kb: 30", 1),
+        [
+            "config.yaml:2: max_event_payload_in_kb (30 to 100) is more than bounds.unread_in_kb (0.25): "
+            f"{SLOW} (apps a0, a1, a2, a3, a4 and 2 more)"
+        ],
+    ),
+    (
+        "bounds: {unread_in_kb: 50}\n",
+        [f"config.yaml:1: max_event_payload_in_kb (100) is more than bounds.unread_in_kb (50): {SLOW} (app app-id)"],
     ),
 ]
 
