@@ -9,9 +9,10 @@ from soketpy.config.addresses import meet
 from soketpy.config.app_rows import PAIR, default_rows
 from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_rows
 from soketpy.config.effects import warnings
+from soketpy.config.environment import PREFIX as OWN_PREFIX
 from soketpy.config.rows import rows
 from soketpy.config.settings import DEFAULT_APP, Settings
-from soketpy.config.soketi_names import NAMES
+from soketpy.config.soketi_names import NAMES, PREFIX
 from soketpy.config.tree import Place
 
 
@@ -63,9 +64,17 @@ def _check_needs(draft: Draft) -> None:
             continue
         other = path.rpartition(".")[0] + "." + needed
         if other not in draft.values or draft.values[other].value is None:
-            in_soketis_file = bool(found.place.name)
-            shown = next((each.path for each in NAMES if each.to == other and in_soketis_file), other)
-            raise found.place.error(path, f"has no effect without {shown}")
+            raise found.place.error(path, f"has no effect without {_named_like(found.place, other)}")
+
+
+def _named_like(place: Place, path: str) -> str:
+    """Return what the setting at this path is called where another one was written."""
+    soketis = next((each for each in NAMES if each.to == path), None)
+    if place.name == "" and place.source.startswith(OWN_PREFIX):
+        return OWN_PREFIX + path.upper().replace(".", "_")
+    if soketis is None or place.name is None or place.name == path:
+        return path
+    return PREFIX + soketis.variable if place.name == "" and soketis.variable else soketis.path
 
 
 def _check_excludes(draft: Draft) -> None:

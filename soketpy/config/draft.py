@@ -171,8 +171,15 @@ def _keys(node: Node, path: str) -> Iterator[tuple[Found, Found]]:
 
 
 def _items(node: Node, path: str) -> tuple[Node, ...]:
-    if isinstance(node, Scalar) and node.loose and str(node.value).lstrip().startswith("["):
-        node = split(node)
+    if isinstance(node, Scalar) and node.loose:
+        text = str(node.value).lstrip()
+        if text.startswith("["):
+            node = split(node)
+        elif not is_quoted(node):
+            found = "a table" if text.startswith("{") else "text" if text else "empty"
+            raise node.place.error("", f"must be a list as JSON, such as [{{…}}], not {found}")
+        else:
+            path = ""
     if not isinstance(node, Listing):
         raise node.place.error(path, QUOTED if is_quoted(node) else f"must be a list, not {kind(node)}")
     return node.items

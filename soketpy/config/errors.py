@@ -1,7 +1,7 @@
 """The one error of the configuration, and the guess at what was meant."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST_GUESSED = 80
 _ALIKE = 0.6
@@ -22,6 +22,11 @@ def guess(written: str, known: Iterable[str], prefix: str = "") -> str:
     """
     found = closest(written, known)
     return "" if found is None else f"; did you mean {prefix}{found}?"
+
+
+def either(words: Sequence[str]) -> str:
+    """Return the words as a sentence offers them: ``a, b or c``."""
+    return " or ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def closest(written: str, known: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from soketpy.config.draft import APPS, NO_WEBHOOKS, AppDraft, Draft, Found, app_value
 from soketpy.config.environment import given, unknown
-from soketpy.config.errors import ConfigError, guess, quote
+from soketpy.config.errors import ConfigError, either, guess, quote
 from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, Name
 from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table, kind
@@ -76,7 +76,7 @@ class SoketiDraft:
                 raise place.error(path, QUOTED)
             self.ignored.append(path if entry.place.name is None else entry.place.source)
         if name.to and (not _is_nothing(entry.node) or name.to.startswith("tls.")):
-            self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place)))
+            self.draft.put(tuple(name.to.split(".")), _ours(name, _loose(entry.node, place, path)))
             if path in _PREFIXES_IN_REDIS:
                 self._join_prefixes(path, self.draft.values[name.to])
 
@@ -152,7 +152,7 @@ def _put(app: AppDraft, key: str, entry: Entry, path: str) -> None:
     elif not _is_nothing(entry.node):
         if name in app.values:
             raise place.error(shown, f"given twice, first at {app.values[name].place}")
-        node = _loose(entry.node, place)
+        node = _loose(entry.node, place, shown)
         if name == "max_connections" and isinstance(node, Scalar) and str(node.value).strip() == "0":
             node = replace(node, value=-1)  # soketi takes 0 for no limit
         app.values[name] = Found(app_value(name, node, f"{APPS}.{name}").value, place)
@@ -169,7 +169,8 @@ def _ours(name: Name, node: Node) -> Node:
         text = str(node.value).strip().lower()
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
         if level is None:
-            raise node.place.error(name.path, QUOTED if is_quoted(node) else "must be true or false")
+            problem = QUOTED if is_quoted(node) else f"must be true or false, not {str(node.value)[:60]!r}"
+            raise node.place.error(name.path, problem)
         return replace(node, value=level)
     if name.per != 1:
         try:
@@ -202,7 +203,7 @@ def _check_choice(name: Name, node: Node, place: Place) -> None:
     if _is_nothing(node):
         return
     if not isinstance(node, Scalar):
-        raise place.error(name.path, f"must be {' or '.join(name.has)}, not {kind(node)}")
+        raise place.error(name.path, f"must be {either(name.has)}, not {kind(node)}")
     text = str(node.value).strip().lower()
     if "true" in name.later:
         text = {"1": "true", "0": "false"}.get(text, text)
@@ -231,19 +232,24 @@ def _from_text(text: str, place: Place) -> Node:
     """What soketi makes of a variable: what its JSON says, or else its text."""
     if text.lstrip().startswith(('"', "[")):
         try:
-            return _named_as(parse_json(text, place.source, lines=False), place)
+            return _placed(parse_json(text, place.source, lines=False), place)
         except ConfigError:
             return Scalar(text, place, loose=True)
     return Scalar(text, place, loose=True)
 
 
-def _named_as(node: Node, place: Place) -> Node:
+def _placed(node: Node, place: Place) -> Node:
     return replace(node, place=place)
 
 
-def _loose(node: Node, place: Place) -> Node:
+def _loose(node: Node, place: Place, path: str) -> Node:
+    """Return a value with the name that soketi's file has for it; each item of a list has one of its own."""
     if isinstance(node, Scalar):
         return Scalar(node.value, place, loose=True)
+    if isinstance(node, Listing):
+        names = (f"[{at}]" if place.name == "" else f"{path}.{at}" for at in range(len(node.items)))
+        places = (replace(item.place, name=name) for item, name in zip(node.items, names, strict=True))
+        node = replace(node, items=tuple(map(_placed, node.items, places)))
     return replace(node, place=place)
 
 

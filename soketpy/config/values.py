@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from math import isfinite
 
-from soketpy.config.errors import ConfigError
+from soketpy.config.errors import ConfigError, either
 from soketpy.config.json_tree import parse_json
 from soketpy.config.rows import Row
 from soketpy.config.tree import Listing, Node, Scalar, kind
@@ -47,16 +47,16 @@ def convert(row: Row, node: Node, path: str) -> object:
     return _checked(row, node, value, path)
 
 
-def describe(row: Row) -> str:
-    """What a value of this row must be, in words."""
+def describe(row: Row, *, with_most: bool = False) -> str:
+    """What a value of this row must be, in words; ``with_most`` names the largest number that any setting takes."""
     if row.type is bool:
         words = "true or false"
     elif row.choices:
-        words = " or ".join(row.choices)
+        words = either(row.choices)
     elif row.type is str:
         words = row.like or "text"
     else:
-        words = _number(row) + (" or auto" if row.auto is not None else "")
+        words = _number(row, with_most) + (" or auto" if row.auto is not None else "")
     return f"{words}, or null for none" if row.optional else words
 
 
@@ -133,11 +133,11 @@ def _checked(row: Row, node: Scalar, value: bool | int | float | str, path: str)
     if row.type is float and type(value) is int and abs(value) <= LARGEST:
         value = float(value)
     if type(value) is not row.type:
-        raise _wrong(row, node, path)
+        raise _wrong(row, node, path, value)
     if isinstance(value, str):
         return _checked_text(row, node, value, path)
     if not isinstance(value, bool) and not _in_range(row, value):
-        raise _wrong(row, node, path)
+        raise _wrong(row, node, path, value)
     return value
 
 
@@ -158,15 +158,16 @@ def _in_range(row: Row, value: float) -> bool:
     return value > 0 if row.least is None else value >= row.least
 
 
-def _number(row: Row) -> str:
+def _number(row: Row, with_most: bool) -> str:
     words = "a whole number" if row.type is int else "a number"
     least = row.least if row.least is not None else 1 if row.type is int else None
+    most = LARGEST if with_most and row.most is None else row.most
     if least is None:
-        return f"{words} above 0"
-    return f"{words} from {least:g} to {row.most:.0f}" if row.most is not None else f"{words} of {least:g} or more"
+        return f"{words} above 0" + ("" if most is None else f" and at most {most:.0f}")
+    return f"{words} of {least:g} or more" if most is None else f"{words} from {least:g} to {most:.0f}"
 
 
-def _wrong(row: Row, node: Node, path: str) -> ConfigError:
+def _wrong(row: Row, node: Node, path: str, value: object = None) -> ConfigError:
     if is_quoted(node):
         return node.place.error(path, QUOTED)
     if isinstance(node, Scalar) and node.value == "" and row.type is str:
@@ -180,11 +181,14 @@ def _wrong(row: Row, node: Node, path: str) -> ConfigError:
         found = "empty"
     elif isinstance(node, Scalar) and isinstance(node.value, str) and "://" in node.value:
         found = "a URL"  # there may be a password in it
+    elif isinstance(node, Scalar) and isinstance(node.value, bool) and not row.secret:
+        found = str(node.value).lower()
     elif isinstance(node, Scalar) and not row.secret and type(node.value) in (str, int, float):
         found = _shown(node.value)
         if not node.loose and _fits_unquoted(row, node.value):
             hint = ", which is text: write it without quotes"
-    return node.place.error(path, f"must be {describe(row)}, not {found}{hint}")
+    too_large = isinstance(value, int | float) and value > LARGEST
+    return node.place.error(path, f"must be {describe(row, with_most=too_large)}, not {found}{hint}")
 
 
 def _fits_unquoted(row: Row, value: object) -> bool:

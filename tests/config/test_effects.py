@@ -60,16 +60,16 @@ WARNINGS = [
     ("timeouts: {authorization: 5}\n" + ONE.format("authorized_connections: true"), []),
     (
         ONE.format("max_presence_member_size_in_kb: 300"),
-        ["config.yaml:1: max_presence_member_size_in_kb (300) {UNREACHED} 256 (app a)"],
+        [f"config.yaml:1: max_presence_member_size_in_kb (300) {UNREACHED} 256 (app a)"],
     ),
     (
         "bounds: {request_size_in_mb: 0.5}\n" + ONE.format("max_event_payload_in_kb: 513"),
-        ["config.yaml:2: max_event_payload_in_kb (513) {REQUEST} 0.5 (app a)"],
+        [f"config.yaml:2: max_event_payload_in_kb (513) {REQUEST} 0.5 (app a)"],
     ),
     (ONE.format("max_event_payload_in_kb: 300"), []),
     (
         ONE.format("max_event_payload_in_kb: 300, client_events: true"),
-        ["config.yaml:1: max_event_payload_in_kb (300) {UNREACHED} 256 (app a)"],
+        [f"config.yaml:1: max_event_payload_in_kb (300) {UNREACHED} 256 (app a)"],
     ),
     (
         ONE.format("max_event_payload_in_kb: 2000"),

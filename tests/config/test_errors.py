@@ -41,6 +41,9 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
 
 
 NUMBER = "must be a whole number from 0 to 65535, not"
+LARGEST_NUMBER = 2**53
+ABOVE_0 = f"must be a number above 0 and at most {LARGEST_NUMBER}, not"
+A_LIST = "must be a list as JSON, such as [{…}], not"
 FILES = [
     # names
     ("port: 1\nmetrics:\n  prot: 1\n", "3: metrics.prot: no such setting; did you mean port?"),
@@ -60,7 +63,7 @@ FILES = [
     ("apps: [{id: a, keys: [{key: k, secret: s, x: 1}]}]\n", "1: apps[0].keys[0].x: no such setting of a key"),
     # types
     ("port: '1'\n", f"1: port: {NUMBER} '1'{WITHOUT_QUOTES}"),
-    ("port: true\n", f"1: port: {NUMBER} true or false"),
+    ("port: true\n", f"1: port: {NUMBER} true"),
     ("port: 1.5\n", f"1: port: {NUMBER} 1.5"),
     ("port: 1.0\n", f"1: port: {NUMBER} 1.0"),
     ("port: null\n", f"1: port: {NUMBER} null"),
@@ -145,7 +148,19 @@ FILES = [
     ("port: -1\n", f"1: port: {NUMBER} -1"),
     ("timeouts: {pong: -1}\n", "1: timeouts.pong: must be a number above 0, not -1"),
     ("timeouts: {pong: .inf}\n", "1: timeouts.pong: must be a number above 0, not '.inf'"),
-    ("timeouts: {pong: 1e400}\n", "1: timeouts.pong: must be a number above 0, not inf"),
+    ("timeouts: {pong: 1e400}\n", f"1: timeouts.pong: {ABOVE_0} inf"),
+    ("timeouts: {activity: 1e99}\n", f"1: timeouts.activity: {ABOVE_0} 1e+99"),
+    (f"timeouts: {{activity: 1{'0' * 30}}}\n", f"1: timeouts.activity: {ABOVE_0} 1{'0' * 30}"),
+    ("timeouts: {shutdown: 1e99}\n", f"1: timeouts.shutdown: must be a number from 0 to {LARGEST_NUMBER}, not 1e+99"),
+    (
+        f"workers: {2**53 + 1}\n",
+        f"1: workers: must be a whole number from 1 to {LARGEST_NUMBER} or auto, not {2**53 + 1}",
+    ),
+    (
+        f"app_defaults: {{max_connections: {2**60}}}\n",
+        f"1: app_defaults.max_connections: must be a whole number from 1 to {LARGEST_NUMBER}, or null for none, "
+        f"not {2**60}",
+    ),
     ("timeouts: {shutdown: -0.1}\n", "1: timeouts.shutdown: must be a number of 0 or more, not -0.1"),
     ("bounds: {unread_in_kb: 0}\n", "1: bounds.unread_in_kb: must be a number above 0, not 0"),
     ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a number from 1 to 100, not 101"),
@@ -153,7 +168,7 @@ FILES = [
         "bounds: {max_connections: 0}\n",
         "1: bounds.max_connections: must be a whole number of 1 or more, or null for none, not 0",
     ),
-    ("log: {level: verbose}\n", "1: log.level: must be debug or info or warning or error, not 'verbose'"),
+    ("log: {level: verbose}\n", "1: log.level: must be debug, info, warning or error, not 'verbose'"),
     ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
     ("path_prefix: realtime\n", f"1: path_prefix: {PATH} 'realtime'"),
     ("path_prefix: /a//\n", f"1: path_prefix: {PATH} '/a//'"),
@@ -336,6 +351,7 @@ def test_a_file_that_cannot_be_read_is_named(path: str, said: str) -> None:
     assert str(caught.value) == said
 
 
+SENTINEL = "must be an address such as sentinel-1:26379, not"
 QUOTES = "remove the quotes: they are read as part of the value"
 VARIABLES = [
     ({"SOKETPY_PORT": "x"}, f"SOKETPY_PORT: {NUMBER} 'x'"),
@@ -366,12 +382,21 @@ VARIABLES = [
     ({"SOKETPY_CONFG": "x"}, "SOKETPY_CONFG: no such variable; did you mean SOKETPY_CONFIG?"),
     ({"SOKETPY_METRICS_ENABLED": "maybe"}, "SOKETPY_METRICS_ENABLED: must be true or false, not 'maybe'"),
     ({"SOKETPY_TIMEOUTS_PONG": "nan"}, "SOKETPY_TIMEOUTS_PONG: must be a number above 0, not 'nan'"),
-    ({"SOKETPY_APPS": "x"}, "SOKETPY_APPS: apps: must be a list, not text"),
+    ({"SOKETPY_APPS": "x"}, f"SOKETPY_APPS: {A_LIST} text"),
+    ({"SOKETPY_APPS": "{}"}, f"SOKETPY_APPS: {A_LIST} a table"),
+    ({"SOKETPY_APPS": ""}, f"SOKETPY_APPS: {A_LIST} empty"),
+    ({"SOKETPY_APP_KEYS": "{}"}, f"SOKETPY_APP_KEYS: {A_LIST} a table"),
+    ({"SOKETPY_TIMEOUTS_PONG": "1e99"}, f"SOKETPY_TIMEOUTS_PONG: {ABOVE_0} '1e99'"),
     ({"SOKETPY_APPS": "[{]"}, "SOKETPY_APPS: not valid JSON: expected a name in double quotes"),
     ({"SOKETPY_APPS": '[{"id":"a","key":"k"}]'}, "SOKETPY_APPS: apps[0].secret: missing"),
     ({"SOKETPY_APP_SECRET": ""}, "SOKETPY_APP_SECRET: must not be empty"),
     ({"SOKETPY_APPS": "[]", "SOKETPY_APP_ID": "a"}, "SOKETPY_APP_ID: apps[0].key: missing"),
-    ({"SOKETPY_TLS_CERT": "c"}, "SOKETPY_TLS_CERT: has no effect without tls.key"),
+    ({"SOKETPY_TLS_CERT": "c"}, "SOKETPY_TLS_CERT: has no effect without SOKETPY_TLS_KEY"),
+    ({"SOKETPY_TLS_KEY": "c"}, "SOKETPY_TLS_KEY: has no effect without SOKETPY_TLS_CERT"),
+    ({"SOKETPY_TLS_PASSPHRASE": "c"}, "SOKETPY_TLS_PASSPHRASE: has no effect without SOKETPY_TLS_KEY"),
+    ({"SOKETI_SSL_CERT": "c"}, "SOKETI_SSL_CERT: has no effect without SOKETI_SSL_KEY"),
+    ({"SOKETI_SSL_PASS": "c"}, "SOKETI_SSL_PASS: has no effect without SOKETI_SSL_KEY"),
+    ({"SOKETI_DB_REDIS_SENTINELS": '["a b"]'}, f"SOKETI_DB_REDIS_SENTINELS: [0]: {SENTINEL} 'a b'"),
     ({"SOKETPY_CORS_ORIGINS": "a,,b"}, "SOKETPY_CORS_ORIGINS: must not be empty"),
     ({"SOKETPY_HOST": "\udcff"}, "SOKETPY_HOST: must not have control characters or broken Unicode in it"),
     ({"SOKETPY_PORT": "'6001'"}, f"SOKETPY_PORT: {QUOTES}"),
@@ -381,13 +406,13 @@ VARIABLES = [
     ({"SOKETPY_LOG_FORMAT": "'json'"}, f"SOKETPY_LOG_FORMAT: {QUOTES}"),
     ({"SOKETPY_HOST": "'::1'"}, f"SOKETPY_HOST: {QUOTES}"),
     ({"SOKETPY_APP_SECRET": '"s"'}, f"SOKETPY_APP_SECRET: {QUOTES}"),
-    ({"SOKETPY_APPS": "'[]'"}, f"SOKETPY_APPS: apps: {QUOTES}"),
+    ({"SOKETPY_APPS": "'[]'"}, f"SOKETPY_APPS: {QUOTES}"),
     ({"SOKETPY_CORS_ORIGINS": "'https://a','https://b'"}, f"SOKETPY_CORS_ORIGINS: {QUOTES}"),
     ({"SOKETI_DEBUG": "'1'"}, f"SOKETI_DEBUG: {QUOTES}"),
     ({"SOKETI_PORT": "'1'"}, f"SOKETI_PORT: {QUOTES}"),
     ({"SOKETI_PROT": "1"}, "SOKETI_PROT: no such variable; did you mean SOKETI_PORT?"),
     ({"SOKETI_PORT": "x"}, f"SOKETI_PORT: {NUMBER} 'x'"),
-    ({"SOKETI_DEBUG": "x"}, "SOKETI_DEBUG: must be true or false"),
+    ({"SOKETI_DEBUG": "x"}, "SOKETI_DEBUG: must be true or false, not 'x'"),
 ]
 
 

@@ -305,6 +305,18 @@ FILES: list[tuple[object, str]] = [
         '{"adapter.driver": "carrier-pigeon"}',
         "1: adapter.driver: there is no carrier-pigeon (this version has: local, redis)",
     ),
+    ('{"ssl.certPath": "c"}', "1: ssl.certPath: has no effect without ssl.keyPath"),
+    ('{"ssl": {"passphrase": "c"}}', "1: ssl.passphrase: has no effect without ssl.keyPath"),
+    ('{"debug": "maybe"}', "1: debug: must be true or false, not 'maybe'"),
+    (
+        '{"debug": true, "cors": {"methods": ["GET",\n"a b"]}}',
+        "2: cors.methods.1: must be one method such as POST, not 'a b'",
+    ),
+    (
+        '{"cors": {"origin": ["https://a.com/x"]}}',
+        "1: cors.origin.0: 'https://a.com/x' matches no origin: an origin has no path: leave out / and what belongs to "
+        "it (write for example https://example.com, example.com, *.example.com or localhost:3000)",
+    ),
     ('{"adapter": 5}', "1: adapter: must be a table, not a number"),
     ('{"shutdownGracePeriod": -1}', "1: shutdownGracePeriod: must be a number of 0 or more, not -0.001"),
     ('{"shutdownGracePeriod": "soon"}', "1: shutdownGracePeriod: must be a number of 0 or more, not 'soon'"),
