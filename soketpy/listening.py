@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from soketpy.config.addresses import Host, hosts, is_everywhere, written
+from soketpy.config.addresses import Host, hosts, is_everywhere, no_socket, written
 
 log = logging.getLogger("soketpy")
 
@@ -123,7 +123,12 @@ def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list
 
 
 async def refuse_taken(path: str) -> None:
-    """Raise OSError where a server listens on a Unix socket; one that was left behind is asyncio's to replace."""
+    """Raise OSError where a server listens on a Unix socket, or where a directory or a file is in its place.
+
+    A socket that was left behind is asyncio's to replace.
+    """
+    if (problem := no_socket(path)) is not None:
+        raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: it {problem}")
     try:
         _, writer = await asyncio.open_unix_connection(path)
     except OSError:

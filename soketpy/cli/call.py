@@ -53,11 +53,20 @@ def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int
     except TimeoutError:
         raise Failure(f"no answer from {target} within {PATIENCE:g} s") from None
     except OSError as error:
-        raise Failure(f"cannot reach {target}: {error.strerror or error}") from None
+        raise Failure(f"cannot reach {target}: {_reason(target, error)}") from None
     except (http.client.HTTPException, ValueError) as error:
         raise Failure(f"no HTTP answer from {target}: {error or type(error).__name__}") from None
     finally:
         connection.close()
+
+
+def _reason(target: Target, error: OSError) -> str:
+    """Return why a server cannot be reached."""
+    from soketpy.config.addresses import no_socket
+
+    if target.unix_socket is not None and (problem := no_socket(target.unix_socket)) is not None:
+        return f"it {problem}"
+    return error.strerror or str(error)
 
 
 def _connection(target: Target) -> http.client.HTTPConnection:

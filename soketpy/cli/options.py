@@ -27,8 +27,10 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 
 
 def config_path(args: argparse.Namespace) -> str | None:
-    """The path of the configuration file, or None."""
+    """The path of the configuration file, or None. Raises Mistake for an empty one."""
     given: str | None = args.config
+    if given == "":
+        raise Mistake("the path of the configuration file is empty")
     return given if given is not None else os.environ.get(CONFIG_FILE) or None
 
 
@@ -44,4 +46,6 @@ def address_flags(args: argparse.Namespace) -> dict[str, object]:
     flags: dict[str, object] = {name: given for name in ("host", "port") if (given := getattr(args, name)) is not None}
     if flags and args.unix_socket is not None:
         raise Mistake("--unix-socket is instead of --host and --port")
+    if args.unix_socket == "":
+        raise Mistake("--unix-socket: must not be empty")
     return flags | {"unix_socket": args.unix_socket} if flags or args.unix_socket is not None else flags

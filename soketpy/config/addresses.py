@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from ipaddress import AddressValueError, IPv6Address, ip_address
+from stat import S_ISDIR, S_ISSOCK
 
 Host = str | tuple[str, ...]
 """A host name or an address, or several."""
@@ -93,6 +94,15 @@ def socket_problem(path: str) -> str | None:
     return (
         f"is too long for a Unix socket: {size} bytes, and at most {LONGEST_SOCKET}" if size > LONGEST_SOCKET else None
     )
+
+
+def no_socket(path: str) -> str | None:
+    """Return what is at the path in the place of a Unix socket, as the end of a sentence, or None."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    return "is a directory" if S_ISDIR(mode) else None if S_ISSOCK(mode) else "is not a socket"
 
 
 def _meet(one: str, other: str) -> bool:

@@ -41,6 +41,10 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
         ("start", "--port", "1", "--unix-socket", "x"),
         "soketpy start: error: --unix-socket is instead of --host and --port",
     ),
+    (("start", "--unix-socket", ""), "soketpy start: error: --unix-socket: must not be empty"),
+    (("trigger", "c", "e", "d", "--unix-socket", ""), "soketpy trigger: error: --unix-socket: must not be empty"),
+    (("start", "--config", ""), "soketpy start: error: the path of the configuration file is empty"),
+    (("check-config", ""), "soketpy check-config: error: the path of the configuration file is empty"),
     (("start", "--config", "no.yaml"), "soketpy start: error: no.yaml: cannot be read: No such file or directory"),
     (("check-config", "no.yaml"), "soketpy check-config: error: no.yaml: cannot be read: No such file or directory"),
     (("sign", "rest", "GET", "x"), "soketpy sign: error: the path must begin with /, not 'x'"),
@@ -333,6 +337,20 @@ def test_a_server_that_is_not_there_is_a_failure(run: Run, argv: tuple[str, ...]
     socket = str(tmp_path / "none.sock")
     said = f"soketpy {argv[0]}: cannot reach {socket}: No such file or directory\n"
     assert run(*argv, "--unix-socket", socket) == (1, "", said)
+
+
+@pytest.mark.parametrize("argv", [("healthcheck",), ("trigger", "c", "e", "d"), ("start",)])
+def test_a_directory_or_a_file_in_the_place_of_a_socket_is_named(
+    run: Run, argv: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    wanted = "listen on" if argv == ("start",) else "reach"
+    for path, problem in ((tmp_path, "is a directory"), (file, "is not a socket")):
+        code, _, err = run(*argv, "--unix-socket", str(path))
+        assert code == 1
+        assert err.endswith(f"soketpy {argv[0]}: cannot {wanted} {path}: it {problem}\n")
+    assert file.read_text() == "kept"
 
 
 def test_a_healthcheck_with_a_broken_configuration_is_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
