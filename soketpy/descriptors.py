@@ -1,5 +1,6 @@
 """How many files, and so connections, the process may have open."""
 
+import logging
 import sys
 
 try:
@@ -7,6 +8,8 @@ try:
 except ImportError:
     reason = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
     raise ImportError(reason, name="resource") from None
+
+log = logging.getLogger("soketpy")
 
 SPARE = 64
 """Descriptors for everything that is not a client."""
@@ -30,3 +33,13 @@ def raise_limit() -> int:
             soft = wanted
             break
     return UNLIMITED if soft == endless else max(0, soft - SPARE)
+
+
+def report_limit(clients: int, wanted: int | None) -> None:
+    """Log how many clients fit, as a warning if that is none or less than the number that the settings allow."""
+    if clients == 0:
+        log.warning("The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536")
+    elif wanted is not None and clients < wanted:
+        log.warning("At most %d connections, by the limit of open files; bounds.max_connections is %d", clients, wanted)
+    elif clients < UNLIMITED:
+        log.info("At most %d connections, by the limit of open files", clients)

@@ -19,7 +19,7 @@ from soketpy.config.arguments import settings_of
 from soketpy.config.settings import Metrics
 from soketpy.containment import contain, failures
 from soketpy.deadlines import RESOLUTION, Deadlines
-from soketpy.descriptors import UNLIMITED, raise_limit
+from soketpy.descriptors import raise_limit, report_limit
 from soketpy.hub import Hub
 from soketpy.joining import cluster_of
 from soketpy.listening import listening_on, open_sockets, refuse_taken, sockets_of
@@ -172,8 +172,7 @@ class Server:
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
-        if files < UNLIMITED:
-            log.info("At most %d connections, by the limit of open files", files)
+        report_limit(files, bounds.max_connections)
         ticking = loop.create_task(_tick(self._shared.deadlines))
         stack.push_async_callback(_cancel, ticking)
         http = http_server(self._rest, self._shared, prefix)

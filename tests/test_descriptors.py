@@ -1,10 +1,11 @@
 """The limit of open files."""
 
+import logging
 import resource
 
 import pytest
 
-from soketpy.descriptors import SPARE, UNLIMITED, raise_limit
+from soketpy.descriptors import SPARE, UNLIMITED, raise_limit, report_limit
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,35 @@ def test_a_limit_that_has_no_end_is_raised_to_what_the_system_takes(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, ENDLESS))
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     assert raise_limit() == clients
+
+
+NONE = "The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536"
+FITS = "At most 192 connections, by the limit of open files"
+
+
+@pytest.mark.parametrize(
+    ("clients", "wanted", "logged"),
+    [
+        (192, None, [("INFO", FITS)]),
+        (192, 192, [("INFO", FITS)]),
+        (192, 5000, [("WARNING", f"{FITS}; bounds.max_connections is 5000")]),
+        (
+            0,
+            None,
+            [
+                (
+                    "WARNING",
+                    "The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536",
+                )
+            ],
+        ),
+        (UNLIMITED, 5000, []),
+        (UNLIMITED, None, []),
+    ],
+)
+def test_a_limit_below_what_the_settings_allow_is_a_warning(
+    caplog: pytest.LogCaptureFixture, clients: int, wanted: int | None, logged: list[tuple[str, str]]
+) -> None:
+    caplog.set_level(logging.INFO)
+    report_limit(clients, wanted)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == logged
