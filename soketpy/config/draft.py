@@ -6,6 +6,7 @@ from functools import cache
 
 from soketpy.config.app_rows import PAIR, app_rows, default_rows
 from soketpy.config.errors import guess, quote
+from soketpy.config.hints import hint, hint_of_app
 from soketpy.config.rows import Row, rows
 from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.soketi_names import WEBHOOKS
@@ -99,7 +100,7 @@ def read_app(table: Table, path: str) -> AppDraft:
     app = AppDraft(path, table.place)
     for name, entry in table.entries.items():
         if name not in app_rows():
-            problem = NO_WEBHOOKS if name == WEBHOOKS else f"no such setting of an app{guess(name, app_rows())}"
+            problem = NO_WEBHOOKS if name == WEBHOOKS else f"no such setting of an app{hint_of_app(name)}"
             raise entry.place.error(f"{path}.{quote(name)}", problem)
         app.values[name] = app_value(name, entry.node, f"{path}.{name}")
     return app
@@ -131,11 +132,7 @@ def _unknown(name: str, path: tuple[str, ...]) -> str:
     """Return what is wrong with a name that no setting of the group at ``path`` has."""
     if name == WEBHOOKS:
         return NO_WEBHOOKS
-    flat = {each.replace(".", "_"): each for each in setting_rows() if "." in each}
-    if not path and (meant := flat.get(name.replace(".", "_"))):
-        group, _, inner = meant.partition(".")
-        return f"no such setting; write {inner} under {group}:"
-    return f"no such setting{guess(name, _names_in(path))}"
+    return f"no such setting{hint(name, path, setting_rows(), _names_in(path))}"
 
 
 @cache

@@ -11,6 +11,7 @@ from functools import cache
 from soketpy.config.app_rows import app_rows
 from soketpy.config.draft import NO_WEBHOOKS, Draft, setting_rows
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
+from soketpy.config.hints import hint_of_variable
 from soketpy.config.soketi_names import BY_PATH, VARIABLES
 from soketpy.config.soketi_names import PREFIX as SOKETI_PREFIX
 from soketpy.config.tree import Place, Scalar
@@ -69,6 +70,8 @@ def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
     """The error for a variable that is not known. ``known`` are the variables of this prefix."""
     if prefix == PREFIX and "WEBHOOK" in name:
         return ConfigError(f"{quote(name)}: {NO_WEBHOOKS}")
+    if prefix == PREFIX and (said := hint_of_variable(name.removeprefix(prefix), variables(), prefix)):
+        return ConfigError(f"{quote(name)}: no such variable{said}")
     rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]
     said = guess(rest, names, prefix)
     if with_all_words(rest, names) is None and (other := _of_the_other_prefix(rest, prefix)):

@@ -51,9 +51,13 @@ def _likeness(written: str, name: str) -> float:
 
 
 def with_all_words(written: str, known: Iterable[str]) -> str | None:
-    """Return the shortest known name that has all of the words, of which there must be two: METRICS_PORT."""
+    """Return the shortest known name that has all of the words, and fewer others: METRICS_PORT. There must be two."""
     words = set(_WORD.findall(written.lower()))
-    found = [name for name in known if len(words) > 1 and words <= set(_WORD.findall(name.lower()))]
+    found = [
+        name
+        for name in known
+        if len(words) > 1 and words <= (has := set(_WORD.findall(name.lower()))) and len(has) < 2 * len(words)
+    ]
     return min(found, key=len, default=None)
 
 

@@ -41,6 +41,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
 
 
 NUMBER = "must be a whole number from 0 to 65535, not"
+NO_URL = "instead of a URL; tls, username, password and db are settings of their own"
 LARGEST_NUMBER = 2**53
 ABOVE_0 = f"must be a number above 0 and at most {LARGEST_NUMBER}, not"
 A_LIST = "must be a list as JSON, such as [{…}], not"
@@ -52,10 +53,31 @@ FILES = [
     ("log: {Level: debug}\n", "1: log.Level: no such setting; did you mean level?"),
     ("tls.cert: c\n", "1: tls.cert: no such setting; write cert under tls:"),
     ("redis_host: c\n", "1: redis_host: no such setting; write host under redis:"),
-    ("redis: {url: a}\n", "1: redis.url: no such setting"),
+    ("redis: {url: a}\n", f"1: redis.url: no such setting; write host and port {NO_URL}"),
+    ("redis_url: a\n", f"1: redis_url: no such setting; write host and port under redis: {NO_URL}"),
+    ("key: a\n", "1: key: no such setting; write key in an item of apps: or under tls:"),
+    ("client_events: a\n", "1: client_events: no such setting; write client_events under app_defaults:"),
+    (
+        "enableClientMessages: 1\nbounds: {}\n",
+        "1: enableClientMessages: no such setting; write client_events under app_defaults:",
+    ),
+    (
+        "max_connections: 1\n",
+        "1: max_connections: no such setting; write max_connections under app_defaults: or under bounds:",
+    ),
+    ("level: a\n", "1: level: no such setting; write level under log:"),
+    ("metrics: {level: a}\n", "1: metrics.level: no such setting; write level under log:"),
+    (
+        "log: {port: a}\n",
+        "1: log.port: no such setting; write port at the top of the file, under metrics: or under redis:",
+    ),
+    (
+        f"apps: [{{{APP}, enableClientMessages: 1}}]\n",
+        "1: apps[0].enableClientMessages: no such setting of an app; did you mean client_events?",
+    ),
     ("1: 2\n", "1: 1: no such setting"),
     ('"a\\nb": 2\n', r"1: 'a\nb': no such setting"),
-    ("app_defaults: {id: x}\n", "1: app_defaults.id: no such setting"),
+    ("app_defaults: {id: x}\n", "1: app_defaults.id: no such setting; write id in an item of apps:"),
     (
         f"apps:\n- {{{APP}, max_conections: 1}}\n",
         "2: apps[0].max_conections: no such setting of an app; did you mean max_connections?",
@@ -359,7 +381,17 @@ VARIABLES = [
     ({"SOKETPY_PORT": "1_000"}, f"SOKETPY_PORT: {NUMBER} '1_000'"),
     ({"SOKETPY_PORT": "65536"}, f"SOKETPY_PORT: {NUMBER} '65536'"),
     ({"SOKETPY_PROT": "1"}, "SOKETPY_PROT: no such variable; did you mean SOKETPY_PORT?"),
-    ({"SOKETPY_REDIS_URL": "a"}, "SOKETPY_REDIS_URL: no such variable"),
+    (
+        {"SOKETPY_REDIS_URL": "a"},
+        f"SOKETPY_REDIS_URL: no such variable; write SOKETPY_REDIS_HOST and SOKETPY_REDIS_PORT {NO_URL}",
+    ),
+    ({"SOKETPY_METRICS": "1"}, "SOKETPY_METRICS: no such variable; did you mean SOKETPY_METRICS_ENABLED?"),
+    ({"SOKETPY_TLS": "1"}, "SOKETPY_TLS: no such variable; write a setting of it, such as SOKETPY_TLS_CERT"),
+    ({"SOKETPY_APP_NAME": "a"}, "SOKETPY_APP_NAME: no such variable"),
+    (
+        {"SOKETPY_APP_ENABLE_CLIENT_MESSAGES": "1"},
+        "SOKETPY_APP_ENABLE_CLIENT_MESSAGES: no such variable; did you mean SOKETPY_APP_CLIENT_EVENTS?",
+    ),
     ({"SOKETPY_REDIS_PASWORD": "a"}, "SOKETPY_REDIS_PASWORD: no such variable; did you mean SOKETPY_REDIS_PASSWORD?"),
     ({"SOKETPY_WEBHOOKS": "a"}, f"SOKETPY_WEBHOOKS: {NO_WEBHOOKS}"),
     ({"SOKETPY_APP_WEBHOOKS": "a"}, f"SOKETPY_APP_WEBHOOKS: {NO_WEBHOOKS}"),

@@ -1,0 +1,61 @@
+"""Where a name belongs that stands in the wrong place, or that another program has for a setting."""
+
+from collections.abc import Iterator, Mapping
+
+from soketpy.config.app_rows import app_rows, default_rows
+from soketpy.config.errors import either, guess
+from soketpy.config.rows import Row
+from soketpy.config.soketi_names import APP_NAMES, APP_VARIABLES
+
+REDIS_URL = "; write {host} and {port} instead of a URL; tls, username, password and db are settings of their own"
+
+
+def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Row], known: tuple[str, ...]) -> str:
+    """Return the end of the error for a name that no setting of the group at ``path`` has.
+
+    ``settings`` are all settings by their dotted paths, and ``known`` the names of the group.
+    """
+    flat = {each.replace(".", "_"): each for each in settings if "." in each}
+    if not path and (meant := flat.get(name.replace(".", "_"))):
+        group, _, inner = meant.partition(".")
+        return f"; write {inner} under {group}:"
+    if "_".join((*path, name)).replace(".", "_") == "redis_url":
+        where = "" if path else " under redis:"
+        return REDIS_URL.format(host="host", port=f"port{where}")
+    ours = APP_NAMES.get(name, name)
+    places = list(_places(ours, path, settings))
+    return f"; write {ours} {either(places)}" if places else guess(name, known)
+
+
+def hint_of_app(name: str) -> str:
+    """Return the end of the error for a name that no setting of an app has."""
+    ours = APP_NAMES.get(name)
+    return f"; did you mean {ours}?" if ours is not None else guess(name, app_rows())
+
+
+def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | None:
+    """Return the end of the error for a variable that is a group, a URL or one of soketi's app; None for any other.
+
+    ``rest`` is its name without the prefix. ``known`` has the path of each variable.
+    """
+    if rest == "REDIS_URL":
+        return REDIS_URL.format(host=f"{prefix}REDIS_HOST", port=f"{prefix}REDIS_PORT")
+    if field := APP_NAMES.get(APP_VARIABLES.get(f"DEFAULT_{rest}", "")):
+        return f"; did you mean {prefix}APP_{field.upper()}?"
+    inner = [name for name, path in known.items() if path.partition(".")[0] == rest.lower() and "." in path]
+    enabled = f"{prefix}{rest}_ENABLED"
+    if not inner or rest == "APPS":
+        return None
+    return f"; did you mean {enabled}?" if enabled in inner else f"; write a setting of it, such as {inner[0]}"
+
+
+def _places(name: str, path: tuple[str, ...], settings: Mapping[str, Row]) -> Iterator[str]:
+    """Yield where a setting of this name may stand."""
+    if name in default_rows():
+        yield "under app_defaults:"
+    elif name in app_rows():
+        yield "in an item of apps:"
+    for each in settings:
+        group, _, inner = each.rpartition(".")
+        if inner == name and group not in ("app_defaults", ".".join(path)):
+            yield f"under {group}:" if group else "at the top of the file"
