@@ -9,7 +9,7 @@ from soketpy.config.app_rows import ID, KEY, SECRET
 from soketpy.config.build import check_ports
 from soketpy.config.errors import guess
 from soketpy.config.rows import Row, rows
-from soketpy.config.settings import Settings
+from soketpy.config.settings import ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.tree import Listing, Node, Place, Scalar
 from soketpy.config.values import convert, describe
 
@@ -61,7 +61,8 @@ def _check_neighbours(group: Any, name: str, row: Row, prefix: str) -> None:
         raise _PLACE.error(prefix + name, f"has no effect without {prefix}{row.needs}")
     for other in row.excludes:
         if value and getattr(group, other):
-            raise _PLACE.error(prefix + name, f"given next to {prefix}{other}; use one of both")
+            why = WHY_EXCLUDED.get(prefix + other, ONE_OF_BOTH)
+            raise _PLACE.error(prefix + name, f"given next to {prefix}{other}; {why}")
 
 
 def _value(row: Row, value: object, path: str) -> object:

@@ -11,7 +11,7 @@ from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, set
 from soketpy.config.effects import warnings
 from soketpy.config.environment import PREFIX as OWN_PREFIX
 from soketpy.config.rows import rows
-from soketpy.config.settings import DEFAULT_APP, Settings
+from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.soketi_names import NAMES, PREFIX
 from soketpy.config.tree import Place
 
@@ -84,7 +84,9 @@ def _check_excludes(draft: Draft) -> None:
         for name in setting_rows()[path].excludes:
             other = f"{path.rpartition('.')[0]}.{name}"
             if other in given:
-                raise found.place.error(path, f"given next to {other} ({given[other].place}); use one of both")
+                raise found.place.error(
+                    path, f"given next to {other} ({given[other].place}); {WHY_EXCLUDED.get(other, ONE_OF_BOTH)}"
+                )
 
 
 def check_ports(settings: Settings) -> None:

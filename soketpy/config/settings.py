@@ -25,6 +25,11 @@ LAST_PORT = 65_535
 LONGEST = 10 * 365 * 86_400
 """Seconds. Redis takes no duration whose end it cannot count in milliseconds."""
 
+WHY_EXCLUDED = {"redis.db": "a Redis Cluster has only database 0"}
+"""Why a setting excludes another one, by the path of the other."""
+
+ONE_OF_BOTH = "use one of both"
+
 HOST: dict[str, Any] = {"pattern": r"[^\s/]+", "like": "a host name or an address"}
 """What a host must look like. The check of its row says more."""
 

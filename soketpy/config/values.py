@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from math import isfinite
 
+from soketpy.config.addresses import hosts
 from soketpy.config.errors import ConfigError, either
 from soketpy.config.json_tree import parse_json
 from soketpy.config.rows import Row
@@ -94,6 +95,10 @@ def _some(row: Row, node: Node, path: str) -> object:
     values = _several(row, node, path)
     if not values:
         raise node.place.error(path, f"must be {describe(row)}, not an empty list")
+    texts = hosts(tuple(map(str, values)))
+    for at, text in enumerate(texts):
+        if text in texts[:at]:
+            raise node.place.error(f"{path}[{at}]", f"{_shown(text)} is given twice")
     return values[0] if len(values) == 1 else values
 
 

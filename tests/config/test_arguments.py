@@ -44,7 +44,11 @@ WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
         {"redis": Redis(sentinels=("a:1",), cluster_nodes=("b:2",))},
         "redis.sentinels: given next to redis.cluster_nodes; use one of both",
     ),
-    ({"redis": Redis(db=1, cluster_nodes=("b:2",))}, "redis.cluster_nodes: given next to redis.db; use one of both"),
+    (
+        {"redis": Redis(db=1, cluster_nodes=("b:2",))},
+        "redis.cluster_nodes: given next to redis.db; a Redis Cluster has",
+    ),
+    ({"host": ("a", "a")}, "host[1]: 'a' is given twice"),
     (
         {"port": 7000, "metrics": Metrics(enabled=True, port=7000)},
         "metrics.port: port and metrics.port are both 7000; give them different ports",

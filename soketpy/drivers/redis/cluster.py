@@ -83,7 +83,7 @@ class RedisCluster:
             nodes = await first.ask("ZCARD", f"{first.base}leases")
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
-        log.info("One of %d nodes of %s over Redis at %s", nodes, first.base[:-1], first.place)
+        log.info("Joined %s over Redis at %s; nodes: %d", first.base[:-1], first.place, nodes)
         if not self._advises:
             return
         with contextlib.suppress(Lost):
