@@ -444,3 +444,5 @@ async def test_a_file_in_the_place_of_the_socket_is_not_touched(tmp_path: Path) 
     with pytest.raises(OSError, match="it is not a socket"):
         await Server(unix_socket=str(path)).start()
     assert path.read_text() == "data"
+    with pytest.raises(OSError, match=f"cannot listen on {tmp_path}: it is a directory"):
+        await Server(unix_socket=str(tmp_path)).start()

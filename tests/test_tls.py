@@ -124,6 +124,27 @@ async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("trigger", "c", "e", "d"), "the port speaks TLS: give --tls"),
+        (("healthcheck",), "the port speaks TLS, and tls.cert is not set"),
+    ],
+)
+async def test_a_command_without_tls_is_told_that_the_port_speaks_it(
+    start_server: StartServer,
+    authority: Authority,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    argv: tuple[str, ...],
+    said: str,
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    port = (await start_server(tls=Tls(cert=cert, key=key))).port
+    assert await asyncio.to_thread(main, [*argv, "--port", str(port)]) == 1
+    assert capsys.readouterr().err == f"soketpy {argv[0]}: cannot reach http://127.0.0.1:{port}: {said}\n"
+
+
 async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import http.client
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from soketpy.cli.faults import Failure
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds that a server has to answer."""
 
+NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""What OpenSSL says of a server that does not speak TLS."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -25,6 +28,8 @@ class Target:
     unix_socket: str | None = None
     tls: bool = False
     verified: bool = True
+    has_flag: bool = False
+    """Whether ``--tls`` says if TLS is spoken, rather than the configuration alone."""
 
     def __str__(self) -> str:
         from soketpy.config.addresses import written
@@ -66,7 +71,23 @@ def _reason(target: Target, error: OSError) -> str:
 
     if target.unix_socket is not None and (problem := no_socket(target.unix_socket)) is not None:
         return f"it {problem}"
+    if target.tls and getattr(error, "reason", None) in NO_TLS:
+        return "the port speaks no TLS" + (": leave out --tls" if target.has_flag else ", and tls.cert is set")
+    if not target.tls and isinstance(error, ConnectionResetError | BrokenPipeError) and _speaks_tls(target):
+        return "the port speaks TLS" + (": give --tls" if target.has_flag else ", and tls.cert is not set")
     return error.strerror or str(error)
+
+
+def _speaks_tls(target: Target) -> bool:
+    """Return whether a TLS handshake with the server succeeds."""
+    connection = _connection(replace(target, tls=True, verified=False))
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _connection(target: Target) -> http.client.HTTPConnection:

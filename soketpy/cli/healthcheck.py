@@ -15,7 +15,7 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    text = "Ask the server whether it is ready. Exit code 0 if it is, 1 if not."
+    text = "Ask the server whether it is ready. Exit code 0 if it is, 1 if not, 2 for a mistake in the call."
     parser = commands.add_parser(
         "healthcheck", help="ask a server whether it is ready", description=text, epilog=EPILOG
     )
@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         target = local_target(read_settings(args))
     except ConfigError as error:
+        if str(error).startswith("--"):
+            raise  # a mistake in the call
         raise Failure(str(error)) from None
     status, text = call(target, "GET", "/ready")
     if status != 200:

@@ -65,7 +65,7 @@ def _target(args: argparse.Namespace, settings: "Settings") -> "Target":
 
     from soketpy.cli.call import local_target
 
-    target = local_target(settings)
+    target = replace(local_target(settings), has_flag=True)
     verified = not args.insecure and (args.tls or args.host is not None)
     if args.tls:
         return replace(target, port=HTTPS if args.port is None else target.port, tls=True, verified=verified)

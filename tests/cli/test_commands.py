@@ -36,6 +36,10 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     ((), "soketpy: error: the following arguments are required: COMMAND (see soketpy --help)"),
     (("start", "--bogus"), "soketpy: error: unrecognized arguments: --bogus (see soketpy --help)"),
     (("start", "--port"), "soketpy start: error: argument --port: expected one argument (see soketpy start --help)"),
+    (
+        ("healthcheck", "--port", "x"),
+        "soketpy healthcheck: error: --port: must be a whole number from 0 to 65535, not 'x'",
+    ),
     (("start", "--port", "x"), "soketpy start: error: --port: must be a whole number from 0 to 65535, not 'x'"),
     (
         ("start", "--port", "1", "--unix-socket", "x"),
@@ -339,18 +343,36 @@ def test_a_server_that_is_not_there_is_a_failure(run: Run, argv: tuple[str, ...]
     assert run(*argv, "--unix-socket", socket) == (1, "", said)
 
 
-@pytest.mark.parametrize("argv", [("healthcheck",), ("trigger", "c", "e", "d"), ("start",)])
+@pytest.mark.parametrize("argv", [("healthcheck",), ("trigger", "c", "e", "d")])
 def test_a_directory_or_a_file_in_the_place_of_a_socket_is_named(
     run: Run, argv: tuple[str, ...], tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_text("kept")
-    wanted = "listen on" if argv == ("start",) else "reach"
     for path, problem in ((tmp_path, "is a directory"), (file, "is not a socket")):
         code, _, err = run(*argv, "--unix-socket", str(path))
-        assert code == 1
-        assert err.endswith(f"soketpy {argv[0]}: cannot {wanted} {path}: it {problem}\n")
-    assert file.read_text() == "kept"
+        assert (code, err) == (1, f"soketpy {argv[0]}: cannot reach {path}: it {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "said"),
+    [
+        (("trigger", "c", "e", "d", "--tls"), {}, "the port speaks no TLS: leave out --tls"),
+        (
+            ("healthcheck",),
+            {"SOKETPY_TLS_CERT": "c", "SOKETPY_TLS_KEY": "k"},
+            "the port speaks no TLS, and tls.cert is set",
+        ),
+    ],
+)
+async def test_a_port_without_tls_is_named(
+    run: Run, peers: Peers, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], environ: dict[str, str], said: str
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    port = str(peers.port)
+    code, out, err = await asyncio.to_thread(run, *argv, "--port", port)
+    assert (code, out, err) == (1, "", f"soketpy {argv[0]}: cannot reach https://127.0.0.1:{port}: {said}\n")
 
 
 def test_a_healthcheck_with_a_broken_configuration_is_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
