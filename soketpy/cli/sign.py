@@ -5,6 +5,7 @@ from typing import Any
 
 from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
+from soketpy.cli.notes import note, of_channel, of_method, of_query, of_user
 from soketpy.cli.options import add_config, read_settings
 
 _MEMBER = '{"user_id":"1"}'
@@ -65,7 +66,9 @@ def run_rest(args: argparse.Namespace) -> int:
     if not url.path.startswith("/"):
         raise Mistake(f"the path must begin with /, not {args.path!r}")
     method, body, given = args.method.upper(), args.body.encode("utf-8", "surrogateescape"), dict(query)
+    note(of_method(method))
     if SIGNATURE_PARAMETER in given:
+        note(of_query(given, time.time()))
         if not _is_signed(args, method, url.path, query) and _is_signed(args, method, url.path, unencoded):
             query, given = unencoded, dict(unencoded)
         credentials = _credentials(args, given.get("auth_key"))
@@ -97,7 +100,9 @@ def run_channel(args: argparse.Namespace) -> int:
         )
     if kind.presence and args.channel_data is None:
         raise Mistake(f"{args.channel} is a presence channel: give its member, such as --channel-data '{_MEMBER}'")
-    return _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
+    code = _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
+    note(of_channel(args.channel, args.channel_data))
+    return code
 
 
 def run_user(args: argparse.Namespace) -> int:
@@ -107,7 +112,9 @@ def run_user(args: argparse.Namespace) -> int:
     _check_socket_id(args.socket_id)
     if args.user_data is None:
         raise Mistake('give the user behind the socket id, such as: soketpy sign user 123.456 \'{"id":"1"}\'')
-    return _authorize(args, user_text(args.socket_id, args.user_data))
+    code = _authorize(args, user_text(args.socket_id, args.user_data))
+    note(of_user(args.user_data))
+    return code
 
 
 def _check_socket_id(given: str) -> None:

@@ -280,6 +280,37 @@ def test_sign_takes_the_app_from_the_environment(run: Run, monkeypatch: pytest.M
     assert run("sign", "channel", "1.2", "private-c")[1].endswith(f"auth: k:{sign('s', '1.2:private-c')}\n")
 
 
+SIGNED = "/apps/app-id/channels?auth_key=app-key&auth_signature=x"
+NOTES = [
+    (("channel", "1.2", "presence-a", "--channel-data", '{"user_id":"1"}'), []),
+    (("channel", "1.2", "presence-a", "--channel-data", "{}"), ["The channel_data is not valid: "]),
+    (("channel", "1.2", "presence-a", "--channel-data", "x"), ["The channel_data is not valid: "]),
+    (("channel", "1.2", "private-a b"), ["The channel name may hold only letters, digits and _ - = @ , . ;"]),
+    (("channel", "1.2", f"private-{'a' * 200}"), ["The channel name is longer than the allowed 200 characters."]),
+    (("user", "1.2", '{"id":"1"}'), []),
+    (("user", "1.2", "{}"), ["The user_data is not valid: "]),
+    (("rest", "GET", "/apps/app-id/channels"), []),
+    (("rest", "PUT", "/apps/app-id/channels"), ["the REST API has the methods GET and POST, not PUT"]),
+    (("rest", "GET", SIGNED), ["auth_timestamp is missing"]),
+    (("rest", "GET", SIGNED + "&auth_timestamp=x"), ["auth_timestamp must be a time in Unix seconds"]),
+    (("rest", "GET", SIGNED + "&auth_timestamp=0"), ["auth_timestamp is "]),
+    (
+        ("rest", "GET", SIGNED + f"&auth_timestamp={10**14}&auth_version=2"),
+        ["auth_version must be 1.0", "auth_timestamp is "],
+    ),
+]
+
+
+@pytest.mark.parametrize(("argv", "said"), NOTES)
+def test_what_the_server_refuses_though_it_is_signed_is_noted(run: Run, argv: tuple[str, ...], said: list[str]) -> None:
+    _, out, err = run("sign", *argv)
+    mark = "soketpy sign: note: the server refuses this: "
+    noted = [line.removeprefix(mark) for line in err.splitlines() if line.startswith(mark)]
+    assert len(noted) == len(said)
+    assert all(line.startswith(each) for line, each in zip(noted, said, strict=True))
+    assert "signature: " in out
+
+
 def test_commands_read_the_file_that_soketpy_config_names(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,62 @@
+"""What the server refuses although its signature holds: notes of ``soketpy sign`` on standard error."""
+
+import sys
+from collections.abc import Iterator, Mapping
+
+METHODS = ("GET", "POST")
+"""Of the REST API."""
+
+WINDOW = 600
+"""Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""
+
+LONGEST_NAME = 200
+"""Characters of a channel's name, where the app does not say otherwise."""
+
+
+def note(problems: Iterator[str]) -> None:
+    """Print each problem."""
+    for problem in problems:
+        print(f"soketpy sign: note: the server refuses this: {' '.join(problem.split())}", file=sys.stderr)
+
+
+def of_channel(channel: str, channel_data: str | None) -> Iterator[str]:
+    """Yield what is wrong with a channel and with its member, of a presence channel."""
+    from soketpy.protocol.channels import kind_of, name_fault
+
+    if (fault := name_fault(channel, LONGEST_NAME)) is not None:
+        yield fault
+    if channel_data is not None and kind_of(channel).presence:
+        from soketpy.protocol.events import parse_member
+
+        try:
+            parse_member(channel_data)
+        except ValueError as error:
+            yield str(error)
+
+
+def of_user(user_data: str) -> Iterator[str]:
+    """Yield what is wrong with the user of a sign-in."""
+    from soketpy.protocol.events import parse_user
+
+    try:
+        parse_user(user_data)
+    except ValueError as error:
+        yield str(error)
+
+
+def of_method(method: str) -> Iterator[str]:
+    """Yield what is wrong with the method of a request."""
+    if method not in METHODS:
+        yield f"the REST API has the methods {' and '.join(METHODS)}, not {method}"
+
+
+def of_query(query: Mapping[str, str], now: float) -> Iterator[str]:
+    """Yield what is wrong with the parameters of a signed request."""
+    if query.get("auth_version", "1.0") != "1.0":
+        yield "auth_version must be 1.0"
+    written = query.get("auth_timestamp", "")
+    if not (written.isascii() and written.isdigit() and len(written) < 16):
+        yield "auth_timestamp must be a time in Unix seconds" if written else "auth_timestamp is missing"
+    elif abs(apart := int(written) - now) > WINDOW:
+        when = f"{abs(apart):.0f} s {'ahead' if apart > 0 else 'ago'}"
+        yield f"auth_timestamp is {when}, and may differ from the server's clock by {WINDOW} s"
