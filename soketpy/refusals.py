@@ -81,14 +81,18 @@ class Refusals:
         self.connections[code] += 1
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            who = one_line(peer) + (f" ({_shown(asked)})" if asked else "")
+            who = _client(peer, asked)
             log.log(level, "%s: refused a connection from %s: %d %s", whose, who, code, _shown(reason))
 
-    def handshake(self, peer: str, status: int, reason: str) -> None:
-        """Note a request that is answered with an HTTP error before anybody knows which app it is for."""
-        whose = _whose(None)
+    def handshake(self, peer: str, status: int, reason: str, app_id: str | None = None, path: str = "") -> None:
+        """Note a request that is answered with an HTTP error because of its head.
+
+        ``app_id`` and ``path`` are those of a handshake; of what is not HTTP, nobody knows them.
+        """
+        whose = _whose(app_id)
         if level := self._lines.level(whose):
-            log.log(level, "%s: refused a request from %s: %d %s", whose, one_line(peer), status, _shown(reason))
+            who = _client(peer, f"path {path}" if path else "")
+            log.log(level, "%s: refused a request from %s: %d %s", whose, who, status, _shown(reason))
 
     def closed(self, app_id: str, who: str, code: int, reason: str) -> None:
         """Note that the server closes an open connection because of what its client did, or failed to do."""
@@ -129,6 +133,11 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _client(peer: str, asked: str) -> str:
+    """Return the address of a client, and in parentheses what it has asked for."""
+    return one_line(peer) + (f" ({_shown(asked)})" if asked else "")
 
 
 def _whose(app_id: str | None) -> str:

@@ -88,14 +88,18 @@ def too_slow(seconds: float) -> RequestError:
     return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
 
 
-def malformed(status: HTTPStatus, reason: str | None) -> Reply:
-    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
-    text = reason or "The request is not valid HTTP."
-    if status == HTTPStatus.BAD_REQUEST and reason:
-        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
-    answer = refused(RequestError(status, text))
+def malformed(status: HTTPStatus, reason: str) -> Reply:
+    """Return the answer to a request that is not HTTP."""
+    answer = refused(RequestError(status, reason))
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": JSON, "Server": SOFTWARE}
     return Reply(answer.status, headers, _encode(answer.value))
+
+
+def not_http(found: str | None) -> str:
+    """Return the reason for a 400 to a request that is not HTTP; of what the parser found, the first line."""
+    if not found:
+        return "The request is not valid HTTP."
+    return f"The request is not valid HTTP: {found.splitlines()[0].rstrip(':')}."
 
 
 def path_of(target: str) -> str:
