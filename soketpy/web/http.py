@@ -82,7 +82,7 @@ def operations_server(operations: Operations, most: int | None) -> web.Server:
 
 async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
     """Serve one request; its body is read only if its signature holds."""
-    exchange = rest.open(request.method, path_of(request.raw_path), request.headers)
+    exchange = rest.open(request.method, path_of(request.raw_path), request.headers, request.transport)
     if exchange.answer is None:
         try:
             await _call(request, rest, exchange)

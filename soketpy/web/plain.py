@@ -198,7 +198,7 @@ class PlainHttp(asyncio.Protocol):
             return False
         self._buffer = self._buffer[end + 4 :]
         self._body = request.length
-        exchange = self._rest.open(request.method, request.target, request.headers)
+        exchange = self._rest.open(request.method, request.target, request.headers, self._transport)
         if exchange.answer is not None:
             self._answer(exchange)
         elif self._body:

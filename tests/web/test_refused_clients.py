@@ -120,9 +120,9 @@ async def test_a_lost_upgrade_has_a_line_that_names_the_settings_of_the_proxy(
     assert (await peers.request(method, "/app/app-key?protocol=7")).status == 426
     assert (await peers.request(method, "/app/nobody")).status == 426
     ours, nobodys = lines(caplog)
-    assert ours.startswith(f"App app-id: refused {method} /app/app-key: 426 ")
+    assert ours.startswith(f"App app-id: refused {method} /app/app-key from 127.0.0.1: 426 ")
     assert "proxy_set_header Upgrade $http_upgrade" in ours
-    assert nobodys.startswith(f"No app: refused {method} /app/nobody: 426 ")
+    assert nobodys.startswith(f"No app: refused {method} /app/nobody from 127.0.0.1: 426 ")
 
 
 async def test_a_lost_upgrade_is_answered_though_the_log_fails(
@@ -191,6 +191,27 @@ async def test_a_first_request_that_is_refused_has_a_line(
         client.send(sent)
         assert (await client.answer()).status == status
     assert contained.count == 1
+
+
+@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["plain", "aiohttp"])
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("/apps/app-id/events", "App app-id: refused POST /apps/app-id/events from 127.0.0.1: 401 "),
+        ("/apps/nobody/events", "No app: refused POST /apps/nobody/events from 127.0.0.1: 404 "),
+        ("/ws/apps/nobody/events", "No app: refused POST /ws/apps/nobody/events from 127.0.0.1: 404 "),
+        ("/users/a/terminate_connections", "No app: refused POST /users/a/terminate_connections from 127.0.0.1: 401 "),
+    ],
+)
+async def test_a_refused_call_names_the_address_of_its_caller(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, headers: tuple[str, ...], target: str, line: str
+) -> None:
+    peers = await start_server(path_prefix="/ws")
+    async with wire(peers.port) as client:
+        client.send(request("POST", target, b"", *headers) + (b"0\r\n\r\n" if headers else b""))
+        assert f" {(await client.answer()).status} " in line
+    [found] = lines(caplog)
+    assert found.startswith(line)
 
 
 NO_HTTP = "No app: refused a request from 127.0.0.1: 400 The request is not valid HTTP"
