@@ -53,6 +53,7 @@ access_log = logging.getLogger("soketpy.access")
 _encode = msgspec.json.encode
 
 _HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
+"""Health checks, which load balancers send all the time: the access log leaves them out."""
 
 
 class Exchange(msgspec.Struct, eq=False):
@@ -277,7 +278,7 @@ class Rest:
         try:
             if app is not None and answer.received is not None:
                 self._node.traffic[app.id].answered(answer.received, len(body))
-            if self._log_access:
+            if self._log_access and handshake.bare_path(exchange.path, self._prefix) not in _HEALTH:
                 access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
