@@ -94,6 +94,12 @@ class Refusals:
             who = _client(peer, f"path {path}" if path else "")
             log.log(level, "%s: refused a request from %s: %d %s", whose, who, status, _shown(reason))
 
+    def tls(self, reason: str) -> None:
+        """Note a TLS handshake that has failed, with the reason that OpenSSL gives."""
+        whose = _whose(None)
+        if level := self._lines.level(whose):
+            log.log(level, "%s: a TLS handshake failed: %s", whose, _shown(reason))
+
     def closed(self, app_id: str, socket_id: str, peer: str, code: int, reason: str) -> None:
         """Note that the server closes an open connection because of what its client did, or failed to do."""
         whose = _whose(app_id)

@@ -38,6 +38,7 @@ from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
+from soketpy.web.tls_handshakes import note_failed_handshakes
 from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, Surroundings
 
 log = logging.getLogger("soketpy")
@@ -191,6 +192,7 @@ class Server:
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
         if tls is not None:
+            note_failed_handshakes(tls, self.node.refusals)
             door = partial(self._expect_handshake, door)
         if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)

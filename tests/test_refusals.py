@@ -114,6 +114,7 @@ def test_refused_connections_are_counted_by_code() -> None:
     [
         ("connection", ("10.0.0.5", 4009, "no", "noisy"), "App noisy"),
         ("handshake", ("10.0.0.5", 400, "no"), "No app"),
+        ("tls", ("no",), "No app"),
         ("closed", ("noisy", "1.2", "10.0.0.5", 4100, "slow"), "App noisy"),
         ("subscription", ("noisy", "1.2", "a", 401, "no"), "App noisy"),
         ("message", ("noisy", "1.2", 4301, "no", "a"), "App noisy"),
@@ -170,11 +171,12 @@ def test_what_a_stranger_asks_for_is_one_short_line_whatever_the_method(caplog: 
     long = "\nERROR\u202e" + "x" * 10_000
     refusals.connection("::1", 4009, long, "a", long)
     refusals.handshake("::1", 400, long)
+    refusals.tls(long)
     refusals.closed("a", "1.2", "::1", 1002, long)
     refusals.subscription("a", "1.2", long, 401, long)
     refusals.message("a", "1.2", 4301, long, long)
     refusals.request("a", "::1", long, long, 400, long)
-    assert len(records(caplog)) == 6
+    assert len(records(caplog)) == 7
     for _, line in records(caplog):
         assert line.isprintable()
         assert len(line) < 1100
