@@ -23,7 +23,7 @@ from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import UNLIMITED, raise_limit
 from soketpy.hub import Hub
 from soketpy.joining import cluster_of
-from soketpy.listening import listening_on, open_sockets, refuse_taken, sockets_of
+from soketpy.listening import listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
@@ -319,20 +319,6 @@ async def serve_metrics(
     stack.push_async_callback(_close, http)
     await serve_sockets(stack, sockets, http)
     return bound
-
-
-async def serve_sockets(
-    stack: AsyncExitStack, sockets: Sequence[socket.socket], protocol: Callable[[], asyncio.Protocol], **options: Any
-) -> list[asyncio.Server]:
-    """Listen on sockets that are bound, until the stack is closed. ``options`` are those of ``loop.create_server``."""
-    loop = asyncio.get_running_loop()
-    for each in sockets:
-        stack.callback(each.close)
-    listening = []
-    for each in sockets:
-        listening.append(await loop.create_server(protocol, sock=each, **options))
-        stack.callback(listening[-1].close)
-    return listening
 
 
 async def _close(http: web.Server) -> None:
