@@ -254,6 +254,8 @@ class Server:
             for client in clients[start : start + size]:
                 client.refuse(Code.RECONNECT, STOPPING)
             await asyncio.sleep(DRAIN_STEP)
+        if self._rest.leaving:  # the next answer on an idle HTTP connection says that it closes, so no call is lost
+            await _wait_while(lambda: len(self._shared.http) > 0, until - loop.time())
         await _wait_while(lambda: self._unfinished > 0, max(0.0, until - loop.time()) + CLOSING_TIMEOUT)
         await self._finish_accepted()
         self._rest.stop()

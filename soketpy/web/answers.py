@@ -71,10 +71,13 @@ def stopping() -> RequestError:
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
 
 
-def stopping_after_publication() -> RequestError:
-    """Return the fault of a call whose events are sent, and not confirmed when the server stops."""
-    reason = "The server is stopping, and this call was not confirmed in time: its events may have been published."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+def unconfirmed() -> RequestError:
+    """Return the fault of a call that was sent to the other nodes, and that they have not confirmed.
+
+    Not 503, at which a proxy or a publisher may send the call to another node at once.
+    """
+    reason = "The other nodes have not confirmed this call: its events may have been published."
+    return RequestError(HTTPStatus.GATEWAY_TIMEOUT, reason)
 
 
 def crowded() -> RequestError:

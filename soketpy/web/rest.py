@@ -38,8 +38,8 @@ from soketpy.web.answers import (
     readiness,
     refused,
     stopping,
-    stopping_after_publication,
     unavailable,
+    unconfirmed,
 )
 from soketpy.web.api import Api, Verb
 from soketpy.web.calls import Call
@@ -228,7 +228,7 @@ class Rest:
         for exchange, (_, ended) in list(self._in_progress.items()):
             self._in_progress.leave(exchange)
             published = exchange.call is not None and exchange.call.published
-            self.refuse(exchange, stopping_after_publication() if published else stopping())
+            self.refuse(exchange, unconfirmed() if published else stopping())
             try:
                 ended(exchange)
             except Exception as fault:
@@ -300,7 +300,8 @@ class Rest:
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """Return the answer that tells a fault."""
         if isinstance(fault, Unavailable):
-            fault = unavailable(str(fault))
+            published = exchange.call is not None and exchange.call.published
+            fault = unconfirmed() if published else unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
             return refused(fault)
