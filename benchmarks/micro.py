@@ -45,6 +45,8 @@ NOW = 1_700_000_000.0
 class Nowhere:
     """A transport that drops what it is given."""
 
+    peer = "nowhere"
+
     def write(self, frame: bytes) -> None:
         """Take frames."""
 

@@ -35,6 +35,10 @@ BAD_MESSAGE_WINDOW = 60.0
 class Transport(Protocol):
     """What carries a conversation."""
 
+    @property
+    def peer(self) -> str:
+        """Return the address of the client, for the log."""
+
     def write(self, frame: bytes) -> None:
         """Send WebSocket frames; never blocks, and does nothing once the transport is closed."""
 
@@ -159,7 +163,8 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            attempt(log, self._node.refusals.subscription, self.app.id, request.channel, fault.status, fault.logged)
+            note = self._node.refusals.subscription
+            attempt(log, note, self.app.id, self.id, request.channel, fault.status, fault.logged)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
@@ -174,11 +179,11 @@ class Connection:
         match fault:
             case BadMessage():
                 self._answer_bad_message(fault)
-            case ConnectionRefused():
-                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
+            case ConnectionRefused():  # of all messages, only a sign-in closes the connection at once
+                self.note_close(fault.code, f"Refused sign-in: {fault.message}")
                 self.refuse(fault.code, fault.message)
             case ClientEventRejected():
-                attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message, fault.channel)
+                self._note_message(fault.code, fault.message, fault.channel)
                 self.send(messages.error(fault.code, fault.message, fault.channel))
             case _:
                 self.fail(fault)
@@ -189,13 +194,20 @@ class Connection:
         if self._bad_messages is None:
             budget = self._node.bad_messages
             self._bad_messages = Bucket(budget / BAD_MESSAGE_WINDOW, budget, now)
-        attempt(log, self._node.refusals.message, self.app.id, fault.code, fault.message)
         if self._bad_messages.take(1, now):
+            self._note_message(fault.code, fault.message)
             self.send(messages.error(fault.code, fault.message))
         else:
             reason = f"Too many malformed messages; the last: {fault.message}"
-            attempt(log, self._node.refusals.closed, self.app.id, self.id, Code.UNAUTHORIZED, reason)
+            self.note_close(Code.UNAUTHORIZED, reason)
             self.refuse(Code.UNAUTHORIZED, reason)
+
+    def _note_message(self, code: int, reason: str, channel: str | None = None) -> None:
+        attempt(log, self._node.refusals.message, self.app.id, self.id, code, reason, channel)
+
+    def note_close(self, code: int, reason: str) -> None:
+        """Leave a line in the log: the server closes the connection because of its client. Never raises."""
+        attempt(log, self._node.refusals.closed, self.app.id, self.id, self._transport.peer, code, reason)
 
     def refuse(self, code: int, reason: str) -> None:
         """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection.

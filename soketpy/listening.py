@@ -5,8 +5,8 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,20 @@ def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list
         if not isinstance(each, socket.socket):
             raise TypeError(f"listener must be a socket, or a list or tuple of sockets, not of {type(each).__name__}")
     return list(sockets)
+
+
+async def serve_sockets(
+    stack: AsyncExitStack, sockets: Sequence[socket.socket], protocol: Callable[[], asyncio.Protocol], **options: Any
+) -> list[asyncio.Server]:
+    """Listen on sockets that are bound, until the stack is closed. ``options`` are those of ``loop.create_server``."""
+    loop = asyncio.get_running_loop()
+    for each in sockets:
+        stack.callback(each.close)
+    listening = []
+    for each in sockets:
+        listening.append(await loop.create_server(protocol, sock=each, **options))
+        stack.callback(listening[-1].close)
+    return listening
 
 
 async def refuse_taken(path: str) -> None:

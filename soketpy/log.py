@@ -16,7 +16,10 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, in UTC."""
+    """A line for people, in UTC.
+
+    Only the first line of a record begins at the margin, so that no text of a stranger can look like a record.
+    """
 
     converter = staticmethod(time.gmtime)
 
@@ -24,8 +27,12 @@ class TextFormatter(logging.Formatter):
         super().__init__(TEXT, TIME)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line and, of a failure, its traceback; unsafe characters are escaped."""
-        return _UNSAFE.sub(_escaped, super().format(record))
+        """Return the line and, of a failure, its traceback, indented; unsafe characters are escaped."""
+        return _UNSAFE.sub(_escaped, super().format(record).replace("\n", "\n  "))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line without a traceback; line ends in it are escaped."""
+        return super().formatMessage(record).replace("\n", "\\n")
 
 
 class JsonFormatter(logging.Formatter):

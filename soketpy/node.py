@@ -323,7 +323,7 @@ class Node:
         connection.send(messages.signin_success(answer))
         if len(kept) < len(watchlist):
             reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
-            attempt(log, self.refusals.message, app.id, Code.WATCHLIST_TOO_LONG, reason)
+            attempt(log, self.refusals.message, app.id, connection.id, Code.WATCHLIST_TOO_LONG, reason)
             connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
         if kept:
             here = [watched for watched in kept if watched in online]

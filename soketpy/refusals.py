@@ -81,39 +81,54 @@ class Refusals:
         self.connections[code] += 1
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            who = one_line(peer) + (f" ({_shown(asked)})" if asked else "")
+            who = _client(peer, asked)
             log.log(level, "%s: refused a connection from %s: %d %s", whose, who, code, _shown(reason))
 
-    def handshake(self, peer: str, status: int, reason: str) -> None:
-        """Note a request that is answered with an HTTP error before anybody knows which app it is for."""
+    def handshake(self, peer: str, status: int, reason: str, app_id: str | None = None, path: str = "") -> None:
+        """Note a request that is answered with an HTTP error because of its head.
+
+        ``app_id`` and ``path`` are those of a handshake; of what is not HTTP, nobody knows them.
+        """
+        whose = _whose(app_id)
+        if level := self._lines.level(whose):
+            who = _client(peer, f"path {path}" if path else "")
+            log.log(level, "%s: refused a request from %s: %d %s", whose, who, status, _shown(reason))
+
+    def tls(self, reason: str) -> None:
+        """Note a TLS handshake that has failed, with the reason that OpenSSL gives."""
         whose = _whose(None)
         if level := self._lines.level(whose):
-            log.log(level, "%s: refused a request from %s: %d %s", whose, one_line(peer), status, _shown(reason))
+            log.log(level, "%s: a TLS handshake failed: %s", whose, _shown(reason))
 
-    def closed(self, app_id: str, who: str, code: int, reason: str) -> None:
+    def closed(self, app_id: str, socket_id: str, peer: str, code: int, reason: str) -> None:
         """Note that the server closes an open connection because of what its client did, or failed to do."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            log.log(level, "%s: closed the connection %s: %d %s", whose, one_line(who), code, _shown(reason))
+            who = one_line(peer)
+            log.log(level, "%s: closed the connection %s from %s: %d %s", whose, socket_id, who, code, _shown(reason))
 
-    def subscription(self, app_id: str, channel: str, status: int, reason: str) -> None:
-        """Note a refused subscription."""
+    def subscription(self, app_id: str, socket_id: str, channel: str, status: int, reason: str) -> None:
+        """Note a refused subscription of the connection ``socket_id``."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            log.log(level, "%s: refused a subscription of %s: %d %s", whose, _shown(channel), status, _shown(reason))
+            what, text = _shown(channel), _shown(reason)
+            log.log(
+                level, "%s: refused a subscription of %s by connection %s: %d %s", whose, what, socket_id, status, text
+            )
 
-    def message(self, app_id: str, code: int, reason: str, channel: str | None = None) -> None:
-        """Note a refused message of a client, such as a client event or a sign-in."""
+    def message(self, app_id: str, socket_id: str, code: int, reason: str, channel: str | None = None) -> None:
+        """Note a refused message of the connection ``socket_id``, such as a client event."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             what = "a message" if channel is None else f"a client event on {_shown(channel)}"
-            log.log(level, "%s: refused %s: %d %s", whose, what, code, _shown(reason))
+            log.log(level, "%s: refused %s by connection %s: %d %s", whose, what, socket_id, code, _shown(reason))
 
-    def request(self, app_id: str | None, method: str, path: str, status: int, reason: str) -> None:
-        """Note a refused REST request. ``app_id`` is None where the app does not exist."""
+    def request(self, app_id: str | None, peer: str, method: str, path: str, status: int, reason: str) -> None:
+        """Note a refused REST request of the client at ``peer``. ``app_id`` is None where the app does not exist."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            log.log(level, "%s: refused %s %s: %d %s", whose, _shown(method), _shown(path), status, _shown(reason))
+            what, who = (_shown(method), _shown(path)), one_line(peer)
+            log.log(level, "%s: refused %s %s from %s: %d %s", whose, *what, who, status, _shown(reason))
 
 
 def address(peer: object) -> str:
@@ -129,6 +144,11 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _client(peer: str, asked: str) -> str:
+    """Return the address of a client, and in parentheses what it has asked for."""
+    return one_line(peer) + (f" ({_shown(asked)})" if asked else "")
 
 
 def _whose(app_id: str | None) -> str:

@@ -22,7 +22,7 @@ from soketpy.deadlines import RESOLUTION, Deadlines
 from soketpy.descriptors import raise_limit, report_limit
 from soketpy.hub import Hub
 from soketpy.joining import cluster_of
-from soketpy.listening import listening_on, open_sockets, refuse_taken, sockets_of
+from soketpy.listening import listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.log import quantity
 from soketpy.memory import Upkeep, keep_collections_short
 from soketpy.metrics import Totals, Traffic
@@ -37,6 +37,7 @@ from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
+from soketpy.web.tls_handshakes import note_failed_handshakes
 from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, Surroundings
 
 log = logging.getLogger("soketpy")
@@ -193,6 +194,7 @@ class Server:
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
         if tls is not None:
+            note_failed_handshakes(tls, self.node.refusals)
             door = partial(self._expect_handshake, door)
         if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)
@@ -253,6 +255,8 @@ class Server:
             for client in clients[start : start + size]:
                 client.refuse(Code.RECONNECT, STOPPING)
             await asyncio.sleep(DRAIN_STEP)
+        if self._rest.leaving:  # the next answer on an idle HTTP connection says that it closes, so no call is lost
+            await _wait_while(lambda: len(self._shared.http) > 0, until - loop.time())
         await _wait_while(lambda: self._unfinished > 0, max(0.0, until - loop.time()) + CLOSING_TIMEOUT)
         await self._finish_accepted()
         self._rest.stop()
@@ -318,20 +322,6 @@ async def serve_metrics(
     stack.push_async_callback(_close, http)
     await serve_sockets(stack, sockets, http)
     return bound
-
-
-async def serve_sockets(
-    stack: AsyncExitStack, sockets: Sequence[socket.socket], protocol: Callable[[], asyncio.Protocol], **options: Any
-) -> list[asyncio.Server]:
-    """Listen on sockets that are bound, until the stack is closed. ``options`` are those of ``loop.create_server``."""
-    loop = asyncio.get_running_loop()
-    for each in sockets:
-        stack.callback(each.close)
-    listening = []
-    for each in sockets:
-        listening.append(await loop.create_server(protocol, sock=each, **options))
-        stack.callback(listening[-1].close)
-    return listening
 
 
 async def _close(http: web.Server) -> None:

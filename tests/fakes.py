@@ -77,6 +77,7 @@ class FakeTransport:
         self.frames: list[bytes] = []
         self.closed: tuple[int, str] | None = None
         self.waiting = False
+        self.peer = "10.0.0.1"
 
     def write(self, frame: bytes) -> None:
         if self.closed is None:

@@ -46,11 +46,21 @@ def test_json_is_one_object_a_line_failures_too(capsys: pytest.CaptureFixture[st
 UNSAFE = "\x1b[2J\x9b2J\x85\u2028\u202e\ud800"
 
 
-def test_text_has_no_control_character_but_line_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_has_no_control_character_but_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "text")
     logging.getLogger("soketpy").info("first\n\tZürich %s", UNSAFE)
     said = capsys.readouterr().err
-    assert said.endswith("first\n\tZürich \\x1b[2J\\x9b2J\\x85\\u2028\\u202e\\ud800\n")
+    assert said.endswith("first\\n\tZürich \\x1b[2J\\x9b2J\\x85\\u2028\\u202e\\ud800\n")
+
+
+def test_no_text_of_a_stranger_begins_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+    forged = "\n2026-03-01T09:00:00.000Z ERROR soketpy: forged"
+    logging.getLogger("soketpy").error("Failed: %s", forged, exc_info=ValueError(forged))
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.endswith("Failed: \\n2026-03-01T09:00:00.000Z ERROR soketpy: forged")
+    assert len(others) == 2
+    assert all(line.startswith("  ") for line in others)
 
 
 def test_json_has_no_control_character_and_is_read_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:

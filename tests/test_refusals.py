@@ -25,7 +25,7 @@ def test_a_refused_subscription_names_app_channel_code_and_reason(caplog: pytest
     client.subscribe("private-a", auth="app-key:wrong")
     [(level, line)] = records(caplog)
     assert level == "INFO"
-    assert line.startswith("App app-id: refused a subscription of private-a: 401 ")
+    assert line.startswith(f"App app-id: refused a subscription of private-a by connection {client.id}: 401 ")
     assert "app-secret" not in line
 
 
@@ -35,7 +35,7 @@ def test_the_log_holds_neither_a_signature_nor_what_it_should_sign(caplog: pytes
     client.subscribe("presence-a", auth="app-key:0123abcd", channel_data=member)
     [(_, line)] = records(caplog)
     assert line == (
-        "App app-id: refused a subscription of presence-a: 401 "
+        f"App app-id: refused a subscription of presence-a by connection {client.id}: 401 "
         "Invalid signature; the client is told which text must be signed."
     )
 
@@ -44,12 +44,36 @@ def test_refused_messages_leave_a_trace(caplog: pytest.LogCaptureFixture) -> Non
     client = House().connect()
     client.say("client-typing", channel="private-a")
     client.hear(b"no JSON")
-    client.say("pusher:signin", {"auth": "wrong", "user_data": "{}"})
-    assert [line.partition(": ")[2][:22] for _, line in records(caplog)] == [
-        "refused a client event",
-        "refused a message: 430",
-        "refused a message: 400",
+    assert [line.partition(" by ")[::2] for _, line in records(caplog)] == [
+        (
+            "App app-id: refused a client event on private-a",
+            f"connection {client.id}: 4301 The connection is not on this channel.",
+        ),
+        (
+            "App app-id: refused a message",
+            f"connection {client.id}: 4300 The message is not a valid event: invalid character (byte 4).",
+        ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"auth": "wrong", "user_data": "{}"}, "The signature of the sign-in does not hold."),
+        ({"auth": 1}, "The data of pusher:signin is not valid"),
+    ],
+)
+def test_a_connection_that_is_closed_for_its_sign_in_has_one_line_that_names_socket_id_and_address(
+    caplog: pytest.LogCaptureFixture, data: object, reason: str
+) -> None:
+    client = House().connect()
+    client.say("pusher:signin", data)
+    assert client.closed is not None
+    assert client.closed[0] == 4009
+    [(_, line)] = records(caplog)
+    assert line.startswith(
+        f"App app-id: closed the connection {client.id} from 10.0.0.1: 4009 Refused sign-in: {reason}"
+    )
 
 
 def test_what_a_stranger_sends_is_one_short_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -66,14 +90,14 @@ def test_a_flood_of_refusals_has_few_lines_at_info_and_other_apps_keep_theirs(
     loop = FakeLoop()
     refusals = Refusals(loop.time, loop.call_later)
     for _ in range(100):
-        refusals.subscription("noisy", "a", 401, "no")
-    refusals.subscription("quiet", "a", 401, "no")
-    refusals.request(None, "GET", "/apps/nobody/events", 404, "no such app")
+        refusals.subscription("noisy", "1.2", "a", 401, "no")
+    refusals.subscription("quiet", "1.2", "a", 401, "no")
+    refusals.request(None, "10.0.0.5", "GET", "/apps/nobody/events", 404, "no such app")
     levels = [level for level, line in records(caplog) if "noisy" in line]
     assert levels == ["INFO"] * LINES + ["DEBUG"] * (100 - LINES)
     assert records(caplog)[-2:] == [
-        ("INFO", "App quiet: refused a subscription of a: 401 no"),
-        ("INFO", "No app: refused GET /apps/nobody/events: 404 no such app"),
+        ("INFO", "App quiet: refused a subscription of a by connection 1.2: 401 no"),
+        ("INFO", "No app: refused GET /apps/nobody/events from 10.0.0.5: 404 no such app"),
     ]
 
 
@@ -90,10 +114,11 @@ def test_refused_connections_are_counted_by_code() -> None:
     [
         ("connection", ("10.0.0.5", 4009, "no", "noisy"), "App noisy"),
         ("handshake", ("10.0.0.5", 400, "no"), "No app"),
-        ("closed", ("noisy", "1.2", 4100, "slow"), "App noisy"),
-        ("subscription", ("noisy", "a", 401, "no"), "App noisy"),
-        ("message", ("noisy", 4301, "no", "a"), "App noisy"),
-        ("request", ("noisy", "GET", "/", 401, "no"), "App noisy"),
+        ("tls", ("no",), "No app"),
+        ("closed", ("noisy", "1.2", "10.0.0.5", 4100, "slow"), "App noisy"),
+        ("subscription", ("noisy", "1.2", "a", 401, "no"), "App noisy"),
+        ("message", ("noisy", "1.2", 4301, "no", "a"), "App noisy"),
+        ("request", ("noisy", "10.0.0.5", "GET", "/", 401, "no"), "App noisy"),
     ],
 )
 def test_a_flood_of_refusals_has_a_few_lines_a_second_that_say_how_many_were_left_out(
@@ -104,7 +129,7 @@ def test_a_flood_of_refusals_has_a_few_lines_a_second_that_say_how_many_were_lef
     refusals = Refusals(loop.time, loop.call_later)
     for _ in range(10_000):
         getattr(refusals, method)(*details)
-    refusals.closed("quiet", "1.2", 4100, "slow")
+    refusals.closed("quiet", "1.2", "10.0.0.5", 4100, "slow")
     assert len(records(caplog)) == LINES + 1
     loop.advance(SUMMARY_INTERVAL)
     left_out = 10_000 - LINES
@@ -121,7 +146,7 @@ def test_a_flood_of_many_apps_is_bounded_too(caplog: pytest.LogCaptureFixture) -
     refusals = Refusals(loop.time, loop.call_later)
     for number in range(1_000):
         for _ in range(LINES):
-            refusals.message(f"app-{number}", 4301, "no")
+            refusals.message(f"app-{number}", "1.2", 4301, "no")
     loop.advance(SUMMARY_INTERVAL)
     assert len(records(caplog)) == MOST_LINES + 1
     summary = records(caplog)[-1][1]
@@ -146,11 +171,12 @@ def test_what_a_stranger_asks_for_is_one_short_line_whatever_the_method(caplog: 
     long = "\nERROR\u202e" + "x" * 10_000
     refusals.connection("::1", 4009, long, "a", long)
     refusals.handshake("::1", 400, long)
-    refusals.closed("a", "1.2", 1002, long)
-    refusals.subscription("a", long, 401, long)
-    refusals.message("a", 4301, long, long)
-    refusals.request("a", long, long, 400, long)
-    assert len(records(caplog)) == 6
+    refusals.tls(long)
+    refusals.closed("a", "1.2", "::1", 1002, long)
+    refusals.subscription("a", "1.2", long, 401, long)
+    refusals.message("a", "1.2", 4301, long, long)
+    refusals.request("a", "::1", long, long, 400, long)
+    assert len(records(caplog)) == 7
     for _, line in records(caplog):
         assert line.isprintable()
         assert len(line) < 1100
@@ -162,14 +188,17 @@ def test_a_connection_that_is_closed_for_its_malformed_messages_has_a_line(caplo
     client.hear(b"no JSON")
     assert client.closed is not None
     assert client.closed[0] == 4009
-    line = records(caplog)[-1][1]
-    assert line.startswith(f"App app-id: closed the connection {client.id}: 4009 Too many malformed messages")
+    (_, refused), (_, closed) = records(caplog)
+    assert refused.startswith(f"App app-id: refused a message by connection {client.id}: 4300 ")
+    start = f"App app-id: closed the connection {client.id} from 10.0.0.1: 4009 "
+    assert closed.startswith(start + "Too many malformed messages; the last: ")
 
 
 def test_a_watchlist_that_is_cut_leaves_a_line(caplog: pytest.LogCaptureFixture) -> None:
     client = House().connect(replace(APP, watchlists=True, max_watchlist_size=1))
     client.sign_in("ada", watchlist=["b", "c"])
-    assert records(caplog)[-1][1].startswith("App app-id: refused a message: 4302 The watchlist is longer than 1;")
+    start = f"App app-id: refused a message by connection {client.id}: 4302 The watchlist is longer than 1;"
+    assert records(caplog)[-1][1].startswith(start)
 
 
 def test_only_what_is_not_printable_is_escaped() -> None:
@@ -250,7 +279,7 @@ def test_a_summary_that_cannot_be_logged_is_contained(
     loop = FakeLoop()
     refusals = Refusals(loop.time, loop.call_later)
     for _ in range(LINES + 1):
-        refusals.message("a", 4301, "no")
+        refusals.message("a", "1.2", 4301, "no")
 
     def fail(*_: object) -> None:
         raise RuntimeError("the log fails")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import aiohttp
 import pytest
 import websockets
 
-from soketpy import App, Key, Server, Settings
+from soketpy import App, Key, Server, Settings, server
 from soketpy.config.settings import Metrics, Timeouts
 from tests.conftest import At, Socket, StartServer, until
 from tests.fakes import APP
@@ -262,6 +263,32 @@ async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await publisher.reader.read() == b""
         silent.writer.transport.abort()
+        await stopping
+
+
+async def test_a_server_without_clients_that_leaves_a_shared_socket_waits_for_calls_on_idle_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait_while, waits = server._wait_while, list[bool]()
+
+    async def noted(condition: Callable[[], bool], seconds: float) -> None:
+        waits.append(condition())
+        await wait_while(condition, seconds)
+
+    monkeypatch.setattr(server, "_wait_while", noted)
+    async with AsyncExitStack() as stack:
+        shared = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        former = Server(listener=shared.dup(), apps=(APP,), timeouts=Timeouts(shutdown=PATIENCE))
+        await former.start()
+        publisher = await stack.enter_async_context(wire(shared.getsockname()[1]))
+        publisher.send(request("GET", "/ready"))
+        assert (await publisher.answer()).status == 200
+        stopping = asyncio.create_task(former.stop())
+        await until(lambda: waits)
+        assert waits == [True]
+        publisher.send(request("GET", "/ready"))
+        answer = await publisher.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
         await stopping
 
 

@@ -1,6 +1,7 @@
 """TLS with a certificate of the operator's own, which the tests make."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -28,9 +29,11 @@ from soketpy import ConfigError, Server, Settings
 from soketpy.cli import main
 from soketpy.config import load
 from soketpy.config.settings import Tls
+from soketpy.refusals import Refusals
 from soketpy.tls import tls_context
-from tests.conftest import Peers, Socket, StartServer, until
-from tests.fakes import APP
+from soketpy.web.tls_handshakes import note_failed_handshakes
+from tests.conftest import Contained, Peers, Socket, StartServer, until
+from tests.fakes import APP, FakeLoop
 from tests.patience import PATIENCE, UNHURRIED
 from tests.web.wire import request, signed, wire
 
@@ -143,6 +146,80 @@ async def test_a_command_without_tls_is_told_that_the_port_speaks_it(
     port = (await start_server(tls=Tls(cert=cert, key=key))).port
     assert await asyncio.to_thread(main, [*argv, "--port", str(port)]) == 1
     assert capsys.readouterr().err == f"soketpy {argv[0]}: cannot reach http://127.0.0.1:{port}: {said}\n"
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (request("GET", "/ready"), "HTTP_REQUEST"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "WRONG_VERSION_NUMBER"),
+    ],
+)
+def test_a_tls_handshake_that_fails_has_a_line(
+    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture, loop: str, sent: bytes, reason: str
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    caplog.set_level(logging.INFO, "soketpy")
+
+    async def refuse() -> None:
+        async with (
+            Server(host="127.0.0.1", port=0, apps=(APP,), tls=Tls(cert=cert, key=key)) as server,
+            wire(server.port or 0) as stranger,
+        ):
+            stranger.send(sent)
+            await stranger.rest()
+
+    factory = None if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(refuse())
+    found = [each.getMessage() for each in caplog.records if each.name == "soketpy.refusals"]
+    assert found == [f"No app: a TLS handshake failed: {reason}"]
+
+
+def test_a_client_that_does_not_trust_the_certificate_has_a_line(
+    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "soketpy")
+    cert, key = authority.issue(tmp_path)
+    context = tls_context(Settings(apps=(APP,), tls=Tls(cert=cert, key=key)))
+    assert context is not None
+    fake = FakeLoop()
+    note_failed_handshakes(context, Refusals(fake.time, fake.call_later))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    client = ssl.create_default_context().wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for side in (client, server):
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert not caplog.records, "a handshake that goes on is no failure"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.do_handshake()
+    with pytest.raises(ssl.SSLError):
+        server.do_handshake()
+    [record] = caplog.records
+    assert record.getMessage() == "No app: a TLS handshake failed: TLSV1_ALERT_UNKNOWN_CA"
+
+
+async def test_a_log_that_fails_changes_nothing_for_a_failed_tls_handshake(
+    start_server: StartServer,
+    authority: Authority,
+    tmp_path: Path,
+    contained: Contained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    peers = await start_server(tls=Tls(cert=cert, key=key))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the log fails")
+
+    monkeypatch.setattr("soketpy.refusals.log.log", fail)
+    async with wire(peers.port) as stranger:
+        stranger.send(request("GET", "/ready"))
+        assert b"HTTP" not in await stranger.rest()
+    assert await ready(peers, authority) == 200
+    assert contained.count == 1
 
 
 async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(

@@ -71,10 +71,13 @@ def stopping() -> RequestError:
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
 
 
-def stopping_after_publication() -> RequestError:
-    """Return the fault of a call whose events are sent, and not confirmed when the server stops."""
-    reason = "The server is stopping, and this call was not confirmed in time: its events may have been published."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+def unconfirmed() -> RequestError:
+    """Return the fault of a call that was sent to the other nodes, and that they have not confirmed.
+
+    Not 503, at which a proxy or a publisher may send the call to another node at once.
+    """
+    reason = "The other nodes have not confirmed this call: its events may have been published."
+    return RequestError(HTTPStatus.GATEWAY_TIMEOUT, reason)
 
 
 def crowded() -> RequestError:
@@ -88,14 +91,18 @@ def too_slow(seconds: float) -> RequestError:
     return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
 
 
-def malformed(status: HTTPStatus, reason: str | None) -> Reply:
-    """The answer to a request that is not HTTP; only the first line of ``reason`` goes out."""
-    text = reason or "The request is not valid HTTP."
-    if status == HTTPStatus.BAD_REQUEST and reason:
-        text = f"The request is not valid HTTP: {reason.splitlines()[0].rstrip(':')}."
-    answer = refused(RequestError(status, text))
+def malformed(status: HTTPStatus, reason: str) -> Reply:
+    """Return the answer to a request that is not HTTP."""
+    answer = refused(RequestError(status, reason))
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": JSON, "Server": SOFTWARE}
     return Reply(answer.status, headers, _encode(answer.value))
+
+
+def not_http(found: str | None) -> str:
+    """Return the reason for a 400 to a request that is not HTTP; of what the parser found, the first line."""
+    if not found:
+        return "The request is not valid HTTP."
+    return f"The request is not valid HTTP: {found.splitlines()[0].rstrip(':')}."
 
 
 def path_of(target: str) -> str:

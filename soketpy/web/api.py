@@ -4,6 +4,7 @@ Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which add
 ``occupied`` to every channel.
 """
 
+import logging
 import math
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from soketpy.apps import App
+from soketpy.cluster import Unavailable
+from soketpy.containment import contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.protocol import channels, ids
@@ -21,12 +24,18 @@ from soketpy.triggers import RequestError, check, check_batch, parse_info
 from soketpy.web.answers import Answer, stopping
 from soketpy.web.calls import Call, event_of, events_of
 
+log = logging.getLogger("soketpy.http")
+
 Verb = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
 """Serves a call whose signature holds, with its body; for ``steps``."""
 
 
 class Api:
-    """The verbs. Each raises RequestError for what it cannot serve, and has then changed nothing."""
+    """The verbs. Each raises RequestError for what it cannot serve, and has then changed nothing.
+
+    Raises Unavailable where other nodes cannot be reached; whether the call has then changed something, says
+    ``Call.published``.
+    """
 
     def __init__(self, node: Node, limiter: RateLimiter) -> None:
         self.stopped = False  # whether every call has its answer, so that those which still wait must change nothing
@@ -40,12 +49,13 @@ class Api:
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        self._start(call)
+        self._check_open()
         self._node.publish(app, trigger)
+        call.published = True
         await self._node.sent()
         if not trigger.info:
             return Answer({}, headers=headers)
-        attributes = await self._attributes(app, trigger.channels, trigger.info, monotonic())
+        attributes = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
         return Answer({"channels": attributes}, headers=headers)
 
     async def batch_events(self, call: Call, body: bytes) -> Answer:
@@ -55,15 +65,31 @@ class Api:
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        self._start(call)
+        self._check_open()
         self._node.publish(app, *triggers)
+        call.published = True
         await self._node.sent()
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
         since, info = monotonic(), list[dict[str, object]]()
         for trigger in triggers:
-            info += (await self._attributes(app, trigger.channels, trigger.info, since)).values()
+            info += (await self._attributes_of_published(app, trigger.channels, trigger.info, since)).values()
         return Answer({"batch": info}, headers=headers)
+
+    async def _attributes_of_published(
+        self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float
+    ) -> dict[str, dict[str, object]]:
+        """Return the attributes of channels on which events were published, or none if nobody can tell them.
+
+        The events are out, so the call has succeeded: a publisher that saw it fail would send them once more.
+        """
+        try:
+            return await self._attributes(app, names, wanted, since)
+        except Unavailable:
+            return {name: {} for name in names}
+        except Exception as fault:
+            contain(log, fault, "App %s: the attributes of channels could not be read", app.id)
+            return {name: {} for name in names}
 
     async def _attributes(
         self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float
@@ -142,16 +168,16 @@ class Api:
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         await self._node.room(call.app.id)
-        self._start(call)
+        self._check_open()
         self._node.terminate(call.app.id, call.arguments[0])
+        call.published = True
         await self._node.sent()
         return Answer({})
 
-    def _start(self, call: Call) -> None:
-        """Note that the call changes something from now on. Raise RequestError if it was answered while it waited."""
+    def _check_open(self) -> None:
+        """Raise RequestError if the stop has answered the call while it waited."""
         if self.stopped:
             raise stopping()
-        call.published = True
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
         """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""

@@ -133,9 +133,17 @@ class Door(asyncio.Protocol):
             transport.write_eof()
 
 
-def note_refusal(transport: asyncio.Transport, shared: Surroundings, status: int, reason: str) -> None:
+def note_refusal(
+    transport: asyncio.Transport,
+    shared: Surroundings,
+    status: int,
+    reason: str,
+    app_id: str | None = None,
+    path: str = "",
+) -> None:
     """Leave a line in the log about a request that is refused by its head. Never raises."""
-    attempt(log, shared.node.refusals.handshake, address(transport.get_extra_info("peername")), status, reason)
+    peer = address(transport.get_extra_info("peername"))
+    attempt(log, shared.node.refusals.handshake, peer, int(status), reason, app_id, path)
 
 
 def open_websocket(
@@ -146,7 +154,10 @@ def open_websocket(
     if refusal is not None:
         # It is text: a status line, headers, and the reason behind an empty line.
         head, _, reason = refusal.decode().partition("\r\n\r\n")
-        note_refusal(transport, shared, int(head.split(" ", 2)[1]), reason)
+        key = handshake.app_key(upgrade.path, prefix)
+        app = None if key is None else shared.apps.by_key(key)
+        app_id = None if app is None else app.id
+        note_refusal(transport, shared, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path)
         transport.write(refusal)
         transport.close()
         return

@@ -15,9 +15,9 @@ from soketpy.containment import attempt, contain
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
 from soketpy.triggers import RequestError
-from soketpy.web.answers import FAILED, Reply, malformed, path_of, too_slow
+from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of, too_slow
 from soketpy.web.calls import too_large
-from soketpy.web.door import FULL, open_websocket
+from soketpy.web.door import FULL, note_refusal, open_websocket
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.pieces import Pieces
@@ -37,6 +37,9 @@ _TOO_MANY = "Too many headers received"  # in aiohttp's words
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+Note = Callable[[asyncio.Transport, int, str], None]
+"""Leaves a line in the log about a request that is refused with this status, for this reason. Never raises."""
+
 log = logging.getLogger("soketpy.http")
 
 # Strangers can make aiohttp log a traceback for each broken request; what matters is logged here.
@@ -48,31 +51,38 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
     """A factory of protocols, each of which serves the HTTP requests of one connection."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        cast("_Protocol", request.protocol).begin(request.content)
+        protocol = cast("_Protocol", request.protocol)
+        protocol.begin(request.content)
         if _head_size(request) > HEAD_LIMIT:
-            return _too_long()
+            return protocol.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
         if request.method == "GET" and "websocket" in tokens(request.headers.get("Upgrade", "")):
             upgrade = _upgrade_of(request)
             if upgrade is not None:
                 return _hand_over(request, upgrade, shared, prefix)
         return await _serve(request, rest)
 
-    return _HttpServer(serve, shared.http)
+    def note(transport: asyncio.Transport, status: int, reason: str) -> None:
+        note_refusal(transport, shared, status, reason)
+
+    return _HttpServer(serve, shared.http, note)
 
 
 def operations_server(operations: Operations, most: int | None) -> web.Server:
     """Return a factory of protocols for the metrics port, of which ``most`` serve a connection at once."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        cast("_Protocol", request.protocol).begin(request.content)
-        return _too_long() if _head_size(request) > HEAD_LIMIT else await operations(request)
+        protocol = cast("_Protocol", request.protocol)
+        protocol.begin(request.content)
+        if _head_size(request) > HEAD_LIMIT:
+            return protocol.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
+        return await operations(request)
 
-    return _HttpServer(serve, HttpConnections(most))
+    return _HttpServer(serve, HttpConnections(most), lambda *_: None)
 
 
 async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
     """Serve one request; its body is read only if its signature holds."""
-    exchange = rest.open(request.method, path_of(request.raw_path), request.headers)
+    exchange = rest.open(request.method, path_of(request.raw_path), request.headers, request.transport)
     if exchange.answer is None:
         try:
             await _call(request, rest, exchange)
@@ -103,12 +113,6 @@ def _response(reply: Reply) -> web.Response:
     response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
     if reply.headers.get("Connection") == "close":
         response.force_close()
-    return response
-
-
-def _too_long() -> web.Response:
-    response = _response(malformed(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG))
-    response.force_close()
     return response
 
 
@@ -145,7 +149,7 @@ class _HttpServer(web.Server):
     """aiohttp's server, but for the answer to what is not HTTP, and for its bound."""
 
     def __init__(
-        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], counted: HttpConnections
+        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], counted: HttpConnections, note: Note
     ) -> None:
         super().__init__(
             serve,
@@ -159,6 +163,7 @@ class _HttpServer(web.Server):
             max_headers=MOST_HEADERS,
         )
         self.counted = counted
+        self.note = note
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for one more connection."""
@@ -168,7 +173,7 @@ class _HttpServer(web.Server):
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol, but for the answer to what is not HTTP, and for what it leaves to the garbage collector."""
 
-    __slots__ = ("body", "counted", "ended", "pieces", "refused", "upgrade")
+    __slots__ = ("body", "counted", "ended", "note", "pieces", "refused", "upgrade")
 
     body: StreamReader | None
     """That of the last request."""
@@ -178,6 +183,8 @@ class _Protocol(web.RequestHandler):
 
     counted: HttpConnections
     """Those of the port."""
+
+    note: Note
 
     pieces: Pieces
     """What comes, in pieces that the parser can take."""
@@ -191,6 +198,7 @@ class _Protocol(web.RequestHandler):
     def __init__(self, server: _HttpServer, **options: Any) -> None:
         super().__init__(server, **options)
         self.counted = server.counted
+        self.note = server.note
         self.pieces = Pieces()
         self.upgrade = None
 
@@ -290,8 +298,14 @@ class _Protocol(web.RequestHandler):
             return response
         _let_go(exc)
         if isinstance(exc, LineTooLong) or message == _TOO_MANY:
-            return _too_long()
-        response = _response(malformed(HTTPStatus.BAD_REQUEST, message))
+            return self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
+        return self.refuse(HTTPStatus.BAD_REQUEST, not_http(message))
+
+    def refuse(self, status: HTTPStatus, reason: str) -> web.Response:
+        """Return the answer to a request that is refused by its head; close the connection behind it."""
+        if self.transport is not None:
+            self.note(self.transport, status.value, reason)
+        response = _response(malformed(status, reason))
         response.force_close()
         return response
 

@@ -15,9 +15,9 @@ from time import perf_counter
 from aiohttp import web
 
 from soketpy.containment import contain
-from soketpy.protocol.requests import head_end, parse_request
+from soketpy.protocol.requests import HEAD_TOO_LONG, head_end, parse_request
 from soketpy.web.answers import FAILED, Reply, stopping, too_slow
-from soketpy.web.door import TOO_LONG
+from soketpy.web.door import TOO_LONG, note_refusal
 from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import Surroundings
 
@@ -198,7 +198,7 @@ class PlainHttp(asyncio.Protocol):
             return False
         self._buffer = self._buffer[end + 4 :]
         self._body = request.length
-        exchange = self._rest.open(request.method, request.target, request.headers)
+        exchange = self._rest.open(request.method, request.target, request.headers, self._transport)
         if exchange.answer is not None:
             self._answer(exchange)
         elif self._body:
@@ -275,6 +275,7 @@ class PlainHttp(asyncio.Protocol):
 
         To close the socket on unread bytes would send a reset, which can destroy the answer.
         """
+        note_refusal(self._transport, self._shared, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
         self._refused, self._buffer = True, b""
         self._since = self._shared.node.clock()
         self._shared.deadlines.set(self, LINGER)

@@ -4,6 +4,7 @@ A request is opened by its head alone: path, app and signature are looked at bef
 of a stranger costs nothing. Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from soketpy.containment import attempt, contain
 from soketpy.limits import RateLimiter
 from soketpy.node import Node
 from soketpy.protocol import handshake
+from soketpy.refusals import address
 from soketpy.triggers import RequestError
 from soketpy.web import calls
 from soketpy.web.answers import (
@@ -36,8 +38,8 @@ from soketpy.web.answers import (
     readiness,
     refused,
     stopping,
-    stopping_after_publication,
     unavailable,
+    unconfirmed,
 )
 from soketpy.web.api import Api, Verb
 from soketpy.web.calls import Call
@@ -51,6 +53,7 @@ access_log = logging.getLogger("soketpy.access")
 _encode = msgspec.json.encode
 
 _HEALTH = frozenset({"/", "/ready", "/accept-traffic"})
+"""Health checks, which load balancers send all the time: the access log leaves them out."""
 
 
 class Exchange(msgspec.Struct, eq=False):
@@ -63,6 +66,7 @@ class Exchange(msgspec.Struct, eq=False):
     answer: Answer | None = None
     call: Call | None = None
     verb: Verb | None = None
+    caller: asyncio.BaseTransport | None = None
 
 
 Ended = Callable[[Exchange], None]
@@ -119,10 +123,15 @@ class Rest:
         """Return whether ``stop`` has answered all calls."""
         return self._api.stopped
 
-    def open(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
-        """Look at the head of a request, whose headers are found by names in lower case. Never raises."""
+    def open(
+        self, method: str, target: str, headers: Mapping[str, str], caller: asyncio.BaseTransport | None = None
+    ) -> Exchange:
+        """Look at the head of a request, whose headers are found by names in lower case. Never raises.
+
+        The log names the address of the ``caller`` if the request is refused.
+        """
         path, _, query = target.partition("?")
-        exchange = Exchange(method, path, headers.get("origin"), None)
+        exchange = Exchange(method, path, headers.get("origin"), None, None, None, None, caller)
         try:
             bare = handshake.bare_path(path, self._prefix)
             parts = bare.split("/", 3)
@@ -138,7 +147,7 @@ class Rest:
             elif len(parts) == 4 and parts[1] == "users":
                 self._let_in(exchange, bare[1:], bare, query, headers, by_key=True)
             else:
-                self._refuse_path(method, path)
+                self._refuse_path(exchange)
         except Exception as fault:
             exchange.answer = self._answer_to(exchange, fault)
         return exchange
@@ -219,7 +228,7 @@ class Rest:
         for exchange, (_, ended) in list(self._in_progress.items()):
             self._in_progress.leave(exchange)
             published = exchange.call is not None and exchange.call.published
-            self.refuse(exchange, stopping_after_publication() if published else stopping())
+            self.refuse(exchange, unconfirmed() if published else stopping())
             try:
                 ended(exchange)
             except Exception as fault:
@@ -269,7 +278,7 @@ class Rest:
         try:
             if app is not None and answer.received is not None:
                 self._node.traffic[app.id].answered(answer.received, len(body))
-            if self._log_access:
+            if self._log_access and handshake.bare_path(exchange.path, self._prefix) not in _HEALTH:
                 access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
@@ -291,7 +300,8 @@ class Rest:
     def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
         """Return the answer that tells a fault."""
         if isinstance(fault, Unavailable):
-            fault = unavailable(str(fault))
+            published = exchange.call is not None and exchange.call.published
+            fault = unconfirmed() if published else unavailable(str(fault))
         if isinstance(fault, RequestError):
             self._note(exchange, fault)
             return refused(fault)
@@ -300,10 +310,14 @@ class Rest:
 
     def _note(self, exchange: Exchange, fault: RequestError) -> None:
         """Let a refused call of an app leave a trace in the log."""
-        if exchange.path.startswith("/apps/") or exchange.app is not None:
-            app_id = None if exchange.app is None else exchange.app.id
-            note, status = self._node.refusals.request, int(fault.status)
-            attempt(log, note, app_id, exchange.method, exchange.path, status, fault.message)
+        bare = handshake.bare_path(exchange.path, self._prefix)
+        if bare.startswith(("/apps/", "/users/")) or exchange.app is not None:
+            attempt(log, self._leave_line, exchange, exchange.app, fault.status, fault.message)
+
+    def _leave_line(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
+        app_id, caller = None if app is None else app.id, exchange.caller
+        peer = address(None if caller is None else caller.get_extra_info("peername"))
+        self._node.refusals.request(app_id, peer, exchange.method, exchange.path, int(status), reason)
 
     # The server itself
 
@@ -316,13 +330,12 @@ class Rest:
                 return self._accept_traffic()
         return Answer("OK")
 
-    def _refuse_path(self, method: str, path: str) -> NoReturn:
+    def _refuse_path(self, exchange: Exchange) -> NoReturn:
         """Refuse a path that is no call: that of a WebSocket, or any other one."""
-        key = handshake.app_key(unquote(path), self._prefix) if method in READS else None
+        key = handshake.app_key(unquote(exchange.path), self._prefix) if exchange.method in READS else None
         if key is not None:
-            app = self._apps.by_key(key)
-            app_id, status = None if app is None else app.id, HTTPStatus.UPGRADE_REQUIRED
-            attempt(log, self._node.refusals.request, app_id, method, path, status.value, handshake.LOST_UPGRADE)
+            app, status = self._apps.by_key(key), HTTPStatus.UPGRADE_REQUIRED
+            attempt(log, self._leave_line, exchange, app, status, handshake.LOST_UPGRADE)
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             raise RequestError(HTTPStatus.UPGRADE_REQUIRED, handshake.LOST_UPGRADE, upgrade)
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")

@@ -153,7 +153,7 @@ class WebSocket(asyncio.Protocol):
     def _note_refusal(self, hello: Hello, refused: ConnectionRefused) -> None:
         app = None if hello.key is None else self._shared.apps.by_key(hello.key)
         app_id, asked = None if app is None else app.id, _asked(hello, refused.code)
-        self._shared.node.refusals.connection(self._peer, refused.code, refused.message, app_id, asked)
+        self._shared.node.refusals.connection(self.peer, refused.code, refused.message, app_id, asked)
 
     def _turn_away(self, acceptance: bytes, code: int, reason: str) -> None:
         """Answer the handshake of a client that cannot enter, tell it why, and close."""
@@ -268,21 +268,18 @@ class WebSocket(asyncio.Protocol):
         """The client broke the rules of WebSocket: close with the code that those give it."""
         if self.connection is not None:
             if not self._closing and code != CloseCode.INTERNAL_ERROR:  # which has a line, with its traceback
-                self._note_close(self.connection, code, reason)
+                self.connection.note_close(code, reason)
             self.connection.end()
         self.close(code, reason)
 
     def _refuse(self, connection: Connection, code: int, reason: str) -> None:
         """Close a connection because of what its client failed to do, with a line in the log."""
-        self._note_close(connection, code, reason)
+        connection.note_close(code, reason)
         connection.refuse(code, reason)
 
-    def _note_close(self, connection: Connection, code: int, reason: str) -> None:
-        who = f"{connection.id} from {self._peer}"
-        attempt(log, self._shared.node.refusals.closed, connection.app.id, who, code, reason)
-
     @property
-    def _peer(self) -> str:
+    def peer(self) -> str:
+        """Return the address of the client, for the log."""
         return address(self._transport.get_extra_info("peername"))
 
     def _answer_close(self, close: frames.Close) -> None:

@@ -120,9 +120,9 @@ async def test_a_lost_upgrade_has_a_line_that_names_the_settings_of_the_proxy(
     assert (await peers.request(method, "/app/app-key?protocol=7")).status == 426
     assert (await peers.request(method, "/app/nobody")).status == 426
     ours, nobodys = lines(caplog)
-    assert ours.startswith(f"App app-id: refused {method} /app/app-key: 426 ")
+    assert ours.startswith(f"App app-id: refused {method} /app/app-key from 127.0.0.1: 426 ")
     assert "proxy_set_header Upgrade $http_upgrade" in ours
-    assert nobodys.startswith(f"No app: refused {method} /app/nobody: 426 ")
+    assert nobodys.startswith(f"No app: refused {method} /app/nobody from 127.0.0.1: 426 ")
 
 
 async def test_a_lost_upgrade_is_answered_though_the_log_fails(
@@ -142,12 +142,22 @@ async def test_a_lost_upgrade_is_answered_though_the_log_fails(
         (
             request("GET", "/app/app-key", b"", *HANDSHAKE[:2], HANDSHAKE[3]),
             426,
-            "No app: refused a request from 127.0.0.1: 426 The WebSocket version must be 13.",
+            "App app-id: refused a request from 127.0.0.1 (path /app/app-key): 426 The WebSocket version must be 13.",
         ),
         (
             request("GET", "/app/app-key", b"", HANDSHAKE[0], *HANDSHAKE[2:]),
             400,
-            "No app: refused a request from 127.0.0.1: 400 The Connection header must name Upgrade. If a proxy",
+            "App app-id: refused a request from 127.0.0.1 (path /app/app-key): 400 The Connection header must name Up",
+        ),
+        (
+            request("GET", "/app/nobody?auth=s", b"", *HANDSHAKE[:3]),
+            400,
+            "No app: refused a request from 127.0.0.1 (path /app/nobody): 400 The Sec-WebSocket-Key must be 16 bytes",
+        ),
+        (
+            request("GET", "/app/a%0Ab", b"", *HANDSHAKE[:3]),
+            400,
+            "No app: refused a request from 127.0.0.1 (path /app/a\\nb): 400 The Sec-WebSocket-Key must be 16 bytes",
         ),
         (
             b"\x16\x03\x01\x02\x00\x01",
@@ -156,7 +166,7 @@ async def test_a_lost_upgrade_is_answered_though_the_log_fails(
         ),
         (b"GET / HTTP/1.1\r\nA: " + b"a" * 100_000, 431, "No app: refused a request from 127.0.0.1: 431 "),
     ],
-    ids=["version", "connection", "tls", "long head"],
+    ids=["version", "connection", "no such app", "line end", "tls", "long head"],
 )
 async def test_a_first_request_that_is_refused_has_a_line(
     peers: Peers,
@@ -181,6 +191,86 @@ async def test_a_first_request_that_is_refused_has_a_line(
         client.send(sent)
         assert (await client.answer()).status == status
     assert contained.count == 1
+
+
+@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["plain", "aiohttp"])
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("/apps/app-id/events", "App app-id: refused POST /apps/app-id/events from 127.0.0.1: 401 "),
+        ("/apps/nobody/events", "No app: refused POST /apps/nobody/events from 127.0.0.1: 404 "),
+        ("/ws/apps/nobody/events", "No app: refused POST /ws/apps/nobody/events from 127.0.0.1: 404 "),
+        ("/users/a/terminate_connections", "No app: refused POST /users/a/terminate_connections from 127.0.0.1: 401 "),
+    ],
+)
+async def test_a_refused_call_names_the_address_of_its_caller(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, headers: tuple[str, ...], target: str, line: str
+) -> None:
+    peers = await start_server(path_prefix="/ws")
+    async with wire(peers.port) as client:
+        client.send(request("POST", target, b"", *headers) + (b"0\r\n\r\n" if headers else b""))
+        assert f" {(await client.answer()).status} " in line
+    [found] = lines(caplog)
+    assert found.startswith(line)
+
+
+NO_HTTP = "No app: refused a request from 127.0.0.1: 400 The request is not valid HTTP"
+TOO_LONG = "No app: refused a request from 127.0.0.1: 431 The head of a request may have "
+
+
+@pytest.mark.parametrize("before", [b"", request("GET", "/ready")], ids=["first", "later"])
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", NO_HTTP),
+        (b"hello\r\n\r\n", NO_HTTP),
+        (b"BAD@ / HTTP/1.1\r\nHost: a\r\n\r\n", NO_HTTP),
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", NO_HTTP),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n", NO_HTTP),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", NO_HTTP),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 100_000, TOO_LONG),
+        (b"GET / HTTP/1.1\r\n" + b"A: a\r\n" * 200 + b"\r\n", TOO_LONG),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", TOO_LONG),
+    ],
+    ids=["ssh", "hello", "method", "version", "header", "length", "long header", "many headers", "long line"],
+)
+async def test_what_is_not_http_has_a_line(
+    peers: Peers,
+    contained: Contained,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    before: bytes,
+    sent: bytes,
+    line: str,
+) -> None:
+    async def answers() -> list[int]:
+        async with wire(peers.port) as client:
+            client.send(before + sent)
+            return [(await client.answer()).status for _ in range(2 if before else 1)]
+
+    status = int(line.rpartition("127.0.0.1: ")[2][:3])
+    assert await answers() == ([200, status] if before else [status])
+    [found] = lines(caplog)
+    assert found.startswith(line)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the log fails")
+
+    monkeypatch.setattr(peers.server.node.refusals, "handshake", fail)
+    assert await answers() == ([200, status] if before else [status])
+    assert contained.count == 1
+
+
+async def test_the_head_of_a_chunked_call_that_is_too_long_has_a_line(
+    peers: Peers, caplog: pytest.LogCaptureFixture
+) -> None:
+    chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+    async with wire(peers.port) as client:
+        client.send(chunked + b"\r\n0\r\n\r\n" + chunked + b"A: " + b"a" * 16_380 + b"\r\n\r\n")
+        assert (await client.answer()).status == 200
+        assert (await client.answer()).status == 431
+    [found] = lines(caplog)
+    assert found.startswith(TOO_LONG)
 
 
 async def test_a_first_request_that_does_not_come_whole_has_a_line_and_a_silent_client_has_none(

@@ -148,6 +148,16 @@ async def test_the_access_log_has_a_line_a_request_and_no_query(
     assert lines == ["GET /apps/app-id/channels 200 15", "GET /nothing 404 53"]
 
 
+@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic", "/ws", "/ws/ready"])
+async def test_the_access_log_has_no_line_for_a_health_check(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    peers = await start_server(log=Log(access=True), path_prefix="/ws")
+    assert (await peers.request("GET", path)).status == 200
+    assert "soketpy.access" not in {record.name for record in caplog.records}
+
+
 async def test_no_secret_and_no_signature_is_ever_logged(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:

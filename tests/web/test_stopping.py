@@ -76,7 +76,7 @@ async def test_a_call_that_is_not_confirmed_at_the_stop_is_told_that_it_may_have
         await until(lambda: waiting)
         await asyncio.wait_for(peers.server.stop(), PATIENCE)
         answer = await publisher.answer()
-        assert answer.status == 503
+        assert answer.status == 504
         assert "may have been published" in answer.json["error"]
     assert waiting.published == ["publish"]
     waiting.let_go()
