@@ -25,11 +25,9 @@ class Quotas:
 
     async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
         """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
+        self.limit(app_id, here, limit)
         if app_id not in self._counts:
-            if limit is None:
-                return True
-            self._counts[app_id] = here
-            steps.begin(self._put(app_id))
+            return True
         self._begin(app_id)
         try:
             counted = await self._connected(app_id, limit)
@@ -40,6 +38,15 @@ class Quotas:
         self._counts[app_id] += counted
         self._end(app_id)
         return counted
+
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Begin to count an app that has a limit now, and ``here`` connections on this node.
+
+        A node goes on counting an app whose limit is removed, so that the count is right if a limit comes back.
+        """
+        if limit is not None and app_id not in self._counts:
+            self._counts[app_id] = here
+            steps.begin(self._put(app_id))
 
     async def _connected(self, app_id: str, limit: int | None) -> bool:
         try:

@@ -39,9 +39,9 @@ class RedisRoster:
         self._replicas: dict[Name, Members] = {}
         self._asked: set[Name] = set()  # presence channels whose list is on its way
         self.users = users = Users(session, names)
-        self._quotas = Quotas(session)
         self._reads = reads = Reads(session)
-        self.connect, self.disconnect = self._quotas.connect, self._quotas.disconnect
+        self._quotas = quotas = Quotas(session)
+        self.connect, self.disconnect, self.limit = quotas.connect, quotas.disconnect, quotas.limit
         self.sign_in, self.sign_out = users.sign_in, users.sign_out
         self.counts, self.member_counts, self.channels = reads.counts, reads.member_counts, reads.channels
         session.attach(self)
