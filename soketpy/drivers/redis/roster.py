@@ -37,6 +37,7 @@ class RedisRoster:
         self._subscriptions: dict[Name, int] = {}
         self._connections: dict[Name, dict[str, tuple[int, bytes]]] = {}
         self._replicas: dict[Name, Members] = {}
+        self._late: set[Name] = set()  # channels whose subscribers were told a number before it was written
         self._asked: set[Name] = set()  # presence channels whose list is on its way
         self.users = users = Users(session, names)
         self._reads = reads = Reads(session)
@@ -71,8 +72,13 @@ class RedisRoster:
             return await self._write_count(app_id, channel, count)
         except Exception as fault:
             contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
-            self._session.write_again(self._count((app_id, channel)))
+            self._write_count_again((app_id, channel))
             return count
+
+    def _write_count_again(self, name: Name) -> None:
+        """Write how many subscriptions this node has, after a write of it has failed."""
+        self._late.add(name)
+        self._session.write_again(self._count(name))
 
     def _count(self, name: Name) -> Write:
         """Return the write that says how many subscriptions of a channel this node has."""
@@ -224,6 +230,10 @@ class RedisRoster:
         if write[0] not in ("s", "m"):
             return
         kind, app_id, channel, user_id = write[:4]
+        if (app_id, channel) in self._late:
+            self._late.discard((app_id, channel))
+            if self._session.here:  # this node may have no connection left that says whether the app wants it
+                self.tell_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
             self._node.report(Edge.OCCUPIED, app_id, channel)
@@ -260,7 +270,7 @@ class RedisRoster:
     def _write_again(self, kind: str, app_id: str, name: str, user_id: str) -> None:
         match kind:
             case "s":
-                self._session.write_again(self._count((app_id, name)))
+                self._write_count_again((app_id, name))
             case "m":
                 self._session.write_again(self._leaf((app_id, name), user_id))
             case "u":

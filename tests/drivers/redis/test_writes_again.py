@@ -15,6 +15,7 @@ from tests.drivers.redis.test_wrong_keys import Scene
 from tests.fakes import APP, Client, House
 
 ROOM = "presence-room"
+COUNTED = replace(APP, subscription_count_events=True)
 LIMITED = replace(APP, max_connections=3)
 
 pytestmark = [
@@ -88,6 +89,29 @@ def test_the_end_of_a_client_that_could_not_be_written_is_written_later(
         f"member_removed {ROOM}",
     ]
     assert not scene.house.sessions[0]._writes.failed()
+    assert contained.count > 0
+    scene.check_others()
+
+
+def test_subscribers_are_told_their_number_once_it_could_be_written(contained: Contained) -> None:
+    scene = Scene()
+    scene.victim.leave()  # whose app does not want it
+    gone, watcher = scene.house.connect(COUNTED), scene.house.connect(COUNTED)
+    for client in (gone, watcher):
+        client.subscribe("news")
+    scene.house.loop.advance(1)
+    watcher.take()
+    damage = Damage(scene, "channels:app-id")
+    gone.leave()
+    scene.house.loop.advance(1)
+    watcher.take()
+    renew(scene.house)
+    assert watcher.heard() == []
+    damage.put_right()
+    renew(scene.house)
+    [told] = watcher.take()
+    assert (told["event"], told["data"]) == ("pusher_internal:subscription_count", {"subscription_count": 1})
+    assert agree(scene.house)
     assert contained.count > 0
     scene.check_others()
 
