@@ -89,6 +89,9 @@ class Roster(Protocol):
     def disconnect(self, app_id: str) -> None:
         """Count one connection less."""
 
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Take over the limit of an app that has ``here`` connections on this node, which may not have been counted."""
+
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
 
@@ -235,6 +238,9 @@ class LocalRoster:
 
     def disconnect(self, app_id: str) -> None:
         """The node itself knows how many there are."""
+
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Do nothing: each connection is checked against the limit of its app."""
 
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription; how many there are then."""

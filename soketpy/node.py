@@ -139,7 +139,7 @@ class Node:
 
     def update(self, apps: Callable[[str], App | None]) -> int:
         """Apply changed apps to the connections that are open. Return how many of these are closed, in slices."""
-        return update_connections(self._connections, apps, partial(self._later, 0))
+        return update_connections(self._connections, apps, self.roster, partial(self._later, 0))
 
     # Subscriptions
 

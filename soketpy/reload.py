@@ -1,21 +1,27 @@
 """What a changed configuration means for the connections that are open."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from soketpy.apps import App
+from soketpy.cluster import Roster
 from soketpy.connection import Connection
+from soketpy.containment import attempt
 from soketpy.protocol.errors import Code
 from soketpy.slices import in_slices
 from soketpy.steps import Soon
 
+log = logging.getLogger("soketpy.node")
+
 
 def update_connections(
-    connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], soon: Soon
+    connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], roster: Roster, soon: Soon
 ) -> int:
     """Apply changed apps to ``connections``, which are given by app id and socket id. Return how many are closed.
 
-    New limits and switches apply at once. Connections of a removed app (4001), of a disabled app (4003) and of a
-    removed key (4009, unless the app keeps them) are closed in slices.
+    New limits and switches apply at once. If an app has ``max_connections`` now, the roster counts its connections on
+    this node from now on, since all nodes refuse by that count. Connections of a removed app (4001), of a disabled app
+    (4003) and of a removed key (4009, unless the app keeps them) are closed in slices.
     """
     closing: list[tuple[Connection, Code, str]] = []
     for app_id, of_app in connections.items():
@@ -25,6 +31,7 @@ def update_connections(
             continue
         for connection in of_app.values():
             connection.app = app
+        attempt(log, roster.limit, app_id, len(of_app), app.max_connections)
         if not app.enabled:
             closing += _closing(of_app.values(), Code.APP_DISABLED, "The app is disabled.")
         elif app.close_connections_of_removed_keys:

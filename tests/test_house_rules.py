@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "steps": {"containment"},
     "slices": {"containment", "steps"},
     "refusals": {"containment", "limits"},
-    "reload": PROTOCOL | {"apps", "connection", "slices", "steps"},
+    "reload": PROTOCOL | {"apps", "cluster", "connection", "containment", "slices", "steps"},
     "deadlines": {"containment"},
     "descriptors": set(),
     "presence": PROTOCOL,

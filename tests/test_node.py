@@ -92,6 +92,42 @@ def test_connections_from_before_an_app_had_a_limit_count_too() -> None:
     house.connect(limited)
 
 
+@pytest.mark.usefixtures("nodes")
+def test_a_limit_that_comes_with_a_new_configuration_counts_the_connections_of_all_nodes() -> None:
+    house = House()
+    clients = [house.connect() for _ in range(4)]
+    limited = replace(APP, max_connections=4)
+    update(house, limited)
+    assert refused(house, limited) == 4004
+    clients[0].leave()
+    house.connect(limited)
+    assert refused(house, limited) == 4004
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_limit_that_is_removed_and_comes_back_counts_the_connections_from_before_and_meanwhile() -> None:
+    house = House()
+    limited = replace(APP, max_connections=4)
+    clients = [house.connect(limited) for _ in range(2)]
+    update(house, APP)
+    clients += [house.connect() for _ in range(4)]
+    for client in clients[:3]:
+        client.leave()
+    update(house, limited)
+    house.connect(limited)
+    assert refused(house, limited) == 4004
+    for client in clients[3:]:
+        client.leave()
+    house.connect(limited)
+
+
+def update(house: House, app: App) -> None:
+    """Let all nodes read a changed app."""
+    for node in house.nodes:
+        node.update({app.id: app}.get)
+    house.loop.settle()
+
+
 def test_a_server_that_is_full_refuses_with_4100() -> None:
     house = House(max_connections=2)
     first = house.connect()

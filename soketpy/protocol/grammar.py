@@ -121,6 +121,19 @@ def check(text: str) -> None:
         _refuse(text, _space(text, end))
 
 
+def is_json(text: bytes) -> bool:
+    """Return whether bytes are a JSON text in UTF-8."""
+    try:
+        decoded = text.decode()
+        try:
+            msgspec.json.decode(text, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError):
+            check(decoded)
+    except ValueError:
+        return False
+    return True
+
+
 def size(text: bytes) -> int:
     """Return how many bytes the value of a valid JSON text has in UTF-8, however it is spelled.
 

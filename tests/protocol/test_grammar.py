@@ -102,13 +102,19 @@ def readable(text: str) -> bool:
 @pytest.mark.parametrize("text", VALID, ids=lambda text: text[:20])
 def test_what_the_grammar_allows_is_read_and_not_touched(text: str) -> None:
     assert readable(text)
+    assert grammar.is_json(text.encode())
 
 
 @pytest.mark.parametrize("text", INVALID, ids=lambda text: text[:20])
 def test_what_the_grammar_forbids_is_refused(text: str) -> None:
     assert not readable(text)
+    assert not grammar.is_json(text.encode())
     with pytest.raises(ValueError, match=r"\w"):
         grammar.check(text)
+
+
+def test_a_text_that_is_not_utf_8_is_no_json() -> None:
+    assert not grammar.is_json(b'"\xff"')
 
 
 def _forbidden(name: str) -> None:

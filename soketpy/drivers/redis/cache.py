@@ -1,10 +1,16 @@
 """The cache over Redis: what was last said on each cache channel, for all nodes."""
 
+import logging
 from collections.abc import Callable
+from functools import lru_cache
 
 from soketpy.cache import CachedEvent
+from soketpy.containment import contain
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
+from soketpy.protocol.grammar import is_json
+
+log = logging.getLogger("soketpy.redis")
 
 
 class RedisCache:
@@ -15,16 +21,35 @@ class RedisCache:
         self._clock = clock
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None; also None while Redis is away."""
+        """The event that is remembered, or None; also None while Redis is away, and for one that is damaged."""
         try:
             found = await self._session.write(["g", app_id, channel])
         except Lost:
             return None
         if not found:
             return None
-        name, data, milliseconds = found
-        return CachedEvent(name.decode("utf-8", "surrogatepass"), data, self._clock() + milliseconds / 1000)
+        packed_name, data, milliseconds = found
+        try:
+            name = packed_name.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            name = None
+        if name is None or not is_json(data):
+            _log_once(app_id, channel)
+            return None
+        return CachedEvent(name, data, self._clock() + milliseconds / 1000)
 
     def ttl(self, event: CachedEvent) -> int:
         """Whole seconds for which the event will still be remembered."""
         return max(0, round(event.expires - self._clock()))
+
+
+@lru_cache(maxsize=1000)
+def _log_once(app_id: str, channel: str) -> None:
+    fault = ValueError("its name is not UTF-8, or its data is not JSON")
+    contain(
+        log,
+        fault,
+        "App %s: the last event of %s in Redis is skipped; is something else writing there?",
+        app_id,
+        channel,
+    )

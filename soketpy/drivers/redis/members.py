@@ -9,11 +9,15 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from soketpy.containment import contain
+from soketpy.protocol.grammar import is_json
 from soketpy.protocol.ids import NumericId
 
 log = logging.getLogger("soketpy.redis")
 
 _NUMERIC = b"#"
+
+_NUMBER = frozenset(b"%c" % character for character in b"-0123456789")
+"""What a JSON number begins with."""
 
 
 def value_of(user_id: str, info: bytes) -> bytes:
@@ -31,21 +35,32 @@ def member_of(user_id: str, value: bytes) -> tuple[str, bytes]:
 def readable(app_id: str, channel: str, flat: list[bytes]) -> Iterator[tuple[str, bytes]]:
     """Give the user id and the value of each member in a reply of Redis.
 
-    Skip a member whose id or value is not UTF-8, which soketpy never writes, and log it once.
+    Skip a member whose id is not UTF-8, or whose value is not one that ``value_of`` returns, and log it once.
     """
     for user_id, value in pairs(flat):
         try:
-            value.decode()
             text = user_id.decode()
         except UnicodeDecodeError:
             _log_once(app_id, channel, user_id)
-        else:
+            continue
+        if _is_value(user_id, value):
             yield text, value
+        else:
+            _log_once(app_id, channel, user_id)
+
+
+def _is_value(user_id: bytes, value: bytes) -> bool:
+    """Return whether a value is nothing or JSON and, if the user id is to be a JSON number, that it is one."""
+    if value.startswith(_NUMERIC):
+        if user_id[:1] not in _NUMBER or not is_json(user_id):
+            return False
+        value = value[1:]
+    return not value or is_json(value)
 
 
 @lru_cache(maxsize=1000)
 def _log_once(app_id: str, channel: str, user_id: bytes) -> None:
-    fault = ValueError(f"{user_id!r} or its user_info is not UTF-8")
+    fault = ValueError(f"{user_id!r} is not UTF-8, or its user_info is not JSON")
     contain(log, fault, "App %s: a member of %s in Redis is skipped; is something else writing there?", app_id, channel)
 
 

@@ -1,9 +1,10 @@
 """The interface that a session needs of the roster whose writes it sends."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from soketpy.cluster import Edge
-from soketpy.drivers.redis.writes import Write
+from soketpy.drivers.redis.writes import Leaf, Write
 
 
 class Part(Protocol):
@@ -14,6 +15,9 @@ class Part(Protocol):
 
     def leaves(self) -> list[Write]:
         """Every write that says what this node has."""
+
+    def write_again(self, leaves: Iterable[Leaf]) -> None:
+        """Write what this node has of some leaves, whose writes have failed. Never raises."""
 
     def came_back(self, *, removals: bool) -> None:
         """The node is here again: tell its clients what they have missed; of those who went only with ``removals``."""

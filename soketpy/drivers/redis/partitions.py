@@ -104,6 +104,10 @@ class PartitionedRoster:
         """Count one connection less."""
         self._partitions.of(app_id, "").roster.disconnect(app_id)
 
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Take over the limit of an app that has ``here`` connections on this node, which may not have been counted."""
+        self._partitions.of(app_id, "").roster.limit(app_id, here, limit)
+
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
         return await self._partitions.of(app_id, channel).roster.join(app_id, channel)

@@ -14,7 +14,7 @@ class Quotas:
     """Counts the connections of apps that have, or had, a limit; the others cost nothing.
 
     If a change fails though Redis is there, nobody knows whether Redis has counted it. The count of this node is then
-    written as a whole, once no change of the same app is on its way.
+    written as a whole, once no change of the same app is on its way, and again until Redis has taken it.
     """
 
     def __init__(self, session: Session) -> None:
@@ -25,11 +25,9 @@ class Quotas:
 
     async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
         """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
+        self.limit(app_id, here, limit)
         if app_id not in self._counts:
-            if limit is None:
-                return True
-            self._counts[app_id] = here
-            steps.begin(self._put(app_id))
+            return True
         self._begin(app_id)
         try:
             counted = await self._connected(app_id, limit)
@@ -40,6 +38,15 @@ class Quotas:
         self._counts[app_id] += counted
         self._end(app_id)
         return counted
+
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Begin to count an app that has a limit now, and ``here`` connections on this node.
+
+        A node goes on counting an app whose limit is removed, so that the count is right if a limit comes back.
+        """
+        if limit is not None and app_id not in self._counts:
+            self._counts[app_id] = here
+            steps.begin(self._put(app_id))
 
     async def _connected(self, app_id: str, limit: int | None) -> bool:
         try:
@@ -61,24 +68,24 @@ class Quotas:
         try:
             await self._session.write(["a", app_id, -1, 0])
         except Lost:
-            self._session.write(["k", app_id, "", "", self._counts[app_id]])
+            self._session.write(self._leaf(app_id))
         except Exception as fault:
             self._doubt(app_id, fault)
         self._end(app_id)
 
-    async def _put(self, app_id: str, *, again: bool = True) -> None:
-        """Write how many connections the app has here; if that fails, once more."""
+    async def _put(self, app_id: str) -> None:
+        """Write how many connections the app has here."""
         self._begin(app_id)
         try:
-            await self._session.write(["k", app_id, "", "", self._counts[app_id]])
+            await self._session.write(self._leaf(app_id))
         except Lost:
             pass  # Redis is away: all counts are written when it is back
         except Exception as fault:
-            if again:
-                self._doubt(app_id, fault)
-            else:
-                contain(log, fault, "App %s: its number of connections in Redis may be wrong", app_id)
+            self._doubt(app_id, fault)
         self._end(app_id)
+
+    def _leaf(self, app_id: str) -> Write:
+        return ["k", app_id, "", "", self._counts.get(app_id, 0)]
 
     def _doubt(self, app_id: str, fault: Exception) -> None:
         contain(log, fault, "App %s: its number of connections has to be written again", app_id)
@@ -95,8 +102,15 @@ class Quotas:
         del self._on_their_way[app_id]
         if app_id in self._in_doubt:
             self._in_doubt.discard(app_id)
-            steps.begin(self._put(app_id, again=False))
+            self._session.write_again(self._leaf(app_id))
+
+    def write_again(self, app_id: str) -> None:
+        """Write how many connections the app has here, once no change of it is on its way."""
+        if app_id in self._on_their_way:
+            self._in_doubt.add(app_id)
+        else:
+            self._session.write_again(self._leaf(app_id))
 
     def leaves(self) -> list[Write]:
         """Every write that says what this node has."""
-        return [["k", app_id, "", "", count] for app_id, count in self._counts.items()]
+        return [self._leaf(app_id) for app_id in self._counts]

@@ -4,18 +4,23 @@ Redis does nothing else while it serves a command. Long readings are therefore m
 one before has its answer, so that the commands of others are served between them.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import hiredis
 
 from soketpy.cluster import TooSlow, Unavailable
+from soketpy.containment import contain
 from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
 from soketpy.presence import Members
 from soketpy.steps import Promise
+
+log = logging.getLogger("soketpy.redis")
 
 PATIENCE = 5.0
 """Seconds that the readings of one call may take together."""
@@ -25,6 +30,9 @@ STEP = 1000
 
 SLICE = 500
 """Counts that are asked for together."""
+
+MOST_DIGITS = 15
+"""Digits of a count: as many as the script takes."""
 
 _SPECIAL = re.compile(r"[*?\[\]\\^-]")
 
@@ -48,7 +56,7 @@ class Reads:
         for some in _slices(channels):
             bound()
             [found] = await self._read(["HMGET", key, *some])
-            counts += [_count(count) for count in found]
+            counts += [_count(key, channel, count) for channel, count in zip(some, found, strict=True)]
         return counts
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
@@ -70,8 +78,10 @@ class Reads:
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
-        found = await self._scan(self._key("channels", app_id), f"{_escaped(prefix)}*", _CHANNELS, since)
-        return {channel.decode(errors="replace"): _count(count) for channel, count in found.items() if _count(count)}
+        key = self._key("channels", app_id)
+        found = await self._scan(key, f"{_escaped(prefix)}*", _CHANNELS, since)
+        counts = ((channel.decode(errors="replace"), count) for channel, count in found.items())
+        return {channel: count for channel, text in counts if (count := _count(key, channel, text))}
 
     async def _scan(self, key: str, pattern: str, slow: str, since: float | None = None) -> dict[bytes, bytes]:
         """Return the fields of a hash that match, read in steps. Raises Unavailable, or TooSlow with a text."""
@@ -122,9 +132,20 @@ class Reads:
         return answers
 
 
-def _count(text: bytes | None) -> int:
-    """Return a count; 0 for what is no number, which soketpy never writes."""
-    return int(text) if text is not None and text.isdigit() else 0
+def _count(key: str, channel: str, text: bytes | None) -> int:
+    """Return a count; 0 for what is no count, which soketpy never writes. Such a text is logged once."""
+    if text is None:
+        return 0
+    if text.isdigit() and len(text) <= MOST_DIGITS:
+        return int(text)
+    _log_once(key, channel)
+    return 0
+
+
+@lru_cache(maxsize=1000)
+def _log_once(key: str, channel: str) -> None:
+    fault = ValueError(f"{key} has no count there")
+    contain(log, fault, "The count of %s in Redis is skipped; is something else writing there?", channel)
 
 
 def _escaped(text: str) -> str:

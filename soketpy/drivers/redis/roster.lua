@@ -149,7 +149,7 @@ end
 function set.g(_, app, channel)
   local key = base .. 'last:' .. of(app, channel)
   local event = redis.call('HMGET', key, 'name', 'data')
-  return event[1] and {event[1], event[2], redis.call('PTTL', key)} or false
+  return event[1] and event[2] and {event[1], event[2], redis.call('PTTL', key)} or false
 end
 
 -- Publish an event of a cache channel, and remember it.
@@ -167,9 +167,9 @@ end
 function set.r(_, app, what, cost, limit)
   local key, now = base .. 'rate:' .. of(app, what), milliseconds()
   local bucket = redis.call('HMGET', key, 'tokens', 'updated', 'limit')
-  local tokens = limit
-  if bucket[1] and tonumber(bucket[3]) == limit then
-    tokens = math.min(limit, tonumber(bucket[1]) + math.max(0, now - tonumber(bucket[2])) * limit / 1000)
+  local tokens, left, updated = limit, tonumber(bucket[1]), tonumber(bucket[2])
+  if left and left >= 0 and updated and updated >= 0 and tonumber(bucket[3]) == limit then -- NaN is not >= 0
+    tokens = math.min(limit, left + math.max(0, now - updated) * limit / 1000)
   end
   local taken = cost <= tokens
   if taken then

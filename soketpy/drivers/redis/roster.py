@@ -1,6 +1,7 @@
 """The roster over Redis: what this node has, and what it was told of the rest."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from soketpy import steps
@@ -13,7 +14,7 @@ from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
 from soketpy.drivers.redis.users import Users
-from soketpy.drivers.redis.writes import Lost, Write
+from soketpy.drivers.redis.writes import Leaf, Lost, Write
 from soketpy.presence import Members
 
 log = logging.getLogger("soketpy.redis")
@@ -26,7 +27,8 @@ class RedisRoster:
     let in between two messages. While Redis is away, it is what this node believes.
 
     If a write fails though Redis is there, the counts of this node and those in Redis agree afterwards: a join is
-    undone and raises, and a leave is written again.
+    undone and raises, and a leave is written again: at once, and then with each renewal of the lease, until Redis can
+    do the write.
     """
 
     def __init__(self, session: Session, names: Topics) -> None:
@@ -35,11 +37,12 @@ class RedisRoster:
         self._subscriptions: dict[Name, int] = {}
         self._connections: dict[Name, dict[str, tuple[int, bytes]]] = {}
         self._replicas: dict[Name, Members] = {}
+        self._late: set[Name] = set()  # channels whose subscribers were told a number before it was written
         self._asked: set[Name] = set()  # presence channels whose list is on its way
         self.users = users = Users(session, names)
-        self._quotas = Quotas(session)
         self._reads = reads = Reads(session)
-        self.connect, self.disconnect = self._quotas.connect, self._quotas.disconnect
+        self._quotas = quotas = Quotas(session)
+        self.connect, self.disconnect, self.limit = quotas.connect, quotas.disconnect, quotas.limit
         self.sign_in, self.sign_out = users.sign_in, users.sign_out
         self.counts, self.member_counts, self.channels = reads.counts, reads.member_counts, reads.channels
         session.attach(self)
@@ -69,8 +72,17 @@ class RedisRoster:
             return await self._write_count(app_id, channel, count)
         except Exception as fault:
             contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
-            self._session.write(["s", app_id, channel, "", self._subscriptions.get((app_id, channel), 0)])
+            self._write_count_again((app_id, channel))
             return count
+
+    def _write_count_again(self, name: Name) -> None:
+        """Write how many subscriptions this node has, after a write of it has failed."""
+        self._late.add(name)
+        self._session.write_again(self._count(name))
+
+    def _count(self, name: Name) -> Write:
+        """Return the write that says how many subscriptions of a channel this node has."""
+        return ["s", *name, "", self._subscriptions.get(name, 0)]
 
     async def _write_count(self, app_id: str, channel: str, count: int) -> int:
         """Write how many subscriptions this node has; return how many there are anywhere."""
@@ -153,7 +165,7 @@ class RedisRoster:
         except Exception as fault:
             contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
             came = 0  # if that removes the member, Redis publishes it
-            self._session.write(self._leaf(name, user_id))
+            self._session.write_again(self._leaf(name, user_id))
         if came:
             self._removed(name, user_id)
 
@@ -218,6 +230,10 @@ class RedisRoster:
         if write[0] not in ("s", "m"):
             return
         kind, app_id, channel, user_id = write[:4]
+        if (app_id, channel) in self._late:
+            self._late.discard((app_id, channel))
+            if self._session.here:  # this node may have no connection left that says whether the app wants it
+                self.tell_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
             self._node.report(Edge.OCCUPIED, app_id, channel)
@@ -237,11 +253,30 @@ class RedisRoster:
     def leaves(self) -> list[list[Any]]:
         """Every write that says what this node has."""
         return [
-            *(["s", *name, "", count] for name, count in self._subscriptions.items()),
+            *map(self._count, self._subscriptions),
             *(self._leaf(name, user_id) for name, mine in self._connections.items() for user_id in mine),
             *self.users.leaves(),
             *self._quotas.leaves(),
         ]
+
+    def write_again(self, leaves: Iterable[Leaf]) -> None:
+        """Write what this node has of some leaves, whose writes have failed. Never raises."""
+        for leaf in leaves:
+            try:
+                self._write_again(*leaf)
+            except Exception as fault:
+                contain(log, fault, "A write of kind %s of app %s could not be sent again", *leaf[:2])
+
+    def _write_again(self, kind: str, app_id: str, name: str, user_id: str) -> None:
+        match kind:
+            case "s":
+                self._write_count_again((app_id, name))
+            case "m":
+                self._session.write_again(self._leaf((app_id, name), user_id))
+            case "u":
+                self._session.write_again(self.users.leaf((app_id, name)))
+            case _:
+                self._quotas.write_again(app_id)
 
     def gone(self) -> None:
         """The node is on its own from now on."""

@@ -173,6 +173,7 @@ class Session:
             self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
         if self.lease.due():
             dead = await self._script("renew", self.life, _ms(self.lease.length))
+            self._part.write_again(self._writes.failed())
             if self.lease.may_condemn():
                 for life in dead:
                     await self._clear(life)
@@ -351,6 +352,12 @@ class Session:
             promise = Promise()
             promise.fail(Lost())
         return promise
+
+    def write_again(self, write: Write) -> None:
+        """Have the script do a write that nobody waits for, now or when Redis is back."""
+        self._writes.keep(write)
+        if self.here:
+            self._pump()
 
     def _pump(self) -> None:
         """Send the next batch, if none is on its way."""

@@ -94,7 +94,7 @@ class Users:
                 self.turned(app_id, user_id, False)
         except Exception as fault:
             contain(log, fault, "App %s: the end of a sign-in has to be written again", app_id)
-            self._session.write(["u", app_id, user_id, "", self._users.get((app_id, user_id), 0), []])
+            self._session.write_again(self.leaf((app_id, user_id)))
 
     def is_online(self, app_id: str, user_id: str) -> bool:
         """Whether a user who is watched here is signed in, as far as this node was told."""
@@ -117,7 +117,11 @@ class Users:
 
     def leaves(self) -> list[Write]:
         """Every write that says what this node has."""
-        return [["u", *name, "", count, []] for name, count in self._users.items()]
+        return [self.leaf(name) for name in self._users]
+
+    def leaf(self, name: Name) -> Write:
+        """Return the write that says how many signed-in connections of a user this node has."""
+        return ["u", *name, "", self._users.get(name, 0), []]
 
     async def catch_up(self, removals: bool) -> None:
         """Tell the watchers what they have missed; of those who went only with ``removals``."""

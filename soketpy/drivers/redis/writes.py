@@ -6,6 +6,7 @@ what ``roster.lua`` needs to do it.
 
 import logging
 from collections.abc import Callable, Set
+from itertools import islice
 from typing import Any
 
 import msgpack
@@ -25,6 +26,9 @@ Write = list[Any]
 
 Leaf = tuple[Any, ...]
 """What a write is about."""
+
+MOST_AGAIN = 500
+"""Leaves whose writes have failed that are written again at a time."""
 
 _OF_LEAVES = ("s", "m", "u", "k")
 
@@ -56,6 +60,7 @@ class Writes:
         self._queue: list[tuple[Write, Promise[Any] | None]] = []
         self._on_its_way: list[tuple[Write, Promise[Any] | None]] = []
         self._kept: dict[Leaf, Write] = {}  # for when Redis is back; of each leaf the last one
+        self._failed: dict[Leaf, None] = {}  # leaves whose last write Redis could not do
         self._known: set[Leaf] = set()  # leaves that are written anew, and of which ``done`` has been told before
 
     @property
@@ -74,9 +79,9 @@ class Writes:
         return promise
 
     def keep(self, write: Write) -> None:
-        """Let a write wait for Redis to come back, if it changes what this node has, in the place of any before it.
+        """Let a write wait that changes what this node has, in the place of any before it: until Redis is there.
 
-        If too many do, they are forgotten: the node has to write all that it has anew.
+        Drop a write of another kind. If too many wait, they are forgotten: the node has to write all that it has anew.
         """
         if write[0] in _OF_LEAVES:
             self._kept.pop(leaf_of(write), None)
@@ -84,6 +89,14 @@ class Writes:
         if len(self._kept) > MOST_WAITING:
             self._kept.clear()
             self.forgot = True
+
+    def failed(self) -> list[Leaf]:
+        """Return some leaves whose last write Redis could not do; at the next call others, if there are more."""
+        some = list(islice(self._failed, MOST_AGAIN))
+        for leaf in some:
+            del self._failed[leaf]
+            self._failed[leaf] = None
+        return some
 
     def next(self) -> bytes | None:
         """The next batch, packed; None while one is on its way, or nothing waits."""
@@ -135,8 +148,10 @@ class Writes:
         batch, self._on_its_way = self._on_its_way, []
         for (write, promise), answer in zip(batch, answers, strict=True):
             if type(answer) is dict:
-                self._failed(write, promise, answer)
+                self._fail(write, promise, answer)
                 continue
+            if self._failed and write[0] in _OF_LEAVES:
+                self._failed.pop(leaf_of(write), None)
             if self._known and write[0] in _OF_LEAVES and leaf_of(write) in self._known:
                 self._known.discard(leaf_of(write))
             else:
@@ -147,13 +162,19 @@ class Writes:
             if promise is not None:
                 _settle(promise.keep, answer)
 
-    def _failed(self, write: Write, promise: Promise[Any] | None, answer: dict[object, object]) -> None:
-        """Fail one write that the script could not do."""
+    def _fail(self, write: Write, promise: Promise[Any] | None, answer: dict[object, object]) -> None:
+        """Fail one write that the script could not do. If an operation does not wait for it, log its leaf once."""
         kind = Failed if write[0] in _OF_LEAVES or write[0] == _CONNECTION else Lost
         why = answer.get(b"err")
         fault = kind(why.decode(errors="replace") if isinstance(why, bytes) else "the reply has an unknown form")
-        about = ", ".join(each for each in write[1:3] if isinstance(each, str))  # the app, and a channel or user
-        contain(log, fault, "Redis could not do a write of kind %s (%s): %s", write[0], about, fault)
+        about = ", ".join(each for each in write[1:3] if isinstance(each, str) and each)  # app, and channel or user
+        if promise is not None or leaf_of(write) not in self._failed:
+            contain(log, fault, "Redis could not do a write of kind %s (%s): %s", write[0], about, fault)
+        if write[0] in _OF_LEAVES:
+            self._failed[leaf_of(write)] = None
+        if len(self._failed) > MOST_WAITING:
+            self._failed.clear()
+            self.forgot = True
         if promise is not None:
             _settle(promise.fail, fault)
 
@@ -161,6 +182,7 @@ class Writes:
         """Begin the numbers anew, with these in the place of all that waited; of ``known`` ones nobody is told."""
         self.number, self.forgot = 0, False
         self._kept.clear()
+        self._failed.clear()
         self._known = {leaf_of(write) for write in leaves} & known
         self._on_its_way, self._queue = [], [(write, None) for write in leaves]
 
@@ -170,6 +192,7 @@ class Writes:
         Whoever published was told that it failed: a batch that Redis may not have got does not publish when it is sent
         again. If Redis has got it, the answer that it kept is that to the batch as it was.
         """
+        self._take_kept()  # so that an older write in the queue does not take the place of one that was kept
         waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
         self._on_its_way = [(write if write[0] in _OF_LEAVES else _NOTHING, None) for write, _ in self._on_its_way]
         queue, self._queue = self._queue, []

@@ -275,3 +275,14 @@ def test_an_answer_of_an_unknown_form_fails_its_write_alone(answer: object) -> N
     assert script.answers == [1, "lost", 3, "lost"]
     assert len(script.writes) == 0
     assert failures.count == before + 2
+
+
+def test_a_write_that_nobody_waits_for_stays_behind_those_before_it_when_redis_goes_away() -> None:
+    script = Script()
+    script.add(*leaf("sent", 1))
+    script.writes.next()
+    script.add(*leaf("a", 2))
+    script.writes.keep(list(leaf("a", 1)))
+    script.writes.abandon()
+    script.answer(script.writes.again())
+    assert script.answer(script.writes.next()) == [list(leaf("a", 1))]

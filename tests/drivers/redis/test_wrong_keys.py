@@ -314,14 +314,6 @@ def test_a_count_that_a_dead_node_left_and_that_is_no_number_is_removed(value: s
     scene.house.join()
 
 
-def test_a_channel_whose_count_is_no_number_is_not_listed() -> None:
-    scene = Scene()
-    scene.victim.subscribe("news")
-    scene.ask("HSET", "channels:app-id", "odd", "many")
-    assert scene.house.channels() == {"news": 1}
-    assert scene.house.count("odd") == 0
-
-
 @pytest.mark.parametrize("key", ["leases", "dying", "partitions"])
 def test_a_key_of_another_type_that_all_nodes_need_is_removed(key: str) -> None:
     scene = Scene()
