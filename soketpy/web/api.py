@@ -49,7 +49,8 @@ class Api:
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        self._check_open()
+        if self.stopped:  # which answered the call while it waited
+            raise stopping()
         self._node.publish(app, trigger)
         call.published = True
         await self._node.sent()
@@ -65,7 +66,8 @@ class Api:
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        self._check_open()
+        if self.stopped:  # which answered the call while it waited
+            raise stopping()
         self._node.publish(app, *triggers)
         call.published = True
         await self._node.sent()
@@ -168,16 +170,12 @@ class Api:
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         await self._node.room(call.app.id)
-        self._check_open()
+        if self.stopped:  # which answered the call while it waited
+            raise stopping()
         self._node.terminate(call.app.id, call.arguments[0])
         call.published = True
         await self._node.sent()
         return Answer({})
-
-    def _check_open(self) -> None:
-        """Raise RequestError if the stop has answered the call while it waited."""
-        if self.stopped:
-            raise stopping()
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
         """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""

@@ -17,15 +17,15 @@ class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):
         super().__init__()
         self._most = most
         self._of_app: dict[str, int] = {}
-
-    def full(self, app_id: str) -> bool:
-        """Return whether the app has as many calls in progress as it may have."""
-        return self._most is not None and self._of_app.get(app_id, 0) >= self._most
+        self.full: set[str] = set()
+        """The apps that have as many calls in progress as they may have."""
 
     def enter(self, call: C, app_id: str, ended: Callable[[C], None]) -> None:
         """Count a call of an app until it leaves; ``ended``, which takes the call, replaces that of a counted one."""
         if call not in self:
-            self._of_app[app_id] = self._of_app.get(app_id, 0) + 1
+            number = self._of_app[app_id] = self._of_app.get(app_id, 0) + 1
+            if self._most is not None and number >= self._most:
+                self.full.add(app_id)
         self[call] = app_id, ended
 
     def leave(self, call: C) -> bool:
@@ -35,6 +35,8 @@ class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):
             return False
         app_id, _ = entry
         left = self._of_app[app_id] - 1
+        if self._most is not None and left < self._most:
+            self.full.discard(app_id)
         if left:
             self._of_app[app_id] = left
         else:

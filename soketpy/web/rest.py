@@ -63,10 +63,10 @@ class Exchange(msgspec.Struct, eq=False):
     path: str
     origin: str | None
     app: App | None
+    caller: asyncio.BaseTransport | None = None
     answer: Answer | None = None
     call: Call | None = None
     verb: Verb | None = None
-    caller: asyncio.BaseTransport | None = None
 
 
 Ended = Callable[[Exchange], None]
@@ -131,13 +131,13 @@ class Rest:
         The log names the address of the ``caller`` if the request is refused.
         """
         path, _, query = target.partition("?")
-        exchange = Exchange(method, path, headers.get("origin"), None, None, None, None, caller)
+        exchange = Exchange(method, path, headers.get("origin"), None, caller)
         try:
             bare = handshake.bare_path(path, self._prefix)
             parts = bare.split("/", 3)
             of_app = len(parts) == 4 and parts[1] == "apps"
             if of_app:
-                exchange.app = self._apps.by_id(unquote(parts[2]))
+                exchange.app = self._apps.by_id(unquote(parts[2]) if "%" in parts[2] else parts[2])
             if of_app and method != "OPTIONS":
                 self._let_in(exchange, parts[3], bare, query, headers)
             elif bare in _HEALTH:
@@ -159,7 +159,8 @@ class Rest:
 
         Raise RequestError if the call cannot be let in.
         """
-        self._refuse_when_draining()
+        if self.draining:
+            raise stopping()
         exchange.verb, arguments = self._route(exchange.method, route)
         try:
             call = self._authenticate(exchange, bare, arguments, calls.parse_query(query), headers, by_key)
@@ -190,7 +191,7 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
         if not app.enabled and exchange.verb != self._terminate:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
-        if self._in_progress.full(app.id):
+        if app.id in self._in_progress.full:
             raise crowded()  # before the signature is computed, since there are many of these
         call = Call(app, exchange.method, exchange.path, bare, self._prefix, parameters, given, arguments, kind)
         calls.authenticate(call, time.time())
@@ -341,16 +342,13 @@ class Rest:
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
 
     def _accept_traffic(self) -> Answer:
-        self._refuse_when_draining()
+        if self.draining:
+            raise stopping()
         now = memory()
         if now.percent > self._memory_percent:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is low on memory; choose another.")
         used = {"usedSize": now.used, "totalSize": now.total, "percentUsage": now.percent}
         return Answer({"memory": used})
-
-    def _refuse_when_draining(self) -> None:
-        if self.draining:
-            raise stopping()
 
     # Apps
 

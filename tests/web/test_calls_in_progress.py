@@ -30,12 +30,12 @@ def test_an_app_has_as_many_calls_as_it_may_have() -> None:
     ended: list[str] = []
     calls = CallsInProgress[str](2)
     for call, app_id in (("a", "one"), ("b", "one"), ("c", "two")):
-        assert not calls.full(app_id)
+        assert app_id not in calls.full
         calls.enter(call, app_id, ended.append)
-    assert [calls.full(app_id) for app_id in ("one", "two", "three")] == [True, False, False]
+    assert [app_id in calls.full for app_id in ("one", "two", "three")] == [True, False, False]
     assert calls.leave("a")
     assert not calls.leave("a")
-    assert not calls.full("one")
+    assert "one" not in calls.full
     assert list(calls) == ["b", "c"]
 
 
@@ -48,7 +48,7 @@ def test_a_call_that_waits_twice_is_counted_once() -> None:
     (_, tell) = calls["a"]
     tell("a")
     assert calls.leave("a")
-    assert not calls.full("one")
+    assert "one" not in calls.full
     assert ended == ["later"]
 
 
@@ -56,7 +56,7 @@ def test_without_a_bound_no_app_is_full() -> None:
     calls = CallsInProgress[int]()
     for call in range(1000):
         calls.enter(call, "one", lambda _: None)
-    assert not calls.full("one")
+    assert "one" not in calls.full
 
 
 @pytest.mark.parametrize(("most", "share"), [(None, None), (1, 1), (2, 1), (3, 1), (4, 2), (1001, 500)])
