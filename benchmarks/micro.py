@@ -13,17 +13,17 @@ from typing import Any, cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from soketpy import steps, triggers
-from soketpy.apps import App, Key, StaticApps
-from soketpy.cluster import LocalCluster
-from soketpy.connection import Connection
-from soketpy.deadlines import Deadlines
-from soketpy.hub import Hub
-from soketpy.limits import LocalRateLimiter
-from soketpy.node import Node
+from soketpy.core import steps, triggers
+from soketpy.core.apps import App, Key, StaticApps
+from soketpy.core.connection import Connection
+from soketpy.core.hub import Hub
+from soketpy.core.node import Node
+from soketpy.drivers.local.cluster import LocalCluster
+from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import events, frames, messages, signatures
 from soketpy.protocol.frames import FrameReader, Opcode
 from soketpy.web.cors import Cors
+from soketpy.web.deadlines import Deadlines
 from soketpy.web.door import Door
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest

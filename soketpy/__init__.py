@@ -8,19 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from soketpy.apps import App, Key
     from soketpy.config import ConfigError, Settings
-    from soketpy.server import Server
+    from soketpy.core.apps import App, Key
+    from soketpy.process.server import Server
 
 __all__ = ["App", "ConfigError", "Key", "Server", "Settings", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "App": "soketpy.apps",
+    "App": "soketpy.core.apps",
     "ConfigError": "soketpy.config",
-    "Key": "soketpy.apps",
-    "Server": "soketpy.server",
+    "Key": "soketpy.core.apps",
+    "Server": "soketpy.process.server",
     "Settings": "soketpy.config",
 }
 """The module of each name."""

@@ -82,7 +82,7 @@ class _ServerThread(threading.Thread):
             self._loop.close()
 
     async def _serve(self) -> None:
-        from soketpy.server import Server
+        from soketpy.process.server import Server
 
         async with Server(self._settings) as server:
             self.port = server.port or 0

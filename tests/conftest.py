@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from soketpy import App, Server, testing
 from soketpy.config import settings as config
-from soketpy.containment import failures
+from soketpy.core.containment import failures
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth

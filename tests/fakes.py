@@ -9,16 +9,16 @@ from itertools import cycle
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from soketpy import steps, triggers
-from soketpy.apps import App, Key
-from soketpy.cluster import LocalCluster
 from soketpy.config.settings import Redis
-from soketpy.connection import Connection
+from soketpy.core import steps, triggers
+from soketpy.core.apps import App, Key
+from soketpy.core.connection import Connection
+from soketpy.core.hub import Hub
+from soketpy.core.node import Node
+from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from soketpy.drivers.redis.session import Session
-from soketpy.hub import Hub
-from soketpy.node import Node
 from soketpy.protocol import signatures
 from tests.patience import attempts, wait_until
 

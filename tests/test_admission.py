@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as changed
 
-from soketpy.admission import Hello, admit
-from soketpy.apps import App, Key, StaticApps
+from soketpy.core.admission import Hello, admit
+from soketpy.core.apps import App, Key, StaticApps
 from soketpy.protocol.errors import Code, ConnectionRefused
 from tests.fakes import APP
 

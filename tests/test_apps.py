@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import App, Apps, Key, StaticApps
+from soketpy.core.apps import App, Apps, Key, StaticApps
 
 ONE = App(id="1", keys=(Key("one", "secret-1"), Key("one-new", "secret-2")))
 TWO = App(id="2", keys=(Key("two", "secret-3"),))

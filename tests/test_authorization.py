@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.apps import App, Key
-from soketpy.authorization import auth_holds, check_channel, member_of, user_of
+from soketpy.core.apps import App, Key
+from soketpy.core.authorization import auth_holds, check_channel, member_of, user_of
 from soketpy.protocol import events, signatures
 from soketpy.protocol.errors import ConnectionRefused, SubscriptionRefused
 from tests.fakes import APP, channel_auth, user_auth

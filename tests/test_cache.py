@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from soketpy.cache import LocalCache
+from soketpy.drivers.local.cache import LocalCache
 from tests.fakes import FakeLoop, now
 
 MakeCache = Callable[[FakeLoop, float, int], LocalCache]

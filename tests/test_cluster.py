@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.cache import LocalCache
-from soketpy.cluster import Bus, ChannelFull, Edge, LocalBus, LocalRoster, Roster
-from soketpy.presence import Member
+from soketpy.core.ports import Bus, ChannelFull, Edge, Roster
+from soketpy.core.presence import Member
+from soketpy.drivers.local.bus import LocalBus
+from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.roster import LocalRoster
 from soketpy.protocol import messages
 from soketpy.protocol.messages import Message
 from tests.fakes import now

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soketpy.containment import failures
+from soketpy.core.containment import failures
 from soketpy.protocol import events
 from tests.conftest import Contained
 from tests.fakes import APP, Client, House

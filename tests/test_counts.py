@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from soketpy.counts import SubscriptionCounts
+from soketpy.core.counts import SubscriptionCounts
 from tests.fakes import FakeLoop
 
 NEWS = ("app", "news")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.deadlines import SLICE_SIZE, Deadlines
+from soketpy.web.deadlines import SLICE_SIZE, Deadlines
 from tests.conftest import Contained
 from tests.fakes import FakeLoop
 

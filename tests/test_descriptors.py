@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from soketpy.descriptors import SPARE, UNLIMITED, raise_limit, report_limit
+from soketpy.process.descriptors import SPARE, UNLIMITED, raise_limit, report_limit
 
 
 @pytest.mark.parametrize(

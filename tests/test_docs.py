@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlencode
 import pytest
 import yaml
 
-from soketpy.apps import StaticApps
 from soketpy.cli import _parser, main
 from soketpy.config import Settings, load
 from soketpy.config.app_rows import app_rows
@@ -32,12 +31,14 @@ from soketpy.config.draft import setting_rows
 from soketpy.config.environment import variables
 from soketpy.config.rows import Row
 from soketpy.config.soketi_names import APP_VARIABLES, NAMES
-from soketpy.limits import LocalRateLimiter
-from soketpy.metrics import Totals, TrafficByApp, TrafficCollector
+from soketpy.core.apps import StaticApps
+from soketpy.core.traffic import Totals, TrafficByApp
+from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode
 from soketpy.web.cors import Cors
+from soketpy.web.metrics import TrafficCollector
 from soketpy.web.rest import Rest
 from tests.conftest import StartServer
 from tests.fakes import APP
@@ -213,7 +214,7 @@ def test_every_route_of_the_rest_api_is_documented() -> None:
 
 
 def test_every_status_that_the_rest_api_answers_is_documented() -> None:
-    sources = [*(ROOT / "soketpy/web").glob("*.py"), ROOT / "soketpy/triggers.py"]
+    sources = [*(ROOT / "soketpy/web").glob("*.py"), ROOT / "soketpy/core/triggers.py"]
     names = {name for source in sources for name in re.findall(r"HTTPStatus\.([A-Z_]+)\b", source.read_text())}
     listed = {int(row[0]) for row in rows_of("docs/rest-api.md", r"\d{3}")}
     assert listed == {HTTPStatus[name].value for name in names}

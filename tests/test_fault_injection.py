@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from soketpy.apps import StaticApps
-from soketpy.containment import contain, failures
+from soketpy.core.apps import StaticApps
+from soketpy.core.containment import contain, failures
 from soketpy.drivers.redis.window import Window
 from soketpy.protocol import signatures
 from soketpy.web.cors import Cors

@@ -9,79 +9,30 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "soketpy"
 
-# What each room may import of this package besides itself, the lowest layer first: docs/architecture.md explains them.
-PROTOCOL = {"protocol"}
-PORTS = PROTOCOL | {"apps", "limits", "cache", "presence", "cluster", "users", "metrics", "counts", "containment"}
-RULES = PORTS | {"authorization", "admission", "triggers"}
-HEART = RULES | {"steps", "slices", "hub", "node", "connection", "refusals", "reload"}
+# Whom each folder, and each file at the top, may import besides itself: docs/architecture.md draws it.
 MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
-    "apps": PROTOCOL,
-    "limits": PROTOCOL,
-    "cache": PROTOCOL,
-    "counts": PROTOCOL | {"containment"},
-    "metrics": PROTOCOL,
-    "users": PROTOCOL,
-    "memory": set(),
-    "containment": {"limits"},
-    "steps": {"containment"},
-    "slices": {"containment", "steps"},
-    "refusals": {"containment", "limits"},
-    "reload": PROTOCOL | {"apps", "cluster", "connection", "containment", "slices", "steps"},
-    "deadlines": {"containment"},
-    "descriptors": set(),
-    "presence": PROTOCOL,
-    "cluster": PROTOCOL | {"presence", "cache", "limits", "steps"},
-    "contained_node": {"cluster", "containment", "presence"},
-    "authorization": PROTOCOL | {"apps"},
-    "admission": PROTOCOL | {"apps"},
-    "triggers": PROTOCOL | {"apps"},
-    "hub": PROTOCOL | {"steps"},
-    "connection": RULES | {"node", "steps"},
-    "node": RULES | {"contained_node", "hub", "connection", "steps", "slices", "refusals", "reload"},
-    "web": HEART | {"deadlines"},
-    "drivers": PORTS | {"steps"},
-    "config": PROTOCOL | {"apps"},
-    "tls": {"config"},
-    "log": set(),
-    "signals": {"config", "log"},
-    "listening": {"config"},
-    "server": HEART
-    | {"web", "joining", "config", "tls", "descriptors", "deadlines", "listening", "log", "memory", "signals"},
-    "joining": {"cluster", "config", "drivers"},
-    "worker": {"cluster", "config", "log", "memory", "metrics", "server", "signals"},
-    "private_redis": {"cluster", "config"},
-    "requirements": {"config", "joining", "private_redis", "tls"},
-    "workers": {"requirements", "worker", "private_redis", "cluster", "config", "log", "metrics", "server", "signals"}
-    | {"descriptors", "listening"},
-    "testing": {"config", "server"},
-    "cli": PROTOCOL | {"cluster", "config", "server", "workers", "requirements", "log", "__init__"},
+    "core": {"protocol"},
+    "drivers": {"core", "protocol"},
+    "web": {"core", "protocol"},
+    "config": {"core", "protocol"},
+    "process": {"config", "core", "drivers", "protocol", "web"},
+    "cli": {"__init__", "config", "core", "process", "protocol"},
+    "testing": {"config", "process"},
     "__main__": {"cli"},
-    "__init__": {"apps", "config", "server"},
+    "__init__": {"config", "core", "process"},
 }
 
-# What the outside world may be reached through, and where.
+# Where the outside world may be reached through these modules: in folders, or in single files.
 ONLY_IN = {
-    "aiohttp": {"web", "server"},
+    "aiohttp": {"web", "process"},
     # An operation of the core awaits what ``steps`` gives, and so never depends on a task.
-    "asyncio": {
-        "web",
-        "drivers",
-        "server",
-        "cli",
-        "signals",
-        "worker",
-        "workers",
-        "private_redis",
-        "testing",
-        "steps",
-        "listening",
-    },
-    "uvloop": {"server"},
+    "asyncio": {"web", "drivers", "process", "cli", "testing", "core/steps.py"},
+    "uvloop": {"process"},
     "yaml": {"config"},
     "hiredis": {"drivers"},
     "msgpack": {"drivers"},
-    "prometheus_client": {"metrics", "web"},
+    "prometheus_client": {"web"},
 }
 NOT_IN_PROTOCOL = {"asyncio", "logging", "time", "socket", "os", "random", "secrets"}
 
@@ -90,54 +41,53 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    """The room of a module: its name, or that of the package which it is in."""
+def folder(path: Path) -> str:
+    """The folder of a module, or its own name at the top of the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The modules that a module imports when it runs; imports for type checkers do not count."""
-    tree = ast.parse(path.read_text())
-    only_for_types = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in only_for_types:
-            continue
+    """The modules that a module imports, also for type checkers alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             assert node.level == 0, f"{path}: imports are absolute here"
-            if node.module == "soketpy":
-                yield from (f"soketpy.{alias.name}" for alias in node.names)
-            else:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            inner = [name for name in names if file_of(name)]
+            yield from inner
+            if len(inner) < len(names):
                 yield node.module
 
 
-def rooms_imported(path: Path) -> set[str]:
-    found = set()
-    for name in imports(path):
-        if name.startswith("soketpy."):
-            part = name.split(".")[1]
-            known = (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists()
-            found.add(part if known else "__init__")
-    return found
+def file_of(name: str) -> Path | None:
+    """The file of a module of this package; None for anything else."""
+    parts = name.split(".")
+    found = [PACKAGE.parent.joinpath(*parts).with_suffix(".py"), PACKAGE.parent.joinpath(*parts, "__init__.py")]
+    return next((path for path in found if path.exists()), None)
+
+
+def files_imported(path: Path) -> set[Path]:
+    return {file for name in imports(path) if (file := file_of(name)) is not None and file != path}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_what_its_layer_may(path: Path) -> None:
-    assert room(path) in MAY_IMPORT, "a new room: give it a layer here and in docs/architecture.md"
-    assert rooms_imported(path) - {room(path)} <= MAY_IMPORT[room(path)]
+def test_a_folder_imports_only_what_it_may(path: Path) -> None:
+    assert folder(path) in MAY_IMPORT, "a new folder: give it a row here and in docs/architecture.md"
+    assert {folder(file) for file in files_imported(path)} - {folder(path)} <= MAY_IMPORT[folder(path)]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_technology_is_known_in_its_own_room_only(path: Path) -> None:
+def test_a_technology_is_known_where_it_belongs(path: Path) -> None:
+    here = {folder(path), str(path.relative_to(PACKAGE))}
     for name in imports(path):
-        rooms = ONLY_IN.get(name.partition(".")[0])
-        assert rooms is None or room(path) in rooms, f"{name} does not belong in {room(path)}"
+        assert here & ONLY_IN.get(name.partition(".")[0], here), f"{name} does not belong in {folder(path)}"
+
+
+def test_the_top_level_is_folders_and_few_files() -> None:
+    inside = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert sum(path.is_dir() for path in inside) <= 8
+    assert sum(path.suffix == ".py" for path in inside) <= 4
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "protocol").glob("*.py")), ids=lambda path: path.name)
@@ -147,13 +97,7 @@ def test_the_protocol_is_pure(path: Path) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {path: set[Path]() for path in modules()}
-    for path, found in graph.items():
-        for name in imports(path):
-            parts = name.split(".")[1:] if name.startswith("soketpy") else []
-            for candidate in (PACKAGE.joinpath(*parts).with_suffix(".py"), PACKAGE.joinpath(*parts, "__init__.py")):
-                if parts and candidate in graph and candidate != path:
-                    found.add(candidate)
+    graph = {path: files_imported(path) for path in modules()}
     while graph:
         leaves = {path for path, found in graph.items() if not found & graph.keys()}
         assert leaves, f"a circle among {sorted(str(path.relative_to(PACKAGE)) for path in graph)}"
@@ -169,5 +113,5 @@ def test_a_module_opens_by_saying_what_it_is_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_is_one_room(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400, "is it two rooms?"
+def test_a_file_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400, "is it two modules?"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from soketpy.hub import Hub
+from soketpy.core.hub import Hub
 from tests.fakes import FakeLoop
 
 APP, NEWS = "app-id", "news"

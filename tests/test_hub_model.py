@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from soketpy.hub import Hub
+from soketpy.core.hub import Hub
 from tests.fakes import FakeLoop
 
 APPS = ("one", "other")

@@ -7,7 +7,16 @@ import pytest
 
 import soketpy
 
-SERVER = {"aiohttp", "uvloop", "prometheus_client", "msgspec", "msgpack", "hiredis", "soketpy.server", "soketpy.node"}
+SERVER = {
+    "aiohttp",
+    "uvloop",
+    "prometheus_client",
+    "msgspec",
+    "msgpack",
+    "hiredis",
+    "soketpy.process.server",
+    "soketpy.core.node",
+}
 NETWORK = {"asyncio", "ssl", "socket", "http.client"}
 CONFIGURATION = {"yaml", "dataclasses", "json", "logging", "soketpy.config"}
 NOT_NEEDED = [

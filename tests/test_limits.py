@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from soketpy.limits import Bucket, LocalRateLimiter, RateLimiter
+from soketpy.core.limits import Bucket
+from soketpy.core.ports import RateLimiter
+from soketpy.drivers.local.limits import LocalRateLimiter
 from tests.fakes import FakeLoop, now
 
 # Buckets

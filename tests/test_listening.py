@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from soketpy import Server, listening
+from soketpy import Server
 from soketpy.config.addresses import Host, hosts, listing, reachable
 from soketpy.config.settings import Metrics
-from soketpy.listening import open_sockets
+from soketpy.process import listening
+from soketpy.process.listening import open_sockets
 from tests.conftest import StartServer
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from soketpy.log import configure
+from soketpy.process.log import configure
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from aiohttp import StreamReader
 from aiohttp.web import BaseRequest
 from aiohttp.web_protocol import RequestHandler
 
-from soketpy import memory
-from soketpy.connection import Connection
+from soketpy.core.connection import Connection
+from soketpy.process import memory
 from soketpy.protocol.frames import FrameReader
 from soketpy.web import http
 from soketpy.web.door import Door

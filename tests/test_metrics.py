@@ -2,7 +2,8 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from soketpy.metrics import TrafficByApp, TrafficCollector
+from soketpy.core.traffic import TrafficByApp
+from soketpy.web.metrics import TrafficCollector
 
 # soketi's names, as its dashboards ask for them.
 COUNTERS = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import App
-from soketpy.cluster import Unavailable
+from soketpy.core.apps import App
+from soketpy.core.ports import Unavailable
+from soketpy.core.steps import Promise
 from soketpy.protocol.errors import ConnectionRefused
-from soketpy.steps import Promise
 from tests.conftest import Contained
 from tests.fakes import APP, Client, FakeTransport, House, channel_auth, user_auth
 
@@ -39,13 +39,13 @@ def test_a_socket_id_is_two_numbers_of_which_no_two_clients_have_the_same() -> N
 
 def test_a_socket_id_that_is_taken_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([7, 7, 7, 8])
-    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: next(drawn))
+    monkeypatch.setattr("soketpy.core.connection.secrets.randbits", lambda bits: next(drawn))
     house = House()
     assert [house.connect().id, house.connect().id] == ["0.7", "0.8"]
 
 
 def test_a_socket_id_has_64_bits_that_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: (1 << bits) - 1)
+    monkeypatch.setattr("soketpy.core.connection.secrets.randbits", lambda bits: (1 << bits) - 1)
     assert House().connect().id == f"{2**32 - 1}.{2**32 - 1}"
 
 

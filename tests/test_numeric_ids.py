@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import App
+from soketpy.core.apps import App
 from tests.conftest import StartServer
 from tests.fakes import APP, Client, House
 

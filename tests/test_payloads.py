@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from soketpy import triggers
-from soketpy.apps import App
+from soketpy.core import triggers
+from soketpy.core.apps import App
 from soketpy.protocol import signatures
 from tests.conftest import Peers, Reply
 from tests.fakes import APP, Client, House

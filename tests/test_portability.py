@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from soketpy import Settings, workers
-from soketpy.requirements import number_of
+from soketpy import Settings
+from soketpy.process import workers
+from soketpy.process.requirements import number_of
 
 REASON = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
 WINDOWS = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.presence import Member, Members
+from soketpy.core.presence import Member, Members
 from tests.fakes import APP, Client, House
 
 pytestmark = pytest.mark.usefixtures("nodes")

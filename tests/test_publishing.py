@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soketpy import triggers
+from soketpy.core import triggers
 from tests.fakes import APP, Client, House
 
 pytestmark = pytest.mark.usefixtures("nodes")

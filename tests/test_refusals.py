@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.refusals import LINES, MOST_LINES, NAMED, SUMMARY_INTERVAL, Refusals, address, one_line
+from soketpy.core.refusals import LINES, MOST_LINES, NAMED, SUMMARY_INTERVAL, Refusals, address, one_line
 from tests.conftest import Contained
 from tests.fakes import APP, Client, FakeLoop, House
 
@@ -244,7 +244,8 @@ def answers_to_refused_messages() -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "what", ["soketpy.refusals.log.log", "soketpy.refusals.Lines.level", "soketpy.refusals.Refusals.message"]
+    "what",
+    ["soketpy.core.refusals.log.log", "soketpy.core.refusals.Lines.level", "soketpy.core.refusals.Refusals.message"],
 )
 def test_a_log_that_fails_changes_no_answer(what: str, contained: Contained, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = answers_to_refused_messages()
@@ -284,6 +285,6 @@ def test_a_summary_that_cannot_be_logged_is_contained(
     def fail(*_: object) -> None:
         raise RuntimeError("the log fails")
 
-    monkeypatch.setattr("soketpy.refusals.log.info", fail)
+    monkeypatch.setattr("soketpy.core.refusals.log.info", fail)
     loop.advance(SUMMARY_INTERVAL)
     assert contained.count == 1

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 import websockets
 
-from soketpy import App, Key, Server, Settings, server
+from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
+from soketpy.process import server
 from tests.conftest import At, Socket, StartServer, until
 from tests.fakes import APP
 from tests.patience import UNHURRIED, attempts
@@ -125,7 +126,7 @@ async def test_two_apps_with_one_key_do_not_start() -> None:
 async def test_clients_are_closed_with_4200_slice_by_slice_while_new_ones_are_told_to_back_off(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.server.DRAIN_STEP", 1000)
+    monkeypatch.setattr("soketpy.process.server.DRAIN_STEP", 1000)
     peers = await start_server(timeouts=Timeouts(shutdown=3000))
     clients = [await peers.client() for _ in range(3)]
     stopping = asyncio.create_task(peers.server.stop())
@@ -167,7 +168,7 @@ async def test_without_a_time_to_stop_in_all_are_closed_at_once(start_server: St
 async def test_one_who_does_not_answer_the_close_does_not_hold_the_server(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.server.CLOSING_TIMEOUT", 0.1)
+    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 0.1)
     peers = await start_server(timeouts=Timeouts(shutdown=0))
     async with wire(peers.port) as silent, wire(peers.port) as undecided:
         silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
@@ -191,7 +192,7 @@ async def test_an_idle_http_connection_does_not_hold_the_server(start_server: St
 @pytest.fixture
 def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server that stops wait for as long as a test needs."""
-    for module in ("soketpy.server", "soketpy.web.websocket"):
+    for module in ("soketpy.process.server", "soketpy.web.websocket"):
         monkeypatch.setattr(f"{module}.CLOSING_TIMEOUT", 10 * PATIENCE)
 
 
@@ -315,7 +316,7 @@ async def draining(server: Server) -> None:
 async def test_a_connection_that_was_accepted_is_answered_though_the_server_stops(
     monkeypatch: pytest.MonkeyPatch, shared: bool, connects: bool
 ) -> None:
-    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 3600)
+    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 3600)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         server = Server(listener=listener.dup() if shared else None, host="127.0.0.1", port=0, apps=(APP,))
@@ -340,7 +341,7 @@ async def test_a_connection_that_was_accepted_is_answered_though_the_server_stop
 async def test_a_connection_that_sends_nothing_does_not_hold_a_server_that_stops(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 0.1)
     peers = await start_server()
     async with wire(peers.port) as mute:
         await accepted_by(peers.server)

@@ -18,8 +18,8 @@ import websockets
 from yarl import URL
 
 from soketpy import App, Key
+from soketpy.process.signals import Signals
 from soketpy.protocol import signatures
-from soketpy.signals import Signals
 from tests.conftest import Socket
 from tests.patience import UNHURRIED, until
 from tests.slices.sitecustomize import environment

@@ -1,6 +1,6 @@
 """Work on very many items, a slice at a time."""
 
-from soketpy.slices import in_slices
+from soketpy.core.slices import in_slices
 from tests.conftest import Contained
 from tests.fakes import FakeLoop
 

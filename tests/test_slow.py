@@ -134,7 +134,7 @@ def slices_in_a_process(environ: dict[str, str]) -> dict[str, float]:
 def test_a_server_in_another_process_takes_slices_and_limits_from_its_environment() -> None:
     environ = os.environ | environment({"soketpy.web.websocket.CLOSING_TIMEOUT": 600}) | {"TIME_SLICES": "7"}
     assert slices_in_a_process(environ) == dict.fromkeys(SLICED, 7.0)
-    text = "from soketpy import server; print(server.CLOSING_TIMEOUT)"
+    text = "from soketpy.process import server; print(server.CLOSING_TIMEOUT)"
     ended = subprocess.run([sys.executable, "-c", text], env=environ, check=True, capture_output=True, timeout=PATIENCE)
     assert ended.stdout == b"600.0\n"
 

@@ -5,8 +5,8 @@ from collections.abc import Coroutine, Generator
 
 import pytest
 
-from soketpy import steps
-from soketpy.steps import Promise
+from soketpy.core import steps
+from soketpy.core.steps import Promise
 from tests.conftest import Contained
 
 

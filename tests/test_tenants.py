@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.apps import App, Key
+from soketpy.core.apps import App, Key
 from tests.fakes import APP, Client, House, channel_auth, user_auth
 
 pytestmark = pytest.mark.usefixtures("nodes")
@@ -20,7 +20,7 @@ def house() -> House:
 @pytest.fixture
 def same_socket_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every app gives its clients the same ids."""
-    monkeypatch.setattr("soketpy.connection.secrets.randbits", lambda bits: 7)
+    monkeypatch.setattr("soketpy.core.connection.secrets.randbits", lambda bits: 7)
 
 
 def on(house: House, app: App, channel: str, user_id: object = None) -> Client:

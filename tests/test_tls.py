@@ -29,8 +29,8 @@ from soketpy import ConfigError, Server, Settings
 from soketpy.cli import main
 from soketpy.config import load
 from soketpy.config.settings import Tls
-from soketpy.refusals import Refusals
-from soketpy.tls import tls_context
+from soketpy.core.refusals import Refusals
+from soketpy.process.tls import tls_context
 from soketpy.web.tls_handshakes import note_failed_handshakes
 from tests.conftest import Contained, Peers, Socket, StartServer, until
 from tests.fakes import APP, FakeLoop
@@ -214,7 +214,7 @@ async def test_a_log_that_fails_changes_nothing_for_a_failed_tls_handshake(
     def fail(*_: object) -> None:
         raise RuntimeError("the log fails")
 
-    monkeypatch.setattr("soketpy.refusals.log.log", fail)
+    monkeypatch.setattr("soketpy.core.refusals.log.log", fail)
     async with wire(peers.port) as stranger:
         stranger.send(request("GET", "/ready"))
         assert b"HTTP" not in await stranger.rest()
@@ -225,7 +225,7 @@ async def test_a_log_that_fails_changes_nothing_for_a_failed_tls_handshake(
 async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.server.FIRST_REQUEST_TIMEOUT", 3600)
+    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 3600)
     cert, key = authority.issue(tmp_path)
     server = Server(host="127.0.0.1", port=0, apps=(APP,), tls=Tls(cert=cert, key=key))
     await server.start()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soketpy import triggers
-from soketpy.triggers import RequestError, Trigger
+from soketpy.core import triggers
+from soketpy.core.triggers import RequestError, Trigger
 from tests.fakes import APP
 from tests.protocol.anything import json_texts, json_values
 

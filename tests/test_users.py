@@ -2,7 +2,7 @@
 
 import pytest
 
-from soketpy.users import Users
+from soketpy.core.users import Users
 from tests.fakes import Client, House
 
 pytestmark = pytest.mark.usefixtures("nodes")

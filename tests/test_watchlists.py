@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.apps import App
+from soketpy.core.apps import App
 from tests.fakes import APP, Client, House
 
 pytestmark = pytest.mark.usefixtures("nodes")

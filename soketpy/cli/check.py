@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was understood. Raises ConfigError, also for what this machine lacks."""
-    from soketpy.requirements import check_requirements
+    from soketpy.process.requirements import check_requirements
 
     settings = read_settings(args, {})
     check_requirements(settings)
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 def summary(settings: "Settings") -> str:
     """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
     from soketpy.config.addresses import listing
-    from soketpy.log import quantity
+    from soketpy.process.log import quantity
 
     where = settings.unix_socket or listing(settings.host, settings.port)
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
@@ -57,7 +57,7 @@ def _meeting(settings: "Settings") -> list[str]:
     if settings.cluster == "local":
         return []
     from soketpy.config.addresses import listing
-    from soketpy.log import quantity
+    from soketpy.process.log import quantity
 
     redis = settings.redis
     partitions = quantity(redis.partitions, "partition")

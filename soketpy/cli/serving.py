@@ -5,16 +5,17 @@ import asyncio
 import logging
 import sys
 
-from soketpy import __version__, workers
+from soketpy import __version__
 from soketpy.cli.faults import Failure
 from soketpy.cli.hint import hint
 from soketpy.cli.options import address_flags, config_path, read_settings
-from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.effects import cautions
-from soketpy.log import configure
-from soketpy.requirements import check_requirements, number_of
-from soketpy.server import event_loop, serve
+from soketpy.core.ports import Unreachable
+from soketpy.process import workers
+from soketpy.process.log import configure
+from soketpy.process.requirements import check_requirements, number_of
+from soketpy.process.server import event_loop, serve
 
 log = logging.getLogger("soketpy")
 

@@ -1,13 +1,13 @@
-"""The rows of an app: how the fields of ``soketpy.apps.App`` are written down, and the help of each."""
+"""The rows of an app: how the fields of ``soketpy.core.apps.App`` are written down, and the help of each."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from soketpy.apps import App, Key
 from soketpy.config.paths import APP_ID, APP_KEY, SAFE
 from soketpy.config.rows import Row, shape
+from soketpy.core.apps import App, Key
 from soketpy.protocol.origins import origin_problem
 
 ID = Row(

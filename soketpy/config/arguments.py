@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from soketpy.apps import App, StaticApps
 from soketpy.config.app_rows import ID, KEY, SECRET
 from soketpy.config.build import check_ports
 from soketpy.config.errors import guess
@@ -12,6 +11,7 @@ from soketpy.config.rows import Row, rows
 from soketpy.config.settings import ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.tree import Listing, Node, Place, Scalar
 from soketpy.config.values import convert, describe
+from soketpy.core.apps import App, StaticApps
 
 _PLACE = Place("", name=None)
 

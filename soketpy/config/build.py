@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
-from soketpy.apps import App, Key
 from soketpy.config.addresses import meet
 from soketpy.config.app_rows import PAIR, default_rows
 from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_rows
@@ -14,6 +13,7 @@ from soketpy.config.rows import rows
 from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.soketi_names import NAMES, PREFIX
 from soketpy.config.tree import Place
+from soketpy.core.apps import App, Key
 
 
 def build(draft: Draft) -> Settings:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from soketpy.apps import App
 from soketpy.config.settings import DEFAULT_SECRET, Settings
 from soketpy.config.tree import Place
+from soketpy.core.apps import App
 
 MOST_NAMED = 5
 """Apps that one line names."""

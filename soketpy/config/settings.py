@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from soketpy.apps import App, Key
 from soketpy.config.addresses import (
     address_problem,
     host_problem,
@@ -17,6 +16,7 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.paths import PATH_PREFIX, SAFE
 from soketpy.config.rows import row
 from soketpy.config.tree import Place
+from soketpy.core.apps import App, Key
 from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - everybody knows it; the start log warns of it

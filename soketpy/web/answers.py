@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import msgspec
 
-from soketpy.triggers import RequestError
+from soketpy.core.triggers import RequestError
 
 _encode = msgspec.json.encode
 

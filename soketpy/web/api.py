@@ -13,14 +13,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from soketpy.apps import App
-from soketpy.cluster import Unavailable
-from soketpy.containment import contain
-from soketpy.limits import RateLimiter
-from soketpy.node import Node
+from soketpy.core.apps import App
+from soketpy.core.containment import contain
+from soketpy.core.node import Node
+from soketpy.core.ports import RateLimiter, Unavailable
+from soketpy.core.triggers import RequestError, check, check_batch, parse_info
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
-from soketpy.triggers import RequestError, check, check_batch, parse_info
 from soketpy.web.answers import Answer, stopping
 from soketpy.web.calls import Call, event_of, events_of
 

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from soketpy.apps import App
+from soketpy.core.apps import App
+from soketpy.core.triggers import Body, RequestError, parse_batch, parse_event
 from soketpy.protocol import requests, signatures
-from soketpy.triggers import Body, RequestError, parse_batch, parse_event
 
 WINDOW = 600
 """Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
-from soketpy.admission import Hello
-from soketpy.containment import attempt
+from soketpy.core.admission import Hello
+from soketpy.core.containment import attempt
+from soketpy.core.refusals import address
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
-from soketpy.refusals import address
 from soketpy.web.websocket import Surroundings, WebSocket
 
 log = logging.getLogger("soketpy.http")

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
-from soketpy.containment import attempt
-from soketpy.refusals import Lines, address
+from soketpy.core.containment import attempt
+from soketpy.core.refusals import Lines, address
 
 log = logging.getLogger("soketpy.http")
 

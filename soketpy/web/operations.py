@@ -8,9 +8,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from soketpy.metrics import Totals, Traffic, TrafficCollector
+from soketpy.core.traffic import Totals, Traffic
 from soketpy.web.answers import READS, SOFTWARE, path_of, readiness
 from soketpy.web.health import memory
+from soketpy.web.metrics import TrafficCollector
 
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 

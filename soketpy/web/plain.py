@@ -14,7 +14,7 @@ from time import perf_counter
 
 from aiohttp import web
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end, parse_request
 from soketpy.web.answers import FAILED, Reply, stopping, too_slow
 from soketpy.web.door import TOO_LONG, note_refusal

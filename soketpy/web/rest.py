@@ -15,15 +15,14 @@ from urllib.parse import unquote
 
 import msgspec
 
-from soketpy import steps
-from soketpy.apps import App, Apps
-from soketpy.cluster import Unavailable
-from soketpy.containment import attempt, contain
-from soketpy.limits import RateLimiter
-from soketpy.node import Node
+from soketpy.core import steps
+from soketpy.core.apps import App, Apps
+from soketpy.core.containment import attempt, contain
+from soketpy.core.node import Node
+from soketpy.core.ports import RateLimiter, Unavailable
+from soketpy.core.refusals import address
+from soketpy.core.triggers import RequestError
 from soketpy.protocol import handshake
-from soketpy.refusals import address
-from soketpy.triggers import RequestError
 from soketpy.web import calls
 from soketpy.web.answers import (
     JSON,

@@ -3,8 +3,8 @@
 import logging
 import ssl
 
-from soketpy.containment import attempt
-from soketpy.refusals import Refusals
+from soketpy.core.containment import attempt
+from soketpy.core.refusals import Refusals
 
 log = logging.getLogger("soketpy.http")
 

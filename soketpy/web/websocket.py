@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from soketpy import steps
-from soketpy.admission import Hello, admit
-from soketpy.apps import App, Apps
-from soketpy.connection import Connection
-from soketpy.containment import attempt, contain
-from soketpy.deadlines import Deadlines
-from soketpy.node import Node
+from soketpy.core import steps
+from soketpy.core.admission import Hello, admit
+from soketpy.core.apps import App, Apps
+from soketpy.core.connection import Connection
+from soketpy.core.containment import attempt, contain
+from soketpy.core.node import Node
+from soketpy.core.refusals import address
 from soketpy.protocol import frames, messages
 from soketpy.protocol.errors import Code, ConnectionRefused
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
-from soketpy.refusals import address
+from soketpy.web.deadlines import Deadlines
 from soketpy.web.http_connections import HttpConnections
 
 log = logging.getLogger("soketpy.websocket")

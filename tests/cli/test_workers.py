@@ -20,7 +20,7 @@ from websockets import State
 
 from soketpy import Settings
 from soketpy.config import settings as config
-from soketpy.workers import Workers, bound
+from soketpy.process.workers import Workers, bound
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
@@ -117,7 +117,7 @@ async def workers(redis: str) -> AsyncIterator[Workers]:
 
 
 def own_workers() -> set[int]:
-    return {pid for pid in children_of(os.getpid()) if "soketpy.worker" in command_of(pid)}
+    return {pid for pid in children_of(os.getpid()) if "soketpy.process.worker" in command_of(pid)}
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def silent_clients(port: int, stack: AsyncExitStack, number: int) -> list[
 
 async def test_workers_are_one_server(start: Start, at: Place) -> None:
     server = start(3, metrics={"enabled": True, "host": "127.0.0.1", "port": 0})
-    assert len(server.children("soketpy.worker")) == 3
+    assert len(server.children("soketpy.process.worker")) == 3
     peers = at(server)
     clients = await members(peers, 12)
     assert (await peers.trigger("presence-room", "said")).status == 200
@@ -168,7 +168,7 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: St
     server = start(redis={"lease": LEASE})
     peers = at(server)
     clients = await members(peers, 16)
-    before = server.children("soketpy.worker")
+    before = server.children("soketpy.process.worker")
     doomed = before.pop()
     os.kill(doomed, signal.SIGKILL)
 
@@ -179,18 +179,18 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: St
         return len(left) < len(clients) and bool(reply.json["user_count"] == len(left))
 
     await until(cleared)
-    await until(lambda: len(server.children("soketpy.worker") - before) == 1)
+    await until(lambda: len(server.children("soketpy.process.worker") - before) == 1)
 
 
 async def test_the_log_tells_which_process_has_ended_and_which_came_in_its_place(start: Start) -> None:
     server = start()
-    before = server.children("soketpy.worker")
+    before = server.children("soketpy.process.worker")
     assert {int(pid) for pid in re.findall(r"A worker \(process (\d+)\) serves", server.preamble)} == before
     doomed = before.pop()
     os.kill(doomed, signal.SIGKILL)
     await server.written(f"A worker (process {doomed}) has ended: exit code -9; starting another one")
     line = await server.written(" serves")
-    [new] = server.children("soketpy.worker") - before
+    [new] = server.children("soketpy.process.worker") - before
     assert f"A worker (process {new}) serves" in line
 
 
@@ -212,13 +212,13 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
     server = start()
     peers = at(server)
     client = await peers.client()
-    before = server.children("soketpy.worker")
+    before = server.children("soketpy.process.worker")
     server.signal(signal.SIGUSR2)
 
     async def renewed() -> bool:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.close()
-        now = server.children("soketpy.worker")
+        now = server.children("soketpy.process.worker")
         return len(now) == 2 and not now & before
 
     await until(renewed)
@@ -228,7 +228,7 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
 
 async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Start) -> None:
     server = start(timeouts={"shutdown": 0})
-    before = server.children("soketpy.worker")
+    before = server.children("soketpy.process.worker")
     statuses = Counter[int]()
 
     async def ask() -> None:
@@ -239,14 +239,14 @@ async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Sta
 
     server.signal(signal.SIGUSR2)
     async with asyncio.timeout(PATIENCE):
-        while len(server.children("soketpy.worker")) != 2 or server.children("soketpy.worker") & before:
+        while len(server.children("soketpy.process.worker")) != 2 or server.children("soketpy.process.worker") & before:
             await asyncio.gather(*(ask() for _ in range(8)))
     assert set(statuses) == {200}
 
 
 async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: Start, at: Place) -> None:
-    server = start(env=environment(SLOW_REDIS | LONG_CLOSING | {"soketpy.workers.END_PATIENCE": 10 * PATIENCE}))
-    before = server.children("soketpy.worker")
+    server = start(env=environment(SLOW_REDIS | LONG_CLOSING | {"soketpy.process.workers.END_PATIENCE": 10 * PATIENCE}))
+    before = server.children("soketpy.process.worker")
     async with AsyncExitStack() as stack:
         silent = await silent_clients(server.port, stack, 16)  # they hold a worker that drains, until they go
         server.signal(signal.SIGUSR2)
@@ -262,20 +262,20 @@ async def test_who_comes_while_a_worker_drains_is_taken_by_the_new_one(start: St
         for client, heard in zip(silent, told, strict=True):
             assert b'"code":4200' in await heard
             client.writer.transport.abort()
-        await until(lambda: not server.children("soketpy.worker") & before)
+        await until(lambda: not server.children("soketpy.process.worker") & before)
 
 
 async def test_sigusr2_while_workers_are_renewed_renews_all_once_more_and_they_are_as_many(start: Start) -> None:
     server = start()
-    first = server.children("soketpy.worker")
+    first = server.children("soketpy.process.worker")
     server.signal(signal.SIGUSR2)
-    await until(lambda: server.children("soketpy.worker") - first)
+    await until(lambda: server.children("soketpy.process.worker") - first)
     server.signal(signal.SIGUSR2)
-    before = server.children("soketpy.worker")
+    before = server.children("soketpy.process.worker")
     for _ in range(2):
         await server.written("All workers are new")
-    await until(lambda: len(server.children("soketpy.worker")) == 2)  # the others have drained
-    assert not server.children("soketpy.worker") & before
+    await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # the others have drained
+    assert not server.children("soketpy.process.worker") & before
 
 
 async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many(
@@ -283,24 +283,24 @@ async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many
 ) -> None:
     with Redis(tmp_path) as redis:
         server = start(cluster="redis", redis={"unix_socket": redis.socket, "start_timeout": START_TIMEOUT})
-        before = server.children("soketpy.worker")
+        before = server.children("soketpy.process.worker")
         redis.kill()
         server.signal(signal.SIGUSR2)
         written = await server.written("A new worker cannot serve")
         assert "starting another one" not in written
-        assert server.children("soketpy.worker") == before
+        assert server.children("soketpy.process.worker") == before
         await at(server).client()
         redis.start()
         server.signal(signal.SIGUSR2)
         await server.written("All workers are new")
-        await until(lambda: len(server.children("soketpy.worker")) == 2)  # the others have drained
-        assert not server.children("soketpy.worker") & before
+        await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # the others have drained
+        assert not server.children("soketpy.process.worker") & before
 
 
 async def test_a_worker_that_died_is_tried_again_until_it_can_serve(start: Start, at: Place, tmp_path: Path) -> None:
     with Redis(tmp_path) as redis:
         server = start(cluster="redis", redis={"unix_socket": redis.socket, "start_timeout": START_TIMEOUT})
-        before = server.children("soketpy.worker")
+        before = server.children("soketpy.process.worker")
         redis.kill()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -314,7 +314,7 @@ async def test_a_worker_that_died_is_tried_again_until_it_can_serve(start: Start
 async def test_nothing_is_left_behind(start: Start, at: Place, kill: bool) -> None:
     server = start()
     client = await at(server).client()
-    left = server.children("soketpy.worker") | server.children("redis-server")
+    left = server.children("soketpy.process.worker") | server.children("redis-server")
     assert len(left) == 3
     [redis] = server.children("redis-server")
     folder = Path(command_of(redis).partition("unixsocket:")[2].strip()).parent
@@ -338,7 +338,7 @@ async def test_workers_listen_on_every_address_and_go_on_when_they_are_renewed(
     assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
     server.signal(signal.SIGUSR2)
     await server.written("All workers are new")
-    await until(lambda: len(server.children("soketpy.worker")) == 2)  # an old one may drop a request at its end
+    await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # an old one may drop a request at its end
     assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
 
 
@@ -359,7 +359,7 @@ async def test_nobody_waits_for_workers_that_all_stop(workers: Workers) -> None:
 async def test_a_worker_that_does_not_end_is_killed(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("soketpy.workers.END_PATIENCE", 0.5)
+    monkeypatch.setattr("soketpy.process.workers.END_PATIENCE", 0.5)
     stuck = own_workers().pop()
     os.kill(stuck, signal.SIGSTOP)
     await workers.stop()
@@ -380,12 +380,12 @@ async def test_where_no_process_can_be_started_it_is_tried_again(
 
 async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str) -> None:
     server = start(3, cluster="redis", redis={"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LEASE})
-    former = server.children("soketpy.worker")
+    former = server.children("soketpy.process.worker")
     server.signal(signal.SIGUSR2)
     log = server.preamble + await server.written("All workers are new")
     server.signal(signal.SIGTERM)
     log += await server.written("Stopped")
-    assert not server.children("soketpy.worker") & former
+    assert not server.children("soketpy.process.worker") & former
     assert log.count("redis-cli CONFIG SET") == 1
 
 
@@ -409,9 +409,9 @@ async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) 
             return re.search(line, text, re.M) is not None
 
         await until(lambda: found(r"^soketi_connected{.*} 10\.0$"))
-        before = server.children("soketpy.worker")
+        before = server.children("soketpy.process.worker")
         os.kill(min(before), signal.SIGTERM)
-        await until(lambda: len(server.children("soketpy.worker") - before) == 1)
+        await until(lambda: len(server.children("soketpy.process.worker") - before) == 1)
         await until(lambda: found(r"^soketi_new_connections_total{.*} 10\.0$"))
         assert len(clients) == 10
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import App, Key
 from soketpy.config import Settings, load
 from soketpy.config.settings import DEFAULT_APP, Bounds, Cors, Log, Metrics, Timeouts, Tls
+from soketpy.core.apps import App, Key
 
 Write = Callable[..., str]
 SECRETS = "{id: a, key: k, secret: s}"

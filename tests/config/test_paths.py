@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from soketpy.apps import App
 from soketpy.config import ConfigError, load
+from soketpy.core.apps import App
 from soketpy.protocol.handshake import app_key, bare_path, parse_upgrade
 from soketpy.protocol.requests import parse_query, parse_request
 from tests.web.wire import HANDSHAKE

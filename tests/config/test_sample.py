@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from soketpy.apps import App
 from soketpy.config import Settings, load
 from soketpy.config.app_rows import HELP, app_rows, default_rows
 from soketpy.config.draft import setting_rows
@@ -13,6 +12,7 @@ from soketpy.config.files import read_file
 from soketpy.config.rows import Row
 from soketpy.config.sample import sample
 from soketpy.config.tree import Table
+from soketpy.core.apps import App
 
 FILE = Path(__file__).parent.parent.parent / "config" / "soketpy.yaml"
 

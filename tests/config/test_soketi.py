@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import App, Key
 from soketpy.config import ConfigError, Settings, load
 from soketpy.config.settings import DEFAULT_APP, Log
 from soketpy.config.soketi_names import VARIABLES
+from soketpy.core.apps import App, Key
 
 Write = Callable[[object], str]
 

@@ -1,8 +1,8 @@
 """Limits of time that tests set in the servers which they start in processes of their own.
 
 ``TIME_SLICES=60`` sets each ``TURN_SECONDS`` of soketpy to 60 s. ``TIME_LIMITS`` sets constants by their full names, as
-in ``soketpy.workers.END_PATIENCE=600``; a space separates two. Python imports this module when a process starts, if
-this folder is on PYTHONPATH.
+in ``soketpy.process.workers.END_PATIENCE=600``; a space separates two. Python imports this module when a process
+starts, if this folder is on PYTHONPATH.
 """
 
 import os

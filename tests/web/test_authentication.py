@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy import App, Key
-from soketpy.triggers import RequestError
+from soketpy.core.triggers import RequestError
 from soketpy.web.calls import Call, authenticate, parse_query
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from soketpy.apps import StaticApps
 from soketpy.config.settings import Log
-from soketpy.containment import attempt
-from soketpy.metrics import Traffic
-from soketpy.refusals import Refusals
+from soketpy.core.apps import StaticApps
+from soketpy.core.containment import attempt
+from soketpy.core.refusals import Refusals
+from soketpy.core.traffic import Traffic
 from soketpy.web import plain
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest, access_log

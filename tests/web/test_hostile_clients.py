@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from soketpy.config.settings import Bounds, Timeouts
-from soketpy.deadlines import SLICE_SIZE
+from soketpy.web.deadlines import SLICE_SIZE
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, Socket, StartServer
 from tests.fakes import APP

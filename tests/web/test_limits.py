@@ -8,8 +8,8 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
+from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.redis import session
-from soketpy.limits import LocalRateLimiter
 from soketpy.web import http, plain
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP

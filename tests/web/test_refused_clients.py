@@ -97,7 +97,7 @@ async def test_an_origin_is_escaped_and_bounded(start_server: StartServer, caplo
     assert len(line) < 600
 
 
-@pytest.mark.parametrize("what", ["soketpy.refusals.log.log", "soketpy.refusals.Refusals.connection"])
+@pytest.mark.parametrize("what", ["soketpy.core.refusals.log.log", "soketpy.core.refusals.Refusals.connection"])
 async def test_a_log_that_fails_changes_no_refusal_of_a_connection(
     start_server: StartServer, contained: Contained, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -368,7 +368,7 @@ async def test_a_503_for_want_of_http_connections_has_a_line(
             async with wire(peers.port) as refused:
                 refused.send(request("GET", "/ready"))
                 assert (await refused.answer()).status == 503
-            monkeypatch.setattr("soketpy.refusals.Lines.level", fail)
+            monkeypatch.setattr("soketpy.core.refusals.Lines.level", fail)
     assert lines(caplog) == [
         "Refused an HTTP connection of 127.0.0.1 with 503: all 1 are being served (bounds.max_http_connections)"
     ]

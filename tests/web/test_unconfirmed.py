@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from soketpy.cluster import TooSlow, Unavailable
+from soketpy.core.ports import TooSlow, Unavailable
 from tests.conftest import Contained, Peers
 from tests.patience import until
 from tests.web.waiting import Waiting

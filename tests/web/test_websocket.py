@@ -410,8 +410,8 @@ class StoppedClock:
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let deadlines be looked at often enough for timeouts that are shorter than a second."""
-    monkeypatch.setattr("soketpy.deadlines.RESOLUTION", 0.01)
-    monkeypatch.setattr("soketpy.server.RESOLUTION", 0.01)
+    monkeypatch.setattr("soketpy.web.deadlines.RESOLUTION", 0.01)
+    monkeypatch.setattr("soketpy.process.server.RESOLUTION", 0.01)
     monkeypatch.setattr(websocket, "CLOSING_TIMEOUT", 0.05)
 
 

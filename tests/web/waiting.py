@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from soketpy.node import Node
-from soketpy.steps import Promise
+from soketpy.core.node import Node
+from soketpy.core.steps import Promise
 
 
 class Waiting:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from soketpy.apps import App
+from soketpy.core.apps import App
 from tests.fakes import APP
 from tests.patience import PATIENCE as PATIENCE
 

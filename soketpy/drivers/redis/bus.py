@@ -7,9 +7,10 @@ from typing import Any
 
 import hiredis
 
-from soketpy import steps
-from soketpy.cluster import Node, Unavailable
-from soketpy.containment import contain
+from soketpy.core import steps
+from soketpy.core.containment import contain
+from soketpy.core.ports import Node, Unavailable
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import Session
@@ -18,7 +19,6 @@ from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
-from soketpy.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
 

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 
-from soketpy.cache import CachedEvent
-from soketpy.containment import contain
+from soketpy.core.containment import contain
+from soketpy.core.ports import CachedEvent
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.grammar import is_json

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgpack
 
-from soketpy.cluster import Edge
-from soketpy.containment import contain
+from soketpy.core.containment import contain
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis.part import Part
 
 log = logging.getLogger("soketpy.redis")

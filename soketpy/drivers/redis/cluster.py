@@ -9,8 +9,8 @@ from typing import Any
 
 import hiredis
 
-from soketpy.cache import Cache
-from soketpy.cluster import Bus, Roster, Unreachable
+from soketpy.core.ports import Bus, Cache, RateLimiter, Roster, Unreachable
+from soketpy.core.steps import Soon
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
@@ -24,8 +24,6 @@ from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
-from soketpy.limits import RateLimiter
-from soketpy.steps import Soon
 
 log = logging.getLogger("soketpy.redis")
 

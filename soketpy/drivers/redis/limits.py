@@ -1,9 +1,8 @@
 """Rate limits over Redis: how often apps have called, whichever node they called."""
 
-from soketpy.cluster import Unavailable
+from soketpy.core.ports import Allowance, Unavailable
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
-from soketpy.limits import Allowance
 
 
 class RedisRateLimiter:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 from soketpy.protocol.grammar import is_json
 from soketpy.protocol.ids import NumericId
 

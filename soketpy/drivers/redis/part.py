@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from soketpy.cluster import Edge
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis.writes import Leaf, Write
 
 

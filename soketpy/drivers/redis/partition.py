@@ -3,7 +3,7 @@
 import logging
 import time
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache

@@ -7,16 +7,14 @@ import zlib
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
-from soketpy.cache import CachedEvent
-from soketpy.cluster import Node
+from soketpy.core.ports import Allowance, CachedEvent, Node
+from soketpy.core.presence import Members
+from soketpy.core.steps import together
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.window import Window
-from soketpy.limits import Allowance
-from soketpy.presence import Members
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Message
-from soketpy.steps import together
 
 
 class Partitions:

@@ -2,8 +2,8 @@
 
 import logging
 
-from soketpy import steps
-from soketpy.containment import contain
+from soketpy.core import steps
+from soketpy.core.containment import contain
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost, Write
 

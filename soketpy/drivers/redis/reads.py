@@ -13,12 +13,12 @@ from typing import Any
 
 import hiredis
 
-from soketpy.cluster import TooSlow, Unavailable
-from soketpy.containment import contain
+from soketpy.core.containment import contain
+from soketpy.core.ports import TooSlow, Unavailable
+from soketpy.core.presence import Members
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
-from soketpy.presence import Members
-from soketpy.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
 

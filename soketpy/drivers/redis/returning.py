@@ -4,8 +4,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from soketpy.containment import contain
-from soketpy.steps import Soon
+from soketpy.core.containment import contain
+from soketpy.core.steps import Soon
 
 log = logging.getLogger("soketpy.redis")
 

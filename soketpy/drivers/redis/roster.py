@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from soketpy import steps
-from soketpy.cluster import ChannelFull, Edge, Node
-from soketpy.containment import contain
+from soketpy.core import steps
+from soketpy.core.containment import contain
+from soketpy.core.ports import ChannelFull, Edge, Node
+from soketpy.core.presence import Members
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.members import member_of, readable, value_of
 from soketpy.drivers.redis.quotas import Quotas
@@ -15,7 +16,6 @@ from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
 from soketpy.drivers.redis.users import Users
 from soketpy.drivers.redis.writes import Leaf, Lost, Write
-from soketpy.presence import Members
 
 log = logging.getLogger("soketpy.redis")
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import hiredis
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.lease import Lease
@@ -22,7 +23,6 @@ from soketpy.drivers.redis.part import Part
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
-from soketpy.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgpack
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 from soketpy.drivers.redis.session import Session
 
 log = logging.getLogger("soketpy.redis")

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-from soketpy.cluster import Node
-from soketpy.containment import contain
+from soketpy.core.containment import contain
+from soketpy.core.ports import Node
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add

@@ -8,8 +8,8 @@ nothing is refused or lost.
 import logging
 from collections import deque
 
-from soketpy.containment import contain
-from soketpy.steps import Promise
+from soketpy.core.containment import contain
+from soketpy.core.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import hiredis
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 
 log = logging.getLogger("soketpy.redis")
 

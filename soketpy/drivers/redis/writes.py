@@ -11,8 +11,8 @@ from typing import Any
 
 import msgpack
 
-from soketpy.containment import contain
-from soketpy.steps import Promise
+from soketpy.core.containment import contain
+from soketpy.core.steps import Promise
 
 log = logging.getLogger("soketpy.redis")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.cluster import Unavailable
+from soketpy.core.ports import Unavailable
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
 from tests.fakes import APP, Client, House

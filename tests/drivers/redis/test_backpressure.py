@@ -11,8 +11,8 @@ from typing import Any, cast
 import hiredis
 import pytest
 
-from soketpy import steps, triggers
-from soketpy.apps import App, Key
+from soketpy.core import steps, triggers
+from soketpy.core.apps import App, Key
 from soketpy.drivers.redis import wire as wires
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
 from soketpy.drivers.redis.wire import Wire

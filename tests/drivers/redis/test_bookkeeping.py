@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from soketpy import triggers
-from soketpy.containment import failures
+from soketpy.core import triggers
+from soketpy.core.containment import failures
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
 from soketpy.drivers.redis.writes import Writes
-from soketpy.steps import Promise
 from tests.conftest import Contained
 from tests.drivers.redis.test_failed_writes import Bug, Scene, agree, enter_alone, leaves, sign_in, subscribe_alone
 from tests.fakes import APP, Client, House
@@ -236,7 +236,7 @@ def test_a_connection_that_could_not_be_made_is_not_counted(what: str, monkeypat
     house = House()
     house.connect(LIMITED)
     with monkeypatch.context() as patched:
-        patched.setattr(f"soketpy.node.{what}", raising)
+        patched.setattr(f"soketpy.core.node.{what}", raising)
         for _ in range(4):
             with pytest.raises(Bug):
                 house.connect(LIMITED)

@@ -9,7 +9,7 @@ import pytest
 from soketpy.drivers.redis.buffers import too_low
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
-from soketpy.private_redis import BUFFERS
+from soketpy.process.private_redis import BUFFERS
 from tests.conftest import until
 from tests.drivers.redis.test_edges import Silent
 from tests.redis import LONG_LEASE, Redis

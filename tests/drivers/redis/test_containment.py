@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from soketpy.cluster import Edge
-from soketpy.containment import failures
+from soketpy.core.containment import failures
+from soketpy.core.ports import Edge
 from tests.drivers.redis.test_alone import Parted, member
 from tests.drivers.redis.test_failed_writes import agree, leaves
 from tests.drivers.redis.test_wrong_keys import on_first_node

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from soketpy import steps
-from soketpy.cluster import Edge
+from soketpy.core import steps
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from tests.redis import LONG_LEASE

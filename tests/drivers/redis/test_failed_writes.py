@@ -7,10 +7,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from soketpy import steps
+from soketpy.core import steps
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
-from soketpy.steps import Promise
 from tests.conftest import Contained
 from tests.fakes import APP, Client, House
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.cluster import Edge
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis import session as sessions
 from soketpy.drivers.redis.lease import Lease
 from soketpy.drivers.redis.session import Session

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from soketpy import triggers
-from soketpy.cluster import Unavailable
+from soketpy.core import triggers
+from soketpy.core.ports import Unavailable
 from tests.drivers.redis.test_alone import Parted
 from tests.fakes import APP
 

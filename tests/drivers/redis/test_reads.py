@@ -8,7 +8,7 @@ from typing import Any
 import hiredis
 import pytest
 
-from soketpy.cluster import TooSlow, Unavailable
+from soketpy.core.ports import TooSlow, Unavailable
 from soketpy.drivers.redis import reads
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector

@@ -2,7 +2,7 @@
 
 import pytest
 
-from soketpy import steps
+from soketpy.core import steps
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
 
 

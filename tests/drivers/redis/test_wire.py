@@ -6,7 +6,7 @@ from typing import Any, cast
 import hiredis
 import pytest
 
-from soketpy.containment import failures
+from soketpy.core.containment import failures
 from soketpy.drivers.redis.wire import Wire
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import msgpack
 import pytest
 
-from soketpy import steps
-from soketpy.containment import failures
+from soketpy.core import steps
+from soketpy.core.containment import failures
+from soketpy.core.steps import Promise
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.writes import Failed, Lost, Write, Writes
-from soketpy.steps import Promise
 
 
 class Script:

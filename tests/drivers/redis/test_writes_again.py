@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.cluster import Edge
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf

@@ -6,8 +6,8 @@ from dataclasses import replace
 import msgpack
 import pytest
 
-from soketpy.apps import Key
-from soketpy.cluster import Edge
+from soketpy.core.apps import Key
+from soketpy.core.ports import Edge
 from soketpy.drivers.redis.session import Session
 from tests.conftest import Contained
 from tests.drivers.redis.test_alone import Parted

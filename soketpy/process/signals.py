@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from soketpy.config import ConfigError, Settings
 from soketpy.config.effects import cautions
 from soketpy.config.rows import differing
-from soketpy.log import quantity
+from soketpy.process.log import quantity
 
 log = logging.getLogger("soketpy")
 

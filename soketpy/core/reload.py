@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from soketpy.apps import App
-from soketpy.cluster import Roster
-from soketpy.connection import Connection
-from soketpy.containment import attempt
+from soketpy.core.apps import App
+from soketpy.core.connection import Connection
+from soketpy.core.containment import attempt
+from soketpy.core.ports import Roster
+from soketpy.core.slices import in_slices
+from soketpy.core.steps import Soon
 from soketpy.protocol.errors import Code
-from soketpy.slices import in_slices
-from soketpy.steps import Soon
 
 log = logging.getLogger("soketpy.node")
 

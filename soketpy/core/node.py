@@ -9,27 +9,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
-from soketpy import authorization, steps
-from soketpy.apps import App
-from soketpy.cluster import ChannelFull, Cluster, Edge, Unavailable
-from soketpy.connection import Connection, Transport, new_socket_id
-from soketpy.contained_node import ContainedNode
-from soketpy.containment import attempt, contain
-from soketpy.counts import Later, SubscriptionCounts
-from soketpy.hub import Hub
-from soketpy.limits import bucket_for
-from soketpy.metrics import TrafficByApp
-from soketpy.presence import Member, Members
+from soketpy.core import authorization, steps
+from soketpy.core.apps import App
+from soketpy.core.connection import Connection, Transport, new_socket_id
+from soketpy.core.contained_node import ContainedNode
+from soketpy.core.containment import attempt, contain
+from soketpy.core.counts import Later, SubscriptionCounts
+from soketpy.core.hub import Hub
+from soketpy.core.limits import bucket_for
+from soketpy.core.ports import ChannelFull, Cluster, Edge, Unavailable
+from soketpy.core.presence import Member, Members
+from soketpy.core.refusals import Refusals
+from soketpy.core.reload import update_connections
+from soketpy.core.slices import in_slices
+from soketpy.core.steps import Promise
+from soketpy.core.traffic import TrafficByApp
+from soketpy.core.triggers import Trigger
+from soketpy.core.users import Users
 from soketpy.protocol import channels, events, grammar, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused, SubscriptionRefused
 from soketpy.protocol.messages import Message
-from soketpy.refusals import Refusals
-from soketpy.reload import update_connections
-from soketpy.slices import in_slices
-from soketpy.steps import Promise
-from soketpy.triggers import Trigger
-from soketpy.users import Users
 
 log = logging.getLogger("soketpy.node")
 

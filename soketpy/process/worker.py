@@ -1,4 +1,4 @@
-"""One of many processes that serve one port: ``python -m soketpy.worker``, which ``soketpy.workers`` starts.
+"""One of many processes that serve one port, which ``soketpy.process.workers`` starts.
 
 It talks with the process that started it over a socket: that one sends settings, and asks what was counted. When the
 socket ends, so does the worker, as at SIGTERM; nothing is left running.
@@ -16,13 +16,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from soketpy.cluster import Unreachable
 from soketpy.config import ConfigError, Settings
-from soketpy.log import configure
-from soketpy.memory import keep_collections_short
-from soketpy.metrics import Counted, Traffic
-from soketpy.server import Server, event_loop, watch_memory
-from soketpy.signals import closing_clients, unless
+from soketpy.core.ports import Unreachable
+from soketpy.core.traffic import Counted, Traffic
+from soketpy.process.log import configure
+from soketpy.process.memory import keep_collections_short
+from soketpy.process.server import Server, event_loop, watch_memory
+from soketpy.process.signals import closing_clients, unless
 
 log = logging.getLogger("soketpy.worker")
 

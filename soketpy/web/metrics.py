@@ -1,113 +1,11 @@
-"""What is counted, per app, and how Prometheus reads it."""
+"""The counters as Prometheus reads them: soketi's names for what soketi has, and metrics of soketpy's own."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-
-class Traffic:
-    """Counters of one app since the start; bytes are those of messages and bodies, without framing and headers."""
-
-    __slots__ = (
-        "bytes_received",
-        "bytes_sent",
-        "connections",
-        "disconnections",
-        "http_bytes_received",
-        "http_bytes_sent",
-        "http_calls",
-        "messages_received",
-        "messages_sent",
-    )
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.disconnections = 0
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.messages_received = 0
-        self.messages_sent = 0
-        self.http_bytes_received = 0
-        self.http_bytes_sent = 0
-        self.http_calls = 0
-
-    def sent(self, number: int, size: int) -> None:
-        """So many messages, of so many bytes together, went to clients."""
-        self.messages_sent += number
-        self.bytes_sent += size
-
-    def received(self, size: int) -> None:
-        """A client sent a message of so many bytes."""
-        self.messages_received += 1
-        self.bytes_received += size
-
-    def answered(self, received: int, sent: int) -> None:
-        """A REST call was answered, with so many bytes in its body and in the answer's."""
-        self.http_calls += 1
-        self.http_bytes_received += received
-        self.http_bytes_sent += sent
-
-
-class TrafficByApp(dict[str, Traffic]):
-    """The counters of every app that has had any traffic."""
-
-    def __missing__(self, app_id: str) -> Traffic:
-        traffic = self[app_id] = Traffic()
-        return traffic
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counters of whole processes since their start, whatever the app; and gauges of their links to Redis.
-
-    ``refused`` counts refused handshakes by close code. ``links`` are the connections to Redis that there should be,
-    one for each partition; ``links_up`` are those that work now.
-    """
-
-    failures: int = 0
-    slow_readers: int = 0
-    refused: Counter[int] = field(default_factory=Counter)
-    links: int = 0
-    links_up: int = 0
-
-    def __add__(self, other: "Totals") -> "Totals":
-        return Totals(
-            self.failures + other.failures,
-            self.slow_readers + other.slow_readers,
-            self.refused + other.refused,
-            self.links + other.links,
-            self.links_up + other.links_up,
-        )
-
-    def ended(self) -> "Totals":
-        """Return what stays of a process that has ended: its counters, but no links."""
-        return replace(self, links=0, links_up=0)
-
-
-@dataclass(slots=True)
-class Counted:
-    """The counts of one process. ``apps`` has by app how many are connected, and the counters of its traffic."""
-
-    apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
-    totals: Totals = field(default_factory=Totals)
-
-    def __add__(self, other: "Counted") -> "Counted":
-        apps = dict(self.apps)
-        for app_id, (connected, counters) in other.apps.items():
-            before, counted = apps.get(app_id, (0, {}))
-            apps[app_id] = (
-                before + connected,
-                {name: counted.get(name, 0) + value for name, value in counters.items()},
-            )
-        return Counted(apps, self.totals + other.totals)
-
-    def ended(self) -> "Counted":
-        """Return what stays of a process that has ended: its counters, but no connections."""
-        return Counted({app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}, self.totals.ended())
-
+from soketpy.core.traffic import Totals, Traffic
 
 # soketi's name, the counter that it shows, and its help.
 _COUNTERS = (

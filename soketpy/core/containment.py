@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from soketpy.limits import Bucket
+from soketpy.core.limits import Bucket
 
 TRACEBACKS = 20
 """Tracebacks a second that are logged. Further faults are only counted, so that a fan-out cannot flood the log."""

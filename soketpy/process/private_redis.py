@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from soketpy.cluster import Unreachable
 from soketpy.config import Settings
+from soketpy.core.ports import Unreachable
 
 log = logging.getLogger("soketpy.workers")
 

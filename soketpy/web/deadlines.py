@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 
 log = logging.getLogger("soketpy.deadlines")
 

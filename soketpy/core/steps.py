@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 
 log = logging.getLogger("soketpy.steps")
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from soketpy.cluster import Cluster, LocalCluster
 from soketpy.config import Settings
 from soketpy.config.addresses import hosts
+from soketpy.core.ports import Cluster
+from soketpy.drivers.local.cluster import LocalCluster
 
 
 def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:

@@ -2,7 +2,7 @@
 
 import re
 
-from soketpy.apps import App
+from soketpy.core.apps import App
 from soketpy.protocol import channels, events, grammar, ids, signatures
 from soketpy.protocol.errors import Code, ConnectionRefused, SubscriptionRefused
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from soketpy.apps import App, Apps
+from soketpy.core.apps import App, Apps
 from soketpy.protocol.errors import Code, ConnectionRefused
 
 PROTOCOLS = (5, 6, 7)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from soketpy.containment import attempt
-from soketpy.limits import Bucket
+from soketpy.core.containment import attempt
+from soketpy.core.limits import Bucket
 
 log = logging.getLogger("soketpy.refusals")
 

@@ -1,28 +1,9 @@
-"""The last event of each cache channel."""
+"""The last event of each cache channel, in this process."""
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class CachedEvent:
-    """An event as it was triggered: its name, the JSON text of its data, and when it is forgotten."""
-
-    name: str
-    data: bytes
-    expires: float
-
-
-class Cache(Protocol):
-    """Remembers one event per cache channel, for a time."""
-
-    async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None; for ``steps``, as a roster's verbs."""
-
-    def ttl(self, event: CachedEvent) -> int:
-        """Whole seconds for which the event will still be remembered."""
+from soketpy.core.ports import CachedEvent
 
 
 class LocalCache:

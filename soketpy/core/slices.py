@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from soketpy.containment import contain
-from soketpy.steps import Soon
+from soketpy.core.containment import contain
+from soketpy.core.steps import Soon
 
 log = logging.getLogger("soketpy.slices")
 

@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from soketpy.apps import App
+from soketpy.core.apps import App
 from soketpy.protocol import channels, grammar, messages
 
 SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
-from soketpy.steps import Soon
+from soketpy.core.steps import Soon
 
 SLICE_SIZE = 1_000
 """Subscribers that are written to before the event loop gets its turn: some milliseconds."""

@@ -1,4 +1,6 @@
-"""What nodes know together (the roster) and tell each other (the bus); here, for a cluster of one.
+"""The ports of a cluster: what its nodes know together (the roster), tell each other (the bus), remember and limit.
+
+``drivers/`` has one folder for each technology behind them; ``drivers/local`` is a cluster of one process.
 
 ``docs/design/roster.md`` has the words and the guarantees. In brief, of a roster:
 
@@ -9,15 +11,14 @@
 3. Reading asks no other node.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from soketpy.cache import Cache, LocalCache
-from soketpy.limits import LocalRateLimiter, RateLimiter
-from soketpy.presence import Member, Members
+from soketpy.core.presence import Member, Members
+from soketpy.core.steps import Soon
 from soketpy.protocol.messages import Message
-from soketpy.steps import Soon
 
 
 class Edge(StrEnum):
@@ -159,6 +160,42 @@ class Bus(Protocol):
         """Wait until all that was published before is on its way to every node. Raises Unavailable if it is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class CachedEvent:
+    """An event as it was triggered: its name, the JSON text of its data, and when it is forgotten."""
+
+    name: str
+    data: bytes
+    expires: float
+
+
+class Cache(Protocol):
+    """Remembers one event per cache channel, for a time."""
+
+    async def get(self, app_id: str, channel: str) -> CachedEvent | None:
+        """The event that is remembered, or None; for ``steps``, as a roster's verbs."""
+
+    def ttl(self, event: CachedEvent) -> int:
+        """Whole seconds for which the event will still be remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a rate limit said to one call; ``limit`` and ``remaining`` are points, ``retry_after`` is seconds."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    retry_after: float
+
+
+class RateLimiter(Protocol):
+    """How often apps may call. A call that is refused costs nothing."""
+
+    async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
+        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second; for ``steps``."""
+
+
 class Cluster(Protocol):
     """What joins a node to others, or lets it be on its own: the ports behind which that makes a difference."""
 
@@ -183,181 +220,3 @@ class Cluster(Protocol):
 
     async def stop(self) -> None:
         """Leave, with nothing left behind."""
-
-
-class LocalBus:
-    """The bus of a cluster of one: hands everything straight to the node."""
-
-    def __init__(self, cache: LocalCache) -> None:
-        self._cache = cache
-
-    def attach(self, node: Node) -> None:
-        """Tell a node from now on."""
-        self.publish = node.deliver
-        self.terminate = node.end_user
-
-    def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """They can."""
-
-    def full(self, app_id: str) -> bool:
-        """Return False: nothing is ever on its way."""
-        return False
-
-    async def room(self, app_id: str) -> None:
-        """Wait for nothing: there is always room."""
-
-    def publish_cached(
-        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> None:
-        """Deliver a message, and remember the event that it carries."""
-        self._cache.put(app_id, channel, name, data)
-        self.publish(app_id, channel, message, exclude)
-
-    async def sent(self) -> None:
-        """It is."""
-
-
-_NOBODY = Members()
-
-
-class LocalRoster:
-    """The roster of a cluster of one: what this process knows."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, dict[str, int]] = {}
-        self._members: dict[tuple[str, str], Members] = {}
-        self._users: dict[tuple[str, str], int] = {}
-
-    def attach(self, node: Node) -> None:
-        """Tell a node from now on."""
-        self._node = node
-
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Whether an app that has ``here`` connections may have one more."""
-        return limit is None or here < limit
-
-    def disconnect(self, app_id: str) -> None:
-        """The node itself knows how many there are."""
-
-    def limit(self, app_id: str, here: int, limit: int | None) -> None:
-        """Do nothing: each connection is checked against the limit of its app."""
-
-    async def join(self, app_id: str, channel: str) -> int:
-        """Count one subscription; how many there are then."""
-        return self._join(app_id, channel)
-
-    def _join(self, app_id: str, channel: str) -> int:
-        counts = self._counts.setdefault(app_id, {})
-        count = counts[channel] = counts.get(channel, 0) + 1
-        if count == 1:
-            self._node.report(Edge.OCCUPIED, app_id, channel)
-        return count
-
-    async def leave(self, app_id: str, channel: str) -> int:
-        """Take away one subscription; how many are left."""
-        return self._leave(app_id, channel)
-
-    def _leave(self, app_id: str, channel: str) -> int:
-        counts = self._counts[app_id]
-        count = counts[channel] - 1
-        if count:
-            counts[channel] = count
-        else:
-            del counts[channel]
-            self._node.report(Edge.VACATED, app_id, channel)
-        return count
-
-    async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
-        """Count one subscription of a presence channel. Raises ChannelFull for a member above ``limit``."""
-        members = self._members.get((app_id, channel), _NOBODY)
-        if user_id not in members and len(members) >= limit:
-            raise ChannelFull
-        if members is _NOBODY:
-            members = Members()
-        added = members.join(user_id, info)
-        self._members[app_id, channel] = members
-        self._join(app_id, channel)
-        if added is not None:
-            self._node.member_added(app_id, channel, added)
-            self._node.report(Edge.ADDED, app_id, channel, user_id)
-        return members
-
-    async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
-        """Take away one subscription of a presence channel."""
-        members = self._members[app_id, channel]
-        try:
-            removed = members.leave(user_id)
-            if not members:
-                del self._members[app_id, channel]
-            if removed is not None:
-                self._node.member_removed(app_id, channel, removed)
-                self._node.report(Edge.REMOVED, app_id, channel, user_id)
-        finally:
-            self._leave(app_id, channel)
-
-    def tell_count(self, app_id: str, channel: str) -> None:
-        """Have the channel's subscribers told how many they are."""
-        self._node.count_told(app_id, channel, self._count(app_id, channel))
-
-    def _count(self, app_id: str, channel: str) -> int:
-        return self._counts.get(app_id, {}).get(channel, 0)
-
-    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many connections are subscribed to each."""
-        return [self._count(app_id, channel) for channel in channels]
-
-    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many members each has."""
-        return [len(self._members.get((app_id, channel), _NOBODY)) for channel in channels]
-
-    async def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel; not to be changed."""
-        return self._members.get((app_id, channel), _NOBODY)
-
-    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count."""
-        counts = self._counts.get(app_id, {})
-        return {channel: count for channel, count in counts.items() if channel.startswith(prefix)}
-
-    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user; who of the watched is signed in."""
-        count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
-        if count == 1:
-            self._node.tell_watchers(app_id, user_id, True)
-        return self._online(app_id, watchlist)
-
-    def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
-        return {user_id for user_id in user_ids if (app_id, user_id) in self._users}
-
-    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
-        """Undo ``sign_in``."""
-        count = self._users[app_id, user_id] - 1
-        if count:
-            self._users[app_id, user_id] = count
-        else:
-            del self._users[app_id, user_id]
-            self._node.tell_watchers(app_id, user_id, False)
-
-
-class LocalCluster:
-    """A cluster of one."""
-
-    here = True
-    links = (0, 0)
-
-    def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:
-        cache = LocalCache(cache_ttl, cached_events, clock)
-        self.bus: Bus = LocalBus(cache)
-        self.roster: Roster = LocalRoster()
-        self.cache: Cache = cache
-        self.limiter: RateLimiter = LocalRateLimiter(clock)
-
-    def flush_soon(self, soon: Soon) -> Soon:
-        """``soon``: what comes at all is there at once."""
-        return soon
-
-    async def start(self) -> None:
-        """There is nobody to join."""
-
-    async def stop(self) -> None:
-        """There is nobody to leave."""

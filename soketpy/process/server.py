@@ -13,24 +13,24 @@ from weakref import WeakSet
 
 from aiohttp import web
 
-from soketpy.apps import StaticApps
 from soketpy.config import Settings
 from soketpy.config.arguments import settings_of
 from soketpy.config.settings import Metrics
-from soketpy.containment import contain, failures
-from soketpy.deadlines import RESOLUTION, Deadlines
-from soketpy.descriptors import raise_limit, report_limit
-from soketpy.hub import Hub
-from soketpy.joining import cluster_of
-from soketpy.listening import listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
-from soketpy.log import quantity
-from soketpy.memory import Upkeep, keep_collections_short
-from soketpy.metrics import Totals, Traffic
-from soketpy.node import Node
+from soketpy.core.apps import StaticApps
+from soketpy.core.containment import contain, failures
+from soketpy.core.hub import Hub
+from soketpy.core.node import Node
+from soketpy.core.traffic import Totals, Traffic
+from soketpy.process.descriptors import raise_limit, report_limit
+from soketpy.process.joining import cluster_of
+from soketpy.process.listening import listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
+from soketpy.process.log import quantity
+from soketpy.process.memory import Upkeep, keep_collections_short
+from soketpy.process.signals import Configuration, Signals
+from soketpy.process.tls import tls_context
 from soketpy.protocol.errors import Code
-from soketpy.signals import Configuration, Signals
-from soketpy.tls import tls_context
 from soketpy.web.cors import Cors
+from soketpy.web.deadlines import RESOLUTION, Deadlines
 from soketpy.web.door import Door
 from soketpy.web.http import http_server, operations_server
 from soketpy.web.http_connections import HttpConnections

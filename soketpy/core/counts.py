@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from soketpy.containment import contain
+from soketpy.core.containment import contain
 
 log = logging.getLogger("soketpy.counts")
 

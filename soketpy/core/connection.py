@@ -3,14 +3,16 @@
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from soketpy import steps
-from soketpy.apps import App
-from soketpy.cache import CachedEvent
-from soketpy.containment import attempt, contain
-from soketpy.limits import Bucket
-from soketpy.presence import Members
+from soketpy.core import steps
+from soketpy.core.apps import App
+from soketpy.core.containment import attempt, contain
+from soketpy.core.limits import Bucket
+from soketpy.core.ports import CachedEvent
+from soketpy.core.presence import Members
+from soketpy.core.refusals import Refusals
+from soketpy.core.traffic import TrafficByApp
 from soketpy.protocol import events, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import (
@@ -22,9 +24,6 @@ from soketpy.protocol.errors import (
 )
 from soketpy.protocol.frames import CloseCode
 from soketpy.protocol.messages import Message
-
-if TYPE_CHECKING:
-    from soketpy.node import Node
 
 log = logging.getLogger("soketpy.connection")
 
@@ -52,6 +51,37 @@ class Transport(Protocol):
         """The message that had to wait has been served: the conversation takes the next."""
 
 
+class Operations(Protocol):
+    """The port through which a client's messages reach the node: one operation for each kind of message."""
+
+    clock: Callable[[], float]
+    traffic: TrafficByApp
+    refusals: Refusals
+    bad_messages: int
+    """Malformed messages that a connection may send in ``BAD_MESSAGE_WINDOW``."""
+
+    async def subscribe(self, connection: "Connection", request: events.Subscribe) -> None:
+        """Put a connection on a channel. Raises SubscriptionRefused."""
+
+    def unsubscribe(self, connection: "Connection", channel: str) -> None:
+        """Take a connection off a channel."""
+
+    async def sign_in(self, connection: "Connection", request: events.SignIn) -> None:
+        """Sign a connection in as a user. Raises ConnectionRefused."""
+
+    def full(self, app_id: str) -> bool:
+        """Return whether the app must wait for ``room`` before its next client event."""
+
+    async def room(self, app_id: str) -> None:
+        """Wait until the app may send."""
+
+    def client_event(self, connection: "Connection", event: events.ClientEvent) -> None:
+        """Send a client's event to all others on its channel. Raises ClientEventRejected."""
+
+    def forget(self, connection: "Connection") -> None:
+        """Take a connection that has ended off everything. Never raises."""
+
+
 class Connection:
     """One client. What it says comes in through ``receive``; ``write`` and ``send`` go out through its transport.
 
@@ -75,7 +105,7 @@ class Connection:
         "write",
     )
 
-    def __init__(self, id: str, app: App, key: str, transport: Transport, node: "Node") -> None:
+    def __init__(self, id: str, app: App, key: str, transport: Transport, node: Operations) -> None:
         self.id = id
         self.app = app
         self.key = key

@@ -9,16 +9,16 @@ from soketpy.config import Settings
 def check_requirements(settings: Settings) -> None:
     """Raise ConfigError where this machine lacks what the settings need, so that the server could not start."""
     if settings.tls.cert is not None:
-        from soketpy.tls import tls_context
+        from soketpy.process.tls import tls_context
 
         tls_context(settings)
     several = number_of(settings) > 1
     if several or settings.cluster == "redis":
-        from soketpy.joining import check_redis_driver
+        from soketpy.process.joining import check_redis_driver
 
         check_redis_driver(settings, "workers" if several else "cluster")
     if several and settings.cluster == "local":
-        from soketpy.private_redis import redis_server
+        from soketpy.process.private_redis import redis_server
 
         redis_server(settings)
 

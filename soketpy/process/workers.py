@@ -16,18 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from soketpy import worker
-from soketpy.cluster import Unreachable
 from soketpy.config import Settings
 from soketpy.config.settings import Redis
-from soketpy.descriptors import raise_limit
-from soketpy.listening import open_sockets, open_unix_socket, refuse_taken
-from soketpy.log import quantity
-from soketpy.metrics import Counted, Totals, Traffic
-from soketpy.private_redis import private_redis
-from soketpy.requirements import number_of
-from soketpy.server import BACKLOG, serve_metrics
-from soketpy.signals import Configuration, Signals
+from soketpy.core.ports import Unreachable
+from soketpy.core.traffic import Counted, Totals, Traffic
+from soketpy.process import worker
+from soketpy.process.descriptors import raise_limit
+from soketpy.process.listening import open_sockets, open_unix_socket, refuse_taken
+from soketpy.process.log import quantity
+from soketpy.process.private_redis import private_redis
+from soketpy.process.requirements import number_of
+from soketpy.process.server import BACKLOG, serve_metrics
+from soketpy.process.signals import Configuration, Signals
 
 log = logging.getLogger("soketpy.workers")
 
@@ -77,7 +77,7 @@ class Worker:
         with theirs:
             shared = [listener.fileno() for listener in self.listeners]
             descriptors = (theirs.fileno(), *shared)
-            words = [sys.executable, "-m", "soketpy.worker", str(theirs.fileno()), ",".join(map(str, shared))]
+            words = [sys.executable, "-m", "soketpy.process.worker", str(theirs.fileno()), ",".join(map(str, shared))]
             if private_redis is not None:
                 words.append(private_redis)
             try:

@@ -2,9 +2,9 @@
 
 import logging
 
-from soketpy.cluster import Edge, Node
-from soketpy.containment import contain
-from soketpy.presence import Member
+from soketpy.core.containment import contain
+from soketpy.core.ports import Edge, Node
+from soketpy.core.presence import Member
 
 log = logging.getLogger("soketpy.cluster")
 

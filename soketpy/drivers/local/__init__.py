@@ -1,0 +1,1 @@
+"""A cluster of one process: every port is served from its memory."""

@@ -1,0 +1,39 @@
+"""The bus of a cluster of one."""
+
+from collections.abc import Sequence
+
+from soketpy.core.ports import Node
+from soketpy.drivers.local.cache import LocalCache
+from soketpy.protocol.messages import Message
+
+
+class LocalBus:
+    """The bus of a cluster of one: hands everything straight to the node."""
+
+    def __init__(self, cache: LocalCache) -> None:
+        self._cache = cache
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
+        self.publish = node.deliver
+        self.terminate = node.end_user
+
+    def check(self, app_id: str, channels: Sequence[str]) -> None:
+        """They can."""
+
+    def full(self, app_id: str) -> bool:
+        """Return False: nothing is ever on its way."""
+        return False
+
+    async def room(self, app_id: str) -> None:
+        """Wait for nothing: there is always room."""
+
+    def publish_cached(
+        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
+    ) -> None:
+        """Deliver a message, and remember the event that it carries."""
+        self._cache.put(app_id, channel, name, data)
+        self.publish(app_id, channel, message, exclude)
+
+    async def sent(self) -> None:
+        """It is."""

@@ -1,0 +1,34 @@
+"""A cluster of one process."""
+
+from collections.abc import Callable
+
+from soketpy.core.ports import Bus, Cache, RateLimiter, Roster
+from soketpy.core.steps import Soon
+from soketpy.drivers.local.bus import LocalBus
+from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.limits import LocalRateLimiter
+from soketpy.drivers.local.roster import LocalRoster
+
+
+class LocalCluster:
+    """A cluster of one."""
+
+    here = True
+    links = (0, 0)
+
+    def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:
+        cache = LocalCache(cache_ttl, cached_events, clock)
+        self.bus: Bus = LocalBus(cache)
+        self.roster: Roster = LocalRoster()
+        self.cache: Cache = cache
+        self.limiter: RateLimiter = LocalRateLimiter(clock)
+
+    def flush_soon(self, soon: Soon) -> Soon:
+        """``soon``: what comes at all is there at once."""
+        return soon
+
+    async def start(self) -> None:
+        """There is nobody to join."""
+
+    async def stop(self) -> None:
+        """There is nobody to leave."""

@@ -1,0 +1,127 @@
+"""The roster of a cluster of one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from soketpy.core.ports import ChannelFull, Edge, Node
+from soketpy.core.presence import Members
+
+_NOBODY = Members()
+
+
+class LocalRoster:
+    """The roster of a cluster of one: what this process knows."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, dict[str, int]] = {}
+        self._members: dict[tuple[str, str], Members] = {}
+        self._users: dict[tuple[str, str], int] = {}
+
+    def attach(self, node: Node) -> None:
+        """Tell a node from now on."""
+        self._node = node
+
+    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
+        """Whether an app that has ``here`` connections may have one more."""
+        return limit is None or here < limit
+
+    def disconnect(self, app_id: str) -> None:
+        """The node itself knows how many there are."""
+
+    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+        """Do nothing: each connection is checked against the limit of its app."""
+
+    async def join(self, app_id: str, channel: str) -> int:
+        """Count one subscription; how many there are then."""
+        return self._join(app_id, channel)
+
+    def _join(self, app_id: str, channel: str) -> int:
+        counts = self._counts.setdefault(app_id, {})
+        count = counts[channel] = counts.get(channel, 0) + 1
+        if count == 1:
+            self._node.report(Edge.OCCUPIED, app_id, channel)
+        return count
+
+    async def leave(self, app_id: str, channel: str) -> int:
+        """Take away one subscription; how many are left."""
+        return self._leave(app_id, channel)
+
+    def _leave(self, app_id: str, channel: str) -> int:
+        counts = self._counts[app_id]
+        count = counts[channel] - 1
+        if count:
+            counts[channel] = count
+        else:
+            del counts[channel]
+            self._node.report(Edge.VACATED, app_id, channel)
+        return count
+
+    async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
+        """Count one subscription of a presence channel. Raises ChannelFull for a member above ``limit``."""
+        members = self._members.get((app_id, channel), _NOBODY)
+        if user_id not in members and len(members) >= limit:
+            raise ChannelFull
+        if members is _NOBODY:
+            members = Members()
+        added = members.join(user_id, info)
+        self._members[app_id, channel] = members
+        self._join(app_id, channel)
+        if added is not None:
+            self._node.member_added(app_id, channel, added)
+            self._node.report(Edge.ADDED, app_id, channel, user_id)
+        return members
+
+    async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
+        """Take away one subscription of a presence channel."""
+        members = self._members[app_id, channel]
+        try:
+            removed = members.leave(user_id)
+            if not members:
+                del self._members[app_id, channel]
+            if removed is not None:
+                self._node.member_removed(app_id, channel, removed)
+                self._node.report(Edge.REMOVED, app_id, channel, user_id)
+        finally:
+            self._leave(app_id, channel)
+
+    def tell_count(self, app_id: str, channel: str) -> None:
+        """Have the channel's subscribers told how many they are."""
+        self._node.count_told(app_id, channel, self._count(app_id, channel))
+
+    def _count(self, app_id: str, channel: str) -> int:
+        return self._counts.get(app_id, {}).get(channel, 0)
+
+    async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
+        """How many connections are subscribed to each."""
+        return [self._count(app_id, channel) for channel in channels]
+
+    async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
+        """How many members each has."""
+        return [len(self._members.get((app_id, channel), _NOBODY)) for channel in channels]
+
+    async def members(self, app_id: str, channel: str) -> Members:
+        """The members of a presence channel; not to be changed."""
+        return self._members.get((app_id, channel), _NOBODY)
+
+    async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
+        """The occupied channels whose names start with ``prefix``, each with its count."""
+        counts = self._counts.get(app_id, {})
+        return {channel: count for channel, count in counts.items() if channel.startswith(prefix)}
+
+    async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
+        """Count one connection of a user; who of the watched is signed in."""
+        count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
+        if count == 1:
+            self._node.tell_watchers(app_id, user_id, True)
+        return self._online(app_id, watchlist)
+
+    def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
+        return {user_id for user_id in user_ids if (app_id, user_id) in self._users}
+
+    async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
+        """Undo ``sign_in``."""
+        count = self._users[app_id, user_id] - 1
+        if count:
+            self._users[app_id, user_id] = count
+        else:
+            del self._users[app_id, user_id]
+            self._node.tell_watchers(app_id, user_id, False)
