@@ -1,16 +1,12 @@
 """The cache over Redis: what was last said on each cache channel, for all nodes."""
 
-import logging
 from collections.abc import Callable
-from functools import lru_cache
 
-from soketpy.core.containment import contain
 from soketpy.core.ports import CachedEvent
+from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.grammar import is_json
-
-log = logging.getLogger("soketpy.redis")
 
 
 class RedisCache:
@@ -34,22 +30,11 @@ class RedisCache:
         except UnicodeDecodeError:
             name = None
         if name is None or not is_json(data):
-            _log_once(app_id, channel)
+            why = "its name is not UTF-8, or its data is not JSON"
+            note_damage(f"App {app_id}: the last event of {channel}", why)
             return None
         return CachedEvent(name, data, self._clock() + milliseconds / 1000)
 
     def ttl(self, event: CachedEvent) -> int:
         """Whole seconds for which the event will still be remembered."""
         return max(0, round(event.expires - self._clock()))
-
-
-@lru_cache(maxsize=1000)
-def _log_once(app_id: str, channel: str) -> None:
-    fault = ValueError("its name is not UTF-8, or its data is not JSON")
-    contain(
-        log,
-        fault,
-        "App %s: the last event of %s in Redis is skipped; is something else writing there?",
-        app_id,
-        channel,
-    )

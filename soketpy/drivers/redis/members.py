@@ -4,20 +4,16 @@ A member is a field of a hash: the user id is its name, and the user_info (JSON 
 of an id that is to be a JSON number begins with ``#``, which no JSON text does.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
-from soketpy.core.containment import contain
+from soketpy.drivers.redis.damage import note_damage
 from soketpy.protocol.grammar import is_json
 from soketpy.protocol.ids import NumericId
-
-log = logging.getLogger("soketpy.redis")
 
 _NUMERIC = b"#"
 
 _NUMBER = frozenset(b"%c" % character for character in b"-0123456789")
-"""What a JSON number begins with."""
+"""The characters that a JSON number can begin with."""
 
 
 def value_of(user_id: str, info: bytes) -> bytes:
@@ -41,12 +37,12 @@ def readable(app_id: str, channel: str, flat: list[bytes]) -> Iterator[tuple[str
         try:
             text = user_id.decode()
         except UnicodeDecodeError:
-            _log_once(app_id, channel, user_id)
+            _skip(app_id, channel, user_id)
             continue
         if _is_value(user_id, value):
             yield text, value
         else:
-            _log_once(app_id, channel, user_id)
+            _skip(app_id, channel, user_id)
 
 
 def _is_value(user_id: bytes, value: bytes) -> bool:
@@ -58,10 +54,8 @@ def _is_value(user_id: bytes, value: bytes) -> bool:
     return not value or is_json(value)
 
 
-@lru_cache(maxsize=1000)
-def _log_once(app_id: str, channel: str, user_id: bytes) -> None:
-    fault = ValueError(f"{user_id!r} is not UTF-8, or its user_info is not JSON")
-    contain(log, fault, "App %s: a member of %s in Redis is skipped; is something else writing there?", app_id, channel)
+def _skip(app_id: str, channel: str, user_id: bytes) -> None:
+    note_damage(f"App {app_id}: a member of {channel}", f"{user_id!r} is not UTF-8, or its user_info is not JSON")
 
 
 def pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -4,23 +4,19 @@ Redis does nothing else while it serves a command. Long readings are therefore m
 one before has its answer, so that the commands of others are served between them.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import hiredis
 
-from soketpy.core.containment import contain
 from soketpy.core.ports import TooSlow, Unavailable
 from soketpy.core.presence import Members
 from soketpy.core.steps import Promise
+from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
-
-log = logging.getLogger("soketpy.redis")
 
 PATIENCE = 5.0
 """Seconds that the readings of one call may take together."""
@@ -138,14 +134,8 @@ def _count(key: str, channel: str, text: bytes | None) -> int:
         return 0
     if text.isdigit() and len(text) <= MOST_DIGITS:
         return int(text)
-    _log_once(key, channel)
+    note_damage(f"The count of {channel} in {key}", "it is not a count")
     return 0
-
-
-@lru_cache(maxsize=1000)
-def _log_once(key: str, channel: str) -> None:
-    fault = ValueError(f"{key} has no count there")
-    contain(log, fault, "The count of %s in Redis is skipped; is something else writing there?", channel)
 
 
 def _escaped(text: str) -> str:
