@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from soketpy.core.containment import contain
+from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.counts")
 
@@ -18,9 +19,6 @@ SHORT_INTERVAL = 0.25
 
 PATIENCE = 0.5
 """Seconds that a node waits longer than the one that has told last, so that they do not tell at the same time."""
-
-Later = Callable[[float, Callable[[], None]], object]
-"""Calls a function after some seconds, as ``loop.call_later`` does."""
 
 
 class _Rest:

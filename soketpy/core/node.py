@@ -14,7 +14,7 @@ from soketpy.core.apps import App
 from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_node import ContainedNode
 from soketpy.core.containment import attempt, contain
-from soketpy.core.counts import Later, SubscriptionCounts
+from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
 from soketpy.core.ports import ChannelFull, Cluster, Edge, Unavailable
@@ -22,7 +22,7 @@ from soketpy.core.presence import Member, Members
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
 from soketpy.core.slices import in_slices
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Later, Promise
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users

@@ -8,6 +8,7 @@ from typing import cast
 
 from soketpy.core.containment import attempt
 from soketpy.core.limits import Bucket
+from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.refusals")
 
@@ -25,9 +26,6 @@ NAMED = 5
 
 LONGEST = 300
 """Characters of a reason, or of anything that a client has sent, that are logged."""
-
-Later = Callable[[float, Callable[[], None]], object]
-"""Calls a function after so many seconds, as ``loop.call_later`` does."""
 
 
 class Lines:

@@ -31,6 +31,9 @@ Verb = Coroutine[Awaited, None, None]
 Soon = Callable[[Callable[[], None]], object]
 """Calls a function in the next iteration of the event loop, as ``loop.call_soon`` does, or somewhat later."""
 
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls a function after so many seconds, as ``loop.call_later`` does."""
+
 
 class Promise(Generic[T]):
     """A value that is not there yet; to be awaited by one verb, and kept or broken once."""

@@ -8,6 +8,7 @@ from time import monotonic
 
 from soketpy.core.containment import attempt
 from soketpy.core.refusals import Lines, address
+from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.http")
 
@@ -20,9 +21,6 @@ SURGE = 4096
 FULL = "Refused an HTTP connection of %s with 503: all %d are being served (bounds.max_http_connections)"
 TOOK_PLACE = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
 TOO_MANY = "Closed a connection of %s without a request: there may be %d (bounds.max_http_connections)"
-
-Later = Callable[[float, Callable[[], None]], object]
-"""Calls a function after so many seconds, as ``loop.call_later`` does."""
 
 
 def _later(seconds: float, call: Callable[[], None]) -> object:
