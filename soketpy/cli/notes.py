@@ -1,13 +1,10 @@
-"""What the server refuses although its signature holds: notes of ``soketpy sign`` on standard error."""
+"""Notes of ``soketpy sign``, on standard error: the server refuses the request although its signature holds."""
 
 import sys
 from collections.abc import Iterator, Mapping
 
 METHODS = ("GET", "POST")
 """Of the REST API."""
-
-WINDOW = 600
-"""Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""
 
 LONGEST_NAME = 200
 """Characters of a channel's name, where the app does not say otherwise."""
@@ -52,6 +49,8 @@ def of_method(method: str) -> Iterator[str]:
 
 def of_query(query: Mapping[str, str], now: float) -> Iterator[str]:
     """Yield what is wrong with the parameters of a signed request."""
+    from soketpy.protocol.signatures import WINDOW
+
     if query.get("auth_version", "1.0") != "1.0":
         yield "auth_version must be 1.0"
     written = query.get("auth_timestamp", "")

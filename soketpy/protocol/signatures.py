@@ -11,6 +11,9 @@ from urllib.parse import urlencode
 
 SIGNATURE_PARAMETER = "auth_signature"
 
+WINDOW = 600
+"""Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""
+
 
 def sign(secret: str, text: str) -> str:
     """The hexadecimal HMAC-SHA256 of ``text``."""

@@ -12,9 +12,6 @@ from soketpy.core.apps import App
 from soketpy.core.triggers import Body, RequestError, parse_batch, parse_event
 from soketpy.protocol import requests, signatures
 
-WINDOW = 600
-"""Seconds by which auth_timestamp may differ from the server's clock (Pusher, "Authentication")."""
-
 _ARRAY = "channels[]"
 
 _FORM = "application/x-www-form-urlencoded"
@@ -77,9 +74,11 @@ def _other_path_signed(call: Call, secret: str, signature: str) -> bool:
 def _check_timestamp(timestamp: str, now: float) -> None:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16):
         _unauthorized("The auth_timestamp must be a time in Unix seconds.")
-    if abs(int(timestamp) - now) > WINDOW:
+    if abs(int(timestamp) - now) > signatures.WINDOW:
         given, server = _written(int(timestamp)), _written(int(now))
-        _unauthorized(f"Timestamp expired: Given timestamp ({given}) not within {WINDOW}s of server time ({server}).")
+        _unauthorized(
+            f"Timestamp expired: Given timestamp ({given}) not within {signatures.WINDOW}s of server time ({server})."
+        )
 
 
 def _written(seconds: int) -> str:
