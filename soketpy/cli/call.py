@@ -16,7 +16,7 @@ PATIENCE = 5.0
 """Seconds that a server has to answer."""
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-"""What OpenSSL says of a server that does not speak TLS."""
+"""OpenSSL's names for the fault that the server does not speak TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Target:
     tls: bool = False
     verified: bool = True
     has_flag: bool = False
-    """Whether ``--tls`` says if TLS is spoken, rather than the configuration alone."""
+    """True if ``--tls`` says whether TLS is spoken, and not the configuration alone."""
 
     def __str__(self) -> str:
         from soketpy.config.addresses import written

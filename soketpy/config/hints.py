@@ -1,4 +1,4 @@
-"""Where a name belongs that stands in the wrong place, or that another program has for a setting."""
+"""Hints for unknown names: the place where a name belongs, or soketpy's name for a setting of another program."""
 
 from collections.abc import Iterator, Mapping
 
@@ -50,7 +50,7 @@ def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | 
 
 
 def _places(name: str, path: tuple[str, ...], settings: Mapping[str, Row]) -> Iterator[str]:
-    """Yield where a setting of this name may stand."""
+    """Yield each place where a setting of this name may stand."""
     if name in default_rows():
         yield "under app_defaults:"
     elif name in app_rows():

@@ -31,7 +31,7 @@ WHY_EXCLUDED = {"redis.db": "a Redis Cluster has only database 0"}
 ONE_OF_BOTH = "use one of both"
 
 HOST: dict[str, Any] = {"pattern": r"[^\s/]+", "like": "a host name or an address"}
-"""What a host must look like. The check of its row says more."""
+"""The form of a host. The check of its row says more."""
 
 HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """A method or the name of a header (RFC 9110, section 5.6.2), as a pattern."""

@@ -49,7 +49,7 @@ def convert(row: Row, node: Node, path: str) -> object:
 
 
 def describe(row: Row, *, with_most: bool = False) -> str:
-    """What a value of this row must be, in words; ``with_most`` names the largest number that any setting takes."""
+    """Return in words which values a row takes; ``with_most`` names the largest number that any setting takes."""
     if row.type is bool:
         words = "true or false"
     elif row.choices:

@@ -13,7 +13,10 @@ _SERVED = frozenset(map(str, PROTOCOLS))
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a client says before its first message. ``key`` is None where ``path`` is not that of an app."""
+    """The facts of a handshake that decide whether a client may connect.
+
+    ``key`` is None where ``path`` is not that of an app.
+    """
 
     key: str | None
     protocol: str | None

@@ -41,7 +41,7 @@ def contain(log: logging.Logger, fault: BaseException, what: str, *details: obje
 
 
 def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
-    """Call what only logs or counts: a fault in it is contained, and changes nothing for a client. Never raises."""
+    """Call a function whose fault must not end what calls it, such as one that logs or counts. Never raises."""
     try:
         note(*details)
     except Exception as fault:

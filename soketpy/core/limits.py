@@ -1,4 +1,4 @@
-"""How often something may happen: token buckets."""
+"""Token buckets: limits of how often something may happen."""
 
 from collections.abc import Callable
 

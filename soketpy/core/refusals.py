@@ -61,7 +61,7 @@ class Lines:
 
 
 class Refusals:
-    """What one process has refused. ``connections`` counts refused handshakes by close code.
+    """The log of what one process has refused. ``connections`` counts refused handshakes by close code.
 
     No line has more than ``LONGEST`` characters of anything that a client has sent, nor a line end. Call the methods
     by ``containment.attempt``: a log that fails must not change an answer.

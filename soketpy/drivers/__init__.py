@@ -1,1 +1,1 @@
-"""Drivers: ports of the heart over a technology each, one a room."""
+"""Drivers: the ports of ``core/ports.py`` over one technology each, a folder for each."""

@@ -1,4 +1,4 @@
-"""What a configuration needs of the machine: TLS files that work, libraries, and programs."""
+"""Requirements of a configuration on the machine: TLS files that work, libraries, and programs."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from soketpy.config import Settings
 
 
 def check_requirements(settings: Settings) -> None:
-    """Raise ConfigError where this machine lacks what the settings need, so that the server could not start."""
+    """Raise ConfigError if this machine lacks something that the settings need: the server could not start."""
     if settings.tls.cert is not None:
         from soketpy.process.tls import tls_context
 

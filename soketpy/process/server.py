@@ -94,7 +94,7 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected. Raises RuntimeError before the first start."""
+        """Return the number of clients that are connected. Raises RuntimeError before the first start."""
         return self._started.total
 
     @property

@@ -1,1 +1,1 @@
-"""The doors: where the network comes in. Only here is aiohttp known."""
+"""The network: WebSocket, HTTP, the REST API and the metrics port."""

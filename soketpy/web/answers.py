@@ -1,4 +1,4 @@
-"""The forms of answers; and answers to what is refused, is not HTTP, or comes while the server stops."""
+"""Answers: their forms, and the errors that several parts of the HTTP server answer with."""
 
 import re
 from http import HTTPStatus
@@ -16,11 +16,13 @@ READS = ("GET", "HEAD")
 """Methods that are served alike, but that HEAD is answered without the body (RFC 9110, section 9.3.2)."""
 
 SOFTWARE = "soketpy"
-"""What the Server header says."""
+"""The value of the Server header."""
+
+_FAULT = "The server failed to serve this request."
 
 
 class Answer(msgspec.Struct):
-    """What goes back: a text, or a value to be sent as JSON; and headers besides those of CORS.
+    """A text, or a value to be sent as JSON; and headers besides those of CORS.
 
     ``received`` is how many bytes the body of the call had; None where the call's signature was not even looked at
     or does not hold, so that the call counts nowhere.
@@ -33,7 +35,7 @@ class Answer(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """What goes over the wire; a body of None for an answer that has none."""
+    """An answer in the form in which it is sent; ``body`` is None for an answer without one."""
 
     status: HTTPStatus
     headers: dict[str, str]
@@ -42,15 +44,15 @@ class Reply(msgspec.Struct):
 
 def failed() -> Answer:
     """Return the answer to a request that met a fault of the server."""
-    return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to serve this request."))
+    return refused(RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT))
 
 
 FAILED = Reply(
     HTTPStatus.INTERNAL_SERVER_ERROR,
     {"Access-Control-Allow-Origin": "*", "Content-Type": JSON},
-    b'{"error":"The server failed to serve this request.","code":500}',
+    _encode({"error": _FAULT, "code": 500}),
 )
-"""What goes over the wire where even the answer to a fault cannot be made."""
+"""The reply where even the answer to a fault cannot be made."""
 
 
 def readiness(draining: bool, available: bool) -> Answer:
