@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from soketpy import App, Server, testing
 from soketpy.config import settings as config
-from soketpy.core.containment import failures
+from soketpy.core.containment import TRACEBACKS, failures
 from soketpy.protocol import signatures
 from soketpy.testing import soketpy_server as soketpy_server  # the plugin itself is off: see pyproject.toml
 from tests.fakes import APP, House, channel_auth
@@ -56,6 +56,7 @@ def contained() -> Contained:
 def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test in whose process the server met a fault, unless the test takes ``contained``."""
     failures.count = 0
+    failures._tracebacks.tokens = TRACEBACKS  # whatever other tests of this process have logged within this second
     yield
     if "contained" not in request.fixturenames:
         assert failures.count == 0, "the server contained a fault: see the log"

@@ -3,7 +3,7 @@
 A full collection looks at every object, which takes 34 ms with 15,000 clients, and comes again whenever a quarter more
 have been made. Here whatever has survived one is put aside (``gc.freeze``), so that the next looks at new objects only.
 What is put aside is freed as ever when its last reference goes. Only cycles stay: nothing of ours that ends leaves any,
-``tests/test_memory.py`` sees to it; for the rest, everything is looked at once what is aside has doubled.
+``tests/process/test_memory.py`` sees to it; for the rest, everything is looked at once what is aside has doubled.
 """
 
 import gc

@@ -25,10 +25,10 @@ from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
 from tests.patience import PATIENCE
+from tests.process.test_listening import has_ipv6, ready
+from tests.process.test_signals import LONG_CLOSING
 from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis
 from tests.slices.sitecustomize import environment
-from tests.test_listening import has_ipv6, ready
-from tests.test_signals import LONG_CLOSING
 from tests.web.wire import HANDSHAKE, Wire, request, wire
 
 pytestmark = pytest.mark.usefixtures("redis")  # where there is none these cannot run

@@ -16,7 +16,7 @@ from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
 from tests.patience import PAUSE, attempts
-from tests.test_tls import Authority
+from tests.process.test_tls import Authority
 
 FILES = NEXTJS.folder / "proxy"
 FRAME = """
