@@ -22,7 +22,7 @@ from soketpy.core.presence import Member, Members
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
 from soketpy.core.slices import in_slices
-from soketpy.core.steps import Later, Promise
+from soketpy.core.steps import Future, Later
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
@@ -149,8 +149,8 @@ class Node:
         A connection that subscribes faster than its app allows waits, and its next messages wait with it.
         """
         while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
-            refilled: Promise[None] = Promise()
-            self._later(wait, partial(refilled.keep, None))
+            refilled: Future[None] = Future()
+            self._later(wait, partial(refilled.set_result, None))
             await refilled
             if not connection.open:
                 return

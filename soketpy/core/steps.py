@@ -1,8 +1,8 @@
 """Verbs that may have to wait, without a task each.
 
-A verb is a coroutine. It runs within the call that begins it up to the first promise that is not kept yet, and goes on
-within the call that keeps it: nothing else happens between the answer and what the verb does with it. A verb that
-waits for nothing costs little more than a call, and needs no event loop.
+A verb is a coroutine. It runs within the call that begins it up to the first future without a result, and continues
+within the call that sets the result: nothing else happens between the answer and what the verb does with it. A verb
+that waits for nothing costs little more than a call, and needs no event loop.
 
 A verb may also await a future of asyncio, or yield to the event loop with ``asyncio.sleep(0)``. It then continues in a
 callback of the event loop. It has no task, so what needs one (``asyncio.timeout``) raises RuntimeError.
@@ -22,7 +22,7 @@ log = logging.getLogger("soketpy.steps")
 
 T = TypeVar("T")
 
-Awaited: TypeAlias = "Promise[Any] | asyncio.Future[Any] | None"
+Awaited: TypeAlias = "Future[Any] | asyncio.Future[Any] | None"
 """What a verb may wait for; None is the yield of ``asyncio.sleep(0)``."""
 
 Verb = Coroutine[Awaited, None, None]
@@ -35,7 +35,7 @@ Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds, as ``loop.call_later`` does."""
 
 
-class Promise(Generic[T]):
+class Future(Generic[T]):
     """A value that is not there yet; to be awaited by one verb, and kept or broken once."""
 
     __slots__ = ("_fault", "_go_on", "_settled", "_value")
@@ -46,12 +46,12 @@ class Promise(Generic[T]):
         self._fault: Exception | None = None
         self._go_on: Callable[[], None] | None = None
 
-    def keep(self, value: T) -> None:
+    def set_result(self, value: T) -> None:
         """Let the verb go on with the value, now."""
         self._value = value
         self._settle()
 
-    def fail(self, fault: Exception) -> None:
+    def set_exception(self, fault: Exception) -> None:
         """Let the verb go on with an exception, now."""
         self._fault = fault
         self._settle()
@@ -65,7 +65,7 @@ class Promise(Generic[T]):
         """Call this once the value is there."""
         self._go_on = go_on
 
-    def __await__(self) -> Generator["Promise[T]", None, T]:
+    def __await__(self) -> Generator["Future[T]", None, T]:
         if not self._settled:
             yield self
         if self._fault is not None:
@@ -81,7 +81,7 @@ async def together(*verbs: Coroutine[Awaited, None, T]) -> list[T]:
     given: list[T | None] = [None] * len(verbs)
     faults: list[BaseException] = []
     unfinished = len(verbs)
-    all_ended: Promise[None] = Promise()
+    all_ended: Future[None] = Future()
 
     async def run(index: int, verb: Coroutine[Awaited, None, T]) -> None:
         nonlocal unfinished
@@ -91,7 +91,7 @@ async def together(*verbs: Coroutine[Awaited, None, T]) -> list[T]:
             faults.append(fault)
         unfinished -= 1
         if not unfinished:
-            all_ended.keep(None)
+            all_ended.set_result(None)
 
     for index, verb in enumerate(verbs):
         begin(run(index, verb))
@@ -105,7 +105,7 @@ async def together(*verbs: Coroutine[Awaited, None, T]) -> list[T]:
 def begin(verb: Verb, done: Callable[[], None] | None = None) -> bool:
     """Run a verb as far as it comes; whether it has ended. If it has not, ``done`` is called when it does.
 
-    Never raises. A verb that raises has ended, and so has one that awaits something else than a promise or a future of
+    Never raises. A verb that raises has ended, and so has one that awaits something else than a future or one of
     asyncio: a TypeError is raised in it at that place.
     """
     try:
@@ -122,7 +122,7 @@ def begin(verb: Verb, done: Callable[[], None] | None = None) -> bool:
 
 def _continue_after(awaited: object, verb: Verb, done: Callable[[], None] | None) -> bool:
     """Have the verb continue once it has what it awaits; whether that is something to wait for."""
-    if type(awaited) is Promise:
+    if type(awaited) is Future:
         awaited.then(partial(_go_on, verb, done))
     elif isinstance(awaited, asyncio.Future) or getattr(awaited, "_asyncio_future_blocking", None) is not None:
         future = cast("asyncio.Future[Any]", awaited)
@@ -136,7 +136,7 @@ def _continue_after(awaited: object, verb: Verb, done: Callable[[], None] | None
 
 
 def _cannot_await(awaited: object) -> str:
-    return f"a verb can await a Promise or a future of asyncio, not {type(awaited).__name__}"
+    return f"a verb can await a Future of steps or one of asyncio, not {type(awaited).__name__}"
 
 
 def _go_on(verb: Verb, done: Callable[[], None] | None) -> None:

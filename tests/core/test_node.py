@@ -10,7 +10,7 @@ import pytest
 
 from soketpy.core.apps import App
 from soketpy.core.ports import Unavailable
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.protocol.errors import ConnectionRefused
 from tests.conftest import Contained
 from tests.fakes import APP, Client, FakeTransport, House, channel_auth, user_auth
@@ -285,22 +285,22 @@ class Waiting:
     """Lets the calls of a coroutine method continue when the test says so."""
 
     def __init__(self, owner: object, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._promises: list[Promise[None]] = []
+        self._futures: list[Future[None]] = []
         self._whole: Callable[..., Any] = getattr(owner, method)
         monkeypatch.setattr(owner, method, self)
 
     async def __call__(self, *arguments: Any) -> Any:
         given = await self._whole(*arguments)
-        promise: Promise[None] = Promise()
-        self._promises.append(promise)
-        await promise
+        future: Future[None] = Future()
+        self._futures.append(future)
+        await future
         return given
 
     def let_all_continue(self) -> None:
-        promises, self._promises = self._promises, []
-        assert promises
-        for promise in promises:
-            promise.keep(None)
+        futures, self._futures = self._futures, []
+        assert futures
+        for future in futures:
+            future.set_result(None)
 
 
 def subscribe(channel: str, user_id: str | None = None) -> Callable[[Client], None]:
@@ -365,7 +365,7 @@ def test_a_client_event_waits_until_the_app_has_room_and_is_not_sent_for_a_clien
 ) -> None:
     house = House()
     sender, receiver = two_on(house, "private-a")
-    room: Promise[None] = Promise()
+    room: Future[None] = Future()
 
     async def wait(app_id: str) -> None:
         await room
@@ -377,5 +377,5 @@ def test_a_client_event_waits_until_the_app_has_room_and_is_not_sent_for_a_clien
     assert receiver.heard() == []
     if not stays:
         sender.leave()
-    room.keep(None)
+    room.set_result(None)
     assert receiver.heard() == (["client-typing"] if stays else [])

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 import pytest
 
 from soketpy.core import steps
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from tests.conftest import Contained
 
 
@@ -16,11 +16,11 @@ class Account:
     def __init__(self) -> None:
         self.done: list[object] = []
 
-    async def note(self, *promises: Promise[str]) -> None:
+    async def note(self, *futures: Future[str]) -> None:
         self.done.append("begun")
-        for promise in promises:
+        for future in futures:
             try:
-                self.done.append(await promise)
+                self.done.append(await future)
             except LookupError as fault:
                 self.done.append(repr(fault))
         self.done.append("ended")
@@ -32,62 +32,62 @@ def test_a_verb_that_waits_for_nothing_ends_within_the_call() -> None:
     assert account.done == ["begun", "ended"]
 
 
-def test_a_verb_goes_on_within_the_call_that_keeps_its_promise() -> None:
-    account, first, second = Account(), Promise[str](), Promise[str]()
+def test_a_verb_goes_on_within_the_call_that_sets_the_result() -> None:
+    account, first, second = Account(), Future[str](), Future[str]()
     assert not steps.begin(account.note(first, second), lambda: account.done.append("told"))
     assert account.done == ["begun"]
-    first.keep("one")
+    first.set_result("one")
     assert account.done == ["begun", "one"]
-    second.keep("two")
+    second.set_result("two")
     assert account.done == ["begun", "one", "two", "ended", "told"]
 
 
 def test_nobody_needs_to_be_told_of_the_end() -> None:
-    account, promise = Account(), Promise[str]()
-    assert not steps.begin(account.note(promise))
-    promise.keep("one")
+    account, future = Account(), Future[str]()
+    assert not steps.begin(account.note(future))
+    future.set_result("one")
     assert account.done[-1] == "ended"
 
 
-def test_a_promise_that_is_kept_already_holds_nobody_up() -> None:
-    account, promise = Account(), Promise[str]()
-    promise.keep("before")
-    assert steps.begin(account.note(promise))
+def test_a_future_that_has_its_result_holds_nobody_up() -> None:
+    account, future = Account(), Future[str]()
+    future.set_result("before")
+    assert steps.begin(account.note(future))
     assert account.done == ["begun", "before", "ended"]
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_promise_that_is_broken_raises_in_the_verb(before: bool) -> None:
-    account, promise = Account(), Promise[str]()
+def test_a_future_with_an_exception_raises_in_the_verb(before: bool) -> None:
+    account, future = Account(), Future[str]()
     if before:
-        promise.fail(LookupError("gone"))
-    ended = steps.begin(account.note(promise))
+        future.set_exception(LookupError("gone"))
+    ended = steps.begin(account.note(future))
     assert ended == before
     if not before:
-        promise.fail(LookupError("gone"))
+        future.set_exception(LookupError("gone"))
     assert account.done == ["begun", "LookupError('gone')", "ended"]
 
 
-async def value_of(promise: Promise[str]) -> str:
-    return await promise
+async def value_of(future: Future[str]) -> str:
+    return await future
 
 
 def test_verbs_that_wait_together_end_with_the_last_answer_in_their_own_order() -> None:
-    first, second = Promise[str](), Promise[str]()
+    first, second = Future[str](), Future[str]()
     found: list[list[str]] = []
 
     async def ask() -> None:
         found.append(await steps.together(value_of(first), value_of(second)))
 
     assert not steps.begin(ask())
-    second.keep("two")
+    second.set_result("two")
     assert found == []
-    first.keep("one")
+    first.set_result("one")
     assert found == [["one", "two"]]
 
 
 def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_ended() -> None:
-    first, second, third = Promise[str](), Promise[str](), Promise[str]()
+    first, second, third = Future[str](), Future[str](), Future[str]()
     faults: list[str] = []
 
     async def ask() -> None:
@@ -97,10 +97,10 @@ def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_end
             faults.append(str(fault))
 
     assert not steps.begin(ask())
-    second.fail(LookupError("second"))
-    first.fail(LookupError("first"))
+    second.set_exception(LookupError("second"))
+    first.set_exception(LookupError("first"))
     assert faults == []
-    third.keep("three")
+    third.set_result("three")
     assert faults == ["second"]
 
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_awaited_fails_at_once_and_says_so() -> None:
                 seen.append(str(fault))
 
     assert steps.begin(verb())
-    assert seen == ["a verb can await a Promise or a future of asyncio, not str"] * 2
+    assert seen == ["a verb can await a Future of steps or one of asyncio, not str"] * 2
 
 
 def refused_by_mypy(coroutine: Coroutine[str, None, None], awaitable: Odd) -> None:
@@ -204,18 +204,18 @@ def refused_by_mypy(coroutine: Coroutine[str, None, None], awaitable: Odd) -> No
 def test_a_verb_that_raises_has_ended_and_disturbs_nobody(
     contained: Contained, caplog: pytest.LogCaptureFixture
 ) -> None:
-    promise, ended = Promise[str](), []
+    future, ended = Future[str](), []
 
     async def fail_at_once() -> None:
         raise RuntimeError("at once")
 
     async def fail_later() -> None:
-        await promise
+        await future
         raise RuntimeError("later")
 
     assert steps.begin(fail_at_once())
     assert not steps.begin(fail_later(), lambda: ended.append("told"))
-    promise.keep("now")
+    future.set_result("now")
     assert ended == ["told"]
     assert contained.count == 2
     assert "fail_later failed" in caplog.text
@@ -223,11 +223,11 @@ def test_a_verb_that_raises_has_ended_and_disturbs_nobody(
 
 
 def test_what_follows_a_verb_disturbs_nobody_either(contained: Contained) -> None:
-    promise = Promise[str]()
+    future = Future[str]()
 
     def fail() -> None:
         raise RuntimeError("afterwards")
 
-    steps.begin(Account().note(promise), fail)
-    promise.keep("now")
+    steps.begin(Account().note(future), fail)
+    future.set_result("now")
     assert contained.count == 1

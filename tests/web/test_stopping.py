@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from soketpy.config.settings import Timeouts
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP, channel_auth
@@ -144,9 +144,9 @@ async def test_a_call_that_waits_for_long_is_not_taken_for_an_idle_connection(pe
 
 
 @pytest.fixture
-def held_up(peers: Peers) -> Promise[bool]:
-    """Lets each handshake of a server wait until this promise is kept; one of them can."""
-    roster, allowed = peers.server.node.roster, Promise[bool]()
+def held_up(peers: Peers) -> Future[bool]:
+    """Lets each handshake of a server wait until this future has its result; one of them can."""
+    roster, allowed = peers.server.node.roster, Future[bool]()
 
     async def connect(*_: object) -> bool:
         return await allowed
@@ -166,7 +166,7 @@ CLOSED = b"\x88\x2b\x10\x68The server is stopping; please reconnect."
 
 @pytest.mark.parametrize("outcome", [True, False], ids=["has room", "has none"])
 async def test_a_handshake_that_waits_at_the_stop_is_ended_with_4200(
-    peers: Peers, held_up: Promise[bool], outcome: bool
+    peers: Peers, held_up: Future[bool], outcome: bool
 ) -> None:
     async with wire(peers.port) as client:
         await connecting(peers, client, frame("pusher:ping", {}))
@@ -176,19 +176,19 @@ async def test_a_handshake_that_waits_at_the_stop_is_ended_with_4200(
         client.send(b"\x88\x82\0\0\0\0\x10\x68")
         assert await client.rest() == CLOSED
         await asyncio.wait_for(stopping, PATIENCE)
-    held_up.keep(outcome)
+    held_up.set_result(outcome)
     assert not peers.server._shared.entering
     assert peers.server.connections == 0
     assert peers.server._shared.closing == 0
 
 
 async def test_a_handshake_that_is_let_in_while_the_server_stops_is_ended_with_4200(
-    peers: Peers, held_up: Promise[bool]
+    peers: Peers, held_up: Future[bool]
 ) -> None:
     async with wire(peers.port) as client:
         await connecting(peers, client)
         peers.server._shared.draining = True
-        held_up.keep(True)
+        held_up.set_result(True)
         assert (await client.answer()).status == 101
         assert json.loads(await client.frame())["data"]["code"] == 4200
         assert await client.reader.readexactly(len(CLOSED)) == CLOSED
@@ -197,7 +197,7 @@ async def test_a_handshake_that_is_let_in_while_the_server_stops_is_ended_with_4
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_client_that_goes_while_its_handshake_waits_is_forgotten(
-    peers: Peers, held_up: Promise[bool], fails: bool, contained: Contained
+    peers: Peers, held_up: Future[bool], fails: bool, contained: Contained
 ) -> None:
     async with wire(peers.port) as client:
         await connecting(peers, client)
@@ -205,15 +205,15 @@ async def test_a_client_that_goes_while_its_handshake_waits_is_forgotten(
         websocket._transport.abort()
         await until(lambda: not peers.server._shared.entering)
         if fails:
-            held_up.fail(ValueError("a bug"))
+            held_up.set_exception(ValueError("a bug"))
         else:
-            held_up.keep(False)
+            held_up.set_result(False)
     assert len(peers.server._shared.http) == 0
     assert contained.count == fails
 
 
 async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
-    peers: Peers, held_up: Promise[bool], monkeypatch: pytest.MonkeyPatch, contained: Contained
+    peers: Peers, held_up: Future[bool], monkeypatch: pytest.MonkeyPatch, contained: Contained
 ) -> None:
     def bug(*_: object) -> None:
         raise ValueError("a bug")
@@ -248,9 +248,9 @@ async def test_a_client_that_the_server_does_not_read_is_not_silent(peers: Peers
     assert len(deadlines) >= 1
 
 
-def slow_to_join(peers: Peers) -> Promise[None]:
-    """Let the first subscription of a server wait until this promise is kept."""
-    roster, allowed = peers.server.node.roster, Promise[None]()
+def slow_to_join(peers: Peers) -> Future[None]:
+    """Let the first subscription of a server wait until this future has its result."""
+    roster, allowed = peers.server.node.roster, Future[None]()
     at_once = roster.join
 
     async def join(app_id: str, channel: str) -> int:
@@ -274,7 +274,7 @@ async def test_a_client_whose_authorization_waits_for_other_nodes_has_the_time_f
     for websocket in websockets:
         websocket.expire(now)
     assert (await late.closed())[0] == 4009
-    joined.keep(None)
+    joined.set_result(None)
     assert (await patient.hear())["event"] == "pusher_internal:subscription_succeeded"
     websockets[0].expire(now)
     await patient.say("pusher:ping")
@@ -292,7 +292,7 @@ async def test_a_client_whose_authorization_waits_for_ever_is_closed(start_serve
     for _ in range(2):
         websocket.expire(peers.server.node.clock())
     assert (await client.closed())[0] == 4009
-    joined.keep(None)
+    joined.set_result(None)
 
 
 async def test_a_client_that_the_server_does_not_read_is_closed_properly_at_the_stop(

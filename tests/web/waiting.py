@@ -3,14 +3,14 @@
 from typing import Any
 
 from soketpy.core.node import Node
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 
 
 class Waiting:
     """Lets the calls of a node wait, as for room or for a confirmation of Redis, and notes what is published."""
 
     def __init__(self, node: Node, method: str) -> None:
-        self._promises: list[Promise[None]] = []
+        self._futures: list[Future[None]] = []
         self._ended = False
         self.published: list[str] = []
         self._note(node, "publish")
@@ -31,17 +31,17 @@ class Waiting:
     async def _wait(self, *_: str) -> None:
         if self._ended:
             return
-        promise: Promise[None] = Promise()
-        self._promises.append(promise)
-        await promise
+        future: Future[None] = Future()
+        self._futures.append(future)
+        await future
 
     def __len__(self) -> int:
-        return len(self._promises)
+        return len(self._futures)
 
     def let_go(self) -> None:
         """Let those who wait continue."""
-        for promise in self._promises:
-            promise.keep(None)
+        for future in self._futures:
+            future.set_result(None)
 
     def end(self) -> None:
         """Let those who wait continue, and nobody wait from now on."""
@@ -50,5 +50,5 @@ class Waiting:
 
     def fail(self, fault: Exception) -> None:
         """Let those who wait meet a fault."""
-        for promise in self._promises:
-            promise.fail(fault)
+        for future in self._futures:
+            future.set_exception(fault)

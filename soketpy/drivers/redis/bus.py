@@ -10,7 +10,7 @@ import hiredis
 from soketpy.core import steps
 from soketpy.core.containment import contain
 from soketpy.core.ports import Node, Unavailable
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import Session
@@ -28,7 +28,7 @@ class RedisBus:
 
     def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float, window: Window) -> None:
         self._cache_ttl = round(1000 * cache_ttl)
-        self._writes: list[Promise[None]] = []  # publications that go by way of the script, of the verb that runs now
+        self._writes: list[Future[None]] = []  # publications that go by way of the script, of the verb that runs now
         self._window = window
         self.full, self.room = window.full, window.room
         self._on_their_way: deque[tuple[str, int]] = deque()  # the app and the weight of each publication
@@ -39,7 +39,7 @@ class RedisBus:
         self._claimed = 0  # the number of the last publication that a verb has waited for, or waits for
         self._answered = 0
         self._refused = 0  # the number of the last publication that Redis did not take
-        self._waiting: deque[tuple[int, int, Promise[None]]] = deque()
+        self._waiting: deque[tuple[int, int, Future[None]]] = deque()
 
     def attach(self, node: Node) -> None:
         """Tell a node from now on."""
@@ -73,20 +73,20 @@ class RedisBus:
         except Exception:
             self._window.taken(app_id, weight)
             raise
-        taken: Promise[None] = Promise()
+        taken: Future[None] = Future()
         self._writes.append(taken)
         steps.begin(self._wait(write, taken, app_id, weight))
 
-    async def _wait(self, write: Promise[Any], taken: Promise[None], app_id: str, weight: int) -> None:
+    async def _wait(self, write: Future[Any], taken: Future[None], app_id: str, weight: int) -> None:
         """Wait until Redis has taken a publication, then give its room back."""
         try:
             await write
         except Lost:
-            taken.fail(Unavailable())
+            taken.set_exception(Unavailable())
         except Exception as fault:  # a publication that cannot be encoded
-            taken.fail(fault)
+            taken.set_exception(fault)
         else:
-            taken.keep(None)
+            taken.set_result(None)
         finally:
             self._window.taken(app_id, weight)
 
@@ -117,12 +117,12 @@ class RedisBus:
         if isinstance(reply, hiredis.ReplyError):
             self._refused = self._answered
         while self._waiting and self._waiting[0][1] <= self._answered:
-            first, _, promise = self._waiting.popleft()
+            first, _, future = self._waiting.popleft()
             try:
                 if first <= self._refused:
-                    promise.fail(Unavailable())
+                    future.set_exception(Unavailable())
                 else:
-                    promise.keep(None)
+                    future.set_result(None)
             except Exception as fault:
                 contain(log, fault, "An operation failed after Redis had taken its events")
         self._window.taken(*self._on_their_way.popleft())
@@ -131,11 +131,11 @@ class RedisBus:
         """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
         writes, self._writes = self._writes, []
         first, self._claimed = self._claimed + 1, self._published
-        taken: Promise[None] = Promise()
+        taken: Future[None] = Future()
         if self._answered < self._published:
             self._waiting.append((first, self._published, taken))
         else:
-            taken.keep(None)
+            taken.set_result(None)
         for write in writes:
             await write
         await taken

@@ -13,7 +13,7 @@ import hiredis
 
 from soketpy.core.ports import TooSlow, Unavailable
 from soketpy.core.presence import Members
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.members import member_of, readable
 from soketpy.drivers.redis.session import Session
@@ -113,12 +113,12 @@ class Reads:
         if not commands:
             return []
         answers: list[Any] = []
-        whole: Promise[None] = Promise()
+        whole: Future[None] = Future()
 
         def take(answer: Any) -> None:
             answers.append(answer)
             if len(answers) == len(commands):
-                whole.keep(None)
+                whole.set_result(None)
 
         for command in commands:
             self._session.send(*command, then=take)

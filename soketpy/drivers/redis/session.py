@@ -15,7 +15,7 @@ from typing import Any
 import hiredis
 
 from soketpy.core.containment import contain
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.lease import Lease
@@ -342,16 +342,16 @@ class Session:
 
     # Writing
 
-    def write(self, write: Write) -> Promise[Any]:
+    def write(self, write: Write) -> Future[Any]:
         """Have the script do a write, after those before it. The promise fails with Lost where Redis is away."""
         if self.here:
-            promise = self._writes.add(write)
+            future = self._writes.add(write)
             self._pump()
         else:
             self._writes.keep(write)
-            promise = Promise()
-            promise.fail(Lost())
-        return promise
+            future = Future()
+            future.set_exception(Lost())
+        return future
 
     def write_again(self, write: Write) -> None:
         """Have the script do a write that nobody waits for, now or when Redis is back."""

@@ -9,7 +9,7 @@ import logging
 from collections import deque
 
 from soketpy.core.containment import contain
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 
 log = logging.getLogger("soketpy.redis")
 
@@ -33,7 +33,7 @@ class Window:
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
         self._on_their_way: dict[str, int] = {}
-        self._waiting: dict[str, deque[Promise[None]]] = {}
+        self._waiting: dict[str, deque[Future[None]]] = {}
 
     def full(self, app_id: str) -> bool:
         """Return whether the app has its share on its way."""
@@ -42,9 +42,9 @@ class Window:
     async def room(self, app_id: str) -> None:
         """Wait until the app has less than its share on its way. Operations continue in their order."""
         while self.full(app_id):
-            promise: Promise[None] = Promise()
-            self._waiting.setdefault(app_id, deque()).append(promise)
-            await promise
+            future: Future[None] = Future()
+            self._waiting.setdefault(app_id, deque()).append(future)
+            await future
 
     def sent(self, app_id: str, size: int) -> int:
         """Reserve room for a command of so many bytes, before it is sent. Return the number to give to ``taken``."""
@@ -68,9 +68,9 @@ class Window:
     def _continue(self, app_id: str) -> None:
         waiting = self._waiting.get(app_id)
         while waiting and not self.full(app_id):
-            promise = waiting.popleft()
+            future = waiting.popleft()
             try:
-                promise.keep(None)
+                future.set_result(None)
             except Exception as fault:
                 contain(log, fault, "App %s: an operation failed when it had room to publish", app_id)
         if waiting is not None and not waiting:

@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 
 from soketpy.core.containment import contain
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 
 log = logging.getLogger("soketpy.redis")
 
@@ -57,8 +57,8 @@ class Writes:
         self.number = 0  # of the last batch that was sent
         self.forgot = False  # whether more would have waited than may
         self._done = done
-        self._queue: list[tuple[Write, Promise[Any] | None]] = []
-        self._on_its_way: list[tuple[Write, Promise[Any] | None]] = []
+        self._queue: list[tuple[Write, Future[Any] | None]] = []
+        self._on_its_way: list[tuple[Write, Future[Any] | None]] = []
         self._kept: dict[Leaf, Write] = {}  # for when Redis is back; of each leaf the last one
         self._failed: dict[Leaf, None] = {}  # leaves whose last write Redis could not do
         self._known: set[Leaf] = set()  # leaves that are written anew, and of which ``done`` has been told before
@@ -71,12 +71,12 @@ class Writes:
     def __len__(self) -> int:
         return len(self._kept) + len(self._queue) + len(self._on_its_way)
 
-    def add(self, write: Write) -> Promise[Any]:
+    def add(self, write: Write) -> Future[Any]:
         """Let a write wait for its turn."""
-        promise: Promise[Any] = Promise()
+        future: Future[Any] = Future()
         self._take_kept()
-        self._queue.append((write, promise))
-        return promise
+        self._queue.append((write, future))
+        return future
 
     def keep(self, write: Write) -> None:
         """Let a write wait that changes what this node has, in the place of any before it: until Redis is there.
@@ -127,14 +127,14 @@ class Writes:
 
     def _leave_out_unpackable(self) -> None:
         """Fail the writes that cannot be encoded, so that the others of their batch are sent."""
-        for index, (write, promise) in enumerate(self._on_its_way):
+        for index, (write, future) in enumerate(self._on_its_way):
             try:
                 _pack(write)
             except Exception as fault:
                 contain(log, fault, "A write of kind %s of app %s could not be encoded", *write[:2])
                 self._on_its_way[index] = (_NOTHING, None)
-                if promise is not None:
-                    _settle(promise.fail, fault)
+                if future is not None:
+                    _settle(future.set_exception, fault)
 
     def answered(self, packed: bytes) -> None:
         """Take the answers to the batch that is on its way.
@@ -146,9 +146,9 @@ class Writes:
         if not isinstance(answers, list) or len(answers) != len(self._on_its_way):
             raise ValueError(f"Redis has not answered a batch of {len(self._on_its_way)} writes")
         batch, self._on_its_way = self._on_its_way, []
-        for (write, promise), answer in zip(batch, answers, strict=True):
+        for (write, future), answer in zip(batch, answers, strict=True):
             if type(answer) is dict:
-                self._fail(write, promise, answer)
+                self._fail(write, future, answer)
                 continue
             if self._failed and write[0] in _OF_LEAVES:
                 self._failed.pop(leaf_of(write), None)
@@ -159,24 +159,24 @@ class Writes:
                     self._done(write, answer)
                 except Exception as fault:
                     contain(log, fault, "A write of kind %s of app %s could not be reported", *write[:2])
-            if promise is not None:
-                _settle(promise.keep, answer)
+            if future is not None:
+                _settle(future.set_result, answer)
 
-    def _fail(self, write: Write, promise: Promise[Any] | None, answer: dict[object, object]) -> None:
+    def _fail(self, write: Write, future: Future[Any] | None, answer: dict[object, object]) -> None:
         """Fail one write that the script could not do. If an operation does not wait for it, log its leaf once."""
         kind = Failed if write[0] in _OF_LEAVES or write[0] == _CONNECTION else Lost
         why = answer.get(b"err")
         fault = kind(why.decode(errors="replace") if isinstance(why, bytes) else "the reply has an unknown form")
         about = ", ".join(each for each in write[1:3] if isinstance(each, str) and each)  # app, and channel or user
-        if promise is not None or leaf_of(write) not in self._failed:
+        if future is not None or leaf_of(write) not in self._failed:
             contain(log, fault, "Redis could not do a write of kind %s (%s): %s", write[0], about, fault)
         if write[0] in _OF_LEAVES:
             self._failed[leaf_of(write)] = None
         if len(self._failed) > MOST_WAITING:
             self._failed.clear()
             self.forgot = True
-        if promise is not None:
-            _settle(promise.fail, fault)
+        if future is not None:
+            _settle(future.set_exception, fault)
 
     def restart(self, leaves: list[Write], known: Set[Leaf] = frozenset()) -> None:
         """Begin the numbers anew, with these in the place of all that waited; of ``known`` ones nobody is told."""
@@ -193,7 +193,7 @@ class Writes:
         again. If Redis has got it, the answer that it kept is that to the batch as it was.
         """
         self._take_kept()  # so that an older write in the queue does not take the place of one that was kept
-        waiting = [promise for _, promise in (*self._on_its_way, *self._queue) if promise is not None]
+        waiting = [future for _, future in (*self._on_its_way, *self._queue) if future is not None]
         self._on_its_way = [(write if write[0] in _OF_LEAVES else _NOTHING, None) for write, _ in self._on_its_way]
         queue, self._queue = self._queue, []
         for write, _ in queue:
@@ -201,8 +201,8 @@ class Writes:
                 self.keep(write)
             except Exception as fault:
                 contain(log, fault, "A write of kind %s could not be kept for when Redis is back", *write[:1])
-        for promise in waiting:
-            _settle(promise.fail, Lost())
+        for future in waiting:
+            _settle(future.set_exception, Lost())
 
 
 def _pack(value: Write) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from soketpy.core import triggers
 from soketpy.core.containment import failures
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
 from soketpy.drivers.redis.writes import Writes
@@ -45,19 +45,19 @@ def once(whole: Callable[..., Any], *, after: bool = False) -> Callable[..., Any
     return call
 
 
-def settled_by_a_bug(promise: Promise[Any]) -> None:
-    """Let what waits for a promise raise."""
-    promise.then(raising)
+def settled_by_a_bug(future: Future[Any]) -> None:
+    """Let what waits for a future raise."""
+    future.then(raising)
 
 
 @alone
 def test_operations_that_wait_for_room_continue_whatever_one_of_them_raises() -> None:
     window, continued = Window(size=SHARES * COMMAND), list[str]()
     weight = window.sent("app", 0)
-    promises = {name: Promise[None]() for name in "abc"}
-    for name, promise in promises.items():
-        window._waiting.setdefault("app", deque()).append(promise)
-        promise.then(raising if name == "b" else lambda name=name: continued.append(name))  # type: ignore[misc]
+    futures = {name: Future[None]() for name in "abc"}
+    for name, future in futures.items():
+        window._waiting.setdefault("app", deque()).append(future)
+        future.then(raising if name == "b" else lambda name=name: continued.append(name))  # type: ignore[misc]
     window.taken("app", weight)
     assert continued == ["a", "c"]
     assert window._waiting == {}
@@ -86,10 +86,10 @@ def test_flushes_that_wait_for_redis_follow_whatever_one_of_them_raises() -> Non
 def test_operations_hear_that_redis_is_away_though_a_write_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(lambda write, answer: None)
     monkeypatch.setattr(writes, "keep", once(writes.keep))
-    promises = [writes.add(["s", "app", channel, "", 1]) for channel in "ab"]
+    futures = [writes.add(["s", "app", channel, "", 1]) for channel in "ab"]
     told: list[Exception | None] = []
-    for promise in promises:
-        promise.then(lambda promise=promise: told.append(promise._fault))  # type: ignore[misc]
+    for future in futures:
+        future.then(lambda future=future: told.append(future._fault))  # type: ignore[misc]
     writes.abandon()
     assert len(told) == 2
     assert len(writes) == 1
@@ -163,9 +163,9 @@ def test_a_publication_is_counted_once_whatever_the_verbs_that_wait_for_it_raise
     monkeypatch.setattr(of_one._returning, "_soon", raising)
     for _ in range(3):
         house.node.publish(APP, triggers.check(triggers.parse_event(b'{"name":"e","channel":"news","data":"{}"}'), APP))
-        promise: Promise[None] = Promise()
-        promise.then(raising)
-        of_one._waiting.append((of_one._published, of_one._published, promise))
+        future: Future[None] = Future()
+        future.then(raising)
+        of_one._waiting.append((of_one._published, of_one._published, future))
     house.ask(house.node.sent())
     assert windows(house) == [{}, {}]
     assert of_one._answered == of_one._published == 3
@@ -262,12 +262,12 @@ def test_changes_of_a_count_that_fail_together_are_written_as_one_whole(monkeypa
     house = House()
     clients = [house.connect(LIMITED) for _ in range(3)]
 
-    def fail_after(whole: Callable[..., Promise[Any]]) -> Callable[..., Promise[Any]]:
-        def write(what: list[Any]) -> Promise[Any]:
+    def fail_after(whole: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+        def write(what: list[Any]) -> Future[Any]:
             if what[0] != "a":
                 return whole(what)
-            outcome: Promise[Any] = Promise()
-            whole(what).then(lambda: outcome.fail(Bug()))
+            outcome: Future[Any] = Future()
+            whole(what).then(lambda: outcome.set_exception(Bug()))
             return outcome
 
         return write

@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 from soketpy.core import steps
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
 from tests.conftest import Contained
@@ -26,28 +26,28 @@ class Bug(Exception):
     """What no code of the server expects."""
 
 
-def never_sent(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+def never_sent(session: Session, whole: Callable[[Write], Future[Any]], write: Write) -> Future[Any]:
     """Have a write that cannot be encoded in the place of this one."""
     return whole([*write, object()])
 
 
-def raised(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+def raised(session: Session, whole: Callable[[Write], Future[Any]], write: Write) -> Future[Any]:
     raise Bug
 
 
-def done_all_the_same(session: Session, whole: Callable[[Write], Promise[Any]], write: Write) -> Promise[Any]:
+def done_all_the_same(session: Session, whole: Callable[[Write], Future[Any]], write: Write) -> Future[Any]:
     """Let Redis do the write, and whoever waits for it hear of a fault."""
-    outcome: Promise[Any] = Promise()
+    outcome: Future[Any] = Future()
 
     async def fail() -> None:
         await whole(write)
-        outcome.fail(Bug())
+        outcome.set_exception(Bug())
 
     steps.begin(fail())
     return outcome
 
 
-Fault = Callable[[Session, Callable[[Write], Promise[Any]], Write], Promise[Any]]
+Fault = Callable[[Session, Callable[[Write], Future[Any]], Write], Future[Any]]
 
 
 class Failing:
@@ -61,12 +61,12 @@ class Failing:
     def _wrap(
         self,
         session: Session,
-        whole: Callable[[Write], Promise[Any]],
+        whole: Callable[[Write], Future[Any]],
         fault: Fault,
         kind: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def write(what: Write) -> Promise[Any]:
+        def write(what: Write) -> Future[Any]:
             if what[0] != kind or self.failed:
                 return whole(what)
             self.failed.append(what)

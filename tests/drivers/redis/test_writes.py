@@ -8,7 +8,7 @@ import pytest
 
 from soketpy.core import steps
 from soketpy.core.containment import failures
-from soketpy.core.steps import Promise
+from soketpy.core.steps import Future
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.writes import Failed, Lost, Write, Writes
 
@@ -24,9 +24,9 @@ class Script:
     def add(self, *write: object) -> None:
         steps.begin(self._await(self.writes.add(list(write))))
 
-    async def _await(self, promise: Promise[Any]) -> None:
+    async def _await(self, future: Future[Any]) -> None:
         try:
-            self.answers.append(await promise)
+            self.answers.append(await future)
         except Lost:
             self.answers.append("lost")
 
@@ -153,10 +153,10 @@ def test_what_was_said_to_have_failed_is_not_done_when_the_batch_is_sent_again()
 def test_an_exception_at_one_of_four_operations_leaves_the_others_served() -> None:
     before = failures.count
     script = Script()
-    promises = [script.writes.add(list(leaf(channel, 1))) for channel in "abcd"]
+    futures = [script.writes.add(list(leaf(channel, 1))) for channel in "abcd"]
     went_on: list[str] = []
-    for channel, promise in zip("abcd", promises, strict=True):
-        promise.then(partial(_go_on, went_on, channel))
+    for channel, future in zip("abcd", futures, strict=True):
+        future.then(partial(_go_on, went_on, channel))
     script.answer(script.writes.next())
     assert went_on == ["a", "b", "c", "d"]
     assert len(script.done) == 4
@@ -193,10 +193,10 @@ def test_an_exception_when_a_write_is_reported_leaves_the_operation_and_all_othe
 @pytest.mark.usefixtures("contained")
 def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_told() -> None:
     script = Script()
-    promises = [script.writes.add(list(leaf(channel, 1))) for channel in "abc"]
+    futures = [script.writes.add(list(leaf(channel, 1))) for channel in "abc"]
     went_on: list[str] = []
-    for channel, promise in zip("abc", promises, strict=True):
-        promise.then(partial(_go_on, went_on, channel))
+    for channel, future in zip("abc", futures, strict=True):
+        future.then(partial(_go_on, went_on, channel))
     script.writes.abandon()
     assert went_on == ["a", "b", "c"]
 
@@ -235,9 +235,9 @@ def test_a_write_that_the_script_could_not_do_fails_alone() -> None:
 def test_a_write_that_changes_what_the_node_has_and_fails_is_not_taken_for_the_loss_of_redis(kind: str) -> None:
     script, faults = Script(), list[Exception]()
 
-    async def wait(promise: Promise[Any]) -> None:
+    async def wait(future: Future[Any]) -> None:
         try:
-            await promise
+            await future
         except Exception as fault:
             faults.append(fault)
 
