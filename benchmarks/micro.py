@@ -56,7 +56,7 @@ class Nowhere:
     def abort(self) -> None:
         """Take the end."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Nothing waits."""
 
 

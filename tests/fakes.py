@@ -91,7 +91,7 @@ class FakeTransport:
         if self.closed is None:
             self.closed = (1006, "aborted")
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.waiting = False
 
     def take(self) -> list[dict[str, Any]]:
@@ -123,10 +123,10 @@ def _decoded(text: bytes) -> dict[str, Any]:
     return message
 
 
-def now(verb: Coroutine[Any, Any, T]) -> T:
+def now(operation: Coroutine[Any, Any, T]) -> T:
     """What a verb gives that waits for nothing."""
     try:
-        verb.send(None)
+        operation.send(None)
     except StopIteration as ended:
         value: T = ended.value
         return value
@@ -198,16 +198,16 @@ class House:
         assert real is not None
         wait_until(condition, pause=lambda seconds: real.run_until_complete(asyncio.sleep(seconds)))
 
-    def ask(self, verb: Coroutine[Any, Any, T]) -> T:
+    def ask(self, operation: Coroutine[Any, Any, T]) -> T:
         """What a verb gives, whether it waits or not."""
         if self._real is None:
-            return now(verb)
+            return now(operation)
         results: list[T] = []
         faults: list[Exception] = []
 
         async def take() -> None:
             try:
-                results.append(await verb)
+                results.append(await operation)
             except Exception as fault:
                 faults.append(fault)
 

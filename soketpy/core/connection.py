@@ -47,7 +47,7 @@ class Transport(Protocol):
     def abort(self) -> None:
         """End at once, without a close frame."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The message that had to wait has been served: the conversation takes the next."""
 
 
@@ -145,7 +145,7 @@ class Connection:
     def receive(self, text: bytes) -> bool:
         """Take one message of the client. Never raises: whatever is wrong is answered.
 
-        False if it has to wait: the next message may come once the transport's ``go_on`` has been called.
+        False if it has to wait: the next message may come once the transport's ``resume`` has been called.
         """
         if not self.open:
             return True
@@ -174,12 +174,12 @@ class Connection:
             self._answer(fault)
         return True
 
-    def _begin(self, verb: Coroutine[Any, None, None]) -> bool:
-        return steps.begin(self._serve(verb), self._transport.go_on)
+    def _begin(self, operation: Coroutine[Any, None, None]) -> bool:
+        return steps.begin(self._serve(operation), self._transport.resume)
 
-    async def _serve(self, verb: Coroutine[Any, None, None]) -> None:
+    async def _serve(self, operation: Coroutine[Any, None, None]) -> None:
         try:
-            await verb
+            await operation
         except Exception as fault:
             self._answer(fault)
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 Awaited: TypeAlias = "Future[Any] | asyncio.Future[Any] | None"
 """What a verb may wait for; None is the yield of ``asyncio.sleep(0)``."""
 
-Verb = Coroutine[Awaited, None, None]
+Operation = Coroutine[Awaited, None, None]
 """What is begun here. Nobody sees what it raises: it should answer its own faults."""
 
 Soon = Callable[[Callable[[], None]], object]
@@ -38,13 +38,13 @@ Later = Callable[[float, Callable[[], None]], object]
 class Future(Generic[T]):
     """A value that is not there yet; to be awaited by one verb, and kept or broken once."""
 
-    __slots__ = ("_fault", "_go_on", "_settled", "_value")
+    __slots__ = ("_fault", "_resume", "_settled", "_value")
 
     def __init__(self) -> None:
         self._settled = False
         self._value: T | None = None
         self._fault: Exception | None = None
-        self._go_on: Callable[[], None] | None = None
+        self._resume: Callable[[], None] | None = None
 
     def set_result(self, value: T) -> None:
         """Let the verb go on with the value, now."""
@@ -58,12 +58,12 @@ class Future(Generic[T]):
 
     def _settle(self) -> None:
         self._settled = True
-        if self._go_on is not None:
-            self._go_on()
+        if self._resume is not None:
+            self._resume()
 
-    def then(self, go_on: Callable[[], None]) -> None:
+    def then(self, resume: Callable[[], None]) -> None:
         """Call this once the value is there."""
-        self._go_on = go_on
+        self._resume = resume
 
     def __await__(self) -> Generator["Future[T]", None, T]:
         if not self._settled:
@@ -73,63 +73,63 @@ class Future(Generic[T]):
         return self._value  # type: ignore[return-value] # a T: keep was called
 
 
-async def together(*verbs: Coroutine[Awaited, None, T]) -> list[T]:
+async def gather(*operations: Coroutine[Awaited, None, T]) -> list[T]:
     """What verbs give that are begun one behind the other and wait side by side; raises what the first of them raised.
 
     All have ended when this does, whatever they raise.
     """
-    given: list[T | None] = [None] * len(verbs)
+    given: list[T | None] = [None] * len(operations)
     faults: list[BaseException] = []
-    unfinished = len(verbs)
+    unfinished = len(operations)
     all_ended: Future[None] = Future()
 
-    async def run(index: int, verb: Coroutine[Awaited, None, T]) -> None:
+    async def run(index: int, operation: Coroutine[Awaited, None, T]) -> None:
         nonlocal unfinished
         try:
-            given[index] = await verb
+            given[index] = await operation
         except (Exception, asyncio.CancelledError) as fault:
             faults.append(fault)
         unfinished -= 1
         if not unfinished:
             all_ended.set_result(None)
 
-    for index, verb in enumerate(verbs):
-        begin(run(index, verb))
-    if verbs:
+    for index, operation in enumerate(operations):
+        begin(run(index, operation))
+    if operations:
         await all_ended
     if faults:
         raise faults[0]
     return cast("list[T]", given)
 
 
-def begin(verb: Verb, done: Callable[[], None] | None = None) -> bool:
+def begin(operation: Operation, done: Callable[[], None] | None = None) -> bool:
     """Run a verb as far as it comes; whether it has ended. If it has not, ``done`` is called when it does.
 
     Never raises. A verb that raises has ended, and so has one that awaits something else than a future or one of
     asyncio: a TypeError is raised in it at that place.
     """
     try:
-        awaited = verb.send(None)
-        while not _continue_after(awaited, verb, done):
-            awaited = verb.throw(TypeError(_cannot_await(awaited)))
+        awaited = operation.send(None)
+        while not _continue_after(awaited, operation, done):
+            awaited = operation.throw(TypeError(_cannot_await(awaited)))
     except StopIteration:
         return True
     except (Exception, asyncio.CancelledError) as fault:
-        contain(log, fault, "%s failed", getattr(verb, "__qualname__", verb))
+        contain(log, fault, "%s failed", getattr(operation, "__qualname__", operation))
         return True
     return False
 
 
-def _continue_after(awaited: object, verb: Verb, done: Callable[[], None] | None) -> bool:
+def _continue_after(awaited: object, operation: Operation, done: Callable[[], None] | None) -> bool:
     """Have the verb continue once it has what it awaits; whether that is something to wait for."""
     if type(awaited) is Future:
-        awaited.then(partial(_go_on, verb, done))
+        awaited.then(partial(_resume, operation, done))
     elif isinstance(awaited, asyncio.Future) or getattr(awaited, "_asyncio_future_blocking", None) is not None:
         future = cast("asyncio.Future[Any]", awaited)
         future._asyncio_future_blocking = False  # what a task does with it, so that others may await it as well
-        future.add_done_callback(lambda _: _go_on(verb, done))
+        future.add_done_callback(lambda _: _resume(operation, done))
     elif awaited is None:
-        asyncio.get_running_loop().call_soon(_go_on, verb, done)
+        asyncio.get_running_loop().call_soon(_resume, operation, done)
     else:
         return False
     return True
@@ -139,9 +139,9 @@ def _cannot_await(awaited: object) -> str:
     return f"a verb can await a Future of steps or one of asyncio, not {type(awaited).__name__}"
 
 
-def _go_on(verb: Verb, done: Callable[[], None] | None) -> None:
-    if begin(verb, done) and done is not None:
+def _resume(operation: Operation, done: Callable[[], None] | None) -> None:
+    if begin(operation, done) and done is not None:
         try:
             done()
         except Exception as fault:
-            contain(log, fault, "What follows %s failed", getattr(verb, "__qualname__", verb))
+            contain(log, fault, "What follows %s failed", getattr(operation, "__qualname__", operation))

@@ -25,7 +25,7 @@ from soketpy.web.calls import Call, event_of, events_of
 
 log = logging.getLogger("soketpy.http")
 
-Verb = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
+Operation = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
 """Serves a call whose signature holds, with its body; for ``steps``."""
 
 

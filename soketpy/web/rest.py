@@ -40,7 +40,7 @@ from soketpy.web.answers import (
     unavailable,
     unconfirmed,
 )
-from soketpy.web.api import Api, Verb
+from soketpy.web.api import Api, Operation
 from soketpy.web.calls import Call
 from soketpy.web.calls_in_progress import CallsInProgress
 from soketpy.web.cors import Cors
@@ -65,7 +65,7 @@ class Exchange(msgspec.Struct, eq=False):
     caller: asyncio.BaseTransport | None = None
     answer: Answer | None = None
     call: Call | None = None
-    verb: Verb | None = None
+    operation: Operation | None = None
 
 
 Ended = Callable[[Exchange], None]
@@ -102,8 +102,8 @@ class Rest:
         self._available = available
         self._in_progress = CallsInProgress[Exchange](most_calls)
         self._api = api = Api(node, limiter)
-        self._terminate: Verb = api.terminate  # which a disabled app may call
-        self._routes: dict[str, tuple[str, Verb]] = {
+        self._terminate: Operation = api.terminate  # which a disabled app may call
+        self._routes: dict[str, tuple[str, Operation]] = {
             "events": ("POST", api.events),
             "batch_events": ("POST", api.batch_events),
             "channels": ("GET", api.channels),
@@ -160,7 +160,7 @@ class Rest:
         """
         if self.draining:
             raise stopping()
-        exchange.verb, arguments = self._route(exchange.method, route)
+        exchange.operation, arguments = self._route(exchange.method, route)
         try:
             call = self._authenticate(exchange, bare, arguments, calls.parse_query(query), headers, by_key)
         except RequestError as fault:
@@ -188,7 +188,7 @@ class Rest:
         app = self._app_of_key(given) if by_key else exchange.app
         if app is None:
             raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
-        if not app.enabled and exchange.verb != self._terminate:
+        if not app.enabled and exchange.operation != self._terminate:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
         if app.id in self._in_progress.full:
             raise crowded()  # before the signature is computed, since there are many of these
@@ -236,11 +236,11 @@ class Rest:
 
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Serve a call whose body has come; a verb for ``steps``. Never raises."""
-        call, verb = exchange.call, exchange.verb
-        assert call is not None and verb is not None  # noqa: S101, PT018 - of a call that open let in
+        call, operation = exchange.call, exchange.operation
+        assert call is not None and operation is not None  # noqa: S101, PT018 - of a call that open let in
         try:
             calls.check_body(call, body, self.body_size)
-            answer = await verb(call, body)
+            answer = await operation(call, body)
         except Exception as fault:
             answer = self._answer_to(exchange, fault)
         answer.received = len(body)
@@ -351,7 +351,7 @@ class Rest:
 
     # Apps
 
-    def _route(self, method: str, path: str) -> tuple[Verb, tuple[str, ...]]:
+    def _route(self, method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
         """The verb for a path behind ``/apps/ID/``, and the decoded part of the path that it is about."""
         arguments: tuple[str, ...] = ()
         if "/" in path:

@@ -220,7 +220,7 @@ class WebSocket(asyncio.Protocol):
             contain(log, fault, "What a client sent could not be served")
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Read what came behind the message that had to wait, which is served now. Nothing the second time."""
         incoming, self._unheard = self._unheard, None
         if incoming is not None:
@@ -262,7 +262,7 @@ class WebSocket(asyncio.Protocol):
             self.connection.write = _discard
         self._shared.deadlines.set(self, CLOSING_TIMEOUT)
         if self._unheard is not None:
-            self.go_on()  # what the client has sent is dropped now, and its close frame is read
+            self.resume()  # what the client has sent is dropped now, and its close frame is read
 
     def _fail(self, code: int, reason: str) -> None:
         """The client broke the rules of WebSocket: close with the code that those give it."""

@@ -46,12 +46,12 @@ class Script(Program):
         elif self._on_report is not None:
             self._on_report(message)
 
-    def ask(self, verb: str, args: object) -> Any:
+    def ask(self, operation: str, args: object) -> Any:
         """Run a verb and return what it answers. Raises Fault."""
         number = next(self._numbers)
-        self.write(json.dumps({"id": number, "verb": verb, "args": args}))
+        self.write(json.dumps({"id": number, "verb": operation, "args": args}))
         answer = self._answers.get(timeout=PATIENCE)
-        assert answer is not None, f"the script ended instead of answering {verb}"
+        assert answer is not None, f"the script ended instead of answering {operation}"
         assert answer["id"] == number, answer
         if "fault" in answer:
             raise Fault(**answer["fault"])
@@ -109,9 +109,9 @@ class Client:
         """The names of all that was heard so far on a channel, in order."""
         return [report.event for report in self.heard if report.channel == channel]
 
-    def call(self, verb: str, **args: object) -> Any:
+    def call(self, operation: str, **args: object) -> Any:
         """Call a verb of ``client.mjs``."""
-        return self._script.ask("call", {"client": self._name, "name": verb, "args": args})
+        return self._script.ask("call", {"client": self._name, "name": operation, "args": args})
 
     def subscribe(self, channel: str) -> Any:
         """Subscribe; return the data of ``pusher:subscription_succeeded``."""
@@ -162,10 +162,10 @@ class Runtime:
         """A new tab with an ordinary page in it."""
         return self._add("visit", {"url": url})
 
-    def _add(self, verb: str, args: Mapping[str, object]) -> Client:
+    def _add(self, operation: str, args: Mapping[str, object]) -> Client:
         name = next(self._names)
         client = self._clients[name] = Client(name, self._script)
-        self._script.ask(verb, {"client": name, **args})
+        self._script.ask(operation, {"client": name, **args})
         return client
 
     def end(self) -> None:

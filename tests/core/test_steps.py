@@ -77,7 +77,7 @@ def test_verbs_that_wait_together_end_with_the_last_answer_in_their_own_order() 
     found: list[list[str]] = []
 
     async def ask() -> None:
-        found.append(await steps.together(value_of(first), value_of(second)))
+        found.append(await steps.gather(value_of(first), value_of(second)))
 
     assert not steps.begin(ask())
     second.set_result("two")
@@ -92,7 +92,7 @@ def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_end
 
     async def ask() -> None:
         try:
-            await steps.together(value_of(first), value_of(second), value_of(third))
+            await steps.gather(value_of(first), value_of(second), value_of(third))
         except LookupError as fault:
             faults.append(str(fault))
 
@@ -108,7 +108,7 @@ def test_no_verbs_wait_for_nothing() -> None:
     found: list[list[str]] = []
 
     async def ask() -> None:
-        found.append(await steps.together())
+        found.append(await steps.gather())
 
     assert steps.begin(ask())
     assert found == [[]]
@@ -122,13 +122,13 @@ async def test_a_verb_may_await_a_future() -> None:
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 
-    async def verb() -> None:
+    async def operation() -> None:
         account.append(await future)
         await asyncio.sleep(0)
         await asyncio.sleep(0.001)
         account.append(await asyncio.gather(asyncio.sleep(0, "one"), asyncio.sleep(0, "two")))
 
-    assert not steps.begin(verb(), ended.set)
+    assert not steps.begin(operation(), ended.set)
     future.set_result("there")
     await ended.wait()
     assert account == ["there", ["one", "two"]]
@@ -140,13 +140,13 @@ async def test_a_future_that_fails_raises_in_the_verb(fault: BaseException) -> N
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 
-    async def verb() -> None:
+    async def operation() -> None:
         try:
             await future
         except BaseException as raised:
             seen.append(raised)
 
-    steps.begin(verb(), ended.set)
+    steps.begin(operation(), ended.set)
     if isinstance(fault, LookupError):
         future.set_exception(fault)
     else:
@@ -159,13 +159,13 @@ async def test_a_verb_whose_future_is_cancelled_has_ended(contained: Contained) 
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 
-    async def verb() -> None:
-        await steps.together(wait_for(future))
+    async def operation() -> None:
+        await steps.gather(wait_for(future))
 
     async def wait_for(future: asyncio.Future[str]) -> str:
         return await future
 
-    steps.begin(verb(), ended.set)
+    steps.begin(operation(), ended.set)
     future.cancel()
     await ended.wait()
     assert contained.count == 1
@@ -181,14 +181,14 @@ class Odd:
 def test_what_cannot_be_awaited_fails_at_once_and_says_so() -> None:
     seen: list[str] = []
 
-    async def verb() -> None:
+    async def operation() -> None:
         for _ in range(2):
             try:
                 await Odd()
             except TypeError as fault:
                 seen.append(str(fault))
 
-    assert steps.begin(verb())
+    assert steps.begin(operation())
     assert seen == ["a verb can await a Future of steps or one of asyncio, not str"] * 2
 
 

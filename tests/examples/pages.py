@@ -29,8 +29,8 @@ class Page:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, verb: str, **args: object) -> Any:
-        return self._script.ask(verb, {"page": self._name, **args})
+    def _ask(self, operation: str, **args: object) -> Any:
+        return self._script.ask(operation, {"page": self._name, **args})
 
     def text_before(self, id: str) -> str:
         """The text that a style sheet puts in front of an element's content, for example in an empty list."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from soketpy.core.ports import Allowance, CachedEvent, Node
 from soketpy.core.presence import Members
-from soketpy.core.steps import together
+from soketpy.core.steps import gather
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.window import Window
@@ -80,7 +80,7 @@ class PartitionedBus:
     async def sent(self) -> None:
         """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
         published, self._published = self._published, set()
-        await together(*(each.sent() for each in published))
+        await gather(*(each.sent() for each in published))
 
 
 class PartitionedRoster:
@@ -130,13 +130,13 @@ class PartitionedRoster:
         """How many connections are subscribed to each. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
         asked = (each.roster.counts(app_id, group, since) for each, group in groups.items())
-        return _in_order(channels, groups, await together(*asked))
+        return _in_order(channels, groups, await gather(*asked))
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many members each has. Raises Unavailable."""
         groups = self._partitions.by_place(app_id, channels)
         asked = (each.roster.member_counts(app_id, group, since) for each, group in groups.items())
-        return _in_order(channels, groups, await together(*asked))
+        return _in_order(channels, groups, await gather(*asked))
 
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel. Raises Unavailable."""
@@ -145,7 +145,7 @@ class PartitionedRoster:
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
         """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
         whole: dict[str, int] = {}
-        for part in await together(*(each.roster.channels(app_id, prefix, since) for each in self._partitions)):
+        for part in await gather(*(each.roster.channels(app_id, prefix, since) for each in self._partitions)):
             whole.update(part)
         return whole
 
@@ -154,13 +154,13 @@ class PartitionedRoster:
         home, near, far = self._split(app_id, user_id, watchlist)
         entered: list[Partition] = []
 
-        async def enter(each: Partition, verb: Coroutine[Any, Any, set[str]]) -> None:
-            await verb
+        async def enter(each: Partition, operation: Coroutine[Any, Any, set[str]]) -> None:
+            await operation
             entered.append(each)
 
         watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
         try:
-            await together(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
+            await gather(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
             # Who came or went since the first answer has been heard of, but not been told to who signs in.
             return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
         except Exception:

@@ -46,9 +46,9 @@ class Flood:
     def __init__(self, client: Client, size: int = FLOOD) -> None:
         self._client = client
         self._left = list(range(size))
-        client.transport.go_on = self.go_on  # type: ignore[method-assign]
+        client.transport.resume = self.resume  # type: ignore[method-assign]
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._client.transport.waiting = False
         while self._left and not self._client.transport.waiting:
             message = {"event": "client-said", "channel": ROOM, "data": self._left.pop(0)}
@@ -64,7 +64,7 @@ def flooded(house: House) -> tuple[Client, Client, Flood]:
     """Return a client that floods a channel and now waits, another client there, and the flood."""
     sender, listener = member(house), member(house)
     flood = Flood(sender)
-    flood.go_on()
+    flood.resume()
     return sender, listener, flood
 
 
@@ -87,8 +87,8 @@ def test_a_client_is_not_read_while_its_app_has_too_much_on_its_way() -> None:
 def test_the_flood_of_one_app_leaves_the_others_served() -> None:
     house = House()
     flooding, _, sender, listener = member(house), member(house), member(house, OTHER), member(house, OTHER)
-    Flood(flooding).go_on()
-    Flood(sender, 1).go_on()
+    Flood(flooding).resume()
+    Flood(sender, 1).resume()
     assert not sender.transport.waiting
     assert flooding.transport.waiting
     assert said(listener) == [0]
@@ -130,7 +130,7 @@ def test_those_who_wait_continue_when_redis_goes_away() -> None:
     house = House()
     sender, _, neighbour = member(house), member(house), member(house)
     flood = Flood(sender)
-    flood.go_on()
+    flood.resume()
     for each in house.sessions:
         each._go()
     house.until(lambda: flood.left == 0)

@@ -46,14 +46,14 @@ class Silent:
         return lambda *_: None
 
 
-async def ended(verb: Coroutine[Any, Any, None]) -> None:
+async def ended(operation: Coroutine[Any, Any, None]) -> None:
     """Wait, as a task, until a verb has ended; raises what it raises."""
     fault: list[BaseException] = []
     done = asyncio.Event()
 
     async def serve() -> None:
         try:
-            await verb
+            await operation
         except BaseException as raised:
             fault.append(raised)
         done.set()
@@ -64,8 +64,8 @@ async def ended(verb: Coroutine[Any, Any, None]) -> None:
         raise raised
 
 
-async def take(verb: Coroutine[Any, Any, object], results: list[object]) -> None:
-    results.append(await verb)
+async def take(operation: Coroutine[Any, Any, object], results: list[object]) -> None:
+    results.append(await operation)
 
 
 class Visitor:

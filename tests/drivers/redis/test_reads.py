@@ -54,13 +54,13 @@ async def fill(session: Any, kind: str, fields: dict[str, int]) -> None:
     await session.ask("HSET", f"{session.base}{kind}", *pairs)
 
 
-async def given(verb: Any) -> Any:
+async def given(operation: Any) -> Any:
     """What a verb gives, as a task."""
 
     results: list[Any] = []
 
     async def take() -> None:
-        results.append(await verb)
+        results.append(await operation)
 
     await ended(take())
     return results[0]

@@ -156,7 +156,7 @@ def test_an_exception_at_one_of_four_operations_leaves_the_others_served() -> No
     futures = [script.writes.add(list(leaf(channel, 1))) for channel in "abcd"]
     went_on: list[str] = []
     for channel, future in zip("abcd", futures, strict=True):
-        future.then(partial(_go_on, went_on, channel))
+        future.then(partial(_resume, went_on, channel))
     script.answer(script.writes.next())
     assert went_on == ["a", "b", "c", "d"]
     assert len(script.done) == 4
@@ -164,7 +164,7 @@ def test_an_exception_at_one_of_four_operations_leaves_the_others_served() -> No
     assert failures.count == before + 1
 
 
-def _go_on(went_on: list[str], channel: str) -> None:
+def _resume(went_on: list[str], channel: str) -> None:
     went_on.append(channel)
     if channel == "b":
         raise IndexError
@@ -196,7 +196,7 @@ def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_to
     futures = [script.writes.add(list(leaf(channel, 1))) for channel in "abc"]
     went_on: list[str] = []
     for channel, future in zip("abc", futures, strict=True):
-        future.then(partial(_go_on, went_on, channel))
+        future.then(partial(_resume, went_on, channel))
     script.writes.abandon()
     assert went_on == ["a", "b", "c"]
 

@@ -50,10 +50,10 @@ class Scene:
     def ask(self, *command: str | bytes | int, session: int = 1) -> object:
         """Ask Redis by the connection of a node. The key is what follows the prefix."""
         asked = self.house.sessions[session]
-        verb, key, *rest = command
+        operation, key, *rest = command
         key = key.encode() if isinstance(key, str) else key
         assert isinstance(key, bytes)
-        return self.house._run(asked.ask(verb, asked.base.encode() + key, *rest))
+        return self.house._run(asked.ask(operation, asked.base.encode() + key, *rest))
 
     def check_others(self, *, same_lives: bool = True) -> None:
         """Assert that the nodes have not lost Redis, and that the other app is served by both of them."""
