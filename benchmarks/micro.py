@@ -27,7 +27,7 @@ from soketpy.web.deadlines import Deadlines
 from soketpy.web.door import Door
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
-from soketpy.web.websocket import Surroundings
+from soketpy.web.websocket import ServerState
 
 APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True, max_subscribes_per_second=10**9)
 DATA = '{"i":"~0000002a~","pad":"%s"}' % ("x" * 38)
@@ -142,17 +142,17 @@ def test_encode_an_event(benchmark: BenchmarkFixture) -> None:
 def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
     """From the bytes of a handshake to ``pusher:connection_established``, and the end of the connection."""
     http = HttpConnections(1000, lambda: 0.0)
-    shared = Surroundings(House().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
+    state = ServerState(House().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
 
     def step() -> None:
         tcp = cast(Any, TcpConnection())
-        door = Door(shared, cast(Any, None), "", 30)
+        door = Door(state, cast(Any, None), "", 30)
         door.connection_made(tcp)
         door.data_received(HANDSHAKE)
         tcp.protocol.connection_lost(None)
 
     benchmark(step)
-    assert shared.node.traffic[APP.id].messages_sent == shared.node.traffic[APP.id].disconnections > 0
+    assert state.node.traffic[APP.id].messages_sent == state.node.traffic[APP.id].disconnections > 0
 
 
 @pytest.mark.parametrize("channel", ["bench", "private-bench", "presence-bench"])

@@ -38,7 +38,7 @@ from soketpy.web.operations import Operations
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
 from soketpy.web.tls_handshakes import note_failed_handshakes
-from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, Surroundings
+from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, ServerState
 
 log = logging.getLogger("soketpy")
 
@@ -146,7 +146,7 @@ class Server:
             max_connections=bounds.max_connections,
             bad_messages=bounds.bad_messages,
         )
-        self._shared = Surroundings(
+        self._state = ServerState(
             self.node,
             self._apps,
             Deadlines(loop.time),
@@ -169,22 +169,22 @@ class Server:
             memory_percent=bounds.memory_percent,
             log_access=settings.log.access,
             available=lambda: cluster.here,
-            most_calls=self._shared.http.share,
+            most_calls=self._state.http.share,
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
         await cluster.start()
         report_limit(files, bounds.max_connections)
-        ticking = loop.create_task(_tick(self._shared.deadlines))
+        ticking = loop.create_task(_tick(self._state.deadlines))
         stack.push_async_callback(_cancel, ticking)
-        http = http_server(self._rest, self._shared, prefix)
+        http = http_server(self._rest, self._state, prefix)
         stack.push_async_callback(_close, http)
         stack.push_async_callback(self._end)
         outbox = Outbox()
 
         def plain(transport: asyncio.Transport) -> PlainHttp:
-            return PlainHttp(transport, self._rest, http, self._shared, outbox)
+            return PlainHttp(transport, self._rest, http, self._state, outbox)
 
-        await self._listen(stack, lambda: Door(self._shared, plain, prefix, timeouts.handshake), tls)
+        await self._listen(stack, lambda: Door(self._state, plain, prefix, timeouts.handshake), tls)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
@@ -240,14 +240,14 @@ class Server:
 
     async def _drain(self) -> None:
         """Take no more clients, and close those who are there slice by slice, so that they do not return at once."""
-        self._shared.draining = True
+        self._state.draining = True
         if self._shared_sockets:
             self._rest.leaving = True
             for listener in self._listening:
                 listener.close()  # the other processes take those who come now
         else:
             self._rest.draining = True
-        clients, shutdown, loop = self._shared.clients(), self.settings.timeouts.shutdown, asyncio.get_running_loop()
+        clients, shutdown, loop = self._state.clients(), self.settings.timeouts.shutdown, asyncio.get_running_loop()
         log.info("Stopping: closing %s within %g s", quantity(len(clients), "connection"), shutdown)
         until = loop.time() + shutdown
         size = max(1, -(-len(clients) // max(1, int(shutdown / DRAIN_STEP))))
@@ -256,7 +256,7 @@ class Server:
                 client.refuse(Code.RECONNECT, STOPPING)
             await asyncio.sleep(DRAIN_STEP)
         if self._rest.leaving:  # the next answer on an idle HTTP connection says that it closes, so no call is lost
-            await _wait_while(lambda: len(self._shared.http) > 0, until - loop.time())
+            await _wait_while(lambda: len(self._state.http) > 0, until - loop.time())
         await _wait_while(lambda: self._unfinished > 0, max(0.0, until - loop.time()) + CLOSING_TIMEOUT)
         await self._finish_accepted()
         self._rest.stop()
@@ -272,18 +272,18 @@ class Server:
 
         def expects_requests() -> bool:
             handshakes = bool(self._handshakes) and loop.time() < until
-            return handshakes or self._shared.http.any_newer(FIRST_REQUEST_TIMEOUT) or self._unfinished > unanswered
+            return handshakes or self._state.http.any_newer(FIRST_REQUEST_TIMEOUT) or self._unfinished > unanswered
 
         await _wait_while(expects_requests, 2 * FIRST_REQUEST_TIMEOUT)
 
     @property
     def _unfinished(self) -> int:
         """How many have not answered a close frame, or not sent the whole body of their call."""
-        return self._shared.closing + self._rest.under_way
+        return self._state.closing + self._rest.under_way
 
     async def _end(self) -> None:
         """Drop whoever is still there: first requests that are not whole, and clients that do not answer a close."""
-        self._shared.deadlines.expire_all()
+        self._state.deadlines.expire_all()
         await asyncio.sleep(0)
 
 

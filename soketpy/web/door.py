@@ -15,7 +15,7 @@ from soketpy.core.refusals import address
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
-from soketpy.web.websocket import Surroundings, WebSocket
+from soketpy.web.websocket import ServerState, WebSocket
 
 log = logging.getLogger("soketpy.http")
 
@@ -47,11 +47,11 @@ HttpProtocol = Callable[[asyncio.Transport], asyncio.Protocol]
 class Door(asyncio.Protocol):
     """Waits for the head of the first request of one TCP connection."""
 
-    __slots__ = ("__weakref__", "_head", "_http", "_prefix", "_shared", "_timeout", "_transport", "due")
+    __slots__ = ("__weakref__", "_head", "_http", "_prefix", "_state", "_timeout", "_transport", "due")
 
-    def __init__(self, shared: Surroundings, http: HttpProtocol, prefix: str, timeout: float) -> None:
+    def __init__(self, state: ServerState, http: HttpProtocol, prefix: str, timeout: float) -> None:
         self.due = 0
-        self._shared = shared
+        self._state = state
         self._http = http
         self._prefix = prefix
         self._timeout = timeout
@@ -61,17 +61,17 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected: it has so many seconds to send its first request."""
         self._transport = cast("asyncio.Transport", transport)
-        self._shared.deadlines.set(self, self._timeout)
-        self._shared.http.arrive(self, self._transport)
+        self._state.deadlines.set(self, self._timeout)
+        self._state.http.arrive(self, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left before its first request was whole."""
-        self._shared.deadlines.clear(self)
-        self._shared.http.leave(self)
+        self._state.deadlines.clear(self)
+        self._state.http.leave(self)
 
     def expire(self, now: float) -> None:
         """The first request did not come in time."""
-        if self._head and not self._shared.draining:
+        if self._head and not self._state.draining:
             self._note(HTTPStatus.REQUEST_TIMEOUT, f"The first request did not come within {self._timeout:g} s.")
         self.abort()
 
@@ -103,24 +103,24 @@ class Door(asyncio.Protocol):
             if upgrade is None:
                 self._hand_over(transport, head)
             else:
-                self._shared.deadlines.clear(self)
-                self._shared.http.leave(self)
-                open_websocket(transport, upgrade, self._shared, self._prefix, head[end + 4 :])
+                self._state.deadlines.clear(self)
+                self._state.http.leave(self)
+                open_websocket(transport, upgrade, self._state, self._prefix, head[end + 4 :])
 
     def _hand_over(self, transport: asyncio.Transport, head: bytes) -> None:
         """Let HTTP have the connection, if there is room."""
-        if not self._shared.http.admit(self, transport):
+        if not self._state.http.admit(self, transport):
             self._refuse(transport, FULL)
             return
-        self._shared.deadlines.clear(self)
+        self._state.deadlines.clear(self)
         protocol = self._http(transport)
-        self._shared.http.replace(self, protocol)
+        self._state.http.replace(self, protocol)
         transport.set_protocol(protocol)
         protocol.data_received(head)
 
     def _note(self, status: int, reason: str) -> None:
         if self._transport is not None:
-            note_refusal(self._transport, self._shared, status, reason)
+            note_refusal(self._transport, self._state, status, reason)
 
     def _refuse(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Answer what cannot become a request, and hear no more of it until the client goes or the time is up.
@@ -135,7 +135,7 @@ class Door(asyncio.Protocol):
 
 def note_refusal(
     transport: asyncio.Transport,
-    shared: Surroundings,
+    state: ServerState,
     status: int,
     reason: str,
     app_id: str | None = None,
@@ -143,11 +143,11 @@ def note_refusal(
 ) -> None:
     """Leave a line in the log about a request that is refused by its head. Never raises."""
     peer = address(transport.get_extra_info("peername"))
-    attempt(log, shared.node.refusals.handshake, peer, int(status), reason, app_id, path)
+    attempt(log, state.node.refusals.handshake, peer, int(status), reason, app_id, path)
 
 
 def open_websocket(
-    transport: asyncio.Transport, upgrade: handshake.Upgrade, shared: Surroundings, prefix: str, rest: bytes
+    transport: asyncio.Transport, upgrade: handshake.Upgrade, state: ServerState, prefix: str, rest: bytes
 ) -> None:
     """Answer a handshake; let a WebSocket take over the connection, and what the client has sent since."""
     refusal = handshake.refusal(upgrade)
@@ -155,13 +155,13 @@ def open_websocket(
         # It is text: a status line, headers, and the reason behind an empty line.
         head, _, reason = refusal.decode().partition("\r\n\r\n")
         key = handshake.app_key(upgrade.path, prefix)
-        app = None if key is None else shared.apps.by_key(key)
+        app = None if key is None else state.apps.by_key(key)
         app_id = None if app is None else app.id
-        note_refusal(transport, shared, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path)
+        note_refusal(transport, state, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path)
         transport.write(refusal)
         transport.close()
         return
-    websocket = WebSocket(transport, shared)
+    websocket = WebSocket(transport, state)
     transport.set_protocol(websocket)
     forwarded = upgrade.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     websocket.open(

@@ -22,7 +22,7 @@ from soketpy.web.http_connections import HttpConnections
 from soketpy.web.operations import Operations
 from soketpy.web.pieces import Pieces
 from soketpy.web.rest import Exchange, Rest
-from soketpy.web.websocket import Surroundings
+from soketpy.web.websocket import ServerState
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle HTTP connection stays open; longer than common proxies keep theirs."""
@@ -47,7 +47,7 @@ QUIET = logging.getLogger("soketpy.aiohttp")
 QUIET.disabled = True
 
 
-def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
+def http_server(rest: Rest, state: ServerState, prefix: str) -> web.Server:
     """A factory of protocols, each of which serves the HTTP requests of one connection."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
@@ -58,13 +58,13 @@ def http_server(rest: Rest, shared: Surroundings, prefix: str) -> web.Server:
         if request.method == "GET" and "websocket" in tokens(request.headers.get("Upgrade", "")):
             upgrade = _upgrade_of(request)
             if upgrade is not None:
-                return _hand_over(request, upgrade, shared, prefix)
+                return _hand_over(request, upgrade, state, prefix)
         return await _serve(request, rest)
 
     def note(transport: asyncio.Transport, status: int, reason: str) -> None:
-        note_refusal(transport, shared, status, reason)
+        note_refusal(transport, state, status, reason)
 
-    return _HttpServer(serve, shared.http, note)
+    return _HttpServer(serve, state.http, note)
 
 
 def operations_server(operations: Operations, most: int | None) -> web.Server:
@@ -338,7 +338,7 @@ class _HandedOver(web.StreamResponse):
 
 
 def _hand_over(
-    request: web.BaseRequest, upgrade: handshake.Upgrade, shared: Surroundings, prefix: str
+    request: web.BaseRequest, upgrade: handshake.Upgrade, state: ServerState, prefix: str
 ) -> web.StreamResponse:
     """Take the connection from aiohttp; a proxy that reuses its connections asks for that."""
     transport, protocol = request.transport, cast("_Protocol", request.protocol)
@@ -348,5 +348,5 @@ def _hand_over(
     protocol.transport = None  # so that aiohttp, which is told that the client left, does not close it
     protocol.connection_lost(None)
     transport.resume_reading()  # aiohttp stops where many of them have come
-    open_websocket(transport, upgrade, shared, prefix, rest)
+    open_websocket(transport, upgrade, state, prefix, rest)
     return _HandedOver()

@@ -19,7 +19,7 @@ from soketpy.protocol.requests import HEAD_TOO_LONG, head_end, parse_request
 from soketpy.web.answers import FAILED, Reply, stopping, too_slow
 from soketpy.web.door import TOO_LONG, note_refusal
 from soketpy.web.rest import Exchange, Rest
-from soketpy.web.websocket import Surroundings
+from soketpy.web.websocket import ServerState
 
 log = logging.getLogger("soketpy.http")
 
@@ -84,8 +84,8 @@ class PlainHttp(asyncio.Protocol):
         "_outbox",
         "_refused",
         "_rest",
-        "_shared",
         "_since",
+        "_state",
         "_transport",
         "_turn",
         "_unread",
@@ -94,18 +94,18 @@ class PlainHttp(asyncio.Protocol):
     )
 
     def __init__(
-        self, transport: asyncio.Transport, rest: Rest, http: web.Server, shared: Surroundings, outbox: Outbox
+        self, transport: asyncio.Transport, rest: Rest, http: web.Server, state: ServerState, outbox: Outbox
     ) -> None:
         self.due = 0
         self._transport = transport
         self._rest = rest
         self._http = http
-        self._shared = shared
+        self._state = state
         self._outbox = outbox
         self._buffer = b""
         self._exchange: Exchange | None = None  # the request whose body has not come whole
         self._body = 0  # bytes of a body that are still to be taken
-        self._since = shared.node.clock()  # when the last request began or was served
+        self._since = state.node.clock()  # when the last request began or was served
         self._answers: list[bytes] = []  # of this iteration of the event loop
         self._answers_size = 0
         self._turn: asyncio.Handle | None = None  # the next turn, where there is more to serve at once
@@ -113,15 +113,15 @@ class PlainHttp(asyncio.Protocol):
         self._ended = False  # whether the client has ended its side
         self._waits = False  # whether a call waits for what others have to say
         self._refused = False  # whether the client has sent what ends the connection
-        shared.deadlines.set(self, REQUEST_TIMEOUT)
+        state.deadlines.set(self, REQUEST_TIMEOUT)
 
     def data_received(self, data: bytes) -> None:
         """Serve all requests that have come whole."""
         if not self._buffer and not self._body:
-            self._since = self._shared.node.clock()
+            self._since = self._state.node.clock()
         if self._refused:
             return
-        self._shared.http.use(self)
+        self._state.http.use(self)
         self._buffer = self._buffer + data if self._buffer else data
         if self._turn is None and not self._held:
             self._serve()
@@ -204,7 +204,7 @@ class PlainHttp(asyncio.Protocol):
         elif self._body:
             self._exchange = exchange
             if len(self._buffer) < self._body:
-                self._shared.http.begin(self)
+                self._state.http.begin(self)
                 self._rest.wait(exchange, self._called)
         else:
             return self._call(exchange, b"")
@@ -216,7 +216,7 @@ class PlainHttp(asyncio.Protocol):
             self._answer(exchange)
             return True
         self._waits = True
-        self._shared.http.begin(self)
+        self._state.http.begin(self)
         self._transport.pause_reading()
         return False
 
@@ -244,7 +244,7 @@ class PlainHttp(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange) -> None:
         """Let the answer go out with the next; the connection waits for its next request from now on."""
-        self._since = self._shared.node.clock()
+        self._since = self._state.node.clock()
         with_body = exchange.method != "HEAD"
         try:
             answer = _encode(self._rest.reply(exchange), with_body=with_body)
@@ -252,7 +252,7 @@ class PlainHttp(asyncio.Protocol):
             contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
             answer = _failure(with_body=with_body)
         try:
-            self._shared.http.end(self)
+            self._state.http.end(self)
         except Exception as fault:
             contain(log, fault, "An HTTP connection could not be counted as idle")
         self._answers.append(answer)
@@ -275,10 +275,10 @@ class PlainHttp(asyncio.Protocol):
 
         To close the socket on unread bytes would send a reset, which can destroy the answer.
         """
-        note_refusal(self._transport, self._shared, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
+        note_refusal(self._transport, self._state, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
         self._refused, self._buffer = True, b""
-        self._since = self._shared.node.clock()
-        self._shared.deadlines.set(self, LINGER)
+        self._since = self._state.node.clock()
+        self._state.deadlines.set(self, LINGER)
         self.send()
         self._transport.write(TOO_LONG)
         if self._transport.can_write_eof():
@@ -289,9 +289,9 @@ class PlainHttp(asyncio.Protocol):
         self.send()
         if self._unread:
             return
-        self._shared.deadlines.clear(self)
+        self._state.deadlines.clear(self)
         handler = self._http()
-        self._shared.http.replace(self, handler)
+        self._state.http.replace(self, handler)
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._buffer)
@@ -318,8 +318,8 @@ class PlainHttp(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
-        self._shared.deadlines.clear(self)
-        self._shared.http.leave(self)
+        self._state.deadlines.clear(self)
+        self._state.http.leave(self)
         self._answers.clear()
         if self._turn is not None:
             self._turn.cancel()
@@ -347,9 +347,9 @@ class PlainHttp(asyncio.Protocol):
         patience = LINGER if self._refused else REQUEST_TIMEOUT if self._buffer or self._body else IDLE_TIMEOUT
         self.send()
         if self._waits and not self._rest.stopped:  # the answer comes when others have answered, or at the stop
-            self._shared.deadlines.set(self, patience)
-        elif waited < patience and not self._shared.draining:
-            self._shared.deadlines.set(self, patience - waited)
+            self._state.deadlines.set(self, patience)
+        elif waited < patience and not self._state.draining:
+            self._state.deadlines.set(self, patience - waited)
         elif self._transport.get_write_buffer_size():
             self._transport.abort()  # to close would wait, for ever, for a client that does not read its answers
         else:
@@ -359,7 +359,7 @@ class PlainHttp(asyncio.Protocol):
         """Answer a call whose body does not come, and close."""
         if self._exchange is not None:
             exchange, self._exchange = self._exchange, None
-            self._rest.refuse(exchange, stopping() if self._shared.draining else too_slow(REQUEST_TIMEOUT))
+            self._rest.refuse(exchange, stopping() if self._state.draining else too_slow(REQUEST_TIMEOUT))
             self._answer(exchange)
             self.send()
         self._transport.close()

@@ -41,7 +41,7 @@ _NOTHING, _AUTHORIZATION, _LATE_AUTHORIZATION, _PONG = range(4)
 
 
 @dataclass(slots=True)
-class Surroundings:
+class ServerState:
     """What all connections of a server share. Timeouts are in seconds, sizes in bytes."""
 
     node: Node
@@ -73,7 +73,7 @@ class WebSocket(asyncio.Protocol):
         "_closing",
         "_heard",
         "_reader",
-        "_shared",
+        "_state",
         "_transport",
         "_unheard",
         "connection",
@@ -81,15 +81,15 @@ class WebSocket(asyncio.Protocol):
         "write",
     )
 
-    def __init__(self, transport: asyncio.Transport, shared: Surroundings) -> None:
+    def __init__(self, transport: asyncio.Transport, state: ServerState) -> None:
         self.due = 0
         self.connection: Connection | None = None
         # The fan-out calls the event loop's own method, with nothing of ours between.
         self.write: Callable[[bytes], None] = transport.write
         self._transport = transport
-        self._shared = shared
-        self._reader: FrameReader | None = FrameReader(shared.message_size)
-        self._heard = shared.node.clock()
+        self._state = state
+        self._reader: FrameReader | None = FrameReader(state.message_size)
+        self._heard = state.node.clock()
         self._awaited = _NOTHING
         self._closing = False
         self._unheard: Iterator[tuple[int, bytes]] | None = None  # frames behind one that waits for its answer
@@ -100,23 +100,23 @@ class WebSocket(asyncio.Protocol):
         ``rest`` is what the client has sent behind its handshake.
         """
         if not steps.begin(self._enter(hello, acceptance), self._entered):
-            self._shared.entering[self] = acceptance, rest
+            self._state.entering[self] = acceptance, rest
             self._transport.pause_reading()
         elif rest:
             self.data_received(rest)
 
     async def _enter(self, hello: Hello, acceptance: bytes) -> None:
-        shared, opening = self._shared, [acceptance]
+        state, opening = self._state, [acceptance]
         self.write = opening.append
         connection: Connection | None = None
         try:
             app = self._admit(hello)
-            connection = await shared.node.connect(app, self, app.held_key(hello.key))
+            connection = await state.node.connect(app, self, app.held_key(hello.key))
             if self._closing:  # the client has gone, or was turned away, while others were asked for room
                 connection.end()
                 return
             app = connection.app
-            if shared.draining or shared.apps.by_id(app.id) is not app:
+            if state.draining or state.apps.by_id(app.id) is not app:
                 connection.app = app = self._admit_again(hello)
         except Exception as fault:
             if connection is not None:
@@ -128,9 +128,9 @@ class WebSocket(asyncio.Protocol):
         self.write(b"".join(opening))
         if app.authorized_connections:
             self._awaited = _AUTHORIZATION
-            shared.deadlines.set(self, shared.authorization_timeout)
+            state.deadlines.set(self, state.authorization_timeout)
         else:
-            shared.deadlines.set(self, shared.activity_timeout)
+            state.deadlines.set(self, state.activity_timeout)
 
     def _admit_again(self, hello: Hello) -> App:
         """Return the app as it is now: it changed, or the server stops, since others were asked.
@@ -151,19 +151,19 @@ class WebSocket(asyncio.Protocol):
             self._turn_away(acceptance, fault.code, fault.message)
 
     def _note_refusal(self, hello: Hello, refused: ConnectionRefused) -> None:
-        app = None if hello.key is None else self._shared.apps.by_key(hello.key)
+        app = None if hello.key is None else self._state.apps.by_key(hello.key)
         app_id, asked = None if app is None else app.id, _asked(hello, refused.code)
-        self._shared.node.refusals.connection(self.peer, refused.code, refused.message, app_id, asked)
+        self._state.node.refusals.connection(self.peer, refused.code, refused.message, app_id, asked)
 
     def _turn_away(self, acceptance: bytes, code: int, reason: str) -> None:
         """Answer the handshake of a client that cannot enter, tell it why, and close."""
-        self._shared.http.arrive(self, self._transport)  # it stays until it has read why, but within the bound
+        self._state.http.arrive(self, self._transport)  # it stays until it has read why, but within the bound
         self._transport.write(acceptance + messages.error(code, reason).frame)
         self.close(code, reason)
 
     def _entered(self) -> None:
         """Read the client, now that others have answered. Nothing if it was turned away before."""
-        _, rest = self._shared.entering.pop(self, (b"", None))
+        _, rest = self._state.entering.pop(self, (b"", None))
         if rest is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self.data_received(rest)
@@ -171,8 +171,8 @@ class WebSocket(asyncio.Protocol):
     def refuse(self, code: int, reason: str) -> None:
         """Turn a client away whose handshake waits for other nodes; nothing if it waits no more. Never raises."""
         try:
-            if self in self._shared.entering:
-                acceptance, _ = self._shared.entering[self]
+            if self in self._state.entering:
+                acceptance, _ = self._state.entering[self]
                 self._turn_away(acceptance, code, reason)
                 self._entered()
         except Exception as fault:
@@ -181,11 +181,11 @@ class WebSocket(asyncio.Protocol):
 
     def _admit(self, hello: Hello) -> App:
         # Not 4200: a client would be back in the same instant, and again, for as long as the server drains.
-        self._refuse_when_draining(Code.RECONNECT if self._shared.port_is_shared else Code.OVER_CAPACITY)
-        return admit(hello, self._shared.apps, self._shared.strict_protocol)
+        self._refuse_when_draining(Code.RECONNECT if self._state.port_is_shared else Code.OVER_CAPACITY)
+        return admit(hello, self._state.apps, self._state.strict_protocol)
 
     def _refuse_when_draining(self, code: Code) -> None:
-        if self._shared.draining:
+        if self._state.draining:
             reason = STOPPING if code == Code.RECONNECT else "The server is stopping; reconnect in a while."
             raise ConnectionRefused(code, reason)
 
@@ -193,7 +193,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read the client's frames. A frame that breaks RFC 6455 ends the connection with its close code."""
-        self._heard = self._shared.node.clock()
+        self._heard = self._state.node.clock()
         if self._reader is not None:
             self._read(self._reader.feed(data))
 
@@ -224,7 +224,7 @@ class WebSocket(asyncio.Protocol):
         """Read what came behind the message that had to wait, which is served now. Nothing the second time."""
         incoming, self._unheard = self._unheard, None
         if incoming is not None:
-            self._heard = self._shared.node.clock()  # a pong may have come while the client was not read
+            self._heard = self._state.node.clock()  # a pong may have come while the client was not read
             asyncio.get_running_loop().call_soon(self._read_on, incoming)
 
     def _read_on(self, incoming: Iterator[tuple[int, bytes]]) -> None:
@@ -256,11 +256,11 @@ class WebSocket(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._shared.closing += 1
+        self._state.closing += 1
         self._transport.write(frames.encode_close(code, reason))
         if self.connection is not None:
             self.connection.write = _discard
-        self._shared.deadlines.set(self, CLOSING_TIMEOUT)
+        self._state.deadlines.set(self, CLOSING_TIMEOUT)
         if self._unheard is not None:
             self.resume()  # what the client has sent is dropped now, and its close frame is read
 
@@ -304,13 +304,13 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is gone."""
-        self._shared.deadlines.clear(self)
-        self._shared.entering.pop(self, None)
-        self._shared.closing -= self._closing
+        self._state.deadlines.clear(self)
+        self._state.entering.pop(self, None)
+        self._state.closing -= self._closing
         self._closing = True
         self._reader = None
         if self.connection is None:
-            self._shared.http.leave(self)
+            self._state.http.leave(self)
         else:
             self.connection.write = _discard
             self.connection.end()
@@ -331,7 +331,7 @@ class WebSocket(asyncio.Protocol):
     def _write_to_slow(self, frame: bytes) -> None:
         """Let the frame wait with the others, or give up on the client once too much waits."""
         self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > self._shared.unread_size:
+        if self._transport.get_write_buffer_size() > self._state.unread_size:
             assert self.connection is not None  # noqa: S101 - only a connection is written to
             self.connection.write = _discard
             # Not at once: this is called in the midst of a fan-out, which must not change under its feet.
@@ -339,14 +339,14 @@ class WebSocket(asyncio.Protocol):
 
     def _give_up(self) -> None:
         if self.connection is not None and self.connection.open:
-            self._shared.node.slow_readers += 1
+            self._state.node.slow_readers += 1
             self._refuse(self.connection, Code.OVER_CAPACITY, "The client reads too slowly.")
 
     # Time
 
     def expire(self, now: float) -> None:
         """A deadline has come: ping a silent client, close one that stays silent or unauthorized, or end for good."""
-        connection, shared = self.connection, self._shared
+        connection, state = self.connection, self._state
         awaited, self._awaited = self._awaited, _NOTHING
         if self._closing or connection is None:
             self._transport.abort()
@@ -354,7 +354,7 @@ class WebSocket(asyncio.Protocol):
         if awaited == _AUTHORIZATION and not connection.authorized and self._unheard is not None:
             # What the client said may authorize it, and waits for other nodes: give it the same time once more.
             self._awaited = _LATE_AUTHORIZATION
-            shared.deadlines.set(self, shared.authorization_timeout)
+            state.deadlines.set(self, state.authorization_timeout)
             return
         if awaited in (_AUTHORIZATION, _LATE_AUTHORIZATION) and not connection.authorized:
             self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
@@ -362,14 +362,14 @@ class WebSocket(asyncio.Protocol):
         if self._unheard is not None:
             self._heard = now  # the server does not read this client, so it cannot know whether the client is silent
         silent = now - self._heard
-        if silent < shared.activity_timeout:
-            shared.deadlines.set(self, shared.activity_timeout - silent)
-        elif awaited == _PONG and silent >= shared.activity_timeout + shared.pong_timeout:
+        if silent < state.activity_timeout:
+            state.deadlines.set(self, state.activity_timeout - silent)
+        elif awaited == _PONG and silent >= state.activity_timeout + state.pong_timeout:
             connection.refuse(Code.NO_PONG, "The client did not answer a ping.")
         else:
             self._awaited = _PONG
             connection.write(_PING)
-            shared.deadlines.set(self, shared.pong_timeout)
+            state.deadlines.set(self, state.pong_timeout)
 
 
 def _discard(frame: bytes) -> None:

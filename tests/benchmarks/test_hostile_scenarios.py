@@ -82,7 +82,7 @@ async def test_strangers_and_the_silent_are_found_dropped(
             return silent
 
     playing = asyncio.create_task(asyncio.to_thread(play))
-    await until(lambda: len(peers.server._shared.deadlines) == 15)
+    await until(lambda: len(peers.server._state.deadlines) == 15)
     for _ in range(6):  # the handshake, a ping, its pong, and the time to answer the close
         clock.advance(6)
     silent = await playing

@@ -297,7 +297,7 @@ async def accepted_by(server: Server) -> None:
     """Wait until a server has accepted a connection that has sent nothing."""
 
     async def has_one() -> bool:
-        return len(server._shared.http) == 1
+        return len(server._state.http) == 1
 
     await until(has_one)
 
@@ -306,7 +306,7 @@ async def draining(server: Server) -> None:
     """Wait until a server has begun to stop."""
 
     async def drains() -> bool:
-        return server._shared.draining
+        return server._state.draining
 
     await until(drains)
 

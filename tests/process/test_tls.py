@@ -237,7 +237,7 @@ async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_ser
         return len(server._handshakes) == 1
 
     async def draining() -> bool:
-        return server._shared.draining
+        return server._state.draining
 
     await until(accepted)
     stopping = asyncio.create_task(server.stop())

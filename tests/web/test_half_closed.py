@@ -104,7 +104,7 @@ async def test_requests_whose_answers_are_read_late_are_answered_before_the_end(
     async with wire(peers.port) as publisher:
         publisher.send(ready())
         assert (await publisher.answer()).status == 200
-        (protocol,) = [each for bucket in peers.server._shared.deadlines._buckets.values() for each in bucket]
+        (protocol,) = [each for bucket in peers.server._state.deadlines._buckets.values() for each in bucket]
         assert isinstance(protocol, plain.PlainHttp)
         protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
         protocol.data_received(ready() * 5_000)

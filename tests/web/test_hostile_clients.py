@@ -52,7 +52,7 @@ async def test_what_waits_for_one_who_never_reads_again_is_little_more_than_the_
     start_server: StartServer,
 ) -> None:
     peers = await start_server(bounds=Bounds(unread_in_kb=64))
-    shared = peers.server._shared
+    shared = peers.server._state
     async with wire(peers.port) as slow:
         slow.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
         text = b'{"event":"pusher:subscribe","data":{"channel":"room"}}'
@@ -87,4 +87,4 @@ async def test_all_are_dropped_where_very_many_run_into_their_timeout_together(
     for reader, writer in strangers:
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
-    assert len(peers.server._shared.deadlines) == 0
+    assert len(peers.server._state.deadlines) == 0

@@ -321,7 +321,7 @@ async def test_a_handshake_that_posts_is_an_ordinary_request(peers: Peers) -> No
 
 
 async def test_a_client_that_leaves_before_its_request_is_begun_raises_nothing(peers: Peers) -> None:
-    shared = peers.server._shared
+    shared = peers.server._state
     protocol = http_server(peers.server._rest, shared, "")()
     protocol.connection_made(asyncio.Transport())
     serving = protocol._task_handler

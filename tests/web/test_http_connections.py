@@ -282,7 +282,7 @@ async def test_websockets_that_do_not_take_their_refusal_are_bounded_too(start_s
         assert (await each.answer()).status == 101
 
     async def two_are_left() -> bool:
-        return peers.server._shared.closing == 2
+        return peers.server._state.closing == 2
 
     await until(two_are_left)
     for client in clients:
@@ -315,5 +315,5 @@ async def test_a_connection_that_becomes_a_websocket_leaves_its_place(start_serv
         assert (await first.answer()).status == 101
         second.send(request("GET", "/ready"))
         assert (await second.answer()).status == 200
-        assert len(peers.server._shared.http) == 1
+        assert len(peers.server._state.http) == 1
         assert peers.server.connections == 1

@@ -196,7 +196,7 @@ async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypat
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}") + BODY[:-1])
         await until(lambda: peers.server._rest.under_way)
         monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
-        peers.server._shared.deadlines.expire_all()
+        peers.server._state.deadlines.expire_all()
         answer = await publisher.answer()
         assert (answer.status, answer.json["code"]) == (408, 408)
         assert await publisher.rest() == b""

@@ -23,7 +23,7 @@ def trigger(*headers: str) -> bytes:
 
 def protocol_of(peers: Peers) -> plain.PlainHttp:
     """The one that serves the only connection of the server."""
-    buckets = peers.server._shared.deadlines._buckets.values()
+    buckets = peers.server._state.deadlines._buckets.values()
     (protocol,) = [timed for bucket in buckets for timed in bucket]
     assert isinstance(protocol, plain.PlainHttp)
     return protocol
@@ -67,7 +67,7 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
     publishers = []
     for name in ("first", "second"):
         transport = cast(Any, Recorder(name, log))
-        publisher = plain.PlainHttp(transport, peers.server._rest, cast(Any, None), peers.server._shared, outbox)
+        publisher = plain.PlainHttp(transport, peers.server._rest, cast(Any, None), peers.server._state, outbox)
         publishers.append(publisher)
     connection.write = Recorder("listener", log).write
     for publisher in publishers:
@@ -83,7 +83,7 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
 async def test_a_client_that_goes_before_its_answer_is_written_to_no_more(peers: Peers) -> None:
     log: list[str] = []
     publisher = plain.PlainHttp(
-        cast(Any, Recorder("gone", log)), peers.server._rest, cast(Any, None), peers.server._shared, plain.Outbox()
+        cast(Any, Recorder("gone", log)), peers.server._rest, cast(Any, None), peers.server._state, plain.Outbox()
     )
     publisher.data_received(trigger())
     publisher.connection_lost(None)
@@ -215,7 +215,7 @@ async def test_answers_that_wait_go_out_when_the_client_ends_its_side(peers: Pee
         cast(Any, Recorder("publisher", log)),
         peers.server._rest,
         cast(Any, None),
-        peers.server._shared,
+        peers.server._state,
         plain.Outbox(),
     )
     publisher.data_received(trigger())
@@ -262,10 +262,10 @@ async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch
     async with wire(peers.port) as publisher:
         publisher.send(trigger())
         assert (await publisher.answer()).status == 200
-        peers.server._shared.deadlines.expire_all()
+        peers.server._state.deadlines.expire_all()
         assert not protocol_of(peers)._transport.is_closing()
         monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
-        peers.server._shared.deadlines.expire_all()
+        peers.server._state.deadlines.expire_all()
         assert await publisher.rest() == b""
 
 
@@ -283,15 +283,15 @@ async def test_a_client_that_never_reads_its_answers_is_dropped(
                 break
             stranger.send(request("GET", "/accept-traffic") * 100)
             await asyncio.sleep(0)
-        monkeypatch.setattr(peers.server._shared, "draining", draining)
+        monkeypatch.setattr(peers.server._state, "draining", draining)
         if not draining:
             monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
             monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
         assert protocol._transport.get_write_buffer_size()
-        peers.server._shared.deadlines.expire_all()
+        peers.server._state.deadlines.expire_all()
         assert protocol._transport.is_closing()
         assert not protocol._transport.get_write_buffer_size()
-        monkeypatch.setattr(peers.server._shared, "draining", False)
+        monkeypatch.setattr(peers.server._state, "draining", False)
 
 
 async def test_a_call_that_the_stop_cuts_off_is_told_so(

@@ -276,10 +276,10 @@ async def test_the_head_of_a_chunked_call_that_is_too_long_has_a_line(
 async def test_a_first_request_that_does_not_come_whole_has_a_line_and_a_silent_client_has_none(
     peers: Peers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deadlines = peers.server._shared.deadlines
+    deadlines = peers.server._state.deadlines
     async with wire(peers.port) as silent, wire(peers.port) as slow:
         slow.send(b"GET / HT")
-        await until(lambda: any(getattr(each, "_head", b"") for each in peers.server._shared.http._new))
+        await until(lambda: any(getattr(each, "_head", b"") for each in peers.server._state.http._new))
         deadlines.expire_all()
         assert await silent.rest() == b""
         assert await slow.rest() == b""
@@ -292,7 +292,7 @@ async def test_one_who_is_not_authorized_in_time_has_a_line(
 ) -> None:
     peers = await start_server(apps=(replace(APP, authorized_connections=True),), timeouts=Timeouts(authorization=20))
     client = await peers.client()
-    peers.server._shared.deadlines.expire_all()
+    peers.server._state.deadlines.expire_all()
     assert (await client.closed())[0] == 4009
     start = f"App app-id: closed the connection {client.id} from 127.0.0.1: 4009 "
     assert lines(caplog) == [start + "The connection was not authorized in time."]
@@ -302,7 +302,7 @@ async def test_a_slow_reader_has_a_line(start_server: StartServer, caplog: pytes
     peers = await start_server(bounds=Bounds(unread_in_kb=64))
     client = await peers.client()
     websocket: Any = next(iter(peers.server.node.connections("app-id").values()))._transport
-    websocket._shared.unread_size = -1
+    websocket._state.unread_size = -1
     websocket._write_to_slow(b"\x89\x00")
     assert (await client.closed())[0] == 4100
     start = f"App app-id: closed the connection {client.id} from 127.0.0.1: 4100 "
@@ -346,7 +346,7 @@ async def test_a_log_that_fails_changes_no_close(
     binary, idle = await peers.client(), await peers.client()
     await binary.peer.send(b"bytes")
     assert (await binary.closed())[0] == 1003
-    peers.server._shared.deadlines.expire_all()
+    peers.server._state.deadlines.expire_all()
     assert (await idle.closed())[0] == 4009
     assert (await (await peers.socket("/app/nobody")).closed())[0] == 4001
     assert contained.count == (2 if what == "closed" else 1)

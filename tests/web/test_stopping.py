@@ -101,7 +101,7 @@ async def test_a_call_that_ends_within_the_time_of_the_stop_is_served(start_serv
         publisher.send(post(chunked))
         await until(lambda: waiting)
         stopping = asyncio.create_task(peers.server.stop())
-        await until(lambda: peers.server._shared.draining)
+        await until(lambda: peers.server._state.draining)
         waiting.let_go()
         assert (await publisher.answer()).json == {}
         await stopping
@@ -134,7 +134,7 @@ async def test_a_call_that_waits_for_long_is_not_taken_for_an_idle_connection(pe
     async with wire(peers.port) as publisher:
         publisher.send(post(chunked=False))
         await until(lambda: waiting)
-        (timed,) = [each for bucket in peers.server._shared.deadlines._buckets.values() for each in bucket]
+        (timed,) = [each for bucket in peers.server._state.deadlines._buckets.values() for each in bucket]
         timed.expire(peers.server.node.clock() + 1000)
         waiting.let_go()
         assert (await publisher.answer()).status == 200
@@ -158,7 +158,7 @@ def held_up(peers: Peers) -> Future[bool]:
 async def connecting(peers: Peers, client: Wire, rest: bytes = b"") -> None:
     """Send a handshake that waits."""
     client.send(request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE) + rest)
-    await until(lambda: peers.server._shared.entering)
+    await until(lambda: peers.server._state.entering)
 
 
 CLOSED = b"\x88\x2b\x10\x68The server is stopping; please reconnect."
@@ -177,9 +177,9 @@ async def test_a_handshake_that_waits_at_the_stop_is_ended_with_4200(
         assert await client.rest() == CLOSED
         await asyncio.wait_for(stopping, PATIENCE)
     held_up.set_result(outcome)
-    assert not peers.server._shared.entering
+    assert not peers.server._state.entering
     assert peers.server.connections == 0
-    assert peers.server._shared.closing == 0
+    assert peers.server._state.closing == 0
 
 
 async def test_a_handshake_that_is_let_in_while_the_server_stops_is_ended_with_4200(
@@ -187,7 +187,7 @@ async def test_a_handshake_that_is_let_in_while_the_server_stops_is_ended_with_4
 ) -> None:
     async with wire(peers.port) as client:
         await connecting(peers, client)
-        peers.server._shared.draining = True
+        peers.server._state.draining = True
         held_up.set_result(True)
         assert (await client.answer()).status == 101
         assert json.loads(await client.frame())["data"]["code"] == 4200
@@ -201,14 +201,14 @@ async def test_a_client_that_goes_while_its_handshake_waits_is_forgotten(
 ) -> None:
     async with wire(peers.port) as client:
         await connecting(peers, client)
-        (websocket,) = peers.server._shared.entering
+        (websocket,) = peers.server._state.entering
         websocket._transport.abort()
-        await until(lambda: not peers.server._shared.entering)
+        await until(lambda: not peers.server._state.entering)
         if fails:
             held_up.set_exception(ValueError("a bug"))
         else:
             held_up.set_result(False)
-    assert len(peers.server._shared.http) == 0
+    assert len(peers.server._state.http) == 0
     assert contained.count == fails
 
 
@@ -224,7 +224,7 @@ async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
         await asyncio.wait_for(peers.server.stop(), PATIENCE)
         assert await client.rest() == b""
     assert contained.count == 1
-    assert not peers.server._shared.entering
+    assert not peers.server._state.entering
 
 
 # Clients that are not read
@@ -233,7 +233,7 @@ async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
 async def test_a_client_that_the_server_does_not_read_is_not_silent(peers: Peers) -> None:
     client = await peers.client()
     await client.subscribe("private-room")
-    waiting, deadlines = Waiting(peers.server.node, "room"), peers.server._shared.deadlines
+    waiting, deadlines = Waiting(peers.server.node, "room"), peers.server._state.deadlines
     await client.say("client-said", channel="private-room")
     await until(lambda: waiting)
     (connection,) = peers.server.node.every_connection()

@@ -196,7 +196,7 @@ async def test_who_goes_before_the_answer_harms_nobody(peers: Peers, request: py
         publisher.send(trigger(1))
 
         def waiting() -> bool:
-            buckets: Any = peers.server._shared.deadlines._buckets.values()
+            buckets: Any = peers.server._state.deadlines._buckets.values()
             return any(isinstance(each, PlainHttp) and each._waits for bucket in buckets for each in bucket)
 
         await until(waiting)

@@ -224,7 +224,7 @@ async def test_a_silent_client_is_pinged_and_stays_for_as_long_as_it_answers(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, activity: int, pong: int
 ) -> None:
     peers = await start_server(timeouts=Timeouts(activity=activity, pong=pong))
-    clock, deadlines = StoppedClock(peers, monkeypatch), peers.server._shared.deadlines
+    clock, deadlines = StoppedClock(peers, monkeypatch), peers.server._state.deadlines
 
     def pass_time(seconds: float) -> None:
         clock.now += seconds
@@ -288,7 +288,7 @@ async def test_one_who_has_authorized_stays(start_server: StartServer, how: str)
         await client.sign_in("ada")
     else:
         await client.subscribe(how, {"user_id": "ada"} if how == "presence-a" else None)
-    peers.server._shared.deadlines.expire_all()
+    peers.server._state.deadlines.expire_all()
     assert (await other.closed())[0] == 4009
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
@@ -395,7 +395,7 @@ class StoppedClock:
     """The clock of a server, which a test moves."""
 
     def __init__(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
-        node, self._deadlines = peers.server.node, peers.server._shared.deadlines
+        node, self._deadlines = peers.server.node, peers.server._state.deadlines
         self.now = float(round(node.clock()))  # so that sums are exact
         monkeypatch.setattr(node, "clock", lambda: self.now)
         monkeypatch.setattr(node.refusals._lines, "_clock", lambda: self.now)

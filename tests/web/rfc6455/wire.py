@@ -250,7 +250,7 @@ class Exchange:
     def let_all_deadlines_come(self) -> None:
         """Let whatever a client has time for be over now."""
         assert self.peers is not None
-        self.peers.server._shared.deadlines.expire_all()
+        self.peers.server._state.deadlines.expire_all()
 
     async def hang_up(self) -> None:
         """Drop all connections."""
