@@ -12,7 +12,7 @@ from soketpy.core.containment import contain
 from soketpy.core.ports import Node, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.returning import Returning
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.window import Window
@@ -26,7 +26,7 @@ log = logging.getLogger("soketpy.redis")
 class RedisBus:
     """Publishes on the topics of channels, and hands what is heard on them to the node."""
 
-    def __init__(self, session: Session, names: Topics, returning: Returning, cache_ttl: float, window: Window) -> None:
+    def __init__(self, session: Session, names: Topics, in_flight: InFlight, cache_ttl: float, window: Window) -> None:
         self._cache_ttl = round(1000 * cache_ttl)
         self._writes: list[Future[None]] = []  # publications that go by way of the script, of the verb that runs now
         self._window = window
@@ -34,7 +34,7 @@ class RedisBus:
         self._on_their_way: deque[tuple[str, int]] = deque()  # the app and the weight of each publication
         self._session = session
         self._topics = names
-        self._returning = returning
+        self._in_flight = in_flight
         self._published = 0
         self._claimed = 0  # the number of the last publication that a verb has waited for, or waits for
         self._answered = 0
@@ -108,12 +108,12 @@ class RedisBus:
             raise
         self._on_their_way.append((app_id, weight))
         self._published += 1
-        self._returning.sent += 1
+        self._in_flight.sent += 1
 
     def _taken(self, reply: Any) -> None:
         """Redis has answered the oldest publication that had no answer."""
         self._answered += 1
-        self._returning.came()
+        self._in_flight.came()
         if isinstance(reply, hiredis.ReplyError):
             self._refused = self._answered
         while self._waiting and self._waiting[0][1] <= self._answered:

@@ -12,6 +12,7 @@ import hiredis
 from soketpy.core.ports import Bus, Cache, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.drivers.redis import buffers
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
     PartitionedBus,
@@ -20,7 +21,6 @@ from soketpy.drivers.redis.partitions import (
     PartitionedRoster,
     Partitions,
 )
-from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
@@ -49,11 +49,11 @@ class RedisCluster:
     ) -> None:
         self._advises = advises
         self._start_timeout = start_timeout
-        self._returning = Returning()
+        self._in_flight = InFlight()
         window = Window()
         partition = partial(Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
         all_of_them = [
-            partition(connect(base), base, self._returning, window)
+            partition(connect(base), base, self._in_flight, window)
             for base in (f"{{{prefix}:{number}}}:" for number in range(partitions))
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
@@ -93,7 +93,7 @@ class RedisCluster:
 
     def flush_soon(self, soon: Soon) -> Soon:
         """What calls a flush ``soon``, or when what this node has published until then is back."""
-        return self._returning.flush_soon(soon)
+        return self._in_flight.flush_soon(soon)
 
     @property
     def here(self) -> bool:

@@ -7,8 +7,8 @@ from soketpy.core.containment import contain
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.limits import RedisRateLimiter
-from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
 from soketpy.drivers.redis.topics import Topics
@@ -26,16 +26,16 @@ class Partition:
         self,
         connect: Connect,
         base: str,
-        returning: Returning,
+        in_flight: InFlight,
         window: Window,
         *,
         partitions: int,
         cache_ttl: float,
         lease: float,
     ) -> None:
-        self.session = Session(connect, base, self._heard, returning, partitions=partitions, lease=lease)
+        self.session = Session(connect, base, self._heard, in_flight, partitions=partitions, lease=lease)
         self._topics = Topics(base, self.session)
-        self.bus = RedisBus(self.session, self._topics, returning, cache_ttl, window)
+        self.bus = RedisBus(self.session, self._topics, in_flight, cache_ttl, window)
         self.roster = RedisRoster(self.session, self._topics)
         self.cache = RedisCache(self.session, time.monotonic)
         self.limiter = RedisRateLimiter(self.session)

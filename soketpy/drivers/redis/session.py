@@ -18,9 +18,9 @@ from soketpy.core.containment import contain
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.clearing import clear
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.lease import Lease
 from soketpy.drivers.redis.part import Part
-from soketpy.drivers.redis.returning import Returning
 from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
 from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
 
@@ -60,13 +60,13 @@ class Session:
         connect: Connect,
         base: str,
         heard: Heard,
-        returning: Returning,
+        in_flight: InFlight,
         *,
         partitions: int = 1,
         lease: float = LEASE,
     ) -> None:
         self.base = base
-        self._returning = returning
+        self._in_flight = in_flight
         self._partitions = partitions
         self.life = ""
         self.here = False
@@ -370,13 +370,13 @@ class Session:
             contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
             self._lose(repr(fault))
         else:
-            self._returning.sent += 1
+            self._in_flight.sent += 1
 
     def _batch(self, packed: bytes) -> tuple[Argument, ...]:
         return "EVALSHA", self._sha, 1, self.base, "write", self.life, self._writes.number, packed
 
     def _written(self, reply: Any) -> None:
-        self._returning.came()
+        self._in_flight.came()
         if isinstance(reply, hiredis.ReplyError):
             self._lose(reason(reply))
             return

@@ -11,7 +11,7 @@ import pytest
 from soketpy.core import triggers
 from soketpy.core.containment import failures
 from soketpy.core.steps import Future
-from soketpy.drivers.redis.returning import Returning
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.window import COMMAND, SHARES, Window
 from soketpy.drivers.redis.writes import Writes
 from tests.conftest import Contained
@@ -66,18 +66,18 @@ def test_operations_that_wait_for_room_continue_whatever_one_of_them_raises() ->
 
 @alone
 def test_flushes_that_wait_for_redis_follow_whatever_one_of_them_raises() -> None:
-    returning, flushed = Returning(), list[str]()
+    in_flight, flushed = InFlight(), list[str]()
 
     def soon(flush: Callable[[], None]) -> None:
         flush()
 
-    flush_soon = returning.flush_soon(soon)
-    returning.sent = 1
+    flush_soon = in_flight.flush_soon(soon)
+    in_flight.sent = 1
     flush_soon(raising)
     flush_soon(lambda: flushed.append("second"))
     before = failures.count
-    returning.came()
-    assert returning.back == 1
+    in_flight.came()
+    assert in_flight.back == 1
     assert flushed == ["second"]
     assert failures.count == before + 1
 
@@ -103,8 +103,8 @@ def test_a_batch_whose_operations_all_raise_is_settled_and_the_next_one_is_sent(
             settled_by_a_bug(session.write(["o", APP.id, []]))
     scene.house.loop.settle()
     assert not any(session.busy for session in scene.house.sessions)
-    returning = {id(session._returning): session._returning for session in scene.house.sessions}
-    assert all(each.sent == each.back for each in returning.values())
+    in_flight = {id(session._in_flight): session._in_flight for session in scene.house.sessions}
+    assert all(each.sent == each.back for each in in_flight.values())
     scene.check(contained)
 
 
@@ -160,7 +160,7 @@ def test_a_publication_is_counted_once_whatever_the_verbs_that_wait_for_it_raise
 ) -> None:
     house = House()
     of_one: Any = house.node._bus
-    monkeypatch.setattr(of_one._returning, "_soon", raising)
+    monkeypatch.setattr(of_one._in_flight, "_soon", raising)
     for _ in range(3):
         house.node.publish(APP, triggers.check(triggers.parse_event(b'{"name":"e","channel":"news","data":"{}"}'), APP))
         future: Future[None] = Future()

@@ -1,6 +1,6 @@
 """Flushes wait for what this node has published itself, and for no more than that."""
 
-from soketpy.drivers.redis.returning import Returning
+from soketpy.drivers.redis.in_flight import InFlight
 from tests.fakes import FakeLoop
 
 
@@ -9,9 +9,9 @@ class Flushes:
 
     def __init__(self) -> None:
         self.loop = FakeLoop()
-        self.returning = Returning()
+        self.in_flight = InFlight()
         self.done: list[str] = []
-        self._soon = self.returning.flush_soon(self.loop.call_soon)
+        self._soon = self.in_flight.flush_soon(self.loop.call_soon)
 
     def flush(self, name: str) -> None:
         self._soon(lambda: self.done.append(name))
@@ -28,18 +28,18 @@ def test_a_flush_is_the_next_thing_where_nothing_is_on_its_way() -> None:
 def test_a_flush_waits_for_what_was_sent_before_it_and_not_for_what_is_sent_later() -> None:
     flushes = Flushes()
     flushes.flush("a")
-    flushes.returning.sent += 2  # in the same iteration, behind what is to be flushed
+    flushes.in_flight.sent += 2  # in the same iteration, behind what is to be flushed
     flushes.loop.settle()
-    flushes.returning.sent += 1
+    flushes.in_flight.sent += 1
     flushes.flush("b")
     flushes.loop.settle()
-    flushes.returning.came()
+    flushes.in_flight.came()
     flushes.loop.settle()
     assert flushes.done == []
-    flushes.returning.came()
+    flushes.in_flight.came()
     assert flushes.done == [], "there may be more in what was read"
     flushes.loop.settle()
     assert flushes.done == ["a"]
-    flushes.returning.came()
+    flushes.in_flight.came()
     flushes.loop.settle()
     assert flushes.done == ["a", "b"]

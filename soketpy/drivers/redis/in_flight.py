@@ -10,7 +10,7 @@ from soketpy.core.steps import Soon
 log = logging.getLogger("soketpy.redis")
 
 
-class Returning:
+class InFlight:
     """Counts what is on its way to Redis and back, and holds flushes back for it.
 
     While a node writes to a thousand sockets, publications gather on both sides: in the sockets of its publishers, and
