@@ -3,7 +3,7 @@
 import logging
 
 from soketpy.core.containment import contain
-from soketpy.core.ports import Edge, Node
+from soketpy.core.ports import Node, Transition
 from soketpy.core.presence import Member
 
 log = logging.getLogger("soketpy.cluster")
@@ -56,9 +56,9 @@ class ContainedNode:
         except Exception as fault:
             contain(log, fault, "App %s: the watchers of a user could not be notified", app_id)
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """Report a transition, of which no other node is told in this way."""
         try:
-            self._node.report(edge, app_id, channel, user_id)
+            self._node.report(transition, app_id, channel, user_id)
         except Exception as fault:
-            contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
+            contain(log, fault, "App %s: %s on %s could not be reported", app_id, transition, channel)

@@ -17,7 +17,7 @@ from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import ChannelFull, Cluster, Edge, Unavailable
+from soketpy.core.ports import ChannelFull, Cluster, Transition, Unavailable
 from soketpy.core.presence import Member, Members
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
@@ -391,9 +391,9 @@ class Node:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
             self.deliver(app_id, _WATCHERS + user_id, message)
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, of which no other node is told in this way."""
-        log.debug("App %s: %s %s", app_id, edge, channel)
+        log.debug("App %s: %s %s", app_id, transition, channel)
 
 
 def _reject(channel: str, reason: str) -> NoReturn:

@@ -21,7 +21,7 @@ from soketpy.core.steps import Soon
 from soketpy.protocol.messages import Message
 
 
-class Edge(StrEnum):
+class Transition(StrEnum):
     """A transition of what a cluster knows; named as Pusher's webhooks name it."""
 
     OCCUPIED = "channel_occupied"
@@ -70,7 +70,7 @@ class Node(Protocol):
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, which no other node is told of in this way."""
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.core.ports import Bus, ChannelFull, Edge, Roster
+from soketpy.core.ports import Bus, ChannelFull, Roster, Transition
 from soketpy.core.presence import Member
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
@@ -43,8 +43,8 @@ class Node:
     def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         self.asked.append(("tell_watchers", app_id, user_id, online))
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        self.asked.append((edge, app_id, channel, *(() if user_id is None else (user_id,))))
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
+        self.asked.append((transition, app_id, channel, *(() if user_id is None else (user_id,))))
 
     def take(self) -> list[tuple[object, ...]]:
         """What was asked since the last call."""
@@ -102,11 +102,11 @@ def desk(request: pytest.FixtureRequest) -> Desk:
 
 def test_the_first_subscription_occupies_a_channel_and_the_last_vacates_it(desk: Desk) -> None:
     assert [desk.join("news") for _ in range(3)] == [1, 2, 3]
-    assert desk.take() == [(Edge.OCCUPIED, "app", "news")]
+    assert desk.take() == [(Transition.OCCUPIED, "app", "news")]
     assert [desk.leave("news") for _ in range(3)] == [2, 1, 0]
-    assert desk.take() == [(Edge.VACATED, "app", "news")]
+    assert desk.take() == [(Transition.VACATED, "app", "news")]
     desk.join("news")
-    assert desk.take() == [(Edge.OCCUPIED, "app", "news")]
+    assert desk.take() == [(Transition.OCCUPIED, "app", "news")]
 
 
 def test_subscriptions_are_counted_by_app_and_channel(desk: Desk) -> None:
@@ -150,9 +150,9 @@ def test_a_count_is_told_as_it_is(desk: Desk) -> None:
 def test_a_user_is_added_with_the_first_connection_and_removed_with_the_last(desk: Desk) -> None:
     assert desk.join_as("ada", info=b"{}") == ["ada"]
     assert desk.take() == [
-        (Edge.OCCUPIED, "app", "presence-a"),
+        (Transition.OCCUPIED, "app", "presence-a"),
         ("added", "app", "presence-a", "ada", b"{}"),
-        (Edge.ADDED, "app", "presence-a", "ada"),
+        (Transition.ADDED, "app", "presence-a", "ada"),
     ]
     assert desk.join_as("ada", info=b"[]") == ["ada"]
     desk.leave_as("ada")
@@ -160,8 +160,8 @@ def test_a_user_is_added_with_the_first_connection_and_removed_with_the_last(des
     desk.leave_as("ada")
     assert desk.take() == [
         ("removed", "app", "presence-a", "ada"),
-        (Edge.REMOVED, "app", "presence-a", "ada"),
-        (Edge.VACATED, "app", "presence-a"),
+        (Transition.REMOVED, "app", "presence-a", "ada"),
+        (Transition.VACATED, "app", "presence-a"),
     ]
 
 
@@ -206,7 +206,7 @@ def test_members_are_apart_by_app_and_channel(desk: Desk) -> None:
     desk.join_as("ada")
     desk.join_as("ada", "presence-b")
     desk.join_as("ada", app_id="other")
-    assert [asked[1:3] for asked in desk.take() if asked[0] is Edge.ADDED] == [
+    assert [asked[1:3] for asked in desk.take() if asked[0] is Transition.ADDED] == [
         ("app", "presence-a"),
         ("app", "presence-b"),
         ("other", "presence-a"),
@@ -244,11 +244,11 @@ def test_whatever_comes_and_goes_each_edge_is_reported_once(joins: list[tuple[st
     desk = Desk(LocalRoster)
     for user_id, channel in joins:
         desk.join_as(user_id, channel)
-    added = [asked[:1:-1] for asked in desk.take() if asked[0] is Edge.ADDED]
+    added = [asked[:1:-1] for asked in desk.take() if asked[0] is Transition.ADDED]
     assert sorted(added) == sorted(set(joins))
     for user_id, channel in reversed(joins):
         desk.leave_as(user_id, channel)
-    removed = [asked[:1:-1] for asked in desk.take() if asked[0] is Edge.REMOVED]
+    removed = [asked[:1:-1] for asked in desk.take() if asked[0] is Transition.REMOVED]
     assert sorted(removed) == sorted(set(joins))
     assert desk.channels() == {}
 

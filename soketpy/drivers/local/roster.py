@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from soketpy.core.ports import ChannelFull, Edge, Node
+from soketpy.core.ports import ChannelFull, Node, Transition
 from soketpy.core.presence import Members
 
 _NOBODY = Members()
@@ -38,7 +38,7 @@ class LocalRoster:
         counts = self._counts.setdefault(app_id, {})
         count = counts[channel] = counts.get(channel, 0) + 1
         if count == 1:
-            self._node.report(Edge.OCCUPIED, app_id, channel)
+            self._node.report(Transition.OCCUPIED, app_id, channel)
         return count
 
     async def leave(self, app_id: str, channel: str) -> int:
@@ -52,7 +52,7 @@ class LocalRoster:
             counts[channel] = count
         else:
             del counts[channel]
-            self._node.report(Edge.VACATED, app_id, channel)
+            self._node.report(Transition.VACATED, app_id, channel)
         return count
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
@@ -67,7 +67,7 @@ class LocalRoster:
         self._join(app_id, channel)
         if added is not None:
             self._node.member_added(app_id, channel, added)
-            self._node.report(Edge.ADDED, app_id, channel, user_id)
+            self._node.report(Transition.ADDED, app_id, channel, user_id)
         return members
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
@@ -79,7 +79,7 @@ class LocalRoster:
                 del self._members[app_id, channel]
             if removed is not None:
                 self._node.member_removed(app_id, channel, removed)
-                self._node.report(Edge.REMOVED, app_id, channel, user_id)
+                self._node.report(Transition.REMOVED, app_id, channel, user_id)
         finally:
             self._leave(app_id, channel)
 

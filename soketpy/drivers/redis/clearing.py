@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from soketpy.core.containment import contain
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis.part import Part
 
 log = logging.getLogger("soketpy.redis")
@@ -26,15 +26,15 @@ async def clear(script: Script, part: Part, life: str | bytes, *, own: bool = Fa
     The life must have ended, unless it is the node's ``own``.
     """
     while True:
-        cleared, edges, faults = await script("clear", life, "1" if own else "0")
+        cleared, transitions, faults = await script("clear", life, "1" if own else "0")
         for entry, why in zip(faults[::2], faults[1::2], strict=True):
             fault = Unclear(f"{entry!r}: {why.decode(errors='replace')}")
             contain(log, fault, "An entry of the ledger of a node was removed")
-        for edge, app_id, channel, user_id in msgpack.unpackb(edges, unicode_errors="replace"):
+        for transition, app_id, channel, user_id in msgpack.unpackb(transitions, unicode_errors="replace"):
             try:
-                part.report(Edge(edge), app_id, channel, user_id or None)
+                part.report(Transition(transition), app_id, channel, user_id or None)
             except Exception as fault:
-                contain(log, fault, "App %s: %s on %s could not be reported", app_id, edge, channel)
+                contain(log, fault, "App %s: %s on %s could not be reported", app_id, transition, channel)
         if not cleared:
             return
         if not own:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis.writes import Leaf, Write
 
 
@@ -28,5 +28,5 @@ class Part(Protocol):
     def written(self, write: Write, answer: Any) -> None:
         """Redis has done a write; what it answered has not been acted on."""
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a life left behind."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
-from soketpy.core.ports import ChannelFull, Edge, Node
+from soketpy.core.ports import ChannelFull, Node, Transition
 from soketpy.core.presence import Members
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.members import member_of, readable, value_of
@@ -236,15 +236,15 @@ class RedisRoster:
                 self.tell_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
-            self._node.report(Edge.OCCUPIED, app_id, channel)
+            self._node.report(Transition.OCCUPIED, app_id, channel)
         if of_member:
-            self._node.report(Edge.ADDED if of_member > 0 else Edge.REMOVED, app_id, channel, user_id)
+            self._node.report(Transition.ADDED if of_member > 0 else Transition.REMOVED, app_id, channel, user_id)
         if of_channel < 0:
-            self._node.report(Edge.VACATED, app_id, channel)
+            self._node.report(Transition.VACATED, app_id, channel)
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None) -> None:
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a dead node left behind."""
-        self._node.report(edge, app_id, channel, user_id)
+        self._node.report(transition, app_id, channel, user_id)
 
     def topics(self) -> list[bytes]:
         """Every topic that this node hears."""

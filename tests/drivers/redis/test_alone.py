@@ -155,12 +155,12 @@ def test_a_return_that_fails_half_way_is_begun_again(house: Parted, monkeypatch:
     first, _ = house.sessions
     ada, bob = member(house, "ada"), member(house, "bob")
     ada.take()
-    edges: list[tuple[str, ...]] = []
+    transitions: list[tuple[str, ...]] = []
     for node in house.nodes:
-        monkeypatch.setattr(node, "report", lambda edge, *what: edges.append((edge, *what[1:])))
+        monkeypatch.setattr(node, "report", lambda transition, *what: transitions.append((transition, *what[1:])))
     house.part(first)
     house.declare_dead()
-    assert edges.pop() == ("member_removed", ROOM, "ada")
+    assert transitions.pop() == ("member_removed", ROOM, "ada")
     script = first._script
     refused: list[object] = []
 
@@ -173,7 +173,7 @@ def test_a_return_that_fails_half_way_is_begun_again(house: Parted, monkeypatch:
     monkeypatch.setattr(first, "_script", refuse_once)
     house.join()
     assert refused
-    assert edges == [("member_added", ROOM, "ada")]
+    assert transitions == [("member_added", ROOM, "ada")]
     assert [message["event"] for message in bob.take()] == [
         "pusher_internal:member_removed",
         "pusher_internal:member_added",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from soketpy.core.containment import failures
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from tests.drivers.redis.test_alone import Parted, member
 from tests.drivers.redis.test_failed_writes import agree, leaves
 from tests.drivers.redis.test_wrong_keys import on_first_node
@@ -43,7 +43,7 @@ def lives(house: House) -> list[str]:
 
 
 def test_an_edge_that_cannot_be_reported_harms_nobody(house: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_for(monkeypatch, house, "report", lambda edge, app_id, channel, *_: channel == "broken")
+    fail_for(monkeypatch, house, "report", lambda transition, app_id, channel, *_: channel == "broken")
     before, former = failures.count, lives(house)
     clients = [house.connect() for _ in range(6)]
     for client, channel in zip(clients, ["broken", "sound"] * 3, strict=True):
@@ -90,10 +90,10 @@ def test_what_a_dead_node_left_is_cleared_up_whatever_cannot_be_reported(
     house.loop.settle()
     reported: list[str] = []
 
-    def report(edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
+    def report(transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         if channel == "broken":
             raise IndexError
-        reported.append(f"{edge} {channel}")
+        reported.append(f"{transition} {channel}")
 
     monkeypatch.setattr(house.nodes[1], "report", report)
     house.part(house.sessions[0])

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from soketpy.core import steps
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from tests.redis import LONG_LEASE
@@ -26,9 +26,9 @@ class Model:
         self.open = Counter[tuple[str, str | None]]()
         self.reports = Counter[str]()
 
-    def report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        self.reports[edge] += 1
-        self.open[channel, user_id] += 1 if edge in (Edge.OCCUPIED, Edge.ADDED) else -1
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
+        self.reports[transition] += 1
+        self.open[channel, user_id] += 1 if transition in (Transition.OCCUPIED, Transition.ADDED) else -1
 
     def check(self) -> set[tuple[str, str | None]]:
         """What is open, each once: answers of two nodes come in any order, but no edge is there twice."""
@@ -120,8 +120,8 @@ async def test_edges_alternate_whatever_two_nodes_do(redis: str, seed: int) -> N
     for visitor in visitors:
         await ended(visitor.leave())
     assert model.check() == set()
-    assert model.reports[Edge.OCCUPIED] > 10
-    assert model.reports[Edge.ADDED] > 10
+    assert model.reports[Transition.OCCUPIED] > 10
+    assert model.reports[Transition.ADDED] > 10
     for cluster in clusters:
         left: list[object] = []
         await ended(take(cluster.roster.channels("app", ""), left))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis import session as sessions
 from soketpy.drivers.redis.lease import Lease
 from soketpy.drivers.redis.session import Session
@@ -111,8 +111,8 @@ class Timed:
         house.loop.settle()
         self.reported.clear()
 
-    def _report(self, edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        self.reported.append((self.clock.now, f"{edge} {channel}"))
+    def _report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
+        self.reported.append((self.clock.now, f"{transition} {channel}"))
 
     def set(self, now: float) -> None:
         """Let the clock of the nodes and that of Redis say so many seconds."""
@@ -155,8 +155,8 @@ def test_a_node_that_dies_is_noticed_within_a_lease_and_a_third(behind: float, m
     died_at = timed.clock.now
     timed.die(timed.first)
     timed.run_until(lambda: timed.reported or timed.clock.now > died_at + 2 * BOUND)
-    [(noticed_at, edge)] = timed.reported
-    assert edge == "channel_vacated news"
+    [(noticed_at, transition)] = timed.reported
+    assert transition == "channel_vacated news"
     assert LENGTH <= noticed_at - died_at <= BOUND + 0.001  # Redis counts in milliseconds
 
 
@@ -171,7 +171,7 @@ def test_after_all_have_stood_still_nobody_is_taken_for_dead(monkeypatch: pytest
     assert timed.house.channels() == {"news": 1}
     timed.die(timed.first)
     timed.run(2 * BOUND)
-    assert [edge for _, edge in timed.reported] == ["channel_vacated news"]
+    assert [transition for _, transition in timed.reported] == ["channel_vacated news"]
 
 
 @two_nodes

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Leaf
@@ -59,8 +59,8 @@ def test_the_end_of_a_client_that_could_not_be_written_is_written_later(
 ) -> None:
     scene, reported = Scene(), list[str]()
 
-    def report(edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        reported.append(f"{edge} {channel}")
+    def report(transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
+        reported.append(f"{transition} {channel}")
 
     monkeypatch.setattr(scene.house.nodes[0], "report", report)
     bob = scene.house.connect()

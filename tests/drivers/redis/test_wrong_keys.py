@@ -7,7 +7,7 @@ import msgpack
 import pytest
 
 from soketpy.core.apps import Key
-from soketpy.core.ports import Edge
+from soketpy.core.ports import Transition
 from soketpy.drivers.redis.session import Session
 from tests.conftest import Contained
 from tests.drivers.redis.test_alone import Parted
@@ -209,8 +209,8 @@ def test_an_unknown_entry_that_a_dead_node_left_is_removed_and_logged_once(
     subscribe_alone(scene.victim)
     enter_alone(scene.victim)
 
-    def report(edge: Edge, app_id: str, channel: str, user_id: str | None = None) -> None:
-        reported.append(f"{edge} {app_id} {channel}")
+    def report(transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
+        reported.append(f"{transition} {app_id} {channel}")
 
     monkeypatch.setattr(scene.house.nodes[1], "report", report)
     dead = scene.house.sessions[0]
