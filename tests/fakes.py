@@ -186,7 +186,7 @@ class House:
         """Let everything arrive that is on its way between nodes; whether there may be more."""
         if self._real is None:
             return False
-        sessions = [each for each in self.sessions if each.here]
+        sessions = [each for each in self.sessions if each.connected]
         busy = any(session.busy for session in sessions)
         for session in sessions * 2:  # what one has caused is there for the other when that is asked
             self._real.run_until_complete(session.ask("ECHO", "settled"))

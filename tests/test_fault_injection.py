@@ -345,7 +345,7 @@ def check_correct(scene: Scene, after: str) -> None:
     assert {"member_removed", "watchlist_events"} <= set(bystander.heard()), after
     assert house.members("presence-a", COUNTED) == ["bystander"], after
     for each in house.sessions:
-        assert each.here, after
+        assert each.connected, after
 
 
 def check_with_a_fault_at_each_call(

@@ -84,14 +84,14 @@ class Roster(Protocol):
     def attach(self, node: Node) -> None:
         """Tell a node from now on; called once, before anything else."""
 
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
+    async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
+        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
 
     def disconnect(self, app_id: str) -> None:
         """Count one connection less."""
 
-    def limit(self, app_id: str, here: int, limit: int | None) -> None:
-        """Take over the limit of an app that has ``here`` connections on this node, which may not have been counted."""
+    def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
+        """Take over the limit of an app that has ``on_this_node`` connections, which may not have been counted."""
 
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""
@@ -208,7 +208,7 @@ class Cluster(Protocol):
         """What calls a hub's flushes ``soon``, or somewhat later if more is about to come."""
 
     @property
-    def here(self) -> bool:
+    def connected(self) -> bool:
         """Whether the other nodes can be reached."""
 
     @property

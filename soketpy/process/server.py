@@ -168,7 +168,7 @@ class Server:
             body_size=int(bounds.request_size_in_mb * MIB),
             memory_percent=bounds.memory_percent,
             log_access=settings.log.access,
-            available=lambda: cluster.here,
+            available=lambda: cluster.connected,
             most_calls=self._state.http.share,
         )
         stack.push_async_callback(cluster.stop)  # also if its start is broken off
@@ -230,7 +230,7 @@ class Server:
             self.totals,
             most=self.settings.bounds.http_connections(raise_limit()),
             draining=lambda: self._rest.draining,
-            available=lambda: self._cluster.here,
+            available=lambda: self._cluster.connected,
         )
 
     def totals(self) -> Totals:

@@ -328,7 +328,7 @@ def test_what_other_browsers_make_up_is_ignored(enter: Enter, server: DefaultSer
             say("client-sync", sync)
         say("client-cursor", {"x": 0.5, "y": 0.5})
         bob.see("group", "Cursors", "Mallory")
-        for place in (None, "here", {"x": "0", "y": 0}, {"x": -1, "y": 0}, {"x": 1.5, "y": 0}):
+        for place in (None, "connected", {"x": "0", "y": 0}, {"x": -1, "y": 0}, {"x": 1.5, "y": 0}):
             say("client-cursor", {"x": 0.5, "y": 0.5})
             say("client-cursor", place)
         ada.miss("group", "Cursors", "Mallory")

@@ -102,9 +102,9 @@ async def test_only_the_app_of_the_path_hears_an_event(start_server: StartServer
     here, there = await peers.client(), await peers.client(path="/app/other-key")
     await here.subscribe("room")
     await there.subscribe("room")
-    await peers.trigger("room", "here")
+    await peers.trigger("room", "connected")
     await peers.call("POST", "/events", {"name": "there", "channel": "room", "data": ""}, app=other)
-    assert (await here.hear())["event"] == "here"
+    assert (await here.hear())["event"] == "connected"
     assert (await there.hear())["event"] == "there"
 
 

@@ -254,7 +254,7 @@ async def test_whether_the_server_is_ready_is_the_same_on_both_ports(
 ) -> None:
     peers = await start_server(metrics=OPEN)
     monkeypatch.setattr(peers.server._rest, "draining", draining)
-    monkeypatch.setattr(peers.server._cluster, "here", available, raising=False)
+    monkeypatch.setattr(peers.server._cluster, "connected", available, raising=False)
     for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"):
         main, metrics = await peers.request(method, "/ready"), await ask(peers, "/ready", method)
         assert (metrics.status, metrics.text) == (main.status, main.text)

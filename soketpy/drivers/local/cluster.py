@@ -13,7 +13,7 @@ from soketpy.drivers.local.roster import LocalRoster
 class LocalCluster:
     """A cluster of one."""
 
-    here = True
+    connected = True
     links = (0, 0)
 
     def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:

@@ -20,14 +20,14 @@ class LocalRoster:
         """Tell a node from now on."""
         self._node = node
 
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Whether an app that has ``here`` connections may have one more."""
-        return limit is None or here < limit
+    async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
+        """Whether an app that has ``on_this_node`` connections may have one more."""
+        return limit is None or on_this_node < limit
 
     def disconnect(self, app_id: str) -> None:
         """The node itself knows how many there are."""
 
-    def limit(self, app_id: str, here: int, limit: int | None) -> None:
+    def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
         """Do nothing: each connection is checked against the limit of its app."""
 
     async def join(self, app_id: str, channel: str) -> int:

@@ -48,7 +48,7 @@ class RedisBus:
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Begin a call, for which alone ``sent`` waits. Raise Unavailable if nothing can be published now."""
         self._begin()
-        if not self._session.here:
+        if not self._session.connected:
             raise Unavailable
 
     def _begin(self) -> None:
@@ -63,7 +63,7 @@ class RedisBus:
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
     ) -> None:
         """Have every node deliver a message, and Redis remember the event. Raises Unavailable."""
-        if not self._session.here:
+        if not self._session.connected:
             raise Unavailable
         packed = topics.pack(topics.EVENT, message.text, exclude)
         packed_name = name.encode("utf-8", "surrogatepass")
@@ -97,7 +97,7 @@ class RedisBus:
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> None:
         topic = self._topics.topic(topics.CHANNEL, app_id, channel)
-        if not self._session.here:
+        if not self._session.connected:
             raise Unavailable
         packed = topics.pack(*message)
         weight = self._window.sent(app_id, len(topic) + len(packed))

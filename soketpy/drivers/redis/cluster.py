@@ -96,14 +96,14 @@ class RedisCluster:
         return self._in_flight.flush_soon(soon)
 
     @property
-    def here(self) -> bool:
+    def connected(self) -> bool:
         """Whether the other nodes can be reached."""
-        return all(each.here for each in self.sessions)
+        return all(each.connected for each in self.sessions)
 
     @property
     def links(self) -> tuple[int, int]:
         """The number of connections to Redis that work now, and of those that there should be."""
-        return sum(each.here for each in self.sessions), len(self.sessions)
+        return sum(each.connected for each in self.sessions), len(self.sessions)
 
 
 def _check_buffers(place: str, reply: Any) -> None:

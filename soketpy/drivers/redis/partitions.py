@@ -94,17 +94,17 @@ class PartitionedRoster:
         for each in self._partitions:
             each.roster.attach(node)
 
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
-        return await self._partitions.of(app_id, "").roster.connect(app_id, here, limit)
+    async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
+        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
+        return await self._partitions.of(app_id, "").roster.connect(app_id, on_this_node, limit)
 
     def disconnect(self, app_id: str) -> None:
         """Count one connection less."""
         self._partitions.of(app_id, "").roster.disconnect(app_id)
 
-    def limit(self, app_id: str, here: int, limit: int | None) -> None:
-        """Take over the limit of an app that has ``here`` connections on this node, which may not have been counted."""
-        self._partitions.of(app_id, "").roster.limit(app_id, here, limit)
+    def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
+        """Take over the limit of an app that has ``on_this_node`` connections, which may not have been counted."""
+        self._partitions.of(app_id, "").roster.limit(app_id, on_this_node, limit)
 
     async def join(self, app_id: str, channel: str) -> int:
         """Count one subscription, which hears the channel from now on; how many there are then."""

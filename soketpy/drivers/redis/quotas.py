@@ -23,9 +23,9 @@ class Quotas:
         self._on_their_way: dict[str, int] = {}  # changes of each app that have no answer
         self._in_doubt: set[str] = set()
 
-    async def connect(self, app_id: str, here: int, limit: int | None) -> bool:
-        """Count one connection of an app, which has ``here`` on this node; False, and not counted, above ``limit``."""
-        self.limit(app_id, here, limit)
+    async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
+        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
+        self.limit(app_id, on_this_node, limit)
         if app_id not in self._counts:
             return True
         self._begin(app_id)
@@ -39,13 +39,13 @@ class Quotas:
         self._end(app_id)
         return counted
 
-    def limit(self, app_id: str, here: int, limit: int | None) -> None:
-        """Begin to count an app that has a limit now, and ``here`` connections on this node.
+    def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
+        """Begin to count an app that has a limit now, and ``on_this_node`` connections.
 
         A node goes on counting an app whose limit is removed, so that the count is right if a limit comes back.
         """
         if limit is not None and app_id not in self._counts:
-            self._counts[app_id] = here
+            self._counts[app_id] = on_this_node
             steps.begin(self._put(app_id))
 
     async def _connected(self, app_id: str, limit: int | None) -> bool:

@@ -108,7 +108,7 @@ class Reads:
 
     async def _read(self, *commands: Sequence[str | bytes]) -> list[Any]:
         """The answers to some commands. Raises Unavailable."""
-        if not self._session.here:
+        if not self._session.connected:
             raise Unavailable
         if not commands:
             return []

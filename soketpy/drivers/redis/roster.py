@@ -94,7 +94,7 @@ class RedisRoster:
 
     def tell_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
-        if self._session.here:
+        if self._session.connected:
             self._session.write(["c", app_id, channel])
         else:
             self._node.count_told(app_id, channel, self._subscriptions.get((app_id, channel), 0))
@@ -209,7 +209,7 @@ class RedisRoster:
     async def members(self, app_id: str, channel: str) -> Members:
         """The members of a presence channel; the replica where this node has one. Raises Unavailable."""
         known = self._replicas.get((app_id, channel))
-        return known if known is not None and self._session.here else await self._reads.members(app_id, channel)
+        return known if known is not None and self._session.connected else await self._reads.members(app_id, channel)
 
     # What is heard, and what the session asks
 
@@ -232,7 +232,7 @@ class RedisRoster:
         kind, app_id, channel, user_id = write[:4]
         if (app_id, channel) in self._late:
             self._late.discard((app_id, channel))
-            if self._session.here:  # this node may have no connection left that says whether the app wants it
+            if self._session.connected:  # this node may have no connection left that says whether the app wants it
                 self.tell_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
@@ -297,7 +297,7 @@ class RedisRoster:
             try:
                 await self._catch_up_members(name, removals)
             except Lost:
-                if not self._session.here:
+                if not self._session.connected:
                     return
             except Exception as fault:
                 contain(log, fault, "App %s: members of %s could not be announced", *name)

@@ -69,7 +69,7 @@ class Session:
         self._in_flight = in_flight
         self._partitions = partitions
         self.life = ""
-        self.here = False
+        self.connected = False
         self._connect = connect
         self._heard = heard
         self.lease = Lease(lease)
@@ -116,7 +116,7 @@ class Session:
             await asyncio.wait([self._running])
         with contextlib.suppress(Lost, TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
-                while self.busy and self.here and not self._lost.is_set():
+                while self.busy and self.connected and not self._lost.is_set():
                     await self.ask("ECHO", "a round trip")
                 await self._clear(self.life, own=True)
         self._go()
@@ -146,7 +146,7 @@ class Session:
     async def _come_back(self, pause: float) -> float:
         """Try for ever, first after ``pause``; each fault is logged once in a row. The pause that would be next."""
         told = None
-        while not self.here:
+        while not self.connected:
             await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             pause = min(2 * pause, self._longest_pause)
             fault = await self._try_to_come()
@@ -217,7 +217,7 @@ class Session:
         if not await self._goes_on():
             await self._begin_anew()
         self.lease.begin()
-        self.here = True
+        self.connected = True
         self._pump()
         if not first:
             doubt = self._doubt_until - loop.time()
@@ -232,7 +232,7 @@ class Session:
             self._lost.set()
 
     def _believe(self) -> None:
-        if self.here:
+        if self.connected:
             self._catch_up(removals=True)
 
     def _catch_up(self, *, removals: bool) -> None:
@@ -286,12 +286,12 @@ class Session:
 
     def _go(self) -> None:
         """Redis is away: whoever waits goes on without it."""
-        if self.here:
+        if self.connected:
             try:
                 self._before = {leaf_of(write) for write in self._part.leaves()}
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
-        self.here = False
+        self.connected = False
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -344,7 +344,7 @@ class Session:
 
     def write(self, write: Write) -> Future[Any]:
         """Have the script do a write, after those before it. The promise fails with Lost where Redis is away."""
-        if self.here:
+        if self.connected:
             future = self._writes.add(write)
             self._pump()
         else:
@@ -356,7 +356,7 @@ class Session:
     def write_again(self, write: Write) -> None:
         """Have the script do a write that nobody waits for, now or when Redis is back."""
         self._writes.keep(write)
-        if self.here:
+        if self.connected:
             self._pump()
 
     def _pump(self) -> None:

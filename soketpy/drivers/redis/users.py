@@ -134,7 +134,7 @@ class Users:
                 try:
                     self._catch_up(app_id, some, set(await self._session.write(["o", app_id, some])), removals)
                 except Lost:
-                    if not self._session.here:
+                    if not self._session.connected:
                         return
                 except Exception as fault:
                     contain(log, fault, "App %s: watchers could not be told what they missed", app_id)

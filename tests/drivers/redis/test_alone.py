@@ -37,9 +37,9 @@ class Parted(House):
 
     def join(self) -> None:
         for each in self.sessions:
-            if not each.here:
+            if not each.connected:
                 each._connect = self._connect
-        self.until(lambda: all(each.here for each in self.sessions))
+        self.until(lambda: all(each.connected for each in self.sessions))
         self.loop.settle()  # a node hears what another one writes at its return a moment later
 
 
@@ -47,7 +47,7 @@ class Parted(House):
 def house() -> Iterator[Parted]:
     house = Parted()
     yield house
-    if not all(each.here for each in house.sessions):
+    if not all(each.connected for each in house.sessions):
         house.join()
 
 
@@ -277,6 +277,6 @@ def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
     first._lost.set()
     house.until(lambda: "cannot be understood" in caplog.text)
     monkeypatch.undo()
-    house.until(lambda: first.here)
+    house.until(lambda: first.connected)
     assert house.members(ROOM) == ["ada"]
     assert ada.heard() == []

@@ -117,7 +117,7 @@ def test_a_batch_that_cannot_be_sent_is_written_over_a_new_connection(monkeypatc
     [session, _] = house.sessions
     monkeypatch.setattr(session, "send", once(session.send))
     client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')
-    house.until(lambda: session.here and not session.busy)
+    house.until(lambda: session.connected and not session.busy)
     assert agree(house)
     assert client.closed is None
     assert client.heard() == ["subscription_succeeded"]
@@ -226,7 +226,7 @@ def test_a_member_whose_id_is_not_utf_8_is_skipped_and_logged_once(contained: Co
         assert set(greeting["data"]["presence"]["ids"]) == there
     assert sorted(house.members(room)) == [*(f"user-{each}" for each in range(4)), "zoe"]
     assert contained.count == 2, "once for each of the two"
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
     assert agree(house)
 
 

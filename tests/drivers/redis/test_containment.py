@@ -58,7 +58,7 @@ def test_an_edge_that_cannot_be_reported_harms_nobody(house: Parted, monkeypatch
     house.loop.settle()
     assert house.channels() == {}
     assert lives(house) == former
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
     assert failures.count == before + 2
 
 
@@ -75,7 +75,7 @@ def test_a_write_that_redis_cannot_do_fails_alone(house: Parted) -> None:
     house.trigger("cache-sound", "said")
     assert sound.heard() == ["said"]
     assert lives(house) == former
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
     assert failures.count == before + 1
 
 
@@ -99,7 +99,7 @@ def test_what_a_dead_node_left_is_cleared_up_whatever_cannot_be_reported(
     house.part(house.sessions[0])
     house.declare_dead()
     assert reported == ["channel_vacated sound"]
-    assert house.sessions[1].here
+    assert house.sessions[1].connected
     house.join()
 
 
@@ -129,7 +129,7 @@ def test_clients_of_other_channels_are_told_what_they_missed(house: Parted, monk
 
     house.until(told)
     assert clients[1].heard() == ["member_added"]
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
 
 
 def test_a_message_that_cannot_be_delivered_leaves_the_others_delivered(
@@ -143,7 +143,7 @@ def test_a_message_that_cannot_be_delivered_leaves_the_others_delivered(
     for name in ("first", "broken", "last"):
         house.trigger("news", name)
     assert client.heard() == ["first", "last"]
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
     assert failures.count > before
 
 
@@ -159,7 +159,7 @@ def test_what_is_no_message_of_soketpy_is_skipped(house: Parted) -> None:
     house.trigger("news", "said")
     assert client.heard() == ["said"]
     assert failures.count > before
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
 
 
 def test_members_and_watchers_are_told_what_they_missed_though_one_channel_cannot_be_read(house: Parted) -> None:
@@ -189,7 +189,7 @@ def test_members_and_watchers_are_told_what_they_missed_though_one_channel_canno
     assert clients[sound].heard() == ["member_added"]
     assert watcher.heard() == ["watchlist_events"]
     assert all(client.closed is None for client in clients.values())
-    assert all(each.here for each in house.sessions)
+    assert all(each.connected for each in house.sessions)
 
 
 def test_what_a_node_was_answered_while_it_was_away_may_be_damaged(house: Parted) -> None:

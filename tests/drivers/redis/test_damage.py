@@ -61,7 +61,7 @@ class Scene:
         for session in sessions:
             session.write(["o", APP.id, []])  # as a renewal of the lease would
         lives = [each.life for each in sessions]
-        self.house.until(lambda: all(each.here and each.life not in lives for each in sessions))
+        self.house.until(lambda: all(each.connected and each.life not in lives for each in sessions))
 
     def check(self) -> None:
         """Assert that all totals are right, now and when everybody has left, and that no client has heard of it."""
@@ -94,7 +94,7 @@ def test_the_remedy_of_the_document_puts_damaged_keys_right(key: str, replaced: 
     for other in others:  # one that comes, on each node
         other.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')
     scene.house.until(lambda: not any(each.busy for each in scene.house.sessions))
-    scene.house.until(lambda: all(each.here for each in scene.house.sessions))
+    scene.house.until(lambda: all(each.connected for each in scene.house.sessions))
     for other in others:
         other.connection.end()
     scene.forget()  # what the damage itself has caused

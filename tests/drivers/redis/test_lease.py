@@ -187,7 +187,7 @@ def test_a_life_whose_name_is_no_text_is_cleared_like_any_other(
     leases = timed.house._run(timed.second.ask("ZRANGE", f"{timed.second.base}leases", 0, -1))
     assert sorted(leases) == sorted(each.life.encode() for each in timed.house.sessions)
     assert timed.house._run(timed.second.ask("EXISTS", f"{timed.second.base}dying")) == 0
-    assert all(each.here for each in timed.house.sessions)
+    assert all(each.connected for each in timed.house.sessions)
     timed.client.unsubscribe("news")
     timed.house.loop.settle()
     assert timed.house.channels() == {}

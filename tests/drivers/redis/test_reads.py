@@ -27,7 +27,7 @@ class Counting:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self.base, self.here = session.base, True
+        self.base, self.connected = session.base, True
         self.sent: list[str] = []
         self.between: list[int] = []
 

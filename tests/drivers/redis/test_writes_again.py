@@ -74,7 +74,7 @@ def test_the_end_of_a_client_that_could_not_be_written_is_written_later(
     assert not agree(scene.house)
     renew(scene.house)
     assert not agree(scene.house), "the key still has another type"
-    assert scene.house.sessions[0].here
+    assert scene.house.sessions[0].connected
     damage.put_right()
     renew(scene.house)
     assert agree(scene.house)

@@ -59,7 +59,7 @@ class Scene:
         """Assert that the nodes have not lost Redis, and that the other app is served by both of them."""
         house = self.house
         house.loop.settle()
-        assert all(each.here for each in house.sessions)
+        assert all(each.connected for each in house.sessions)
         if same_lives:
             assert [each.life for each in house.sessions] == self._lives
         assert house.channels(OTHER) == {"news": 2, "presence-room": 2}
@@ -81,7 +81,9 @@ def lose(house: House, *sessions: Session) -> None:
     wires = [each._wire for each in sessions]
     for each in sessions:
         each._lose("the test says so")
-    house.until(lambda: all(each.here and each._wire is not wire for each, wire in zip(sessions, wires, strict=True)))
+    house.until(
+        lambda: all(each.connected and each._wire is not wire for each, wire in zip(sessions, wires, strict=True))
+    )
 
 
 WRONG_TYPES = [
@@ -226,7 +228,7 @@ def test_an_unknown_entry_that_a_dead_node_left_is_removed_and_logged_once(
         f"member_removed app-id {ROOM}",
         "member_removed other presence-room",
     ]
-    assert scene.house.sessions[1].here
+    assert scene.house.sessions[1].connected
     scene.house.join()
     assert agree(scene.house)
     for client in scene.others:
@@ -248,7 +250,7 @@ def test_what_a_dead_node_left_is_cleared_up_though_a_key_has_another_type(
     scene.house.declare_dead()
     assert scene.ask("EXISTS", f"node:{dead.life}") == 0
     assert contained.count > 0
-    assert scene.house.sessions[1].here
+    assert scene.house.sessions[1].connected
     for each in ("channels:app-id", "users:app-id", f"connections:6:app-id:{ROOM}", f"members:6:app-id:{ROOM}"):
         assert scene.ask("EXISTS", each) == (each == key), "all that can be taken away is"
     scene.victim.leave()
@@ -270,7 +272,7 @@ def test_a_ledger_of_another_type_that_a_dead_node_left_is_removed(contained: Co
     assert scene.ask("EXISTS", f"node:{dead.life}") == 0
     assert scene.ask("ZSCORE", "dying", dead.life) is None
     assert contained.count > 0
-    assert scene.house.sessions[1].here
+    assert scene.house.sessions[1].connected
     scene.house.join()
 
 
@@ -281,7 +283,7 @@ def test_a_node_whose_own_ledger_has_another_type_begins_anew(contained: Contain
     scene.ask("SET", f"node:{life}", "no hash")
     scene.victim.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')
     first = scene.house.sessions[0]
-    scene.house.until(lambda: first.here and first.life != life)
+    scene.house.until(lambda: first.connected and first.life != life)
     assert agree(scene.house)
     assert scene.victim.closed is None
     assert scene.victim.heard() == ["subscription_succeeded"]
@@ -334,7 +336,7 @@ def test_a_number_of_partitions_that_is_none_is_written_anew() -> None:
     newcomer._writes.forgot = True  # so that it begins a new life
     lose(scene.house, newcomer)
     assert scene.ask("GET", "partitions") == b"1"
-    assert other.here
+    assert other.connected
 
 
 def test_an_answer_of_another_shape_when_a_node_clears_up_ends_nothing(
@@ -352,5 +354,5 @@ def test_an_answer_of_another_shape_when_a_node_clears_up_ends_nothing(
         patched.setattr(other, "_script", odd)
         scene.house.declare_dead()
     assert contained.count == 1
-    assert other.here
+    assert other.connected
     scene.house.join()
