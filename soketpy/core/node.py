@@ -12,7 +12,7 @@ from typing import NoReturn
 from soketpy.core import authorization, steps
 from soketpy.core.apps import App
 from soketpy.core.connection import Connection, Transport, new_socket_id
-from soketpy.core.contained_node import ContainedNode
+from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
@@ -69,7 +69,7 @@ class Node:
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
-        cluster.roster.attach(ContainedNode(self))
+        cluster.roster.attach(ContainedInbox(self))
 
     # Connections
 

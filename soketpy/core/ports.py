@@ -46,7 +46,7 @@ class Unreachable(Exception):
     """What the nodes share could not be reached at the start; the text says what, for people to read."""
 
 
-class Node(Protocol):
+class Inbox(Protocol):
     """What a bus and a roster call on each node."""
 
     def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
@@ -81,7 +81,7 @@ class Roster(Protocol):
     what this node knows. The readings of a call share a bound: ``since``, by ``time.monotonic``, is when they began.
     """
 
-    def attach(self, node: Node) -> None:
+    def attach(self, node: Inbox) -> None:
         """Tell a node from now on; called once, before anything else."""
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
@@ -133,7 +133,7 @@ class Roster(Protocol):
 class Bus(Protocol):
     """Carries to every node, this one included, what all must do. Keeps one order per app and channel."""
 
-    def attach(self, node: Node) -> None:
+    def attach(self, node: Inbox) -> None:
         """Tell a node from now on; called once, before anything else."""
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from soketpy.core.ports import Node
+from soketpy.core.ports import Inbox
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.protocol.messages import Message
 
@@ -13,10 +13,10 @@ class LocalBus:
     def __init__(self, cache: LocalCache) -> None:
         self._cache = cache
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
-        self.publish = node.deliver
-        self.terminate = node.end_user
+        self.publish = inbox.deliver
+        self.terminate = inbox.end_user
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """They can."""

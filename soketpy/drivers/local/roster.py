@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from soketpy.core.ports import ChannelFull, Node, Transition
+from soketpy.core.ports import ChannelFull, Inbox, Transition
 from soketpy.core.presence import Members
 
 _NOBODY = Members()
@@ -16,9 +16,9 @@ class LocalRoster:
         self._members: dict[tuple[str, str], Members] = {}
         self._users: dict[tuple[str, str], int] = {}
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
-        self._node = node
+        self._inbox = inbox
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
         """Whether an app that has ``on_this_node`` connections may have one more."""
@@ -38,7 +38,7 @@ class LocalRoster:
         counts = self._counts.setdefault(app_id, {})
         count = counts[channel] = counts.get(channel, 0) + 1
         if count == 1:
-            self._node.report(Transition.OCCUPIED, app_id, channel)
+            self._inbox.report(Transition.OCCUPIED, app_id, channel)
         return count
 
     async def leave(self, app_id: str, channel: str) -> int:
@@ -52,7 +52,7 @@ class LocalRoster:
             counts[channel] = count
         else:
             del counts[channel]
-            self._node.report(Transition.VACATED, app_id, channel)
+            self._inbox.report(Transition.VACATED, app_id, channel)
         return count
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
@@ -66,8 +66,8 @@ class LocalRoster:
         self._members[app_id, channel] = members
         self._join(app_id, channel)
         if added is not None:
-            self._node.member_added(app_id, channel, added)
-            self._node.report(Transition.ADDED, app_id, channel, user_id)
+            self._inbox.member_added(app_id, channel, added)
+            self._inbox.report(Transition.ADDED, app_id, channel, user_id)
         return members
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
@@ -78,14 +78,14 @@ class LocalRoster:
             if not members:
                 del self._members[app_id, channel]
             if removed is not None:
-                self._node.member_removed(app_id, channel, removed)
-                self._node.report(Transition.REMOVED, app_id, channel, user_id)
+                self._inbox.member_removed(app_id, channel, removed)
+                self._inbox.report(Transition.REMOVED, app_id, channel, user_id)
         finally:
             self._leave(app_id, channel)
 
     def tell_count(self, app_id: str, channel: str) -> None:
         """Have the channel's subscribers told how many they are."""
-        self._node.count_told(app_id, channel, self._count(app_id, channel))
+        self._inbox.count_told(app_id, channel, self._count(app_id, channel))
 
     def _count(self, app_id: str, channel: str) -> int:
         return self._counts.get(app_id, {}).get(channel, 0)
@@ -111,7 +111,7 @@ class LocalRoster:
         """Count one connection of a user; who of the watched is signed in."""
         count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
         if count == 1:
-            self._node.tell_watchers(app_id, user_id, True)
+            self._inbox.tell_watchers(app_id, user_id, True)
         return self._online(app_id, watchlist)
 
     def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
@@ -124,4 +124,4 @@ class LocalRoster:
             self._users[app_id, user_id] = count
         else:
             del self._users[app_id, user_id]
-            self._node.tell_watchers(app_id, user_id, False)
+            self._inbox.tell_watchers(app_id, user_id, False)

@@ -9,7 +9,7 @@ import hiredis
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
-from soketpy.core.ports import Node, Unavailable
+from soketpy.core.ports import Inbox, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.in_flight import InFlight
@@ -41,9 +41,9 @@ class RedisBus:
         self._refused = 0  # the number of the last publication that Redis did not take
         self._waiting: deque[tuple[int, int, Future[None]]] = deque()
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
-        self._node = node
+        self._inbox = inbox
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Begin a call, for which alone ``sent`` waits. Raise Unavailable if nothing can be published now."""
@@ -144,6 +144,6 @@ class RedisBus:
         """Something came on the topic of a channel."""
         if message[0] == topics.EVENT:
             exclude = message[2]
-            self._node.deliver(app_id, channel, Message(message[1]), None if exclude is None else exclude.decode())
+            self._inbox.deliver(app_id, channel, Message(message[1]), None if exclude is None else exclude.decode())
         else:
-            self._node.end_user(app_id, message[1].decode())
+            self._inbox.end_user(app_id, message[1].decode())

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
-from soketpy.core.ports import Allowance, CachedEvent, Node
+from soketpy.core.ports import Allowance, CachedEvent, Inbox
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
 from soketpy.drivers.redis.bus import RedisBus
@@ -46,10 +46,10 @@ class PartitionedBus:
         self.full, self.room = window.full, window.room
         self._published: set[RedisBus] = set()  # of the verb that runs now
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
         for each in self._partitions:
-            each.bus.attach(node)
+            each.bus.attach(inbox)
 
     def _of(self, app_id: str, channel: str) -> RedisBus:
         bus = self._partitions.of(app_id, channel).bus
@@ -89,10 +89,10 @@ class PartitionedRoster:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
         for each in self._partitions:
-            each.roster.attach(node)
+            each.roster.attach(inbox)
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
         """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
-from soketpy.core.ports import ChannelFull, Node, Transition
+from soketpy.core.ports import ChannelFull, Inbox, Transition
 from soketpy.core.presence import Members
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.members import member_of, readable, value_of
@@ -47,10 +47,10 @@ class RedisRoster:
         self.counts, self.member_counts, self.channels = reads.counts, reads.member_counts, reads.channels
         session.attach(self)
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
-        self._node = node
-        self.users.attach(node)
+        self._inbox = inbox
+        self.users.attach(inbox)
 
     # Subscriptions
 
@@ -97,7 +97,7 @@ class RedisRoster:
         if self._session.connected:
             self._session.write(["c", app_id, channel])
         else:
-            self._node.count_told(app_id, channel, self._subscriptions.get((app_id, channel), 0))
+            self._inbox.count_told(app_id, channel, self._subscriptions.get((app_id, channel), 0))
 
     # Members
 
@@ -194,7 +194,7 @@ class RedisRoster:
         if members is not None and user_id not in members:
             member = members.join(*member_of(user_id, info))
             assert member is not None  # noqa: S101 - who was none before
-            self._node.member_added(*name, member)
+            self._inbox.member_added(*name, member)
 
     def _removed(self, name: Name, user_id: str) -> None:
         """A member has gone."""
@@ -202,7 +202,7 @@ class RedisRoster:
         if members is not None and user_id in members:
             member = members.leave(user_id)
             assert member is not None  # noqa: S101 - replicas count each member once
-            self._node.member_removed(*name, member)
+            self._inbox.member_removed(*name, member)
 
     # Reading
 
@@ -220,8 +220,8 @@ class RedisRoster:
                 self._added(name, user_id.decode(), info)
             case [topics.REMOVED, user_id]:
                 self._removed(name, user_id.decode())
-            case [topics.COUNT, count] if self._node.tells_counts(name[0]):
-                self._node.count_told(*name, count)
+            case [topics.COUNT, count] if self._inbox.tells_counts(name[0]):
+                self._inbox.count_told(*name, count)
             case [topics.ONLINE, online]:
                 self.users.turned(*name, online)
 
@@ -236,15 +236,15 @@ class RedisRoster:
                 self.tell_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
-            self._node.report(Transition.OCCUPIED, app_id, channel)
+            self._inbox.report(Transition.OCCUPIED, app_id, channel)
         if of_member:
-            self._node.report(Transition.ADDED if of_member > 0 else Transition.REMOVED, app_id, channel, user_id)
+            self._inbox.report(Transition.ADDED if of_member > 0 else Transition.REMOVED, app_id, channel, user_id)
         if of_channel < 0:
-            self._node.report(Transition.VACATED, app_id, channel)
+            self._inbox.report(Transition.VACATED, app_id, channel)
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None) -> None:
         """An edge that a dead node left behind."""
-        self._node.report(transition, app_id, channel, user_id)
+        self._inbox.report(transition, app_id, channel, user_id)
 
     def topics(self) -> list[bytes]:
         """Every topic that this node hears."""
@@ -289,7 +289,7 @@ class RedisRoster:
     async def _catch_up(self, removals: bool) -> None:
         for name in list(self._subscriptions):
             try:
-                if self._node.tells_counts(name[0]):
+                if self._inbox.tells_counts(name[0]):
                     self._session.write(["c", *name])
             except Exception as fault:
                 contain(log, fault, "App %s: the subscribers of %s could not be told their number", *name)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from soketpy.core.containment import contain
-from soketpy.core.ports import Node
+from soketpy.core.ports import Inbox
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.topics import Name, Topics, add
@@ -26,9 +26,9 @@ class Users:
         self._users: dict[Name, int] = {}
         self._online: dict[Name, bool] = {}  # of the users whom somebody watches here
 
-    def attach(self, node: Node) -> None:
+    def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
-        self._node = node
+        self._inbox = inbox
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
         """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
@@ -111,7 +111,7 @@ class Users:
         known = self._online.get((app_id, user_id))
         if known is not None and known != online:
             self._online[app_id, user_id] = online
-            self._node.tell_watchers(app_id, user_id, online)
+            self._inbox.tell_watchers(app_id, user_id, online)
 
     # What the roster asks
 

@@ -3,20 +3,20 @@
 import logging
 
 from soketpy.core.containment import contain
-from soketpy.core.ports import Node, Transition
+from soketpy.core.ports import Inbox, Transition
 from soketpy.core.presence import Member
 
 log = logging.getLogger("soketpy.cluster")
 
 
-class ContainedNode:
+class ContainedInbox:
     """A node as a roster sees it, whose calls never raise: an exception is logged and counted.
 
     So a fault of a node cannot interrupt a roster between two of its own changes. ``deliver`` and ``end_user``, which
     only a bus calls, are the node's own: a publisher must see their faults.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Inbox) -> None:
         self._node = node
         self.deliver, self.end_user = node.deliver, node.end_user
 
