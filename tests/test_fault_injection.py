@@ -34,7 +34,7 @@ COUNTED = replace(APP, subscription_count_events=True, max_read_requests_per_sec
 
 # Calls that must either do their work or raise and change nothing: the exception comes before the work.
 _CHANGES = {
-    "roster": ("connect", "join", "join_as", "sign_in", "tell_count"),
+    "roster": ("connect", "join", "join_as", "sign_in", "send_count"),
     "bus": ("publish", "publish_cached", "terminate"),
     "hub": ("join",),
     "users": ("add",),
@@ -56,7 +56,7 @@ _BOTH = {
     "bus": ("check", "sent"),
     "hub": ("publish",),
     "node": (
-        *("member_added", "member_removed", "count_told", "tells_counts", "tell_watchers", "report"),
+        *("member_added", "member_removed", "count_changed", "wants_counts", "notify_watchers", "report"),
         *("deliver", "end_user"),
     ),
     "session": ("unsubscribe",),
@@ -141,7 +141,7 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
             window = getattr(node._bus.room, "__self__", None)
             wrap_all({"window": window} if isinstance(window, Window) else {})
             stack.enter_context(patch.object(node, "sent", node._bus.sent))
-            stack.enter_context(patch.object(node._counts, "_tell", node.roster.tell_count))
+            stack.enter_context(patch.object(node._counts, "_tell", node.roster.send_count))
         for method in _BOTH["transport"]:
             stack.enter_context(injector.wrap("transport", transport, method))
         injector.on = True

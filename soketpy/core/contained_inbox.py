@@ -34,25 +34,25 @@ class ContainedInbox:
         except Exception as fault:
             contain(log, fault, "App %s: member_removed on %s failed", app_id, channel)
 
-    def count_told(self, app_id: str, channel: str, count: int) -> None:
+    def count_changed(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""
         try:
-            self._node.count_told(app_id, channel, count)
+            self._node.count_changed(app_id, channel, count)
         except Exception as fault:
             contain(log, fault, "App %s: subscription_count on %s failed", app_id, channel)
 
-    def tells_counts(self, app_id: str) -> bool:
+    def wants_counts(self, app_id: str) -> bool:
         """Whether the subscribers of the app's channels are to be told how many they are; False after a fault."""
         try:
-            return self._node.tells_counts(app_id)
+            return self._node.wants_counts(app_id)
         except Exception as fault:
             contain(log, fault, "App %s: the settings could not be read", app_id)
             return False
 
-    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
+    def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
         try:
-            self._node.tell_watchers(app_id, user_id, online)
+            self._node.notify_watchers(app_id, user_id, online)
         except Exception as fault:
             contain(log, fault, "App %s: the watchers of a user could not be notified", app_id)
 

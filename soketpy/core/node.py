@@ -65,7 +65,7 @@ class Node:
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
         self._later = later
-        self._counts = SubscriptionCounts(cluster.roster.tell_count, later)
+        self._counts = SubscriptionCounts(cluster.roster.send_count, later)
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
@@ -369,12 +369,12 @@ class Node:
         """Tell this node's subscribers of a presence channel that a member has gone."""
         self.deliver(app_id, channel, messages.member_removed(channel, member.escaped_id))
 
-    def tells_counts(self, app_id: str) -> bool:
+    def wants_counts(self, app_id: str) -> bool:
         """Whether the subscribers of the app's channels are told how many they are; as far as anybody is connected."""
         connection = next(iter(self.connections(app_id).values()), None)
         return connection is not None and connection.app.subscription_count_events
 
-    def count_told(self, app_id: str, channel: str, count: int) -> None:
+    def count_changed(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""
         self._counts.heard(app_id, channel, count)
         self.deliver(app_id, channel, messages.subscription_count(channel, count))
@@ -385,7 +385,7 @@ class Node:
         connections = self._users.connections(app_id, user_id)
         in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), partial(self._later, 0))
 
-    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
+    def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
         if (app_id, _WATCHERS + user_id) in self._hub:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])

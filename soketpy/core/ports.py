@@ -58,16 +58,16 @@ class Inbox(Protocol):
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
         """Tell this node's subscribers of a presence channel that a member has gone."""
 
-    def count_told(self, app_id: str, channel: str, count: int) -> None:
+    def count_changed(self, app_id: str, channel: str, count: int) -> None:
         """Tell this node's subscribers of a channel how many they are in all."""
 
-    def tells_counts(self, app_id: str) -> bool:
+    def wants_counts(self, app_id: str) -> bool:
         """Whether the subscribers of the app's channels are to be told how many they are."""
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user."""
 
-    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
+    def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
@@ -108,7 +108,7 @@ class Roster(Protocol):
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
         """Take away one subscription of a presence channel."""
 
-    def tell_count(self, app_id: str, channel: str) -> None:
+    def send_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:

@@ -31,17 +31,17 @@ class Node:
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
         self.asked.append(("removed", app_id, channel, member.user_id))
 
-    def count_told(self, app_id: str, channel: str, count: int) -> None:
+    def count_changed(self, app_id: str, channel: str, count: int) -> None:
         self.asked.append(("count", app_id, channel, count))
 
-    def tells_counts(self, app_id: str) -> bool:
+    def wants_counts(self, app_id: str) -> bool:
         return True
 
     def end_user(self, app_id: str, user_id: str) -> None:
         self.asked.append(("end_user", app_id, user_id))
 
-    def tell_watchers(self, app_id: str, user_id: str, online: bool) -> None:
-        self.asked.append(("tell_watchers", app_id, user_id, online))
+    def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
+        self.asked.append(("notify_watchers", app_id, user_id, online))
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         self.asked.append((transition, app_id, channel, *(() if user_id is None else (user_id,))))
@@ -139,8 +139,8 @@ def test_a_count_is_told_as_it_is(desk: Desk) -> None:
     for _ in range(2):
         desk.join("news")
     desk.take()
-    desk.roster.tell_count("app", "news")
-    desk.roster.tell_count("app", "weather")
+    desk.roster.send_count("app", "news")
+    desk.roster.send_count("app", "weather")
     assert desk.take() == [("count", "app", "news", 2), ("count", "app", "weather", 0)]
 
 
@@ -221,12 +221,12 @@ def test_members_are_apart_by_app_and_channel(desk: Desk) -> None:
 
 def test_a_user_is_online_from_the_first_sign_in_to_the_last_sign_out(desk: Desk) -> None:
     assert desk.sign_in("ada", "bob") == set()
-    assert desk.take() == [("tell_watchers", "app", "ada", True)]
+    assert desk.take() == [("notify_watchers", "app", "ada", True)]
     assert desk.sign_in("ada", "ada", "bob") == {"ada"}
     desk.sign_out("ada", "bob")
     assert desk.take() == []
     desk.sign_out("ada", "ada", "bob")
-    assert desk.take() == [("tell_watchers", "app", "ada", False)]
+    assert desk.take() == [("notify_watchers", "app", "ada", False)]
     assert desk.sign_in("bob", "ada", "bob") == {"bob"}
 
 

@@ -83,9 +83,9 @@ class LocalRoster:
         finally:
             self._leave(app_id, channel)
 
-    def tell_count(self, app_id: str, channel: str) -> None:
+    def send_count(self, app_id: str, channel: str) -> None:
         """Have the channel's subscribers told how many they are."""
-        self._inbox.count_told(app_id, channel, self._count(app_id, channel))
+        self._inbox.count_changed(app_id, channel, self._count(app_id, channel))
 
     def _count(self, app_id: str, channel: str) -> int:
         return self._counts.get(app_id, {}).get(channel, 0)
@@ -111,7 +111,7 @@ class LocalRoster:
         """Count one connection of a user; who of the watched is signed in."""
         count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
         if count == 1:
-            self._inbox.tell_watchers(app_id, user_id, True)
+            self._inbox.notify_watchers(app_id, user_id, True)
         return self._online(app_id, watchlist)
 
     def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
@@ -124,4 +124,4 @@ class LocalRoster:
             self._users[app_id, user_id] = count
         else:
             del self._users[app_id, user_id]
-            self._inbox.tell_watchers(app_id, user_id, False)
+            self._inbox.notify_watchers(app_id, user_id, False)

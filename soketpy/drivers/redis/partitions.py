@@ -122,9 +122,9 @@ class PartitionedRoster:
         """Take away one subscription of a presence channel."""
         await self._partitions.of(app_id, channel).roster.leave_as(app_id, channel, user_id)
 
-    def tell_count(self, app_id: str, channel: str) -> None:
+    def send_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
-        self._partitions.of(app_id, channel).roster.tell_count(app_id, channel)
+        self._partitions.of(app_id, channel).roster.send_count(app_id, channel)
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
         """How many connections are subscribed to each. Raises Unavailable."""

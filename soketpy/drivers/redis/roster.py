@@ -92,12 +92,12 @@ class RedisRoster:
             return count
         return int(total)
 
-    def tell_count(self, app_id: str, channel: str) -> None:
+    def send_count(self, app_id: str, channel: str) -> None:
         """Have every node tell the channel's subscribers how many they are."""
         if self._session.connected:
             self._session.write(["c", app_id, channel])
         else:
-            self._inbox.count_told(app_id, channel, self._subscriptions.get((app_id, channel), 0))
+            self._inbox.count_changed(app_id, channel, self._subscriptions.get((app_id, channel), 0))
 
     # Members
 
@@ -220,8 +220,8 @@ class RedisRoster:
                 self._added(name, user_id.decode(), info)
             case [topics.REMOVED, user_id]:
                 self._removed(name, user_id.decode())
-            case [topics.COUNT, count] if self._inbox.tells_counts(name[0]):
-                self._inbox.count_told(*name, count)
+            case [topics.COUNT, count] if self._inbox.wants_counts(name[0]):
+                self._inbox.count_changed(*name, count)
             case [topics.ONLINE, online]:
                 self.users.turned(*name, online)
 
@@ -233,7 +233,7 @@ class RedisRoster:
         if (app_id, channel) in self._late:
             self._late.discard((app_id, channel))
             if self._session.connected:  # this node may have no connection left that says whether the app wants it
-                self.tell_count(app_id, channel)
+                self.send_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "m" else 0
         if of_channel > 0:
             self._inbox.report(Transition.OCCUPIED, app_id, channel)
@@ -289,7 +289,7 @@ class RedisRoster:
     async def _catch_up(self, removals: bool) -> None:
         for name in list(self._subscriptions):
             try:
-                if self._inbox.tells_counts(name[0]):
+                if self._inbox.wants_counts(name[0]):
                     self._session.write(["c", *name])
             except Exception as fault:
                 contain(log, fault, "App %s: the subscribers of %s could not be told their number", *name)

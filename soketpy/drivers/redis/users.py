@@ -111,7 +111,7 @@ class Users:
         known = self._online.get((app_id, user_id))
         if known is not None and known != online:
             self._online[app_id, user_id] = online
-            self._inbox.tell_watchers(app_id, user_id, online)
+            self._inbox.notify_watchers(app_id, user_id, online)
 
     # What the roster asks
 

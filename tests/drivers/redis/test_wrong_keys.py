@@ -163,7 +163,7 @@ def test_a_wrong_count_of_connections_refuses_only_those_of_its_app(
 def test_a_count_that_cannot_be_told_fails_alone(contained: Contained) -> None:
     scene = Scene()
     scene.ask("HSET", "channels:app-id", "news", "many")
-    scene.house.nodes[0].roster.tell_count(APP.id, "news")
+    scene.house.nodes[0].roster.send_count(APP.id, "news")
     scene.check_others()
     assert contained.count > 0
 
