@@ -20,7 +20,7 @@ MOST_MOVES = 5
 NAME = "soketpy"
 """What CLIENT LIST shows."""
 
-Place = tuple[str, int]
+HostPort = tuple[str, int]
 """Host and port."""
 
 
@@ -62,7 +62,7 @@ def connector(address: Address, key: str) -> Connect:
     return connect
 
 
-async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: str, patience: float) -> Wire:
+async def _reach(make: Callable[[], Wire], address: Address, place: HostPort, key: str, patience: float) -> Wire:
     """Connect to a place, or to where it says that the key is. Raises OSError, which says where and why."""
     unix_socket = address.unix_socket
     for _ in range(MOST_MOVES):
@@ -83,7 +83,7 @@ async def _reach(make: Callable[[], Wire], address: Address, place: Place, key: 
 
 
 async def _open_and_greet(
-    make: Callable[[], Wire], address: Address, place: Place, unix_socket: str | None, key: str
+    make: Callable[[], Wire], address: Address, place: HostPort, unix_socket: str | None, key: str
 ) -> Wire:
     wire = await _open(make, address, place, unix_socket)
     try:
@@ -96,7 +96,7 @@ async def _open_and_greet(
     return wire
 
 
-async def _open(make: Callable[[], Wire], address: Address, place: Place, unix_socket: str | None) -> Wire:
+async def _open(make: Callable[[], Wire], address: Address, place: HostPort, unix_socket: str | None) -> Wire:
     loop = asyncio.get_running_loop()
     if unix_socket is not None:
         _, wire = await loop.create_unix_connection(make, unix_socket)
@@ -127,7 +127,7 @@ async def _greet(wire: Wire, address: Address) -> None:
         raise ConnectionRefusedError("the Sentinels take it for the master, but it is none")
 
 
-def _moved(fault: hiredis.ReplyError, former: Place) -> Place | None:
+def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
     """Where a Redis Cluster says that the key is; without a host, at the same one. None for another fault."""
     match str(fault).split():
         case ["MOVED", _, place]:
@@ -143,18 +143,18 @@ def _without_secrets(text: str, address: Address) -> str:
     return text
 
 
-def _shown(place: Place) -> str:
+def _shown(place: HostPort) -> str:
     """Host and port, for people to read."""
     host, port = place
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _place(text: str) -> Place:
+def _place(text: str) -> HostPort:
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
 
 
-async def _find_master(address: Address) -> Place:
+async def _find_master(address: Address) -> HostPort:
     """Ask one Sentinel after the other. Raises OSError where none knows."""
     faults = []
     for sentinel in address.sentinels:
@@ -166,7 +166,7 @@ async def _find_master(address: Address) -> Place:
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
 
-async def _ask_sentinel(address: Address, sentinel: str) -> Place:
+async def _ask_sentinel(address: Address, sentinel: str) -> HostPort:
     lost = asyncio.Event()
     wire = await _open(lambda: Wire(lambda *_: None, lost.set), address, _place(sentinel), None)
     try:

@@ -13,8 +13,8 @@ from soketpy.drivers.redis.members import member_of, readable, value_of
 from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.session import Session
-from soketpy.drivers.redis.topics import Name, Topics, add
-from soketpy.drivers.redis.users import Users
+from soketpy.drivers.redis.topics import ScopedName, Topics, add
+from soketpy.drivers.redis.users import RedisUsers
 from soketpy.drivers.redis.writes import Leaf, Lost, Write
 
 log = logging.getLogger("soketpy.redis")
@@ -34,12 +34,12 @@ class RedisRoster:
     def __init__(self, session: Session, names: Topics) -> None:
         self._session = session
         self._topics = names
-        self._subscriptions: dict[Name, int] = {}
-        self._connections: dict[Name, dict[str, tuple[int, bytes]]] = {}
-        self._replicas: dict[Name, Members] = {}
-        self._late: set[Name] = set()  # channels whose subscribers were told a number before it was written
-        self._asked: set[Name] = set()  # presence channels whose list is on its way
-        self.users = users = Users(session, names)
+        self._subscriptions: dict[ScopedName, int] = {}
+        self._connections: dict[ScopedName, dict[str, tuple[int, bytes]]] = {}
+        self._replicas: dict[ScopedName, Members] = {}
+        self._late: set[ScopedName] = set()  # channels whose subscribers were told a number before it was written
+        self._asked: set[ScopedName] = set()  # presence channels whose list is on its way
+        self.users = users = RedisUsers(session, names)
         self._reads = reads = Reads(session)
         self._quotas = quotas = Quotas(session)
         self.connect, self.disconnect, self.limit = quotas.connect, quotas.disconnect, quotas.limit
@@ -75,12 +75,12 @@ class RedisRoster:
             self._write_count_again((app_id, channel))
             return count
 
-    def _write_count_again(self, name: Name) -> None:
+    def _write_count_again(self, name: ScopedName) -> None:
         """Write how many subscriptions this node has, after a write of it has failed."""
         self._late.add(name)
         self._session.write_again(self._count(name))
 
-    def _count(self, name: Name) -> Write:
+    def _count(self, name: ScopedName) -> Write:
         """Return the write that says how many subscriptions of a channel this node has."""
         return ["s", *name, "", self._subscriptions.get(name, 0)]
 
@@ -122,7 +122,7 @@ class RedisRoster:
         await self.leave_as(app_id, channel, user_id)  # others of the same user may have been counted with this one
         raise ChannelFull
 
-    async def _enter(self, name: Name, user_id: str, count: int, info: bytes, limit: int, wanted: bool) -> bool:
+    async def _enter(self, name: ScopedName, user_id: str, count: int, info: bytes, limit: int, wanted: bool) -> bool:
         """Write how many connections a member has here; whether the channel had room for the member."""
         try:
             let_in, _, came, listed = await self._session.write(["m", *name, user_id, count, info, limit, wanted])
@@ -142,7 +142,7 @@ class RedisRoster:
             self._added(name, user_id, info)
         return bool(let_in)
 
-    def _join_alone(self, name: Name, user_id: str, limit: int) -> tuple[bool, bool, Any]:
+    def _join_alone(self, name: ScopedName, user_id: str, limit: int) -> tuple[bool, bool, Any]:
         """What Redis would have answered, as far as this node knows."""
         members = self._replicas.get(name)
         if members is None:
@@ -169,12 +169,12 @@ class RedisRoster:
         if came:
             self._removed(name, user_id)
 
-    def _leaf(self, name: Name, user_id: str) -> Write:
+    def _leaf(self, name: ScopedName, user_id: str) -> Write:
         """The write that says how often a user is on a presence channel here, whoever else is there."""
         count, info = self._connections.get(name, {}).get(user_id, (0, b""))
         return ["m", *name, user_id, count, info, _NO_LIMIT, False]
 
-    def _leave_as(self, name: Name, user_id: str) -> int:
+    def _leave_as(self, name: ScopedName, user_id: str) -> int:
         """Forget one connection of a member on this node; how many are left."""
         mine = self._connections[name]
         count, info = mine[user_id]
@@ -188,7 +188,7 @@ class RedisRoster:
             self._asked.discard(name)
         return count - 1
 
-    def _added(self, name: Name, user_id: str, info: bytes) -> None:
+    def _added(self, name: ScopedName, user_id: str, info: bytes) -> None:
         """A member has come: those who are on the channel here are told once, whoever says it first."""
         members = self._replicas.get(name)
         if members is not None and user_id not in members:
@@ -196,7 +196,7 @@ class RedisRoster:
             assert member is not None  # noqa: S101 - who was none before
             self._inbox.member_added(*name, member)
 
-    def _removed(self, name: Name, user_id: str) -> None:
+    def _removed(self, name: ScopedName, user_id: str) -> None:
         """A member has gone."""
         members = self._replicas.get(name)
         if members is not None and user_id in members:
@@ -213,7 +213,7 @@ class RedisRoster:
 
     # What is heard, and what the session asks
 
-    def heard(self, name: Name, message: list[Any]) -> None:
+    def heard(self, name: ScopedName, message: list[Any]) -> None:
         """Something about a channel or a user has changed."""
         match message:
             case [topics.ADDED, user_id, info]:
@@ -303,7 +303,7 @@ class RedisRoster:
                 contain(log, fault, "App %s: members of %s could not be announced", *name)
         await self.users.catch_up(removals)
 
-    async def _catch_up_members(self, name: Name, removals: bool) -> None:
+    async def _catch_up_members(self, name: ScopedName, removals: bool) -> None:
         there = dict(readable(*name, await self._session.write(["l", *name])))
         for user_id, info in there.items():
             self._added(name, user_id, info)

@@ -10,7 +10,7 @@ from soketpy.drivers.redis.session import Session
 
 log = logging.getLogger("soketpy.redis")
 
-Name = tuple[str, str]
+ScopedName = tuple[str, str]
 """An app and a channel, or an app and a user."""
 
 CHANNEL, WATCH = b"t:", b"w:"
@@ -39,7 +39,7 @@ class Topics:
         self._base = base.encode()
         self._session = session
         self._listeners: dict[bytes, int] = {}
-        self._names: dict[bytes, Name] = {}
+        self._names: dict[bytes, ScopedName] = {}
 
     def topic(self, kind: bytes, app_id: str, name: str) -> bytes:
         """The topic of an app's channel or user; no two are written alike."""
@@ -70,7 +70,7 @@ class Topics:
             contain(log, fault, "App %s: the topic of %s could not be unsubscribed", app_id, name)
         return False
 
-    def name(self, topic: bytes) -> Name | None:
+    def name(self, topic: bytes) -> ScopedName | None:
         """Whose topic it is; None for one to which nobody listens any more."""
         return self._names.get(topic)
 
@@ -79,7 +79,7 @@ class Topics:
         return list(self._names)
 
 
-def add(counts: dict[Name, int], name: Name, change: int) -> int:
+def add(counts: dict[ScopedName, int], name: ScopedName, change: int) -> int:
     """Change a count; what it is then."""
     count = counts.get(name, 0) + change
     if count:

@@ -7,7 +7,7 @@ from soketpy.core.containment import contain
 from soketpy.core.ports import Inbox
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.session import Session
-from soketpy.drivers.redis.topics import Name, Topics, add
+from soketpy.drivers.redis.topics import ScopedName, Topics, add
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.protocol.channels import user_channel
 
@@ -17,14 +17,14 @@ SLICE = 500
 """Users whose presence is read with one write."""
 
 
-class Users:
+class RedisUsers:
     """Writes the leaves of this node's users, and keeps who of the watched is online."""
 
     def __init__(self, session: Session, names: Topics) -> None:
         self._session = session
         self._topics = names
-        self._users: dict[Name, int] = {}
-        self._online: dict[Name, bool] = {}  # of the users whom somebody watches here
+        self._users: dict[ScopedName, int] = {}
+        self._online: dict[ScopedName, bool] = {}  # of the users whom somebody watches here
 
     def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
@@ -119,7 +119,7 @@ class Users:
         """Every write that says what this node has."""
         return [self.leaf(name) for name in self._users]
 
-    def leaf(self, name: Name) -> Write:
+    def leaf(self, name: ScopedName) -> Write:
         """Return the write that says how many signed-in connections of a user this node has."""
         return ["u", *name, "", self._users.get(name, 0), []]
 
