@@ -22,7 +22,7 @@ from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import events, frames, messages, signatures
 from soketpy.protocol.frames import FrameReader, Opcode
-from soketpy.web.cors import Cors
+from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.door import Door
 from soketpy.web.http_connections import HttpConnections
@@ -220,7 +220,7 @@ def test_read_and_check_a_trigger(benchmark: BenchmarkFixture) -> None:
 def test_serve_a_rest_call(benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signed trigger from its head and body to the answer, with one subscriber."""
     house = House(1)
-    rest = Rest(house.node, StaticApps([APP]), LocalRateLimiter(lambda: 0.0), Cors())
+    rest = Rest(house.node, StaticApps([APP]), LocalRateLimiter(lambda: 0.0), CorsHeaders())
     monkeypatch.setattr("time.time", lambda: NOW)
     path = f"/apps/{APP.id}/events"
     query = signatures.signed_query(APP.key, APP.keys[0].secret, "POST", path, BODY, int(NOW))

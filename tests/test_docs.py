@@ -37,7 +37,7 @@ from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode
-from soketpy.web.cors import Cors
+from soketpy.web.cors import CorsHeaders
 from soketpy.web.metrics import TrafficCollector
 from soketpy.web.rest import Rest
 from tests.conftest import StartServer
@@ -205,7 +205,7 @@ def test_every_close_code_is_documented_and_no_other() -> None:
 
 
 def test_every_route_of_the_rest_api_is_documented() -> None:
-    rest = Rest(cast(Any, None), StaticApps(), LocalRateLimiter(lambda: 0.0), Cors())
+    rest = Rest(cast(Any, None), StaticApps(), LocalRateLimiter(lambda: 0.0), CorsHeaders())
     text = text_of("docs/rest-api.md")
     assert rest._routes
     for route, (method, _) in rest._routes.items():

@@ -23,7 +23,7 @@ from soketpy.core.apps import StaticApps
 from soketpy.core.containment import contain, failures
 from soketpy.drivers.redis.window import Window
 from soketpy.protocol import signatures
-from soketpy.web.cors import Cors
+from soketpy.web.cors import CorsHeaders
 from soketpy.web.rest import Rest
 from tests.conftest import Contained
 from tests.fakes import APP, Client, House
@@ -280,7 +280,7 @@ OPERATIONS: dict[str, Callable[[House, Client], None]] = {
 
 def rest(house: House, method: str, target: str, body: object = None) -> tuple[int, bytes]:
     """Answer a REST call on the first node."""
-    api = Rest(house.node, StaticApps([COUNTED]), house._clusters[0].limiter, Cors())
+    api = Rest(house.node, StaticApps([COUNTED]), house._clusters[0].limiter, CorsHeaders())
     path, _, query = target.partition("?")
     payload = b"" if body is None else json.dumps(body).encode()
     signed = signatures.signed_query(

@@ -35,7 +35,7 @@ def check_user_channel(user: events.User | None, channel: str) -> None:
         raise _auth_error("Only a connection that is signed in as the user may subscribe.")
 
 
-def member_of(app: App, user: events.User | None, request: events.Subscribe) -> events.Member:
+def member_of(app: App, user: events.User | None, request: events.Subscribe) -> events.ChannelData:
     """Who joins a presence channel: the one of ``channel_data`` or, without it, the signed-in user.
 
     Raises SubscriptionRefused for a member that is not well-formed or over the app's limits.
@@ -48,17 +48,17 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
     elif user is None:
         raise _auth_error("A presence channel needs channel_data, or a connection that is signed in.")
     else:
-        member = events.Member(user.id, user.user_info)
+        member = events.ChannelData(user.id, user.user_info)
     if len(member.user_id) > app.max_user_id_length:
         raise limit_reached(f"A user_id may have {app.max_user_id_length} characters at most.")
     most = app.max_presence_member_size
     if len(member.user_info) > most:
         if (size := grammar.size(member.user_info)) > most:
             raise limit_reached(f"The user_info has {size} bytes; the app allows {most}.", Code.CLIENT_EVENT_REJECTED)
-        member = events.Member(member.user_id, grammar.compact(member.user_info))
+        member = events.ChannelData(member.user_id, grammar.compact(member.user_info))
     if _is_kept(app, member.user_id):
         return member
-    return events.Member(str(member.user_id), member.user_info)
+    return events.ChannelData(str(member.user_id), member.user_info)
 
 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:

@@ -29,7 +29,7 @@ from soketpy.process.memory import Upkeep, keep_collections_short
 from soketpy.process.signals import Configuration, Signals
 from soketpy.process.tls import tls_context
 from soketpy.protocol.errors import Code
-from soketpy.web.cors import Cors
+from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import RESOLUTION, Deadlines
 from soketpy.web.door import Door
 from soketpy.web.http import http_server, operations_server
@@ -163,7 +163,7 @@ class Server:
             self.node,
             self._apps,
             cluster.limiter,
-            Cors(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
+            CorsHeaders(settings.cors.origins, settings.cors.methods, settings.cors.headers, settings.cors.credentials),
             prefix=prefix,
             body_size=int(bounds.request_size_in_mb * MIB),
             memory_percent=bounds.memory_percent,

@@ -64,7 +64,7 @@ ClientMessage = Subscribe | Unsubscribe | SignIn | Ping | Pong | ClientEvent
 PING, PONG = Ping(), Pong()
 
 
-class Member(msgspec.Struct, frozen=True):
+class ChannelData(msgspec.Struct, frozen=True):
     """``channel_data`` of a presence channel: who joins. ``user_info`` is JSON text, empty where there was none.
 
     A ``user_id`` that was a number is a ``NumericId``.
@@ -174,12 +174,12 @@ def _reread(text: bytes, of: type[T], fault: Exception) -> T:
         raise ValueError(str(wrong_type)) from None
 
 
-def parse_member(channel_data: str) -> Member:
+def parse_member(channel_data: str) -> ChannelData:
     """Read the ``channel_data`` of a presence channel. Raises ValueError, saying what was wrong."""
     found = _parse_text(_channel_data, channel_data, "channel_data")
     if found.user_id == "":
         raise ValueError("The user_id of the channel_data is empty.")
-    return Member(_id(found.user_id, "user_id", "channel_data"), bytes(found.user_info))
+    return ChannelData(_id(found.user_id, "user_id", "channel_data"), bytes(found.user_info))
 
 
 def parse_user(user_data: str) -> User:

@@ -6,7 +6,7 @@ PREFLIGHT_AGE = "600"
 """Seconds for which browsers may remember a preflight."""
 
 
-class Cors:
+class CorsHeaders:
     """Which pages may read answers. Raises BadOrigin for an origin that no browser can send."""
 
     __slots__ = ("_allow_headers", "_allow_methods", "_credentials", "_origins")

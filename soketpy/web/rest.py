@@ -43,7 +43,7 @@ from soketpy.web.answers import (
 from soketpy.web.api import Api, Operation
 from soketpy.web.calls import Call
 from soketpy.web.calls_in_progress import CallsInProgress
-from soketpy.web.cors import Cors
+from soketpy.web.cors import CorsHeaders
 from soketpy.web.health import memory
 
 log = logging.getLogger("soketpy.rest")
@@ -80,7 +80,7 @@ class Rest:
         node: Node,
         apps: Apps,
         limiter: RateLimiter,
-        cors: Cors,
+        cors: CorsHeaders,
         *,
         prefix: str = "",
         body_size: int = 100 * 1024 * 1024,

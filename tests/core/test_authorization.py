@@ -98,11 +98,11 @@ def test_what_should_have_been_signed_is_quoted_in_part_where_it_is_long() -> No
 
 def test_the_channel_data_says_who_joins() -> None:
     request = subscribe("presence-a", "", '{"user_id":10,"user_info":{"name":"Mr. Channels"}}')
-    assert member_of(APP, ADA, request) == events.Member("10", b'{"name":"Mr. Channels"}')
+    assert member_of(APP, ADA, request) == events.ChannelData("10", b'{"name":"Mr. Channels"}')
 
 
 def test_without_channel_data_the_signed_in_user_joins() -> None:
-    assert member_of(APP, ADA, subscribe("presence-a", "")) == events.Member("ada", b'{"name":"Ada"}')
+    assert member_of(APP, ADA, subscribe("presence-a", "")) == events.ChannelData("ada", b'{"name":"Ada"}')
 
 
 @pytest.mark.parametrize("channel_data", [None, "", "x", "{}", '{"user_id":null}', '{"user_id":""}'])

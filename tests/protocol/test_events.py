@@ -130,22 +130,22 @@ def test_the_data_of_a_client_event_is_whole_json_and_is_not_touched(text: bytes
 @pytest.mark.parametrize(
     ("channel_data", "member"),
     [
-        ('{"user_id":"1"}', events.Member("1", b"")),
-        ('{"user_id":10,"user_info":{"name":"Mr. Channels"}}', events.Member("10", b'{"name":"Mr. Channels"}')),
-        ('{"user_id":-7}', events.Member("-7", b"")),
-        ('{"user_id":5.0}', events.Member("5", b"")),
-        ('{"user_id":1e3}', events.Member("1000", b"")),
-        ('{"user_id":1.5}', events.Member("1.5", b"")),
-        (r'{"user_id":"1","user_info":{"preview":"\ud83d"}}', events.Member("1", rb'{"preview":"\ud83d"}')),
-        (r'{"user\u005fid":"\u0031","user_info":1e999}', events.Member("1", b"1e999")),
-        ('{"user_id":"1","user_info":"\ud83d"}', events.Member("1", rb'"\ud83d"')),
-        ('{"user_id":"0","user_id":"1"}', events.Member("1", b"")),
-        ('{"user_id":123456789012345678901234567890}', events.Member("123456789012345678901234567890", b"")),
-        ('{"user_id":"1","user_info":null}', events.Member("1", b"null")),
-        ('{"user_id":"1","user_info": [1, "é"] ,"more":1}', events.Member("1", '[1, "é"]'.encode())),
+        ('{"user_id":"1"}', events.ChannelData("1", b"")),
+        ('{"user_id":10,"user_info":{"name":"Mr. Channels"}}', events.ChannelData("10", b'{"name":"Mr. Channels"}')),
+        ('{"user_id":-7}', events.ChannelData("-7", b"")),
+        ('{"user_id":5.0}', events.ChannelData("5", b"")),
+        ('{"user_id":1e3}', events.ChannelData("1000", b"")),
+        ('{"user_id":1.5}', events.ChannelData("1.5", b"")),
+        (r'{"user_id":"1","user_info":{"preview":"\ud83d"}}', events.ChannelData("1", rb'{"preview":"\ud83d"}')),
+        (r'{"user\u005fid":"\u0031","user_info":1e999}', events.ChannelData("1", b"1e999")),
+        ('{"user_id":"1","user_info":"\ud83d"}', events.ChannelData("1", rb'"\ud83d"')),
+        ('{"user_id":"0","user_id":"1"}', events.ChannelData("1", b"")),
+        ('{"user_id":123456789012345678901234567890}', events.ChannelData("123456789012345678901234567890", b"")),
+        ('{"user_id":"1","user_info":null}', events.ChannelData("1", b"null")),
+        ('{"user_id":"1","user_info": [1, "é"] ,"more":1}', events.ChannelData("1", '[1, "é"]'.encode())),
     ],
 )
-def test_a_member_is_read(channel_data: str, member: events.Member) -> None:
+def test_a_member_is_read(channel_data: str, member: events.ChannelData) -> None:
     assert events.parse_member(channel_data) == member
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from soketpy import App, Key
-from soketpy.config.settings import Cors as CorsSettings
-from soketpy.web.cors import Cors
+from soketpy.config.settings import Cors
+from soketpy.web.cors import CorsHeaders
 from tests.conftest import Peers, Reply, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
@@ -63,7 +63,7 @@ async def test_a_head_that_is_too_long_may_be_read_too(peers: Peers) -> None:
 async def test_of_several_origins_the_matching_one_is_echoed(
     start_server: StartServer, method: str, target: str, status: int
 ) -> None:
-    cors = CorsSettings(origins=("https://first.example.com", PAGE))
+    cors = Cors(origins=("https://first.example.com", PAGE))
     peers = await start_server(apps=(APP, DISABLED), cors=cors)
     reply = await ask(peers, method, target, PAGE)
     assert reply.status == status
@@ -93,7 +93,7 @@ async def test_a_preflight_is_answered_at_every_path(peers: Peers, path: str, ex
 
 
 async def test_a_preflight_names_the_methods_and_headers_of_the_settings(start_server: StartServer) -> None:
-    peers = await start_server(cors=CorsSettings(methods=("GET", "POST"), headers=("X-One", "X-Two")))
+    peers = await start_server(cors=Cors(methods=("GET", "POST"), headers=("X-One", "X-Two")))
     reply = await peers.request("OPTIONS", "/apps/app-id/events", headers={"Origin": PAGE})
     assert reply.headers["Access-Control-Allow-Methods"] == "GET, POST"
     assert reply.headers["Access-Control-Allow-Headers"] == "X-One, X-Two"
@@ -102,7 +102,7 @@ async def test_a_preflight_names_the_methods_and_headers_of_the_settings(start_s
 async def test_an_app_may_name_origins_of_its_own(start_server: StartServer) -> None:
     own = replace(APP, allowed_origins=("*.example.com",))
     other = App(id="other", keys=(Key("other-key", "s"),))
-    peers = await start_server(apps=(own, other), cors=CorsSettings(origins=("https://elsewhere.org",)))
+    peers = await start_server(apps=(own, other), cors=Cors(origins=("https://elsewhere.org",)))
 
     async def origin_for(page: str, path: str) -> str | None:
         reply = await peers.request("GET", path, headers={"Origin": page})
@@ -147,20 +147,20 @@ async def test_an_app_may_name_origins_of_its_own(start_server: StartServer) -> 
     ],
 )
 def test_an_answer_names_one_origin_at_most(origins: tuple[str, ...], origin: str | None, named: str | None) -> None:
-    headers = Cors(origins).answer(origin)
+    headers = CorsHeaders(origins).answer(origin)
     assert headers.get(ALLOW) == named
     assert ("Vary" in headers) == ("*" not in origins)
 
 
 @pytest.mark.parametrize("origin", ["https://other.org", None])
 def test_credentials_are_only_for_pages_that_are_named(origin: str | None) -> None:
-    assert "Access-Control-Allow-Credentials" not in Cors((PAGE,), credentials=True).answer(origin)
-    assert "Access-Control-Allow-Credentials" not in Cors(("*",), credentials=True).answer(PAGE)
-    assert "Access-Control-Allow-Credentials" not in Cors((PAGE,), credentials=False).answer(PAGE)
+    assert "Access-Control-Allow-Credentials" not in CorsHeaders((PAGE,), credentials=True).answer(origin)
+    assert "Access-Control-Allow-Credentials" not in CorsHeaders(("*",), credentials=True).answer(PAGE)
+    assert "Access-Control-Allow-Credentials" not in CorsHeaders((PAGE,), credentials=False).answer(PAGE)
 
 
 async def test_an_origin_that_is_no_text_does_not_harm_the_answer(start_server: StartServer) -> None:
-    peers = await start_server(cors=CorsSettings(origins=("*.example.com",)))
+    peers = await start_server(cors=Cors(origins=("*.example.com",)))
     async with wire(peers.port) as page:
         page.send(b"GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://\xff.example.com\r\n\r\n")
         assert (await page.answer()).status == 200
