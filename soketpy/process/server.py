@@ -32,9 +32,9 @@ from soketpy.protocol.errors import Code
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import RESOLUTION, Deadlines
 from soketpy.web.door import Door
-from soketpy.web.http import http_server, operations_server
+from soketpy.web.http import http_server, metrics_server
 from soketpy.web.http_connections import HttpConnections
-from soketpy.web.operations import Operations
+from soketpy.web.metrics_port import MetricsPort
 from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
 from soketpy.web.tls_handshakes import note_failed_handshakes
@@ -313,10 +313,10 @@ async def serve_metrics(
     ``most`` bounds its connections. ``draining`` tells whether the server stops, and ``available`` whether it can
     reach the other nodes.
     """
-    operations = Operations(
+    operations = MetricsPort(
         metrics.prefix, port, traffic, connected, totals, refresh, draining=draining, available=available
     )
-    http = operations_server(operations, most)
+    http = metrics_server(operations, most)
     sockets = await open_sockets(metrics.host, metrics.port)
     bound: int = sockets[0].getsockname()[1]
     stack.push_async_callback(_close, http)

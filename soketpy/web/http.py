@@ -19,7 +19,7 @@ from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of, too
 from soketpy.web.calls import too_large
 from soketpy.web.door import FULL, note_refusal, open_websocket
 from soketpy.web.http_connections import HttpConnections
-from soketpy.web.operations import Operations
+from soketpy.web.metrics_port import MetricsPort
 from soketpy.web.pieces import Pieces
 from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import ServerState
@@ -67,7 +67,7 @@ def http_server(rest: Rest, state: ServerState, prefix: str) -> web.Server:
     return _HttpServer(serve, state.http, note)
 
 
-def operations_server(operations: Operations, most: int | None) -> web.Server:
+def metrics_server(operations: MetricsPort, most: int | None) -> web.Server:
     """Return a factory of protocols for the metrics port, of which ``most`` serve a connection at once."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:

@@ -16,7 +16,7 @@ from soketpy.web.metrics import TrafficCollector
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
 
 
-class Operations:
+class MetricsPort:
     """Serves ``/usage`` and ``/metrics``, under soketi's names. Asks for no signature: keep the port inside."""
 
     def __init__(
