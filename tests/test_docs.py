@@ -239,6 +239,14 @@ def test_every_target_of_make_that_is_named_exists() -> None:
 # Snippets
 
 
+@pytest.mark.parametrize("snippet", [each for each in SNIPPETS if each.name], ids=str)
+def test_the_line_above_a_snippet_names_its_file(snippet: Snippet) -> None:
+    """Code hosts hide the name in the fence, so that readers need the one above it."""
+    above = snippet.page.read_text().splitlines()[: snippet.line - 1]
+    line = next(line for line in reversed(above) if line.strip())
+    assert f"`{snippet.name}`" in line
+
+
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
 def test_a_python_snippet_is_python(snippet: Snippet) -> None:
     ast.parse(snippet.text)
