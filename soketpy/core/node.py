@@ -1,7 +1,7 @@
-"""The verbs of the server: connect, subscribe, publish, sign in, terminate.
+"""The operations of the server: connect, subscribe, publish, sign in, terminate.
 
-A verb that may have to ask other nodes is a coroutine (``steps``); in a cluster of one it never waits, and each call is
-one step that nothing interrupts.
+``subscriptions`` and ``sign_ins`` have those that clients ask for. An operation that may have to ask other nodes is a
+coroutine (``steps``). In a cluster of one it never waits, and nothing interrupts it.
 """
 
 import logging
@@ -9,32 +9,29 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
-from soketpy.core import authorization, steps
 from soketpy.core.apps import App
 from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
-from soketpy.core.containment import attempt, contain
+from soketpy.core.containment import contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import ChannelFull, Cluster, Transition, Unavailable
-from soketpy.core.presence import Member, Members
+from soketpy.core.ports import Cluster, Transition, Unavailable
+from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
+from soketpy.core.sign_ins import WATCHERS, SignIns
 from soketpy.core.slices import in_slices
-from soketpy.core.steps import Future, Later
+from soketpy.core.steps import Later
+from soketpy.core.subscriptions import Subscriptions
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
 from soketpy.protocol import channels, events, grammar, messages
-from soketpy.protocol.channels import Kind
-from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused, SubscriptionRefused
+from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused
 from soketpy.protocol.messages import Message
 
 log = logging.getLogger("soketpy.node")
-
-_WATCHERS = "#watchers-of-"
-"""Prefix of the channels on which the watchers of a user are reached. No client can subscribe to such a name."""
 
 
 class Node:
@@ -66,6 +63,10 @@ class Node:
         self._connections: dict[str, dict[str, Connection]] = {}
         self._later = later
         self._counts = SubscriptionCounts(cluster.roster.send_count, later)
+        self._subscriptions = Subscriptions(hub, self.roster, self.cache, self._counts, clock, later)
+        self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
+        self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
+        self.sign_in = self._sign_ins.sign_in
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
@@ -110,12 +111,12 @@ class Node:
         app_id = connection.app.id
         for channel in list(connection.channels):
             try:
-                self._leave(connection, channel)
+                self._subscriptions.leave(connection, channel)
             except Exception as fault:
                 contain(log, fault, "%r could not leave %s", connection, channel)
         try:
             if connection.user is not None:
-                self._sign_out(connection, connection.user)
+                self._sign_ins.sign_out(connection, connection.user)
         except Exception as fault:
             contain(log, fault, "%r could not sign out", connection)
         of_app = self._connections[app_id]
@@ -140,106 +141,6 @@ class Node:
     def update(self, apps: Callable[[str], App | None]) -> int:
         """Apply changed apps to the connections that are open. Return how many of these are closed, in slices."""
         return update_connections(self._connections, apps, self.roster, partial(self._later, 0))
-
-    # Subscriptions
-
-    async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
-        """Put the connection on a channel and answer it. Raises SubscriptionRefused.
-
-        A connection that subscribes faster than its app allows waits, and its next messages wait with it.
-        """
-        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
-            refilled: Future[None] = Future()
-            self._later(wait, partial(refilled.set_result, None))
-            await refilled
-            if not connection.open:
-                return
-        app, channel = connection.app, request.channel
-        fault = channels.name_fault(channel, app.max_channel_name_length)
-        if fault is not None:
-            if len(channel) > app.max_channel_name_length:
-                raise authorization.limit_reached(fault)
-            raise SubscriptionRefused("InvalidChannel", Code.UNAUTHORIZED, fault)
-        kind = channels.kind_of(channel)
-        if kind.user:
-            authorization.check_user_channel(connection.user, channel)
-            connection.send(messages.subscription_succeeded(channel))
-            return
-        if channel not in connection.channels:
-            if len(connection.channels) >= app.max_subscriptions_per_connection:
-                most = f"A connection may be on {app.max_subscriptions_per_connection} channels at most."
-                raise authorization.limit_reached(most, Code.OVER_QUOTA)
-            if kind.guarded:
-                authorization.check_channel(app, connection.id, request)
-            await self._join(connection, request, kind)
-            return
-        members = await self.roster.members(app.id, channel) if kind.presence else None
-        last = await self.cache.get(app.id, channel) if kind.cache else None
-        if connection.open:
-            connection.greet(channel, kind, members, last)
-
-    def _wait_to_subscribe(self, connection: Connection, rate: int | None) -> float:
-        """Return after how many seconds the connection may subscribe once more: 0 if that is now, and counted."""
-        if rate is None:
-            return 0
-        now = self.clock()
-        bucket = connection.subscribes = bucket_for(rate, connection.subscribes, now)
-        return 0 if bucket.take(1, now) else bucket.wait(1) + 0.01
-
-    def unsubscribe(self, connection: Connection, channel: str) -> None:
-        """Take the connection off a channel; nothing where it is not on it."""
-        if channel in connection.channels:
-            self._leave(connection, channel)
-
-    async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
-        """Enter the subscription, and greet it: it hears all that comes after what the greeting says."""
-        app, channel = connection.app, request.channel
-        members = user_id = None
-        count = 0
-        if kind.presence:
-            member = authorization.member_of(app, connection.user, request)
-            user_id = member.user_id
-            members = await self._join_as(app, channel, user_id, member.user_info)
-        else:
-            count = await self.roster.join(app.id, channel)
-        if not connection.open:  # it went while it waited
-            await self._left(app, channel, user_id)
-            return
-        connection.channels[channel] = user_id  # from now on, the end of the connection ends the subscription
-        last = await self.cache.get(app.id, channel) if kind.cache else None
-        if channel not in connection.channels:
-            return
-        connection.authorized |= kind.guarded
-        self._hub.join(app.id, channel, connection)
-        if app.subscription_count_events and not kind.presence:
-            attempt(log, self._counts.changed, app.id, channel, count)
-        connection.greet(channel, kind, members, last)
-
-    async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
-        """Enter a member; the others on the channel are told."""
-        most = app.max_presence_members_per_channel
-        try:
-            return await self.roster.join_as(app.id, channel, user_id, info, most)
-        except ChannelFull:
-            reason = f"A presence channel may have {most} members at most."
-            raise authorization.limit_reached(reason, Code.OVER_CAPACITY) from None
-
-    def _leave(self, connection: Connection, channel: str) -> None:
-        """End a subscription, and tell those who stay on the channel."""
-        user_id = connection.channels.pop(channel)
-        try:
-            self._hub.leave(connection.app.id, channel, connection)
-        finally:
-            steps.begin(self._left(connection.app, channel, user_id))
-
-    async def _left(self, app: App, channel: str, user_id: str | None) -> None:
-        """Take a subscription off the roster, and have those who stay told how many they are."""
-        if user_id is not None:
-            await self.roster.leave_as(app.id, channel, user_id)
-            return
-        count = await self.roster.leave(app.id, channel)
-        if app.subscription_count_events:
-            attempt(log, self._counts.changed, app.id, channel, count)
 
     # Events
 
@@ -299,52 +200,6 @@ class Node:
         bucket = connection.client_events = bucket_for(rate, connection.client_events, now)
         return bucket.take(1, now)
 
-    # Users
-
-    async def sign_in(self, connection: Connection, request: events.SignIn) -> None:
-        """Make the connection a user's, and tell those who watch the user. Raises ConnectionRefused (4009)."""
-        app = connection.app
-        user = authorization.user_of(app, connection.id, request)
-        answer = authorization.signed_in_data(app, user, request.user_data)
-        if connection.user is not None:
-            if connection.user.id != user.id:
-                raise ConnectionRefused(Code.UNAUTHORIZED, "The connection is signed in as another user.")
-            connection.send(messages.signin_success(answer))
-            return
-        watchlist = user.watchlist if app.watchlists else ()
-        kept = watchlist[: app.max_watchlist_size]
-        online = await self.roster.sign_in(app.id, user.id, kept)
-        if not connection.open:  # it went while it waited
-            await self.roster.sign_out(app.id, user.id, kept)
-            return
-        connection.user = events.User(user.id, user.user_info, kept)  # from now on, the end of the connection signs out
-        connection.authorized = True
-        self._watch(connection, connection.user)
-        connection.send(messages.signin_success(answer))
-        if len(kept) < len(watchlist):
-            reason = f"The watchlist is longer than {len(kept)}; the first {len(kept)} users are watched."
-            attempt(log, self.refusals.message, app.id, connection.id, Code.WATCHLIST_TOO_LONG, reason)
-            connection.send(messages.error(Code.WATCHLIST_TOO_LONG, reason))
-        if kept:
-            here = [watched for watched in kept if watched in online]
-            away = [watched for watched in kept if watched not in online]
-            connection.send(messages.watchlist_events(here, away))
-
-    def _watch(self, connection: Connection, user: events.User) -> None:
-        """Let a connection that signs in have the events for its user, and of the users whom it watches."""
-        app_id = connection.app.id
-        self._users.add(app_id, user.id, connection)
-        self._hub.join(app_id, channels.user_channel(user.id), connection)
-        for watched in user.watchlist:
-            self._hub.join(app_id, _WATCHERS + watched, connection)
-
-    def _sign_out(self, connection: Connection, user: events.User) -> None:
-        app_id = connection.app.id
-        steps.begin(self.roster.sign_out(app_id, user.id, user.watchlist))
-        attempt(log, self._users.remove, app_id, user.id, connection)
-        for channel in (channels.user_channel(user.id), *(_WATCHERS + watched for watched in user.watchlist)):
-            attempt(log, self._hub.leave, app_id, channel, connection)
-
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close every connection of a user, anywhere."""
         self._bus.terminate(app_id, user_id)
@@ -387,9 +242,9 @@ class Node:
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Tell this node's watchers of a user that the user came or went."""
-        if (app_id, _WATCHERS + user_id) in self._hub:
+        if (app_id, WATCHERS + user_id) in self._hub:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
-            self.deliver(app_id, _WATCHERS + user_id, message)
+            self.deliver(app_id, WATCHERS + user_id, message)
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """An edge, of which no other node is told in this way."""

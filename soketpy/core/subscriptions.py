@@ -1,0 +1,143 @@
+"""The subscriptions of this node's connections: begin them, greet them and end them.
+
+An operation that may have to ask other nodes is a coroutine (``steps``). Each one checks after each wait whether the
+connection is still open.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from soketpy.core import authorization, steps
+from soketpy.core.apps import App
+from soketpy.core.connection import Connection
+from soketpy.core.containment import attempt
+from soketpy.core.counts import SubscriptionCounts
+from soketpy.core.hub import Hub
+from soketpy.core.limits import bucket_for
+from soketpy.core.ports import Cache, ChannelFull, Roster
+from soketpy.core.presence import Members
+from soketpy.core.steps import Future, Later
+from soketpy.protocol import channels, events, messages
+from soketpy.protocol.channels import Kind
+from soketpy.protocol.errors import Code, SubscriptionRefused
+
+log = logging.getLogger("soketpy.node")
+
+
+class Subscriptions:
+    """Subscribes connections to channels. The roster of the cluster counts each subscription."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        roster: Roster,
+        cache: Cache,
+        counts: SubscriptionCounts,
+        clock: Callable[[], float],
+        later: Later,
+    ) -> None:
+        self._hub = hub
+        self._roster = roster
+        self._cache = cache
+        self._counts = counts
+        self._clock = clock
+        self._later = later
+
+    async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
+        """Subscribe the connection to a channel and answer it. Raises SubscriptionRefused.
+
+        A connection that subscribes faster than its app allows waits, and its next messages wait too.
+        """
+        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
+            refilled: Future[None] = Future()
+            self._later(wait, partial(refilled.set_result, None))
+            await refilled
+            if not connection.open:
+                return
+        app, channel = connection.app, request.channel
+        fault = channels.name_fault(channel, app.max_channel_name_length)
+        if fault is not None:
+            if len(channel) > app.max_channel_name_length:
+                raise authorization.limit_reached(fault)
+            raise SubscriptionRefused("InvalidChannel", Code.UNAUTHORIZED, fault)
+        kind = channels.kind_of(channel)
+        if kind.user:
+            authorization.check_user_channel(connection.user, channel)
+            connection.send(messages.subscription_succeeded(channel))
+            return
+        if channel not in connection.channels:
+            if len(connection.channels) >= app.max_subscriptions_per_connection:
+                most = f"A connection may be on {app.max_subscriptions_per_connection} channels at most."
+                raise authorization.limit_reached(most, Code.OVER_QUOTA)
+            if kind.guarded:
+                authorization.check_channel(app, connection.id, request)
+            await self._join(connection, request, kind)
+            return
+        members = await self._roster.members(app.id, channel) if kind.presence else None
+        last = await self._cache.get(app.id, channel) if kind.cache else None
+        if connection.open:
+            connection.greet(channel, kind, members, last)
+
+    def _wait_to_subscribe(self, connection: Connection, rate: int | None) -> float:
+        """Return the seconds until the connection may subscribe again. If the result is 0, a token was taken."""
+        if rate is None:
+            return 0
+        now = self._clock()
+        bucket = connection.subscribes = bucket_for(rate, connection.subscribes, now)
+        return 0 if bucket.take(1, now) else bucket.wait(1) + 0.01
+
+    def unsubscribe(self, connection: Connection, channel: str) -> None:
+        """End the connection's subscription of a channel. Do nothing if it is not subscribed."""
+        if channel in connection.channels:
+            self.leave(connection, channel)
+
+    async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
+        """Add the subscription and greet it. The connection gets every change that the greeting does not contain."""
+        app, channel = connection.app, request.channel
+        members = user_id = None
+        count = 0
+        if kind.presence:
+            member = authorization.member_of(app, connection.user, request)
+            user_id = member.user_id
+            members = await self._join_as(app, channel, user_id, member.user_info)
+        else:
+            count = await self._roster.join(app.id, channel)
+        if not connection.open:  # the client left during the wait
+            await self._left(app, channel, user_id)
+            return
+        connection.channels[channel] = user_id  # the end of the connection now also ends the subscription
+        last = await self._cache.get(app.id, channel) if kind.cache else None
+        if channel not in connection.channels:
+            return
+        connection.authorized |= kind.guarded
+        self._hub.join(app.id, channel, connection)
+        if app.subscription_count_events and not kind.presence:
+            attempt(log, self._counts.changed, app.id, channel, count)
+        connection.greet(channel, kind, members, last)
+
+    async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
+        """Add a member to a presence channel. The roster notifies the other subscribers."""
+        most = app.max_presence_members_per_channel
+        try:
+            return await self._roster.join_as(app.id, channel, user_id, info, most)
+        except ChannelFull:
+            reason = f"A presence channel may have {most} members at most."
+            raise authorization.limit_reached(reason, Code.OVER_CAPACITY) from None
+
+    def leave(self, connection: Connection, channel: str) -> None:
+        """End a subscription that exists, and notify the other subscribers of the channel."""
+        user_id = connection.channels.pop(channel)
+        try:
+            self._hub.leave(connection.app.id, channel, connection)
+        finally:
+            steps.begin(self._left(connection.app, channel, user_id))
+
+    async def _left(self, app: App, channel: str, user_id: str | None) -> None:
+        """Remove a subscription from the roster, and send the new count to the other subscribers."""
+        if user_id is not None:
+            await self._roster.leave_as(app.id, channel, user_id)
+            return
+        count = await self._roster.leave(app.id, channel)
+        if app.subscription_count_events:
+            attempt(log, self._counts.changed, app.id, channel, count)
