@@ -21,13 +21,14 @@ ONE_NODE = Page(
     """\
 # Benchmarks
 
-soketpy beside soketi, and beside a server in C that does one write a delivery and nothing else (`limit`). Each server
-has one core to itself and is started afresh for every round; the load generator has another core and keeps a ledger of
-every event. Where the server's CPU is near 100 %, the generator was not the bottleneck; with one publisher `limit` is
-held up by the generator as much as by itself. How to run this, what each scenario and figure means, and why some
-targets are not met: [benchmarks](../benchmarks/README.md).
+This page compares soketpy with soketi and with `limit`, a server in C that does one write per delivery and nothing
+else. Every round starts a new server on a core of its own. The load generator runs on another core and keeps a ledger
+of every event. If the server's CPU is near 100 %, the load generator was not the bottleneck. With one publisher,
+`limit` and the load generator slow each other down equally. The [description of the
+benchmarks](../benchmarks/README.md) explains how to run them, the scenarios and figures, and the reasons why some
+targets are not met.
 
-This page is written by `make bench`.
+`make bench` writes this page.
 
 ![Throughput of the servers](benchmarks.svg)
 """,
@@ -40,13 +41,13 @@ CLUSTER = Page(
     """\
 # Benchmarks of many nodes
 
-Two nodes of soketpy over one Redis (*soketpy x2*), beside one node alone (*soketpy*), and beside two nodes of soketi
-over a Redis of their own (*soketi x2*). All nodes and their Redis share one core, so what two nodes use more than one
-is what it costs to be many; on cores of their own they do more. The load generator has another core, and keeps a ledger
-of every event over all nodes. How to run this, and what each scenario and figure means:
-[benchmarks](../benchmarks/README.md).
+This page compares two nodes of soketpy over one Redis (*soketpy x2*) with one node (*soketpy*) and with two nodes of
+soketi over another Redis (*soketi x2*). The nodes and their Redis share one core. So the difference between two nodes
+and one node is the cost of the cluster; nodes on cores of their own deliver more. The load generator runs on another
+core and keeps a ledger of every event over all nodes. The [description of the benchmarks](../benchmarks/README.md)
+explains how to run them, and the scenarios and figures.
 
-This page is written by `make bench`.
+`make bench` writes this page.
 """,
     cluster.SCENARIOS,
 )

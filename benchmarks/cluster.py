@@ -68,22 +68,22 @@ def joins_a_second(result: Result) -> float:
     return float(connects["subscribed"]) / float(connects["seconds"])
 
 
-EVENT_CPU = Figure("CPU an event", "µs", server_an_event, 2)
-REDIS_EVENT = Figure("Redis' CPU an event", "µs", redis_an_event, 2)
+EVENT_CPU = Figure("CPU per event", "µs", server_an_event, 2)
+REDIS_EVENT = Figure("Redis' CPU per event", "µs", redis_an_event, 2)
 FAN_OUT = (DELIVERIES, DELIVERY_CPU, REDIS_EVENT, P50, P99, SERVER, GENERATOR)
 JOINS = (
     Figure("joins", "/s", joins_a_second),
-    Figure("CPU a join", "µs", CONNECT_CPU.take),
-    Figure("Redis' CPU a join", "µs", redis_a_client, 1),
-    Figure("sent in all", "MiB", mib_sent),
+    Figure("CPU per join", "µs", CONNECT_CPU.take),
+    Figure("Redis' CPU per join", "µs", redis_a_client, 1),
+    Figure("sent in total", "MiB", mib_sent),
     CONNECT_GENERATOR,
 )
-OTHER_NODE = "CPU of the node without subscribers, an event"
+OTHER_NODE = "CPU of the node without subscribers, per event"
 ELSEWHERE = (
     EVENTS,
     EVENT_CPU,
     Figure(OTHER_NODE, "µs", other_node_an_event, 2),
-    Figure("the same node, idle for as long", "µs", other_node_idle, 2),
+    Figure("the same node, idle for the same time", "µs", other_node_idle, 2),
     REDIS_EVENT,
     GENERATOR,
 )
@@ -94,7 +94,7 @@ SCENARIOS = (
         "1,000 subscribers, half of them on each node, 1 publisher, 64-byte events",
         {"subscribers": 1000, "publishers": 1, "events": 20_000, "duration": 4000, "idle": 1000},
         FAN_OUT,
-        (Target("CPU a delivery", most=1.15, of="soketpy"), Target("deliveries", least=2, of="soketi x2")),
+        (Target("CPU per delivery", most=1.15, of="soketpy"), Target("deliveries", least=2, of="soketi x2")),
         ALL,
         {"duration": 1500},
         ours=OURS,
@@ -104,14 +104,14 @@ SCENARIOS = (
         "1,000 subscribers, half of them on each node, 16 publishers, 64-byte events",
         {"subscribers": 1000, "publishers": 16, "events": 40_000, "duration": 4000, "idle": 1000},
         FAN_OUT,
-        (Target("CPU a delivery", most=1.15, of="soketpy"), Target("deliveries", least=10, of="soketi x2")),
+        (Target("CPU per delivery", most=1.15, of="soketpy"), Target("deliveries", least=10, of="soketi x2")),
         ALL,
         {"duration": 1500},
         ours=OURS,
     ),
     Scenario(
         "cluster-elsewhere",
-        "16 publishers call one node, which has 100 subscribers; the other has none",
+        "16 publishers call one node, which has 100 subscribers; the other node has none",
         {
             "subscribers": 100,
             "subscribe_at": 1,
@@ -147,7 +147,7 @@ SCENARIOS = (
     ),
     Scenario(
         "cluster-latency",
-        "50 events a second by calls to one node, to a client on the other",
+        "50 events a second, published on one node, to a client on the other node",
         {"publishers": 1, "publish_at": 1, "subscribe_at": 2, "rate": 50, "events": 400, "duration": 10_000},
         (
             Figure("latency p50", "ms", of_latency("p50"), 2),
@@ -178,7 +178,7 @@ SCENARIOS = (
         "cluster-connect",
         "5,000 clients connect and subscribe, 200 at once, half of them on each node",
         {"subscribers": 5000},
-        (CONNECT_CPU, Figure("Redis' CPU a client", "µs", redis_a_client, 1), CONNECT_TIME, CONNECT_GENERATOR),
+        (CONNECT_CPU, Figure("Redis' CPU per client", "µs", redis_a_client, 1), CONNECT_TIME, CONNECT_GENERATOR),
         (),
         ALL,
         ours=OURS,

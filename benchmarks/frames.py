@@ -1,4 +1,4 @@
-"""FrameReader beside aiohttp's compiled WebSocketReader: CPU a frame, and memory a connection.
+"""FrameReader beside aiohttp's compiled WebSocketReader: CPU a frame, and memory per connection.
 
 Run it on an idle machine: ``python benchmarks/frames.py``. Each figure is the best of five rounds. Both readers are fed
 one whole masked text frame at a time, and what they read is thrown away. The memory of aiohttp's reader is that of its
@@ -96,7 +96,7 @@ async def main() -> None:
         mine, other = seconds_a_frame(ours, size) * 1e6, seconds_a_frame(theirs, size) * 1e6
         print(f"{size:>9} bytes a frame{mine:>11.2f} µs{other:>11.2f} µs")
     mine, other = bytes_a_connection(lambda: FrameReader(LIMIT)), bytes_a_connection(reader_and_queue)
-    print(f"{'memory a connection':>22}{mine:>12.0f} B{other:>12.0f} B")
+    print(f"{'memory per connection':>22}{mine:>12.0f} B{other:>12.0f} B")
 
 
 if __name__ == "__main__":

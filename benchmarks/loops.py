@@ -26,8 +26,8 @@ WORK = {
 COLUMNS = (
     ("deliveries/s, 1 publisher", 0, "deliveries"),
     ("deliveries/s, 16 publishers", 1, "deliveries"),
-    ("µs CPU a client", 2, "CPU a client"),
-    ("KiB a connection", 2, "memory a connection"),
+    ("µs CPU per client", 2, "CPU per client"),
+    ("KiB per connection", 2, "memory per connection"),
 )
 """What stands above each column, the place of its scenario in ``WORK``, and its figure."""
 

@@ -7,6 +7,8 @@ from benchmarks.catalogue import Page
 from benchmarks.results import Results, Value, met
 from benchmarks.scenarios import EVERY, Figure, Scenario, Target
 
+SPREAD = "Each figure is the median of all rounds; the brackets show the lowest and the highest value."
+
 
 def write(
     page: Page, results: Results, facts: list[tuple[str, str]], remarks: list[str], scenarios: Sequence[Scenario]
@@ -15,10 +17,10 @@ def write(
     parts = [page.opening]
     if remarks:
         parts.append("\n".join(f"**{remark}**" for remark in remarks) + "\n")
-    parts.append("\n".join(("## What it ran on\n", "| | |", "| --- | --- |", *(_row(*fact) for fact in facts))) + "\n")
+    parts.append("\n".join(("## Environment\n", "| | |", "| --- | --- |", *(_row(*fact) for fact in facts))) + "\n")
     parts.append("\n".join(("## Targets\n", *_target_rows(results, scenarios))) + "\n")
     parts.append("\n".join(("## Ledger\n", *_ledger(results))) + "\n")
-    parts.append("## Figures\n\nThe median of all rounds, and in brackets the least and the most.\n")
+    parts.append(f"## Figures\n\n{SPREAD}\n")
     parts += ["\n".join(_figure_rows(scenario, results)) + "\n" for scenario in scenarios]
     return "\n".join(parts)
 

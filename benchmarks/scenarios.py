@@ -99,7 +99,7 @@ def memory_growth(result: Result) -> float:
 
 
 def join_cpu(tenth: int) -> Take:
-    """CPU a join in one tenth of the joins."""
+    """CPU per join in one tenth of the joins."""
     return lambda result: float(result["presence"]["tenths"][tenth]["server_cpu_us"])
 
 
@@ -130,12 +130,12 @@ def server_share(result: Result) -> float:
 
 DELIVERIES = Figure("deliveries", "/s", of_run("deliveries_s"))
 EVENTS = Figure("events", "/s", of_run("events_s"))
-DELIVERY_CPU = Figure("CPU a delivery", "µs", of_run("server_cpu_us"), 2)
+DELIVERY_CPU = Figure("CPU per delivery", "µs", of_run("server_cpu_us"), 2)
 P50 = Figure("latency p50", "ms", of_latency("p50"), 1)
 P99 = Figure("latency p99", "ms", of_latency("p99"), 1)
-CONNECT_CPU = Figure("CPU a client", "µs", of_connects("server_cpu_us"))
+CONNECT_CPU = Figure("CPU per client", "µs", of_connects("server_cpu_us"))
 CONNECT_TIME = Figure("all subscribed after", "s", of_connects("seconds"), 2)
-CONNECTION_MEMORY = Figure("memory a connection", "KiB", first_kib_a_connection, 2)
+CONNECTION_MEMORY = Figure("memory per connection", "KiB", first_kib_a_connection, 2)
 SERVER = Figure("server's CPU", "%", server_share)
 GENERATOR = Figure("load generator's CPU", "%", lambda result: 100 * float(result["run"]["generator_share"]))
 CONNECT_GENERATOR = Figure(
@@ -186,7 +186,7 @@ SCENARIOS = (
         "1,000 clients connect and subscribe, 200 at once",
         {"subscribers": 1000},
         CONNECTS,
-        (Target("CPU a client", most=80),),
+        (Target("CPU per client", most=80),),
     ),
     Scenario(
         "connect-15000",
@@ -194,9 +194,9 @@ SCENARIOS = (
         {"subscribers": 15_000},
         CONNECTS,
         (
-            Target("CPU a client", most=80),
-            Target("CPU a client", most=1.25, of="soketpy", scenario="connect-1000"),
-            Target("memory a connection", most=4),
+            Target("CPU per client", most=80),
+            Target("CPU per client", most=1.25, of="soketpy", scenario="connect-1000"),
+            Target("memory per connection", most=4),
         ),
         quick={"subscribers": 8000},
     ),
@@ -209,15 +209,15 @@ SCENARIOS = (
     ),
     Scenario(
         "memory",
-        "8,000 clients come and leave, ten times (soketi: three)",
+        "8,000 clients connect and leave, ten times (soketi: three times)",
         {"subscribers": 8000, "rounds": 10, "seconds": 120},
         (
             CONNECTION_MEMORY,
             CONNECT_CPU,
-            Figure("memory kept after all left, at most", "%", memory_kept, 1),
-            Figure("growth from the first time to the last", "%", memory_growth, 1),
+            Figure("memory not returned after all clients left, at most", "%", memory_kept, 1),
+            Figure("growth from the first round to the last", "%", memory_growth, 1),
         ),
-        (Target("memory kept after all left, at most", most=10),),
+        (Target("memory not returned after all clients left, at most", most=10),),
         quick={"subscribers": 2000, "rounds": 3},
         of_server={"soketi": {"rounds": 3}},
         rounds=1,
@@ -242,21 +242,21 @@ SCENARIOS = (
         "5,000 members join one presence channel",
         {"subscribers": 5000, "kind": "presence-", "parallel": 50, "seconds": 120},
         (
-            Figure("sent in all", "MiB", mib_sent),
+            Figure("sent in total", "MiB", mib_sent),
             CONNECT_TIME,
-            Figure("CPU a join, second tenth", "µs", join_cpu(1)),
-            Figure("CPU a join, last tenth", "µs", join_cpu(9)),
-            Figure("CPU a KiB sent, second tenth", "µs", us_a_kib(1), 2),
-            Figure("CPU a KiB sent, last tenth", "µs", us_a_kib(9), 2),
+            Figure("CPU per join, second tenth", "µs", join_cpu(1)),
+            Figure("CPU per join, last tenth", "µs", join_cpu(9)),
+            Figure("CPU per KiB sent, second tenth", "µs", us_a_kib(1), 2),
+            Figure("CPU per KiB sent, last tenth", "µs", us_a_kib(9), 2),
             CONNECT_GENERATOR,
         ),
         (
             Target(
-                "CPU a KiB sent, last tenth",
+                "CPU per KiB sent, last tenth",
                 most=1.25,
                 of="soketpy",
                 scenario="presence",
-                of_figure="CPU a KiB sent, second tenth",
+                of_figure="CPU per KiB sent, second tenth",
             ),
         ),
         quick={"subscribers": 1000},
@@ -271,11 +271,11 @@ SCENARIOS = (
     ),
     Scenario(
         "stall",
-        "15,000 receivers of one event, five times, and pings meanwhile",
+        "one event to 15,000 receivers, five times, with pings at the same time",
         {"subscribers": 15_000, "publishers": 1, "events": 5, "rate": 1, "duration": 8000, "ping": 1},
         (
             Figure("slowest ping", "ms", of_latency("max", "ping_ms"), 1),
-            Figure("usual ping", "ms", of_latency("p50", "ping_ms"), 2),
+            Figure("median ping", "ms", of_latency("p50", "ping_ms"), 2),
             Figure("longest stall", "ms", stall, 1),
             P99,
             GENERATOR,

@@ -36,8 +36,8 @@ def test_a_node_alone_has_neither_another_one_nor_a_redis() -> None:
     results = Results()
     results.runs[scenario.id, "soketpy"] = [found]
     page = report.write(CLUSTER, results, [], [], [scenario])
-    assert "| Redis' CPU an event, µs | – |" in page
-    assert "| CPU of the node without subscribers, an event, µs | – |" in page
+    assert "| Redis' CPU per event, µs | – |" in page
+    assert "| CPU of the node without subscribers, per event, µs | – |" in page
     assert "not measured" in page
 
 
