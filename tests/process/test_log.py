@@ -23,7 +23,7 @@ def the_log_of_the_tests() -> Iterator[None]:
 
 def test_text_is_one_line_with_time_level_and_logger(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "text")
-    logging.getLogger("soketpy").info("Listening on %s", "connected")
+    logging.getLogger("soketpy").info("Listening on %s", "here")
     said = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    soketpy: Listening on here\n", said)
 
