@@ -141,7 +141,7 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
             window = getattr(node._bus.room, "__self__", None)
             wrap_all({"window": window} if isinstance(window, Window) else {})
             stack.enter_context(patch.object(node, "sent", node._bus.sent))
-            stack.enter_context(patch.object(node._counts, "_tell", node.roster.send_count))
+            stack.enter_context(patch.object(node._counts, "_send_count", node.roster.send_count))
         for method in _BOTH["transport"]:
             stack.enter_context(injector.wrap("transport", transport, method))
         injector.on = True

@@ -1,4 +1,4 @@
-"""Whether a client may connect: the checks of the handshake, in their order."""
+"""The checks that decide whether a client may connect, in their order."""
 
 import msgspec
 
@@ -6,16 +6,16 @@ from soketpy.core.apps import App, Apps
 from soketpy.protocol.errors import Code, ConnectionRefused
 
 PROTOCOLS = (5, 6, 7)
-"""Versions of the protocol that are served; a client that names none is served as 7."""
+"""Supported versions of the protocol. A client that names no version gets 7."""
 
 _SERVED = frozenset(map(str, PROTOCOLS))
-"""The versions as nearly all clients write them; ``007`` is served too."""
+"""The versions as nearly all clients write them. ``007`` is supported too."""
 
 
 class Hello(msgspec.Struct, frozen=True):
     """The facts of a handshake that decide whether a client may connect.
 
-    ``key`` is None where ``path`` is not that of an app.
+    ``key`` is None if ``path`` does not name an app key.
     """
 
     key: str | None
@@ -26,7 +26,7 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 def admit(hello: Hello, apps: Apps, strict_protocol: bool) -> App:
-    """The app that the client connects to. Raises ConnectionRefused with the code that says why not."""
+    """Return the app that the client connects to. Raise ConnectionRefused with the code of the failed check."""
     if hello.key is None:
         raise ConnectionRefused(Code.NO_SUCH_PATH, "There is nothing at this path; connect to /app/KEY.")
     app = apps.by_key(hello.key)

@@ -1,4 +1,4 @@
-"""What an app (a tenant) is, its credentials and limits, and where apps come from."""
+"""Apps (tenants): their credentials, switches and limits, and the port to their registry."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -15,9 +15,9 @@ _NO_ORIGINS = Origins(())
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key and its secret; an app may have several, so that they can be rotated. The secret is never shown.
+    """One key and its secret. An app may have several keys, for rotation. ``repr`` does not show the secret.
 
-    Raises TypeError for what is no text, and ValueError for an empty one.
+    Raises TypeError for a value that is not a str, and ValueError for an empty one.
     """
 
     key: str
@@ -28,7 +28,7 @@ class Key:
 
 
 class _Derived:
-    """What an app computes once from its fields, and which is no field itself."""
+    """Values that an app computes once from its fields."""
 
     __slots__ = ("max_event_payload", "max_presence_member_size", "origins")
 
@@ -99,14 +99,14 @@ class App(_Derived):
         return partial(App, **{each.name: getattr(self, each.name) for each in fields(self)}), ()
 
     def secret_of(self, key: str) -> str | None:
-        """The secret that belongs to ``key``, or None where the key is not this app's."""
+        """Return the secret of ``key``, or None if this app has no such key."""
         for pair in self.keys:
             if pair.key == key:
                 return pair.secret
         return None
 
     def held_key(self, key: str | None) -> str:
-        """Return the app's own copy of ``key``, so that its connections share one; the first key if it has no such."""
+        """Return the app's own str equal to ``key``, so that connections share it; the first key if there is none."""
         for pair in self.keys:
             if pair.key == key:
                 return pair.key
@@ -114,7 +114,7 @@ class App(_Derived):
 
     @property
     def key(self) -> str:
-        """The first key, the one to hand to new clients."""
+        """Return the first key, which new clients should use."""
         return self.keys[0].key
 
 
@@ -161,17 +161,17 @@ def _check_value(kind: Any, value: object, name: str, otherwise: str) -> None:
 
 
 class Apps(Protocol):
-    """Where apps come from. Look-ups never block: a source that reads from elsewhere loads ahead."""
+    """A registry of apps. Lookups never block: a registry that reads from a database loads apps in advance."""
 
     def by_id(self, app_id: str) -> App | None:
-        """The app with this id, or None."""
+        """Return the app with this id, or None."""
 
     def by_key(self, key: str) -> App | None:
-        """The app that one of whose keys this is, or None."""
+        """Return the app that has this key, or None."""
 
 
 class StaticApps:
-    """Apps out of the configuration; ``replace`` swaps all of them at once."""
+    """The apps of the configuration. ``replace`` exchanges all of them in one step."""
 
     def __init__(self, apps: Iterable[App] = ()) -> None:
         self._by_id: dict[str, App] = {}
@@ -179,7 +179,7 @@ class StaticApps:
         self.replace(apps)
 
     def replace(self, apps: Iterable[App]) -> None:
-        """Put these apps in the place of all that were there.
+        """Replace all apps.
 
         Raises ValueError, and changes nothing, if two apps share an id or a key.
         """
@@ -196,9 +196,9 @@ class StaticApps:
         self._by_id, self._by_key = by_id, by_key
 
     def by_id(self, app_id: str) -> App | None:
-        """The app with this id, or None."""
+        """Return the app with this id, or None."""
         return self._by_id.get(app_id)
 
     def by_key(self, key: str) -> App | None:
-        """The app that one of whose keys this is, or None."""
+        """Return the app that has this key, or None."""
         return self._by_key.get(key)

@@ -1,4 +1,4 @@
-"""Whether a client may join a guarded channel or sign in, and as whom."""
+"""The checks that decide who may subscribe to a guarded channel or sign in."""
 
 import re
 
@@ -11,14 +11,14 @@ AUTH_STATUS = 401
 
 
 def auth_holds(app: App, auth: str, text: str) -> bool:
-    """Whether ``auth`` (``KEY:SIGNATURE``) is the signature of ``text`` by one of the app's keys."""
+    """Return whether ``auth`` (``KEY:SIGNATURE``) is the signature of ``text`` by one of the app's keys."""
     key, signature = signatures.split_auth(auth)
     secret = app.secret_of(key)
     return secret is not None and signatures.holds(secret, text, signature)
 
 
 def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
-    """Hold a subscription of a guarded channel to its signature. Raises SubscriptionRefused."""
+    """Check the signature of a subscription of a guarded channel. Raise SubscriptionRefused if it is wrong."""
     auth, channel_data = request.auth, request.channel_data
     if auth is None:
         raise _auth_error("The channel needs an auth, which the app's own server signs.")
@@ -30,15 +30,15 @@ def check_channel(app: App, socket_id: str, request: events.Subscribe) -> None:
 
 
 def check_user_channel(user: events.User | None, channel: str) -> None:
-    """Hold a subscription of a user's own channel to who is signed in. Raises SubscriptionRefused."""
+    """Check that the channel belongs to the signed-in user. Raise SubscriptionRefused if it does not."""
     if user is None or channels.user_of(channel) != user.id:
         raise _auth_error("Only a connection that is signed in as the user may subscribe.")
 
 
 def member_of(app: App, user: events.User | None, request: events.Subscribe) -> events.ChannelData:
-    """Who joins a presence channel: the one of ``channel_data`` or, without it, the signed-in user.
+    """Return the member that ``channel_data`` names or, without channel_data, the signed-in user.
 
-    Raises SubscriptionRefused for a member that is not well-formed or over the app's limits.
+    Raise SubscriptionRefused for a malformed member and for one over the app's limits.
     """
     if isinstance(request.channel_data, str):
         try:
@@ -62,7 +62,7 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
 
 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
-    """Who signs in, with as much of the watchlist as the app lets be. Raises ConnectionRefused (4009)."""
+    """Return the user that ``user_data`` names. Raise ConnectionRefused (4009) for a wrong signature or user."""
     if not auth_holds(app, request.auth, signatures.user_text(socket_id, request.user_data)):
         raise ConnectionRefused(Code.UNAUTHORIZED, "The signature of the sign-in does not hold.")
     try:
@@ -78,9 +78,10 @@ def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
 
 
 def signed_in_data(app: App, user: events.User, user_data: str) -> str:
-    """Return the ``user_data`` that answers a sign-in: what came, where the clients can read it.
+    """Return the ``user_data`` that answers a sign-in.
 
-    pusher-js, Java and .NET do not take an id that is a number. Unless the app keeps numbers, it goes out as a string.
+    It is the client's own text, with one exception: pusher-js, Java and .NET cannot read an id that is a number, so the
+    id becomes a string unless the app has ``numeric_ids``.
     """
     if app.numeric_ids or not _NUMBER_AS_ID.search(user_data):
         return user_data
@@ -91,17 +92,17 @@ _NUMBER_AS_ID = re.compile(r'"id"\s*:\s*[-0-9]')
 
 
 def _is_kept(app: App, user_id: str) -> bool:
-    """Return whether a user id stays as it is: a number stays one only where the app says so."""
+    """Return whether a user id stays as it is. A number stays a number only if the app has ``numeric_ids``."""
     return app.numeric_ids or not isinstance(user_id, ids.NumericId)
 
 
 def limit_reached(reason: str, status: int = Code.UNAUTHORIZED) -> SubscriptionRefused:
-    """A subscription that one of the app's limits forbids."""
+    """Return the error for a subscription that is over a limit of the app."""
     return SubscriptionRefused("LimitReached", status, reason)
 
 
 def _wrong_auth(app: App, auth: str, channel: str, text: str) -> SubscriptionRefused:
-    """Say, in Pusher's words, what is wrong with the auth of a subscription. ``text`` is what must be signed."""
+    """Return the error for a wrong auth, in Pusher's words. ``text`` is the text that must be signed."""
     key, signature = signatures.split_auth(auth)
     if not key or not signature:
         return _auth_error(f"Auth value for subscription to {channel} is invalid: should be of format 'key:signature'")

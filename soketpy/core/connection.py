@@ -1,4 +1,4 @@
-"""One client's conversation, over any transport."""
+"""One client's connection, over any transport."""
 
 import logging
 import secrets
@@ -28,27 +28,27 @@ from soketpy.protocol.messages import Message
 log = logging.getLogger("soketpy.connection")
 
 BAD_MESSAGE_WINDOW = 60.0
-"""Seconds in which a spent budget for malformed messages is full again."""
+"""Seconds until an empty budget for malformed messages is full again."""
 
 
 class Transport(Protocol):
-    """What carries a conversation."""
+    """The network side of a connection."""
 
     @property
     def peer(self) -> str:
         """Return the address of the client, for the log."""
 
     def write(self, frame: bytes) -> None:
-        """Send WebSocket frames; never blocks, and does nothing once the transport is closed."""
+        """Send WebSocket frames. Never blocks. Does nothing after the transport is closed."""
 
     def close(self, code: int, reason: str) -> None:
-        """Send what was written, then a close frame, then end; what the client says from now on is not heard."""
+        """Flush the write buffer, send a close frame and end. Later messages of the client are dropped."""
 
     def abort(self) -> None:
-        """End at once, without a close frame."""
+        """End the connection at once, without a close frame."""
 
     def resume(self) -> None:
-        """The message that had to wait has been served: the conversation takes the next."""
+        """Read the next message: the one that had to wait has been served."""
 
 
 class Operations(Protocol):
@@ -61,10 +61,10 @@ class Operations(Protocol):
     """Malformed messages that a connection may send in ``BAD_MESSAGE_WINDOW``."""
 
     async def subscribe(self, connection: "Connection", request: events.Subscribe) -> None:
-        """Put a connection on a channel. Raises SubscriptionRefused."""
+        """Subscribe a connection to a channel. Raises SubscriptionRefused."""
 
     def unsubscribe(self, connection: "Connection", channel: str) -> None:
-        """Take a connection off a channel."""
+        """End a connection's subscription of a channel."""
 
     async def sign_in(self, connection: "Connection", request: events.SignIn) -> None:
         """Sign a connection in as a user. Raises ConnectionRefused."""
@@ -76,16 +76,16 @@ class Operations(Protocol):
         """Wait until the app may send."""
 
     def client_event(self, connection: "Connection", event: events.ClientEvent) -> None:
-        """Send a client's event to all others on its channel. Raises ClientEventRejected."""
+        """Send a client's event to the other subscribers of its channel. Raises ClientEventRejected."""
 
     def forget(self, connection: "Connection") -> None:
-        """Take a connection that has ended off everything. Never raises."""
+        """Remove a connection that has ended from its channels and counts. Never raises."""
 
 
 class Connection:
-    """One client. What it says comes in through ``receive``; ``write`` and ``send`` go out through its transport.
+    """One client. ``receive`` takes its messages; ``write`` and ``send`` send to it.
 
-    ``write`` is the transport's own for as long as the client keeps up: the fan-out calls it once per client.
+    While the client reads fast enough, ``write`` is the transport's own method: the fan-out calls it once per client.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Connection:
         self.app = app
         self.key = key
         self.write: Callable[[bytes], None] = transport.write
-        # Every channel that the connection is on; of a presence channel, the user as whom it is there.
+        # Every channel that the connection is on, with the user id on a presence channel.
         self.channels: dict[str, str | None] = {}
         self.user: events.User | None = None
         self.authorized = False
@@ -126,7 +126,7 @@ class Connection:
         return f"<Connection {self.id} of app {self.app.id}>"
 
     def send(self, message: Message) -> None:
-        """Send one message to this client alone."""
+        """Send one message to this client only."""
         try:  # not attempt(), which costs each message a call
             self._traffic.sent(1, len(message.text))
         except Exception as fault:
@@ -134,7 +134,7 @@ class Connection:
         self.write(message.frame)
 
     def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
-        """Answer a subscription: that it succeeded and, on a cache channel, the last event there."""
+        """Send subscription_succeeded and, on a cache channel, the last event or cache_miss."""
         data = b"{}" if members is None else members.roster()
         self.send(messages.subscription_succeeded(channel, data))
         if last is not None:
@@ -143,9 +143,9 @@ class Connection:
             self.send(messages.cache_miss(channel))
 
     def receive(self, text: bytes) -> bool:
-        """Take one message of the client. Never raises: whatever is wrong is answered.
+        """Serve one message of the client. Never raises: the client gets an answer to every error.
 
-        False if it has to wait: the next message may come once the transport's ``resume`` has been called.
+        Return False if the message has to wait. Pass the next message after the transport's ``resume`` is called.
         """
         if not self.open:
             return True
@@ -169,7 +169,7 @@ class Connection:
                     return self._begin(self._node.sign_in(self, message))
                 case events.Ping():
                     self.send(messages.PONG)
-                # A pong asks for nothing: any message is a sign of life, and the transport has noted it.
+                # A pong needs no answer. The transport has already noted that the client is alive.
         except Exception as fault:
             self._answer(fault)
         return True
@@ -184,7 +184,7 @@ class Connection:
             self._answer(fault)
 
     async def _client_event(self, event: events.ClientEvent) -> None:
-        """Send an event once the app has room for it; until then the connection is not read."""
+        """Send an event when the app has room for it. Until then the connection reads no messages."""
         await self._node.room(self.app.id)
         if self.open:
             self._node.client_event(self, event)
@@ -199,13 +199,13 @@ class Connection:
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 
     def _answer(self, fault: Exception) -> None:
-        """Say what was wrong. Never raises."""
+        """Send the error that belongs to an exception. Never raises."""
         try:
-            self._say_what_was_wrong(fault)
+            self._send_error(fault)
         except Exception as another:
             self.fail(another)
 
-    def _say_what_was_wrong(self, fault: Exception) -> None:
+    def _send_error(self, fault: Exception) -> None:
         match fault:
             case BadMessage():
                 self._answer_bad_message(fault)
@@ -219,7 +219,7 @@ class Connection:
                 self.fail(fault)
 
     def _answer_bad_message(self, fault: BadMessage) -> None:
-        """Say what was wrong, or close the connection that has done this too often."""
+        """Send an error for a malformed message, or close a connection that has sent too many of them."""
         now = self._node.clock()
         if self._bad_messages is None:
             budget = self._node.bad_messages
@@ -236,13 +236,13 @@ class Connection:
         attempt(log, self._node.refusals.message, self.app.id, self.id, code, reason, channel)
 
     def note_close(self, code: int, reason: str) -> None:
-        """Leave a line in the log: the server closes the connection because of its client. Never raises."""
+        """Log that the server closes the connection because of its client. Never raises."""
         attempt(log, self._node.refusals.closed, self.app.id, self.id, self._transport.peer, code, reason)
 
     def refuse(self, code: int, reason: str) -> None:
-        """Leave everything, send a ``pusher:error`` and close with the same code; nothing to a closed connection.
+        """End the connection: leave all channels, send a ``pusher:error`` and close with the same code.
 
-        Never raises: a transport that cannot send is aborted.
+        Do nothing if the connection is closed. Never raises: a transport that cannot send is aborted.
         """
         if not self.open:
             return
@@ -256,18 +256,18 @@ class Connection:
             self._transport.abort()
 
     def fail(self, fault: Exception) -> None:
-        """Contain a fault that this connection has met, and close the connection with 1011. Never raises."""
+        """Contain an exception and close the connection with 1011. Never raises."""
         contain(log, fault, "A message of %r, or one for it, could not be served", self)
         self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def end(self) -> None:
-        """The conversation is over, whoever ended it: leave all channels. Nothing the second time."""
+        """Leave all channels, because the client or the server has ended the connection. Do nothing the second time."""
         if self.open:
             self.open = False
             self._node.forget(self)
 
 
 def new_socket_id() -> str:
-    """Return two numbers that nobody can guess from those of another connection."""
+    """Return a random id, ``N.N``. It cannot be guessed from the ids of other connections."""
     number = secrets.randbits(64)
     return f"{number >> 32}.{number & 0xFFFFFFFF}"

@@ -1,8 +1,7 @@
-"""Contained faults: a bug that one operation meets is logged and counted, and everybody else is served.
+"""Contained faults: an exception in one operation is logged and counted, and all other operations continue.
 
-Catch an exception around each independent piece of work (one operation, one subscriber of a fan-out, one callback),
-hand the exception to ``contain``, then end what the fault has left in doubt: answer the request or close the
-connection.
+Catch an exception around each independent piece of work (one operation, one subscriber of a fan-out, one callback).
+Call ``contain`` with the exception. Then end the operation: answer the request or close the connection.
 """
 
 import logging
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from soketpy.core.limits import Bucket
 
 TRACEBACKS = 20
-"""Tracebacks a second that are logged. Further faults are only counted, so that a fan-out cannot flood the log."""
+"""Logged tracebacks per second. Further faults are only counted, so that a fan-out cannot flood the log."""
 
 
 class Failures:
@@ -41,7 +40,7 @@ def contain(log: logging.Logger, fault: BaseException, what: str, *details: obje
 
 
 def attempt(log: logging.Logger, note: Callable[..., object], *details: object) -> None:
-    """Call a function whose fault must not end what calls it, such as one that logs or counts. Never raises."""
+    """Call a function that logs or counts, and contain its exceptions. Never raises."""
     try:
         note(*details)
     except Exception as fault:

@@ -1,4 +1,4 @@
-"""When a ``pusher_internal:subscription_count`` is due."""
+"""The schedule of ``pusher_internal:subscription_count`` events."""
 
 import logging
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from soketpy.core.steps import Later
 log = logging.getLogger("soketpy.counts")
 
 QUIET_ABOVE = 100
-"""Subscribers up to which a change is told soon (Pusher, "Subscription count")."""
+"""Subscribers up to which each change is sent soon (Pusher, "Subscription count")."""
 
 INTERVAL = 5.0
-"""Seconds between two tellings to more subscribers than that."""
+"""Seconds between two events if the channel has more subscribers than that."""
 
 SHORT_INTERVAL = 0.25
-"""Seconds between two tellings to fewer: a client that comes and goes quickly must not flood the others."""
+"""Seconds between two events if it has fewer: a client that reconnects quickly must not flood the others."""
 
 PATIENCE = 0.5
-"""Seconds that a node waits longer than the one that has told last, so that they do not tell at the same time."""
+"""Seconds that a node waits longer than the node that sent last, so that two nodes do not send at the same time."""
 
 
-class _Rest:
-    """The time after a telling in which changes are collected. ``many`` is about the newest count."""
+class _Interval:
+    """The interval after an event, in which changes are collected. ``many`` is about the newest count."""
 
     __slots__ = ("changed", "long", "many")
 
@@ -32,50 +32,50 @@ class _Rest:
 
 
 class SubscriptionCounts:
-    """Tells the subscribers of a channel how many they are: the first change at once, later ones together.
+    """Decides when the subscribers of a channel get their number: at the first change, and then once per interval.
 
-    Between two tellings are 0.25 s or, above 100 subscribers, 5 s. The last change is always told.
+    An interval has 0.25 s or, above 100 subscribers, 5 s. The last change is always sent.
     """
 
-    def __init__(self, tell: Callable[[str, str], None], later: Later) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[str, str], None], later: Later) -> None:
+        self._send_count = send
         self._later = later
-        self._rests: dict[tuple[str, str], _Rest] = {}
+        self._intervals: dict[tuple[str, str], _Interval] = {}
 
     def changed(self, app_id: str, channel: str, count: int) -> None:
-        """Take note that a subscription came or went, and ``count`` are left: ``tell`` is called, now or later."""
+        """Note that the channel now has ``count`` subscriptions: ``send`` is called, now or later."""
         key, many = (app_id, channel), count > QUIET_ABOVE
-        rest = self._rests.get(key)
-        if rest is None:
-            self._tell_and_rest(key, many)
-        elif rest.long and not many:
-            self._begin_rest(key, SHORT_INTERVAL, _Rest(many, changed=True))
+        interval = self._intervals.get(key)
+        if interval is None:
+            self._send(key, many)
+        elif interval.long and not many:
+            self._begin(key, SHORT_INTERVAL, _Interval(many, changed=True))
         else:
-            rest.changed, rest.many = True, many
+            interval.changed, interval.many = True, many
 
     def heard(self, app_id: str, channel: str, count: int) -> None:
-        """Take note that this node or another one has told the count: a change that waited was told with it."""
+        """Note that this node or another one has sent the count, which includes every change that waited."""
         key, many = (app_id, channel), count > QUIET_ABOVE
-        rest = self._rests.get(key)
-        if rest is not None and (rest.long or not many):
-            rest.changed = False
+        interval = self._intervals.get(key)
+        if interval is not None and (interval.long or not many):
+            interval.changed = False
         else:
-            self._begin_rest(key, INTERVAL + PATIENCE if many else SHORT_INTERVAL, _Rest(many, changed=False))
+            self._begin(key, INTERVAL + PATIENCE if many else SHORT_INTERVAL, _Interval(many, changed=False))
 
-    def _tell_and_rest(self, key: tuple[str, str], many: bool) -> None:
-        self._begin_rest(key, INTERVAL if many else SHORT_INTERVAL, _Rest(many, changed=False))
+    def _send(self, key: tuple[str, str], many: bool) -> None:
+        self._begin(key, INTERVAL if many else SHORT_INTERVAL, _Interval(many, changed=False))
         try:
-            self._tell(*key)
+            self._send_count(*key)
         except Exception as fault:
             contain(log, fault, "App %s: the subscription count of %s could not be sent", *key)
 
-    def _begin_rest(self, key: tuple[str, str], seconds: float, rest: _Rest) -> None:
-        """Collect changes for so many seconds, in the place of a rest that has not ended."""
-        self._rests[key] = rest
-        self._later(seconds, lambda: self._end_rest(key, rest))
+    def _begin(self, key: tuple[str, str], seconds: float, interval: _Interval) -> None:
+        """Collect changes for so many seconds. An interval that has not ended is replaced."""
+        self._intervals[key] = interval
+        self._later(seconds, lambda: self._end(key, interval))
 
-    def _end_rest(self, key: tuple[str, str], rest: _Rest) -> None:
-        if self._rests.get(key) is rest:
-            del self._rests[key]
-            if rest.changed:
-                self._tell_and_rest(key, rest.many)
+    def _end(self, key: tuple[str, str], interval: _Interval) -> None:
+        if self._intervals.get(key) is interval:
+            del self._intervals[key]
+            if interval.changed:
+                self._send(key, interval.many)

@@ -1,18 +1,18 @@
-"""Who is on which channel in this process, and fan-out to them.
+"""The subscribers of each channel in this process, and fan-out to them.
 
 Invariants:
 
-1. A subscriber gets every frame that was published on the channel between its join and its leave, once each, in the
-   order of publishing, and none that was published before its join.
-2. Frames that are published on one channel before its flush, in the next iteration of the event loop or somewhat later,
-   are joined, and each subscriber is written to once. Excluding a subscriber from one of the frames changes only what
-   that subscriber is written.
-3. Who leaves has been written all that was published before, so that nothing is lost in front of a close.
-4. A long fan-out yields: after ``slice_size`` subscribers the event loop gets its turn, and frames that are published
-   meanwhile wait for the next round.
-5. Nothing here waits. How a slow subscriber is kept from growing is the subscriber's matter.
-6. A subscriber whose write raises changes nothing for the others. It is asked to ``fail`` in a later iteration of the
-   event loop.
+1. A subscriber gets every frame that is published on the channel between its join and its leave: each frame once, in
+   the order of publishing. It gets no frame from before its join.
+2. Frames that are published on a channel before its flush are joined, and each subscriber gets them in one write. The
+   flush runs in the next event loop iteration, or later if ``flush_soon`` says so. A subscriber that is excluded from
+   one frame gets the other frames.
+3. A subscriber that leaves first gets all earlier frames, so that a close loses none.
+4. A long fan-out yields to the event loop after ``slice_size`` subscribers. Frames that are published in between wait
+   for the next flush.
+5. No call waits. Each subscriber bounds its own write buffer.
+6. If a subscriber's ``write`` raises, the other subscribers are not affected. The hub calls the subscriber's ``fail``
+   in a later event loop iteration.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,22 +22,22 @@ from typing import Protocol
 from soketpy.core.steps import Soon
 
 SLICE_SIZE = 1_000
-"""Subscribers that are written to before the event loop gets its turn: some milliseconds."""
+"""Subscribers per slice of a long fan-out: some milliseconds."""
 
 
 class Subscriber(Protocol):
-    """Someone who can be on channels."""
+    """A receiver of frames, which can be on many channels."""
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Take bytes for the client; never blocks."""
+        """Send bytes to the client. Never blocks."""
 
     def fail(self, fault: Exception) -> None:
-        """End a subscriber whose ``write`` raised. Never raises."""
+        """Close the subscriber because its ``write`` raised. Never raises."""
 
 
 class Batch:
-    """The frames of one channel that go out together. ``first`` is the number of the first of them."""
+    """The frames of one channel that are sent in one write. ``first`` is the number of the first frame."""
 
     __slots__ = ("excluded", "first", "frames", "whole")
 
@@ -48,32 +48,30 @@ class Batch:
         self.whole = b""
 
     def add(self, frame: bytes, exclude: Subscriber | None) -> None:
-        """Put a frame behind the others."""
+        """Append a frame."""
         if exclude is not None:
             self.excluded.setdefault(exclude, set()).add(self.first + len(self.frames))
         self.frames.append(frame)
 
     def seal(self) -> None:
-        """Join the frames; none may be added after this."""
+        """Join the frames. No frame may be added afterwards."""
         self.whole = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
 
     def write_to(self, subscriber: Subscriber, joined: int) -> None:
-        """Write what one subscriber is due, who gets the frames from number ``joined`` on."""
+        """Write to one subscriber the frames from number ``joined`` on from which it is not excluded."""
         if joined <= self.first and subscriber not in self.excluded:
             subscriber.write(self.whole or b"".join(self.frames))
             return
-        not_for_it = self.excluded.get(subscriber, ())
+        excluded = self.excluded.get(subscriber, ())
         due = [
-            frame
-            for number, frame in enumerate(self.frames, self.first)
-            if number >= joined and number not in not_for_it
+            frame for number, frame in enumerate(self.frames, self.first) if number >= joined and number not in excluded
         ]
         if due:
             subscriber.write(b"".join(due))
 
 
 class Channel:
-    """One channel: its subscribers, each with the number of the first frame that it gets, and the frames in wait."""
+    """One channel: its subscribers, each with the number of its first frame, and the frames that wait for the flush."""
 
     __slots__ = (
         "_flush_soon",
@@ -93,17 +91,17 @@ class Channel:
         self._flush_soon = flush_soon
         self._slice_size = slice_size
         self._next = 0
-        self._newest = 0  # the highest of the numbers of the subscribers
+        self._newest = 0  # the highest number of a subscriber's first frame
         self._pending: Batch | None = None
         self._writing: Batch | None = None
         self._unwritten: dict[Subscriber, int] = {}
 
     def join(self, subscriber: Subscriber) -> None:
-        """Let the subscriber have what is published from now on."""
+        """Add a subscriber, which gets the frames that are published after this."""
         self.subscribers[subscriber] = self._newest = self._next
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Write the subscriber what it is still due, and let it have nothing more."""
+        """Write the waiting frames to the subscriber, then remove it."""
         joined = self.subscribers.pop(subscriber)
         try:
             if self._writing is not None and self._unwritten.pop(subscriber, None) is not None:
@@ -114,7 +112,7 @@ class Channel:
             self._fail(subscriber, fault)
 
     def publish(self, frame: bytes, exclude: Subscriber | None = None) -> None:
-        """Let every subscriber but ``exclude`` have this frame, with the next flush."""
+        """Add a frame to the next flush, for every subscriber but ``exclude``."""
         if self._pending is None:
             self._pending = Batch(self._next)
             if self._writing is None:
@@ -123,9 +121,9 @@ class Channel:
         self._pending.add(frame, exclude)
 
     def _flush(self) -> None:
-        """Write the frames in wait to those who are subscribed now."""
+        """Write the waiting frames to the subscribers."""
         batch = self._pending
-        assert batch is not None  # noqa: S101 - scheduled with a batch in wait only
+        assert batch is not None  # noqa: S101 - scheduled only with a waiting batch
         self._pending = None
         batch.seal()
         if len(self.subscribers) > self._slice_size:
@@ -135,7 +133,7 @@ class Channel:
         elif batch.excluded or self._newest > batch.first:
             self._write(batch, iter(list(self.subscribers.items())))
         else:
-            # All are due everything: the loop that all speed hangs on, and one call a subscriber.
+            # Every subscriber gets every frame. This loop is the hot path: one call per subscriber.
             whole = batch.whole
             for subscriber in list(self.subscribers):
                 try:
@@ -144,7 +142,7 @@ class Channel:
                     self._fail(subscriber, fault)
 
     def _write_slice(self) -> None:
-        """Write the batch to some more subscribers, then give the event loop its turn."""
+        """Write the batch to the next slice of subscribers, then yield to the event loop."""
         batch, unwritten = self._writing, self._unwritten
         assert batch is not None  # noqa: S101 - scheduled by _flush only
         self._write(batch, (unwritten.popitem() for _ in range(min(self._slice_size, len(unwritten)))))
@@ -156,7 +154,7 @@ class Channel:
             self._flush_soon(self._flush)
 
     def _write(self, batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
-        """Write a batch to some, of whom most are due everything."""
+        """Write a batch to some subscribers, most of which get every frame."""
         whole, first = batch.whole, batch.first
         excluded = batch.excluded
         for subscriber, joined in subscribers:
@@ -169,14 +167,15 @@ class Channel:
                 self._fail(subscriber, fault)
 
     def _fail(self, subscriber: Subscriber, fault: Exception) -> None:
-        """Have a subscriber end, but not now: that changes who is subscribed."""
+        """Close a subscriber later: to close it now would change the subscribers during a loop over them."""
         self._soon(partial(subscriber.fail, fault))
 
 
 class Hub:
-    """All channels of all apps in this process that have a subscriber.
+    """All channels in this process that have a subscriber, of all apps.
 
-    ``soon`` gives the event loop its turn; ``flush_soon`` says when what was published goes out, if not then.
+    ``soon`` calls a function in the next event loop iteration. ``flush_soon`` calls the flushes; by default it is
+    ``soon``.
     """
 
     def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:
@@ -186,14 +185,14 @@ class Hub:
         self._channels: dict[tuple[str, str], Channel] = {}
 
     def join(self, app_id: str, name: str, subscriber: Subscriber) -> None:
-        """Put the subscriber on the channel; it must not be on it already."""
+        """Add a subscriber to a channel. It must not be on the channel already."""
         channel = self._channels.get((app_id, name))
         if channel is None:
             channel = self._channels[app_id, name] = Channel(self._soon, self._flush_soon, self._slice_size)
         channel.join(subscriber)
 
     def leave(self, app_id: str, name: str, subscriber: Subscriber) -> None:
-        """Take the subscriber off the channel; nothing where it is not on it."""
+        """Remove a subscriber from a channel. Do nothing if it is not on the channel."""
         channel = self._channels.get((app_id, name))
         if channel is None or subscriber not in channel.subscribers:
             return
@@ -202,7 +201,7 @@ class Hub:
             del self._channels[app_id, name]
 
     def publish(self, app_id: str, name: str, frame: bytes, exclude: Subscriber | None = None) -> int:
-        """Let all who are on the channel but ``exclude`` have this frame; return how many those are."""
+        """Send a frame to all subscribers of a channel but ``exclude``. Return the number of receivers."""
         channel = self._channels.get((app_id, name))
         if channel is None:
             return 0

@@ -6,7 +6,7 @@ Clock = Callable[[], float]
 
 
 class Bucket:
-    """A token bucket: ``rate`` tokens a second flow in, and at most ``burst`` of them wait. Starts full."""
+    """A token bucket: it gets ``rate`` tokens a second and holds at most ``burst``. A new bucket is full."""
 
     __slots__ = ("burst", "rate", "tokens", "updated")
 
@@ -17,7 +17,7 @@ class Bucket:
         self.updated = now
 
     def take(self, cost: float, now: float) -> bool:
-        """Take ``cost`` tokens if they are there. ``now`` is in seconds of any clock that does not go back."""
+        """Take ``cost`` tokens; return False if there are too few. ``now`` is in seconds of a monotonic clock."""
         tokens = self.tokens + (now - self.updated) * self.rate
         if tokens > self.burst:
             tokens = self.burst
@@ -29,12 +29,12 @@ class Bucket:
         return True
 
     def wait(self, cost: float) -> float:
-        """Seconds from the last ``take`` until ``cost`` tokens, or a full bucket, are there; 60 if none ever flow."""
+        """Return the seconds from the last ``take`` to ``cost`` tokens or a full bucket; 60 if the rate is 0."""
         if not self.rate:
             return 60.0
         return max(0.0, (min(cost, self.burst) - self.tokens) / self.rate)
 
 
 def bucket_for(rate: int, former: Bucket | None, now: float) -> Bucket:
-    """Return the former bucket or, if there is none of this rate, a full one that holds the tokens of one second."""
+    """Return ``former`` if it has this rate, else a full bucket with the tokens of one second."""
     return former if former is not None and former.rate == rate else Bucket(rate, rate, now)

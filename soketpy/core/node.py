@@ -35,7 +35,7 @@ log = logging.getLogger("soketpy.node")
 
 
 class Node:
-    """One process of the server: its connections, and what can be done with them."""
+    """One process of the server: its connections, and the operations on them."""
 
     def __init__(
         self,
@@ -75,15 +75,17 @@ class Node:
     # Connections
 
     async def connect(self, app: App, transport: Transport, key: str | None = None) -> Connection:
-        """Take a client in that connected with ``key``, by default the app's first, and greet it.
+        """Add a client that connected with ``key`` (default: the app's first key), and send connection_established.
 
-        Raises ConnectionRefused when the app (4004) or this node (4100) is full.
+        Raises ConnectionRefused if the app (4004) or this node (4100) has reached its limit.
         """
         if not await self.roster.connect(app.id, len(self.connections(app.id)), app.max_connections):
-            raise ConnectionRefused(Code.OVER_QUOTA, "The app has as many connections as it may have.")
+            reason = f"The app has reached its connection limit ({app.max_connections})."
+            raise ConnectionRefused(Code.OVER_QUOTA, reason)
         if self._max_connections is not None and self.total >= self._max_connections:
             self.roster.disconnect(app.id)
-            raise ConnectionRefused(Code.OVER_CAPACITY, "The server has as many connections as it may have.")
+            reason = f"The server has reached its connection limit ({self._max_connections})."
+            raise ConnectionRefused(Code.OVER_CAPACITY, reason)
         try:
             while (socket_id := new_socket_id()) in self.connections(app.id):
                 pass
@@ -99,15 +101,15 @@ class Node:
         except Exception:
             connection.end()
             raise
-        log.debug("%r has connected", connection)
+        log.debug("%r connected", connection)
         return connection
 
     def forget(self, connection: Connection) -> None:
-        """A connection has ended: take it off its channels, sign it out, and count it no more. Never raises.
+        """Remove a connection that has ended: leave its channels, sign it out, and lower the counts. Never raises.
 
-        Each part is done even if another one fails.
+        A step that fails does not prevent the other steps.
         """
-        log.debug("%r has gone", connection)
+        log.debug("%r disconnected", connection)
         app_id = connection.app.id
         for channel in list(connection.channels):
             try:
@@ -122,7 +124,7 @@ class Node:
         of_app = self._connections[app_id]
         del of_app[connection.id]
         if not of_app:
-            del self._connections[app_id]  # a dict that was large once stays large
+            del self._connections[app_id]  # an empty dict keeps the memory of its former size
         self.total -= 1
         self.traffic[app_id].disconnections += 1
         try:
@@ -131,15 +133,15 @@ class Node:
             contain(log, fault, "%r could not be taken off the count of its app", connection)
 
     def connections(self, app_id: str) -> dict[str, Connection]:
-        """The connections of an app on this node, by socket id; not to be changed."""
+        """Return the connections of an app on this node by socket id. Do not change the dict."""
         return self._connections.get(app_id, {})
 
     def every_connection(self) -> list[Connection]:
-        """All connections on this node."""
+        """Return all connections on this node."""
         return [connection for of_app in self._connections.values() for connection in of_app.values()]
 
     def update(self, apps: Callable[[str], App | None]) -> int:
-        """Apply changed apps to the connections that are open. Return how many of these are closed, in slices."""
+        """Apply changed apps to open connections. Return the number of connections to be closed, in slices."""
         return update_connections(self._connections, apps, self.roster, partial(self._later, 0))
 
     # Events
@@ -169,7 +171,7 @@ class Node:
             raise faults[0]
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
-        """Send a client's event to all others on the channel. Raises ClientEventRejected (4301)."""
+        """Send a client's event to the other subscribers of the channel. Raises ClientEventRejected (4301)."""
         app, channel = connection.app, event.channel
         if not app.client_events:
             _reject(channel, "The app has client events switched off.")
@@ -201,10 +203,10 @@ class Node:
         return bucket.take(1, now)
 
     def terminate(self, app_id: str, user_id: str) -> None:
-        """Close every connection of a user, anywhere."""
+        """Close every connection of a user, on all nodes."""
         self._bus.terminate(app_id, user_id)
 
-    # What the bus and the roster ask of this node
+    # The inbox: calls of the bus and the roster
 
     def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
@@ -217,20 +219,20 @@ class Node:
                 contain(log, fault, "App %s: an event could not be counted", app_id)
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has come."""
+        """Send member_added to this node's subscribers of a presence channel."""
         self.deliver(app_id, channel, messages.member_added(channel, member.escaped_id, member.escaped_info))
 
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has gone."""
+        """Send member_removed to this node's subscribers of a presence channel."""
         self.deliver(app_id, channel, messages.member_removed(channel, member.escaped_id))
 
     def wants_counts(self, app_id: str) -> bool:
-        """Whether the subscribers of the app's channels are told how many they are; as far as anybody is connected."""
+        """Return whether the app has subscription_count events; False if the app has no connection on this node."""
         connection = next(iter(self.connections(app_id).values()), None)
         return connection is not None and connection.app.subscription_count_events
 
     def count_changed(self, app_id: str, channel: str, count: int) -> None:
-        """Tell this node's subscribers of a channel how many they are in all."""
+        """Send the number of all subscribers to this node's subscribers of a channel."""
         self._counts.heard(app_id, channel, count)
         self.deliver(app_id, channel, messages.subscription_count(channel, count))
 
@@ -241,13 +243,13 @@ class Node:
         in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), partial(self._later, 0))
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
-        """Tell this node's watchers of a user that the user came or went."""
+        """Notify this node's watchers of a user that the user is online or offline."""
         if (app_id, WATCHERS + user_id) in self._hub:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
             self.deliver(app_id, WATCHERS + user_id, message)
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
-        """An edge, of which no other node is told in this way."""
+        """Log a transition. The roster reports each transition to one node only."""
         log.debug("App %s: %s %s", app_id, transition, channel)
 
 

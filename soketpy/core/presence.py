@@ -8,7 +8,7 @@ from soketpy.protocol import ids, messages
 
 @dataclass(slots=True)
 class Member:
-    """One user on one presence channel. ``info`` is JSON text; the escaped forms are made once, for all rosters."""
+    """One user on one presence channel. ``info`` is JSON text. The escaped forms are computed once for all messages."""
 
     user_id: str
     info: bytes
@@ -18,16 +18,17 @@ class Member:
 
     @classmethod
     def of(cls, user_id: str, info: bytes) -> "Member":
-        """A member who has no connection yet."""
+        """Return a member without connections."""
         return cls(user_id, info, messages.escape(ids.literal(user_id)), messages.escape(info) if info else b"")
 
 
 class Members:
-    """Who is on one presence channel.
+    """The members of one presence channel.
 
-    1. A user is a member from their first connection on the channel to their last; what they told of themselves at
-       the first (user_info) stays until then.
-    2. Each join and leave says whether it was that first or last one, so that each transition is told once.
+    1. A user is a member from the first to the last of their subscriptions. The user_info of the first one is valid
+       until then.
+    2. ``join`` and ``leave`` return the member for the first and last subscription only, so that each member_added and
+       member_removed is sent once.
     """
 
     __slots__ = ("_members",)
@@ -45,7 +46,7 @@ class Members:
         return iter(self._members.values())
 
     def join(self, user_id: str, info: bytes) -> Member | None:
-        """Count one connection of a user; return the member if this made them one."""
+        """Add one connection of a user. Return the member if it is the first one, else None."""
         member = self._members.get(user_id)
         if member is not None:
             member.connections += 1
@@ -55,7 +56,7 @@ class Members:
         return member
 
     def leave(self, user_id: str) -> Member | None:
-        """Take away one connection of a user; return the member if that was their last."""
+        """Remove one connection of a user. Return the member if it was the last one, else None."""
         member = self._members[user_id]
         member.connections -= 1
         if member.connections:

@@ -1,4 +1,4 @@
-"""Refused and closed clients: each is counted or leaves a line in the log, and a flood of them does no harm."""
+"""Log lines and counters of refused and closed clients. Their number per second is limited."""
 
 import logging
 from collections import Counter
@@ -13,23 +13,23 @@ from soketpy.core.steps import Later
 log = logging.getLogger("soketpy.refusals")
 
 LINES = 10
-"""Lines a second and app at the level ``info``. Further lines have the level ``debug``."""
+"""Lines per second and app at the level ``info``. Further lines have the level ``debug``."""
 
 MOST_LINES = 100
-"""Lines a second of all apps together at the level ``info``."""
+"""Lines per second of all apps at the level ``info``."""
 
 SUMMARY_INTERVAL = 1.0
-"""Seconds between a line that is left out and the line that says how many were."""
+"""Seconds between the first omitted line and the summary of omitted lines."""
 
 NAMED = 5
-"""Apps that one summary names: those with the most lines that were left out."""
+"""Apps that one summary names: those with the most omitted lines."""
 
 LONGEST = 300
-"""Characters of a reason, or of anything that a client has sent, that are logged."""
+"""Most characters that are logged of a reason, or of a text from a client."""
 
 
 class Lines:
-    """A limit of the lines about clients: some a second for each app, and one that says how many were left out."""
+    """A limit of the log lines about clients. A summary line says how many lines were omitted."""
 
     def __init__(self, clock: Callable[[], float], later: Later) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class Lines:
         self._left_out: Counter[str] = Counter()
 
     def level(self, whose: str) -> int:
-        """Return the level of a line about a client of ``whose``, an app; 0 if the line is to be left out."""
+        """Return the log level of a line about a client of the app ``whose``; 0 if the line must be omitted."""
         bucket, now = self._buckets.get(whose), self._clock()
         if bucket is None:
             bucket = self._buckets[whose] = Bucket(LINES, LINES, now)
@@ -61,10 +61,10 @@ class Lines:
 
 
 class Refusals:
-    """The log of what one process has refused. ``connections`` counts refused handshakes by close code.
+    """The log lines of one process about refused clients. ``connections`` counts refused handshakes by close code.
 
-    No line has more than ``LONGEST`` characters of anything that a client has sent, nor a line end. Call the methods
-    by ``containment.attempt``: a log that fails must not change an answer.
+    A line contains at most ``LONGEST`` characters of a text from a client, and no line end. Call the methods through
+    ``containment.attempt``: a log that fails must not change an answer.
     """
 
     def __init__(self, clock: Callable[[], float], later: Later) -> None:
@@ -72,9 +72,9 @@ class Refusals:
         self._lines = Lines(clock, later)
 
     def connection(self, peer: str, code: int, reason: str, app_id: str | None = None, asked: str = "") -> None:
-        """Note a refused handshake of the client at the address ``peer``.
+        """Log a refused handshake of the client at the address ``peer``.
 
-        ``app_id`` is None where the app does not exist. ``asked`` is what was refused, such as ``origin null``.
+        ``app_id`` is None if the app does not exist. ``asked`` is the refused value, such as ``origin null``.
         """
         self.connections[code] += 1
         whose = _whose(app_id)
@@ -83,9 +83,9 @@ class Refusals:
             log.log(level, "%s: refused a connection from %s: %d %s", whose, who, code, _shown(reason))
 
     def handshake(self, peer: str, status: int, reason: str, app_id: str | None = None, path: str = "") -> None:
-        """Note a request that is answered with an HTTP error because of its head.
+        """Log a request that gets an HTTP error because of its head.
 
-        ``app_id`` and ``path`` are those of a handshake; of what is not HTTP, nobody knows them.
+        ``app_id`` and ``path`` are None and empty if the request is not HTTP.
         """
         whose = _whose(app_id)
         if level := self._lines.level(whose):
@@ -93,20 +93,20 @@ class Refusals:
             log.log(level, "%s: refused a request from %s: %d %s", whose, who, status, _shown(reason))
 
     def tls(self, reason: str) -> None:
-        """Note a TLS handshake that has failed, with the reason that OpenSSL gives."""
+        """Log a failed TLS handshake with OpenSSL's reason."""
         whose = _whose(None)
         if level := self._lines.level(whose):
             log.log(level, "%s: a TLS handshake failed: %s", whose, _shown(reason))
 
     def closed(self, app_id: str, socket_id: str, peer: str, code: int, reason: str) -> None:
-        """Note that the server closes an open connection because of what its client did, or failed to do."""
+        """Log that the server closes an open connection because of its client."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             who = one_line(peer)
             log.log(level, "%s: closed the connection %s from %s: %d %s", whose, socket_id, who, code, _shown(reason))
 
     def subscription(self, app_id: str, socket_id: str, channel: str, status: int, reason: str) -> None:
-        """Note a refused subscription of the connection ``socket_id``."""
+        """Log a refused subscription of the connection ``socket_id``."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             what, text = _shown(channel), _shown(reason)
@@ -115,14 +115,14 @@ class Refusals:
             )
 
     def message(self, app_id: str, socket_id: str, code: int, reason: str, channel: str | None = None) -> None:
-        """Note a refused message of the connection ``socket_id``, such as a client event."""
+        """Log a refused message of the connection ``socket_id``, such as a client event."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             what = "a message" if channel is None else f"a client event on {_shown(channel)}"
             log.log(level, "%s: refused %s by connection %s: %d %s", whose, what, socket_id, code, _shown(reason))
 
     def request(self, app_id: str | None, peer: str, method: str, path: str, status: int, reason: str) -> None:
-        """Note a refused REST request of the client at ``peer``. ``app_id`` is None where the app does not exist."""
+        """Log a refused REST request of the client at ``peer``. ``app_id`` is None if the app does not exist."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             what, who = (_shown(method), _shown(path)), one_line(peer)
@@ -130,22 +130,22 @@ class Refusals:
 
 
 def address(peer: object) -> str:
-    """Return the address of a client for a line of the log; ``peer`` is the ``peername`` of its transport."""
+    """Return the address of a client for a log line. ``peer`` is the ``peername`` of the client's transport."""
     if isinstance(peer, tuple) and peer:
-        # A socket that takes IPv6 and IPv4 shows IPv4 addresses in this form.
+        # A socket for both IPv6 and IPv4 shows an IPv4 address in this form.
         return str(cast("tuple[object, ...]", peer)[0]).removeprefix("::ffff:")
     return "an unknown address" if peer is None else "a Unix socket"
 
 
 def one_line(text: str) -> str:
-    """Escape line ends and control characters, with which a stranger could forge a line of the log."""
+    """Escape line ends and control characters: with them, a client could forge a log line."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _client(peer: str, asked: str) -> str:
-    """Return the address of a client, and in parentheses what it has asked for."""
+    """Return the address of a client, followed by the value that it asked for in parentheses."""
     return one_line(peer) + (f" ({_shown(asked)})" if asked else "")
 
 

@@ -1,4 +1,4 @@
-"""What a changed configuration means for the connections that are open."""
+"""The effect of a changed configuration on open connections."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -17,11 +17,11 @@ log = logging.getLogger("soketpy.node")
 def update_connections(
     connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], roster: Roster, soon: Soon
 ) -> int:
-    """Apply changed apps to ``connections``, which are given by app id and socket id. Return how many are closed.
+    """Apply changed apps to ``connections`` (by app id and socket id). Return the number of connections to be closed.
 
-    New limits and switches apply at once. If an app has ``max_connections`` now, the roster counts its connections on
-    this node from now on, since all nodes refuse by that count. Connections of a removed app (4001), of a disabled app
-    (4003) and of a removed key (4009, unless the app keeps them) are closed in slices.
+    New limits and switches apply at once. If an app now has ``max_connections``, the roster begins to count its
+    connections on this node, because all nodes refuse by the count of the cluster. The connections of a removed app
+    (4001), of a disabled app (4003) and of a removed key (4009, if the app closes them) are closed in slices.
     """
     closing: list[tuple[Connection, Code, str]] = []
     for app_id, of_app in connections.items():

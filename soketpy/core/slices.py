@@ -1,4 +1,4 @@
-"""Work on very many items that leaves the event loop free for others: a slice of items in each iteration."""
+"""Work on very many items, a slice in each event loop iteration, so that other work can run in between."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -13,13 +13,13 @@ log = logging.getLogger("soketpy.slices")
 T = TypeVar("T")
 
 SLICE_SIZE = 100
-"""Items that are worked on in one iteration of the event loop: some milliseconds where each closes a connection."""
+"""Items per event loop iteration: some milliseconds if each closes a connection."""
 
 
 def in_slices(items: Iterable[T], act: Callable[[T], object], soon: Soon, size: int = SLICE_SIZE) -> None:
-    """Call ``act`` with each item: the first ``size`` of them now, the others in later iterations of the event loop.
+    """Call ``act`` with each item: with ``size`` items now, and with the others in later event loop iterations.
 
-    Never raises. A call that raises is contained, and the next item follows.
+    Never raises. An exception of a call is contained, and the next item follows.
     """
     _next_slice(iter(items), act, soon, size)
 

@@ -1,13 +1,13 @@
-"""Verbs that may have to wait, without a task each.
+"""Operations that may have to wait, without a task each.
 
-A verb is a coroutine. It runs within the call that begins it up to the first future without a result, and continues
-within the call that sets the result: nothing else happens between the answer and what the verb does with it. A verb
-that waits for nothing costs little more than a call, and needs no event loop.
+An operation is a coroutine. ``begin`` runs it until it awaits a future without a result. The call that sets the result
+also resumes the operation: nothing else happens between a reply of Redis and the code that uses it. An operation that
+does not wait costs little more than a call, and needs no event loop.
 
-A verb may also await a future of asyncio, or yield to the event loop with ``asyncio.sleep(0)``. It then continues in a
-callback of the event loop. It has no task, so what needs one (``asyncio.timeout``) raises RuntimeError.
+An operation may also await a future of asyncio, or yield to the event loop with ``asyncio.sleep(0)``. A callback of the
+event loop then resumes it. It has no task, so a function that needs one (``asyncio.timeout``) raises RuntimeError.
 
-An exception stays within its verb: a verb that raises is logged and counted, and its caller is not disturbed.
+An exception does not leave its operation: it is logged and counted, and the caller of ``begin`` is not affected.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ log = logging.getLogger("soketpy.steps")
 T = TypeVar("T")
 
 Awaited: TypeAlias = "Future[Any] | asyncio.Future[Any] | None"
-"""What a verb may wait for; None is the yield of ``asyncio.sleep(0)``."""
+"""A value that an operation may await. None is the yield of ``asyncio.sleep(0)``."""
 
 Operation = Coroutine[Awaited, None, None]
-"""What is begun here. Nobody sees what it raises: it should answer its own faults."""
+"""A coroutine for ``begin``. No caller sees its exceptions: it should handle them itself."""
 
 Soon = Callable[[Callable[[], None]], object]
-"""Calls a function in the next iteration of the event loop, as ``loop.call_soon`` does, or somewhat later."""
+"""Calls a function in the next event loop iteration, as ``loop.call_soon`` does, or somewhat later."""
 
 Later = Callable[[float, Callable[[], None]], object]
-"""Calls a function after so many seconds, as ``loop.call_later`` does."""
+"""Calls a function after a number of seconds, as ``loop.call_later`` does."""
 
 
 class Future(Generic[T]):
-    """A value that is not there yet; to be awaited by one verb, and kept or broken once."""
+    """A result that is not yet known. One operation may await it; its result or exception is set once."""
 
     __slots__ = ("_fault", "_resume", "_settled", "_value")
 
@@ -47,12 +47,12 @@ class Future(Generic[T]):
         self._resume: Callable[[], None] | None = None
 
     def set_result(self, value: T) -> None:
-        """Let the verb go on with the value, now."""
+        """Set the result, and resume the operation that awaits it."""
         self._value = value
         self._settle()
 
     def set_exception(self, fault: Exception) -> None:
-        """Let the verb go on with an exception, now."""
+        """Set an exception, and resume the operation that awaits the result: it raises the exception."""
         self._fault = fault
         self._settle()
 
@@ -62,7 +62,7 @@ class Future(Generic[T]):
             self._resume()
 
     def then(self, resume: Callable[[], None]) -> None:
-        """Call this once the value is there."""
+        """Call ``resume`` when the result or exception is set."""
         self._resume = resume
 
     def __await__(self) -> Generator["Future[T]", None, T]:
@@ -70,15 +70,15 @@ class Future(Generic[T]):
             yield self
         if self._fault is not None:
             raise self._fault
-        return self._value  # type: ignore[return-value] # a T: keep was called
+        return self._value  # type: ignore[return-value] # a T: set_result was called
 
 
 async def gather(*operations: Coroutine[Awaited, None, T]) -> list[T]:
-    """What verbs give that are begun one behind the other and wait side by side; raises what the first of them raised.
+    """Begin operations one after the other, wait for all, and return their results in order.
 
-    All have ended when this does, whatever they raise.
+    Raises the first exception, after all operations have ended.
     """
-    given: list[T | None] = [None] * len(operations)
+    results: list[T | None] = [None] * len(operations)
     faults: list[BaseException] = []
     unfinished = len(operations)
     all_ended: Future[None] = Future()
@@ -86,7 +86,7 @@ async def gather(*operations: Coroutine[Awaited, None, T]) -> list[T]:
     async def run(index: int, operation: Coroutine[Awaited, None, T]) -> None:
         nonlocal unfinished
         try:
-            given[index] = await operation
+            results[index] = await operation
         except (Exception, asyncio.CancelledError) as fault:
             faults.append(fault)
         unfinished -= 1
@@ -99,14 +99,14 @@ async def gather(*operations: Coroutine[Awaited, None, T]) -> list[T]:
         await all_ended
     if faults:
         raise faults[0]
-    return cast("list[T]", given)
+    return cast("list[T]", results)
 
 
 def begin(operation: Operation, done: Callable[[], None] | None = None) -> bool:
-    """Run a verb as far as it comes; whether it has ended. If it has not, ``done`` is called when it does.
+    """Run an operation until it waits. Return whether it has ended; if not, ``done`` is called when it ends.
 
-    Never raises. A verb that raises has ended, and so has one that awaits something else than a future or one of
-    asyncio: a TypeError is raised in it at that place.
+    Never raises. An operation that raises has ended. One that awaits neither a Future nor a future of asyncio gets a
+    TypeError at its ``await``.
     """
     try:
         awaited = operation.send(None)
@@ -121,12 +121,12 @@ def begin(operation: Operation, done: Callable[[], None] | None = None) -> bool:
 
 
 def _continue_after(awaited: object, operation: Operation, done: Callable[[], None] | None) -> bool:
-    """Have the verb continue once it has what it awaits; whether that is something to wait for."""
+    """Resume the operation when ``awaited`` has its result. Return False if ``awaited`` cannot be awaited."""
     if type(awaited) is Future:
         awaited.then(partial(_resume, operation, done))
     elif isinstance(awaited, asyncio.Future) or getattr(awaited, "_asyncio_future_blocking", None) is not None:
         future = cast("asyncio.Future[Any]", awaited)
-        future._asyncio_future_blocking = False  # what a task does with it, so that others may await it as well
+        future._asyncio_future_blocking = False  # as a task does, so that others may await the future too
         future.add_done_callback(lambda _: _resume(operation, done))
     elif awaited is None:
         asyncio.get_running_loop().call_soon(_resume, operation, done)
@@ -136,7 +136,7 @@ def _continue_after(awaited: object, operation: Operation, done: Callable[[], No
 
 
 def _cannot_await(awaited: object) -> str:
-    return f"a verb can await a Future of steps or one of asyncio, not {type(awaited).__name__}"
+    return f"an operation can await a Future of steps or one of asyncio, not {type(awaited).__name__}"
 
 
 def _resume(operation: Operation, done: Callable[[], None] | None) -> None:

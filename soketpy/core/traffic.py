@@ -1,4 +1,4 @@
-"""Counters: the traffic of each app, and what a whole process has counted."""
+"""Counters: the traffic of each app, and the totals of a process."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -31,24 +31,24 @@ class Traffic:
         self.http_calls = 0
 
     def sent(self, number: int, size: int) -> None:
-        """So many messages, of so many bytes together, went to clients."""
+        """Count messages to clients; ``size`` is the sum of their bytes."""
         self.messages_sent += number
         self.bytes_sent += size
 
     def received(self, size: int) -> None:
-        """A client sent a message of so many bytes."""
+        """Count a message of ``size`` bytes from a client."""
         self.messages_received += 1
         self.bytes_received += size
 
     def answered(self, received: int, sent: int) -> None:
-        """A REST call was answered, with so many bytes in its body and in the answer's."""
+        """Count a REST call by the bytes of its body and of the answer's body."""
         self.http_calls += 1
         self.http_bytes_received += received
         self.http_bytes_sent += sent
 
 
 class TrafficByApp(dict[str, Traffic]):
-    """The counters of every app that has had any traffic."""
+    """The counters of every app with traffic, by app id."""
 
     def __missing__(self, app_id: str) -> Traffic:
         traffic = self[app_id] = Traffic()
@@ -57,10 +57,10 @@ class TrafficByApp(dict[str, Traffic]):
 
 @dataclass(slots=True)
 class Totals:
-    """Counters of whole processes since their start, whatever the app; and gauges of their links to Redis.
+    """Counters of all apps since the start of a process, and gauges of its connections to Redis.
 
-    ``refused`` counts refused handshakes by close code. ``links`` are the connections to Redis that there should be,
-    one for each partition; ``links_up`` are those that work now.
+    ``refused`` counts refused handshakes by close code. ``links`` is the number of connections to Redis that the
+    process needs, one for each partition; ``links_up`` is the number of working ones.
     """
 
     failures: int = 0
@@ -79,13 +79,13 @@ class Totals:
         )
 
     def ended(self) -> "Totals":
-        """Return what stays of a process that has ended: its counters, but no links."""
+        """Return the totals of a process that has ended: its counters, and no connections to Redis."""
         return replace(self, links=0, links_up=0)
 
 
 @dataclass(slots=True)
 class Counted:
-    """The counts of one process. ``apps`` has by app how many are connected, and the counters of its traffic."""
+    """The counts of one process. ``apps`` maps an app id to its number of connections and its traffic counters."""
 
     apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
@@ -101,5 +101,5 @@ class Counted:
         return Counted(apps, self.totals + other.totals)
 
     def ended(self) -> "Counted":
-        """Return what stays of a process that has ended: its counters, but no connections."""
+        """Return the counts of a process that has ended: its counters, and no connections."""
         return Counted({app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}, self.totals.ended())

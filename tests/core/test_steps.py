@@ -1,4 +1,4 @@
-"""Verbs that wait without a task: they go on within the call that brings the answer."""
+"""Operations that wait without a task: the call that sets the result resumes them."""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -11,7 +11,7 @@ from tests.conftest import Contained
 
 
 class Account:
-    """What a verb has done so far."""
+    """The steps that an operation has done."""
 
     def __init__(self) -> None:
         self.done: list[object] = []
@@ -26,13 +26,13 @@ class Account:
         self.done.append("ended")
 
 
-def test_a_verb_that_waits_for_nothing_ends_within_the_call() -> None:
+def test_an_operation_that_waits_for_nothing_ends_within_the_call() -> None:
     account = Account()
     assert steps.begin(account.note(), lambda: account.done.append("told"))
     assert account.done == ["begun", "ended"]
 
 
-def test_a_verb_goes_on_within_the_call_that_sets_the_result() -> None:
+def test_an_operation_continues_within_the_call_that_sets_the_result() -> None:
     account, first, second = Account(), Future[str](), Future[str]()
     assert not steps.begin(account.note(first, second), lambda: account.done.append("told"))
     assert account.done == ["begun"]
@@ -57,7 +57,7 @@ def test_a_future_that_has_its_result_holds_nobody_up() -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_future_with_an_exception_raises_in_the_verb(before: bool) -> None:
+def test_a_future_with_an_exception_raises_in_the_operation(before: bool) -> None:
     account, future = Account(), Future[str]()
     if before:
         future.set_exception(LookupError("gone"))
@@ -72,7 +72,7 @@ async def value_of(future: Future[str]) -> str:
     return await future
 
 
-def test_verbs_that_wait_together_end_with_the_last_answer_in_their_own_order() -> None:
+def test_operations_that_wait_together_end_with_the_last_answer_in_their_own_order() -> None:
     first, second = Future[str](), Future[str]()
     found: list[list[str]] = []
 
@@ -86,7 +86,7 @@ def test_verbs_that_wait_together_end_with_the_last_answer_in_their_own_order() 
     assert found == [["one", "two"]]
 
 
-def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_ended() -> None:
+def test_the_first_fault_of_operations_that_wait_together_is_raised_when_all_have_ended() -> None:
     first, second, third = Future[str](), Future[str](), Future[str]()
     faults: list[str] = []
 
@@ -104,7 +104,7 @@ def test_the_first_fault_of_verbs_that_wait_together_is_raised_when_all_have_end
     assert faults == ["second"]
 
 
-def test_no_verbs_wait_for_nothing() -> None:
+def test_no_operations_wait_for_nothing() -> None:
     found: list[list[str]] = []
 
     async def ask() -> None:
@@ -117,7 +117,7 @@ def test_no_verbs_wait_for_nothing() -> None:
 # Futures of asyncio
 
 
-async def test_a_verb_may_await_a_future() -> None:
+async def test_an_operation_may_await_a_future() -> None:
     account: list[object] = []
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
@@ -135,7 +135,7 @@ async def test_a_verb_may_await_a_future() -> None:
 
 
 @pytest.mark.parametrize("fault", [LookupError("gone"), asyncio.CancelledError()])
-async def test_a_future_that_fails_raises_in_the_verb(fault: BaseException) -> None:
+async def test_a_future_that_fails_raises_in_the_operation(fault: BaseException) -> None:
     seen: list[BaseException] = []
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
@@ -155,7 +155,7 @@ async def test_a_future_that_fails_raises_in_the_verb(fault: BaseException) -> N
     assert [type(each) for each in seen] == [type(fault)]
 
 
-async def test_a_verb_whose_future_is_cancelled_has_ended(contained: Contained) -> None:
+async def test_an_operation_whose_future_is_cancelled_has_ended(contained: Contained) -> None:
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ended = asyncio.Event()
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_awaited_fails_at_once_and_says_so() -> None:
                 seen.append(str(fault))
 
     assert steps.begin(operation())
-    assert seen == ["a verb can await a Future of steps or one of asyncio, not str"] * 2
+    assert seen == ["an operation can await a Future of steps or one of asyncio, not str"] * 2
 
 
 def refused_by_mypy(coroutine: Coroutine[str, None, None], awaitable: Odd) -> None:
@@ -201,7 +201,7 @@ def refused_by_mypy(coroutine: Coroutine[str, None, None], awaitable: Odd) -> No
 # Faults
 
 
-def test_a_verb_that_raises_has_ended_and_disturbs_nobody(
+def test_an_operation_that_raises_has_ended_and_disturbs_nobody(
     contained: Contained, caplog: pytest.LogCaptureFixture
 ) -> None:
     future, ended = Future[str](), []
@@ -222,7 +222,7 @@ def test_a_verb_that_raises_has_ended_and_disturbs_nobody(
     assert "RuntimeError: later" in caplog.text
 
 
-def test_what_follows_a_verb_disturbs_nobody_either(contained: Contained) -> None:
+def test_what_follows_an_operation_disturbs_nobody_either(contained: Contained) -> None:
     future = Future[str]()
 
     def fail() -> None:

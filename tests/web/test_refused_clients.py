@@ -43,7 +43,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
         (
             "/app/full-key",
             None,
-            "App full: refused a connection from 127.0.0.1: 4004 The app has as many connections as it may have.",
+            "App full: refused a connection from 127.0.0.1: 4004 The app has reached its connection limit (0).",
         ),
         (
             "/ws/app/app-key",

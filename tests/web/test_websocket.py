@@ -66,7 +66,7 @@ async def test_any_key_of_an_app_connects(start_server: StartServer) -> None:
     [
         ("/app/nobody?protocol=7", 4001, "App key nobody does not exist."),
         ("/app/disabled-key?protocol=7", 4003, "The app is disabled."),
-        ("/app/full-key?protocol=7", 4004, "The app has as many connections as it may have."),
+        ("/app/full-key?protocol=7", 4004, "The app has reached its connection limit (0)."),
         ("/", 4005, "There is nothing at this path; connect to /app/KEY."),
         ("/app/", 4005, "There is nothing at this path; connect to /app/KEY."),
         ("/app/app-key/more", 4005, "There is nothing at this path; connect to /app/KEY."),
