@@ -1,7 +1,6 @@
-"""What a publisher asks for over REST: decoded, and held to the limits of the app, before anything is sent."""
+"""The events of publishers: decoded and checked against the limits of the app, before any of them is sent."""
 
 import re
-from http import HTTPStatus
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -14,14 +13,16 @@ SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 INFO_ATTRIBUTES = ("user_count", "subscription_count")
 
 
-class RequestError(Exception):
-    """A REST request that cannot be served: an HTTP status, the reason for the body, and headers for the answer."""
+class TriggerRefused(Exception):
+    """An event that cannot be published, and the reason for its publisher."""
 
-    def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = headers or {}
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DataTooLarge(TriggerRefused):
+    """An event whose data exceeds the limit of the app."""
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -63,12 +64,12 @@ _text = msgspec.json.Decoder(str)
 
 
 def parse_event(body: bytes) -> Body:
-    """Read the JSON body of ``POST events``. Raises RequestError (400)."""
+    """Read the JSON body of ``POST events``. Raises TriggerRefused."""
     return _parse(_body, body)
 
 
 def parse_batch(body: bytes) -> list[Body]:
-    """Read the JSON body of ``POST batch_events``. Raises RequestError (400)."""
+    """Read the JSON body of ``POST batch_events``. Raises TriggerRefused."""
     try:
         if not body.isascii():
             body.decode()
@@ -76,7 +77,7 @@ def parse_batch(body: bytes) -> list[Body]:
     except msgspec.ValidationError as fault:
         _refuse_body(str(fault))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # One of the events has something that msgspec does not decode: read them one by one.
+        # msgspec cannot decode one of the events: read them one by one.
         events = bytes(_parse(_raw_batch, body).batch).decode()
         try:
             return [_parse(_body, grammar.encoded(event)) for event in grammar.elements(events)]
@@ -97,11 +98,11 @@ def _parse(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 
 def _refuse_body(reason: str) -> NoReturn:
-    raise RequestError(HTTPStatus.BAD_REQUEST, f"The body is not valid: {reason}.") from None
+    raise TriggerRefused(f"The body is not valid: {reason}.") from None
 
 
 def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
-    """Hold a batch to the app's limits; one bad event refuses all. Raises RequestError (400 or 413)."""
+    """Check a batch against the app's limits; one bad event refuses all. Raises TriggerRefused."""
     if not bodies:
         _refuse("The batch is empty.")
     if len(bodies) > app.max_event_batch_size:
@@ -113,13 +114,13 @@ def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
             if body.channels is not None:
                 _refuse("An event of a batch goes to one channel, given as channel.")
             triggers.append(check(body, app))
-        except RequestError as fault:
-            raise RequestError(fault.status, f"Event {number} of the batch: {fault.message}") from None
+        except TriggerRefused as fault:
+            raise type(fault)(f"Event {number} of the batch: {fault.reason}") from None
     return triggers
 
 
 def check(body: Body, app: App) -> Trigger:
-    """Hold one event to the app's limits. Raises RequestError (400, or 413 for data that is too large)."""
+    """Check one event against the app's limits. Raises TriggerRefused, or DataTooLarge for its data."""
     if not body.name:
         _refuse("The event name is empty.")
     if len(body.name) > app.max_event_name_length:
@@ -136,7 +137,7 @@ def check(body: Body, app: App) -> Trigger:
 
 
 def parse_info(info: str | None, known: tuple[str, ...] = INFO_ATTRIBUTES) -> tuple[str, ...]:
-    """Read the comma-separated attributes that somebody asks for. Raises RequestError (400) for an unknown one."""
+    """Read a comma-separated list of info attributes. Raises TriggerRefused for an unknown one."""
     attributes = tuple(part.strip() for part in info.split(",") if part.strip()) if info else ()
     for attribute in attributes:
         if attribute not in known:
@@ -145,7 +146,7 @@ def parse_info(info: str | None, known: tuple[str, ...] = INFO_ATTRIBUTES) -> tu
 
 
 def _checked_channels(body: Body, app: App) -> tuple[str, ...]:
-    """The distinct channels of an event, in their order."""
+    """Return the distinct channels of an event, in their order."""
     names = body.channels if body.channels is not None else [body.channel] if body.channel is not None else []
     if not names:
         _refuse("The event has no channel.")
@@ -162,7 +163,7 @@ def _checked_channels(body: Body, app: App) -> tuple[str, ...]:
 
 
 def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
-    """The JSON string literal of the data, which stays as it came; what is not a string is sent as its compact text."""
+    """Return the data as a JSON string literal: a string as it came, any other value as its compact JSON text."""
     data, most = bytes(raw), app.max_event_payload
     if data[:1] == b'"':
         try:
@@ -182,12 +183,12 @@ def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
     if size > most:
         reason = f"The data content of this event exceeds the allowed maximum ({most} bytes)."
         reason += f" The event data has {size} bytes; the app allows {most}."
-        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+        raise DataTooLarge(reason)
     return data
 
 
 def _decoded_text(data: bytes) -> str:
-    """Decode a string that msgspec does not take. Raises RequestError (400) for what is no JSON."""
+    """Decode a string that msgspec refuses. Raises TriggerRefused if it is not JSON."""
     try:
         return str(grammar.value(data.decode()))
     except ValueError as reason:
@@ -195,7 +196,7 @@ def _decoded_text(data: bytes) -> str:
 
 
 def _compact(data: bytes) -> bytes:
-    """Drop the white space of JSON that msgspec does not take. Raises RequestError (400) for what is no JSON."""
+    """Remove the white space of JSON that msgspec refuses. Raises TriggerRefused if it is not JSON."""
     try:
         grammar.check(data.decode())
     except ValueError as reason:
@@ -204,4 +205,4 @@ def _compact(data: bytes) -> bytes:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise RequestError(HTTPStatus.BAD_REQUEST, reason)
+    raise TriggerRefused(reason)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from soketpy.protocol.requests import parse_query, tokens
+from soketpy.protocol.requests import bare_path, parse_query, tokens
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -101,19 +101,6 @@ def acceptance(upgrade: Upgrade) -> bytes:
         + subprotocol
         + b"\r\n"
     )
-
-
-def bare_path(path: str, prefix: str) -> str:
-    """Return the path without the prefix that a proxy may have left in front of it.
-
-    The prefix alone is the path ``/``. A client whose own prefix ends with a slash sends two slashes behind it.
-    """
-    if not prefix:
-        return path
-    if path == prefix:
-        return "/"
-    bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
-    return "/" + bare.lstrip("/") if bare.startswith("//") else bare
 
 
 def app_key(path: str, prefix: str) -> str | None:

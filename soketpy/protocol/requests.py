@@ -94,6 +94,19 @@ def tokens(value: str) -> list[str]:
     return [token.strip(" \t").lower() for token in value.split(",")]
 
 
+def bare_path(path: str, prefix: str) -> str:
+    """Return the path without the configured prefix, which a proxy may have removed already.
+
+    The prefix alone is the path ``/``. A client whose own prefix ends with a slash sends two slashes after it.
+    """
+    if not prefix:
+        return path
+    if path == prefix:
+        return "/"
+    bare = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
+    return "/" + bare.lstrip("/") if bare.startswith("//") else bare
+
+
 def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
     """The decoded parameters of a query or a form. Raises ValueError for one with more than a thousand.
 

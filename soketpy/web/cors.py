@@ -1,4 +1,4 @@
-"""Cross-origin answers: which origin an answer names, and preflight."""
+"""The CORS headers of answers and of preflights."""
 
 from soketpy.protocol.origins import Origins
 
@@ -7,9 +7,9 @@ PREFLIGHT_AGE = "600"
 
 
 class CorsHeaders:
-    """Which pages may read answers. Raises BadOrigin for an origin that no browser can send."""
+    """The origins whose pages may read answers. Raises BadOrigin for an origin that no browser can send."""
 
-    __slots__ = ("_allow_headers", "_allow_methods", "_credentials", "_origins")
+    __slots__ = ("_allow_headers", "_allow_methods", "_credentials", "_origins", "without_origin")
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class CorsHeaders:
         self._allow_methods = ", ".join(each.upper() for each in methods)
         self._allow_headers = ", ".join(headers)
         self._credentials = credentials
+        self.without_origin = self.answer(None)
+        """The headers of an answer to a request without Origin, where no app has origins of its own."""
 
     def answer(self, origin: str | None, of_app: Origins | None = None) -> dict[str, str]:
         """Return the headers of an answer to a page of ``origin``; an app's own origins replace the server's.
 
-        One origin at most is named: the page's if it is allowed, else the first that is named as a whole.
+        The answer names at most one origin: the page's if it is allowed, otherwise the first one without a wildcard.
         """
         allowed = of_app if of_app is not None and of_app.patterns else self._origins
         if allowed.allows_any:

@@ -1,71 +1,36 @@
-"""How much memory the process uses, of how much it may use."""
+"""Health checks: ``/``, ``/ready`` and ``/accept-traffic``."""
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from http import HTTPStatus
 
-_STATM = Path("/proc/self/statm")
-_MEMINFO = Path("/proc/meminfo")
-_OWN_CGROUP = Path("/proc/self/cgroup")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+from soketpy.web.answers import Answer, readiness
+from soketpy.web.errors import RequestError, stopping
+from soketpy.web.memory import memory
 
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """In bytes. ``total`` is the container's limit or, without one, the machine's memory; 0 where neither is known."""
-
-    used: int
-    total: int
-
-    @property
-    def percent(self) -> float:
-        """The share of the total that is used, from 0 to 100."""
-        return 100 * self.used / self.total if self.total else 0.0
+PATHS = frozenset({"/", "/ready", "/accept-traffic"})
 
 
-def memory() -> Memory:
-    """Measure; zeros on a system that does not say."""
-    try:
-        used = int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        machine = next(
-            int(line.split()[1]) * 1024 for line in _MEMINFO.read_text().splitlines() if line.startswith("MemTotal:")
-        )
-    except (OSError, ValueError, IndexError, StopIteration):
-        return Memory(0, 0)
-    return Memory(used, min([machine, *_limits()]))
+class HealthChecks:
+    """The answers to health checks; the same for every method, because a load balancer may use any."""
 
+    def __init__(self, memory_percent: float, available: Callable[[], bool]) -> None:
+        self._memory_percent = memory_percent
+        self._available = available
 
-def _limits() -> Iterator[int]:
-    """Yield the memory limits of the control groups of this process: each group has its own and those around it."""
-    for file in _limit_files():
-        try:
-            limit = int(file.read_text())
-        except (OSError, ValueError):  # no such group here, or the word "max"
-            continue
-        if limit > 0:
-            yield limit
+    def answer(self, path: str, draining: bool) -> Answer:
+        """Return the answer to the health check at ``path``, one of PATHS. Raises RequestError (503)."""
+        match path:
+            case "/ready":
+                return readiness(draining, self._available())
+            case "/accept-traffic":
+                return self._accept_traffic(draining)
+        return Answer("OK")
 
-
-def _limit_files() -> Iterator[Path]:
-    """Yield where the limits may be written: of version 2, and of the memory controller of version 1.
-
-    /proc/self/cgroup names the groups. A container may see its own group as the root, whatever is named there.
-    """
-    root = _CGROUP.parent
-    yield _CGROUP
-    yield root / "memory" / "memory.limit_in_bytes"
-    try:
-        lines = _OWN_CGROUP.read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        group = Path(path.strip("/"))
-        if ".." in group.parts:
-            continue
-        if number == "0" and not controllers:
-            yield from (root / each / "memory.max" for each in (group, *group.parents))
-        elif "memory" in controllers.split(","):
-            yield from (root / "memory" / each / "memory.limit_in_bytes" for each in (group, *group.parents))
+    def _accept_traffic(self, draining: bool) -> Answer:
+        if draining:
+            raise stopping()
+        now = memory()
+        if now.percent > self._memory_percent:
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is low on memory; choose another.")
+        used = {"usedSize": now.used, "totalSize": now.total, "percentUsage": now.percent}
+        return Answer({"memory": used})

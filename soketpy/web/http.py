@@ -12,12 +12,11 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
 from soketpy.core.containment import attempt, contain
-from soketpy.core.triggers import RequestError
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
-from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of, too_slow
-from soketpy.web.calls import too_large
+from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of
 from soketpy.web.door import FULL, note_refusal, open_websocket
+from soketpy.web.errors import RequestError, too_large, too_slow
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.metrics_port import MetricsPort
 from soketpy.web.pieces import Pieces

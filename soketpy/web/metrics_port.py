@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from soketpy.core.traffic import Totals, Traffic
-from soketpy.web.answers import READS, SOFTWARE, path_of, readiness
-from soketpy.web.health import memory
+from soketpy.web.answers import SOFTWARE, path_of, readiness
+from soketpy.web.errors import READS
+from soketpy.web.memory import memory
 from soketpy.web.metrics import TrafficCollector
 
 _ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}

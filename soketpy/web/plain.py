@@ -16,8 +16,9 @@ from aiohttp import web
 
 from soketpy.core.containment import contain
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end, parse_request
-from soketpy.web.answers import FAILED, Reply, stopping, too_slow
+from soketpy.web.answers import FAILED, Reply
 from soketpy.web.door import TOO_LONG, note_refusal
+from soketpy.web.errors import stopping, too_slow
 from soketpy.web.rest import Exchange, Rest
 from soketpy.web.websocket import ServerState
 

@@ -9,8 +9,8 @@ import pytest
 
 from soketpy.config import ConfigError, load
 from soketpy.core.apps import App
-from soketpy.protocol.handshake import app_key, bare_path, parse_upgrade
-from soketpy.protocol.requests import parse_query, parse_request
+from soketpy.protocol.handshake import app_key, parse_upgrade
+from soketpy.protocol.requests import bare_path, parse_query, parse_request
 from tests.web.wire import HANDSHAKE
 
 SAFE = string.ascii_letters + string.digits + "-._~!$'()*+,;=@"

@@ -240,7 +240,7 @@ def test_a_client_event_over_the_limit_is_rejected_however_it_is_spelled(house: 
 def test_object_data_over_rest_is_measured_however_it_is_spelled(house: House, spelling: str) -> None:
     body = f'{{"name":"said","channel":"news","data":{SPELLINGS[spelling]}}}'.encode()
     assert triggers.check(triggers.parse_event(body), SMALL)
-    with pytest.raises(triggers.RequestError, match="The event data has 991 bytes; the app allows 990"):
+    with pytest.raises(triggers.DataTooLarge, match="The event data has 991 bytes; the app allows 990"):
         triggers.check(triggers.parse_event(body), replace(APP, max_event_payload_in_kb=990 / 1024))
 
 
@@ -270,7 +270,7 @@ def test_a_string_has_one_limit_in_a_client_event_and_over_rest(house: House) ->
         if sent:
             assert triggers.check(triggers.parse_event(body), SMALL)
         else:
-            with pytest.raises(triggers.RequestError, match="The event data has 1025 bytes"):
+            with pytest.raises(triggers.DataTooLarge, match="The event data has 1025 bytes"):
                 triggers.check(triggers.parse_event(body), SMALL)
 
 

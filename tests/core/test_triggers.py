@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soketpy.core import triggers
-from soketpy.core.triggers import RequestError, Trigger
+from soketpy.core.triggers import Trigger, TriggerRefused
+from soketpy.web.errors import of_trigger
 from tests.fakes import APP
 from tests.protocol.anything import json_texts, json_values
 
@@ -25,9 +26,9 @@ def check(app: object = APP, **fields: object) -> Trigger:
 
 
 def refusal(**fields: object) -> tuple[int, str]:
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(TriggerRefused) as refused:
         check(**fields)
-    return int(refused.value.status), refused.value.message
+    return int(of_trigger(refused.value).status), refused.value.reason
 
 
 def test_an_event_is_read() -> None:
@@ -59,27 +60,22 @@ def test_an_event_is_read() -> None:
 )
 def test_a_body_of_another_form_is_400(body: bytes) -> None:
     for parse in (triggers.parse_event, triggers.parse_batch):
-        with pytest.raises(RequestError, match="The body is not valid") as refused:
+        with pytest.raises(TriggerRefused, match="The body is not valid") as refused:
             parse(body if parse is triggers.parse_event else b'{"batch":[' + body + b"]}" * bool(body))
-        assert refused.value.status == HTTPStatus.BAD_REQUEST
+        assert of_trigger(refused.value).status == HTTPStatus.BAD_REQUEST
 
 
 def test_a_batch_that_is_none_is_400() -> None:
-    with pytest.raises(RequestError, match="Object missing required field `batch`"):
+    with pytest.raises(TriggerRefused, match="Object missing required field `batch`"):
         triggers.parse_batch(b"{}")
 
 
 @pytest.mark.parametrize("batch", ["5", "{}", '"x"', "null"])
 def test_a_batch_that_is_no_list_is_400_whatever_else_is_in_the_body(batch: str) -> None:
     for more in ("", '"more":"\\ud83d",'):
-        with pytest.raises(RequestError, match="The body is not valid") as refused:
+        with pytest.raises(TriggerRefused, match="The body is not valid") as refused:
             triggers.parse_batch(f'{{{more}"batch":{batch}}}'.encode())
-        assert refused.value.status == HTTPStatus.BAD_REQUEST
-
-
-def test_a_request_error_has_headers_where_it_was_given_some() -> None:
-    assert RequestError(HTTPStatus.TOO_MANY_REQUESTS, "wait", {"Retry-After": "1"}).headers == {"Retry-After": "1"}
-    assert RequestError(HTTPStatus.BAD_REQUEST, "no").headers == {}
+        assert of_trigger(refused.value).status == HTTPStatus.BAD_REQUEST
 
 
 # Data
@@ -112,9 +108,9 @@ def test_data_that_is_no_string_is_sent_as_its_compact_text(data: str, text: str
 
 @pytest.mark.parametrize("data", [rb'"\q"', b'"', b"[", b"{]", b""])
 def test_data_that_is_no_json_is_400_whoever_read_it(data: bytes) -> None:
-    with pytest.raises(RequestError, match="The body is not valid") as refused:
+    with pytest.raises(TriggerRefused, match="The body is not valid") as refused:
         triggers.check(triggers.Body(name="said", data=msgspec.Raw(data), channel="news"), APP)
-    assert refused.value.status == HTTPStatus.BAD_REQUEST
+    assert of_trigger(refused.value).status == HTTPStatus.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -228,9 +224,9 @@ def check_batch(*events: dict[str, object]) -> list[Trigger]:
 
 
 def batch_refusal(*events: dict[str, object]) -> tuple[int, str]:
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(TriggerRefused) as refused:
         check_batch(*events)
-    return int(refused.value.status), refused.value.message
+    return int(of_trigger(refused.value).status), refused.value.reason
 
 
 def test_a_batch_keeps_its_order() -> None:
@@ -262,8 +258,8 @@ def test_data_of_any_depth_is_taken_or_refused() -> None:
         body = b'{"name":"said","channel":"news","data":' + b"[" * depth + b"]" * depth + b"}"
         try:
             taken.add(len(json.loads(triggers.check(triggers.parse_event(body), APP).data)) // 2)
-        except RequestError as refused:
-            assert refused.message == "The body is not valid: it is nested too deeply."  # noqa: PT017
+        except TriggerRefused as refused:
+            assert refused.reason == "The body is not valid: it is nested too deeply."  # noqa: PT017
     assert taken == set(range(1, max(taken) + 1))
 
 
@@ -282,7 +278,7 @@ nearly_bodies = st.fixed_dictionaries(
 @example(b'{"name":"said","channel":"a","data":' + b"[" * 990 + b"]" * 990 + b"}")
 @example(b'{"name":"said","channel":"a","data":' + b'{"a":' * 990 + b"1" + b"}" * 990 + b"}")
 def test_no_body_raises_anything_but_a_request_error(body: bytes) -> None:
-    with suppress(RequestError):
+    with suppress(TriggerRefused):
         trigger = triggers.check(triggers.parse_event(body), APP)
         assert isinstance(json.loads(trigger.data), str)
 
@@ -293,5 +289,5 @@ def test_no_body_raises_anything_but_a_request_error(body: bytes) -> None:
     | st.lists(nearly_bodies, max_size=3).map(lambda bodies: json.dumps({"batch": bodies}).encode())
 )
 def test_no_batch_raises_anything_but_a_request_error(body: bytes) -> None:
-    with suppress(RequestError):
+    with suppress(TriggerRefused):
         assert triggers.check_batch(triggers.parse_batch(body), APP)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy import App, Key
-from soketpy.core.triggers import RequestError
-from soketpy.web.calls import Call, authenticate, parse_query
+from soketpy.web.authentication import Call, authenticate, parse_query
+from soketpy.web.errors import RequestError
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signature, signed, wire

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from soketpy.config.settings import Bounds, Metrics
-from soketpy.web import health, rest
-from soketpy.web.health import Memory, memory
+from soketpy.web import health
+from soketpy.web import memory as memory_module
+from soketpy.web.memory import Memory, memory
 from tests.conftest import Peers, StartServer
 from tests.web.wire import wire
 
@@ -34,9 +35,9 @@ async def test_accept_traffic_refuses_above_its_share_of_memory(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peers = await start_server(bounds=Bounds(memory_percent=50))
-    monkeypatch.setattr(rest, "memory", lambda: Memory(used=50, total=100))
+    monkeypatch.setattr(health, "memory", lambda: Memory(used=50, total=100))
     assert (await peers.request("GET", "/accept-traffic")).status == 200
-    monkeypatch.setattr(rest, "memory", lambda: Memory(used=51, total=100))
+    monkeypatch.setattr(health, "memory", lambda: Memory(used=51, total=100))
     reply = await peers.request("GET", "/accept-traffic")
     assert (reply.status, reply.json["code"]) == (503, 503)
     assert "memory" in reply.json["error"]
@@ -60,8 +61,8 @@ async def test_a_health_check_is_answered_alike_to_every_method(
     server = peers.server._rest
     for draining, available, used in ((False, True, 0), (True, True, 0), (False, False, 0), (False, True, 100)):
         monkeypatch.setattr(server, "draining", draining)
-        monkeypatch.setattr(server, "_available", lambda available=available: available)
-        monkeypatch.setattr(rest, "memory", lambda used=used: Memory(used=used, total=100))
+        monkeypatch.setattr(server._health, "_available", lambda available=available: available)
+        monkeypatch.setattr(health, "memory", lambda used=used: Memory(used=used, total=100))
         expected = (await peers.request("GET", path)).status
         assert expected == 200 or path not in ("/", "/realtime", "/realtime/")
         assert {method: (await peers.request(method, path)).status for method in METHODS} == dict.fromkeys(
@@ -109,10 +110,10 @@ def test_a_container_has_the_memory_of_its_limit(
     (tmp_path / "meminfo").write_text("MemFree: 1 kB\nMemTotal:     2048 kB\n")
     if limit is not None:
         (tmp_path / "limit").write_text(limit)
-    monkeypatch.setattr(health, "_STATM", tmp_path / "statm")
-    monkeypatch.setattr(health, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(health, "_CGROUP", tmp_path / "limit")
-    monkeypatch.setattr(health, "_OWN_CGROUP", tmp_path / "nothing")
+    monkeypatch.setattr(memory_module, "_STATM", tmp_path / "statm")
+    monkeypatch.setattr(memory_module, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path / "limit")
+    monkeypatch.setattr(memory_module, "_OWN_CGROUP", tmp_path / "nothing")
     assert memory() == Memory(10 * PAGE, total)
 
 
@@ -149,20 +150,20 @@ def test_the_least_limit_of_the_groups_of_the_process_counts(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{limit}\n")
     for name, path in (("_STATM", "statm"), ("_MEMINFO", "meminfo"), ("_OWN_CGROUP", "own")):
-        monkeypatch.setattr(health, name, tmp_path / path)
-    monkeypatch.setattr(health, "_CGROUP", tmp_path / "groups" / "memory.max")
+        monkeypatch.setattr(memory_module, name, tmp_path / path)
+    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path / "groups" / "memory.max")
     assert memory() == Memory(10 * PAGE, total * 1024)
 
 
 @pytest.mark.parametrize("page", [4096, 16_384, 65_536])
 def test_memory_counts_the_pages_of_this_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: int) -> None:
     (tmp_path / "statm").write_text("100 10 5 1 0 20 0\n")
-    monkeypatch.setattr(health, "_STATM", tmp_path / "statm")
+    monkeypatch.setattr(memory_module, "_STATM", tmp_path / "statm")
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": page}.__getitem__)
     assert memory().used == 10 * page
 
 
 def test_a_system_that_does_not_say_has_no_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(health, "_STATM", tmp_path / "nothing")
+    monkeypatch.setattr(memory_module, "_STATM", tmp_path / "nothing")
     assert memory() == Memory(0, 0)
     assert memory().percent == 0

@@ -2,12 +2,14 @@
 
 import logging
 import re
+from http import HTTPStatus
 
 import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Log
-from soketpy.web.api import Api
+from soketpy.web.endpoints import Endpoints
+from soketpy.web.errors import RequestError
 from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
@@ -58,6 +60,11 @@ async def test_a_path_at_which_nothing_is_is_not_found(peers: Peers, path: str) 
     reply = await peers.request("GET", signed("GET", path))
     assert (reply.status, reply.json) == (404, {"error": "There is nothing at this path.", "code": 404})
     assert reply.headers["Content-Type"] == "application/json"
+
+
+def test_a_request_error_has_headers_where_it_was_given_some() -> None:
+    assert RequestError(HTTPStatus.TOO_MANY_REQUESTS, "wait", {"Retry-After": "1"}).headers == {"Retry-After": "1"}
+    assert RequestError(HTTPStatus.BAD_REQUEST, "no").headers == {}
 
 
 async def test_a_disabled_app_is_forbidden(start_server: StartServer) -> None:
@@ -126,7 +133,7 @@ async def test_what_fails_inside_is_logged_counted_and_answered_without_details(
     def fail(*_: object) -> None:
         raise RuntimeError("the inside of the server")
 
-    monkeypatch.setattr(Api, "_spend", fail)
+    monkeypatch.setattr(Endpoints, "_spend", fail)
     reply = await peers.call("GET", "/channels")
     assert (reply.status, reply.json["code"]) == (500, 500)
     assert "inside" not in reply.text

@@ -1,4 +1,4 @@
-"""One REST call: its parameters, its signature, and the events in its body."""
+"""The authentication of REST calls: key, timestamp, signature, and the checksum of the body."""
 
 import hmac
 from datetime import UTC, datetime
@@ -9,20 +9,16 @@ from urllib.parse import unquote
 import msgspec
 
 from soketpy.core.apps import App
-from soketpy.core.triggers import Body, RequestError, parse_batch, parse_event
 from soketpy.protocol import requests, signatures
-
-_ARRAY = "channels[]"
-
-_FORM = "application/x-www-form-urlencoded"
+from soketpy.web.errors import RequestError, too_large
 
 
 class Call(msgspec.Struct):
     """A request for an app: its method, the path as it was sent, and its decoded parameters.
 
-    ``bare_path`` is the path without the configured ``prefix``; ``given`` has the last value of each parameter;
-    ``arguments`` are the decoded parts of the path that the verb is about. ``published`` is False as long as the call
-    has changed nothing.
+    ``bare_path`` is the path without the configured ``prefix``. ``given`` has the last value of each parameter.
+    ``arguments`` are the decoded variable parts of the path. ``published`` becomes True as soon as the call changes
+    something.
     """
 
     app: App
@@ -38,7 +34,7 @@ class Call(msgspec.Struct):
 
 
 def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
-    """The decoded parameters of a query. Raises RequestError (400) for one with too many."""
+    """Return the decoded parameters of a query. Raises RequestError (400) if there are too many."""
     try:
         return requests.parse_query(query, plus_is_space=plus_is_space)
     except ValueError:
@@ -46,7 +42,7 @@ def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, st
 
 
 def authenticate(call: Call, now: float) -> None:
-    """Hold a call to its signature. ``now`` is in Unix seconds. Raises RequestError (401), saying what was expected."""
+    """Check the signature of a call. ``now`` is in Unix seconds. Raises RequestError (401) with the expected text."""
     given = call.given
     secret = call.app.secret_of(given.get("auth_key", ""))
     if secret is None:
@@ -62,7 +58,7 @@ def authenticate(call: Call, now: float) -> None:
 
 
 def _other_path_signed(call: Call, secret: str, signature: str) -> bool:
-    """Whether the client signed the path before a proxy stripped the prefix, added it, or encoded it."""
+    """Return whether the signature is for the path before a proxy stripped, added or encoded the prefix."""
     whole = call.prefix + call.bare_path
     paths = {call.path, call.bare_path, whole, call.prefix + call.path}
     others = (paths | {unquote(path) for path in paths}) - {call.path}
@@ -82,7 +78,7 @@ def _check_timestamp(timestamp: str, now: float) -> None:
 
 
 def _written(seconds: int) -> str:
-    """A time as Pusher writes it; one that is too far away for that as its number."""
+    """Return a time as Pusher writes it; as the number itself if it is too large for a date."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
@@ -90,7 +86,7 @@ def _written(seconds: int) -> str:
 
 
 def check_body(call: Call, body: bytes, limit: int) -> None:
-    """Hold the body to its signed checksum, and to ``limit`` bytes. Raises RequestError (401 or 413)."""
+    """Check the body against its signed checksum and ``limit`` bytes. Raises RequestError (401 or 413)."""
     if len(body) > limit:
         raise too_large(limit)
     checksum = call.given.get("body_md5")
@@ -100,47 +96,6 @@ def check_body(call: Call, body: bytes, limit: int) -> None:
         expected = signatures.body_md5(body)
         if not hmac.compare_digest(expected.encode(), checksum.encode("utf-8", "surrogatepass")):
             _unauthorized(f"The body_md5 is not that of the body, which is {expected}.")
-
-
-def too_large(limit: int) -> RequestError:
-    """A body that is over the limit, in bytes."""
-    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
-
-
-def event_of(call: Call, body: bytes) -> Body:
-    """The event of ``POST events``: a JSON or form-encoded body or, where there is none, the query.
-
-    Raises RequestError (400).
-    """
-    if not body:
-        return _event_of_form(call.parameters)
-    if call.content_type.lower().startswith(_FORM) and not body.lstrip().startswith(b"{"):
-        try:
-            return _event_of_form(parse_query(body.decode()))
-        except UnicodeDecodeError:
-            raise RequestError(HTTPStatus.BAD_REQUEST, "The body is not UTF-8.") from None
-    return parse_event(body)
-
-
-def events_of(body: bytes) -> list[Body]:
-    """The events of ``POST batch_events``. Raises RequestError (400)."""
-    return parse_batch(body)
-
-
-def _event_of_form(parameters: list[tuple[str, str]]) -> Body:
-    form = dict(parameters)
-    for name in ("name", "data"):
-        if name not in form:
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"The event has no {name}.")
-    channels = [value for name, value in parameters if name in (_ARRAY, "channels")]
-    return Body(
-        name=form["name"],
-        data=msgspec.Raw(msgspec.json.encode(form["data"])),
-        channels=channels or None,
-        channel=form.get("channel"),
-        socket_id=form.get("socket_id"),
-        info=form.get("info"),
-    )
 
 
 def _unauthorized(reason: str) -> NoReturn:

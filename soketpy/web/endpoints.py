@@ -1,7 +1,7 @@
-"""What publishers can ask of an app over REST, one verb each.
+"""The endpoints of the REST API: one operation per path.
 
-Source: Pusher's HTTP API reference; where it is silent, soketi 1.6.1, which adds ``subscription_count`` and
-``occupied`` to every channel.
+Source: Pusher's HTTP API reference. Where the reference says nothing, soketi 1.6.1, which adds ``subscription_count``
+and ``occupied`` to every channel.
 """
 
 import logging
@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -17,38 +17,41 @@ from soketpy.core.apps import App
 from soketpy.core.containment import contain
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter, Unavailable
-from soketpy.core.triggers import RequestError, check, check_batch, parse_info
+from soketpy.core.triggers import Body, check, check_batch, parse_batch, parse_event, parse_info
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
-from soketpy.web.answers import Answer, stopping
-from soketpy.web.calls import Call, event_of, events_of
+from soketpy.web.answers import Answer
+from soketpy.web.authentication import Call, parse_query
+from soketpy.web.errors import RequestError, bad_request, stopping
 
 log = logging.getLogger("soketpy.http")
 
+_FORM = "application/x-www-form-urlencoded"
+
 Operation = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
-"""Serves a call whose signature holds, with its body; for ``steps``."""
+"""Serves an authenticated call with its body; a coroutine for ``steps``."""
 
 
-class Api:
-    """The verbs. Each raises RequestError for what it cannot serve, and has then changed nothing.
+class Endpoints:
+    """The operations. Each raises RequestError or TriggerRefused for a call that it refuses: nothing has changed then.
 
-    Raises Unavailable where other nodes cannot be reached; whether the call has then changed something, says
-    ``Call.published``.
+    Each raises Unavailable if this node cannot reach other nodes. ``Call.published`` tells whether the call had changed
+    something before.
     """
 
     def __init__(self, node: Node, limiter: RateLimiter) -> None:
-        self.stopped = False  # whether every call has its answer, so that those which still wait must change nothing
+        self.stopped = False  # every call has been answered: a call that still waits must not change anything
         self._node = node
         self._limiter = limiter
 
     async def events(self, call: Call, body: bytes) -> Answer:
         """Trigger one event on one or more channels."""
         app = call.app
-        trigger = check(event_of(call, body), app)
+        trigger = check(_event_of(call, body), app)
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        if self.stopped:  # which answered the call while it waited
+        if self.stopped:  # the call was answered while it waited
             raise stopping()
         self._node.publish(app, trigger)
         call.published = True
@@ -59,13 +62,13 @@ class Api:
         return Answer({"channels": attributes}, headers=headers)
 
     async def batch_events(self, call: Call, body: bytes) -> Answer:
-        """Trigger several events; one that is refused refuses all."""
+        """Trigger several events; one invalid event refuses all."""
         app = call.app
-        triggers = check_batch(events_of(body), app)
+        triggers = check_batch(parse_batch(body), app)
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         if self._node.full(app.id):
             await self._node.room(app.id)
-        if self.stopped:  # which answered the call while it waited
+        if self.stopped:  # the call was answered while it waited
             raise stopping()
         self._node.publish(app, *triggers)
         call.published = True
@@ -80,9 +83,9 @@ class Api:
     async def _attributes_of_published(
         self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float
     ) -> dict[str, dict[str, object]]:
-        """Return the attributes of channels on which events were published, or none if nobody can tell them.
+        """Return the attributes of channels on which events were published, or none if they cannot be read.
 
-        The events are out, so the call has succeeded: a publisher that saw it fail would send them once more.
+        The events are published, so the call has succeeded: a publisher that sees an error would send them again.
         """
         try:
             return await self._attributes(app, names, wanted, since)
@@ -95,9 +98,9 @@ class Api:
     async def _attributes(
         self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float
     ) -> dict[str, dict[str, object]]:
-        """Return the attributes of channels that somebody asks for; one that a channel's kind lacks is left out.
+        """Return the requested attributes of channels, without those that do not exist for a channel's kind.
 
-        ``since`` is when the readings of the call began.
+        ``since`` is the time at which the call began to read.
         """
         attributes: dict[str, dict[str, object]] = {name: {} for name in names}
         if "user_count" in wanted:
@@ -117,7 +120,7 @@ class Api:
         prefix = call.given.get("filter_by_prefix") or ""
         wanted = _wanted(call, ("user_count", "subscription_count"))
         if "user_count" in wanted and not prefix.startswith(channels.PRESENCE_PREFIX):
-            _bad(_NEEDS_PREFIX)
+            bad_request(_NEEDS_PREFIX)
         since = monotonic()
         counts = await self._node.roster.channels(call.app.id, prefix, since)
         listed: dict[str, dict[str, object]] = {
@@ -129,15 +132,15 @@ class Api:
         return Answer({"channels": listed}, headers=headers)
 
     async def channel(self, call: Call, body: bytes) -> Answer:
-        """Tell the state of one channel."""
+        """Return the state of one channel."""
         headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         app, (channel,) = call.app, call.arguments
         kind = _kind_of(channel, app)
         wanted = _wanted(call, ("user_count", "subscription_count", "cache"))
         if "user_count" in wanted and not kind.presence:
-            _bad("Cannot retrieve the user count unless the channel is a presence channel.")
+            bad_request("Cannot retrieve the user count unless the channel is a presence channel.")
         if "cache" in wanted and not kind.cache:
-            _bad("cache is only for cache channels.")
+            bad_request("cache is only for cache channels.")
         both = ("subscription_count", "user_count")
         attributes = (await self._attributes(app, [channel], both, monotonic()))[channel]
         value: dict[str, object] = {"occupied": attributes["subscription_count"] != 0, **attributes}
@@ -156,7 +159,7 @@ class Api:
         headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
         (channel,) = call.arguments
         if not _kind_of(channel, call.app).presence:
-            _bad("Users can only be retrieved for presence channels.")
+            bad_request("Users can only be retrieved for presence channels.")
         with_info = call.given.get("with_user_info") == "1"
         users: list[dict[str, object]] = []
         for member in await self._node.roster.members(call.app.id, channel):
@@ -169,7 +172,7 @@ class Api:
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         await self._node.room(call.app.id)
-        if self.stopped:  # which answered the call while it waited
+        if self.stopped:  # the call was answered while it waited
             raise stopping()
         self._node.terminate(call.app.id, call.arguments[0])
         call.published = True
@@ -177,11 +180,11 @@ class Api:
         return Answer({})
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
-        """Let an app call for so many points; the headers that say how many are left. Raises TooManyRequests."""
+        """Take the cost of a call from the rate of its app; return headers with what is left. Raises RequestError."""
         if limit is None:
             return {}
         if cost > limit:
-            # Not 429, which asks the caller to come again: that would be refused each time.
+            # Not 429, which asks the caller to retry: every retry would be refused too.
             reason = f"The call costs {cost} {what}, and the app may have only {limit} a second: send fewer at once."
             raise RequestError(HTTPStatus.BAD_REQUEST, reason)
         allowance = await self._limiter.take(app.id, what, cost, limit)
@@ -197,20 +200,47 @@ _NEEDS_PREFIX = (
     "user_count may only be requested for presence channels - please supply filter_by_prefix begining with presence-"
     " (for example filter_by_prefix=presence-)."
 )
-"""Begins with Pusher's text, letter by letter, since its libraries look for it."""
+"""Begins with exactly Pusher's text, because client libraries look for it."""
 
 
 def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The attributes that a reader asks for."""
+    """Return the attributes that the call asks for."""
     return parse_info(call.given.get("info"), known)
 
 
 def _kind_of(channel: str, app: App) -> Kind:
     fault = channels.name_fault(channel, app.max_channel_name_length)
     if fault is not None:
-        _bad(fault)
+        bad_request(fault)
     return channels.kind_of(channel)
 
 
-def _bad(reason: str) -> NoReturn:
-    raise RequestError(HTTPStatus.BAD_REQUEST, reason)
+def _event_of(call: Call, body: bytes) -> Body:
+    """Read the event of ``POST events`` from its JSON or form-encoded body, or without a body from its query.
+
+    Raises RequestError (400) or TriggerRefused.
+    """
+    if not body:
+        return _event_of_form(call.parameters)
+    if call.content_type.lower().startswith(_FORM) and not body.lstrip().startswith(b"{"):
+        try:
+            return _event_of_form(parse_query(body.decode()))
+        except UnicodeDecodeError:
+            bad_request("The body is not UTF-8.")
+    return parse_event(body)
+
+
+def _event_of_form(parameters: list[tuple[str, str]]) -> Body:
+    form = dict(parameters)
+    for name in ("name", "data"):
+        if name not in form:
+            bad_request(f"The event has no {name}.")
+    names = [value for name, value in parameters if name in ("channels[]", "channels")]
+    return Body(
+        name=form["name"],
+        data=msgspec.Raw(msgspec.json.encode(form["data"])),
+        channels=names or None,
+        channel=form.get("channel"),
+        socket_id=form.get("socket_id"),
+        info=form.get("info"),
+    )

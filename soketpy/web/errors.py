@@ -1,0 +1,74 @@
+"""RequestError, the exception of a request that cannot be served, and the errors that several modules raise."""
+
+from http import HTTPStatus
+from typing import NoReturn
+
+from soketpy.core.triggers import DataTooLarge, TriggerRefused
+
+READS = ("GET", "HEAD")
+"""Methods that are served alike, except that the answer to HEAD has no body (RFC 9110, section 9.3.2)."""
+
+
+class RequestError(Exception):
+    """A request that cannot be served: an HTTP status, the reason for the body, and headers for the answer."""
+
+    def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+def of_trigger(refused: TriggerRefused) -> RequestError:
+    """Return the error for an event that the core refuses: 413 for data that is too large, otherwise 400."""
+    too_large_data = isinstance(refused, DataTooLarge)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large_data else HTTPStatus.BAD_REQUEST
+    return RequestError(status, refused.reason)
+
+
+def unavailable(reason: str = "") -> RequestError:
+    """Return the error for a request that needs other nodes while this node cannot reach them."""
+    reason = reason or "The server cannot reach the other nodes now; try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+
+def stopping() -> RequestError:
+    """Return the error for a request that arrives, or is incomplete, while the server stops."""
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
+
+
+def unconfirmed() -> RequestError:
+    """Return the error for a call that was sent to the other nodes and that they have not confirmed.
+
+    The status is not 503, because a proxy or a publisher may send a call that failed with 503 to another node at once.
+    """
+    reason = "The other nodes have not confirmed this call: its events may have been published."
+    return RequestError(HTTPStatus.GATEWAY_TIMEOUT, reason)
+
+
+def crowded() -> RequestError:
+    """Return the error for a call of an app that has as many calls in progress as one app may have."""
+    reason = "The app has calls in progress on half of the HTTP connections (bounds.max_http_connections); try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+
+
+def too_slow(seconds: float) -> RequestError:
+    """Return the error for a body that does not arrive completely within this many seconds."""
+    return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")
+
+
+def too_large(limit: int) -> RequestError:
+    """Return the error for a body of more than ``limit`` bytes."""
+    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
+
+
+def bad_request(reason: str) -> NoReturn:
+    """Raise RequestError with status 400."""
+    raise RequestError(HTTPStatus.BAD_REQUEST, reason)
+
+
+def not_allowed(allowed: str) -> NoReturn:
+    """Raise RequestError for a path that serves another method."""
+    methods = (*READS, "OPTIONS") if allowed in READS else (allowed, "OPTIONS")
+    reason = f"Only {allowed} is served at this path."
+    raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": ", ".join(methods)})
