@@ -26,12 +26,11 @@ import yaml
 
 from soketpy.cli import _parser, main
 from soketpy.config import Settings, load
-from soketpy.config.app_rows import app_rows
-from soketpy.config.draft import setting_rows
+from soketpy.config.draft import setting_fields
 from soketpy.config.environment import variables
-from soketpy.config.rows import Row
 from soketpy.config.soketi_names import APP_VARIABLES, NAMES
-from soketpy.core.apps import StaticApps
+from soketpy.core.apps import StaticApps, app_fields
+from soketpy.core.fields import Field
 from soketpy.core.traffic import Totals, TrafficByApp
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import signatures
@@ -149,14 +148,14 @@ def value_of(cell: str) -> Any:
     return yaml.safe_load(cell.strip("`"))
 
 
-def default_of(row: Row) -> object:
+def default_of(row: Field) -> object:
     return list(row.default) if isinstance(row.default, tuple) else row.default
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
     wanted = {
         path: default_of(row)
-        for path, row in setting_rows().items()
+        for path, row in setting_fields().items()
         if path != "apps" and not path.startswith("app_defaults.")
     }
     found: dict[str, str] = {}
@@ -169,7 +168,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_every_field_of_an_app_is_documented_with_its_default() -> None:
     section = text_of("docs/configuration.md").split("\n## Apps\n")[1]
     found = dict(re.findall(r"^\| `(\w+)` \| (`.*?`|–) \|", section, flags=re.M))
-    wanted = {name: default_of(row) for name, row in app_rows().items()}
+    wanted = {name: default_of(row) for name, row in app_fields().items()}
     wanted |= {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "keys": "–"}
     assert {name: value_of(cell) for name, cell in found.items()} == wanted
 

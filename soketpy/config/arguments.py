@@ -1,26 +1,25 @@
-"""Settings that a program gives to ``Server``: they are held to the rules of a file, and errors name the argument."""
+"""The settings that a program gives to ``Server``. They follow the rules of a file, and errors name the argument."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from soketpy.config.app_rows import ID, KEY, SECRET
-from soketpy.config.build import check_ports
+from soketpy.config.build import check_neighbours, check_ports
 from soketpy.config.errors import guess
-from soketpy.config.rows import Row, rows
-from soketpy.config.settings import ONE_OF_BOTH, WHY_EXCLUDED, Settings
-from soketpy.config.tree import Listing, Node, Place, Scalar
-from soketpy.config.values import convert, describe
-from soketpy.core.apps import App, StaticApps
+from soketpy.config.settings import Settings
+from soketpy.config.tree import ConfigNode, Position
+from soketpy.config.values import convert
+from soketpy.core.apps import App, StaticApps, app_fields
+from soketpy.core.fields import Field, fields_of
 
-_PLACE = Place("", name=None)
+_NOWHERE = Position("")
 
 
 def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Settings:
-    """Return the settings with the overrides in them. A list in the place of a tuple becomes a tuple.
+    """Return the settings with the overrides. A list in the place of a tuple becomes a tuple.
 
-    Raise TypeError for an unknown name or a value of another type, and ConfigError, which is a ValueError, for a value
-    that a file could not have either, and for several workers. Raise ValueError for two apps with one id or key.
+    Raise TypeError for an unknown name or a value of another type. Raise ConfigError, which is a ValueError, for a
+    value that a file could not have either, and for several workers. Raise ValueError for two apps with one id or key.
     """
     if not isinstance(settings, Settings | None):
         raise TypeError(f"Server takes Settings, not {type(settings).__name__}")
@@ -30,6 +29,7 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
             raise TypeError(f"Server has no setting {name!r}{guess(name, names)}")
     given = replace(settings or Settings(), **overrides)
     checked: Settings = replace(_checked(given, ""), apps=_apps(given.apps))
+    check_neighbours(replace(checked, positions={}))
     check_ports(checked)
     if checked.workers != 1:
         raise checked.mistake("workers", "a Server is one process; `soketpy start` starts several workers")
@@ -37,48 +37,34 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
 
 
 def _checked(group: Any, prefix: str) -> Any:
-    """Return a group of settings, each as its row has it."""
+    """Return a group of settings, each with the type of its field."""
     values: dict[str, object] = {}
     of: type = type(group)
-    for name, row in rows(of).items():
+    for name, field in fields_of(of).items():
         value, path = getattr(group, name), prefix + name
-        if row.is_group:
-            if not isinstance(value, row.type):
-                raise TypeError(f"{path} must be a {row.type.__name__}, not {type(value).__name__}")
+        if field.is_group:
+            if not isinstance(value, field.type):
+                raise TypeError(f"{path} must be a {field.type.__name__}, not {type(value).__name__}")
             values[name] = _checked(value, f"{path}.")
-        elif row.type is not App and (value != row.default or type(value) is not type(row.default)):
-            values[name] = _value(row, value, path)
-    checked = replace(group, **values) if values else group
-    for name, row in rows(of).items():
-        _check_neighbours(checked, name, row, prefix)
-    return checked
+        elif field.type is not App and (value != field.default or type(value) is not type(field.default)):
+            values[name] = _value(field, value, path)
+    return replace(group, **values) if values else group
 
 
-def _check_neighbours(group: Any, name: str, row: Row, prefix: str) -> None:
-    """Raise ConfigError for a setting without the one that it needs, or next to one that it excludes."""
-    value = getattr(group, name)
-    if row.needs is not None and value is not None and getattr(group, row.needs) is None:
-        raise _PLACE.error(prefix + name, f"has no effect without {prefix}{row.needs}")
-    for other in row.excludes:
-        if value and getattr(group, other):
-            why = WHY_EXCLUDED.get(prefix + other, ONE_OF_BOTH)
-            raise _PLACE.error(prefix + name, f"given next to {prefix}{other}; {why}")
-
-
-def _value(row: Row, value: object, path: str) -> object:
-    if row.auto is not None and type(value) is int and value == row.auto:
+def _value(field: Field, value: object, path: str) -> object:
+    if field.auto is not None and type(value) is int and value == field.auto:
         return value
-    if not (row.many or row.some) and not isinstance(value, bool | int | float | str | None):
-        raise TypeError(f"{path} must be {describe(row)}, not {type(value).__name__}")
-    return convert(row, _node(value, path), path)
+    if not (field.many or field.some) and not isinstance(value, bool | int | float | str | None):
+        raise TypeError(f"{path} must be {field.describe()}, not {type(value).__name__}")
+    return convert(field, _node(value, path), path)
 
 
-def _node(value: object, path: str) -> Node:
+def _node(value: object, path: str) -> ConfigNode:
     if isinstance(value, list | tuple):
-        return Listing(tuple(_node(each, path) for each in value), _PLACE)
+        return ConfigNode([_node(each, path) for each in value], _NOWHERE)
     if not isinstance(value, bool | int | float | str | None):
         raise TypeError(f"{path} must not have a {type(value).__name__} in it")
-    return Scalar(value, _PLACE)
+    return ConfigNode(value, _NOWHERE)
 
 
 def _apps(apps: object) -> tuple[App, ...]:
@@ -95,7 +81,7 @@ def _apps(apps: object) -> tuple[App, ...]:
 
 def _check_credentials(app: App, path: str) -> None:
     """Raise ConfigError for an id, a key or a secret that a file could not have."""
-    convert(ID, Scalar(app.id, _PLACE), f"{path}.id")
+    convert(app_fields()["id"], ConfigNode(app.id, _NOWHERE), f"{path}.id")
     for at, pair in enumerate(app.keys):
-        convert(KEY, Scalar(pair.key, _PLACE), f"{path}.keys[{at}].key")
-        convert(SECRET, Scalar(pair.secret, _PLACE), f"{path}.keys[{at}].secret")
+        for name in ("key", "secret"):
+            convert(app_fields()[name], ConfigNode(getattr(pair, name), _NOWHERE), f"{path}.keys[{at}].{name}")

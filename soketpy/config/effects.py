@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from soketpy.config.settings import DEFAULT_SECRET, Settings
-from soketpy.config.tree import Place
+from soketpy.config.tree import Position
 from soketpy.core.apps import App
 
 MOST_NAMED = 5
@@ -28,7 +28,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     A setting that has its default value is no mistake: files list settings with their defaults.
     """
     for path, reason in _without_effect(settings):
-        if path in settings.places and _value(settings, path) != _value(_DEFAULTS, path):
+        if path in settings.positions and settings.value(path) != _DEFAULTS.value(path):
             yield str(settings.mistake(path, f"has no effect {reason}"))
     yield from _out_of_reach(settings)
 
@@ -77,7 +77,7 @@ class _Contradiction:
     bound: str
     values: list[float] = field(default_factory=list)
     apps: list[str] = field(default_factory=list)
-    place: Place | None = None
+    position: Position | None = None
 
     def line(self, most: float) -> str:
         """Return the line for people, of a bound of this value."""
@@ -86,7 +86,7 @@ class _Contradiction:
             problem = f"is more than bounds.unread_in_kb ({plain(most)}): " + CLOSES
         else:
             problem = f"cannot be reached, since bounds.{self.bound} is {plain(most)}"
-        at = "" if self.place is None else f"{self.place}: "
+        at = "" if self.position is None else f"{self.position}: "
         return f"{at}{self.limit} ({low if low == high else f'{low} to {high}'}) {problem} ({naming(self.apps)})"
 
 
@@ -98,8 +98,10 @@ def _out_of_reach(settings: Settings) -> Iterator[str]:
             each = found.setdefault((limit, bound), _Contradiction(limit, bound))
             each.values.append(getattr(app, limit))
             each.apps.append(app.id)
-            places = (f"apps.{app.id}.{limit}", f"app_defaults.{limit}", f"bounds.{bound}")
-            each.place = each.place or next((settings.places[one] for one in places if one in settings.places), None)
+            paths = (f"apps.{app.id}.{limit}", f"app_defaults.{limit}", f"bounds.{bound}")
+            each.position = each.position or next(
+                (settings.positions[one] for one in paths if one in settings.positions), None
+            )
     for each in found.values():
         yield each.line(getattr(settings.bounds, each.bound))
 
@@ -126,10 +128,3 @@ def naming(ids: Sequence[str]) -> str:
 def plain(number: float) -> str:
     """Return a number without an exponent."""
     return f"{number:.10f}".rstrip("0").rstrip(".")
-
-
-def _value(settings: Settings, path: str) -> object:
-    found: object = settings
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found

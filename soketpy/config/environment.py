@@ -1,21 +1,21 @@
 """Environment variables: ``SOKETPY_`` and a setting's path, ``SOKETPY_APP_`` and a field of the first app.
 
-A list is JSON or has commas between its values; ``SOKETPY_APPS`` is the JSON of all apps. A variable that is not known
-is an error, except those that Kubernetes adds for services of the namespace.
+A list is JSON or has commas between its values; ``SOKETPY_APPS`` is the JSON of all apps. Unknown variables are errors,
+except those that Kubernetes adds for services of the namespace.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from soketpy.config.app_rows import app_rows
-from soketpy.config.draft import NO_WEBHOOKS, Draft, setting_rows
+from soketpy.config.draft import APPS, NO_WEBHOOKS, Draft, setting_fields
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
 from soketpy.config.hints import hint_of_variable
 from soketpy.config.soketi_names import BY_PATH, VARIABLES
 from soketpy.config.soketi_names import PREFIX as SOKETI_PREFIX
-from soketpy.config.tree import Place, Scalar
+from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
+from soketpy.core.apps import app_fields
 
 PREFIX = "SOKETPY_"
 CONFIG_FILE = "SOKETPY_CONFIG"
@@ -27,13 +27,16 @@ _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://\S+")
 
 @cache
 def variables() -> Mapping[str, str]:
-    """The name of every variable, and the setting (dotted) or the field of the first app (``apps.0.`` in front)."""
-    known = {PREFIX + path.upper().replace(".", "_"): path for path in setting_rows()}
-    return known | {FIRST_APP + name.upper(): f"apps.0.{name}" for name in app_rows()}
+    """Return the path of the setting of every variable; for a field of the first app, ``apps.0.`` and the field."""
+    known = {PREFIX + path.upper().replace(".", "_"): path for path in setting_fields()}
+    return known | {FIRST_APP + name.upper(): f"apps.0.{name}" for name in app_fields()}
 
 
 def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
-    """What the variables give, and how many of them give something. Raises ConfigError, which names the variable."""
+    """Return what the variables give, and how many variables there are.
+
+    Raise ConfigError, which names the variable, for an unknown variable or a wrong value.
+    """
     draft, count = Draft(), 0
     for name, text in given(environ, PREFIX):
         if name == CONFIG_FILE:
@@ -41,33 +44,32 @@ def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
         path = variables().get(name)
         if path is None:
             raise unknown(name, PREFIX, [CONFIG_FILE, *variables()])
-        place = Place(name, name="" if path != "apps" else None)
-        node = Scalar(text, place, loose=True)
-        first, _, rest = path.partition(".0.")
-        if rest:
-            draft.put_app(0, rest, Scalar(text, place, loose=True))
+        node = ConfigNode(text, Position(name, name="" if path != APPS else None), loose=True)
+        first, _, field = path.partition(".0.")
+        if field:
+            draft.put_app(0, field, node)
         else:
-            draft.put(tuple(first.split(".")), node)
+            draft.put(first, node)
         count += 1
     return draft, count
 
 
 def check_path(environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the path of the configuration file has quotes around it."""
-    place = Place(CONFIG_FILE, name="")
-    if is_quoted(Scalar(environ.get(CONFIG_FILE), place, loose=True)):
-        raise place.error("", QUOTED)
+    position = Position(CONFIG_FILE, name="")
+    if is_quoted(ConfigNode(environ.get(CONFIG_FILE), position, loose=True)):
+        raise position.error("", QUOTED)
 
 
 def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
-    """The variables that somebody set under this prefix, in the order of their names."""
+    """Yield the variables with this prefix in the order of their names, without those that Kubernetes adds."""
     for name, text in sorted(environ.items()):
         if name.startswith(prefix) and not _is_service_link(name.removeprefix(prefix), text):
             yield name, text
 
 
 def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
-    """The error for a variable that is not known. ``known`` are the variables of this prefix."""
+    """Return the error for an unknown variable. ``known`` are the variables with this prefix."""
     if prefix == PREFIX and "WEBHOOK" in name:
         return ConfigError(f"{quote(name)}: {NO_WEBHOOKS}")
     if prefix == PREFIX and (said := hint_of_variable(name.removeprefix(prefix), variables(), prefix)):
@@ -80,7 +82,7 @@ def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
 
 
 def _of_the_other_prefix(rest: str, prefix: str) -> str | None:
-    """Return the ``SOKETPY_`` variable for a name that is right behind the other prefix, or None."""
+    """Return the ``SOKETPY_`` variable for a name that is known under the other prefix, or None."""
     if prefix != PREFIX:
         return PREFIX + rest if PREFIX + rest in variables() else None
     soketis = BY_PATH.get(VARIABLES.get(SOKETI_PREFIX + rest, ""))

@@ -1,7 +1,7 @@
-"""The one error of the configuration, and the guess at what was meant."""
+"""The error for a wrong configuration, and the guess which name the writer meant."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 _LONGEST_GUESSED = 80
 _ALIKE = 0.6
@@ -9,28 +9,23 @@ _WORD = re.compile(r"[^._]+")
 
 
 class ConfigError(ValueError):
-    """A configuration that is not understood. Its text is one line: the place, the setting and what is wrong there."""
+    """A wrong configuration. The text is one line: the position, the setting and the problem."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
 def guess(written: str, known: Iterable[str], prefix: str = "") -> str:
-    """``"; did you mean …?"`` where one of the known names is close to what was written, else nothing.
+    """Return ``"; did you mean …?"`` if a known name is close to the written one, else an empty text.
 
-    ``prefix`` is in front of the name in the question. It is in neither ``written`` nor ``known``.
+    ``prefix`` is put in front of the name in the question. Neither ``written`` nor ``known`` contain it.
     """
     found = closest(written, known)
     return "" if found is None else f"; did you mean {prefix}{found}?"
 
 
-def either(words: Sequence[str]) -> str:
-    """Return the words as a sentence offers them: ``a, b or c``."""
-    return " or ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
-
-
 def closest(written: str, known: Iterable[str]) -> str | None:
-    """Return the known name with all the words that were written, or else one that is spelt nearly alike, or None."""
+    """Return the known name with all the words of the written one, or else the most similar one, or None."""
     if len(written) > _LONGEST_GUESSED:
         return None
     names = list(known)
@@ -41,8 +36,8 @@ def closest(written: str, known: Iterable[str]) -> str | None:
 
 
 def _likeness(written: str, name: str) -> float:
-    """Return how alike two names are, from 0 to 1, by what follows the words that they begin with together."""
-    from difflib import SequenceMatcher  # here, since no configuration without a mistake needs it
+    """Return how alike two names are, from 0 to 1. First words that both share are not compared."""
+    from difflib import SequenceMatcher  # imported late, because a configuration without mistakes does not need it
 
     ours, theirs = _WORD.findall(written.lower()), _WORD.findall(name.lower())
     while len(ours) > 1 and len(theirs) > 1 and ours[0] == theirs[0]:
@@ -51,7 +46,10 @@ def _likeness(written: str, name: str) -> float:
 
 
 def with_all_words(written: str, known: Iterable[str]) -> str | None:
-    """Return the shortest known name that has all of the words, and fewer others: METRICS_PORT. There must be two."""
+    """Return the shortest known name that has all words of the written one and fewer others, such as METRICS_PORT.
+
+    Return None if there is no such name, or if the written name has only one word.
+    """
     words = set(_WORD.findall(written.lower()))
     found = [
         name
@@ -62,6 +60,6 @@ def with_all_words(written: str, known: Iterable[str]) -> str | None:
 
 
 def quote(written: str, longest: int = 60) -> str:
-    """A text as it can stand in a one-line message: its control characters escaped, its length bounded."""
+    """Return a text for a one-line message: control characters are escaped, and a long text is cut."""
     shown = written if len(written) <= longest else written[:longest] + "…"
     return shown if shown.isprintable() and shown.strip() == shown and shown else repr(shown)

@@ -1,30 +1,30 @@
-"""A configuration file, from its path to what is written in it."""
+"""The reader of a configuration file."""
 
 from pathlib import Path
 
 from soketpy.config.errors import ConfigError
 from soketpy.config.json_tree import parse_json
-from soketpy.config.tree import Place, Table
+from soketpy.config.tree import ConfigNode, Position
 
 LARGEST = 16 * 1024 * 1024
 
 
-def read_file(path: str) -> Table:
-    """What the file holds. A name in ``.json`` or ``.yaml`` says what it is; under any other, a brace begins JSON.
+def read_file(path: str) -> dict[str, ConfigNode]:
+    """Return the table that a file holds. A file is JSON or YAML by its name; with another name, a brace begins JSON.
 
-    Raises ConfigError where the file cannot be read or understood.
+    Raise ConfigError if the file cannot be read or is invalid.
     """
     text = _text(path)
     suffix = Path(path).suffix.lower()
     if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip().startswith("{")):
         node = parse_json(text, path)
     else:
-        from soketpy.config.yaml_tree import parse_yaml  # here, since PyYAML takes longer to load than all the rest
+        from soketpy.config.yaml_tree import parse_yaml  # imported late, because importing PyYAML is slow
 
-        node = parse_yaml(text, path) or Table({}, Place(path, 1))
-    if not isinstance(node, Table):
-        raise node.place.error("", "the file must hold settings, each under its name")
-    return node
+        node = parse_yaml(text, path) or ConfigNode({}, Position(path, 1))
+    if not isinstance(node.value, dict):
+        raise node.position.error("", "the file must hold settings, each under its name")
+    return node.value
 
 
 def _text(path: str) -> str:
@@ -41,4 +41,4 @@ def _text(path: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise Place(path, line).error("", "not UTF-8 text") from None
+        raise Position(path, line).error("", "not UTF-8 text") from None

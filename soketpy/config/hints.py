@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from soketpy.config.app_rows import app_rows, default_rows
-from soketpy.config.errors import either, guess
-from soketpy.config.rows import Row
+from soketpy.config.errors import guess
 from soketpy.config.soketi_names import APP_NAMES, APP_VARIABLES
+from soketpy.core.apps import app_fields, limit_fields
+from soketpy.core.fields import Field, either
 
 REDIS_URL = "; write {host} and {port} instead of a URL; tls, username, password and db are settings of their own"
 
 
-def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Row], known: tuple[str, ...]) -> str:
+def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Field], known: tuple[str, ...]) -> str:
     """Return the end of the error for a name that no setting of the group at ``path`` has.
 
     ``settings`` are all settings by their dotted paths, and ``known`` the names of the group.
@@ -30,7 +30,7 @@ def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Row], known: t
 def hint_of_app(name: str) -> str:
     """Return the end of the error for a name that no setting of an app has."""
     ours = APP_NAMES.get(name)
-    return f"; did you mean {ours}?" if ours is not None else guess(name, app_rows())
+    return f"; did you mean {ours}?" if ours is not None else guess(name, app_fields())
 
 
 def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | None:
@@ -49,11 +49,11 @@ def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | 
     return f"; did you mean {enabled}?" if enabled in inner else f"; write a setting of it, such as {inner[0]}"
 
 
-def _places(name: str, path: tuple[str, ...], settings: Mapping[str, Row]) -> Iterator[str]:
+def _places(name: str, path: tuple[str, ...], settings: Mapping[str, Field]) -> Iterator[str]:
     """Yield each place where a setting of this name may stand."""
-    if name in default_rows():
+    if name in limit_fields():
         yield "under app_defaults:"
-    elif name in app_rows():
+    elif name in app_fields():
         yield "in an item of apps:"
     for each in settings:
         group, _, inner = each.rpartition(".")

@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from soketpy.config.app_rows import ID, KEY, KEYS, PAIR, SECRET, default_rows
-from soketpy.config.rows import Row, rows
 from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.yaml_tree import parse_yaml
+from soketpy.core.apps import app_fields, limit_fields
+from soketpy.core.fields import Field, fields_of
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 HEAD = """\
@@ -22,18 +22,18 @@ HEAD = """\
 
 def sample() -> str:
     """The whole text of the file; loading it gives ``Settings()``."""
-    return "\n".join([HEAD, *_group(rows(Settings), ""), *_app_defaults(), *_apps()]) + "\n"
+    return "\n".join([HEAD, *_group(fields_of(Settings), ""), *_app_defaults(), *_apps()]) + "\n"
 
 
-def _group(of: Mapping[str, Row], indent: str) -> Iterator[str]:
-    for name, row in of.items():
+def _group(of: Mapping[str, Field], indent: str) -> Iterator[str]:
+    for name, field in of.items():
         if name == "apps":
             continue
-        if row.is_group:
-            yield from ("", f"{indent}# {row.help}", f"{indent}{name}:")
-            yield from _group(rows(row.type), indent + "  ")
+        if field.is_group:
+            yield from ("", f"{indent}# {field.help}", f"{indent}{name}:")
+            yield from _group(fields_of(field.type), indent + "  ")
         else:
-            yield from (f"{indent}# {row.help}", f"{indent}{name}: {_shown(row.default)}")
+            yield from (f"{indent}# {field.help}", f"{indent}{name}: {_shown(field.default)}")
 
 
 def _app_defaults() -> Iterator[str]:
@@ -42,14 +42,15 @@ def _app_defaults() -> Iterator[str]:
 
 
 def _apps() -> Iterator[str]:
-    yield from ("", f"# {rows(Settings)['apps'].help} SOKETPY_APP_ID and so on set those of the first.", "apps:")
-    yield from (f"  # {ID.help}", f"  - {ID.name}: {_shown(DEFAULT_APP.id)}")
+    yield from ("", f"# {fields_of(Settings)['apps'].help} SOKETPY_APP_ID and so on set those of the first.", "apps:")
+    written = app_fields()
+    yield from (f"  # {written['id'].help}", f"  - id: {_shown(DEFAULT_APP.id)}")
     given = {"key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret}
-    for row in (KEY, SECRET):
-        yield from (f"    # {row.help}", f"    {row.name}: {_shown(given[row.name])}")
-    pair = ", ".join(f"{name}: {_shown(value)}" for name, value in given.items() if name in PAIR)
-    yield from (f"    # {KEYS.help}", f"    # {KEYS.name}: [{{{pair}}}]")
-    yield from _group(default_rows(), "    ")
+    for name, value in given.items():
+        yield from (f"    # {written[name].help}", f"    {name}: {_shown(value)}")
+    pair = ", ".join(f"{name}: {_shown(value)}" for name, value in given.items())
+    yield from (f"    # {written['keys'].help}", f"    # keys: [{{{pair}}}]")
+    yield from _group(limit_fields(), "    ")
 
 
 def _shown(value: object) -> str:

@@ -1,17 +1,20 @@
-"""What was written, with the place where each value stands: the form that files, variables and flags share."""
+"""Written values with their positions. Files, variables and flags are all read into this form."""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from soketpy.config.errors import ConfigError
+from soketpy.config.errors import ConfigError, quote
+
+DEEPEST = 32
+"""Levels of nesting that a file may have."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a value was written: a line of a file, an environment variable or a flag.
 
-    ``name`` is what the writer called the setting, where that is not its path here; an empty one says that the
-    source (a variable, a flag) already names it.
+    ``name`` is the writer's name for the setting, if it differs from the setting's path. An empty one means that the
+    source (a variable, a flag) names the setting already.
     """
 
     source: str
@@ -22,58 +25,35 @@ class Place:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
     def error(self, path: str, problem: str) -> ConfigError:
-        """The error that says what is wrong with the setting at this place."""
+        """Return the error for a problem with the setting at this position."""
         name = path if self.name is None else self.name
         return ConfigError(": ".join(part for part in (str(self), name, problem) if part))
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value. A loose one came as text (a variable, a flag) or from soketi, and may be turned into another type."""
+Scalar: TypeAlias = bool | int | float | str | None
 
-    value: bool | int | float | str | None = field(repr=False)
-    place: Place
+
+@dataclass(frozen=True, slots=True)
+class ConfigNode:
+    """A value, a list of nodes or a table of nodes.
+
+    ``name_position`` is that of its name in a table. A ``loose`` value came as text (from a variable or a flag) or in
+    soketi's names, and may be converted to another type.
+    """
+
+    value: "Scalar | list[ConfigNode] | dict[str, ConfigNode]" = field(repr=False)
+    position: Position
+    name_position: Position | None = None
     loose: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A list of values."""
-
-    items: "tuple[Node, ...]"
-    place: Place
+    @property
+    def at(self) -> Position:
+        """The position of the name, or of the value if it has no name."""
+        return self.name_position or self.position
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A named value of a table; the place is that of the name."""
-
-    place: Place
-    node: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Named values; a name stands once in it."""
-
-    entries: dict[str, Entry]
-    place: Place
-
-
-Node: TypeAlias = Scalar | Listing | Table
-
-
-def kind(node: Node) -> str:
-    """What a node is, in words that show nothing of its content."""
-    match node:
-        case Table():
-            return "a table"
-        case Listing():
-            return "a list"
-        case Scalar(value=None):
-            return "null"
-        case Scalar(value=bool()):
-            return "true or false"
-        case Scalar(value=str()):
-            return "text"
-    return "a number"
+def add(table: dict[str, ConfigNode], name: str, node: ConfigNode) -> None:
+    """Add a named value to a table. Raise ConfigError if the table has the name already."""
+    if name in table:
+        raise node.at.error(quote(name), f"given twice, first at {table[name].at}")
+    table[name] = node

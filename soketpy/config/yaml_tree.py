@@ -1,7 +1,7 @@
-"""YAML with the line of every value, read from PyYAML's events.
+"""A reader of YAML that remembers the line of every value. It reads PyYAML's events.
 
-Plain values mean what YAML 1.2's core schema says: ``yes`` and ``12:30`` are text, ``0123`` is no number. Aliases and
-tags are refused, so that no file grows when it is read and none makes an object.
+Plain values have the meaning of YAML 1.2's core schema: ``yes`` and ``12:30`` are text, ``0123`` is not a number.
+Aliases and tags are errors, so that a small file cannot expand to a large value or create objects.
 """
 
 import re
@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import yaml
 
-from soketpy.config.errors import ConfigError, quote
-from soketpy.config.tree import Entry, Listing, Node, Place, Scalar, Table
+from soketpy.config.errors import ConfigError
+from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar, add
 
-DEEPEST = 32
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -25,92 +24,76 @@ _REAL = re.compile(
 )
 
 
-def parse_yaml(text: str, source: str) -> Node | None:
-    """The value that the text is, or None where it holds nothing but comments.
+def parse_yaml(text: str, source: str) -> ConfigNode | None:
+    """Return the value of a YAML text, or None if it has nothing but comments.
 
-    Raises ConfigError for text that is not YAML, a name given twice, an alias, a tag, a second document, or nesting
-    deeper than any setting is.
+    Raise ConfigError for text that is not YAML, a name given twice, an alias, a tag, a second document, or too deep
+    nesting.
     """
     try:
-        return _Reader(yaml.parse(text, Loader=LOADER), source).document()
+        return _document(yaml.parse(text, Loader=LOADER), source)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise Place(source, line).error("", "not valid YAML: a character that YAML does not allow") from None
+        raise Position(source, line).error("", "not valid YAML: a character that YAML does not allow") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not understood"
         if problem.startswith("mapping values are not allowed"):
             problem += "; a text that ends with a colon, or has a colon and a space in it, must be in quotes"
-        place = Place(source, mark.line + 1 if mark else None)
-        raise place.error("", f"not valid YAML: {problem}") from None
+        raise Position(source, mark.line + 1 if mark else None).error("", f"not valid YAML: {problem}") from None
     except (yaml.YAMLError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise Place(source).error("", "not valid YAML") from None
+        raise Position(source).error("", "not valid YAML") from None
 
 
-class _Reader:
-    def __init__(self, events: Iterator[yaml.Event], source: str) -> None:
-        self._events = events
-        self._source = source
-
-    def document(self) -> Node | None:
-        next(self._events)
-        event = next(self._events)
-        if isinstance(event, yaml.StreamEndEvent):
-            return None
-        node = self._node(next(self._events), 0)
-        next(self._events)
-        event = next(self._events)
-        if not isinstance(event, yaml.StreamEndEvent):
-            raise self._place(event).error("", "a second document begins; a configuration is one")
-        if isinstance(node, Scalar) and node.value is None:
-            return None
-        return node
-
-    def _node(self, event: yaml.Event, depth: int) -> Node:
-        place = self._place(event)
-        if isinstance(event, yaml.AliasEvent):
-            raise place.error("", "aliases (*name) are not understood here; write the value out")
-        if not isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            raise place.error("", "not valid YAML")
-        if event.tag is not None:
-            raise place.error("", "tags (!name) are not understood here")
-        if depth > DEEPEST:
-            raise place.error("", "nested too deeply")
-        if isinstance(event, yaml.MappingStartEvent):
-            return self._table(place, depth)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._listing(place, depth)
-        return Scalar(_plain(event.value) if event.implicit[0] else event.value, place)
-
-    def _listing(self, place: Place, depth: int) -> Listing:
-        items: list[Node] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._node(event, depth + 1))
-        return Listing(tuple(items), place)
-
-    def _table(self, place: Place, depth: int) -> Table:
-        entries: dict[str, Entry] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            here = self._place(event)
-            if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
-                raise here.error("", "the name of a setting must be text")
-            name = event.value
-            if name in entries:
-                raise here.error(quote(name), f"given twice, first at {entries[name].place}")
-            entries[name] = Entry(here, self._node(next(self._events), depth + 1))
-        return Table(entries, place)
-
-    def _place(self, event: yaml.Event) -> Place:
-        return Place(self._source, event.start_mark.line + 1 if event.start_mark else None)
+def _document(events: Iterator[yaml.Event], source: str) -> ConfigNode | None:
+    next(events)
+    if isinstance(next(events), yaml.StreamEndEvent):
+        return None
+    node = _node(next(events), events, source)
+    next(events)
+    event = next(events)
+    if not isinstance(event, yaml.StreamEndEvent):
+        raise _position(event, source).error("", "a second document begins; a configuration is one")
+    return None if node.value is None else node
 
 
-def _plain(text: str) -> bool | int | float | str | None:
+def _node(
+    event: yaml.Event, events: Iterator[yaml.Event], source: str, depth: int = 0, name_position: Position | None = None
+) -> ConfigNode:
+    position = _position(event, source)
+    if isinstance(event, yaml.AliasEvent):
+        raise position.error("", "aliases (*name) are not understood here; write the value out")
+    if not isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent):
+        raise position.error("", "not valid YAML")
+    if event.tag is not None:
+        raise position.error("", "tags (!name) are not understood here")
+    if depth > DEEPEST:
+        raise position.error("", "nested too deeply")
+    if isinstance(event, yaml.ScalarEvent):
+        return ConfigNode(_plain(event.value) if event.implicit[0] else event.value, position, name_position)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items: list[ConfigNode] = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            items.append(_node(event, events, source, depth + 1))
+        return ConfigNode(items, position, name_position)
+    table: dict[str, ConfigNode] = {}
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        found_at = _position(event, source)
+        if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
+            raise found_at.error("", "the name of a setting must be text")
+        add(table, event.value, _node(next(events), events, source, depth + 1, found_at))
+    return ConfigNode(table, position, name_position)
+
+
+def _position(event: yaml.Event, source: str) -> Position:
+    return Position(source, event.start_mark.line + 1 if event.start_mark else None)
+
+
+def _plain(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     if _WHOLE.fullmatch(text):
         return int(text)
-    if _REAL.fullmatch(text):
-        return float(text)
-    return text
+    return float(text) if _REAL.fullmatch(text) else text

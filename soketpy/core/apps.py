@@ -1,12 +1,14 @@
 """Apps (tenants): their credentials, switches and limits, and the port to their registry."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from math import inf
 from types import NoneType, UnionType
 from typing import Any, Protocol, get_args, get_origin
 
+from soketpy.core.fields import Field, fields_of, setting
+from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
 
 KIB = 1024
@@ -20,11 +22,19 @@ class Key:
     Raises TypeError for a value that is not a str, and ValueError for an empty one.
     """
 
-    key: str
-    secret: str = field(repr=False)
+    key: str = field(
+        metadata={
+            "help": "The key that clients connect with; public.",
+            "pattern": APP_KEY,
+            "like": f"text of {SAFE}, and not . or ..",
+        }
+    )
+    secret: str = field(
+        repr=False, metadata={"help": "Secret that requests and authorizations are signed with.", "secret": True}
+    )
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        _check_types(self)
 
 
 class _Derived:
@@ -47,43 +57,71 @@ class App(_Derived):
     """One tenant: its credentials, switches and limits. A limit of ``None`` means that there is none.
 
     Sizes are in KiB (1,024 bytes, as soketi counts its "KB"), lengths in characters, rates in calls a second. A list in
-    the place of a tuple becomes a tuple. Raises TypeError for a value of another type than its field has, and
-    ValueError for an empty id, an app without keys, a limit below 0, and an allowed origin that no browser
-    can send. A limit of 0, which a file cannot have, allows nothing.
+    the place of a tuple becomes a tuple. The constructor raises TypeError for a value of another type than its field
+    has, and ValueError for an empty id, an app without keys, a limit below 0, and an allowed origin that no browser can
+    send. It takes a limit of 0, which allows nothing; ``app_fields`` has the stricter rules for data from outside.
     """
 
-    id: str
-    keys: tuple[Key, ...]
-    enabled: bool = True
+    id: str = field(
+        metadata={
+            "help": "The app's id; part of the paths of the REST API.",
+            "pattern": APP_ID,
+            "like": f"text of {SAFE}&, and not . or ..",
+        }
+    )
+    keys: tuple[Key, ...] = field(
+        metadata={"help": "A list of keys and secrets, instead of one key and secret, to rotate them."}
+    )
+    enabled: bool = setting(
+        True, "While false, connections of the app are refused with 4003 and its requests with 403."
+    )
     # switches
-    client_events: bool = False
-    subscription_count_events: bool = False
-    watchlists: bool = True
-    authorized_connections: bool = False
-    numeric_ids: bool = False
-    tls_only: bool = False
-    close_connections_of_removed_keys: bool = True
-    allowed_origins: tuple[str, ...] = ()
+    client_events: bool = setting(False, "Whether clients may send client events.")
+    subscription_count_events: bool = setting(
+        False, "Whether subscribers are sent the number of subscribers of their channel."
+    )
+    watchlists: bool = setting(True, "Whether users are told who of their watchlist is online.")
+    authorized_connections: bool = setting(
+        False, "Close connections that neither sign in nor join a private or presence channel in time."
+    )
+    numeric_ids: bool = setting(
+        False, "Keep user ids that are JSON numbers as numbers, as soketi does; otherwise they become strings."
+    )
+    tls_only: bool = setting(False, "Refuse connections without TLS (4000).")
+    close_connections_of_removed_keys: bool = setting(
+        True, "At SIGHUP, close (4009) the clients whose key was removed."
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (), "Origins that browsers may connect from; empty for any.", check_text=origin_problem
+    )
     # rates and quotas
-    max_connections: int | None = None
-    max_backend_events_per_second: int | None = None
-    max_client_events_per_second: int | None = None
-    max_subscribes_per_second: int | None = 200
-    max_read_requests_per_second: int | None = None
+    max_connections: int | None = setting(None, "Most connections at the same time; null for no limit.")
+    max_backend_events_per_second: int | None = setting(
+        None, "Most events a second over the REST API; null for no limit."
+    )
+    max_client_events_per_second: int | None = setting(
+        None, "Most client events a second from one connection; null for no limit."
+    )
+    max_subscribes_per_second: int | None = setting(
+        200, "Most subscriptions a second from one connection; more of them wait. null for no limit."
+    )
+    max_read_requests_per_second: int | None = setting(
+        None, "Most REST requests a second that read; null for no limit."
+    )
     # sizes and lengths
-    max_channel_name_length: int = 200
-    max_subscriptions_per_connection: int = 1_000
-    max_presence_members_per_channel: int = 100
-    max_presence_member_size_in_kb: float = 2
-    max_user_id_length: int = 128
-    max_watchlist_size: int = 100
-    max_event_name_length: int = 200
-    max_event_payload_in_kb: float = 100
-    max_event_channels_at_once: int = 100
-    max_event_batch_size: int = 10
+    max_channel_name_length: int = setting(200, "Most characters in a channel's name.")
+    max_subscriptions_per_connection: int = setting(1_000, "Most channels that one connection may subscribe to.")
+    max_presence_members_per_channel: int = setting(100, "Most members of a presence channel.")
+    max_presence_member_size_in_kb: float = setting(2, "Largest user_info of a member, in KiB.")
+    max_user_id_length: int = setting(128, "Most characters in a user's id.")
+    max_watchlist_size: int = setting(100, "Most users in a user's watchlist.")
+    max_event_name_length: int = setting(200, "Most characters in an event's name.")
+    max_event_payload_in_kb: float = setting(100, "Largest data of an event, in KiB.")
+    max_event_channels_at_once: int = setting(100, "Most channels that one REST request may send an event to.")
+    max_event_batch_size: int = setting(10, "Most events in one batch.")
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        _check_types(self)
         if not self.keys:
             raise ValueError("App.keys must have at least one Key")
         try:
@@ -118,6 +156,22 @@ class App(_Derived):
         return self.keys[0].key
 
 
+@cache
+def limit_fields() -> Mapping[str, Field]:
+    """Return the switches and limits of an app, which have defaults: every field but its id and keys."""
+    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys")}
+
+
+@cache
+def app_fields() -> Mapping[str, Field]:
+    """Return every field in which an app is written down: ``id``, ``key`` and ``secret`` or ``keys``, and its limits.
+
+    Files, variables, databases and APIs have these fields. ``Field.check`` raises an error that names the field.
+    """
+    fields = fields_of(App)
+    return {"id": fields["id"], **fields_of(Key), "keys": fields["keys"], **limit_fields()}
+
+
 def _origin_mistake(origins: tuple[str, ...]) -> str:
     """Return the error for the first origin that no browser can send."""
     problems = ((at, each, origin_problem(each)) for at, each in enumerate(origins))
@@ -128,7 +182,7 @@ def _origin_mistake(origins: tuple[str, ...]) -> str:
 _WORDS = {str: "a str", bool: "True or False", int: "an int", float: "a number"}
 
 
-def _check_fields(given: Any) -> None:
+def _check_types(given: Any) -> None:
     """Raise TypeError or ValueError for a field whose value is not what its type says. Make tuples of lists."""
     for each in fields(given):
         name, value, kind = f"{type(given).__name__}.{each.name}", getattr(given, each.name), each.type

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
 from soketpy.config.effects import cautions
-from soketpy.config.rows import differing
+from soketpy.core.fields import differing
 from soketpy.process.log import quantity
 
 log = logging.getLogger("soketpy")

@@ -8,8 +8,8 @@ import pytest
 
 from soketpy import App, ConfigError, Key, Server, Settings
 from soketpy.config import load
-from soketpy.config.paths import SAFE
 from soketpy.config.settings import Bounds, Cors, Metrics, Redis, Timeouts, Tls
+from soketpy.core.url_patterns import SAFE
 
 APP = App(id="1", keys=(Key("k", "s"),))
 NUMBER = "must be a whole number from 0 to 65535"
@@ -100,7 +100,7 @@ def test_settings_that_were_read_stay_as_they_are(tmp_path: Path) -> None:
     settings = load(str(file), {"SOKETI_SHUTDOWN_GRACE_PERIOD": "1500", "SOKETI_SSL_CERT": ""}, {})
     server = Server(settings, port=0)
     assert server.settings == replace(settings, port=0)
-    assert server.settings.places == settings.places
+    assert server.settings.positions == settings.positions
     assert server.settings.sources == settings.sources
 
 
