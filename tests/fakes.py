@@ -15,6 +15,7 @@ from soketpy.core.apps import App, Key
 from soketpy.core.connection import Connection
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
+from soketpy.core.ports import Receipt
 from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
@@ -220,6 +221,15 @@ class House:
             raise fault
         return results[0]
 
+    def confirm(self, receipt: Receipt | None) -> None:
+        """Wait for what a receipt says, if there is one."""
+
+        async def wait() -> None:
+            if receipt is not None:
+                await receipt
+
+        self.ask(wait())
+
     def place(self) -> Node:
         """The node to which the next client connects."""
         return next(self._turn)
@@ -233,8 +243,7 @@ class House:
     def terminate(self, user_id: str, app: App = APP) -> None:
         """Close a user's connections as the REST API would."""
         node = next(self._turn)
-        node.terminate(app.id, user_id)
-        self.ask(node.sent())
+        self.confirm(node.terminate(app.id, user_id))
         self.loop.settle()
 
     @property
@@ -272,8 +281,7 @@ class House:
         """Publish an event as the REST API would."""
         body = {"name": name, "channel": channel, "data": data, "socket_id": exclude.id if exclude else None}
         node = next(self._turn)
-        node.publish(app, triggers.check(triggers.parse_event(json.dumps(body).encode()), app))
-        self.ask(node.sent())
+        self.confirm(node.publish(app, triggers.check(triggers.parse_event(json.dumps(body).encode()), app)))
 
 
 REFUSED_AGAIN = "pusher_internal:subscription_error"

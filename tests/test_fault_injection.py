@@ -53,7 +53,7 @@ _ENDS = {
 _BOTH = {
     "roster": ("counts", "member_counts", "members", "channels"),
     "cache": ("get", "ttl"),
-    "bus": ("check", "sent"),
+    "bus": ("check",),
     "hub": ("publish",),
     "node": (
         *("member_added", "member_removed", "count_changed", "wants_counts", "notify_watchers", "report"),
@@ -140,7 +140,6 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
             wrap_all({**around, "users": node._users})
             window = getattr(node._bus.room, "__self__", None)
             wrap_all({"window": window} if isinstance(window, Window) else {})
-            stack.enter_context(patch.object(node, "sent", node._bus.sent))
             stack.enter_context(patch.object(node._counts, "_send_count", node.roster.send_count))
         for method in _BOTH["transport"]:
             stack.enter_context(injector.wrap("transport", transport, method))

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, Protocol
 
 from soketpy.core import steps
@@ -69,8 +69,8 @@ class Operations(Protocol):
     async def sign_in(self, connection: "Connection", request: events.SignIn) -> None:
         """Sign a connection in as a user. Raises ConnectionRefused."""
 
-    def full(self, app_id: str) -> bool:
-        """Return whether the app must wait for ``room`` before its next client event."""
+    full: Container[str]
+    """The apps that must wait for ``room`` before their next client event."""
 
     async def room(self, app_id: str) -> None:
         """Wait until the app may send."""
@@ -158,7 +158,7 @@ class Connection:
             log.debug("%r said %s", self, type(message).__name__)
             match message:
                 case events.ClientEvent():
-                    if self._node.full(self.app.id):
+                    if self.app.id in self._node.full:
                         return self._begin(self._client_event(message))
                     self._node.client_event(self, message)
                 case events.Subscribe():

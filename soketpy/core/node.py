@@ -16,7 +16,7 @@ from soketpy.core.containment import contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import Cluster, Transition, Unavailable
+from soketpy.core.ports import Cluster, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
@@ -57,7 +57,7 @@ class Node:
         self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
-        self.sent, self.full, self.room = cluster.bus.sent, cluster.bus.full, cluster.bus.room
+        self.full, self.room = cluster.bus.full, cluster.bus.room
         self._bus = cluster.bus
         self._users: Users[Connection] = Users()
         self._connections: dict[str, dict[str, Connection]] = {}
@@ -146,14 +146,15 @@ class Node:
 
     # Events
 
-    def publish(self, app: App, *triggers: Trigger) -> None:
-        """Send a publisher's events to all who are on their channels, and let cache channels remember them.
+    def publish(self, app: App, *triggers: Trigger) -> Receipt | None:
+        """Send events to the subscribers of their channels; cache channels remember them.
 
-        Raises Unavailable, with nothing done, where other nodes cannot be reached. If one channel fails, the others
-        get their events, and then the exception is raised.
+        Return one receipt, or None if every node has the events. Raise Unavailable, with nothing done, if other nodes
+        cannot be reached. If one channel fails, the others get their events, and then the exception is raised.
         """
-        for trigger in triggers:
+        for trigger in triggers if self._bus.away else ():
             self._bus.check(app.id, trigger.channels)
+        receipts: list[Receipt] = []
         faults: list[Exception] = []
         for trigger in triggers:
             for channel in trigger.channels:
@@ -161,14 +162,17 @@ class Node:
                 try:
                     message = messages.event(channel, trigger.name, trigger.data)
                     if channels.kind_of(channel).cache:
-                        data = trigger.data
-                        self._bus.publish_cached(app.id, channel, message, trigger.socket_id, trigger.name, data)
+                        name, data, exclude = trigger.name, trigger.data, trigger.socket_id
+                        receipt = self._bus.publish_cached(app.id, channel, message, exclude, name, data)
                     else:
-                        self._bus.publish(app.id, channel, message, trigger.socket_id)
+                        receipt = self._bus.publish(app.id, channel, message, trigger.socket_id)
+                    if receipt is not None:
+                        receipts.append(receipt)
                 except Exception as fault:
                     faults.append(fault)
         if faults:
             raise faults[0]
+        return Receipts(receipts) if len(receipts) > 1 else receipts[0] if receipts else None
 
     def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
         """Send a client's event to the other subscribers of the channel. Raises ClientEventRejected (4301)."""
@@ -202,9 +206,9 @@ class Node:
         bucket = connection.client_events = bucket_for(rate, connection.client_events, now)
         return bucket.take(1, now)
 
-    def terminate(self, app_id: str, user_id: str) -> None:
-        """Close every connection of a user, on all nodes."""
-        self._bus.terminate(app_id, user_id)
+    def terminate(self, app_id: str, user_id: str) -> Receipt | None:
+        """Close every connection of a user, on all nodes. Return a receipt, or None if that is done."""
+        return self._bus.terminate(app_id, user_id)
 
     # The inbox: calls of the bus and the roster
 
@@ -238,8 +242,7 @@ class Node:
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user, in slices."""
-        reason = "The connection was terminated by the app."
-        connections = self._users.connections(app_id, user_id)
+        reason, connections = "The connection was terminated by the app.", self._users.connections(app_id, user_id)
         in_slices(connections, lambda each: each.refuse(Code.UNAUTHORIZED, reason), partial(self._later, 0))
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:

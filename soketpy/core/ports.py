@@ -11,10 +11,10 @@
 3. Reading asks no other node.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Collection, Container, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
@@ -130,34 +130,60 @@ class Roster(Protocol):
         """Undo ``sign_in``."""
 
 
+Receipt = Awaitable[None]
+"""The confirmation that every node gets a publication. Awaiting it raises Unavailable if that is not certain.
+
+It can be awaited once. An operation that needs no confirmation drops it.
+"""
+
+
+class Receipts:
+    """Several receipts as one."""
+
+    __slots__ = ("_receipts",)
+
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
+        self._receipts = receipts
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        for receipt in reversed(self._receipts):  # once the last one is confirmed, most of the others are
+            yield from receipt.__await__()
+
+
 class Bus(Protocol):
-    """Carries to every node, this one included, what all must do. Keeps one order per app and channel."""
+    """Carries events to every node, this one included, in one order per app and channel.
+
+    ``publish``, ``publish_cached`` and ``terminate`` raise Unavailable if they cannot send anything. They return a
+    receipt, which need not be awaited, or None if every node already has the event.
+    """
+
+    @property
+    def full(self) -> Container[str]:
+        """The apps that have as much in flight to other nodes as they may have: wait for ``room`` before publishing."""
+
+    @property
+    def away(self) -> Collection[object]:
+        """The parts of the bus that are disconnected. If there are any, call ``check`` before publishing."""
 
     def attach(self, node: Inbox) -> None:
         """Tell a node from now on; called once, before anything else."""
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
-
-    def full(self, app_id: str) -> bool:
-        """Return whether the app has as much on its way to other nodes as it may have: then wait for ``room``."""
+        """Raise Unavailable if one of these channels cannot be published on now."""
 
     async def room(self, app_id: str) -> None:
         """Wait until the app may publish."""
 
-    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
-        """Have every node deliver a message. Raises Unavailable where ``check`` would."""
+    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> Receipt | None:
+        """Have every node deliver a message."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> None:
+    ) -> Receipt | None:
         """Have every node deliver a message, and the cache remember the event that it carries, as one step."""
 
-    def terminate(self, app_id: str, user_id: str) -> None:
+    def terminate(self, app_id: str, user_id: str) -> Receipt | None:
         """Have every node close the connections of a user."""
-
-    async def sent(self) -> None:
-        """Wait until all that was published before is on its way to every node. Raises Unavailable if it is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,13 +49,14 @@ class Endpoints:
         app = call.app
         trigger = check(_event_of(call, body), app)
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
-        if self._node.full(app.id):
+        if app.id in self._node.full:
             await self._node.room(app.id)
         if self.stopped:  # the call was answered while it waited
             raise stopping()
-        self._node.publish(app, trigger)
+        receipt = self._node.publish(app, trigger)
         call.published = True
-        await self._node.sent()
+        if receipt is not None:
+            await receipt
         if not trigger.info:
             return Answer({}, headers=headers)
         attributes = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
@@ -66,13 +67,14 @@ class Endpoints:
         app = call.app
         triggers = check_batch(parse_batch(body), app)
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
-        if self._node.full(app.id):
+        if app.id in self._node.full:
             await self._node.room(app.id)
         if self.stopped:  # the call was answered while it waited
             raise stopping()
-        self._node.publish(app, *triggers)
+        receipt = self._node.publish(app, *triggers)
         call.published = True
-        await self._node.sent()
+        if receipt is not None:
+            await receipt
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
         since, info = monotonic(), list[dict[str, object]]()
@@ -174,9 +176,10 @@ class Endpoints:
         await self._node.room(call.app.id)
         if self.stopped:  # the call was answered while it waited
             raise stopping()
-        self._node.terminate(call.app.id, call.arguments[0])
+        receipt = self._node.terminate(call.app.id, call.arguments[0])
         call.published = True
-        await self._node.sent()
+        if receipt is not None:
+            await receipt
         return Answer({})
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:

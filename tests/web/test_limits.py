@@ -76,7 +76,7 @@ async def test_an_event_beyond_the_rate_reaches_nobody(start_server: StartServer
     assert (refused.status, refused.headers["X-RateLimit-Remaining"]) == (429, "1")
     batch = [{"name": "refused", "channel": "one", "data": ""}] * 2
     assert (await peers.call("POST", "/batch_events", {"batch": batch})).status == 429
-    await peers.server.node.sent()
+    assert (await peers.call("POST", "/users/nobody/terminate_connections", {})).status == 200
     await client.say("pusher:ping")
     assert (await client.hear())["event"] == "pusher:pong"
 

@@ -3,7 +3,15 @@
 from typing import Any
 
 from soketpy.core.node import Node
+from soketpy.core.ports import Receipt
 from soketpy.core.steps import Future
+
+
+class Everything:
+    """Contains whatever there is."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 class Waiting:
@@ -13,18 +21,19 @@ class Waiting:
         self._futures: list[Future[None]] = []
         self._ended = False
         self.published: list[str] = []
-        self._note(node, "publish")
-        self._note(node, "terminate")
+        self._note(node, "publish", receipt=method == "sent")
+        self._note(node, "terminate", receipt=method == "sent")
         if method == "room":
-            node.full = lambda app_id: True
-        setattr(node, method, self._wait)
+            node.full = Everything()
+            setattr(node, method, self._wait)
 
-    def _note(self, node: Node, method: str) -> None:
+    def _note(self, node: Node, method: str, *, receipt: bool) -> None:
         original = getattr(node, method)
 
-        def note(*args: Any) -> None:
+        def note(*args: Any) -> Receipt | None:
             self.published.append(method)
-            original(*args)
+            its: Receipt | None = original(*args)
+            return self._wait() if receipt else its
 
         setattr(node, method, note)
 

@@ -8,25 +8,23 @@ from soketpy.protocol.messages import Message
 
 
 class LocalBus:
-    """The bus of a cluster of one: hands everything straight to the node."""
+    """The bus of a cluster of one: calls the node at once, so nothing is ever in flight."""
+
+    full = away = frozenset[str]()
 
     def __init__(self, cache: LocalCache) -> None:
         self._cache = cache
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Call this node from now on."""
         self.publish = inbox.deliver
         self.terminate = inbox.end_user
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """They can."""
-
-    def full(self, app_id: str) -> bool:
-        """Return False: nothing is ever on its way."""
-        return False
+        """Do nothing: this process can always reach itself."""
 
     async def room(self, app_id: str) -> None:
-        """Wait for nothing: there is always room."""
+        """Return at once: there is always room."""
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
@@ -34,6 +32,3 @@ class LocalBus:
         """Deliver a message, and remember the event that it carries."""
         self._cache.put(app_id, channel, name, data)
         self.publish(app_id, channel, message, exclude)
-
-    async def sent(self) -> None:
-        """It is."""

@@ -50,10 +50,11 @@ class RedisCluster:
         self._advises = advises
         self._start_timeout = start_timeout
         self._in_flight = InFlight()
+        self._away = set[object]()
         window = Window()
         partition = partial(Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
         all_of_them = [
-            partition(connect(base), base, self._in_flight, window)
+            partition(connect(base), base, self._in_flight, window, self._away)
             for base in (f"{{{prefix}:{number}}}:" for number in range(partitions))
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
@@ -98,12 +99,12 @@ class RedisCluster:
     @property
     def connected(self) -> bool:
         """Whether the other nodes can be reached."""
-        return all(each.connected for each in self.sessions)
+        return not self._away
 
     @property
     def links(self) -> tuple[int, int]:
         """The number of connections to Redis that work now, and of those that there should be."""
-        return sum(each.connected for each in self.sessions), len(self.sessions)
+        return len(self.sessions) - len(self._away), len(self.sessions)
 
 
 def _check_buffers(place: str, reply: Any) -> None:

@@ -17,6 +17,7 @@ class Lease:
 
     def __init__(self, length: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.length = length
+        self.milliseconds = round(1000 * length)
         self.clock = clock
         self._looked_at = self._due_at = self._steady_since = 0.0
         self._stood_still = False

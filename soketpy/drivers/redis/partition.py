@@ -28,12 +28,13 @@ class Partition:
         base: str,
         in_flight: InFlight,
         window: Window,
+        away: set[object],
         *,
         partitions: int,
         cache_ttl: float,
         lease: float,
     ) -> None:
-        self.session = Session(connect, base, self._heard, in_flight, partitions=partitions, lease=lease)
+        self.session = Session(connect, base, self._heard, in_flight, away, partitions=partitions, lease=lease)
         self._topics = Topics(base, self.session)
         self.bus = RedisBus(self.session, self._topics, in_flight, cache_ttl, window)
         self.roster = RedisRoster(self.session, self._topics)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
-from soketpy.core.ports import Allowance, CachedEvent, Inbox
+from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
 from soketpy.drivers.redis.bus import RedisBus
@@ -43,8 +43,8 @@ class PartitionedBus:
 
     def __init__(self, partitions: Partitions, window: Window) -> None:
         self._partitions = partitions
-        self.full, self.room = window.full, window.room
-        self._published: set[RedisBus] = set()  # of the verb that runs now
+        self.full, self.room = window, window.room
+        self.away = next(iter(partitions)).bus.away  # all partitions share it
 
     def attach(self, inbox: Inbox) -> None:
         """Tell a node from now on."""
@@ -52,35 +52,26 @@ class PartitionedBus:
             each.bus.attach(inbox)
 
     def _of(self, app_id: str, channel: str) -> RedisBus:
-        bus = self._partitions.of(app_id, channel).bus
-        self._published.add(bus)
-        return bus
+        return self._partitions.of(app_id, channel).bus
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Begin a call, for which alone ``sent`` waits. Raise Unavailable if one of these cannot be published on."""
-        self._published = set()
+        """Raise Unavailable if one of these channels cannot be published on now."""
         for each, group in self._partitions.by_place(app_id, channels).items():
             each.bus.check(app_id, group)
 
-    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
+    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> Receipt:
         """Have every node deliver a message. Raises Unavailable."""
-        self._of(app_id, channel).publish(app_id, channel, message, exclude)
+        return self._of(app_id, channel).publish(app_id, channel, message, exclude)
 
     def publish_cached(
         self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> None:
+    ) -> Receipt:
         """Have every node deliver a message, and Redis remember the event. Raises Unavailable."""
-        self._of(app_id, channel).publish_cached(app_id, channel, message, exclude, name, data)
+        return self._of(app_id, channel).publish_cached(app_id, channel, message, exclude, name, data)
 
-    def terminate(self, app_id: str, user_id: str) -> None:
+    def terminate(self, app_id: str, user_id: str) -> Receipt:
         """Have every node close the connections of a user. Raises Unavailable."""
-        self._published = set()
-        self._of(app_id, user_channel(user_id)).terminate(app_id, user_id)
-
-    async def sent(self) -> None:
-        """Wait until Redis has taken what the verb has published. Raises Unavailable if it has not."""
-        published, self._published = self._published, set()
-        await gather(*(each.sent() for each in published))
+        return self._of(app_id, user_channel(user_id)).terminate(app_id, user_id)
 
 
 class PartitionedRoster:

@@ -53,7 +53,10 @@ Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
 
 
 class Session:
-    """One node's connection, life and lease. ``base`` is what all keys and topics begin with."""
+    """One node's connection, life and lease. ``base`` is what all keys and topics begin with.
+
+    ``away`` holds the sessions of the node that are disconnected now.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Session:
         base: str,
         heard: Heard,
         in_flight: InFlight,
+        away: set[object],
         *,
         partitions: int = 1,
         lease: float = LEASE,
@@ -68,8 +72,8 @@ class Session:
         self.base = base
         self._in_flight = in_flight
         self._partitions = partitions
-        self.life = ""
-        self.connected = False
+        self.life, self.connected, self.away = "", False, away
+        away.add(self)
         self._connect = connect
         self._heard = heard
         self.lease = Lease(lease)
@@ -172,7 +176,7 @@ class Session:
         if not self._wire.silence():
             self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
         if self.lease.due():
-            dead = await self._script("renew", self.life, _ms(self.lease.length))
+            dead = await self._script("renew", self.life, self.lease.milliseconds)
             self._part.write_again(self._writes.failed())
             if self.lease.may_condemn():
                 for life in dead:
@@ -218,6 +222,7 @@ class Session:
             await self._begin_anew()
         self.lease.begin()
         self.connected = True
+        self.away.discard(self)
         self._pump()
         if not first:
             doubt = self._doubt_until - loop.time()
@@ -248,7 +253,7 @@ class Session:
         try:
             sent = self._writes.number
             answered = sent - self._writes.under_way
-            await self._script("renew", self.life, _ms(self.lease.length), sent, answered)
+            await self._script("renew", self.life, self.lease.milliseconds, sent, answered)
             batch = self._writes.again()
             if batch is not None:
                 self._writes.answered(await self.ask(*self._batch(batch)))
@@ -269,7 +274,7 @@ class Session:
         """
         former, life = self.life, secrets.token_hex(8)
         known = set() if not former or await self._script("dead", former) else self._before
-        agreed = await self._script("begin", life, _ms(self.lease.length), self._partitions)
+        agreed = await self._script("begin", life, self.lease.milliseconds, self._partitions)
         if agreed != self._partitions:
             raise Lost(
                 f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.base[:-1]} there"
@@ -280,7 +285,7 @@ class Session:
         self._writes.restart(self._part.leaves(), known)
         while (batch := self._writes.next()) is not None:
             self._writes.answered(await self.ask(*self._batch(batch)))
-            await self._script("renew", life, _ms(self.lease.length))
+            await self._script("renew", life, self.lease.milliseconds)
         if former:
             await self._clear(former, own=True)
 
@@ -292,6 +297,7 @@ class Session:
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
         self.connected = False
+        self.away.add(self)
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -391,7 +397,3 @@ class Session:
 
 def _heard_nothing(reply: Any) -> None:
     """That there is an answer is all that matters."""
-
-
-def _ms(seconds: float) -> int:
-    return round(1000 * seconds)

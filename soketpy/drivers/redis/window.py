@@ -7,6 +7,7 @@ nothing is refused or lost.
 
 import logging
 from collections import deque
+from typing import Any
 
 from soketpy.core.containment import contain
 from soketpy.core.steps import Future
@@ -35,13 +36,14 @@ class Window:
         self._on_their_way: dict[str, int] = {}
         self._waiting: dict[str, deque[Future[None]]] = {}
 
-    def full(self, app_id: str) -> bool:
+    def __contains__(self, app_id: object) -> bool:
         """Return whether the app has its share on its way."""
-        return self._on_their_way.get(app_id, 0) * max(SHARES, len(self._on_their_way)) >= self._size
+        in_flight: dict[Any, int] = self._on_their_way
+        return in_flight.get(app_id, 0) * max(SHARES, len(in_flight)) >= self._size
 
     async def room(self, app_id: str) -> None:
         """Wait until the app has less than its share on its way. Operations continue in their order."""
-        while self.full(app_id):
+        while app_id in self:
             future: Future[None] = Future()
             self._waiting.setdefault(app_id, deque()).append(future)
             await future
@@ -67,7 +69,7 @@ class Window:
 
     def _continue(self, app_id: str) -> None:
         waiting = self._waiting.get(app_id)
-        while waiting and not self.full(app_id):
+        while waiting and app_id not in self:
             future = waiting.popleft()
             try:
                 future.set_result(None)

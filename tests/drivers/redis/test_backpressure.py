@@ -104,15 +104,16 @@ def test_a_publisher_waits_as_well() -> None:
     async def publish(number: int, channel: str) -> None:
         await node.room(APP.id)
         body = {"name": "said", "channel": channel, "data": str(number)}
-        node.publish(APP, triggers.check(triggers.parse_event(json.dumps(body).encode()), APP))
-        await node.sent()
+        receipt = node.publish(APP, triggers.check(triggers.parse_event(json.dumps(body).encode()), APP))
+        assert receipt is not None
+        await receipt
         served.append(number)
 
     listener.subscribe("private-cache-room")
     listener.take()
     for number, channel in zip(range(FLOOD), itertools.cycle([ROOM, "private-cache-room"])):
         steps.begin(publish(number, channel))
-    assert node.full(APP.id)
+    assert APP.id in node.full
     heard: list[Any] = []
     while len(served) < FLOOD:
         heard += listener.take()
@@ -121,7 +122,7 @@ def test_a_publisher_waits_as_well() -> None:
     for channel in (ROOM, "private-cache-room"):
         of_channel = [message["data"] for message in heard if message["channel"] == channel]
         assert of_channel == sorted(of_channel)
-    assert not node.full(APP.id)
+    assert APP.id not in node.full
 
 
 @over_redis
@@ -134,7 +135,7 @@ def test_those_who_wait_continue_when_redis_goes_away() -> None:
     for each in house.sessions:
         each._go()
     house.until(lambda: flood.left == 0)
-    assert not house.nodes[0].full(APP.id)
+    assert APP.id not in house.nodes[0].full
     assert said(neighbour)[-1] == FLOOD - 1, "the clients of the same node still hear each other"
 
 

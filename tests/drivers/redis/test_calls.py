@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from soketpy.core import triggers
-from soketpy.core.ports import Unavailable
+from soketpy.core.ports import Receipt, Unavailable
 from tests.drivers.redis.test_alone import Parted
 from tests.fakes import APP, Client
 
@@ -32,10 +32,10 @@ def failing(house: Parted, monkeypatch: pytest.MonkeyPatch) -> Parted:
     """A house whose first node cannot publish on the channel ``broken``."""
     whole = house.node._bus.publish
 
-    def publish(app_id: str, channel: str, *event: Any) -> None:
+    def publish(app_id: str, channel: str, *event: Any) -> Receipt | None:
         if channel == "broken":
             raise Bug
-        whole(app_id, channel, *event)
+        return whole(app_id, channel, *event)
 
     monkeypatch.setattr(house.node._bus, "publish", publish)
     return house
@@ -59,34 +59,33 @@ def let_redis_refuse_cached_events(house: Parted) -> None:
         house._run(session.ask("SET", key, "no hash"))
 
 
-def terminate(house: Parted) -> None:
-    house.node.terminate(APP.id, "ada")
+def terminate(house: Parted) -> Receipt | None:
+    return house.node.terminate(APP.id, "ada")
 
 
-def publish(house: Parted) -> None:
-    house.node.publish(APP, trigger(PLAIN))
+def publish(house: Parted) -> Receipt | None:
+    return house.node.publish(APP, trigger(PLAIN))
 
 
-def publish_cached(house: Parted) -> None:
-    house.node.publish(APP, trigger("cache-sport"))
+def publish_cached(house: Parted) -> Receipt | None:
+    return house.node.publish(APP, trigger("cache-sport"))
 
 
-def publish_several(house: Parted) -> None:
-    house.node.publish(APP, trigger(PLAIN), trigger("cache-sport", "sport"))
+def publish_several(house: Parted) -> Receipt | None:
+    return house.node.publish(APP, trigger(PLAIN), trigger("cache-sport", "sport"))
 
 
-CALLS: list[Callable[[Parted], None]] = [publish, publish_cached, publish_several, terminate]
+CALLS: list[Callable[[Parted], Receipt | None]] = [publish, publish_cached, publish_several, terminate]
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_that_fails_midway_leaves_the_next_call_its_own_answer(
-    failing: Parted, call: Callable[[Parted], None]
+    failing: Parted, call: Callable[[Parted], Receipt | None]
 ) -> None:
     let_redis_refuse_cached_events(failing)
     with pytest.raises(Bug):
         failing.node.publish(APP, trigger(CACHED, "broken", PLAIN))
-    call(failing)
-    failing.ask(failing.node.sent())
+    failing.confirm(call(failing))
     assert failing.node.room.__self__._on_their_way == {}, "nothing stays in the app's window"  # type: ignore[attr-defined]
 
 
@@ -99,14 +98,14 @@ def test_a_call_that_fails_midway_still_publishes_on_its_other_channels(failing:
 
 def test_a_call_whose_cached_event_redis_refuses_is_told_so(house: Parted) -> None:
     let_redis_refuse_cached_events(house)
-    house.node.publish(APP, trigger(CACHED, PLAIN))
+    receipt = house.node.publish(APP, trigger(CACHED, PLAIN))
     with pytest.raises(Unavailable):
-        house.ask(house.node.sent())
+        house.confirm(receipt)
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_client_event_that_redis_refuses_leaves_the_next_call_its_own_answer(
-    house: Parted, call: Callable[[Parted], None], monkeypatch: pytest.MonkeyPatch
+    house: Parted, call: Callable[[Parted], Receipt | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = house.connect()
     while sender.connection._node is not house.node:
@@ -118,8 +117,7 @@ def test_a_client_event_that_redis_refuses_leaves_the_next_call_its_own_answer(
             patched.setattr(session, "_publishes", "SADD")  # which Redis refuses: a topic is no set
             house._run(session.ask("SET", session.base + topic_of(session, "private-a"), "no set"))
         sender.say("client-typing", {}, channel="private-a")
-    call(house)
-    house.ask(house.node.sent())
+    house.confirm(call(house))
 
 
 def topic_of(session: Any, channel: str) -> str:
