@@ -1,4 +1,4 @@
-"""Servers for tests: each test owns the ones that it starts, on free ports of the loopback address."""
+"""Servers for tests: each test owns the servers that it starts, on free ports of the loopback address."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ settings.load_profile("patient")
 
 
 class Contained:
-    """The faults that were contained since the test began."""
+    """The faults contained since the start of the test."""
 
     @property
     def count(self) -> int:
@@ -54,7 +54,7 @@ def contained() -> Contained:
 
 @pytest.fixture(autouse=True)
 def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test in whose process the server met a fault, unless the test takes ``contained``."""
+    """Fail the test if the server contained a fault in this process, unless the test takes ``contained``."""
     failures.count = 0
     failures._tracebacks.tokens = TRACEBACKS  # whatever other tests of this process have logged within this second
     yield
@@ -64,7 +64,7 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give Redis as much time to answer this process as the tests have, and a server as much to answer a command."""
+    """Give Redis as much time to answer as the tests have, and a server as much time to answer a command."""
     for module in ("soketpy.drivers.redis.wire", "soketpy.drivers.redis.session", "soketpy.cli.call"):
         monkeypatch.setattr(f"{module}.PATIENCE", PATIENCE)
 
@@ -85,7 +85,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]
 
 @pytest.fixture(params=["one node", "two nodes", "two nodes over a Redis Cluster"])
 def nodes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Runs the tests that use houses or servers with one node in each, and with two."""
+    """Run the tests that use houses or servers with one node and with two."""
     if request.param == "two nodes":
         House.redis = config.Redis(unix_socket=request.getfixturevalue("redis"), lease=LONG_LEASE)
     elif request.param == "two nodes over a Redis Cluster":
@@ -117,7 +117,7 @@ class Socket:
         self.id = ""
 
     async def hear(self) -> dict[str, Any]:
-        """The next message, with ``data`` decoded where it is JSON text inside a string."""
+        """Return the next message. JSON text in ``data`` is decoded."""
         message: dict[str, Any] = json.loads(await asyncio.wait_for(self.peer.recv(), PATIENCE))
         if isinstance(message.get("data"), str):
             with suppress(ValueError):
@@ -145,7 +145,7 @@ class Socket:
         return await self.hear()
 
     async def closed(self) -> tuple[int | None, str | None]:
-        """The code and reason with which the server closed, once it has; messages before that are dropped."""
+        """Wait for the server's close and return its code and reason. Earlier messages are dropped."""
         try:
             async with asyncio.timeout(PATIENCE):
                 async for _ in self.peer:
@@ -156,7 +156,7 @@ class Socket:
 
 
 class Peers:
-    """A running server, and clients of it that end with the test; of two nodes, they take turns."""
+    """A running server and its clients, which end with the test. With two nodes, clients connect alternately."""
 
     def __init__(self, servers: Sequence[Server], stack: AsyncExitStack) -> None:
         self.server = servers[0]
@@ -166,24 +166,24 @@ class Peers:
         self._session: aiohttp.ClientSession | None = None
 
     def reload(self, *apps: App) -> None:
-        """Put these apps in the place of all that were there."""
+        """Replace all apps."""
         for server in self._servers:
             server.reload(replace(server.settings, apps=apps))
 
     @property
     def port(self) -> int:
-        """That of the server or, of two nodes, of the one whose turn it is."""
+        """Return the port of the server or, of two nodes, of the next one."""
         port = next(self._ports)
         assert port is not None
         return port
 
     async def socket(self, path: str = "/app/app-key?protocol=7", **options: Any) -> Socket:
-        """A WebSocket whose first message has not been read."""
+        """Return a WebSocket whose first message has not been read."""
         url = f"ws://127.0.0.1:{self.port}{path}"
         return Socket(await self._stack.enter_async_context(websockets.connect(url, **UNHURRIED, **options)))
 
     async def client(self, **options: Any) -> Socket:
-        """A WebSocket that is connected: its greeting has been read."""
+        """Return a WebSocket that has read its greeting."""
         socket = await self.socket(**options)
         greeting = await socket.hear()
         assert greeting["event"] == "pusher:connection_established", greeting
@@ -191,7 +191,7 @@ class Peers:
         return socket
 
     async def request(self, method: str, target: str, **options: Any) -> Reply:
-        """A plain HTTP request, unsigned. ``target`` goes out as it is."""
+        """Send an unsigned HTTP request. ``target`` is sent unchanged."""
         if self._session is None:
             self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
         from yarl import URL
@@ -203,7 +203,7 @@ class Peers:
     async def call(
         self, method: str, path: str, value: object = None, query: dict[str, str] | None = None, app: Any = APP
     ) -> Reply:
-        """A signed REST call of the app; ``path`` starts behind ``/apps/ID``, ``value`` is sent as JSON."""
+        """Send a signed REST call of the app. ``path`` starts after ``/apps/ID``; ``value`` is sent as JSON."""
         body = b"" if value is None else json.dumps(value).encode()
         full = f"/apps/{app.id}{path}"
         signed = signatures.signed_query(app.key, app.keys[0].secret, method, full, body, int(time.time()), query)
@@ -215,7 +215,7 @@ class Peers:
 
 
 class At(Peers):
-    """Clients and calls of a server that is a process of its own."""
+    """Clients and calls of a server in its own process."""
 
     def __init__(self, port: int, stack: AsyncExitStack) -> None:
         self._ports = cycle([port])
@@ -227,7 +227,7 @@ class At(Peers):
 async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Serve TCP connections on a free port, which is given; at the end wait until each of them is closed."""
+    """Serve TCP connections on a free port; yield the port; at the end wait until every connection is closed."""
     serving: list[asyncio.Task[None]] = []
 
     async def serve_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -250,7 +250,7 @@ StartServer = Callable[..., Awaitable[Peers]]
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Starts a server in the test's own event loop; takes the settings that differ from the defaults."""
+    """Return a function that starts a server in the test's event loop, with settings that differ from the defaults."""
     over: list[dict[str, Any]] = [{}]
     if House.redis is not None:
         meeting = replace(House.redis, prefix=f"test-{uuid4()}")
@@ -268,5 +268,5 @@ async def start_server() -> AsyncIterator[StartServer]:
 
 @pytest.fixture
 async def peers(start_server: StartServer) -> Peers:
-    """A server with the default settings, and clients of it."""
+    """Return a server with the default settings, and its clients."""
     return await start_server()

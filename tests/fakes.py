@@ -1,4 +1,4 @@
-"""Stand-ins for what the heart talks to: a transport, a clock and an event loop that move only when told."""
+"""Fakes around the core: a transport, a clock and an event loop that the test controls."""
 
 import asyncio
 import contextlib
@@ -29,13 +29,13 @@ APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True)
 
 
 class FakeLoop:
-    """Time, ``call_soon`` and ``call_later`` in the test's hand."""
+    """A clock, ``call_soon`` and ``call_later`` that the test controls."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self._soon: list[Callable[[], None]] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self.settled: Callable[[], bool] = lambda: False  # lets what is outside come to rest; whether there is more
+        self.settled: Callable[[], bool] = lambda: False  # waits for the outside; returns whether there is more
 
     def time(self) -> float:
         return self.now
@@ -47,20 +47,20 @@ class FakeLoop:
         self._later.append((self.now + seconds, callback))
 
     def tick(self) -> int:
-        """Run one iteration: what was due before it began. Return how many callbacks ran."""
+        """Run one iteration: the callbacks that were due at its start. Return their number."""
         due, self._soon = self._soon, []
         for callback in due:
             callback()
         return len(due)
 
     def settle(self) -> None:
-        """Run until nothing is due."""
+        """Run until no callback is due."""
         for _ in attempts():
             if not (self.tick() or self.settled() or self._soon):
                 return
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and what falls due in it happen."""
+        """Advance the clock, and run the callbacks that become due."""
         self.settle()
         end = self.now + seconds
         while due := sorted((at, index) for index, (at, _) in enumerate(self._later) if at <= end):
@@ -72,7 +72,7 @@ class FakeLoop:
 
 
 class FakeTransport:
-    """Remembers what a client would have received."""
+    """Records the frames that a client would have received."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -96,13 +96,13 @@ class FakeTransport:
         self.waiting = False
 
     def take(self) -> list[dict[str, Any]]:
-        """The messages since the last call, decoded; ``data`` that is JSON text inside a string is decoded too."""
+        """Return the decoded messages since the last call. JSON text in ``data`` is decoded too."""
         stream, self.frames = b"".join(self.frames), []
         return [_decoded(text) for text in split_frames(stream)]
 
 
 def split_frames(stream: bytes) -> list[bytes]:
-    """The payloads of unmasked text frames."""
+    """Return the payloads of unmasked text frames."""
     payloads = []
     while stream:
         assert stream[0] == 0x81, stream[:20]
@@ -125,19 +125,19 @@ def _decoded(text: bytes) -> dict[str, Any]:
 
 
 def now(operation: Coroutine[Any, Any, T]) -> T:
-    """What a verb gives that waits for nothing."""
+    """Return the result of an operation that does not wait."""
     try:
         operation.send(None)
     except StopIteration as ended:
         value: T = ended.value
         return value
-    raise AssertionError("the verb waits")
+    raise AssertionError("the operation waits")
 
 
 class House:
-    """A node with nothing real around it or, over a Redis, two nodes that clients take turns in connecting to.
+    """One node with fakes around it or, over a Redis, two nodes to which clients connect alternately.
 
-    What the tests of one node say holds for two: the fixture ``nodes`` sets ``redis``, and closes what was opened.
+    The tests of one node also run with two: the fixture ``nodes`` sets ``redis``, and closes the opened houses.
     """
 
     redis: ClassVar[Redis | None] = None
@@ -162,7 +162,7 @@ class House:
 
     @property
     def sessions(self) -> list[Session]:
-        """Those of all nodes with Redis."""
+        """Return the Redis sessions of all nodes."""
         return [session for each in self._clusters if isinstance(each, RedisCluster) for session in each.sessions]
 
     def _join_nodes(self) -> Sequence[LocalCluster | RedisCluster]:
@@ -174,7 +174,7 @@ class House:
         return [RedisCluster(connect, prefix, partitions=partitions, lease=lease) for _ in range(2)]
 
     def close(self) -> None:
-        """Stop what is real."""
+        """Stop the clusters and the event loop."""
         for each in self._clusters:
             self._run(each.stop())
         if self._real is not None:
@@ -184,23 +184,23 @@ class House:
         return now(coroutine) if self._real is None else self._real.run_until_complete(coroutine)
 
     def _settle(self) -> bool:
-        """Let everything arrive that is on its way between nodes; whether there may be more."""
+        """Wait until all messages in flight between nodes have arrived. Return whether there may be more."""
         if self._real is None:
             return False
         sessions = [each for each in self.sessions if each.connected]
         busy = any(session.busy for session in sessions)
-        for session in sessions * 2:  # what one has caused is there for the other when that is asked
+        for session in sessions * 2:  # an effect of the first has reached the second when that is asked
             self._real.run_until_complete(session.ask("ECHO", "settled"))
         return busy
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Let what is real have its time until a condition holds."""
+        """Run the real event loop until a condition holds."""
         real = self._real
         assert real is not None
         wait_until(condition, pause=lambda seconds: real.run_until_complete(asyncio.sleep(seconds)))
 
     def ask(self, operation: Coroutine[Any, Any, T]) -> T:
-        """What a verb gives, whether it waits or not."""
+        """Return the result of an operation, which may wait."""
         if self._real is None:
             return now(operation)
         results: list[T] = []
@@ -231,11 +231,11 @@ class House:
         self.ask(wait())
 
     def place(self) -> Node:
-        """The node to which the next client connects."""
+        """Return the node to which the next client connects."""
         return next(self._turn)
 
     def connect(self, app: App = APP) -> "Client":
-        """A new client, whose greeting has been read."""
+        """Return a new client that has read its greeting."""
         client = Client(self, app)
         client.take()
         return client
@@ -248,28 +248,28 @@ class House:
 
     @property
     def total(self) -> int:
-        """How many clients are connected."""
+        """Return the number of connected clients."""
         return sum(node.total for node in self.nodes)
 
     def sent(self, app: App = APP) -> tuple[int, int]:
-        """How many messages clients were sent, and how many bytes."""
+        """Return the number of messages to clients, and of their bytes."""
         traffic = [node.traffic[app.id] for node in self.nodes]
         return sum(each.messages_sent for each in traffic), sum(each.bytes_sent for each in traffic)
 
     def count(self, channel: str, app: App = APP) -> int:
-        """How many connections are subscribed."""
+        """Return the number of subscriptions of a channel."""
         return self.ask(self.node.roster.counts(app.id, [channel]))[0]
 
     def members(self, channel: str, app: App = APP) -> list[str]:
-        """Who is on a presence channel."""
+        """Return the user ids of the members of a presence channel."""
         return [member.user_id for member in self.ask(self.node.roster.members(app.id, channel))]
 
     def channels(self, app: App = APP) -> dict[str, int]:
-        """The occupied channels, with their counts."""
+        """Return the occupied channels with their counts."""
         return dict(self.ask(self.node.roster.channels(app.id, "")))
 
     def online(self, *user_ids: str, app: App = APP) -> set[str]:
-        """Those of the users who are signed in, as one who watches them is told."""
+        """Return the users that are online, as a watcher sees them."""
         watcher = (app.id, "one who watches", user_ids)
         online = self.ask(self.node.roster.sign_in(*watcher))
         self.ask(self.node.roster.sign_out(*watcher))
@@ -285,11 +285,11 @@ class House:
 
 
 REFUSED_AGAIN = "pusher_internal:subscription_error"
-"""What repeats every refusal, for the clients that listen for no other name."""
+"""The event that repeats every refusal, for clients that know no other name."""
 
 
 class Client:
-    """One client of a house: speaks JSON, and remembers what it heard."""
+    """One client of a house. It sends JSON and records the messages that it gets."""
 
     def __init__(self, house: House, app: App = APP) -> None:
         self.house = house
@@ -304,31 +304,31 @@ class Client:
         self.hear(json.dumps(message).encode())
 
     def hear(self, text: bytes) -> None:
-        """Send one message as it is."""
+        """Send one message as raw bytes."""
         self.transport.waiting = not self.connection.receive(text)
         for rounds in attempts():
             if not self.transport.waiting:
                 return
             self.house.loop.settle()
-            if rounds > 10:  # nothing from another node is awaited any more, but time
+            if rounds > 10:  # it waits for time, not for another node
                 self.house.loop.advance(0.01)
 
     @property
     def closed(self) -> tuple[int, str] | None:
-        """The code and reason with which the server closed, or None."""
+        """Return the close code and reason of the server, or None."""
         return self.transport.closed
 
     def take(self) -> list[dict[str, Any]]:
-        """What was heard since the last call, once the loop has settled; a refusal once, though it is said twice."""
+        """Settle the loop and return the new messages. A refusal, which is sent twice, is returned once."""
         self.house.loop.settle()
         return [message for message in self.transport.take() if message["event"] != REFUSED_AGAIN]
 
     def heard(self) -> list[str]:
-        """The names of the events that were heard since the last call; Pusher's own without their prefixes."""
+        """Return the names of the new events, Pusher's own names without prefix."""
         return [message["event"].removeprefix("pusher_internal:").removeprefix("pusher:") for message in self.take()]
 
     def leave(self) -> None:
-        """Go without a word, as when the network is gone."""
+        """Disconnect without a close frame, as when the network fails."""
         self.connection.end()
 
     def subscribe(self, channel: str, user_id: object = None, user_info: object = None, **fields: object) -> None:

@@ -1,4 +1,4 @@
-"""The waits of tests: for a condition, never for a time, and never for longer than the one bound of all tests."""
+"""The waits of tests: each waits for a condition, never for a time, and at most as long as one common limit."""
 
 import asyncio
 import inspect

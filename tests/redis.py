@@ -1,4 +1,4 @@
-"""A Redis of the test's own, on a Unix socket, that can be killed, paused and started again."""
+"""A Redis that the test owns, on a Unix socket. The test can kill, pause and restart it."""
 
 import shutil
 import signal
@@ -19,18 +19,18 @@ LEASE = 10.0
 """Seconds, for a test in which the death of a node must be noticed: a living node is never silent for so long."""
 
 LONG_LEASE = 600.0
-"""Seconds, for a test in which every node lives."""
+"""Seconds, for a test in which no node dies."""
 
 SLOW_REDIS = {"soketpy.drivers.redis.wire.PATIENCE": 10.0}
 """A limit for nodes in processes of their own: seconds for Redis to answer, of which a quarter delays a renewal."""
 
 SLOTS = 16384
 NEVER_MS = 3_600_000
-"""Milliseconds of silence after which a Redis is taken for gone: no slow machine is silent for so long."""
+"""Milliseconds without an answer after which Sentinel considers a Redis down. No slow machine needs so long."""
 
 
 class Redis:
-    """A redis-server with nothing on disk, but for what it is asked to save."""
+    """A redis-server that writes to disk only in ``save``."""
 
     def __init__(self, folder: Path, *options: str, tcp: bool = False) -> None:
         self._tcp = tcp
@@ -48,7 +48,7 @@ class Redis:
         self.kill()
 
     def start(self) -> None:
-        """Start it, with the data that it had saved."""
+        """Start the server with its saved data."""
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("needs redis-server: make tools")
@@ -60,25 +60,25 @@ class Redis:
         wait_until(self._listens)
 
     def _listens(self) -> bool:
-        """Return whether it can be connected to. Its socket is there a moment earlier."""
+        """Return whether the server accepts connections. Its socket file exists a moment earlier."""
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(self.socket) == 0
 
     def option(self, name: str) -> str:
-        """What it was started with."""
+        """Return the value of an option that the server was started with."""
         return self._options[self._options.index(name) + 1]
 
     def save(self) -> None:
-        """Write its data to disk."""
+        """Write the data to disk."""
         self.ask("SAVE")
 
     def follows(self) -> bool:
-        """Whether it is a replica that has all that its master has."""
+        """Return whether this is a replica with all data of its master."""
         return b"connected" in self.ask("ROLE")
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Let it answer nothing until the end of the block."""
+        """Pause the server until the end of the block."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -87,11 +87,11 @@ class Redis:
             self._process.send_signal(signal.SIGCONT)
 
     def ask(self, *command: str) -> bytes:
-        """What it answers to a command."""
+        """Return the answer to a command."""
         return _cli("-s", self.socket, *command)
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the server, as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -100,7 +100,7 @@ class Redis:
 
 
 class Sentinel:
-    """One that watches a Redis, and makes its replica the master once it may notice that the Redis is gone."""
+    """A Sentinel. After ``notice``, it promotes the replica if the watched Redis is down."""
 
     def __init__(self, folder: Path, watched: Redis) -> None:
         self.port = free_port()
@@ -122,16 +122,16 @@ class Sentinel:
         self._process.wait()
 
     def notice(self) -> None:
-        """Let it take its Redis for gone after half a second of silence."""
+        """Consider the Redis down after half a second without an answer."""
         _cli("-p", str(self.port), "SENTINEL", "SET", "chat", "down-after-milliseconds", "500")
 
     def knows_a_replica(self) -> bool:
-        """Whether there is one that it could make the master; it asks its Redis every ten seconds."""
+        """Return whether Sentinel knows a replica that it can promote. Sentinel asks its Redis every ten seconds."""
         return b"slave" in _cli("-p", str(self.port), "SENTINEL", "REPLICAS", "chat")
 
 
 class Shards:
-    """A Redis Cluster of three masters and, if asked for, of a replica for each, which takes over when it is told."""
+    """A Redis Cluster of three masters, optionally with one replica each, which takes over on request."""
 
     def __init__(self, folders: Callable[[str], Path], *, replicas: bool = False) -> None:
         self._folders = folders

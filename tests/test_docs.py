@@ -1,4 +1,4 @@
-"""The documentation, held to the code: links, defaults, codes, routes, snippets and commands."""
+"""The documentation against the code: links, defaults, codes, routes, snippets and commands."""
 
 import ast
 import asyncio
@@ -141,7 +141,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert not set(PAGES) - found - {ROOT / "docs/README.md"}
 
 
-# What the code knows
+# Facts of the code
 
 
 def value_of(cell: str) -> Any:

@@ -1,4 +1,4 @@
-"""Faults in the midst of operations: every operation, with an exception at each call to its surroundings.
+"""Injected faults: every operation, with an exception at each call to its surroundings.
 
 Each test runs one operation once to see which calls it makes. Then it runs the operation again for each of these calls,
 in a house of its own, with an exception in that call. Afterwards the same node must serve everybody else, and its
@@ -47,7 +47,7 @@ _ENDS = {
     "hub": ("leave",),
     "users": ("remove",),
     "window": ("taken",),
-    "messages": ("heard",),  # of the roster: what is lost here is lost, as if it had not been published
+    "messages": ("heard",),  # of the roster: a lost message is lost, as if it had not been published
 }
 # Calls in which the exception comes before the work, and after it in a second round.
 _BOTH = {
@@ -68,7 +68,7 @@ _BOTH = {
 
 
 class Bug(Exception):
-    """What no code of the server expects."""
+    """An exception that no code of the server expects."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def rest(house: House, method: str, target: str, body: object = None) -> tuple[i
     return int(reply.status), reply.body or b""
 
 
-# What must hold
+# Checks
 
 
 @dataclass
@@ -315,7 +315,7 @@ def scene(make: Callable[[], House] = House) -> Scene:
 
 
 def check_correct(scene: Scene, after: str) -> None:
-    """The bystander and a newcomer are served, and nothing is left of the victim once it has gone."""
+    """Check that other clients and a new one are served, and that no state of the victim remains."""
     house, bystander = scene.house, scene.bystander
     house.loop.advance(10)
     scene.victim.leave()

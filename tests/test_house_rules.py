@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, what stays pure, and that every module says what it is for."""
+"""The architecture rules: allowed imports, the pure protocol, module docstrings and file length."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "soketpy"
 
-# Whom each folder, and each file at the top, may import besides itself: docs/architecture.md draws it.
+# The folders that each folder, and each file at the top, may import. docs/architecture.md has the same table.
 MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "core": {"protocol"},
@@ -23,10 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"config", "core", "process"},
 }
 
-# Where the outside world may be reached through these modules: in folders, or in single files.
+# Modules that reach the outside world, and the folders or files that may import them.
 ONLY_IN = {
     "aiohttp": {"web", "process"},
-    # An operation of the core awaits what ``steps`` gives, and so never depends on a task.
+    # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
     "asyncio": {"web", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
     "yaml": {"config"},
@@ -42,12 +42,12 @@ def modules() -> list[Path]:
 
 
 def folder(path: Path) -> str:
-    """The folder of a module, or its own name at the top of the package."""
+    """Return the folder of a module, or its own name at the top of the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The modules that a module imports, also for type checkers alone."""
+    """Return the modules that a module imports, also those for type checkers only."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -61,7 +61,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def file_of(name: str) -> Path | None:
-    """The file of a module of this package; None for anything else."""
+    """Return the file of a module of this package; None for any other module."""
     parts = name.split(".")
     found = [PACKAGE.parent.joinpath(*parts).with_suffix(".py"), PACKAGE.parent.joinpath(*parts, "__init__.py")]
     return next((path for path in found if path.exists()), None)
@@ -99,10 +99,10 @@ def test_the_protocol_is_pure(path: Path) -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {path: files_imported(path) for path in modules()}
     while graph:
-        leaves = {path for path, found in graph.items() if not found & graph.keys()}
-        assert leaves, f"a circle among {sorted(str(path.relative_to(PACKAGE)) for path in graph)}"
-        for leaf in leaves:
-            del graph[leaf]
+        independent = {path for path, found in graph.items() if not found & graph.keys()}
+        assert independent, f"a circle among {sorted(str(path.relative_to(PACKAGE)) for path in graph)}"
+        for path in independent:
+            del graph[path]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

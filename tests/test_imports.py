@@ -1,4 +1,4 @@
-"""What a command or an import loads: no more than it needs, since containers run some of them every few seconds."""
+"""The modules that a command or an import loads: containers run some commands every few seconds."""
 
 import subprocess
 import sys

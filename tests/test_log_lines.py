@@ -1,4 +1,4 @@
-"""Every line that the log can have is in the table of docs/operations.md, and no other."""
+"""Every log line has a row in the table of docs/operations.md, and every row has a log line."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""The waits of tests: each poll and each limit of time ends at one bound, and no test measures time."""
+"""The waits of tests end at one common limit, and no test measures time."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``make test-slow``: its hogs end with it, its time slices hold in every process, and no slice escapes it."""
+"""``make test-slow``: its hogs end with it, and its time slices apply in every process."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""The fixture for those who test their own application, used as they would use it."""
+"""The pytest fixture for users' own tests, used as users would use it."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Whether a client may connect."""
+"""The checks that decide whether a client may connect."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Apps and where they come from."""
+"""Apps and the registry of the configuration."""
 
 import pickle
 import re

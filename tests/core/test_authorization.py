@@ -1,4 +1,4 @@
-"""Whether a client may join a guarded channel or sign in, and as whom."""
+"""The checks that decide who may subscribe to a guarded channel or sign in."""
 
 import json
 from dataclasses import replace

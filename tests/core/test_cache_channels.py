@@ -1,4 +1,4 @@
-"""Cache channels: a newcomer gets at once what was last said."""
+"""Cache channels: a new subscriber gets the last event at once."""
 
 import pytest
 

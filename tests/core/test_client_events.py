@@ -1,4 +1,4 @@
-"""Client events: from one client to the others on a channel, without a server of the app in between."""
+"""Client events: from one client to the other subscribers of a channel."""
 
 from dataclasses import replace
 

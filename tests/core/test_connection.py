@@ -1,4 +1,4 @@
-"""One client's conversation: what is answered, what closes it, and that nothing breaks it."""
+"""One client's connection: its answers, the errors that close it, and that no input breaks it."""
 
 import logging
 import re
@@ -181,7 +181,7 @@ subscribes = st.sampled_from(["news", "private-a", "presence-a", "cache-a", "pri
 
 
 def check_still_sound(house: House, client: Client) -> None:
-    """The connection answers, or is closed with the error that it was told; and the server broke nowhere."""
+    """Check that the connection answers or was closed with an error, and that the server contained no fault."""
     assert failures.count == 0
     if client.closed is None:
         client.say("pusher:ping")

@@ -49,7 +49,7 @@ class Room:
             self.hub.publish(APP, NEWS, frame.encode(), exclude)
 
 
-# Who gets what (invariant 1)
+# Receivers (invariant 1)
 
 
 def test_a_subscriber_gets_every_frame_once_and_in_order() -> None:

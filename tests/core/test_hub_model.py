@@ -1,4 +1,4 @@
-"""The hub against a naive model: random joins, leaves, publishes with exclusions and iterations of the loop."""
+"""The hub against a simple model: random joins, leaves, exclusions, publishes and loop iterations."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -61,7 +61,7 @@ class HubMachine(RuleBasedStateMachine):
         listener = data.draw(st.sampled_from(self.subscribed[place]))
         self.hub.leave(*place, listener)
         self.subscribed[place].remove(listener)
-        # Nothing that was said here is still on its way to who has left.
+        # A subscriber that has left gets nothing more.
         self._check(listener, {frame for frame, said in self.frames.items() if said == place})
 
     @rule(place=places, exclude=st.none() | st.integers(0, 6))

@@ -1,4 +1,4 @@
-"""Who is connected to a node: the greeting, quotas, the end, and what is counted."""
+"""The connections of a node: greeting, limits, end and counters."""
 
 import json
 import re
@@ -230,7 +230,7 @@ def test_very_many_connections_of_a_user_are_closed_in_slices() -> None:
     assert house.total == 0
 
 
-# What fails, and what changes while an operation waits
+# Faults, and changes while an operation waits
 
 
 def fail(*_: object) -> None:

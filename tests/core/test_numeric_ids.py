@@ -1,4 +1,4 @@
-"""User ids that are numbers: strings by default, and numbers where the app keeps them, as soketi does."""
+"""User ids that are numbers: strings by default, numbers for an app with numeric_ids, as in soketi."""
 
 import json
 from dataclasses import replace

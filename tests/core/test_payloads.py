@@ -1,4 +1,4 @@
-"""Payloads are opaque: any JSON goes out as it came, and a limit measures the value and not its spelling."""
+"""Payloads are opaque: valid JSON is forwarded unchanged, and a limit measures the decoded value."""
 
 import json
 import time

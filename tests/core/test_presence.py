@@ -1,4 +1,4 @@
-"""Presence channels: one member per distinct user, each coming and going told once."""
+"""Presence channels: one member per distinct user, one member_added and member_removed each."""
 
 from dataclasses import replace
 from typing import Any

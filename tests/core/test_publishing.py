@@ -1,4 +1,4 @@
-"""Events of publishers: to whom they go, in which order, and how they are counted."""
+"""Events of publishers: receivers, order and counters."""
 
 import json
 
@@ -109,7 +109,7 @@ def test_a_long_fan_out_reaches_everyone_once(slice_size: int) -> None:
 
 
 def sent_by(house: House, **event: object) -> tuple[int, int]:
-    """How many messages and bytes an event adds to what was sent."""
+    """Return the messages and bytes that an event adds to the counters."""
     before = house.sent()
     publish(house, **event)
     house.loop.settle()

@@ -1,4 +1,4 @@
-"""What is refused leaves a trace."""
+"""The log lines about refused clients."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Work on very many items, a slice at a time."""
+"""Work on very many items, a slice per event loop iteration."""
 
 from soketpy.core.slices import in_slices
 from tests.conftest import Contained

@@ -1,4 +1,4 @@
-"""subscription_count events, as the subscribers of a channel get them."""
+"""subscription_count events, as the subscribers of a channel receive them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Joining and leaving channels."""
+"""Subscribing and unsubscribing."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Apps never meet: the same channel, user and socket id in two apps are strangers to each other."""
+"""Apps are isolated: a channel, user or socket id in one app has no effect in another."""
 
 from dataclasses import replace
 

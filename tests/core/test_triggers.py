@@ -1,4 +1,4 @@
-"""What a publisher asks for over REST, held to the limits of the app."""
+"""Events of publishers, checked against the limits of the app."""
 
 import json
 import sys

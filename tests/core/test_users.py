@@ -1,4 +1,4 @@
-"""Users: signing in, being reached, and being shown the door."""
+"""Users: signing in, events for a user, terminating connections."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Watchlists: who of those whom a user watches is online."""
+"""Watchlists: events about the online state of watched users."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def enter(house: House, user_id: str, *watchlist: str, app: App = APP) -> Client
 
 
 def told(client: Client) -> list[Groups]:
-    """What was told of the watched users, one dictionary a message."""
+    """Return the watchlist events that the client got, one dict per message."""
     messages = [message for message in client.take() if message["event"] == "pusher_internal:watchlist_events"]
     return [{event["name"]: event["user_ids"] for event in message["data"]["events"]} for message in messages]
 
