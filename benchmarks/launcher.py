@@ -9,7 +9,7 @@ from importlib import import_module
 from benchmarks.servers import HERE
 from soketpy.config import load
 from soketpy.process.log import configure
-from soketpy.process.server import serve
+from soketpy.process.single import serve
 
 LOOPS = ("uvloop", "uvloop+aiofastnet", "asyncio", "asyncio+aiofastnet")
 """The module of an event loop, and of what serves its sockets where the loop does not."""

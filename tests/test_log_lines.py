@@ -77,7 +77,7 @@ def test_the_lines_of_the_code_are_found() -> None:
     found = {line for path in MODULES for line in lines_of(path)}
     assert len(found) > 30
     assert ("info", "Stopped") in found
-    assert ("warning", "SIGUSR2 renews workers, and this is a single process: restart it instead") in found
+    assert ("warning", "SIGUSR2 renews workers, and this server has only one process: restart it instead") in found
     assert any("bounds.max_http_connections" in line for _, line in found)
 
 

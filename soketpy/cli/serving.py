@@ -15,7 +15,7 @@ from soketpy.core.ports import Unreachable
 from soketpy.process import workers
 from soketpy.process.log import configure
 from soketpy.process.requirements import check_requirements, number_of
-from soketpy.process.server import event_loop, serve
+from soketpy.process.single import event_loop, serve
 
 log = logging.getLogger("soketpy")
 

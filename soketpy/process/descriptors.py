@@ -1,4 +1,4 @@
-"""How many files, and so connections, the process may have open."""
+"""The limit of open files, which limits the number of connections."""
 
 import logging
 import sys
@@ -12,23 +12,26 @@ except ImportError:
 log = logging.getLogger("soketpy")
 
 SPARE = 64
-"""Descriptors for everything that is not a client."""
+"""File descriptors for everything except clients."""
 
 UNLIMITED = sys.maxsize
 
 GUESSES = (1_048_576, 65_536, 24_576, 10_240)
-"""Limits to try, the largest first, where the system names none. macOS refuses more than ``kern.maxfilesperproc``."""
+"""Limits to try if the system has no hard limit, the largest first.
+
+macOS refuses more than ``kern.maxfilesperproc``.
+"""
 
 
 def raise_limit() -> int:
-    """Raise the limit to what the system allows this process; return how many clients fit, or UNLIMITED."""
+    """Raise the limit as far as the system allows. Return how many clients the process can have, or UNLIMITED."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endless = resource.RLIM_INFINITY
     if soft not in (hard, endless):
         for wanted in [each for each in GUESSES if each > soft] if hard == endless else [hard]:
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            except (OSError, ValueError):  # a system that caps it below the limit that it names
+            except (OSError, ValueError):  # some systems refuse values below their own hard limit
                 continue
             soft = wanted
             break
@@ -36,9 +39,9 @@ def raise_limit() -> int:
 
 
 def report_limit(clients: int, wanted: int | None) -> None:
-    """Log how many clients fit, as a warning if that is none or less than the number that the settings allow."""
+    """Log how many clients the process can have: as a warning if there are none, or fewer than the settings allow."""
     if clients == 0:
-        log.warning("The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536")
+        log.warning("The limit of open files leaves none for connections: raise it, for example with ulimit -n 65536")
     elif wanted is not None and clients < wanted:
         log.warning("At most %d connections, by the limit of open files; bounds.max_connections is %d", clients, wanted)
     elif clients < UNLIMITED:

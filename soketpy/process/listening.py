@@ -1,34 +1,45 @@
-"""The sockets that a server listens on: one for each address, and one for both IPv6 and IPv4 where that is ``::``."""
+"""Listening sockets: one for each address. One socket on ``::`` serves both IPv6 and IPv4."""
 
 import asyncio
 import errno
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from soketpy.config import Settings
 from soketpy.config.addresses import Host, hosts, is_everywhere, no_socket, written
 
 log = logging.getLogger("soketpy")
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted, so that none of a thousand simultaneous reconnects is dropped."""
+
 ATTEMPTS = 10
-"""How often a free port is looked for that is free on all addresses."""
+"""Attempts to find a port that is free on all addresses."""
+
+REUSE_PORT_SPREADS = sys.platform.startswith("linux")
+"""Whether the kernel spreads connections over the sockets of one port.
+
+On macOS, for example, one socket gets all connections, so the workers accept from a shared socket there.
+"""
 
 Address = tuple[socket.AddressFamily, str, int, bool]
-"""Family, IP address, IPv6 scope, and whether it is one of several that a host name stands for."""
+"""Family, IP address, IPv6 scope, and whether the host name resolves to several addresses."""
 
 _WITHOUT_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 async def open_sockets(host: Host, port: int, backlog: int = 100, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Return a listening socket for each address of ``host``; a port of 0 becomes the same free port for all of them.
+    """Return a listening socket for each address of ``host``. With port 0, all of them get the same free port.
 
-    ``::`` takes IPv4 too, and is IPv4 alone on a machine without IPv6. At most ``backlog`` connections wait to be
-    accepted. With ``reuse_port`` others may listen on the same address. Raise OSError, with the address in its words,
-    where one cannot be had.
+    A socket on ``::`` accepts IPv4 too; on a machine without IPv6 it is a socket on 0.0.0.0. At most ``backlog``
+    connections wait to be accepted. With ``reuse_port`` other sockets may listen on the same address. Raise OSError,
+    which names the address, if an address cannot be used.
     """
     addresses = _without_covered([address for one in hosts(host) for address in await _resolve(one, port)])
     for _ in range(ATTEMPTS - 1 if port == 0 and len(addresses) > 1 else 0):
@@ -38,6 +49,29 @@ async def open_sockets(host: Host, port: int, backlog: int = 100, *, reuse_port:
             if fault.errno != errno.EADDRINUSE:
                 raise
     return _bind_all(addresses, port, backlog, reuse_port)
+
+
+async def open_for_workers(settings: Settings, number: int) -> list[socket.socket]:
+    """Return the sockets of each worker, one worker after the other, with one socket for each address.
+
+    Raise OSError if an address cannot be used.
+    """
+    if settings.unix_socket is not None:
+        await refuse_taken(settings.unix_socket)
+        shared = open_unix_socket(settings.unix_socket, BACKLOG)
+        return [shared, *(shared.dup() for _ in range(number - 1))]
+    # First without reuse_port: with it, bind succeeds although another server has the port.
+    alone = await open_sockets(settings.host, settings.port)
+    port = alone[0].getsockname()[1]
+    for listener in alone:
+        listener.close()
+    if not REUSE_PORT_SPREADS:
+        shared_by_all = await open_sockets(settings.host, port, BACKLOG)
+        return [*shared_by_all, *(each.dup() for _ in range(number - 1) for each in shared_by_all)]
+    each_own: list[socket.socket] = []
+    for _ in range(number):
+        each_own += await open_sockets(settings.host, port, BACKLOG, reuse_port=True)
+    return each_own
 
 
 async def _resolve(host: str, port: int) -> list[Address]:
@@ -53,7 +87,7 @@ async def _resolve(host: str, port: int) -> list[Address]:
 
 
 def _without_covered(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses without those that another one stands for: two sockets cannot have the same address."""
+    """Return the addresses without those that a wildcard address covers: two sockets cannot have the same address."""
     everywhere = {address[0]: address for address in addresses if is_everywhere(address[1])}
     if socket.AF_INET6 in everywhere:
         return [everywhere[socket.AF_INET6]]
@@ -69,7 +103,7 @@ def _bind_all(addresses: Sequence[Address], port: int, backlog: int, reuse_port:
             bound.append(_bind(address, port, backlog, reuse_port))
             port = bound[0].getsockname()[1]
         except OSError as fault:
-            # A name such as localhost may stand for an IPv6 address on a machine without IPv6.
+            # A name such as localhost may resolve to an IPv6 address on a machine without IPv6.
             others = address is not addresses[-1] or bound
             if address[0] == socket.AF_INET6 and address[3] and others and fault.errno in _WITHOUT_IPV6:
                 continue
@@ -112,7 +146,7 @@ def _bound(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int,
 
 
 def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list[socket.socket]:
-    """Return the sockets that a server is given to listen on. Raise TypeError for anything else."""
+    """Return the given sockets as a list. Raise TypeError for anything else."""
     sockets = [listener] if isinstance(listener, socket.socket) else () if listener is None else listener
     if not isinstance(sockets, Sequence):
         raise TypeError(f"listener must be a socket, or a list or tuple of sockets, not {type(listener).__name__}")
@@ -125,7 +159,7 @@ def sockets_of(listener: socket.socket | Sequence[socket.socket] | None) -> list
 async def serve_sockets(
     stack: AsyncExitStack, sockets: Sequence[socket.socket], protocol: Callable[[], asyncio.Protocol], **options: Any
 ) -> list[asyncio.Server]:
-    """Listen on sockets that are bound, until the stack is closed. ``options`` are those of ``loop.create_server``."""
+    """Listen on bound sockets until the stack is closed. ``options`` are those of ``loop.create_server``."""
     loop = asyncio.get_running_loop()
     for each in sockets:
         stack.callback(each.close)
@@ -137,9 +171,9 @@ async def serve_sockets(
 
 
 async def refuse_taken(path: str) -> None:
-    """Raise OSError where a server listens on a Unix socket, or where a directory or a file is in its place.
+    """Raise OSError if a server listens on a Unix socket, or if the path is a directory or a file.
 
-    A socket that was left behind is asyncio's to replace.
+    A socket that an earlier server left behind is no error: asyncio replaces it.
     """
     if (problem := no_socket(path)) is not None:
         raise OSError(errno.EADDRINUSE, f"cannot listen on {path}: it {problem}")
@@ -152,7 +186,10 @@ async def refuse_taken(path: str) -> None:
 
 
 def open_unix_socket(path: str, backlog: int) -> socket.socket:
-    """Return a listening Unix socket in the place of one that was left behind. Raise OSError as ``open_sockets``."""
+    """Return a listening Unix socket.
+
+    Replace one that an earlier server left behind. Raise OSError as ``open_sockets``.
+    """
     Path(path).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -167,7 +204,7 @@ def open_unix_socket(path: str, backlog: int) -> socket.socket:
 
 @contextmanager
 def listening_on(where: str, port: int | None = None) -> Iterator[None]:
-    """Let an OSError say in plain words what cannot be listened on, a Unix socket or host and port, and why."""
+    """Give an OSError a text that names the Unix socket or host and port, and the reason."""
     if port is not None:
         where = written(where, port)
     try:

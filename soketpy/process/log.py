@@ -11,14 +11,14 @@ TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S"
 
 # Control characters but tab and line feed, separators of lines, changes of the direction of text, and surrogates,
-# which no encoding can write. A terminal obeys some of them, and a stranger could forge or hide text with others.
+# which no encoding can write. Some of them control a terminal, and a client could forge or hide text with others.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TextFormatter(logging.Formatter):
     """A line for people, in UTC.
 
-    Only the first line of a record begins at the margin, so that no text of a stranger can look like a record.
+    Only the first line of a record begins at the margin, so that text from a client cannot look like a record.
     """
 
     converter = staticmethod(time.gmtime)
@@ -27,19 +27,19 @@ class TextFormatter(logging.Formatter):
         super().__init__(TEXT, TIME)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line and, of a failure, its traceback, indented; unsafe characters are escaped."""
+        """Return the line and the indented traceback of a failure. Unsafe characters are escaped."""
         return _UNSAFE.sub(_escaped, super().format(record).replace("\n", "\n  "))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line without a traceback; line ends in it are escaped."""
+        """Return the line without a traceback. Line ends in it are escaped."""
         return super().formatMessage(record).replace("\n", "\\n")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC, RFC 3339), level, logger, message and, of a failure, exception."""
+    """One JSON object per line: time (UTC, RFC 3339), level, logger, message and, for a failure, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON, always one line."""
+        """Return the record as one line of JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -54,7 +54,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str = "info", format: str = "text") -> None:
-    """Log from this level on (debug, info, warning or error), as ``text`` or ``json``; replaces what was set before."""
+    """Log records of this level (debug, info, warning or error) and above, as ``text`` or ``json``."""
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
@@ -70,5 +70,5 @@ def _json_escaped(found: re.Match[str]) -> str:
 
 
 def quantity(number: int, what: str) -> str:
-    """``1 app``, ``2 apps``."""
+    """Return a number with its noun: ``1 app``, ``2 apps``."""
     return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The Redis in which the workers of one server meet where none is configured: on a Unix socket, for them alone."""
+"""The private Redis of the workers of one server, if no Redis is configured. It listens on a Unix socket only."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from soketpy.core.ports import Unreachable
 log = logging.getLogger("soketpy.workers")
 
 START_PATIENCE = 30.0
-"""Seconds that it has to start."""
+"""Seconds that Redis has to start."""
 
 RETRY_PAUSE = 1.0
-"""Seconds until it is tried again where it could not be started."""
+"""Seconds before the next attempt to start it."""
 
 BUFFERS = ("--client-output-buffer-limit", "pubsub", "256mb", "64mb", "60")
-"""What Redis keeps for a worker that stands still for some seconds, before it closes the connection."""
+"""The buffer of a worker that does not read for some seconds. Beyond it, Redis closes the connection."""
 
 
 @asynccontextmanager
 async def private_redis(settings: Settings) -> AsyncIterator[str]:
-    """The socket of a Redis that is started again if it dies, and is gone at the end.
+    """Run a Redis, restart it if it dies, and end it on exit. Yield the path of its socket.
 
-    Raises Unreachable where it does not start, and what ``redis_server`` raises.
+    Raise Unreachable if it does not start, and what ``redis_server`` raises.
     """
     program = redis_server(settings)
     with tempfile.TemporaryDirectory(prefix="soketpy-") as folder:
@@ -37,28 +37,28 @@ async def private_redis(settings: Settings) -> AsyncIterator[str]:
         options += ("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "", "--dir", folder)
         process = await _start(program, options, path)
 
-        async def keep() -> None:
+        async def supervise() -> None:
             nonlocal process
             while True:
                 code = await process.wait()
-                log.error("The workers' Redis has ended (exit code %d): starting it again", code)
+                log.error("The private Redis of the workers ended with exit code %d: restarting it", code)
                 try:
                     process = await _start(program, options, path)
                 except Unreachable as fault:
                     log.error("%s", fault)  # noqa: TRY400 - no traceback
                     await asyncio.sleep(RETRY_PAUSE)
 
-        keeping = asyncio.create_task(keep())
+        supervising = asyncio.create_task(supervise())
         try:
             yield str(path)
         finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
+            supervising.cancel()
+            await asyncio.wait([supervising])
             await _end(process)
 
 
 def redis_server(settings: Settings) -> str:
-    """Return the path of the program. Raise ConfigError where it is not installed."""
+    """Return the path of the program. Raise ConfigError if it is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         reason = "several workers need the program redis-server: install it, or use cluster: redis"
@@ -67,7 +67,7 @@ def redis_server(settings: Settings) -> str:
 
 
 async def _start(program: str, options: tuple[str, ...], path: Path) -> asyncio.subprocess.Process:
-    """Start it, and wait until it answers; otherwise it is ended again. Raises Unreachable."""
+    """Start Redis and wait until it answers. If it does not, end it and raise Unreachable."""
     nothing = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
@@ -89,7 +89,7 @@ async def _start(program: str, options: tuple[str, ...], path: Path) -> asyncio.
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
-        process.kill()  # it has nothing to save
+        process.kill()  # Redis has nothing to save
     await process.wait()
 
 

@@ -14,7 +14,7 @@ def check_requirements(settings: Settings) -> None:
         tls_context(settings)
     several = number_of(settings) > 1
     if several or settings.cluster == "redis":
-        from soketpy.process.joining import check_redis_driver
+        from soketpy.process.cluster import check_redis_driver
 
         check_redis_driver(settings, "workers" if several else "cluster")
     if several and settings.cluster == "local":
@@ -24,11 +24,11 @@ def check_requirements(settings: Settings) -> None:
 
 
 def number_of(settings: Settings) -> int:
-    """Return how many workers there are to be: by ``auto``, one per core that this process may use."""
+    """Return the number of workers. With ``auto`` it is the number of cores that this process may use."""
     return settings.workers or cores()
 
 
 def cores() -> int:
-    """Return how many cores this process may use, or where the system does not say (macOS), how many there are."""
+    """Return how many cores this process may use, or how many the machine has if the system does not say (macOS)."""
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What signals ask of a server: to stop, even while it starts, to read its configuration anew, to renew its workers."""
+"""The signals of a server: stop (also during the start), reload the configuration, and renew the workers."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Signals:
-    """The signals of this process, none of which ends it from now on. ``stopped`` is set by SIGTERM and SIGINT."""
+    """The signal handlers of this process. No signal ends the process any more; SIGTERM and SIGINT set ``stopped``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -29,14 +29,17 @@ class Signals:
             self._loop.add_signal_handler(number, self._early.add, number)
 
     async def unless_stopped(self, starting: Coroutine[Any, Any, T]) -> T | None:
-        """What has started; None if it is to stop before."""
+        """Return the result of the start, or None if a signal stops the process before the start is complete."""
         started = await unless(self.stopped, starting)
         if started is None:
-            log.info("Stopping: it has not started yet")
+            log.info("Stopping before the start was complete")
         return started
 
     def obey(self, *, reload: Callable[[], None], renew: Callable[[], None]) -> None:
-        """Do so at SIGHUP and at SIGUSR2, and at once for those that came while it started."""
+        """Call ``reload`` at SIGHUP and ``renew`` at SIGUSR2.
+
+        Call them now for signals that arrived during the start.
+        """
         for number, act in ((signal.SIGHUP, reload), (signal.SIGUSR2, renew)):
             self._loop.add_signal_handler(number, act)
             if number in self._early:
@@ -44,46 +47,47 @@ class Signals:
 
 
 async def unless(stopped: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
-    """What has started; None if ``stopped`` is set before: then starting is cancelled, and cleans up after itself."""
+    """Return the result of ``starting``, or cancel it and return None if ``stopped`` is set before it is complete."""
     start, stop = asyncio.ensure_future(starting), asyncio.ensure_future(stopped.wait())
     try:
         await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.cancel()
-        start.cancel()  # no more than a word to one that is done
+        start.cancel()  # without effect on a task that is done
         await asyncio.wait([start])
     return None if start.cancelled() else start.result()
 
 
 class Configuration:
-    """The configuration of a running server, which SIGHUP reads again."""
+    """The configuration of a running server. SIGHUP reloads it."""
 
     def __init__(
-        self, settings: Settings, read: Callable[[], Settings], give: Callable[[Settings], int | None]
+        self, settings: Settings, read: Callable[[], Settings], apply: Callable[[Settings], int | None]
     ) -> None:
-        """Begin with the settings of the start. ``give`` applies new apps and returns how many clients it closes.
+        """Begin with the settings of the start.
 
-        ``give`` returns None where other processes close the clients and log it.
+        ``apply`` applies new apps and returns how many clients it closes, or None if other processes close and log
+        them.
         """
         self._at_start = self._latest = settings
         self._read = read
-        self._give = give
+        self._apply = apply
 
-    def read_anew(self) -> None:
-        """Read the configuration and apply its apps. Keep the old one, and log why, if the new one is broken.
+    def reload(self) -> None:
+        """Read the configuration and apply its apps. If the new configuration is invalid, log why and keep the old one.
 
-        A file that has no apps any more is broken too: it may be half-written, and all clients would be closed.
+        A file that had apps and has none now is invalid too: it may be half-written, and all clients would be closed.
         """
         try:
             settings = self._read()
             self._check_apps(settings)
-            closing = self._give(settings)
+            closing = self._apply(settings)
         except (ConfigError, ValueError, OSError) as fault:
-            log.error("Kept the old configuration, since the new one is broken: %s", fault)  # noqa: TRY400 - no traceback
+            log.error("Kept the old configuration, because the new one is invalid: %s", fault)  # noqa: TRY400
             return
         closed = f"; {closing_clients(closing)}" if closing else ""
         waiting = _waiting(self._at_start, settings)
-        log.info("Read the configuration anew: %s%s%s", quantity(len(settings.apps), "app"), closed, waiting)
+        log.info("Reloaded the configuration: %s%s%s", quantity(len(settings.apps), "app"), closed, waiting)
         known = set(cautions(self._latest))
         for caution in cautions(settings):
             if caution not in known:
@@ -96,7 +100,7 @@ class Configuration:
 
 
 def closing_clients(number: int) -> str:
-    """Return the part of a log line that says how many clients are closed by new apps, and why."""
+    """Return the part of a log line that says how many clients are closed, and why."""
     return f"closing {quantity(number, 'client')} of removed or disabled apps and of removed keys"
 
 

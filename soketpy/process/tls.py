@@ -1,4 +1,4 @@
-"""TLS with a certificate of the operator's own."""
+"""TLS with the operator's certificate."""
 
 import ssl
 from pathlib import Path
@@ -6,22 +6,22 @@ from pathlib import Path
 from soketpy.config import ConfigError, Settings
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a PEM file that are read to find out what is in it."""
+"""Most bytes that are read from a PEM file."""
 
 LONGEST_PASSPHRASE = 1024
-"""Bytes that OpenSSL takes, by way of Python."""
+"""Most bytes of a passphrase that Python passes to OpenSSL."""
 
 _ENCRYPTED = ("BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED")
-"""Signs of a private key that needs a passphrase: PKCS #8, and the older form of OpenSSL."""
+"""Marks of a private key that needs a passphrase: PKCS #8, and OpenSSL's older format."""
 
 _OTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""OpenSSL's reasons for a key that is not the certificate's; the last for one of another type, such as RSA."""
+"""OpenSSL's reasons for a key that does not belong to the certificate. The last one means another type of key."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the server's side of TLS, or None without a certificate.
+    """Return the TLS context of the server, or None without a certificate.
 
-    Raise ConfigError for files that do not work, with the place of the setting.
+    Raise ConfigError, with the position of the setting, for files that do not work.
     """
     tls = settings.tls
     if tls.cert is None and tls.key is None:
@@ -32,11 +32,11 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     encrypted = _check_key(settings, tls.key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # A passphrase must always be given, lest OpenSSL ask for it on the terminal.
+        # Without a passphrase, OpenSSL would ask for one on the terminal.
         context.load_cert_chain(tls.cert, tls.key, tls.passphrase or "")
     except ssl.SSLError as fault:
         raise _refused(settings, fault, encrypted=encrypted) from None
-    except OSError as fault:  # a file that has just gone
+    except OSError as fault:  # a file was removed a moment ago
         raise ConfigError(f"tls: {tls.cert} and {tls.key} cannot be read: {fault.strerror or fault}") from None
     if tls.ca is not None:
         _check_certificates(settings, "tls.ca", tls.ca)
@@ -82,7 +82,7 @@ def _read(settings: Settings, path: str, file: str) -> str:
 
 
 def _refused(settings: Settings, fault: ssl.SSLError, *, encrypted: bool) -> ConfigError:
-    """Return the error for a certificate and a key of which each is a PEM file."""
+    """Return the error for a certificate and a key that are PEM files but do not work together."""
     tls = settings.tls
     if fault.reason in _OTHER_KEY:
         return settings.mistake(

@@ -1,7 +1,8 @@
-"""One of many processes that serve one port, which ``soketpy.process.workers`` starts.
+"""The program of a worker: one of several processes on one port. ``soketpy.process.workers`` starts it.
 
-It talks with the process that started it over a socket: that one sends settings, and asks what was counted. When the
-socket ends, so does the worker, as at SIGTERM; nothing is left running.
+The worker and the process that started it exchange messages over a socket: settings and requests for counters in one
+direction, counters in the other. When the socket closes, the worker stops as at SIGTERM, so that no process is left
+behind.
 """
 
 import asyncio
@@ -21,30 +22,31 @@ from soketpy.core.ports import Unreachable
 from soketpy.core.traffic import Counted, Traffic
 from soketpy.process.log import configure
 from soketpy.process.memory import keep_collections_short
-from soketpy.process.server import Server, event_loop, watch_memory
+from soketpy.process.server import Server
 from soketpy.process.signals import closing_clients, unless
+from soketpy.process.single import event_loop, watch_memory
 
 log = logging.getLogger("soketpy.worker")
 
 READY, FAILED, COUNTED, SETTINGS, COUNT = "ready", "failed", "counted", "settings", "count"
-"""What is said: the first three by a worker, the others to it."""
+"""Kinds of messages. A worker sends the first three and receives the others."""
 
 
 async def receive(reader: asyncio.StreamReader) -> tuple[str, Any]:
-    """What the other process says next. Raises IncompleteReadError at the end."""
+    """Return the kind and value of the next message. Raise IncompleteReadError when the socket is closed."""
     size = int.from_bytes(await reader.readexactly(4), "big")
-    said: tuple[str, Any] = pickle.loads(await reader.readexactly(size))  # noqa: S301 - of our own process
-    return said
+    message: tuple[str, Any] = pickle.loads(await reader.readexactly(size))  # noqa: S301 - from our own process
+    return message
 
 
-def send(writer: asyncio.StreamWriter, what: str, value: object = None) -> None:
-    """Say something to the other process."""
-    packed = pickle.dumps((what, value))
+def send(writer: asyncio.StreamWriter, kind: str, value: object = None) -> None:
+    """Send a message to the other process."""
+    packed = pickle.dumps((kind, value))
     writer.write(len(packed).to_bytes(4, "big") + packed)
 
 
 def counted(server: Server) -> Counted:
-    """What the server has counted so far."""
+    """Return the counters of the server."""
     apps = {
         app_id: (
             len(server.node.connections(app_id)),
@@ -56,7 +58,7 @@ def counted(server: Server) -> Counted:
 
 
 async def work(channel: socket.socket, listeners: list[socket.socket], private_redis: Path | None) -> int:
-    """Serve until SIGTERM, or until the other process has gone: then its Redis is ended too."""
+    """Serve until SIGTERM, or until the other process has ended: then end its Redis too. Return the exit code."""
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
     configure(settings.log.level, settings.log.format)
@@ -70,7 +72,10 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
                 return 0
             send(writer, READY)
             keep_collections_short()
-            tasks = [loop.create_task(watch_memory(server)), loop.create_task(_obey(server, reader, writer, stopped))]
+            tasks = [
+                loop.create_task(watch_memory(server)),
+                loop.create_task(_follow(server, reader, writer, stopped)),
+            ]
             await stopped.wait()
             for task in tasks:
                 task.cancel()
@@ -86,7 +91,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
 
 
 async def _end_redis(path: Path) -> None:
-    """End the Redis of a process that could not do it itself; where other workers do so first, all the better."""
+    """End the private Redis of a process that was killed. Another worker may have ended it already."""
     with contextlib.suppress(OSError):
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(b"SHUTDOWN NOSAVE\r\n")
@@ -95,13 +100,13 @@ async def _end_redis(path: Path) -> None:
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
-async def _obey(
+async def _follow(
     server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stopped: asyncio.Event
 ) -> None:
     try:
         while True:
-            what, value = await receive(reader)
-            if what == SETTINGS:
+            kind, value = await receive(reader)
+            if kind == SETTINGS:
                 assert isinstance(value, Settings)  # noqa: S101 - what our own process sends
                 if closing := server.reload(value):
                     log.info("Applied the new apps: %s", closing_clients(closing))
@@ -112,7 +117,7 @@ async def _obey(
 
 
 def main() -> int:
-    """Serve; the arguments are the descriptors of the channel and of the listening sockets, and perhaps a Redis."""
+    """Serve. The arguments are the descriptors of the message socket and the listening sockets, and a private Redis."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     listeners = [socket.socket(fileno=int(number)) for number in sys.argv[2].split(",")]
     for listener in listeners:

@@ -1,15 +1,14 @@
-"""Many processes on one port that act as one server: they are started, fed, counted, and started again if they die.
+"""A server of several processes on one port: workers are started, supervised, counted, and replaced when they die.
 
-The port is bound here, once for each worker, and the kernel spreads new connections over those sockets. They stay
-open for as long as this process runs, whichever workers come and go: who comes while one is replaced waits for its
-successor. The workers meet in Redis, or in one of their own on a Unix socket where none is configured.
+This process binds the port, once for each worker, and the kernel spreads new connections over those sockets. The
+sockets stay open while workers come and go: a connection that arrives while a worker is replaced waits for the new one.
+The workers are nodes of a cluster over Redis, or over a private Redis on a Unix socket if none is configured.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,151 +21,46 @@ from soketpy.core.ports import Unreachable
 from soketpy.core.traffic import Counted, Totals, Traffic
 from soketpy.process import worker
 from soketpy.process.descriptors import raise_limit
-from soketpy.process.listening import open_sockets, open_unix_socket, refuse_taken
+from soketpy.process.listening import open_for_workers
 from soketpy.process.log import quantity
+from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.private_redis import private_redis
 from soketpy.process.requirements import number_of
-from soketpy.process.server import BACKLOG, serve_metrics
 from soketpy.process.signals import Configuration, Signals
+from soketpy.process.worker_process import WorkerProcess
 
 log = logging.getLogger("soketpy.workers")
 
 LONGEST_PAUSE = 5.0
-"""Seconds until a worker that died is started again, at most; the first time it is a fiftieth of that."""
+"""Seconds before a worker that died is restarted, at most. The first pause is a fiftieth of that; then it doubles."""
 
 STEADY = 10.0
-"""Seconds after which a worker that dies is not taken for one that cannot live."""
+"""Seconds after which the death of a worker does not lengthen the pause."""
 
 END_PATIENCE = 10.0
-"""Seconds that a worker has to end, beyond those over which it closes its clients; then it is killed."""
+"""Seconds that a worker has to end, besides ``timeouts.shutdown``. Then it is killed."""
 
 COUNT_INTERVAL = 5.0
-"""Seconds between two askings of what was counted: what a worker that is killed has counted since is lost."""
-
-REUSE_PORT_SPREADS = sys.platform.startswith("linux")
-"""Whether the kernel spreads connections over the sockets of one port.
-
-On macOS, for example, one socket gets all connections, so the workers accept from a shared socket there.
-"""
-
-
-class Worker:
-    """A place among the workers: a process and, when that has died, another one, for as long as it is wanted."""
-
-    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> None:
-        self.listeners = listeners
-        self.advises = advises  # whether its first process warns of what should be set in Redis
-        self.counted = Counted()
-        self.serves = False
-        self.proven = False  # whether it has ever served: one that has not is not started again
-        self.ready = asyncio.Event()  # set once it has served, or has ended before
-        self.retired = asyncio.Event()
-        self.gone = asyncio.Event()
-        self.fault = "a worker ended before it served"
-        self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._asked: list[asyncio.Future[None]] = []
-
-    def __str__(self) -> str:
-        """For the log, whose reader may have to find the process."""
-        return "A worker" if self._process is None else f"A worker (process {self._process.pid})"
-
-    async def start(self, private_redis: str | None) -> None:
-        """Start a process, which serves once it is told its settings. Raises OSError where there can be none."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            shared = [listener.fileno() for listener in self.listeners]
-            descriptors = (theirs.fileno(), *shared)
-            words = [sys.executable, "-m", "soketpy.process.worker", str(theirs.fileno()), ",".join(map(str, shared))]
-            if private_redis is not None:
-                words.append(private_redis)
-            try:
-                self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
-            except OSError:
-                ours.close()
-                raise
-        reader, self._writer = await asyncio.open_connection(sock=ours)
-        self._listening = asyncio.create_task(self._listen(reader))
-        if self.retired.is_set():
-            self._terminate()  # it was told to stop while there was no process to tell
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-            while True:
-                what, value = await worker.receive(reader)
-                if what == worker.COUNTED:
-                    self.counted = value
-                    self._counted()
-                elif what == worker.FAILED:
-                    self.fault = value
-                else:
-                    self.serves = self.proven = True
-                    self.ready.set()
-                    log.info("%s serves", self)
-        self.serves = False
-        self._counted()
-
-    def _counted(self) -> None:
-        asked, self._asked = self._asked, []
-        for each in asked:
-            if not each.done():
-                each.set_result(None)
-
-    def say(self, what: str, value: object = None) -> None:
-        """Say something to it."""
-        if self._writer is not None and not self._writer.is_closing():
-            worker.send(self._writer, what, value)
-
-    async def count(self) -> None:
-        """Have it say what it has counted."""
-        if self.serves and not self.retired.is_set():  # one that drains says it once, when it ends
-            answer = asyncio.get_running_loop().create_future()
-            self._asked.append(answer)
-            self.say(worker.COUNT)
-            await answer
-
-    def stop(self, patience: float) -> None:
-        """Let it drain, and end, or kill it after so many seconds; nobody comes in its place."""
-        self.retired.set()
-        self._terminate()
-        asyncio.get_running_loop().call_later(patience, self._kill)
-
-    def _terminate(self) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-
-    def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            log.error("%s does not end: killing it", self)
-            self._process.kill()
-
-    async def ended(self) -> int:
-        """Wait until the process has ended; its exit code."""
-        assert self._process is not None and self._writer is not None  # noqa: S101, PT018 - of one that was started
-        code = await self._process.wait()
-        await self._listening
-        self._writer.close()
-        return code
+"""Seconds between two readings of the counters. The counts since the last reading are lost if a worker is killed."""
 
 
 class Workers:
-    """As many workers as there are to be, in the place of those that die."""
+    """The workers of one server. A worker that dies is replaced."""
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], private_redis: str | None = None) -> None:
         self._private_redis = private_redis
         self.traffic: dict[str, Traffic] = {}
         self._settings = settings
         self._listeners = listeners
-        self._workers: set[Worker] = set()
-        self._gone = Counted()  # what workers had counted that have ended
+        self._workers: set[WorkerProcess] = set()
+        self._former = Counted()  # the counters of processes that have ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._renewal_asked = asyncio.Event()
         self.stopping = False
 
     async def start(self) -> None:
-        """Start all. Raises Unreachable where one cannot serve."""
+        """Start all workers. Raise Unreachable if one of them cannot serve."""
         size = len({listener.getsockname() for listener in self._listeners})  # of a worker: one for each address
         every = self._listeners
         starts = range(0, len(every), size)
@@ -175,7 +69,7 @@ class Workers:
             await each.ready.wait()
             if not each.proven:
                 raise Unreachable(each.fault)
-        self._chores = [self._watch(self._count_now_and_then()), self._watch(self._renew_when_asked())]
+        self._chores = [self._watch(self._count_periodically()), self._watch(self._renew_when_asked())]
 
     def _watch(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -186,16 +80,16 @@ class Workers:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            log.error("What keeps the workers has failed", exc_info=fault)
+            log.error("The supervision of the workers failed", exc_info=fault)
 
-    def _launch(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> Worker:
-        one = Worker(listeners, advises=advises)
+    def _launch(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> WorkerProcess:
+        one = WorkerProcess(listeners, advises=advises)
         self._workers.add(one)
-        self._watch(self._keep(one))
+        self._watch(self._supervise(one))
         return one
 
-    async def _keep(self, one: Worker) -> None:
-        """Run a worker, and start it again for as long as it is wanted."""
+    async def _supervise(self, one: WorkerProcess) -> None:
+        """Run a worker, and restart it until it must stop. A worker that has never served is not restarted."""
         loop, pause = asyncio.get_running_loop(), LONGEST_PAUSE / 50
         try:
             while not one.retired.is_set():
@@ -212,29 +106,29 @@ class Workers:
             one.ready.set()
             one.gone.set()
 
-    async def _run(self, one: Worker) -> str:
-        """Run one process of a worker; how it has ended."""
+    async def _run(self, one: WorkerProcess) -> str:
+        """Run one process of a worker. Return how it ended, for the log."""
         try:
             await one.start(self._private_redis)
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
-            return f"A worker cannot start, since {one.fault}"
-        one.say(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
+            return f"A worker cannot start: {one.fault}"
+        one.send(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
         code = await one.ended()
-        self._gone += one.counted.ended()
+        self._former += one.counted.ended()
         one.counted = Counted()
-        return f"{one} has ended: exit code {code}"
+        return f"{one} ended with exit code {code}"
 
     def reload(self, settings: Settings) -> None:
-        """Let new apps and limits hold in all workers."""
+        """Apply new apps and limits in all workers."""
         self._settings = replace(self._settings, apps=settings.apps)
         for each in self._workers:
-            each.say(worker.SETTINGS, self._settings)
+            each.send(worker.SETTINGS, self._settings)
 
     def renew(self) -> None:
-        """Have a new worker put in the place of each, one after the other; the port is served all the time.
+        """Replace each worker by a new one, one after the other. The port is served all the time.
 
-        Asked for while that goes on, it is done once more afterwards, so that all are newer than the last asking.
+        A call during a renewal starts another renewal after it, so that all workers are newer than the last call.
         """
         self._renewal_asked.set()
 
@@ -249,43 +143,43 @@ class Workers:
             one = self._launch(former.listeners)
             await one.ready.wait()
             if not one.proven:
-                log.error("A new worker cannot serve, so the others stay: %s", one.fault)
+                log.error("A new worker cannot serve, so the old workers stay: %s", one.fault)
                 return
             former.stop(self._settings.timeouts.shutdown + END_PATIENCE)
-        log.info("All workers are new")
+        log.info("Replaced all workers")
 
     async def stop(self) -> None:
-        """Close the port, let all drain, and wait until they have ended; those that do not end are killed."""
+        """Close the port, let all workers drain, and wait until they have ended. Kill those that do not end in time."""
         self.stopping = True
         patience = self._settings.timeouts.shutdown + END_PATIENCE
         for chore in self._chores:
-            chore.cancel()  # first: who renews would start others
+            chore.cancel()  # first, because a renewal would start new workers
         for each in self._workers:
             each.stop(patience)
         for listener in self._listeners:
-            listener.close()  # the last to hold it: who comes now is refused at once, instead of waiting for nobody
+            listener.close()  # no other process has it, so the system refuses new connections at once
         await asyncio.gather(*(each.gone.wait() for each in self._workers))
 
-    # What was counted
+    # Counters
 
     def connected(self, app_id: str) -> int:
-        """How many clients of an app are connected."""
+        """Return how many clients of an app are connected."""
         return sum(each.counted.apps.get(app_id, (0, {}))[0] for each in self._workers)
 
     def available(self) -> bool:
-        """Return whether a worker serves, and all reach each other, by what they have counted."""
+        """Return whether a worker serves and all workers reach each other, by the last counters."""
         totals = self.totals()
         return totals.links_up == totals.links and any(each.serves for each in self._workers)
 
     def totals(self) -> Totals:
-        """Return what all workers have counted, whatever the app."""
+        """Return the counters of all workers that do not belong to one app."""
         return self._sum().totals
 
     def _sum(self) -> Counted:
-        return sum((each.counted for each in self._workers), self._gone)
+        return sum((each.counted for each in self._workers), self._former)
 
     async def count(self) -> None:
-        """Bring ``traffic`` and ``connected`` up to date."""
+        """Update ``traffic`` and ``connected``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.gather(*(each.count() for each in self._workers))
@@ -294,30 +188,10 @@ class Workers:
             for name, value in counters.items():
                 setattr(traffic, name, value)
 
-    async def _count_now_and_then(self) -> None:
+    async def _count_periodically(self) -> None:
         while True:
             await asyncio.sleep(COUNT_INTERVAL)
             await self.count()
-
-
-async def bound(settings: Settings, number: int) -> list[socket.socket]:
-    """The listening sockets: for each worker in turn, one for each address. Raises OSError where one cannot be had."""
-    if settings.unix_socket is not None:
-        await refuse_taken(settings.unix_socket)
-        shared = open_unix_socket(settings.unix_socket, BACKLOG)
-        return [shared, *(shared.dup() for _ in range(number - 1))]
-    # Alone first: who shares a port is not told that somebody else has it.
-    alone = await open_sockets(settings.host, settings.port)
-    port = alone[0].getsockname()[1]
-    for listener in alone:
-        listener.close()
-    if not REUSE_PORT_SPREADS:
-        shared_by_all = await open_sockets(settings.host, port, BACKLOG)
-        return [*shared_by_all, *(each.dup() for _ in range(number - 1) for each in shared_by_all)]
-    each_own: list[socket.socket] = []
-    for _ in range(number):
-        each_own += await open_sockets(settings.host, port, BACKLOG, reuse_port=True)
-    return each_own
 
 
 async def serve(
@@ -327,8 +201,8 @@ async def serve(
 ) -> None:
     """Run a server of several workers until SIGTERM or SIGINT.
 
-    SIGHUP takes the apps of ``reload()``; SIGUSR2 puts new workers in the place of the old. Raises OSError where the
-    address cannot be had, ConfigError without the program redis-server, and Unreachable where Redis cannot be reached.
+    SIGHUP applies the apps of ``reload()``; SIGUSR2 replaces the workers. Raise OSError if the address cannot be used,
+    ConfigError if the program redis-server is missing, and Unreachable if Redis cannot be reached.
     """
     number = number_of(settings)
     signals = Signals()
@@ -337,7 +211,7 @@ async def serve(
         if started is not None:
             workers, port = started
             log.info("Listening on %s with %s", settings.address(port), quantity(number, "worker"))
-            signals.obey(reload=Configuration(settings, reload, workers.reload).read_anew, renew=workers.renew)
+            signals.obey(reload=Configuration(settings, reload, workers.reload).reload, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()
@@ -346,16 +220,16 @@ async def serve(
 
 
 async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tuple[Workers, int | None]:
-    """Start what the stack will stop; the workers, and the port that was bound, if any."""
-    listeners = [stack.enter_context(listener) for listener in await bound(settings, number)]
+    """Start everything that the stack stops again. Return the workers and the port, None for a Unix socket."""
+    listeners = [stack.enter_context(listener) for listener in await open_for_workers(settings, number)]
     if settings.unix_socket is not None:
         stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
     for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
     private = None
     if settings.cluster == "local":
         private = await stack.enter_async_context(private_redis(settings))
-        meeting = Redis(unix_socket=private, lease=settings.redis.lease)
-        for_workers = replace(for_workers, cluster="redis", redis=meeting)
+        redis = Redis(unix_socket=private, lease=settings.redis.lease)
+        for_workers = replace(for_workers, cluster="redis", redis=redis)
     workers = Workers(for_workers, listeners, private)
     port = None if settings.unix_socket is not None else listeners[0].getsockname()[1]
     if settings.metrics.enabled:
@@ -371,6 +245,6 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             draining=lambda: workers.stopping,
             available=workers.available,
         )
-    stack.push_async_callback(workers.stop)  # before the metrics port is closed
+    stack.push_async_callback(workers.stop)  # before the metrics port closes
     await workers.start()
     return workers, port

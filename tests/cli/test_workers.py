@@ -20,7 +20,8 @@ from websockets import State
 
 from soketpy import Settings
 from soketpy.config import settings as config
-from soketpy.process.workers import Workers, bound
+from soketpy.process.listening import open_for_workers
+from soketpy.process.workers import Workers
 from tests.clients.programs import Launched, free_port
 from tests.conftest import At, Socket, until
 from tests.fakes import APP
@@ -110,7 +111,7 @@ async def workers(redis: str) -> AsyncIterator[Workers]:
         host="127.0.0.1", port=0, apps=(APP,), cluster="redis", redis=meeting, timeouts=config.Timeouts(shutdown=0)
     )
     with ExitStack() as stack:
-        workers = Workers(settings, [stack.enter_context(listener) for listener in await bound(settings, 2)])
+        workers = Workers(settings, [stack.enter_context(listener) for listener in await open_for_workers(settings, 2)])
         await workers.start()
         yield workers
         await workers.stop()
@@ -188,7 +189,7 @@ async def test_the_log_tells_which_process_has_ended_and_which_came_in_its_place
     assert {int(pid) for pid in re.findall(r"A worker \(process (\d+)\) serves", server.preamble)} == before
     doomed = before.pop()
     os.kill(doomed, signal.SIGKILL)
-    await server.written(f"A worker (process {doomed}) has ended: exit code -9; starting another one")
+    await server.written(f"A worker (process {doomed}) ended with exit code -9; starting another one")
     line = await server.written(" serves")
     [new] = server.children("soketpy.process.worker") - before
     assert f"A worker (process {new}) serves" in line
@@ -273,7 +274,7 @@ async def test_sigusr2_while_workers_are_renewed_renews_all_once_more_and_they_a
     server.signal(signal.SIGUSR2)
     before = server.children("soketpy.process.worker")
     for _ in range(2):
-        await server.written("All workers are new")
+        await server.written("Replaced all workers")
     await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # the others have drained
     assert not server.children("soketpy.process.worker") & before
 
@@ -292,7 +293,7 @@ async def test_where_a_new_worker_cannot_serve_the_old_ones_stay_and_are_as_many
         await at(server).client()
         redis.start()
         server.signal(signal.SIGUSR2)
-        await server.written("All workers are new")
+        await server.written("Replaced all workers")
         await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # the others have drained
         assert not server.children("soketpy.process.worker") & before
 
@@ -337,7 +338,7 @@ async def test_workers_listen_on_every_address_and_go_on_when_they_are_renewed(
     port = int(server.greeting.partition("Listening on http://")[2].partition(" with")[0].rpartition(":")[2])
     assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
     server.signal(signal.SIGUSR2)
-    await server.written("All workers are new")
+    await server.written("Replaced all workers")
     await until(lambda: len(server.children("soketpy.process.worker")) == 2)  # an old one may drop a request at its end
     assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
 
@@ -364,7 +365,7 @@ async def test_a_worker_that_does_not_end_is_killed(
     os.kill(stuck, signal.SIGSTOP)
     await workers.stop()
     assert not own_workers()
-    assert f"A worker (process {stuck}) does not end: killing it" in caplog.text
+    assert f"A worker (process {stuck}) has not stopped in time: killing it" in caplog.text
 
 
 async def test_where_no_process_can_be_started_it_is_tried_again(
@@ -382,7 +383,7 @@ async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str
     server = start(3, cluster="redis", redis={"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LEASE})
     former = server.children("soketpy.process.worker")
     server.signal(signal.SIGUSR2)
-    log = server.preamble + await server.written("All workers are new")
+    log = server.preamble + await server.written("Replaced all workers")
     server.signal(signal.SIGTERM)
     log += await server.written("Stopped")
     assert not server.children("soketpy.process.worker") & former

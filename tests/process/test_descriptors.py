@@ -63,7 +63,7 @@ def test_a_limit_that_has_no_end_is_raised_to_what_the_system_takes(
     assert raise_limit() == clients
 
 
-NONE = "The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536"
+NONE = "The limit of open files leaves none for connections: raise it, for example with ulimit -n 65536"
 FITS = "At most 192 connections, by the limit of open files"
 
 
@@ -79,7 +79,7 @@ FITS = "At most 192 connections, by the limit of open files"
             [
                 (
                     "WARNING",
-                    "The limit of open files leaves none for connections: raise it, such as with ulimit -n 65536",
+                    "The limit of open files leaves none for connections: raise it, for example with ulimit -n 65536",
                 )
             ],
         ),

@@ -285,14 +285,14 @@ def test_cycles_among_what_is_aside_are_freed_once_that_has_doubled(monkeypatch:
     gc.collect()
     gone = weakref.ref(one)
     del one
-    upkeep.look(0)
+    upkeep.check(0)
     assert gone() is not None
     many = [Cycle() for _ in range(2 * gc.get_freeze_count())]
-    upkeep.look(0)
+    upkeep.check(0)
     assert gone() is not None
     gc.collect()
     del many
-    upkeep.look(0)
+    upkeep.check(0)
     assert gone() is None
 
 
@@ -315,7 +315,7 @@ def test_memory_is_given_back_each_time_that_half_of_many_clients_have_gone(
     calls: list[None] = []
     upkeep = memory.Upkeep(lambda: calls.append(None))
     for count in clients:
-        upkeep.look(count)
+        upkeep.check(count)
     assert len(calls) == given_back
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from soketpy import Settings
-from soketpy.process import workers
+from soketpy.process import listening
 from soketpy.process.requirements import number_of
 
 REASON = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
@@ -75,8 +75,8 @@ def test_workers_are_as_many_as_cores_where_the_system_does_not_say_which_it_may
 async def test_workers_share_one_socket_where_the_kernel_does_not_spread_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "REUSE_PORT_SPREADS", False)
-    listeners = await workers.bound(Settings(host="127.0.0.1", port=0), 3)
+    monkeypatch.setattr(listening, "REUSE_PORT_SPREADS", False)
+    listeners = await listening.open_for_workers(Settings(host="127.0.0.1", port=0), 3)
     try:
         assert len({listener.getsockname() for listener in listeners}) == 1
         inodes = {os.fstat(listener.fileno()).st_ino for listener in listeners}

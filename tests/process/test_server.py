@@ -15,7 +15,7 @@ import websockets
 
 from soketpy import App, Key, Server, Settings
 from soketpy.config.settings import Metrics, Timeouts
-from soketpy.process import server
+from soketpy.process import draining as stop
 from tests.conftest import At, Socket, StartServer, until
 from tests.fakes import APP
 from tests.patience import UNHURRIED, attempts
@@ -126,7 +126,7 @@ async def test_two_apps_with_one_key_do_not_start() -> None:
 async def test_clients_are_closed_with_4200_slice_by_slice_while_new_ones_are_told_to_back_off(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.DRAIN_STEP", 1000)
+    monkeypatch.setattr("soketpy.process.draining.DRAIN_STEP", 1000)
     peers = await start_server(timeouts=Timeouts(shutdown=3000))
     clients = [await peers.client() for _ in range(3)]
     stopping = asyncio.create_task(peers.server.stop())
@@ -168,7 +168,7 @@ async def test_without_a_time_to_stop_in_all_are_closed_at_once(start_server: St
 async def test_one_who_does_not_answer_the_close_does_not_hold_the_server(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 0.1)
+    monkeypatch.setattr("soketpy.process.draining.CLOSING_TIMEOUT", 0.1)
     peers = await start_server(timeouts=Timeouts(shutdown=0))
     async with wire(peers.port) as silent, wire(peers.port) as undecided:
         silent.send(request("GET", "/app/app-key", b"", *HANDSHAKE))
@@ -192,7 +192,7 @@ async def test_an_idle_http_connection_does_not_hold_the_server(start_server: St
 @pytest.fixture
 def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server that stops wait for as long as a test needs."""
-    for module in ("soketpy.process.server", "soketpy.web.websocket"):
+    for module in ("soketpy.process.draining", "soketpy.web.websocket"):
         monkeypatch.setattr(f"{module}.CLOSING_TIMEOUT", 10 * PATIENCE)
 
 
@@ -270,13 +270,13 @@ async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is
 async def test_a_server_without_clients_that_leaves_a_shared_socket_waits_for_calls_on_idle_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wait_while, waits = server._wait_while, list[bool]()
+    wait_while, waits = stop._wait_while, list[bool]()
 
     async def noted(condition: Callable[[], bool], seconds: float) -> None:
         waits.append(condition())
         await wait_while(condition, seconds)
 
-    monkeypatch.setattr(server, "_wait_while", noted)
+    monkeypatch.setattr(stop, "_wait_while", noted)
     async with AsyncExitStack() as stack:
         shared = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         former = Server(listener=shared.dup(), apps=(APP,), timeouts=Timeouts(shutdown=PATIENCE))
@@ -316,7 +316,7 @@ async def draining(server: Server) -> None:
 async def test_a_connection_that_was_accepted_is_answered_though_the_server_stops(
     monkeypatch: pytest.MonkeyPatch, shared: bool, connects: bool
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 3600)
+    monkeypatch.setattr("soketpy.process.draining.FIRST_REQUEST_TIMEOUT", 3600)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         server = Server(listener=listener.dup() if shared else None, host="127.0.0.1", port=0, apps=(APP,))
@@ -341,7 +341,7 @@ async def test_a_connection_that_was_accepted_is_answered_though_the_server_stop
 async def test_a_connection_that_sends_nothing_does_not_hold_a_server_that_stops(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr("soketpy.process.draining.FIRST_REQUEST_TIMEOUT", 0.1)
     peers = await start_server()
     async with wire(peers.port) as mute:
         await accepted_by(peers.server)

@@ -147,7 +147,7 @@ async def test_a_signal_to_stop_ends_a_server_that_waits_for_redis_with_0(
     assert await process.exit_code() == 0  # and nobody holds its log any more
     for each in waiting:
         await each.read()
-    assert "Stopping: it has not started yet\n" in process.log
+    assert "Stopping before the start was complete\n" in process.log
     assert process.log.endswith(": Stopped\n")
     assert "ERROR" not in process.log
     assert "Traceback" not in process.log
@@ -264,7 +264,7 @@ async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process:
     assert (await (await process.socket(OTHER.key)).closed())[0] == 4001
     process.config.write_text(configuration(APP, OTHER, max_connections=1))
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 2 apps")
+    await process.logged("Reloaded the configuration: 2 apps")
     assert (await (await process.socket(OTHER.key)).hear())["event"] == "pusher:connection_established"
     assert (await (await process.socket(APP.key)).closed())[0] == 4004
     assert await process.trigger(APP, "room", "still here") == 200
@@ -278,13 +278,13 @@ async def test_sighup_names_the_settings_that_wait_for_a_restart_but_not_what_is
     settings = json.loads(configuration(APP, OTHER))
     process.config.write_text(json.dumps({**settings, "workers": 2, "redis": {"password": "top-secret"}}))
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 2 apps; workers, redis.password wait for a restart$")
+    await process.logged("Reloaded the configuration: 2 apps; workers, redis.password wait for a restart$")
     process.config.write_text(json.dumps({**settings, "cache_ttl": 1}))
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 2 apps; cache_ttl waits for a restart$")
+    await process.logged("Reloaded the configuration: 2 apps; cache_ttl waits for a restart$")
     process.config.write_text(json.dumps(settings))
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 2 apps$")
+    await process.logged("Reloaded the configuration: 2 apps$")
     assert "top-secret" not in process.log
 
 
@@ -311,12 +311,12 @@ async def test_sighup_with_a_broken_file_keeps_the_old_apps_and_says_why(
     else:
         process.config.write_text(content)
     process.signal(signal.SIGHUP)
-    await process.logged("ERROR.*Kept the old configuration, since the new one is broken: .*" + why)
+    await process.logged("ERROR.*Kept the old configuration, because the new one is invalid: .*" + why)
     assert await process.trigger(APP, "room", "still here") == 200
     assert (await client.hear())["event"] == "still here"
     process.config.write_text(configuration(APP, OTHER))
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 2 apps")
+    await process.logged("Reloaded the configuration: 2 apps")
     assert await process.trigger(OTHER, "room", "e") == 200
     assert "Traceback" not in process.log
 
@@ -342,7 +342,7 @@ async def test_sighup_with_a_file_that_has_no_apps_any_more_keeps_the_old_apps_a
     process.config.write_text(content)
     process.signal(signal.SIGHUP)
     why = f"{re.escape(name)}: has no apps any more, and all clients would be closed$"
-    await process.logged(f"ERROR.*Kept the old configuration, since the new one is broken: .*{why}")
+    await process.logged(f"ERROR.*Kept the old configuration, because the new one is invalid: .*{why}")
     assert await process.trigger(APP, "room", "still here") == 200
     assert (await client.hear())["event"] == "still here"
 
@@ -351,7 +351,7 @@ async def test_sighup_takes_a_file_without_apps_if_there_were_none_in_it(start_p
     content = json.dumps({"host": "127.0.0.1", "port": 0})
     process = await start_process(content, SOKETPY_APP_ID="one", SOKETPY_APP_KEY="one-key")
     process.signal(signal.SIGHUP)
-    await process.logged("Read the configuration anew: 1 app$")
+    await process.logged("Reloaded the configuration: 1 app$")
 
 
 async def test_sighup_says_how_many_clients_are_closed(start_process: StartProcess) -> None:
@@ -362,7 +362,7 @@ async def test_sighup_says_how_many_clients_are_closed(start_process: StartProce
     process.config.write_text(configuration(APP))
     process.signal(signal.SIGHUP)
     why = "of removed or disabled apps and of removed keys"
-    await process.logged(f"Read the configuration anew: 1 app; closing 2 clients {why}$")
+    await process.logged(f"Reloaded the configuration: 1 app; closing 2 clients {why}$")
     assert [(await client.closed())[0] for client in clients[1:]] == [4001, 4001]
 
 
@@ -385,7 +385,7 @@ async def test_sighup_logs_the_warnings_that_are_new(start_process: StartProcess
     for _ in range(2):
         process.config.write_text(json.dumps(settings))
         process.signal(signal.SIGHUP)
-        await process.logged("Read the configuration anew: 2 apps; metrics.port waits for a restart$")
+        await process.logged("Reloaded the configuration: 2 apps; metrics.port waits for a restart$")
     process.signal(signal.SIGTERM)
     assert await process.exit_code() == 0
     for said in (
@@ -402,7 +402,7 @@ async def test_sigusr2_is_only_a_line_in_the_log_of_a_single_process(start_proce
     await client.hear()
     await client.subscribe("room")
     process.signal(signal.SIGUSR2)
-    await process.logged("WARNING.*SIGUSR2 renews workers, and this is a single process: restart it instead")
+    await process.logged("WARNING.*SIGUSR2 renews workers, and this server has only one process: restart it instead")
     assert await process.trigger(APP, "room", "still here") == 200
     assert (await client.hear())["event"] == "still here"
 

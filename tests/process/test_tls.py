@@ -225,7 +225,7 @@ async def test_a_log_that_fails_changes_nothing_for_a_failed_tls_handshake(
 async def test_a_connection_whose_handshake_has_begun_is_answered_though_the_server_stops(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.FIRST_REQUEST_TIMEOUT", 3600)
+    monkeypatch.setattr("soketpy.process.draining.FIRST_REQUEST_TIMEOUT", 3600)
     cert, key = authority.issue(tmp_path)
     server = Server(host="127.0.0.1", port=0, apps=(APP,), tls=Tls(cert=cert, key=key))
     await server.start()

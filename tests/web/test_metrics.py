@@ -266,7 +266,7 @@ async def test_whether_the_server_is_ready_is_the_same_on_both_ports(
 async def test_the_metrics_port_says_that_the_server_stops(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.DRAIN_STEP", 1000)
+    monkeypatch.setattr("soketpy.process.draining.DRAIN_STEP", 1000)
     peers = await start_server(metrics=OPEN)
     client = await peers.client()
     stopping = asyncio.create_task(peers.server.stop())

@@ -297,7 +297,7 @@ async def test_a_client_that_never_reads_its_answers_is_dropped(
 async def test_a_call_that_the_stop_cuts_off_is_told_so(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 0.0)
+    monkeypatch.setattr("soketpy.process.draining.CLOSING_TIMEOUT", 0.0)
     peers = await start_server(timeouts=Timeouts(shutdown=0))
     async with wire(peers.port) as publisher:
         publisher.send(trigger()[:-1])

@@ -35,7 +35,7 @@ def post(chunked: bool, path: str = EVENTS, body: bytes = BODY) -> bytes:
 @pytest.fixture(autouse=True)
 def impatient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server that stops give nobody time beside that of the settings."""
-    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 0.0)
+    monkeypatch.setattr("soketpy.process.draining.CLOSING_TIMEOUT", 0.0)
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ async def test_a_client_whose_authorization_waits_for_ever_is_closed(start_serve
 async def test_a_client_that_the_server_does_not_read_is_closed_properly_at_the_stop(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr("soketpy.process.draining.CLOSING_TIMEOUT", 10 * PATIENCE)
     monkeypatch.setattr("soketpy.web.websocket.CLOSING_TIMEOUT", 10 * PATIENCE)
     client = await peers.client()
     await client.subscribe("private-room")

@@ -218,7 +218,7 @@ async def test_a_call_that_comes_in_chunks_waits_too(peers: Peers) -> None:
 async def test_a_call_that_waited_for_room_at_the_stop_is_published_once_when_it_is_sent_again(
     start_server: StartServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.process.server.CLOSING_TIMEOUT", 0.0)
+    monkeypatch.setattr("soketpy.process.draining.CLOSING_TIMEOUT", 0.0)
     peers = await start_server(timeouts=Timeouts(shutdown=0))
     stopping_port, other_port = peers.port, peers.port
     assert stopping_port == peers.server.port

@@ -1,4 +1,4 @@
-"""The cluster that a node joins, as the settings name it. A driver is imported only if it is asked for."""
+"""The choice of the cluster driver by the settings. A driver is imported only if it is used."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,10 @@ from soketpy.drivers.local.cluster import LocalCluster
 
 
 def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
-    """Return what joins this node to others. Raise ConfigError where a driver is not installed."""
+    """Return the cluster that connects this node to the other nodes.
+
+    Raise ConfigError if its driver is not installed.
+    """
     if settings.cluster == "local":
         return LocalCluster(clock, cache_ttl=settings.cache_ttl, cached_events=settings.bounds.cached_events)
     check_redis_driver(settings, "cluster")
@@ -42,7 +45,7 @@ def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
 
 
 def check_redis_driver(settings: Settings, path: str) -> None:
-    """Raise ConfigError where the libraries of the driver for Redis are missing. The setting ``path`` needs them."""
+    """Raise ConfigError if the libraries of the Redis driver are missing. The setting at ``path`` needs them."""
     try:
         import soketpy.drivers.redis.cluster
         import soketpy.drivers.redis.connect  # noqa: F401

@@ -1,0 +1,81 @@
+"""The orderly stop of a server: clients are closed slice by slice, and accepted connections get their answers."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from soketpy.process.log import quantity
+from soketpy.protocol.errors import Code
+from soketpy.web.door import Door
+from soketpy.web.rest import Rest
+from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, ServerState
+
+log = logging.getLogger("soketpy")
+
+DRAIN_STEP = 0.05
+"""Seconds between two slices of clients that are closed."""
+
+FIRST_REQUEST_TIMEOUT = 1.0
+"""Seconds that an accepted connection has to send its first request."""
+
+
+async def drain(
+    state: ServerState, rest: Rest, listeners: Sequence[asyncio.Server], handshakes: Collection[Door], shutdown: float
+) -> None:
+    """Refuse new clients, close the open ones with 4200, and wait until REST requests are answered.
+
+    The clients are closed slice by slice within ``shutdown`` seconds, so that they do not all reconnect at the same
+    moment. ``handshakes`` are the connections that may be in the middle of a TLS handshake.
+    """
+    state.draining = True
+    if state.port_is_shared:
+        rest.leaving = True
+        _close(listeners)  # the other processes accept new connections
+    else:
+        rest.draining = True
+    clients, loop = state.clients(), asyncio.get_running_loop()
+    log.info("Stopping: closing %s within %g s", quantity(len(clients), "connection"), shutdown)
+    deadline = loop.time() + shutdown
+    size = max(1, -(-len(clients) // max(1, int(shutdown / DRAIN_STEP))))
+    for start in range(0, len(clients), size):
+        for client in clients[start : start + size]:
+            client.refuse(Code.RECONNECT, STOPPING)
+        await asyncio.sleep(DRAIN_STEP)
+    if rest.leaving:  # the next answer on an idle HTTP connection announces its end, so that no request is lost
+        await _wait_while(lambda: len(state.http) > 0, deadline - loop.time())
+    await _wait_while(lambda: _unfinished(state, rest) > 0, max(0.0, deadline - loop.time()) + CLOSING_TIMEOUT)
+    _close(listeners)
+    await _finish_accepted(state, rest, handshakes)
+    rest.stop()
+
+
+async def _finish_accepted(state: ServerState, rest: Rest, handshakes: Collection[Door]) -> None:
+    """Wait for the first requests of accepted connections and for the answers to these requests."""
+    for _ in range(3):
+        await asyncio.sleep(0)  # asyncio creates the protocol of an accepted connection in a later iteration
+    unanswered, loop = _unfinished(state, rest), asyncio.get_running_loop()
+    deadline = loop.time() + FIRST_REQUEST_TIMEOUT
+
+    def expects_requests() -> bool:
+        shaking_hands = bool(handshakes) and loop.time() < deadline
+        return shaking_hands or state.http.any_newer(FIRST_REQUEST_TIMEOUT) or _unfinished(state, rest) > unanswered
+
+    await _wait_while(expects_requests, 2 * FIRST_REQUEST_TIMEOUT)
+
+
+def _unfinished(state: ServerState, rest: Rest) -> int:
+    """Return how many clients have not answered a close frame, and how many REST requests are not answered."""
+    return state.closing + rest.under_way
+
+
+def _close(listeners: Sequence[asyncio.Server]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+async def _wait_while(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait while the condition is true, but not longer than so many seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while condition() and loop.time() < deadline:  # noqa: ASYNC110 - an event would cost a callback for every client
+        await asyncio.sleep(DRAIN_STEP)

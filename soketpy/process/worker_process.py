@@ -1,0 +1,117 @@
+"""One worker from the point of view of the process that started it."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+
+from soketpy.core.traffic import Counted
+from soketpy.process import worker
+
+log = logging.getLogger("soketpy.workers")
+
+
+class WorkerProcess:
+    """A worker: a process and, after that process has died, its replacement.
+
+    ``listeners`` are the sockets that the worker accepts connections from. If ``advises`` is true, its first process
+    warns of settings that Redis should have.
+    """
+
+    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> None:
+        self.listeners = listeners
+        self.advises = advises
+        self.counted = Counted()
+        self.serves = False
+        self.proven = False  # true once it has served: a worker that has never served is not restarted
+        self.ready = asyncio.Event()  # set when it serves, or when it has ended without serving
+        self.retired = asyncio.Event()  # set when it must stop
+        self.gone = asyncio.Event()  # set when it has ended and will not be replaced
+        self.fault = "a worker ended before it served"
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: list[asyncio.Future[None]] = []  # callers of ``count``
+
+    def __str__(self) -> str:
+        """Return the name for the log. It has the process id, because the reader may have to find the process."""
+        return "A worker" if self._process is None else f"A worker (process {self._process.pid})"
+
+    async def start(self, private_redis: str | None) -> None:
+        """Start a process. It serves when it has received its settings. Raise OSError if no process can be started."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            shared = [listener.fileno() for listener in self.listeners]
+            descriptors = (theirs.fileno(), *shared)
+            words = [sys.executable, "-m", "soketpy.process.worker", str(theirs.fileno()), ",".join(map(str, shared))]
+            if private_redis is not None:
+                words.append(private_redis)
+            try:
+                self._process = await asyncio.create_subprocess_exec(*words, pass_fds=descriptors)
+            except OSError:
+                ours.close()
+                raise
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._receiving = asyncio.create_task(self._receive(reader))
+        if self.retired.is_set():
+            self._terminate()  # ``stop`` was called while there was no process
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                kind, value = await worker.receive(reader)
+                if kind == worker.COUNTED:
+                    self.counted = value
+                    self._finish_count()
+                elif kind == worker.FAILED:
+                    self.fault = value
+                else:
+                    self.serves = self.proven = True
+                    self.ready.set()
+                    log.info("%s serves", self)
+        self.serves = False
+        self._finish_count()
+
+    def _finish_count(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    def send(self, kind: str, value: object = None) -> None:
+        """Send a message to the process, if there is one."""
+        if self._writer is not None and not self._writer.is_closing():
+            worker.send(self._writer, kind, value)
+
+    async def count(self) -> None:
+        """Update ``counted``."""
+        if self.serves and not self.retired.is_set():  # a worker that drains sends its counters once, at its end
+            answer = asyncio.get_running_loop().create_future()
+            self._waiting.append(answer)
+            self.send(worker.COUNT)
+            await answer
+
+    def stop(self, patience: float) -> None:
+        """Let the worker drain and end, without a replacement. Kill it if it still runs after ``patience`` seconds."""
+        self.retired.set()
+        self._terminate()
+        asyncio.get_running_loop().call_later(patience, self._kill)
+
+    def _terminate(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            log.error("%s has not stopped in time: killing it", self)
+            self._process.kill()
+
+    async def ended(self) -> int:
+        """Wait until the process has ended. Return its exit code."""
+        assert self._process is not None and self._writer is not None  # noqa: S101, PT018 - ``start`` has returned
+        code = await self._process.wait()
+        await self._receiving
+        self._writer.close()
+        return code
