@@ -175,41 +175,38 @@ class Hub:
     """All channels in this process that have a subscriber, of all apps.
 
     ``soon`` calls a function in the next event loop iteration. ``flush_soon`` calls the flushes; by default it is
-    ``soon``.
+    ``soon``. ``channels`` are read by others, and changed here only.
     """
 
     def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:
         self._soon = soon
         self._flush_soon = flush_soon or soon
         self._slice_size = slice_size
-        self._channels: dict[tuple[str, str], Channel] = {}
+        self.channels: dict[tuple[str, str], Channel] = {}
 
     def join(self, app_id: str, name: str, subscriber: Subscriber) -> None:
         """Add a subscriber to a channel. It must not be on the channel already."""
-        channel = self._channels.get((app_id, name))
+        channel = self.channels.get((app_id, name))
         if channel is None:
-            channel = self._channels[app_id, name] = Channel(self._soon, self._flush_soon, self._slice_size)
+            channel = self.channels[app_id, name] = Channel(self._soon, self._flush_soon, self._slice_size)
         channel.join(subscriber)
 
     def leave(self, app_id: str, name: str, subscriber: Subscriber) -> None:
         """Remove a subscriber from a channel. Do nothing if it is not on the channel."""
-        channel = self._channels.get((app_id, name))
+        channel = self.channels.get((app_id, name))
         if channel is None or subscriber not in channel.subscribers:
             return
         channel.leave(subscriber)
         if not channel.subscribers:
-            del self._channels[app_id, name]
+            del self.channels[app_id, name]
 
     def publish(self, app_id: str, name: str, frame: bytes, exclude: Subscriber | None = None) -> int:
         """Send a frame to all subscribers of a channel but ``exclude``. Return the number of receivers."""
-        channel = self._channels.get((app_id, name))
+        channel = self.channels.get((app_id, name))
         if channel is None:
             return 0
         channel.publish(frame, exclude)
         return len(channel.subscribers) - (exclude in channel.subscribers)
 
-    def __contains__(self, channel: tuple[str, str]) -> bool:
-        return channel in self._channels
-
     def __len__(self) -> int:
-        return len(self._channels)
+        return len(self.channels)

@@ -29,7 +29,7 @@ from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
 from soketpy.protocol import channels, events, grammar, messages
 from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused
-from soketpy.protocol.messages import Message
+from soketpy.protocol.messages import Event, Message
 
 log = logging.getLogger("soketpy.node")
 
@@ -157,15 +157,15 @@ class Node:
         receipts: list[Receipt] = []
         faults: list[Exception] = []
         for trigger in triggers:
+            event, exclude = Event(trigger.name, trigger.data), trigger.socket_id
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("App %s sends %s to %s", app.id, event.name, ", ".join(trigger.channels))
             for channel in trigger.channels:
-                log.debug("App %s sends %s to %s", app.id, trigger.name, channel)
                 try:
-                    message = messages.event(channel, trigger.name, trigger.data)
                     if channels.kind_of(channel).cache:
-                        name, data, exclude = trigger.name, trigger.data, trigger.socket_id
-                        receipt = self._bus.publish_cached(app.id, channel, message, exclude, name, data)
+                        receipt = self._bus.publish_cached(app.id, channel, event, exclude)
                     else:
-                        receipt = self._bus.publish(app.id, channel, message, trigger.socket_id)
+                        receipt = self._bus.publish(app.id, channel, event, exclude)
                     if receipt is not None:
                         receipts.append(receipt)
                 except Exception as fault:
@@ -193,11 +193,11 @@ class Node:
             data = grammar.compact(data)
         if not self._may_send(connection, app.max_client_events_per_second):
             _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
-        message = messages.event(channel, event.name, data, connection.channels[channel])
+        published = Event(event.name, data, connection.channels[channel])
         try:
-            self._bus.publish(app.id, channel, message, connection.id)
+            self._bus.publish(app.id, channel, published, connection.id)
         except Unavailable:
-            self.deliver(app.id, channel, message, connection.id)  # to those whom this node can reach
+            self.deliver(app.id, channel, published, connection.id)  # to those whom this node can reach
 
     def _may_send(self, connection: Connection, rate: int | None) -> bool:
         if rate is None:
@@ -212,9 +212,14 @@ class Node:
 
     # The inbox: calls of the bus and the roster
 
-    def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
-        """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
-        excluded = None if exclude is None else self.connections(app_id).get(exclude)
+    def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
+        """Send an event to this node's subscribers of a channel, except the connection ``exclude``."""
+        if (app_id, channel) in self._hub.channels:
+            message = messages.event(channel, event.name, event.data, event.user_id)
+            self._send(app_id, channel, message, None if exclude is None else self.connections(app_id).get(exclude))
+
+    def _send(self, app_id: str, channel: str, message: Message, excluded: Connection | None = None) -> None:
+        """Send a message to this node's subscribers of a channel, and count it."""
         receivers = self._hub.publish(app_id, channel, message.frame, excluded)
         if receivers:
             try:  # not attempt(), which costs each event a call
@@ -224,11 +229,11 @@ class Node:
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""
-        self.deliver(app_id, channel, messages.member_added(channel, member.escaped_id, member.escaped_info))
+        self._send(app_id, channel, messages.member_added(channel, member.escaped_id, member.escaped_info))
 
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_removed to this node's subscribers of a presence channel."""
-        self.deliver(app_id, channel, messages.member_removed(channel, member.escaped_id))
+        self._send(app_id, channel, messages.member_removed(channel, member.escaped_id))
 
     def wants_counts(self, app_id: str) -> bool:
         """Return whether the app has subscription_count events; False if the app has no connection on this node."""
@@ -238,7 +243,7 @@ class Node:
     def count_changed(self, app_id: str, channel: str, count: int) -> None:
         """Send the number of all subscribers to this node's subscribers of a channel."""
         self._counts.heard(app_id, channel, count)
-        self.deliver(app_id, channel, messages.subscription_count(channel, count))
+        self._send(app_id, channel, messages.subscription_count(channel, count))
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user, in slices."""
@@ -247,9 +252,9 @@ class Node:
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         """Notify this node's watchers of a user that the user is online or offline."""
-        if (app_id, WATCHERS + user_id) in self._hub:
+        if (app_id, WATCHERS + user_id) in self._hub.channels:
             message = messages.watchlist_events([user_id] if online else [], [] if online else [user_id])
-            self.deliver(app_id, WATCHERS + user_id, message)
+            self._send(app_id, WATCHERS + user_id, message)
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """Log a transition. The roster reports each transition to one node only."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
-from soketpy.protocol.messages import Message
+from soketpy.protocol.messages import Event
 
 
 class Transition(StrEnum):
@@ -49,7 +49,7 @@ class Unreachable(Exception):
 class Inbox(Protocol):
     """What a bus and a roster call on each node."""
 
-    def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
+    def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
         """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
@@ -174,13 +174,11 @@ class Bus(Protocol):
     async def room(self, app_id: str) -> None:
         """Wait until the app may publish."""
 
-    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> Receipt | None:
-        """Have every node deliver a message."""
+    def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt | None:
+        """Have every node deliver an event."""
 
-    def publish_cached(
-        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> Receipt | None:
-        """Have every node deliver a message, and the cache remember the event that it carries, as one step."""
+    def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt | None:
+        """Have every node deliver an event and the cache remember it, as one step."""
 
     def terminate(self, app_id: str, user_id: str) -> Receipt | None:
         """Have every node close the connections of a user."""

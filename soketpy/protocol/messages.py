@@ -13,6 +13,15 @@ import msgspec
 from soketpy.protocol import channels, frames, ids
 
 _json = msgspec.json.Encoder().encode
+_TEXT = int(frames.Opcode.TEXT)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event without its channel. ``data`` is JSON text; a client event has the ``user_id`` of its sender."""
+
+    name: str
+    data: bytes
+    user_id: str | None = None
 
 
 class Message:
@@ -22,7 +31,7 @@ class Message:
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self.frame = frames.encode(frames.Opcode.TEXT, text)
+        self.frame = frames.encode(_TEXT, text)
 
 
 def literal(value: object) -> bytes:

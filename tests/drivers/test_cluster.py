@@ -11,8 +11,7 @@ from soketpy.core.presence import Member
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.roster import LocalRoster
-from soketpy.protocol import messages
-from soketpy.protocol.messages import Message
+from soketpy.protocol.messages import Event
 from tests.fakes import now
 
 
@@ -22,8 +21,8 @@ class Node:
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
 
-    def deliver(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> None:
-        self.asked.append(("deliver", app_id, channel, message.text, exclude))
+    def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
+        self.asked.append(("deliver", app_id, channel, event, exclude))
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         self.asked.append(("added", app_id, channel, member.user_id, member.info))
@@ -261,18 +260,18 @@ def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     cache = LocalCache(1800, 100, lambda: 0.0)
     bus: Bus = LocalBus(cache)
     bus.attach(node)
-    message = messages.cache_miss("news")
+    event = Event("said", b"1")
     receipts = [
-        bus.publish("app", "news", message),
-        bus.publish("app", "news", message, "1.2"),
-        bus.publish_cached("app", "cache-news", message, "1.2", "said", b"1"),
+        bus.publish("app", "news", event),
+        bus.publish("app", "news", event, "1.2"),
+        bus.publish_cached("app", "cache-news", event, "1.2"),
         bus.terminate("app", "ada"),
     ]
     assert receipts == [None] * 4, "there is nobody to wait for"
     assert node.asked == [
-        ("deliver", "app", "news", message.text, None),
-        ("deliver", "app", "news", message.text, "1.2"),
-        ("deliver", "app", "cache-news", message.text, "1.2"),
+        ("deliver", "app", "news", event, None),
+        ("deliver", "app", "news", event, "1.2"),
+        ("deliver", "app", "cache-news", event, "1.2"),
         ("end_user", "app", "ada"),
     ]
     last = now(cache.get("app", "cache-news"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from soketpy.core.ports import Inbox
 from soketpy.drivers.local.cache import LocalCache
-from soketpy.protocol.messages import Message
+from soketpy.protocol.messages import Event
 
 
 class LocalBus:
@@ -26,9 +26,7 @@ class LocalBus:
     async def room(self, app_id: str) -> None:
         """Return at once: there is always room."""
 
-    def publish_cached(
-        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> None:
-        """Deliver a message, and remember the event that it carries."""
-        self._cache.put(app_id, channel, name, data)
-        self.publish(app_id, channel, message, exclude)
+    def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
+        """Deliver an event, and remember it."""
+        self._cache.put(app_id, channel, event.name, event.data)
+        self.publish(app_id, channel, event, exclude)

@@ -19,7 +19,8 @@ from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
-from soketpy.protocol.messages import Message
+from soketpy.protocol.ids import NumericId
+from soketpy.protocol.messages import Event
 
 log = logging.getLogger("soketpy.redis")
 
@@ -68,21 +69,19 @@ class RedisBus:
         if not self._session.connected:
             raise Unavailable
 
-    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> Receipt:
-        """Have every node deliver a message. Raises Unavailable."""
-        return self._publish(app_id, channel, topics.EVENT, message.text, exclude)
+    def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
+        """Have every node deliver an event. Raise Unavailable if Redis is disconnected."""
+        sender = () if event.user_id is None else (event.user_id, isinstance(event.user_id, NumericId))
+        return self._publish(app_id, channel, topics.EVENT, event.name, event.data, exclude or "", *sender)
 
-    def publish_cached(
-        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> Receipt:
-        """Have every node deliver a message, and Redis remember the event. Raises Unavailable."""
+    def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
+        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is disconnected."""
         if not self._session.connected:
             raise Unavailable
-        packed = topics.pack(topics.EVENT, message.text, exclude)
-        packed_name = name.encode("utf-8", "surrogatepass")
-        weight = self._window.sent(app_id, len(data) + len(packed))
+        name = event.name.encode("utf-8", "surrogatepass")
+        weight = self._window.sent(app_id, len(app_id) + len(channel) + len(name) + len(event.data))
         try:
-            write = self._session.write(["p", app_id, channel, packed_name, data, self._cache_ttl, packed])
+            write = self._session.write(["p", app_id, channel, name, event.data, self._cache_ttl, exclude or ""])
         except Exception:
             self._window.taken(app_id, weight)
             raise
@@ -136,7 +135,12 @@ class RedisBus:
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Something came on the topic of a channel."""
         if message[0] == topics.EVENT:
-            exclude = message[2]
-            self._inbox.deliver(app_id, channel, Message(message[1]), None if exclude is None else exclude.decode())
+            _, name, data, exclude, *sender = message
+            event = Event(name.decode("utf-8", "surrogatepass"), data, _user_id(*sender) if sender else None)
+            self._inbox.deliver(app_id, channel, event, exclude.decode() or None)
         else:
             self._inbox.end_user(app_id, message[1].decode())
+
+
+def _user_id(user_id: bytes, numeric: bool) -> str:
+    return NumericId(user_id.decode()) if numeric else user_id.decode()

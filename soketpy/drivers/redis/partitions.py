@@ -14,7 +14,7 @@ from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.window import Window
 from soketpy.protocol.channels import user_channel
-from soketpy.protocol.messages import Message
+from soketpy.protocol.messages import Event
 
 
 class Partitions:
@@ -59,15 +59,13 @@ class PartitionedBus:
         for each, group in self._partitions.by_place(app_id, channels).items():
             each.bus.check(app_id, group)
 
-    def publish(self, app_id: str, channel: str, message: Message, exclude: str | None = None) -> Receipt:
-        """Have every node deliver a message. Raises Unavailable."""
-        return self._of(app_id, channel).publish(app_id, channel, message, exclude)
+    def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
+        """Have every node deliver an event. Raise Unavailable if Redis is disconnected."""
+        return self._of(app_id, channel).publish(app_id, channel, event, exclude)
 
-    def publish_cached(
-        self, app_id: str, channel: str, message: Message, exclude: str | None, name: str, data: bytes
-    ) -> Receipt:
-        """Have every node deliver a message, and Redis remember the event. Raises Unavailable."""
-        return self._of(app_id, channel).publish_cached(app_id, channel, message, exclude, name, data)
+    def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
+        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is disconnected."""
+        return self._of(app_id, channel).publish_cached(app_id, channel, event, exclude)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
         """Have every node close the connections of a user. Raises Unavailable."""

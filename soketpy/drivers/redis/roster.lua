@@ -153,13 +153,13 @@ function set.g(_, app, channel)
 end
 
 -- Publish an event of a cache channel, and remember it.
-function set.p(_, app, channel, name, data, ttl, message)
+function set.p(_, app, channel, name, data, ttl, exclude)
   local key = base .. 'last:' .. of(app, channel)
   if ttl > 0 then
     redis.call('HSET', key, 'name', name, 'data', data)
     redis.call('PEXPIRE', key, ttl)
   end
-  redis.call(PUBLISH, base .. 't:' .. of(app, channel), message)
+  publish('t:', app, channel, 'event', name, data, exclude)
   return true
 end
 

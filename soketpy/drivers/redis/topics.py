@@ -20,9 +20,12 @@ EVENT, TERMINATE, ADDED, REMOVED, COUNT, ONLINE = b"event", b"terminate", b"adde
 """Kinds of messages, each the first part of one; ``roster.lua`` publishes all but the first two."""
 
 
+_packer = msgpack.Packer(use_bin_type=False, unicode_errors="surrogatepass")
+
+
 def pack(*message: Any) -> bytes:
-    """A message."""
-    packed: bytes = msgpack.packb(message, use_bin_type=False)
+    """Encode a message."""
+    packed: bytes = _packer.pack(message)
     return packed
 
 
