@@ -12,7 +12,7 @@ _USER_NAME = re.compile(re.escape(USER_PREFIX) + r"[^\x00-\x1f\x7f\ud800-\udfff]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the prefix of a channel's name says about it (Pusher, "Channel naming conventions")."""
+    """The kind of a channel, which the prefix of its name decides (Pusher, "Channel naming conventions")."""
 
     guarded: bool = False
     presence: bool = False
@@ -34,33 +34,33 @@ _KINDS = {
     USER_PREFIX: Kind(user=True),
 }
 
-# The longest first, so that the first that fits is the right one.
+# The longest prefix first, so that the first match is the right one.
 _PREFIX = re.compile("|".join(sorted(_KINDS, key=len, reverse=True)))
 
 
 def kind_of(channel: str) -> Kind:
-    """The kind of a channel, which its name alone decides."""
+    """Return the kind of a channel."""
     prefix = _PREFIX.match(channel)
     return PUBLIC if prefix is None else _KINDS[prefix[0]]
 
 
 def user_channel(user_id: str) -> str:
-    """The channel on which the server reaches one user."""
+    """Return the channel with the events for one user."""
     return USER_PREFIX + user_id
 
 
 def reaches_user(user_id: str) -> bool:
-    """Whether a channel's name can hold the id."""
+    """Return whether a channel name can contain the id."""
     return _USER_NAME.fullmatch(user_channel(user_id)) is not None
 
 
 def user_of(channel: str) -> str:
-    """The user whom a ``#server-to-user-`` channel reaches."""
+    """Return the user of a ``#server-to-user-`` channel."""
     return channel.removeprefix(USER_PREFIX)
 
 
 def name_fault(channel: str, longest: int) -> str | None:
-    """Say what is wrong with a channel's name, or None. ``longest`` is in characters."""
+    """Return the reason why a channel name is invalid, or None. ``longest`` is in characters."""
     if not channel:
         return "The channel name is empty."
     if len(channel) > longest:

@@ -1,4 +1,4 @@
-"""What can go wrong in a conversation, with the codes that Pusher's protocol page gives it."""
+"""The errors of a connection, with the codes of Pusher's protocol page."""
 
 from enum import IntEnum
 
@@ -6,8 +6,8 @@ from enum import IntEnum
 class Code(IntEnum):
     """Codes of ``pusher:error`` and of the close frame.
 
-    A client gives up after 4000-4099, backs off for at least a second after 4100-4199, and reconnects at once
-    after 4200-4299 (Pusher Channels Protocol, "Connection closure"). 4300-4399 leave the connection open.
+    A client does not reconnect after 4000-4099, waits at least a second after 4100-4199, and reconnects at once
+    after 4200-4299 (Pusher Channels Protocol, "Connection closure"). After 4300-4399 the connection stays open.
     """
 
     TLS_ONLY = 4000
@@ -29,7 +29,7 @@ class Code(IntEnum):
 
 
 class ProtocolError(Exception):
-    """A message that is answered with a ``pusher:error``. Raise one of the classes below."""
+    """An error that the client gets as a ``pusher:error``. Raise one of the subclasses."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class ProtocolError(Exception):
 
 
 class ClientEventRejected(ProtocolError):
-    """A client event that is not passed on (4301), and its channel; the connection stays."""
+    """A client event that is not forwarded (4301), and its channel. The connection stays open."""
 
     def __init__(self, channel: str, message: str) -> None:
         super().__init__(Code.CLIENT_EVENT_REJECTED, message)
@@ -46,20 +46,20 @@ class ClientEventRejected(ProtocolError):
 
 
 class BadMessage(ProtocolError):
-    """A message that is not of the protocol's form; each counts against the connection's budget."""
+    """A malformed message. The connection may send a limited number of them."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.BAD_MESSAGE, message)
 
 
 class ConnectionRefused(ProtocolError):
-    """Answered with a ``pusher:error`` and a close frame of the same code."""
+    """An error that closes the connection: the client gets a ``pusher:error`` and a close frame with the same code."""
 
 
 class SubscriptionRefused(Exception):
-    """Answered with a ``pusher:subscription_error``; the connection stays.
+    """A refused subscription: the client gets a ``pusher:subscription_error``. The connection stays open.
 
-    ``logged`` is the message without what may be personal or secret, for the log; by default the message itself.
+    ``logged`` is the text for the log, without personal or secret parts. By default it is the message itself.
     """
 
     def __init__(self, type: str, status: int, message: str, logged: str | None = None) -> None:

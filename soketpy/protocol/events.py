@@ -1,4 +1,4 @@
-"""What a client says: the text of one message, decoded and held to the protocol's form."""
+"""The messages of clients, decoded and checked."""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ NOTHING = msgspec.Raw(b"")
 
 
 class _Envelope(msgspec.Struct):
-    """Every message: an event, and what belongs to it."""
+    """The outer form of every message."""
 
     event: str
     data: msgspec.Raw = NOTHING
@@ -23,7 +23,7 @@ class _Envelope(msgspec.Struct):
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """``pusher:subscribe``. ``auth`` and ``channel_data`` may be of any type until the channel asks for them."""
+    """``pusher:subscribe``. ``auth`` and ``channel_data`` are only checked if the channel needs them."""
 
     channel: str
     auth: object = None
@@ -52,7 +52,7 @@ class Pong(msgspec.Struct, frozen=True):
 
 
 class ClientEvent(msgspec.Struct, frozen=True):
-    """An event whose name starts with ``client-``; ``data`` is its JSON text, untouched."""
+    """An event whose name starts with ``client-``; ``data`` is its unchanged JSON text."""
 
     name: str
     channel: str
@@ -65,9 +65,9 @@ PING, PONG = Ping(), Pong()
 
 
 class ChannelData(msgspec.Struct, frozen=True):
-    """``channel_data`` of a presence channel: who joins. ``user_info`` is JSON text, empty where there was none.
+    """The ``channel_data`` of a presence member. ``user_info`` is JSON text, or empty if there is none.
 
-    A ``user_id`` that was a number is a ``NumericId``.
+    A ``user_id`` that is a JSON number becomes a ``NumericId``.
     """
 
     user_id: str
@@ -75,9 +75,9 @@ class ChannelData(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True):
-    """``user_data`` of a sign-in. ``user_info`` is JSON text, empty where there was none.
+    """The ``user_data`` of a sign-in. ``user_info`` is JSON text, or empty if there is none.
 
-    An ``id`` that was a number is a ``NumericId``.
+    An ``id`` that is a JSON number becomes a ``NumericId``.
     """
 
     id: str
@@ -109,17 +109,17 @@ _WITH_DATA: dict[str, type[ClientMessage]] = {
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
 
-# What decoding foreign JSON can raise: wrong syntax or type, bytes that are not UTF-8, nesting too deep.
+# Exceptions of decoding: wrong syntax or type, bytes that are not UTF-8, nesting that is too deep.
 _FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 T = TypeVar("T")
 
 
 def parse(text: bytes) -> ClientMessage:
-    """Read one message of a client. ``text`` is UTF-8 already.
+    """Decode one message of a client. ``text`` is valid UTF-8.
 
-    Raises BadMessage, saying what was wrong, for anything that is not of the protocol's form, and ConnectionRefused
-    (4009) for a malformed ``pusher:signin``.
+    Raises BadMessage with the reason for a malformed message, and ConnectionRefused (4009) for a malformed
+    ``pusher:signin``.
     """
     try:
         message = _envelope.decode(text)
@@ -148,7 +148,7 @@ def parse(text: bytes) -> ClientMessage:
 
 
 def _parse_data_again(message: _Envelope, fault: Exception) -> ClientMessage:
-    """Decode data that msgspec refused. Raises BadMessage, or ConnectionRefused for a sign-in."""
+    """Decode data that msgspec does not accept. Raises BadMessage, or ConnectionRefused for a sign-in."""
     problem = f"The data of {message.event} is not valid"
     try:
         return _read_again(bytes(message.data), _WITH_DATA[message.event], fault, problem)
@@ -159,7 +159,7 @@ def _parse_data_again(message: _Envelope, fault: Exception) -> ClientMessage:
 
 
 def _read_again(text: bytes, of: type[T], fault: Exception, problem: str) -> T:
-    """Decode what msgspec refused, if the grammar allows it. Raises BadMessage."""
+    """Decode text that msgspec does not accept but the grammar allows. Raises BadMessage."""
     try:
         return _reread(text, of, fault)
     except ValueError as reason:
@@ -167,7 +167,7 @@ def _read_again(text: bytes, of: type[T], fault: Exception, problem: str) -> T:
 
 
 def _reread(text: bytes, of: type[T], fault: Exception) -> T:
-    """Decode what msgspec refused, if the grammar allows it. Raises ValueError, saying what is wrong."""
+    """Decode text that msgspec does not accept but the grammar allows. Raises ValueError with the reason."""
     try:
         return grammar.reread(text, of, fault)
     except msgspec.ValidationError as wrong_type:
@@ -175,7 +175,7 @@ def _reread(text: bytes, of: type[T], fault: Exception) -> T:
 
 
 def parse_member(channel_data: str) -> ChannelData:
-    """Read the ``channel_data`` of a presence channel. Raises ValueError, saying what was wrong."""
+    """Decode the ``channel_data`` of a presence channel. Raises ValueError with the reason."""
     found = _parse_text(_channel_data, channel_data, "channel_data")
     if found.user_id == "":
         raise ValueError("The user_id of the channel_data is empty.")
@@ -183,7 +183,7 @@ def parse_member(channel_data: str) -> ChannelData:
 
 
 def parse_user(user_data: str) -> User:
-    """Read the ``user_data`` of a sign-in. Raises ValueError, saying what was wrong."""
+    """Decode the ``user_data`` of a sign-in. Raises ValueError with the reason."""
     found = _parse_text(_user_data, user_data, "user_data")
     if found.id == "":
         raise ValueError("The id of the user_data is empty.")
@@ -196,7 +196,7 @@ def parse_user(user_data: str) -> User:
 
 
 def with_text_id(user_data: str, user_id: str) -> str:
-    """Return the ``user_data`` of a sign-in with its id, if that is a number, written as a string."""
+    """Return the ``user_data`` of a sign-in with a string as its id."""
     members = dict(grammar.members(user_data))
     if members["id"].startswith('"'):
         return user_data
@@ -205,7 +205,7 @@ def with_text_id(user_data: str, user_id: str) -> str:
 
 
 def _parse_text(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
-    """Decode JSON that came inside a string. Raises ValueError, saying what is wrong."""
+    """Decode JSON from inside a string. Raises ValueError with the reason."""
     try:
         return decoder.decode(text)
     except _FAULTS as fault:
@@ -216,7 +216,7 @@ def _parse_text(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
 
 
 def _id(given: str | float, name: str, what: str) -> str:
-    """Return the id of a user. Raises ValueError for one that no UTF-8 text can carry."""
+    """Return the id of a user. Raises ValueError for an id that cannot be written in UTF-8."""
     if isinstance(given, str) and given.isascii():
         return given
     try:

@@ -1,7 +1,7 @@
-"""WebSocket frames (RFC 6455, version 13): what the server writes, and a strict reader of what clients write.
+"""WebSocket frames (RFC 6455, version 13): an encoder for the server's frames and a strict reader for the clients'.
 
-The reader is ours rather than aiohttp's compiled one, which is faster, but accepts frames without a mask (section 5.1
-wants them refused) and holds many times the memory per connection. ``benchmarks/frames.py`` measures both.
+aiohttp's compiled reader is faster, but it accepts frames without a mask, which section 5.1 forbids, and it uses many
+times the memory per connection. ``benchmarks/frames.py`` measures both.
 """
 
 from collections.abc import Iterator
@@ -39,12 +39,12 @@ _CONTROL_LIMIT = 125
 _CONTINUATION, _TEXT, _CLOSE = int(Opcode.CONTINUATION), int(Opcode.TEXT), int(Opcode.CLOSE)
 _KNOWN = frozenset(int(code) for code in Opcode)
 
-# What a reader gives for a frame that leaves its message unfinished.
+# The result of a reader for a frame that does not complete its message.
 _UNFINISHED = (_CONTINUATION, b"")
 
 
 class FrameError(Exception):
-    """The client broke RFC 6455: its connection must be failed with this close code."""
+    """A violation of RFC 6455 by the client: the connection must be closed with this code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -54,14 +54,14 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close frame of the client; ``code`` is 1005 where the frame had none."""
+    """A close frame of the client. ``code`` is 1005 if the frame has none."""
 
     code: int
     reason: str
 
 
 def encode(opcode: int, payload: bytes) -> bytes:
-    """One whole, unmasked frame, as servers send them."""
+    """Return one complete, unmasked frame."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
@@ -71,13 +71,13 @@ def encode(opcode: int, payload: bytes) -> bytes:
 
 
 def encode_close(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to the 123 bytes that fit."""
+    """Return a close frame. The reason is cut to 123 bytes, the most that fit."""
     text = reason.encode()[: _CONTROL_LIMIT - 2].decode("utf-8", "ignore").encode()
     return encode(Opcode.CLOSE, code.to_bytes(2, "big") + text)
 
 
 def parse_close(payload: bytes) -> Close:
-    """Read the body of a close frame. Raises FrameError for a body that section 5.5.1 or 7.4 forbids."""
+    """Decode the body of a close frame. Raises FrameError for a body that section 5.5.1 or 7.4 forbids."""
     if not payload:
         return Close(CloseCode.NO_STATUS, "")
     if len(payload) == 1:
@@ -92,35 +92,34 @@ def parse_close(payload: bytes) -> Close:
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
-    """XOR with the repeated mask, as one operation on large integers (section 5.3)."""
+    """Return the payload XOR the repeated mask (section 5.3), computed on large integers."""
     size = len(payload)
     key = mask * (size // 4) + mask[: size % 4]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
 class FrameReader:
-    """Turns the bytes of one client into messages. Holds at most one message of ``limit`` bytes and one frame's header.
+    """Decodes the bytes of one client. Buffers at most one message of ``limit`` bytes and one frame header.
 
-    ``feed`` gives an ``(opcode, payload)`` pair for each frame, in their order: TEXT and BINARY whole and unmasked,
-    TEXT checked to be UTF-8; CLOSE, PING and PONG as they came; and an empty CONTINUATION for a frame that leaves its
-    message unfinished, so that whoever counts what a client costs can count those as well. After a FrameError the
-    reader must not be fed again.
+    ``feed`` yields an ``(opcode, payload)`` pair for each frame, in order. TEXT and BINARY are complete and unmasked;
+    TEXT is valid UTF-8. CLOSE, PING and PONG are unchanged. A frame that does not complete its message yields an empty
+    CONTINUATION, so that the caller can count every frame. After a FrameError, ``feed`` must not be called again.
     """
 
     __slots__ = ("_buffer", "_kind", "_limit", "_message", "_wanted")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer: bytes | bytearray = b""  # the start of a frame that is not whole yet
-        self._wanted = 2  # how many bytes the buffer must have before it is worth a look
+        self._buffer: bytes | bytearray = b""  # the start of an incomplete frame
+        self._wanted = 2  # bytes that the buffer needs before the next attempt
         self._message: bytearray | None = None  # the fragments so far
         self._kind = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take what arrived; give what it completes, which must be used up before more is fed.
+        """Add received bytes and yield the completed frames. Exhaust the iterator before the next call.
 
-        Raises FrameError where a rule is broken, once the messages in front of that are given: what a client gets
-        does not depend on how the network cuts its bytes.
+        Raises FrameError for a violation, after all earlier messages: the result does not depend on how the network
+        splits the bytes.
         """
         if self._buffer:
             if type(self._buffer) is bytes:
@@ -145,7 +144,7 @@ class FrameReader:
                     self._wanted = start - position
                     break
                 size = int.from_bytes(data[position + 2 : position + 2 + wide], "big")
-            self._hold_to_limit(first, size)
+            self._check_size(first, size)
             if end < start + size:
                 self._wanted = start + size - position
                 break
@@ -153,8 +152,8 @@ class FrameReader:
             yield self._take(first, unmask(data[start:position], data[start - 4 : start]))
         self._buffer = data[position:]
 
-    def _hold_to_limit(self, first: int, size: int) -> None:
-        """Refuse a message that would grow over the limit, before any of it is kept."""
+    def _check_size(self, first: int, size: int) -> None:
+        """Raise FrameError for a message over the limit, before its bytes are buffered."""
         if size >> 63:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "The highest bit of a length must be 0")
         held = len(self._message) if self._message is not None else 0
@@ -162,12 +161,12 @@ class FrameReader:
             raise FrameError(CloseCode.TOO_BIG, f"A message may have {self._limit} bytes at most")
 
     def _take(self, first: int, payload: bytes) -> tuple[int, bytes]:
-        """Take one whole frame; return the message that it is or completes, or _UNFINISHED."""
+        """Return the message that a complete frame is or completes, or _UNFINISHED."""
         opcode, last = first & 0x0F, first & 0x80
         if opcode >= _CLOSE:
             return opcode, payload
         if opcode == _CONTINUATION:
-            assert self._message is not None  # noqa: S101 - _fault has seen to it
+            assert self._message is not None  # noqa: S101 - _fault has checked this
             self._message += payload
             if not last:
                 return _UNFINISHED
@@ -183,7 +182,7 @@ class FrameReader:
 
 
 def _fault(first: int, second: int, fragmented: bool) -> str | None:
-    """Say which rule of sections 5.1 to 5.5 the first two bytes of a frame break, or None."""
+    """Return the rule of sections 5.1 to 5.5 that the first two bytes of a frame break, or None."""
     opcode = first & 0x0F
     if first & 0x70:
         return "Reserved bits are set, but no extension was agreed"
@@ -205,7 +204,7 @@ def _fault(first: int, second: int, fragmented: bool) -> str | None:
 
 
 def _check_utf8(payload: bytes) -> None:
-    """Hold a whole text message to UTF-8 (section 8.1)."""
+    """Raise FrameError if a complete text message is not UTF-8 (section 8.1)."""
     try:
         payload.decode()
     except UnicodeDecodeError:

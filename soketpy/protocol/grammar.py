@@ -1,8 +1,8 @@
-"""JSON texts that the fast decoder (msgspec) refuses although the grammar allows them (RFC 8259).
+"""A reader for JSON texts that msgspec does not accept although the grammar allows them (RFC 8259).
 
 There are two kinds: half of a surrogate pair as an escape (``"\\ud83d"``, as JavaScript writes ``"😀".slice(0, 1)``),
-and nesting deeper than the recursion limit. A payload is forwarded as the text that it is, so both are as good as any
-other. Read a message with msgspec, and again with ``reread`` when that fails.
+and nesting deeper than the recursion limit. soketpy forwards a payload as unchanged text, so it accepts both. Decode a
+message with msgspec; if msgspec fails, decode the message with ``reread``.
 """
 
 import json
@@ -29,7 +29,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})(?:\\u([dD][c-fC-F][0-9A-Fa-f]{2}))
 _OPENING = re.compile(rf"(?:\[[{_SPACE}]*+)++")
 
 _MOST_DIGITS = 1_000
-"""Digits of a whole number that is decoded. Python needs long for many of them."""
+"""Most digits of a whole number that is decoded. Python needs much time for more."""
 
 _MALFORMED = "JSON is malformed: "
 
@@ -37,9 +37,9 @@ NESTED_TOO_DEEPLY = "it is nested too deeply"
 
 
 def reread(text: bytes, of: type[T], fault: Exception) -> T:
-    """Decode a JSON object that msgspec has refused with ``fault``, if the grammar allows it.
+    """Decode a JSON object that msgspec did not accept because of ``fault``.
 
-    Raises what ``read`` raises. The reason is msgspec's own where that is true.
+    Raises the exceptions of ``read``. The reason is msgspec's own text if that text is correct.
     """
     if isinstance(fault, msgspec.ValidationError) and "out of range" not in str(fault):
         raise fault
@@ -55,11 +55,10 @@ def reread(text: bytes, of: type[T], fault: Exception) -> T:
 
 
 def read(text: bytes, of: type[T]) -> T:
-    """Decode a JSON object into a struct like msgspec does, but take whatever the grammar allows.
+    """Decode a JSON object into a struct as msgspec does, but accept everything that the grammar allows.
 
-    Fields of the type ``Raw`` get the text of their value, byte for byte. Raises ValueError for a text that is not
-    JSON or not an object, and msgspec's ValidationError for a value of a type that its field does not take. Both say
-    what is wrong.
+    A field of the type ``Raw`` gets the unchanged text of its value. Raises ValueError for a text that is not JSON or
+    not an object, and msgspec's ValidationError for a value of the wrong type. Both contain the reason.
     """
     opaque = _fields(of)  # type: ignore[arg-type] # a class can be hashed
     values: dict[str, object] = {}
@@ -71,14 +70,14 @@ def read(text: bytes, of: type[T]) -> T:
 
 @cache
 def _fields(of: type) -> dict[str, bool]:
-    """Return the fields of a struct, and of each whether it is to have the text of its value."""
+    """Return the fields of a struct. The value is True for a field that gets the text of its value."""
     return {field.encode_name: field.type is msgspec.Raw for field in msgspec.structs.fields(of)}
 
 
 def members(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each member of a JSON object: its name, and the text of its value. Raises ValueError."""
+    """Yield the name and the text of the value of each member of a JSON object. Raises ValueError."""
     for name, raw in _items(text, "{"):
-        assert name is not None  # noqa: S101 - every member of an object has one
+        assert name is not None  # noqa: S101 - every member of an object has a name
         yield name, raw
 
 
@@ -89,7 +88,7 @@ def elements(text: str) -> Iterator[str]:
 
 
 def value(text: str) -> object:
-    """Decode a JSON text. A number that Python does not take is infinite. Raises ValueError."""
+    """Decode a JSON text. A number that is too long for Python becomes infinite. Raises ValueError."""
     try:
         return json.loads(text, parse_int=_whole_number, parse_constant=_refuse_constant)
     except RecursionError:
@@ -97,7 +96,7 @@ def value(text: str) -> object:
 
 
 def encoded(text: str) -> bytes:
-    """Encode a JSON text in UTF-8. Half of a surrogate pair, which UTF-8 cannot carry, becomes its escape."""
+    """Encode a JSON text in UTF-8. Half of a surrogate pair, which UTF-8 cannot encode, becomes an escape."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -105,17 +104,17 @@ def encoded(text: str) -> bytes:
 
 
 def is_whole(text: str) -> bool:
-    """Return whether a decoded string has no half of a surrogate pair, so that UTF-8 can carry it."""
+    """Return whether a decoded string can be encoded in UTF-8: it has no half of a surrogate pair."""
     return text.isascii() or _HALF.search(text) is None
 
 
 def compact(text: bytes) -> bytes:
-    """Drop the white space between the tokens of a valid JSON text; every token stays as it is spelled."""
+    """Remove the white space between the tokens of a valid JSON text. The tokens do not change."""
     return _OUTER_SPACE.sub(r"\1", text.decode()).encode()
 
 
 def check(text: str) -> None:
-    """Hold a whole text to the grammar. Raises ValueError, saying where it is broken."""
+    """Check a complete JSON text. Raises ValueError with the position of the first error."""
     end = _skip(text, _space(text, 0))
     if _space(text, end) != len(text):
         _refuse(text, _space(text, end))
@@ -135,11 +134,11 @@ def is_json(text: bytes) -> bool:
 
 
 def size(text: bytes) -> int:
-    """Return how many bytes the value of a valid JSON text has in UTF-8, however it is spelled.
+    """Return the size in bytes of the value of a valid JSON text in UTF-8, which does not depend on its spelling.
 
-    A string has those of its characters, as in Pusher's limits. Any other value has those of its text as JavaScript
-    writes it: without white space, and with an escape only where JSON demands one. A text that is to be forwarded
-    within a limit of bytes must be compact too, since white space is not counted.
+    The size of a string is the size of its characters, as in Pusher's limits. The size of any other value is the size
+    of its text as JavaScript writes it: without white space, with an escape only where JSON requires one. White space
+    is not counted, so a text that is forwarded within a limit must also be made compact.
     """
     text = text.strip()
     if text.startswith(b'"'):
@@ -151,7 +150,7 @@ def size(text: bytes) -> int:
     whole = compact(text)
     if len(whole) <= _LONGEST_SPELLING * short:
         return short
-    # It has names more than once, numbers of many digits, or something that msgspec does not decode.
+    # The text has repeated names, numbers of many digits, or a part that msgspec does not decode.
     return len(_ESCAPE.sub(_shortest, whole.decode()).encode())
 
 
@@ -164,11 +163,11 @@ _measuring = msgspec.json.Decoder(float_hook=_shorter_number)
 _encode = msgspec.json.Encoder().encode
 
 _LONGEST_SPELLING = 6
-"""Bytes that JSON needs at most for a byte of a value: ``\\u0041`` for ``A``."""
+"""Most bytes of JSON text for one byte of a value: ``\\u0041`` for ``A``."""
 
 
 def _shortest(escape: re.Match[str]) -> str:
-    """Spell an escape as JavaScript does."""
+    """Return an escape as JavaScript writes it."""
     first, second = escape[1], escape[2]
     if first is None:
         return "/" if escape[0] == r"\/" else escape[0]
@@ -186,7 +185,7 @@ def _shortest_of(character: str) -> str:
 
 
 def _items(text: str, bracket: str) -> Iterator[tuple[str | None, str]]:
-    """Yield the items of an object or an array, each with its name if it has one, and check the whole text."""
+    """Yield the items of an object or array, with the names of an object's items, and check the complete text."""
     at = _space(text, 0)
     if text[at : at + 1] != bracket:
         check(text)
@@ -211,7 +210,7 @@ def _items(text: str, bracket: str) -> Iterator[tuple[str | None, str]]:
 
 
 def _end(text: str, at: int) -> int:
-    """Return where the value that begins at ``at`` ends. Raises ValueError."""
+    """Return the end of the value that begins at ``at``. Raises ValueError."""
     try:
         return _scanner.raw_decode(text, at)[1]
     except (RecursionError, ValueError):
@@ -222,14 +221,14 @@ _scanner = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambd
 
 
 def _skip(text: str, at: int) -> int:
-    """Return where the value that begins at ``at`` ends, however deep it is nested. Raises ValueError."""
+    """Return the end of the value that begins at ``at``, at any depth of nesting. Raises ValueError."""
     opened: list[str] = []
     while True:
-        # A value begins here.
+        # A value begins at this position.
         sign = text[at : at + 1]
         if sign == "[":
             run = _OPENING.match(text, at)
-            assert run is not None  # noqa: S101 - there is one bracket at least
+            assert run is not None  # noqa: S101 - the text has at least one bracket
             opened.extend("]" * run[0].count("["))
             at = run.end()
             if text[at : at + 1] != "]":
@@ -245,7 +244,7 @@ def _skip(text: str, at: int) -> int:
             if scalar is None:
                 _refuse(text, at)
             at = scalar.end()
-        # A value has ended here, or an empty container is about to.
+        # A value, or the inside of an empty container, ends at this position.
         while opened:
             after = _space(text, at)
             sign = text[after : after + 1]
@@ -264,7 +263,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _name(text: str, at: int) -> int:
-    """Return where the name of a member and its colon end. Raises ValueError."""
+    """Return the end of a member's name and colon. Raises ValueError."""
     name = _NAME.match(text, at)
     if name is None:
         _refuse(text, at)
@@ -276,7 +275,7 @@ _NAME = re.compile(f"{_STRING}[{_SPACE}]*+:")
 
 def _space(text: str, at: int) -> int:
     skipped = _SKIPPED.match(text, at)
-    assert skipped is not None  # noqa: S101 - no space at all matches too
+    assert skipped is not None  # noqa: S101 - the pattern also matches no space
     return skipped.end()
 
 

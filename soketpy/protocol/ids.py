@@ -1,4 +1,4 @@
-"""User ids: texts, of which some were JSON numbers and can be written as numbers again."""
+"""User ids: strings. An id that was a JSON number can be written as a number again."""
 
 import math
 from decimal import Decimal
@@ -9,13 +9,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NumericId(str):
-    """A user id that was a JSON number; equal to the same id as a string, so that ``1`` and ``"1"`` are one user."""
+    """A user id that was a JSON number. It equals the string of the same digits: ``1`` and ``"1"`` are one user."""
 
     __slots__ = ()
 
 
 def of(given: str | float) -> str:
-    """Return the id of a user, whose JSON value is a string or a number. Raises ValueError for one that is infinite."""
+    """Return the id of a user from a JSON string or number. Raises ValueError for an infinite number."""
     if isinstance(given, str):
         return given
     if math.isinf(given):
@@ -26,8 +26,8 @@ def of(given: str | float) -> str:
 def number_text(number: float) -> str:
     """Return the text of a number as JavaScript writes it: ``5.0`` is ``5``, ``1e3`` is ``1000``.
 
-    A whole number without an exponent keeps all its digits, of which JavaScript drops those after the 17th: otherwise
-    two users could become one. Source: ECMAScript, ``Number::toString``.
+    A whole number without an exponent keeps all its digits. JavaScript drops the digits after the 17th, so that two
+    users could become one. Source: ECMAScript, ``Number::toString``.
     """
     if isinstance(number, int):
         return str(number)
@@ -35,7 +35,7 @@ def number_text(number: float) -> str:
         return "0"
     sign, digit_tuple, exponent = Decimal(repr(number)).normalize().as_tuple()
     digits = "".join(map(str, digit_tuple))
-    point = len(digits) + int(exponent)  # where the decimal point stands in the digits
+    point = len(digits) + int(exponent)  # the position of the decimal point in the digits
     if len(digits) <= point <= 21:
         text = digits + "0" * (point - len(digits))
     elif 0 < point <= 21:

@@ -1,7 +1,7 @@
-"""Origins: the patterns that an operator writes for them, and which Origin headers match (RFC 6454, Fetch).
+"""Patterns of origins, and the check of an Origin header against them (RFC 6454, Fetch).
 
-A browser serializes an origin in one form: lower case, punycode, no default port, no path. A pattern may be written in
-other ways. ``Origins`` brings each pattern into the browser's form once, so that a check per connection is cheap.
+A browser writes an origin in one form: lower case, punycode, no default port, no path. Operators write patterns in many
+forms. ``Origins`` converts each pattern into the browser's form once, so that the check per connection is cheap.
 """
 
 import re
@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 ANY = "*"
 OPAQUE = "null"
-"""What a browser sends for a page without an origin of its own, such as a sandboxed frame."""
+"""The Origin header of a page without an origin of its own, such as a sandboxed frame."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SOCKET_SCHEMES = {"ws": "http", "wss": "https"}
@@ -27,12 +27,12 @@ SHAPES = "https://example.com, example.com, *.example.com or localhost:3000"
 
 
 class BadOrigin(ValueError):
-    """A pattern that no Origin header can match. Its text says why, without the pattern itself."""
+    """A pattern that no Origin header can match. Its text is the reason, without the pattern itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One pattern with a free part. ``scheme`` and ``port`` are None for any; ``host`` may begin with ``*``."""
+    """A pattern with a variable part. ``scheme`` and ``port`` are None for any value; ``host`` may begin with ``*``."""
 
     scheme: str | None
     host: str
@@ -50,7 +50,7 @@ class _Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """The origins that match a list of patterns. ``first`` is the first pattern that is one whole origin, if any.
+    """The origins that match a list of patterns. ``first`` is the first pattern without a variable part, if any.
 
     Raises BadOrigin for a pattern that no origin can match.
     """
@@ -73,7 +73,7 @@ class Origins:
             object.__setattr__(self, name, value)
 
     def match(self, origin: str | None) -> bool:
-        """Return whether an Origin header matches; no header matches ``*`` only."""
+        """Return whether an Origin header matches. A client without the header matches only ``*``."""
         if self.allows_any or origin in self._whole:
             return True
         if not origin:
@@ -94,7 +94,7 @@ class Origins:
 
 
 def origin_problem(pattern: str) -> str | None:
-    """Return what is wrong with a pattern, as the end of a sentence, or None if an origin can match it."""
+    """Return the reason why no origin can match a pattern, as the end of a sentence; None if one can."""
     try:
         Origins((pattern,))
     except BadOrigin as fault:
@@ -103,7 +103,7 @@ def origin_problem(pattern: str) -> str | None:
 
 
 def _parse(written: str) -> "str | _Pattern":
-    """Return the origin in the browser's form, or a pattern where a part of it is free."""
+    """Return the origin in the browser's form, or a pattern if it has a variable part."""
     text = written.lower()
     if text == OPAQUE:
         return OPAQUE
@@ -121,7 +121,7 @@ def _parse(written: str) -> "str | _Pattern":
     if meant := _misspelt(scheme):
         raise BadOrigin(f"the scheme is misspelt: write {meant}:// instead of {scheme}://")
     if not rest.removesuffix("/") and scheme not in DEFAULT_PORTS:
-        return f"{scheme}://"  # file://, which Chromium sends for a local page
+        return f"{scheme}://"  # file://: Chromium sends it for a local page
     host, port = _host_and_port(rest.removesuffix("/"), _OPAQUE_HOST if scheme not in DEFAULT_PORTS else None)
     if port is None and not host.startswith(ANY):
         port = DEFAULT_PORTS.get(scheme)
@@ -133,10 +133,10 @@ def _parse(written: str) -> "str | _Pattern":
 
 
 def _misspelt(scheme: str) -> str | None:
-    """Return http or https for a scheme that is spelt nearly like it, such as htps; None for any other."""
+    """Return http or https for a scheme with a similar spelling, such as htps; None for any other."""
     if scheme in DEFAULT_PORTS:
         return None
-    from difflib import get_close_matches  # here, since hardly any configuration has another scheme
+    from difflib import get_close_matches  # imported late: few configurations need it
 
     if not get_close_matches(scheme, DEFAULT_PORTS, n=1, cutoff=0.75):
         return None
@@ -144,7 +144,7 @@ def _misspelt(scheme: str) -> str | None:
 
 
 def _bare(text: str) -> _Pattern:
-    """Return the pattern of a host without a scheme: any scheme, and any port if there is none."""
+    """Return the pattern of a host without a scheme. It matches any scheme and, without a port, any port."""
     if found := _NEARLY_SCHEME.match(text):
         raise BadOrigin(f"write {found[1]}:// in front of the host")
     if (found := _WITHOUT_HOST.match(text)) and not _PORT.fullmatch(text, found.end()):
@@ -157,7 +157,7 @@ def _bare(text: str) -> _Pattern:
 
 
 def _host_and_port(text: str, hosts: "re.Pattern[str] | None" = None) -> tuple[str, "str | int | None"]:
-    """Split what follows the scheme. The port is digits, ``*`` or None."""
+    """Split the text after the scheme into host and port. The port is digits, ``*`` or None."""
     for sign, what in (("/", "path"), ("\\", "path"), ("?", "query"), ("#", "fragment"), ("@", "user name")):
         if sign in text:
             raise BadOrigin(f"an origin has no {what}: leave out {sign} and what belongs to it")
@@ -194,7 +194,7 @@ def _host(text: str) -> str:
 
 
 def _ipv6(text: str) -> str:
-    """Return an IPv6 address in one form, so that two spellings of it are equal."""
+    """Return an IPv6 address in its one canonical form."""
     try:
         address = IPv6Address(text)
     except AddressValueError:
@@ -208,7 +208,7 @@ def _ascii(domain: str) -> str:
     """Return an internationalized domain in punycode, as browsers send it (UTS #46)."""
     if domain.isascii():
         return domain
-    import idna  # here, since hardly any configuration needs it
+    import idna  # imported late: few configurations need it
 
     try:
         mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)

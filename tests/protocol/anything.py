@@ -1,4 +1,4 @@
-"""What a stranger may send: JSON of every shape, and messages that are nearly those of the protocol."""
+"""Strategies for the messages of any client: JSON of every shape, and messages close to those of the protocol."""
 
 import json
 

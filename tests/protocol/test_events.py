@@ -1,4 +1,4 @@
-"""What clients say: every form that is taken, every fault that is named, and nothing else that is raised."""
+"""The messages of clients: every accepted form and every reason for refusal. Nothing else is raised."""
 
 import json
 from contextlib import suppress

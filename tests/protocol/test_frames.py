@@ -28,7 +28,7 @@ def client_frame(opcode: int, payload: bytes, last: bool = True, mask: bytes = b
 
 
 def read(*chunks: bytes, limit: int = LIMIT) -> tuple[list[Pair], int | None]:
-    """What a reader makes of the chunks: the messages, and the code of the fault that ended them."""
+    """Return the messages that a reader decodes from the chunks, and the code of the error that ended them."""
     reader, messages = FrameReader(limit), list[Pair]()
     try:
         for chunk in chunks:

@@ -1,4 +1,4 @@
-"""What msgspec refuses and JSON allows is read all the same, and what JSON forbids is refused."""
+"""JSON that msgspec does not accept but the grammar allows is accepted; other text is refused."""
 
 import json
 from typing import Any
@@ -89,7 +89,7 @@ class Opaque(msgspec.Struct):
 
 
 def readable(text: str) -> bool:
-    """Whether the text is taken as a payload, which is then as it was."""
+    """Return whether the text is accepted as a payload, which must be unchanged."""
     whole = f'{{"data":{text}}}'
     try:
         assert bytes(grammar.read(whole.encode(), Opaque).data).decode() == text.strip(" \t\n\r")

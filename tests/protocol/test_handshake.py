@@ -1,4 +1,4 @@
-"""The first request of a connection, read and answered (RFC 6455, section 4)."""
+"""The first request of a connection, decoded and answered (RFC 6455, section 4)."""
 
 import pytest
 from hypothesis import example, given

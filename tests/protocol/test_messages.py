@@ -1,4 +1,4 @@
-"""What the server says, byte for byte: strings inside JSON are Pusher's "double encoding"."""
+"""The messages of the server, byte for byte: strings inside JSON are Pusher's "double encoding"."""
 
 import json
 

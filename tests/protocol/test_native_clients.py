@@ -1,4 +1,4 @@
-"""Every message, read as the sources of the official clients read it.
+"""Every message, decoded as the sources of the official clients decode it.
 
 Sources: pusher-websocket-java 2.4.4 (``PusherEvent``, ``PrivateEncryptedChannelImpl``, ``PresenceChannelImpl``,
 ``WebSocketConnection``, ``InternalUser``), pusher-websocket-dotnet 2.3.1 (``Connection``, ``GenericPresenceChannel``,
@@ -54,7 +54,7 @@ MESSAGES: list[tuple[str, Message, str]] = [
 
 
 def java(message: dict[str, Any]) -> None:
-    """What the Java client reads of a message; it ends with an exception where this does."""
+    """Decode a message as the Java client does, with the same exceptions."""
     data = _text(message["data"])  # getData of a message without data is a NullPointerException
     event = message["event"]
     channel: str = message.get("channel", "")
@@ -77,7 +77,7 @@ def java(message: dict[str, Any]) -> None:
 
 
 def dotnet(message: dict[str, Any]) -> None:
-    """What the .NET client reads: texts, and ``data`` as a text or an object."""
+    """Decode a message as the .NET client does: ``data`` is a string or an object."""
     assert isinstance(message["event"], str)
     assert isinstance(message.get("channel", ""), str)
     assert isinstance(message.get("user_id", ""), str)  # it drops one that is a number
@@ -94,7 +94,7 @@ def dotnet(message: dict[str, Any]) -> None:
 
 
 def swift(message: dict[str, Any]) -> None:
-    """What the Swift client reads: an error is an object, and ``data`` of anything else a text."""
+    """Decode a message as the Swift client does: an error is an object, any other ``data`` is a string."""
     if message["event"] == "pusher:error":
         assert isinstance(message["data"]["message"], str)
         return
@@ -103,7 +103,7 @@ def swift(message: dict[str, Any]) -> None:
 
 
 def pysher(message: dict[str, Any]) -> None:
-    """What Pysher reads: the socket id out of a text, and the code of an error out of an object."""
+    """Decode a message as Pysher does: the socket id is in a string, the code of an error in an object."""
     if message["event"] == "pusher:connection_established":
         assert json.loads(message["data"])["socket_id"]
     if message["event"] == "pusher:error":
@@ -111,7 +111,7 @@ def pysher(message: dict[str, Any]) -> None:
 
 
 def flutter_web(message: dict[str, Any]) -> None:
-    """What Flutter reads on the web, behind pusher-js: ``data`` is an object, and an id in it a text."""
+    """Decode a message as Flutter does on the web, behind pusher-js: ``data`` is an object, and its id is a string."""
     data = json.loads(_text(message["data"]))
     assert isinstance(data, dict)
     assert isinstance(data.get("user_id", ""), str)

@@ -1,4 +1,4 @@
-"""Which origins match which patterns, and which patterns no origin can match."""
+"""Origins and the patterns that match them, and patterns that no origin can match."""
 
 import pickle
 

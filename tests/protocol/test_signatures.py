@@ -1,4 +1,4 @@
-"""What is signed, and whether a signature holds; the expected values are Pusher's own worked examples.
+"""The signed texts and the check of signatures. The expected values are Pusher's own examples.
 
 Sources: "Generating authentication and authorization strings" and "HTTP API reference" in Pusher's documents.
 """
