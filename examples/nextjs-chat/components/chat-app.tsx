@@ -3,15 +3,10 @@
 import { useEffect, useState } from "react";
 
 import { PusherProvider } from "@/hooks/pusher";
-import type { User } from "@/lib/chat";
+import type { Session } from "@/lib/chat";
 
 import { Chat } from "./chat";
 import { SignIn } from "./sign-in";
-
-export interface Session {
-  user: User;
-  token: string;
-}
 
 const KEY = "chat-session"; // of this tab alone, so that two tabs can be two users
 

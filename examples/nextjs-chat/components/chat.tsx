@@ -15,12 +15,12 @@ import {
   type Room,
   type RoomEvents,
   ROOMS,
+  type Session,
   type UserEvents,
 } from "@/lib/chat";
 import { mentionsOf } from "@/lib/mentions";
 import { type Draft, MOST_MENTIONS, post } from "@/lib/messages";
 
-import type { Session } from "./chat-app";
 import { ConnectionBadge } from "./connection-badge";
 import { RoomView } from "./room-view";
 

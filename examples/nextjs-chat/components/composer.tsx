@@ -2,8 +2,8 @@
 
 import { type ChangeEvent, type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
 
-import { MOST_WAITING } from "@/hooks/use-outbox";
 import { LONGEST_TEXT, type Room } from "@/lib/chat";
+import { MOST_WAITING } from "@/lib/outbox";
 
 const TELL_EVERY = 1500; // milliseconds: others show for three seconds that somebody types
 

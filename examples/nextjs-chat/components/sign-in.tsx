@@ -2,9 +2,7 @@
 
 import { useActionState } from "react";
 
-import { LONGEST_NAME } from "@/lib/chat";
-
-import type { Session } from "./chat-app";
+import { LONGEST_NAME, type Session } from "@/lib/chat";
 
 interface Props {
   /** Why somebody is here again. */

@@ -5,12 +5,12 @@ import { useEffect, useRef, useState } from "react";
 
 import { useConnectionState, usePusher } from "./pusher";
 
-/** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
+/** Handlers for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
 export type Subscription = "subscribing" | "subscribed" | "failed";
 
-/** Subscribes to a channel for as long as the component is mounted. `handlers` may be other functions at each render. */
+/** A subscription that lasts while the component is mounted. `handlers` may be new functions at each render. */
 export function useChannel<Events extends object>(name: string, handlers: Handlers<Events>) {
   const { acquire, release } = usePusher();
   const connected = useConnectionState() === "connected";
@@ -44,10 +44,10 @@ export function useChannel<Events extends object>(name: string, handlers: Handle
   }, [acquire, release, name, events]);
 
   useEffect(() => {
-    if (!connected) setSubscription("subscribing"); // pusher-js will, once it is back
+    if (!connected) setSubscription("subscribing"); // pusher-js subscribes again after it reconnects
   }, [connected]);
 
-  /** Send a client event to all others on the channel; false if there is no connection to send it on. */
+  /** Send a client event to all other subscribers of the channel. Return false if the page is not subscribed. */
   function trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
     return channel.current?.subscribed ? channel.current.trigger(event, data) : false;
   }

@@ -2,21 +2,11 @@
 
 import { useEffect, useRef } from "react";
 
+import { deliver, MOST_WAITING, type Outcome } from "@/lib/outbox";
+
 import { useTabState } from "./use-tab-state";
 
-/** Drafts that may wait: more are refused, so that a long night offline fills no memory. */
-export const MOST_WAITING = 50;
-
-const RETRY_AFTER = 2000; // milliseconds
-
-/** What became of an attempt: `later` keeps the draft, for there may be more luck then. */
-export type Outcome = "sent" | "refused" | "later";
-
-/**
- * Sends drafts in their order, one at a time, and keeps them for as long as `online` is false, in the tab under `key`.
- *
- * A draft may be sent twice, if its answer is lost: give it an id by which receivers tell.
- */
+/** Drafts that wait while `online` is false. They are stored in the tab under `key` and sent in order, one at a time. */
 export function useOutbox<Draft extends { id: string }>(
   key: string,
   online: boolean,
@@ -32,21 +22,8 @@ export function useOutbox<Draft extends { id: string }>(
 
   useEffect(() => {
     if (!online || !first) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let stopped = false;
-
-    async function attempt(draft: Draft) {
-      const outcome = await latest.current(draft).catch((): Outcome => "later");
-      if (stopped) return;
-      if (outcome === "later") timer = setTimeout(attempt, RETRY_AFTER, draft);
-      else setWaiting((drafts) => drafts.filter(({ id }) => id !== draft.id));
-    }
-
-    void attempt(first);
-    return () => {
-      stopped = true;
-      clearTimeout(timer);
-    };
+    const done = () => setWaiting((drafts) => drafts.filter(({ id }) => id !== first.id));
+    return deliver(first, (draft) => latest.current(draft), done);
   }, [online, first, setWaiting]);
 
   return {

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "react";
 
-/** State that stays in the tab: it outlives a reload, and the component. For what is rendered in the browser alone. */
+/** State of the tab that survives a reload and the component. Use it only in components that no server renders. */
 export function useTabState<State>(key: string, initial: State) {
   const [state, setState] = useState<State>(() => {
     const saved = sessionStorage.getItem(key);

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 
 const FORGET_AFTER = 3000; // milliseconds
 
-/** Who is typing: those who were heard to type in the last three seconds. */
+/** The ids of the users who typed in the last three seconds. */
 export function useTyping() {
   const [ids, setIds] = useState<string[]>([]);
   const timers = useRef(new Map<string, ReturnType<typeof setTimeout>>());

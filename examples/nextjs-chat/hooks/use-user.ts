@@ -5,7 +5,7 @@ import { useEffect, useRef } from "react";
 import { usePusher } from "./pusher";
 import type { Handlers } from "./use-channel";
 
-/** Events for the signed-in user, whatever channels they are on. */
+/** Handle events for the signed-in user while the component is mounted. The events need no subscription. */
 export function useUser<Events extends object>(handlers: Handlers<Events>) {
   const { pusher } = usePusher();
   const latest = useRef(handlers);

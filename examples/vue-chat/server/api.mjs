@@ -5,8 +5,8 @@ import { isChannel, isRoom, LONGEST_NAME, LONGEST_TEXT, messagesChannel } from "
 import { issueToken } from "./session.mjs";
 
 /**
- * @typedef {import("../src/lib/chat").Message} Message
- * @typedef {import("../src/lib/chat").User} User
+ * @typedef {import("../src/utils/chat").Message} Message
+ * @typedef {import("../src/utils/chat").User} User
  * @typedef {{ message: string, status?: number, error?: { code?: string } }} TriggerFault What npm pusher throws.
  */
 

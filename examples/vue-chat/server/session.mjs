@@ -2,8 +2,8 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 
 /**
- * @typedef {import("../src/lib/chat").Session} Session
- * @typedef {import("../src/lib/chat").User} User
+ * @typedef {import("../src/utils/chat").Session} Session
+ * @typedef {import("../src/utils/chat").User} User
  */
 
 const HOLDS_FOR = 12 * 60 * 60 * 1000; // milliseconds

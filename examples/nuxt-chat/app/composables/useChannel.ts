@@ -1,11 +1,16 @@
+// A copy of examples/shared/useChannel.ts, written by examples/shared/copy.py.
 import type { Channel } from "pusher-js";
+import { type MaybeRefOrGetter, onWatcherCleanup, readonly, ref, shallowRef, toValue, watch } from "vue";
 
-/** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
+import { useConnection } from "./useConnection";
+import { usePusher } from "./usePusher";
+
+/** Handlers for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
 export type Subscription = "subscribing" | "subscribed" | "failed";
 
-/** Subscribes to a channel until the component is unmounted, or the name becomes another. */
+/** A subscription that lasts until the component is unmounted or `name` changes. */
 export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>, handlers: Handlers<Events>) {
   const { acquire, release } = usePusher();
   const { online } = useConnection();
@@ -37,10 +42,10 @@ export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>
   );
 
   watch(online, (connected) => {
-    if (!connected) subscription.value = "subscribing"; // pusher-js will, once it is back
+    if (!connected) subscription.value = "subscribing"; // pusher-js subscribes again after it reconnects
   });
 
-  /** Send a client event to all others on the channel; false if there is no connection to send it on. */
+  /** Send a client event to all other subscribers of the channel. Return false if the page is not subscribed. */
   function trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
     return channel.value?.subscribed ? channel.value.trigger(event, data) : false;
   }

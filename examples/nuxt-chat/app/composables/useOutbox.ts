@@ -1,16 +1,11 @@
-/** Drafts that may wait: more are refused, so that a long night offline fills no memory. */
-export const MOST_WAITING = 50;
+// A copy of examples/shared/useOutbox.ts, written by examples/shared/copy.py.
+import { computed, type MaybeRefOrGetter, onWatcherCleanup, shallowReadonly, toValue, watch } from "vue";
 
-const RETRY_AFTER = 2000; // milliseconds
+import { deliver, MOST_WAITING, type Outcome } from "@/utils/outbox";
 
-/** What became of an attempt: `later` keeps the draft, for there may be more luck then. */
-export type Outcome = "sent" | "refused" | "later";
+import { useTabState } from "./useTabState";
 
-/**
- * Sends drafts in their order, one at a time, and keeps them for as long as `online` is false, in the tab under `key`.
- *
- * A draft may be sent twice, if its answer is lost: give it an id by which receivers tell.
- */
+/** Drafts that wait while `online` is false. They are stored in the tab under `key` and sent in order, one at a time. */
 export function useOutbox<Draft extends { id: string }>(
   key: string,
   online: MaybeRefOrGetter<boolean>,
@@ -24,21 +19,8 @@ export function useOutbox<Draft extends { id: string }>(
     next,
     (first) => {
       if (!first) return;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      let stopped = false;
-
-      async function attempt(draft: Draft) {
-        const outcome = await send(draft).catch((): Outcome => "later");
-        if (stopped) return;
-        if (outcome === "later") timer = setTimeout(attempt, RETRY_AFTER, draft);
-        else waiting.value = waiting.value.filter(({ id }) => id !== draft.id);
-      }
-
-      void attempt(first);
-      onWatcherCleanup(() => {
-        stopped = true;
-        clearTimeout(timer);
-      });
+      const done = () => (waiting.value = waiting.value.filter(({ id }) => id !== first.id));
+      onWatcherCleanup(deliver(first, send, done));
     },
     { immediate: true },
   );

@@ -1,10 +1,14 @@
-import type { Members, PresenceChannel } from "pusher-js";
+// A copy of examples/shared/usePresence.ts, written by examples/shared/copy.py.
+import type { PresenceChannel } from "pusher-js";
+import { type MaybeRefOrGetter, onWatcherCleanup, shallowReadonly, shallowRef, watch } from "vue";
 
-const CHANGES = ["pusher:subscription_succeeded", "pusher:member_added", "pusher:member_removed"];
+import { listOf, type Member, MEMBER_EVENTS } from "@/utils/members";
 
-/** Who is on a presence channel, and its client events. A user with several tabs is one member. */
+import { type Handlers, useChannel } from "./useChannel";
+
+/** A presence channel with its members and its client events. */
 export function usePresence<Events extends object>(name: MaybeRefOrGetter<string>, handlers: Handlers<Events>) {
-  const members = shallowRef<User[]>([]);
+  const members = shallowRef<Member[]>([]);
   const { channel, ...rest } = useChannel(name, handlers);
 
   watch(
@@ -12,18 +16,12 @@ export function usePresence<Events extends object>(name: MaybeRefOrGetter<string
     (joined) => {
       if (!joined) return;
       const update = () => (members.value = listOf((joined as PresenceChannel).members));
-      for (const event of CHANGES) joined.bind(event, update);
-      onWatcherCleanup(() => CHANGES.forEach((event) => joined.unbind(event, update)));
+      for (const event of MEMBER_EVENTS) joined.bind(event, update);
+      onWatcherCleanup(() => MEMBER_EVENTS.forEach((event) => joined.unbind(event, update)));
       update();
     },
     { immediate: true },
   );
 
   return { members: shallowReadonly(members), ...rest };
-}
-
-function listOf(members: Members): User[] {
-  const users: User[] = [];
-  members.each(({ id, info }: { id: string; info: { name: string } }) => users.push({ id, name: info.name }));
-  return users.sort((a, b) => a.name.localeCompare(b.name));
 }

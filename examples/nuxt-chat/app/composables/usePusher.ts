@@ -1,101 +1,22 @@
-import Pusher, { type Channel } from "pusher-js";
-
-interface Client {
-  pusher: Pusher;
-  /** Subscribe, or share the subscription that another component has. */
-  acquire(channel: string): Channel;
-  /** Unsubscribe, once no component needs the channel any more. */
-  release(channel: string): void;
-}
-
-/** What pusher-js says of a request to the API that failed. `status` is 0 if there was no answer. */
-interface AuthError {
-  status?: number;
-}
-
-const KEY: InjectionKey<Client> = Symbol("pusher");
+const CONNECTION: InjectionKey<Connection> = Symbol("connection");
 
 /**
- * Connects as the user whose token it is given, for the components below, until this one is unmounted.
+ * Connect as the user of the token, for this component and all components in it, until it is unmounted.
  *
  * `onRefused` is called when the API does not accept the token.
  */
 export function providePusher(token: string, onRefused: () => void) {
-  const { close, ...client } = share(connect(token), onRefused);
-  provide(KEY, client);
-  onScopeDispose(close);
-}
-
-/** The pusher-js client, and the channels that components share. */
-export function usePusher(): Client {
-  const client = inject(KEY, null);
-  if (!client) throw new Error("usePusher needs a component above it that has called providePusher");
-  return client;
-}
-
-function connect(token: string): Pusher {
   const { pusherKey, pusherHost, pusherPort } = useRuntimeConfig().public;
-  const secure = window.location.protocol === "https:";
-  const port = Number(pusherPort || (secure ? 443 : 6001));
-  const headersProvider = () => ({ Authorization: `Bearer ${token}` });
-  const pusher = new Pusher(String(pusherKey), {
-    wsHost: pusherHost || window.location.hostname,
-    wsPort: port,
-    wssPort: port,
-    forceTLS: secure,
-    enabledTransports: ["ws", "wss"],
-    cluster: "",
-    channelAuthorization: { endpoint: "/api/pusher/auth", transport: "ajax", headersProvider },
-    userAuthentication: { endpoint: "/api/pusher/user-auth", transport: "ajax", headersProvider },
-  });
-  pusher.signin();
-  return pusher;
+  // Runtime configuration turns a value that looks like a number into one.
+  const address = { key: String(pusherKey), host: pusherHost, port: pusherPort };
+  const connection = openConnection(address, () => token, onRefused);
+  provide(CONNECTION, connection);
+  onScopeDispose(connection.close);
 }
 
-function share(pusher: Pusher, onRefused: () => void): Client & { close(): void } {
-  const users = new Map<string, number>();
-  const retry = createRetry(); // pusher-js itself asks the API only once for each connection
-
-  function retrySubscription(channel: Channel) {
-    channel.bind("pusher:subscription_succeeded", retry.reset);
-    channel.bind("pusher:subscription_error", ({ status }: AuthError) => {
-      const byServer = channel.subscriptionPending; // soketpy refused what the API had signed: no fault of the token
-      channel.subscriptionPending = false;
-      if (!byServer && isRefusal(status)) onRefused();
-      else retry.later(() => users.get(channel.name) && pusher.subscribe(channel.name));
-    });
-  }
-
-  pusher.user.bind("pusher:signin_error", ({ status }: AuthError) => {
-    if (isRefusal(status)) return onRefused();
-    retry.later(() => {
-      pusher.user.signin_requested = false; // or signin() would do nothing
-      pusher.signin();
-    });
-  });
-
-  return {
-    pusher,
-    acquire(name) {
-      const before = users.get(name) ?? 0;
-      users.set(name, before + 1);
-      const channel = pusher.subscribe(name);
-      if (!before) retrySubscription(channel);
-      return channel;
-    },
-    release(name) {
-      const left = (users.get(name) ?? 1) - 1;
-      users.set(name, left);
-      if (left) return;
-      pusher.channel(name)?.unbind_all();
-      pusher.unsubscribe(name);
-    },
-    close() {
-      retry.stop();
-      pusher.user.unbind_all();
-      pusher.disconnect();
-    },
-  };
+/** The connection of the component above that called providePusher. */
+export function usePusher(): Connection {
+  const connection = inject(CONNECTION, null);
+  if (!connection) throw new Error("usePusher needs a component above it that has called providePusher");
+  return connection;
 }
-
-const isRefusal = (status?: number) => status === 401 || status === 403;

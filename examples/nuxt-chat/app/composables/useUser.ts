@@ -1,4 +1,10 @@
-/** Events for the signed-in user, whatever channels they are on. */
+// A copy of examples/shared/useUser.ts, written by examples/shared/copy.py.
+import { onScopeDispose } from "vue";
+
+import type { Handlers } from "./useChannel";
+import { usePusher } from "./usePusher";
+
+/** Handle events for the signed-in user until the component is unmounted. The events need no subscription. */
 export function useUser<Events extends object>(handlers: Handlers<Events>) {
   const { user } = usePusher().pusher;
   for (const event of Object.keys(handlers)) {

@@ -9,20 +9,21 @@ export interface Draft {
 
 export interface Answer {
   outcome: Outcome;
-  /** What was sent: the WebSocket may be gone without a word, and not bring it. */
+  /** The message that was sent. A broken WebSocket may never deliver it, so the page shows this one. */
   message?: Message;
-  /** What is wrong with a message that was refused. */
+  /** The reason for a refusal. */
   problem?: string;
-  /** The token is not accepted: the message waits until its author has joined again. */
+  /** The API does not accept the token: the message waits until its author has joined again. */
   sessionEnded?: boolean;
 }
 
-/** The most users whom the server tells of one message. */
+/** The most users that one message may mention. */
 export const MOST_MENTIONS = 10;
 
 /**
- * Ask the server to send a message, and to tell the users whom it mentions, by their ids. What it cannot do now may be
- * tried again; what it refuses may not.
+ * Ask the server to send a message, and to notify the users that it mentions, by their ids.
+ *
+ * The outcome is `later` if another attempt may succeed, and `refused` if it cannot.
  */
 export async function post(draft: Draft, mentions: string[], token: string): Promise<Answer> {
   try {
@@ -30,7 +31,7 @@ export async function post(draft: Draft, mentions: string[], token: string): Pro
     const message = await $fetch<Message>("/api/messages", { method: "POST", headers, body: { ...draft, mentions } });
     return { outcome: "sent", message };
   } catch (fault) {
-    const { status = 500, data } = fault as FetchError<{ error: string }>; // no status: no answer came
+    const { status = 500, data } = fault as FetchError<{ error: string }>; // without a response there is no status
     if (status === 401) return { outcome: "later", sessionEnded: true };
     return status >= 500 ? { outcome: "later" } : { outcome: "refused", problem: data?.error };
   }

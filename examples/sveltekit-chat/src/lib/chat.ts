@@ -1,4 +1,5 @@
-/** What both sides know: the rooms, the names of their channels, and what is said on them. */
+// A copy of examples/shared/chat.ts, written by examples/shared/copy.py.
+/** The rooms, their channels and the events on them, for the browser and the server. */
 
 export const ROOMS = ["lobby", "random", "help"] as const;
 export type Room = (typeof ROOMS)[number];
@@ -11,33 +12,33 @@ export interface User {
   name: string;
 }
 
-/** What signing in gives. */
+/** The user of a tab, and the token that proves it to the server. */
 export interface Session {
   user: User;
   token: string;
 }
 
 export interface Message {
-  /** Made by its author, so that a message that was sent twice is shown once. */
+  /** Chosen by the author's page. A page shows each id once, even if the message was sent twice. */
   id: string;
   room: Room;
   author: User;
   text: string;
-  /** Milliseconds since 1970, by the clock of the API route. */
+  /** Milliseconds since 1970, by the clock of the server. */
   at: number;
 }
 
-/** Events of the cache channel of a room: who subscribes is given the last one at once. */
+/** Events of the cache channel of a room. A new subscriber gets the last one at once. */
 export interface RoomEvents {
   message: Message;
 }
 
-/** Events of the presence channel of a room; those that begin with "client-" go from browser to browser. */
+/** Events of the presence channel of a room. Events that begin with "client-" go from browser to browser. */
 export interface PresenceEvents {
   "client-typing": Record<string, never>;
 }
 
-/** Events for one signed-in user, wherever they are. */
+/** Events for one signed-in user, on all of the user's connections. */
 export interface UserEvents {
   mention: Message;
 }
@@ -45,12 +46,12 @@ export interface UserEvents {
 export const messagesChannel = (room: Room) => `private-cache-room-${room}`;
 export const presenceChannel = (room: Room) => `presence-room-${room}`;
 
-/** The presence channel of all who are in the chat, whichever room they look at: a mention finds them there. */
+/** The presence channel of all users of the chat, so that a mention finds users in every room. */
 export const EVERYONE = "presence-everyone";
 
 export const isRoom = (value: unknown): value is Room => ROOMS.includes(value as Room);
 
-/** Return whether this is a channel of the chat, which its users may join. */
+/** Return true for a channel of the chat, which its users may join. */
 export function isChannel(channel: string): boolean {
   return (
     channel === EVERYONE || ROOMS.some((room) => [messagesChannel(room), presenceChannel(room)].includes(channel))

@@ -1,8 +1,9 @@
+// A copy of examples/shared/useConnection.ts, written by examples/shared/copy.py.
 import { computed, onScopeDispose, readonly, ref } from "vue";
 
 import { usePusher } from "./usePusher";
 
-/** The state of the connection: "connecting", "connected", "unavailable", or for good "disconnected" or "failed". */
+/** The state of the connection: "connecting", "connected", "unavailable", or finally "disconnected" or "failed". */
 export function useConnection() {
   const { connection } = usePusher().pusher;
   const state = ref(connection.state);

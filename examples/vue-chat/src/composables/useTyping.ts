@@ -1,8 +1,9 @@
+// A copy of examples/shared/useTyping.ts, written by examples/shared/copy.py.
 import { onScopeDispose, ref } from "vue";
 
 const FORGET_AFTER = 3000; // milliseconds
 
-/** Who is typing: those who were heard to type in the last three seconds. */
+/** The ids of the users who typed in the last three seconds. */
 export function useTyping() {
   const ids = ref(new Set<string>());
   const timers = new Map<string, ReturnType<typeof setTimeout>>();

@@ -1,11 +1,11 @@
 import { getConnection } from "./connection.svelte";
 
-/** A handler for some of the events of a channel. `from` is the id of the user who sent a client event. */
+/** Handlers for some of the events of a channel. `from` is the id of the user who sent a client event. */
 export type Handlers<Events> = { [Name in keyof Events]?: (data: Events[Name], from?: string) => void };
 
 export type Subscription = "subscribing" | "subscribed" | "failed";
 
-/** Subscribed for as long as the component that made it is mounted; to another channel once `name` gives another. */
+/** A subscription that lasts while its component is mounted. It moves to another channel when `name` changes. */
 export class Channel<Events extends object> {
   subscription = $state<Subscription>("subscribing");
   protected readonly connection = getConnection();
@@ -28,16 +28,16 @@ export class Channel<Events extends object> {
       return stop;
     });
     $effect(() => {
-      if (this.connection.state !== "connected") this.subscription = "subscribing"; // pusher-js will, once it is back
+      if (this.connection.state !== "connected") this.subscription = "subscribing"; // pusher-js subscribes again after it reconnects
     });
   }
 
-  /** What pusher-js knows of the channel. */
+  /** The channel of pusher-js. */
   protected get joined() {
     return this.connection.pusher.channel(this.#name());
   }
 
-  /** Send a client event to all others on the channel; false if there is no connection to send it on. */
+  /** Send a client event to all other subscribers of the channel. Return false if the page is not subscribed. */
   trigger<Name extends keyof Events & `client-${string}`>(event: Name, data: Events[Name]): boolean {
     return this.joined?.subscribed ? this.joined.trigger(event, data) : false;
   }

@@ -1,44 +1,22 @@
 import { untrack } from "svelte";
 
+import { deliver, MOST_WAITING, type Outcome } from "$lib/outbox";
+
 import { TabState } from "./tab-state.svelte";
 
-/** Drafts that may wait: more are refused, so that a long night offline fills no memory. */
-export const MOST_WAITING = 50;
-
-const RETRY_AFTER = 2000; // milliseconds
-
-/** What became of an attempt: `later` keeps the draft, for there may be more luck then. */
-export type Outcome = "sent" | "refused" | "later";
-
-/**
- * Sends drafts in their order, one at a time, and keeps them for as long as `online` gives false, in the tab under `key`.
- *
- * A draft may be sent twice, if its answer is lost: give it an id by which receivers tell.
- */
+/** Drafts that wait while `online` gives false. They are stored in the tab under `key` and sent in order, one at a time. */
 export class Outbox<Draft extends { id: string }> {
   readonly #waiting: TabState<Draft[]>;
 
   constructor(key: string, online: () => boolean, send: (draft: Draft) => Promise<Outcome>) {
     this.#waiting = new TabState<Draft[]>(key, []);
-    const next = $derived(online() ? this.waiting[0] : undefined); // the same one, whatever is added behind it
+    const next = $derived(online() ? this.waiting[0] : undefined); // stays the same when drafts are added behind it
 
     $effect(() => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      let stopped = false;
-
-      const attempt = async (draft: Draft) => {
-        const outcome = await send(draft).catch((): Outcome => "later");
-        if (stopped) return;
-        if (outcome === "later") timer = setTimeout(attempt, RETRY_AFTER, draft);
-        else this.#waiting.current = this.waiting.filter(({ id }) => id !== draft.id);
-      };
-
       const draft = next;
-      if (draft) void untrack(() => attempt(draft));
-      return () => {
-        stopped = true;
-        clearTimeout(timer);
-      };
+      if (!draft) return;
+      const done = () => (this.#waiting.current = this.waiting.filter(({ id }) => id !== draft.id));
+      return untrack(() => deliver(draft, send, done));
     });
   }
 

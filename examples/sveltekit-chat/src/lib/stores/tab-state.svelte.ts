@@ -1,4 +1,4 @@
-/** State that stays in the tab: it outlives a reload, and the component. Replace it, rather than change what is in it. */
+/** State of the tab that survives a reload and the component. Replace the value; changes inside it are not stored. */
 export class TabState<State> {
   readonly #key: string;
   #current: State;

@@ -3,7 +3,7 @@ import { SvelteSet } from "svelte/reactivity";
 
 const FORGET_AFTER = 3000; // milliseconds
 
-/** Who is typing: those who were heard to type in the last three seconds. */
+/** The ids of the users who typed in the last three seconds. */
 export class Typing {
   readonly ids = new SvelteSet<string>();
   #timers = new Map<string, ReturnType<typeof setTimeout>>();

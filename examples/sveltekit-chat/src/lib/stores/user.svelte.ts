@@ -1,7 +1,7 @@
 import type { Handlers } from "./channel.svelte";
 import { getConnection } from "./connection.svelte";
 
-/** Events for the signed-in user, whatever channels they are on, for as long as the component is mounted. */
+/** Handle events for the signed-in user while the component is mounted. The events need no subscription. */
 export function onUserEvents<Events extends object>(handlers: Handlers<Events>) {
   const { user } = getConnection().pusher;
   $effect(() => {

@@ -1,7 +1,7 @@
+// A copy of examples/shared/messages.ts, written by examples/shared/copy.py.
 /** The browser's side of /api/messages. */
-import type { Outcome } from "@/composables/useOutbox";
-
 import type { Message, Room } from "./chat";
+import type { Outcome } from "./outbox";
 
 export interface Draft {
   id: string;
@@ -11,20 +11,21 @@ export interface Draft {
 
 export interface Answer {
   outcome: Outcome;
-  /** What was sent: the WebSocket may be gone without a word, and not bring it. */
+  /** The message that was sent. A broken WebSocket may never deliver it, so the page shows this one. */
   message?: Message;
-  /** What is wrong with a message that was refused. */
+  /** The reason for a refusal. */
   problem?: string;
-  /** The token is not accepted: the message waits until its author has joined again. */
+  /** The API does not accept the token: the message waits until its author has joined again. */
   sessionEnded?: boolean;
 }
 
-/** The most users whom the server tells of one message. */
+/** The most users that one message may mention. */
 export const MOST_MENTIONS = 10;
 
 /**
- * Ask the server to send a message, and to tell the users whom it mentions, by their ids. What it cannot do now may be
- * tried again; what it refuses may not.
+ * Ask the server to send a message, and to notify the users that it mentions, by their ids.
+ *
+ * The outcome is `later` if another attempt may succeed, and `refused` if it cannot.
  */
 export async function post(draft: Draft, mentions: string[], token: string): Promise<Answer> {
   const response = await fetch("/api/messages", {

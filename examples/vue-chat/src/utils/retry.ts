@@ -1,7 +1,8 @@
+// A copy of examples/shared/retry.ts, written by examples/shared/copy.py.
 const FIRST_PAUSE = 1000; // milliseconds
 const LONGEST_PAUSE = 15_000;
 
-/** Runs again what has failed, after a pause that doubles from one time to the next. */
+/** Repeats failed requests after a pause. Each pause is twice as long as the one before. */
 export function createRetry() {
   const tasks = new Set<() => void>();
   let pause = FIRST_PAUSE;
@@ -16,10 +17,12 @@ export function createRetry() {
   }
 
   return {
+    /** Run the task after the current pause. */
     later(task: () => void) {
       tasks.add(task);
       timer ??= setTimeout(run, pause);
     },
+    /** Begin with the shortest pause again, after a success. */
     reset() {
       pause = FIRST_PAUSE;
     },

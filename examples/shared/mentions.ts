@@ -1,13 +1,17 @@
-/** Whom a text mentions: an "@", and then a whole name or a first name, in upper or lower case. */
-import type { User } from "./chat";
+/** Mentions in a text: an "@" and a whole name or a first name, in upper or lower case. */
+
+interface Person {
+  id: string;
+  name: string;
+}
 
 /**
- * Return the ids of the people whom a text mentions.
+ * Return the ids of the people that a text mentions.
  *
- * Of the names that follow an "@", the longest counts: "@Ada Lovelace" is not for every Ada. Everyone with that name is
- * mentioned.
+ * If several names fit after an "@", only the longest one counts: "@Ada Lovelace" does not mention every Ada. If several
+ * people have that name, all of them are mentioned.
  */
-export function mentionsOf(text: string, people: User[]): string[] {
+export function mentionsOf(text: string, people: Person[]): string[] {
   const folded = fold(text);
   const named = people.flatMap(({ id, name }) => namesOf(name).map((each) => ({ id, name: each })));
   const mentioned = new Set<string>();
@@ -27,5 +31,5 @@ function namesOf(name: string): string[] {
 
 const fold = (text: string) => text.normalize().toLowerCase().replace(/\s+/g, " ");
 
-/** Punctuation may follow a name. A letter or a digit makes it another name. */
+/** Return false if a letter or a digit follows, because then the name is a longer one. Punctuation may follow. */
 const endsAt = (text: string, end: number) => !/^[\p{L}\p{M}\p{N}_]/u.test(text.slice(end));
