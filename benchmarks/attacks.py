@@ -1,6 +1,6 @@
-"""What slow, silent and very many clients do to the server, and to the others: each function plays one scenario.
+"""The scenarios with slow, silent and very many clients: each function with a ``Stage`` runs one scenario.
 
-The others are the load generator's, on the same core as the hostile clients, who stand back behind it.
+The other clients belong to the load generator. The hostile clients share its core, at idle priority.
 """
 
 import http.client
@@ -19,19 +19,20 @@ from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 
 PATIENCE = 20.0
-"""Seconds after which what has not come about counts as missing."""
+"""The time limit for each expected result, in seconds."""
 
 HANDSHAKE, ACTIVITY, PONG = 3, 6, 2
-"""The timeouts of the silent clients, in seconds. No connection of the load is as old as their sum when it ends."""
+"""The timeouts of the silent clients, in seconds. The load ends before its connections are as old as their sum."""
 
 
 # Slow readers
 
 
 class Slow:
-    """Clients who are on all channels of the load and read nothing of it.
+    """Clients that are subscribed to all channels of the load and do not read.
 
-    The first half of them never reads. Of the others each looks at how it was closed, and another takes its place.
+    The first half never reads again. Each client of the other half reads its close code after the server closed it, and
+    a new client replaces it.
     """
 
     def __init__(self, crowd: Crowd, server: Running, count: int, channels: int) -> None:
@@ -45,37 +46,37 @@ class Slow:
         self._reading: set[Client] = set()
 
     def _come(self) -> Client:
-        """One more, who is on its channels and has stopped reading."""
+        """Return a new client that is subscribed to its channels and has stopped reading."""
         self._came += 1
         (client,) = self._crowd.dial(1, handshake(), [f"slow-{self._came}", *self._channels])
-        if not self._crowd.until(lambda: client.there, PATIENCE):
+        if not self._crowd.until(lambda: client.ready, PATIENCE):
             raise RuntimeError("A slow client could not subscribe.")
         self._crowd.stop_reading(client)
         return client
 
     def look(self) -> None:
-        """Find out who has been closed."""
-        self._crowd.turn(0.2)
-        there = self._there()
-        for client in [client for client in self._waiting if client.name not in there]:
+        """Find the clients that the server closed, and replace them."""
+        self._crowd.run(0.2)
+        connected = self._connected()
+        for client in [client for client in self._waiting if client.name not in connected]:
             self._waiting.remove(client)
             self._reading.add(client)
             self._crowd.read_on(client)
             self._waiting.add(self._come())
 
     def end(self) -> None:
-        """Count how all were closed, and leave."""
+        """Count the close codes, and disconnect the remaining clients."""
         self._crowd.until(lambda: all(client.ended_at for client in self._reading), PATIENCE)
-        there = self._there()
-        gone = [client for client in self._never if client.name not in there]
+        connected = self._connected()
+        gone = [client for client in self._never if client.name not in connected]
         read = [client for client in self._reading if client.code == Code.OVER_CAPACITY]
         self.closed = len(gone) + len(read)
         self.wrong = len(self._never) + len(self._reading) - self.closed
         self._crowd.drop(self._waiting)
         self._http.close()
 
-    def _there(self) -> set[str]:
-        """The channels that slow clients are on, one each."""
+    def _connected(self) -> set[str]:
+        """Return the names of the connected slow clients: each is subscribed to a channel of that name."""
         path = f"/apps/{DEFAULT_APP.id}/channels"
         wanted = {"filter_by_prefix": "slow-"}
         query = signatures.signed_query(DEFAULT_APP.key, DEFAULT_SECRET, "GET", path, b"", int(time.time()), wanted)
@@ -85,7 +86,7 @@ class Slow:
 
 @beside_a_load
 def slow_readers(stage: Stage, options: Options) -> Result:
-    """A load alone; then beside clients who read nothing of it."""
+    """Measure a load alone, and then together with clients that do not read it."""
     load = dict(options)
     count = int(load.pop("clients"))
     with stage.server() as server, Crowd(server.port) as crowd:
@@ -113,9 +114,9 @@ def slow_readers(stage: Stage, options: Options) -> Result:
 
 @beside_a_load
 def silent_clients(stage: Stage, options: Options) -> Result:
-    """A load alone; then while clients who do not finish a handshake, say nothing, or answer no ping, are dropped.
+    """Measure a load alone, and then while the server drops clients that are silent.
 
-    As many such clients have been there before, so that what stays of their memory is told from what grows.
+    An equal group of silent clients runs before the load, so that memory in the allocator does not count as growth.
     """
     load = dict(options)
     count = int(load.pop("clients"))
@@ -130,7 +131,7 @@ def silent_clients(stage: Stage, options: Options) -> Result:
         undisturbed = stage.load(server, load).result()
         before = memory(server)
         second = Silent(crowd, count)
-        second.complete(ACTIVITY + PONG - HANDSHAKE - 1)  # so that the load sees all of them dropped
+        second.complete(ACTIVITY + PONG - HANDSHAKE - 1)  # so that the server drops all of them during the load
         loading = stage.load(server, load)
         crowd.until(loading.done, PATIENCE)
         second.wait()
@@ -147,27 +148,27 @@ def silent_clients(stage: Stage, options: Options) -> Result:
 
 
 class Silent:
-    """So many of each: clients who subscribe and say no more, who do not finish their handshake, who say nothing."""
+    """Three groups of ``count`` clients: silent subscribers, unfinished handshakes, connections without data."""
 
     def __init__(self, crowd: Crowd, count: int) -> None:
         self._crowd = crowd
         self._count = count
         self.members = crowd.dial(count, handshake(), ["silent"])
         self.strangers: list[Client] = []
-        crowd.until(lambda: all(client.there for client in self.members), PATIENCE)
+        crowd.until(lambda: all(client.ready for client in self.members), PATIENCE)
 
     def complete(self, after: float) -> None:
-        """Let those who do not get as far as a WebSocket come so many seconds later."""
-        self._crowd.turn(after)
+        """Connect the clients without a complete handshake after so many seconds."""
+        self._crowd.run(after)
         self.strangers = self._crowd.dial(self._count, handshake()[:-2]) + self._crowd.dial(self._count, NOTHING)
 
     def wait(self) -> None:
-        """Return when the server has dropped all of them, and is at rest."""
+        """Return when the server has dropped all clients and is idle."""
         self._crowd.until(lambda: all(client.ended_at for client in self.members + self.strangers), PATIENCE)
-        self._crowd.turn(1)
+        self._crowd.run(1)
 
     def ends(self) -> list[float]:
-        """How long after its timeout each was dropped, in seconds."""
+        """Return the seconds between the timeout and the close of each client."""
         return [client.ended_at - client.dialled_at - HANDSHAKE for client in self.strangers] + [
             client.ended_at - client.greeted_at - ACTIVITY - PONG for client in self.members
         ]
@@ -178,7 +179,7 @@ class Silent:
 
 @alone
 def limits(stage: Stage, options: Options) -> Result:
-    """Twice as many as an app takes come at once; some leave, and twice as many come; the same for the process."""
+    """Connect twice as many clients as the limit of an app, and then of the process; some leave, and more connect."""
     count, leaving = int(options["clients"]), int(options["leaving"])
     app = {"id": DEFAULT_APP.id, "key": DEFAULT_APP.key, "secret": DEFAULT_SECRET, "max_connections": count // 2}
     other = {"id": "other", "key": "other-key", "secret": DEFAULT_SECRET}
@@ -192,19 +193,19 @@ def limits(stage: Stage, options: Options) -> Result:
 
 
 def rush(crowd: Crowd, opening: bytes, count: int, leaving: int, code: Code) -> dict[str, int]:
-    """So many come at once; when all know where they are, some of those who are in leave, and twice as many come."""
+    """Connect ``count`` clients at once. Then ``leaving`` clients leave and twice as many connect."""
     first = crowd.dial(count, opening)
-    crowd.until(lambda: all(client.there or client.ended_at for client in first), PATIENCE)
-    let_in = [client for client in first if client.there]
+    crowd.until(lambda: all(client.ready or client.ended_at for client in first), PATIENCE)
+    let_in = [client for client in first if client.ready]
     crowd.leave(let_in[:leaving], PATIENCE)
     second = crowd.dial(2 * leaving, opening)
-    crowd.until(lambda: all(client.there or client.ended_at for client in second), PATIENCE)
+    crowd.until(lambda: all(client.ready or client.ended_at for client in second), PATIENCE)
     return {
         "let_in": len(let_in),
         "refused": sum(client.code == code for client in first),
-        "let_in_again": sum(client.there for client in second),
+        "let_in_again": sum(client.ready for client in second),
         "refused_again": sum(client.code == code for client in second),
-        "stayed": sum(client.there for client in first + second),
+        "stayed": sum(client.ready for client in first + second),
     }
 
 
@@ -213,11 +214,11 @@ def rush(crowd: Crowd, opening: bytes, count: int, leaving: int, code: Code) -> 
 
 @alone
 def restart(stage: Stage, options: Options) -> Result:
-    """The server is ended and started anew on its port, and all of its clients come back at once."""
+    """Stop the server and start it again on its port; all of its clients reconnect at once."""
     count = int(options["clients"])
     with stage.server() as old, Crowd(old.port) as crowd:
         clients = crowd.dial(count, handshake(), ["room"])
-        crowd.until(lambda: all(client.there for client in clients), PATIENCE)
+        crowd.until(lambda: all(client.ready for client in clients), PATIENCE)
         at = time.monotonic()
         os.kill(old.pid, signal.SIGTERM)
         crowd.until(lambda: all(client.ended_at for client in clients), PATIENCE)
@@ -226,8 +227,8 @@ def restart(stage: Stage, options: Options) -> Result:
     with stage.server(port=old.port) as new, Crowd(new.port) as crowd:
         at, cpu = time.monotonic(), time.thread_time()
         clients = crowd.dial(count, handshake(), ["room"])
-        crowd.until(lambda: all(client.there or client.ended_at for client in clients), 3 * PATIENCE)
-        back = [client.greeted_at - at for client in clients if client.there]
+        crowd.until(lambda: all(client.ready or client.ended_at for client in clients), 3 * PATIENCE)
+        back = [client.greeted_at - at for client in clients if client.ready]
         return {
             "loads": [],
             "not_told": count - told,

@@ -1,4 +1,4 @@
-"""Every scenario, in the order of the page on which its figures stand."""
+"""All scenarios, in the order of their pages."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from benchmarks.scenarios import Scenario
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Page:
-    """A page of figures, in the form of a file in ``docs``."""
+    """A page of figures: a file in ``docs``."""
 
     file: str
     opening: str

@@ -1,11 +1,11 @@
-"""make chaos: nodes over one Redis, clients, a steady stream of events, and nodes that are killed at random.
+"""``make chaos``: kills nodes over one Redis at random, under a steady stream of events, and counts every event.
 
     python -m benchmarks.chaos [--seconds N] [--nodes N] [--clients N] [--rate N] [--gently]
 
-It says every ten seconds how far it is, and ends with a ledger of every event and every client, and with 1 if an event
-was lost, doubled or out of order to a client that was connected, or if the nodes remember clients that are not there. A
-client is owed an event if it has heard one before and one behind it on the same connection; of calls that were not
-answered with 200 nobody can know.
+It prints its progress every ten seconds and ends with a ledger of every event and every client. The exit code is 1 if a
+connected client lost an event, got it twice or out of order, or if the nodes still count clients that are gone. An
+event is lost if a client got an earlier and a later event on the same connection, but not this one. The ledger ignores
+calls without a 200 response, because their event may or may not have been published.
 """
 
 import argparse
@@ -31,24 +31,24 @@ from soketpy.protocol import signatures
 KEY, SECRET, APP = "app-key", "app-secret", "app-id"
 CHANNELS = 30
 PAUSE = 0.2
-"""Seconds until a client tries again."""
+"""The longest delay before a client reconnects, in seconds."""
 
 PATIENCE = 60.0
-"""Seconds that a process has to start, all clients to be back, and the counts to become exact."""
+"""The time limit for the start of a process, for all reconnects, and for exact counts, in seconds."""
 
 TELL_INTERVAL = 10.0
-"""Seconds between two lines that say how far it is."""
+"""The time between two lines of progress, in seconds."""
 
 
 class Process:
-    """A program that is started and ended by its own id."""
+    """A program that is stopped by its process id."""
 
     def __init__(self, *command: str) -> None:
         self.command = command
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, ready: str) -> str:
-        """Start it; the line in which it says that it is ready."""
+        """Start the program and return the line that says that it is ready."""
         pipe = asyncio.subprocess.PIPE
         self.process = await asyncio.create_subprocess_exec(
             *self.command, stdout=pipe, stderr=asyncio.subprocess.STDOUT
@@ -61,7 +61,7 @@ class Process:
         return line
 
     async def end(self, *, kill: bool) -> None:
-        """End it by SIGKILL or SIGTERM, and wait until it has."""
+        """Stop the program with SIGKILL or SIGTERM, and wait for its end."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill() if kill else self.process.terminate()
@@ -71,7 +71,7 @@ class Process:
 
 
 class Node(Process):
-    """A node; its port stays the same."""
+    """A node. It keeps its port when it starts again."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.port = 0
@@ -86,7 +86,7 @@ class Node(Process):
         super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(self._config))
 
     async def come(self) -> None:
-        """Start it, on the port that it had."""
+        """Start the node on the port that it had before, if any."""
         self._config.write_text(json.dumps({**self._settings, "port": self.port}))
         found = re.search(r"127\.0\.0\.1:(\d+)", await self.start("Listening on"))
         assert found is not None
@@ -94,26 +94,26 @@ class Node(Process):
 
     @property
     def up(self) -> bool:
-        """Whether it runs."""
+        """True while the process runs."""
         return self.process is not None and self.process.returncode is None
 
 
 @dataclass
 class Ledger:
-    """Every event that was accepted, and every one that was heard."""
+    """Every event that was accepted, and every event that was delivered."""
 
     accepted: dict[str, set[int]] = field(default_factory=dict)
     unknown: int = 0
-    heard: list[tuple[str, list[int]]] = field(default_factory=list)  # one entry a connection
+    heard: list[tuple[str, list[int]]] = field(default_factory=list)  # one entry per connection
     kills: int = 0
 
     @property
     def taken(self) -> int:
-        """How many events were accepted."""
+        """The number of accepted events."""
         return sum(map(len, self.accepted.values()))
 
     def faults(self) -> Counter[str]:
-        """What went wrong, and how often."""
+        """Return the number of faults of each kind."""
         found = Counter[str](lost=0, doubled=0, out_of_order=0)
         for channel, numbers in self.heard:
             found["doubled"] += len(numbers) - len(set(numbers))
@@ -125,7 +125,7 @@ class Ledger:
 
 
 class Chaos:
-    """The nodes, the clients, the publishers, and who kills."""
+    """The nodes, the clients, the publishers, and the task that kills nodes."""
 
     def __init__(
         self, nodes: list[Node], clients: int, rate: float, *, gently: bool, tell: Callable[[str], None]
@@ -141,7 +141,7 @@ class Chaos:
         self._over = asyncio.Event()
 
     async def run(self, seconds: float) -> None:
-        """Let it happen for so long, and then wait until all clients are back."""
+        """Kill nodes under load for so many seconds, and then wait until all clients are connected again."""
         unlimited = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=unlimited) as session, asyncio.TaskGroup() as group:
             listening = [group.create_task(self._listen(session, number % CHANNELS)) for number in range(self._clients)]
@@ -154,7 +154,7 @@ class Chaos:
             await killing
             await asyncio.gather(*publishing)
             telling.cancel()
-            self._tell("over: waiting until all clients are back, and until the nodes know who is there")
+            self._tell("over: waiting until all clients are connected and the counts are exact")
             await self._all_back()
             self.exact = await self._counts_become_exact()
             for task in listening:
@@ -162,14 +162,14 @@ class Chaos:
 
     async def _all_back(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while self.connected.total() < self._clients:  # noqa: ASYNC110 - all of them tell
+            while self.connected.total() < self._clients:  # noqa: ASYNC110 - all clients change the count
                 await asyncio.sleep(0.05)
 
     async def _tell_now_and_then(self) -> None:
         for number in itertools.count(1):
             await asyncio.sleep(TELL_INTERVAL)
             self._tell(
-                f"{number * TELL_INTERVAL:5.0f} s: {self.ledger.kills:,} nodes ended, "
+                f"{number * TELL_INTERVAL:5.0f} s: {self.ledger.kills:,} nodes stopped, "
                 f"{self.ledger.taken:,} events accepted, {self.connected.total():,} clients connected"
             )
 
@@ -178,7 +178,7 @@ class Chaos:
         return random.choice(up or self._nodes)
 
     async def _listen(self, session: aiohttp.ClientSession, number: int) -> None:
-        """One client: it connects to any node, subscribes, and comes back whenever it is thrown out."""
+        """Run one client: it connects to any node, subscribes, and reconnects after every disconnect."""
         channel = f"channel-{number}"
         while True:
             numbers: list[int] = []
@@ -202,7 +202,7 @@ class Chaos:
             await asyncio.sleep(PAUSE * random.random())
 
     async def _publish(self, session: aiohttp.ClientSession, channel: str) -> None:
-        """One publisher of one channel: an event behind the other, each with its number."""
+        """Run one publisher of one channel: it sends numbered events, one after the other."""
         number, next_at = 0, time.monotonic()
         while not self._over.is_set():
             number += 1
@@ -222,7 +222,7 @@ class Chaos:
             await asyncio.sleep(max(0, next_at - time.monotonic()))
 
     async def _kill(self) -> None:
-        """Kill one node after the other, at random, and start it again."""
+        """Stop random nodes, one at a time, and start them again."""
         while not self._over.is_set():
             await asyncio.sleep(random.uniform(1, 4))
             node = random.choice(self._nodes)
@@ -232,16 +232,16 @@ class Chaos:
             await node.come()
 
     async def _counts_become_exact(self) -> bool:
-        """Whether the nodes know who is there, once they have cleared up after the dead."""
+        """Return True if the counts of the nodes become exact, which needs the removal of dead nodes' data."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while await self._counts() != dict(self.connected):  # noqa: ASYNC110 - others tell
+                while await self._counts() != dict(self.connected):  # noqa: ASYNC110 - other processes change the counts
                     await asyncio.sleep(0.2)
                 return True
         return False
 
     async def _counts(self) -> dict[str, int]:
-        """The counts of all channels, as a node has them."""
+        """Return the subscription counts of all channels from one node."""
         path = f"/apps/{APP}/channels"
         query = signatures.signed_query(KEY, SECRET, "GET", path, b"", int(time.time()), None)
         url = f"http://127.0.0.1:{self._any_up().port}{path}?{query}"
@@ -259,7 +259,7 @@ async def chaos(
     gently: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Chaos:
-    """Run it, over a Redis of its own; ``tell`` is given lines that say how far it is."""
+    """Run chaos with a Redis of its own. ``tell`` is called with lines of progress."""
     redis_server = shutil.which("redis-server")
     assert redis_server is not None, "redis-server is missing"
     with tempfile.TemporaryDirectory() as name:
@@ -280,34 +280,34 @@ async def chaos(
 
 
 def main() -> int:
-    """Run it as the arguments say."""
+    """Run chaos with the command line arguments, and print the ledger."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.chaos",
-        description="Kill nodes at random under load, and count every event. Ends with 1 if one was lost to a client "
-        "that was connected, doubled or out of order, or if the nodes are wrong about who is there.",
+        description="Kill nodes at random under load, and count every event. The exit code is 1 if a connected client "
+        "lost an event, got it twice or out of order, or if the counts of the nodes are wrong at the end.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--seconds", type=float, default=120, help="how long nodes are killed")
-    parser.add_argument("--nodes", type=int, default=3, help="nodes over one Redis")
-    parser.add_argument("--clients", type=int, default=300, help="clients, each of which listens to one channel")
+    parser.add_argument("--seconds", type=float, default=120, help="the time during which nodes are killed")
+    parser.add_argument("--nodes", type=int, default=3, help="the number of nodes over one Redis")
+    parser.add_argument("--clients", type=int, default=300, help="the number of clients, with one channel each")
     parser.add_argument("--rate", type=float, default=500, help="events per second, over all channels")
-    parser.add_argument("--gently", action="store_true", help="SIGTERM alone, as in a rolling restart")
+    parser.add_argument("--gently", action="store_true", help="stop nodes only with SIGTERM, as in a rolling restart")
     given = parser.parse_args()
-    how = "ended by SIGTERM" if given.gently else "killed, or ended by SIGTERM,"
+    how = "stopped with SIGTERM" if given.gently else "killed, or stopped with SIGTERM,"
     _say(
         f"{given.nodes} nodes over one Redis, {given.clients:,} clients, {given.rate:g} events per second; "
         f"for {given.seconds:g} s nodes are {how} at random and started again"
     )
     run = asyncio.run(chaos(given.seconds, given.nodes, given.clients, given.rate, gently=given.gently, tell=_say))
     ledger, faults = run.ledger, run.ledger.faults()
-    print(f"nodes ended and started again  {ledger.kills:,}")
-    print(f"events accepted                {ledger.taken:,}")
-    print(f"calls without an answer of 200 {ledger.unknown:,} (expected while nodes end; none of them counts as lost)")
-    print(f"connections                    {len(ledger.heard):,}")
-    print(f"events heard                   {sum(len(numbers) for _, numbers in ledger.heard):,}")
+    print(f"nodes stopped and started again  {ledger.kills:,}")
+    print(f"events accepted                 {ledger.taken:,}")
+    print(f"calls without a 200 response    {ledger.unknown:,} (expected while nodes stop; not counted as lost)")
+    print(f"connections                     {len(ledger.heard):,}")
+    print(f"events delivered                {sum(len(numbers) for _, numbers in ledger.heard):,}")
     for fault, times in faults.items():
-        print(f"{fault.replace('_', ' '):30} {times:,}")
-    print(f"counts in the end              {'exact' if run.exact else 'WRONG'}")
+        print(f"{fault.replace('_', ' '):31} {times:,}")
+    print(f"counts at the end               {'exact' if run.exact else 'WRONG'}")
     return 0 if run.exact and not faults.total() else 1
 
 

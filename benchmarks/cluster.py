@@ -1,4 +1,4 @@
-"""Nodes over one Redis beside one node alone: the scenarios with their targets."""
+"""The scenarios with two nodes over one Redis, compared with one node, and their targets."""
 
 from math import nan
 
@@ -27,43 +27,43 @@ ALL = ("soketpy", *NODES)
 
 
 def busy(result: Result) -> list[float]:
-    """CPU of each process while events were published, in µs, less what it uses when there are none."""
+    """Return the CPU of each process while events were published, in µs, minus its CPU while idle."""
     run = result["run"]
     return [float(used) - float(idle) for used, idle in zip(run["cpu_us"], run["idle_cpu_us"], strict=True)]
 
 
 def server_an_event(result: Result) -> float:
-    """CPU of all nodes for an event, in µs."""
+    """Return the CPU of all nodes per event, in µs."""
     processes = busy(result)
     return sum(processes[:-1] or processes) / float(result["run"]["events"])
 
 
 def other_node_an_event(result: Result) -> float:
-    """CPU of the second of two nodes for an event, in µs."""
+    """Return the CPU of the second node per event, in µs."""
     processes = busy(result)
     return processes[1] / float(result["run"]["events"]) if len(processes) > 1 else nan
 
 
 def other_node_idle(result: Result) -> float:
-    """CPU of the second of two nodes when nothing happens, in µs, over the time in which the events were published."""
+    """Return the CPU of the second node while idle, in µs per event, for the same time as the publishing."""
     idle = result["run"]["idle_cpu_us"]
     return float(idle[1]) / float(result["run"]["events"]) if len(idle) > 1 else nan
 
 
 def redis_an_event(result: Result) -> float:
-    """CPU of Redis for an event, in µs."""
+    """Return the CPU of Redis per event, in µs."""
     processes = busy(result)
     return processes[-1] / float(result["run"]["events"]) if len(processes) > 1 else nan
 
 
 def redis_a_client(result: Result) -> float:
-    """CPU of Redis for a client that connects and subscribes, in µs."""
+    """Return the CPU of Redis per client that connects and subscribes, in µs."""
     (connects,) = result["connects"]
     return float(connects["cpu_us"][-1]) / connects["subscribed"] if len(connects["cpu_us"]) > 1 else nan
 
 
 def joins_a_second(result: Result) -> float:
-    """How many clients came to be subscribed in a second."""
+    """Return the number of clients that subscribed per second."""
     (connects,) = result["connects"]
     return float(connects["subscribed"]) / float(connects["seconds"])
 

@@ -1,6 +1,6 @@
-"""A crowd of raw clients on one thread: they come all at once, and then read or do not, answer or do not, and leave.
+"""Raw clients on one thread, which can connect all at once, stop reading, stop answering, and leave.
 
-Nothing here waits for a client: whoever uses a crowd lets it take its turns, and looks at what has become of each.
+No function waits for a single client. The caller runs the crowd for some time and then reads the state of each client.
 """
 
 import resource
@@ -14,17 +14,17 @@ from soketpy.protocol import frames
 from soketpy.protocol.frames import Opcode
 
 NOTHING = b""
-"""The opening of a client that connects and never says anything."""
+"""The opening of a client that connects and never sends anything."""
 
 PER_ADDRESS = 10_000
-"""Clients from one source address: it has some 28,000 ports."""
+"""The number of clients per source address, which has about 28,000 ports."""
 
 _READ = 256 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 
 def handshake(key: str = "app-key") -> bytes:
-    """The opening of a client that wants a WebSocket of an app."""
+    """Return the opening of a client that asks for a WebSocket of an app."""
     return (
         f"GET /app/{key}?protocol=7 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -32,16 +32,16 @@ def handshake(key: str = "app-key") -> bytes:
 
 
 def masked(opcode: int, payload: bytes) -> bytes:
-    """One frame of a client with a mask of zeros, which leaves the payload as it is."""
+    """Return one frame of a client with a mask of zeros, which does not change the payload."""
     whole = frames.encode(opcode, payload)
     head = whole[: len(whole) - len(payload)]
     return head[:1] + bytes((head[1] | 0x80,)) + head[2:] + bytes(4) + payload
 
 
 class Client:
-    """One client and what has become of it; the times are 0 for what has not come about.
+    """One client and its state. A time is 0 until its event has happened.
 
-    ``code`` is that of the server's close frame.
+    ``code`` is the code of the server's close frame.
     """
 
     __slots__ = (
@@ -70,13 +70,13 @@ class Client:
         self.code = 0
 
     @property
-    def there(self) -> bool:
-        """Whether it has been let in, is on all its channels, and the server has not closed it."""
+    def ready(self) -> bool:
+        """True if the client is connected and subscribed to all its channels, and the server has not closed it."""
         return bool(self.greeted_at) and not self.channels and not self.code and not self.ended_at
 
 
 class Crowd:
-    """Clients of one port of the loopback address. To be used as a context manager, which ends them all."""
+    """Clients of one port of the loopback address. As a context manager, it disconnects all of them at the end."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -94,12 +94,12 @@ class Crowd:
         self._poller.close()
 
     def dial(self, count: int, opening: bytes, channels: Iterable[str] = ()) -> list[Client]:
-        """Let so many connect at once, who send ``opening`` and, once they are greeted, subscribe to the channels."""
+        """Connect ``count`` clients at once. After the greeting, each subscribes to the channels."""
         wanted = tuple(channels)
         clients = [Client(opening, wanted) for _ in range(count)]
         for client in clients:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A reset in the place of a farewell leaves no port in TIME_WAIT.
+            # A reset leaves no port in TIME_WAIT.
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             client.socket.bind((f"127.0.0.{1 + self._dialled // PER_ADDRESS % 200}", 0))
@@ -109,8 +109,8 @@ class Crowd:
             self._poller.register(client.socket, select.EPOLLOUT)
         return clients
 
-    def turn(self, seconds: float) -> None:
-        """Serve the clients for so long."""
+    def run(self, seconds: float) -> None:
+        """Serve the clients for so many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for number, _ in self._poller.poll(left):
@@ -118,27 +118,27 @@ class Crowd:
                     self._serve(self._clients[number])
 
     def until(self, done: Callable[[], bool], patience: float) -> bool:
-        """Serve the clients until something is true, which is returned, or the patience is at its end."""
+        """Serve the clients until ``done`` is true, for at most ``patience`` seconds. Return the last ``done``."""
         end = time.monotonic() + patience
         while not done() and time.monotonic() < end:
-            self.turn(0.02)
+            self.run(0.02)
         return done()
 
     def stop_reading(self, client: Client) -> None:
-        """Let whatever comes for a client lie."""
+        """Stop reading the data of a client."""
         self._poller.unregister(client.socket)
 
     def read_on(self, client: Client) -> None:
-        """Let a client read again, to the end."""
+        """Read the data of a client again, to its end."""
         self._poller.register(client.socket, select.EPOLLIN)
 
     def drop(self, clients: Iterable[Client]) -> None:
-        """Let clients vanish by a reset."""
+        """Disconnect clients with a TCP reset."""
         for client in clients:
             self._end(client)
 
     def leave(self, clients: list[Client], patience: float = 10) -> None:
-        """Let clients close as RFC 6455 asks them to; return when the server has let them all go."""
+        """Close clients as RFC 6455 demands, and return when the server has closed all of them."""
         for client in clients:
             self._send(client, masked(Opcode.CLOSE, (1000).to_bytes(2, "big")))
         self.until(lambda: all(client.ended_at for client in clients), patience)
@@ -164,7 +164,7 @@ class Crowd:
             self._end(client)
 
     def _hear(self, client: Client, data: bytes) -> None:
-        """Take all whole frames, and keep what is left."""
+        """Read all whole frames, and store the rest."""
         at = 0
         if not client.shaken:
             at = data.find(b"\r\n\r\n") + 4
@@ -184,7 +184,7 @@ class Crowd:
         client.rest = data[at:]
 
     def _take(self, client: Client, opcode: int, start: bytes) -> None:
-        """Take one frame, of which the first 100 bytes are enough. Pings are never answered."""
+        """Handle one frame by its first 100 bytes. Never answer a ping."""
         if opcode == Opcode.CLOSE:
             client.code = int.from_bytes(start[:2], "big")
             self._send(client, masked(Opcode.CLOSE, start[:2]))

@@ -1,8 +1,8 @@
-"""FrameReader beside aiohttp's compiled WebSocketReader: CPU a frame, and memory per connection.
+"""FrameReader compared with aiohttp's compiled WebSocketReader: CPU per frame, and memory per connection.
 
-Run it on an idle machine: ``python benchmarks/frames.py``. Each figure is the best of five rounds. Both readers are fed
-one whole masked text frame at a time, and what they read is thrown away. The memory of aiohttp's reader is that of its
-queue too, since it cannot be had without.
+Run it on an idle machine: ``python benchmarks/frames.py``. Each figure is the best of five rounds. Both readers get one
+whole masked text frame at a time, and the messages are dropped. The memory of aiohttp's reader includes its queue,
+because the reader does not work without it.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ Feed = Callable[[bytes], object]
 
 
 def client_frame(payload: bytes) -> bytes:
-    """One text frame as a client sends it."""
+    """Return one masked text frame, as a client sends it."""
     whole = frames.encode(Opcode.TEXT, payload)
     head = whole[: len(whole) - len(payload)]
     return head[:1] + bytes((head[1] | 0x80,)) + head[2:] + MASK + frames.unmask(payload, MASK)
 
 
 def ours() -> Feed:
-    """A reader of ours, that is used up as the server does it."""
+    """Return a function that feeds our reader, as the server does."""
     reader = FrameReader(LIMIT)
 
     def feed(data: bytes) -> None:
@@ -46,21 +46,21 @@ def ours() -> Feed:
 
 
 class Sink(WebSocketDataQueue):
-    """A queue that keeps nothing."""
+    """A queue that drops all messages."""
 
     def feed_data(self, data: object, size: int = 0) -> None:
-        """Take a message."""
+        """Drop a message."""
 
 
 def theirs() -> Feed:
-    """A reader of aiohttp's."""
+    """Return a function that feeds aiohttp's reader."""
     loop = asyncio.get_running_loop()
     reader = WebSocketReader(Sink(BaseProtocol(loop), 1 << 16, loop=loop), LIMIT, False, False)
     return reader.feed_data
 
 
 def seconds_a_frame(make: Callable[[], Feed], size: int) -> float:
-    """CPU seconds that one frame with a payload of so many bytes takes."""
+    """Return the CPU seconds per frame with a payload of ``size`` bytes."""
     data, count = client_frame(b"x" * size), min(MOST_FRAMES, BYTES_A_ROUND // size)
     best = float("inf")
     for _ in range(ROUNDS):
@@ -73,7 +73,7 @@ def seconds_a_frame(make: Callable[[], Feed], size: int) -> float:
 
 
 def bytes_a_connection(make: Callable[[], object]) -> float:
-    """Memory that each of many readers takes, idle."""
+    """Return the memory per idle reader, in bytes."""
     kept = [make()]
     tracemalloc.start()
     kept += [make() for _ in range(CONNECTIONS)]

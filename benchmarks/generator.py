@@ -1,4 +1,4 @@
-"""Builds and runs the programs in C: the load generator and the yardstick."""
+"""The build and the run of the programs in C: the load generator and ``limit``."""
 
 import json
 import shutil
@@ -10,24 +10,24 @@ from benchmarks import tls
 from benchmarks.servers import GENERATOR_CORE, HERE, Running
 
 Result = dict[str, Any]
-"""What the load generator prints."""
+"""The JSON object that the load generator prints."""
 
 FAULTS = ("lost", "duplicated", "out_of_order", "stray", "failed", "unanswered")
 
 
 def compiler() -> str | None:
-    """The C compiler of this machine, if it has one."""
+    """Return the C compiler of this machine, or None."""
     return shutil.which("cc") or shutil.which("gcc")
 
 
 def speaks_tls() -> bool:
-    """Whether the load generator can be built with TLS here."""
+    """Return True if this machine can build the load generator with TLS."""
     found = compiler()
     return found is not None and tls.available(found)
 
 
 def build(name: str, folder: Path) -> Path:
-    """Compile ``name``.c; return the program. Always anew, for OpenSSL may have come or gone meanwhile."""
+    """Compile ``name``.c and return the program. An older program is never used, because OpenSSL may be new."""
     found = compiler()
     if found is None:
         raise RuntimeError("There is no C compiler: install gcc.")
@@ -39,12 +39,12 @@ def build(name: str, folder: Path) -> Path:
 
 
 def words(options: dict[str, str | int]) -> list[str]:
-    """Options as the load generator takes them."""
+    """Return the options as arguments for the load generator."""
     return [f"{name}={value}" for name, value in options.items()]
 
 
 def run(program: Path, server: Running, options: dict[str, str | int]) -> Result:
-    """Run the load generator on its core. Raises CalledProcessError, or TimeoutExpired past its own bound."""
+    """Run the load generator on its core. Raise CalledProcessError, or TimeoutExpired after its own time limit."""
     command = [
         "taskset",
         "-c",
@@ -60,8 +60,8 @@ def run(program: Path, server: Running, options: dict[str, str | int]) -> Result
 
 
 def faults(result: Result) -> dict[str, int]:
-    """What the ledger of a run found wrong; empty where each event came once and in order."""
-    if "loads" in result:  # a play with any number of runs
+    """Return the faults in the ledger of a run: empty if each event was delivered once and in order."""
+    if "loads" in result:  # a scenario with several runs of the load generator
         return {name: count for load in result["loads"] for name, count in faults(load).items()}
     found = {name: result["run"][name] for name in FAULTS if result["run"][name]}
     missing = result["subscribers"] - min(each["subscribed"] for each in result["connects"])

@@ -1,4 +1,4 @@
-"""Slow and hostile clients: what they must not do to the server and to the others, as scenarios with their targets."""
+"""The scenarios with slow and hostile clients, and the targets for the server and for the other clients."""
 
 from benchmarks import attacks
 from benchmarks.generator import Result
@@ -8,7 +8,7 @@ OURS = ("soketpy",)
 
 
 def of(*path: str) -> Take:
-    """A number of the play."""
+    """Return a function that reads a number from the result."""
 
     def take(result: Result) -> float:
         found = result
@@ -20,22 +20,22 @@ def of(*path: str) -> Take:
 
 
 def p99(load: int) -> Take:
-    """The latency of the others: in the first run of the load they are alone, in the second they are not."""
+    """Return a function that reads the other clients' latency. Load 0 is undisturbed, load 1 is disturbed."""
     return lambda result: float(result["loads"][load]["run"]["latency_ms"]["p99"])
 
 
 def moved(result: Result) -> float:
-    """By how much the others' latency rose."""
+    """Return the rise of the other clients' latency."""
     return p99(1)(result) - p99(0)(result)
 
 
 def stayed(result: Result) -> float:
-    """Who is connected when all is over."""
+    """Return the number of clients that are connected at the end."""
     return of("app", "stayed")(result) + of("process", "stayed")(result)
 
 
 def exactly(figure: str, value: float) -> Target:
-    """A figure that may not be off by one."""
+    """Return a target that only the exact value meets."""
     return Target(figure, least=value, most=value)
 
 

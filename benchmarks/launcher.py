@@ -1,4 +1,4 @@
-"""Runs soketpy on the event loop that is named, the rest by variables: ``python -m benchmarks.launcher NAME``."""
+"""Runs soketpy on a named event loop: ``python -m benchmarks.launcher NAME``. Environment variables configure it."""
 
 import asyncio
 import os
@@ -12,11 +12,11 @@ from soketpy.process.log import configure
 from soketpy.process.single import serve
 
 LOOPS = ("uvloop", "uvloop+aiofastnet", "asyncio", "asyncio+aiofastnet")
-"""The module of an event loop, and of what serves its sockets where the loop does not."""
+"""The event loops: the module of the loop, and the module that serves its sockets if the loop does not."""
 
 
 def factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the event loop of that name. Raises ImportError where a package is missing."""
+    """Return a function that creates the named event loop. Raise ImportError if a package is missing."""
     loop, _, sockets = name.partition("+")
     made: Callable[[], asyncio.AbstractEventLoop] = import_module(loop).new_event_loop
     if sockets:
@@ -25,7 +25,7 @@ def factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main() -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process gets a signal to stop."""
     settings = load(str(HERE / "soketpy.yaml"), os.environ, {})
     configure(settings.log.level, settings.log.format)
     with asyncio.Runner(loop_factory=factory(sys.argv[1])) as runner:

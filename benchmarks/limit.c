@@ -1,10 +1,10 @@
-/* The yardstick: a server in C that does one write a delivery, and nothing else.
+/* The upper limit for comparison: a server in C that does one write per delivery and nothing else.
  *
  *     limit PORT        on the loopback address, until it is killed
  *
- * It speaks just enough of the protocol for the load generator: it answers a handshake with a greeting and the first
- * frame of a client with subscription_succeeded, and sends the body of every POST, unread and unchecked, to all who
- * are there. Sockets block, so that nothing is lost; requests and frames are taken to come in one piece. */
+ * It implements only the part of the protocol that the load generator needs. It answers a handshake with a greeting, and
+ * the first frame of a client with subscription_succeeded. It sends the body of every POST, without any check, to all
+ * connected clients. Its sockets block, so that no event is lost. It expects each request and each frame in one read. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,7 +19,7 @@
 
 #define MOST 65536 /* open files */
 
-static int subscribers[MOST], count, place[MOST]; /* place: of a file in subscribers, plus one; 0 if it is not there */
+static int subscribers[MOST], count, place[MOST]; /* place: the index of a file in subscribers plus one, or 0 */
 static char in[65536], out[65536 + 4];
 
 static size_t frame(const char *text, size_t length) {
@@ -32,7 +32,7 @@ static size_t frame(const char *text, size_t length) {
 }
 
 static void send_bytes(int fd, const char *bytes, size_t length) {
-    if (write(fd, bytes, length) < 0) { /* it has gone: its end will be read */
+    if (write(fd, bytes, length) < 0) { /* the client is gone; the next read sees the end */
     }
 }
 

@@ -1,30 +1,31 @@
-/* The load generator: one thread that plays WebSocket subscribers and REST publishers of one server, or of several nodes
- * that act as one, on the loopback address, keeps a ledger of every event that each subscriber should get, and prints one JSON object.
+/* The load generator: one thread with WebSocket subscribers and REST publishers, for one server or for several nodes that
+ * act as one server, on the loopback address. It keeps a ledger of every event for each subscriber and prints one JSON
+ * object.
  *
- *     loadgen NAME=VALUE ...        all are whole numbers, but for those that say text
+ *     loadgen NAME=VALUE ...        a value is a whole number, unless the line below says "text"
  *
- *     port         where the server listens; of several nodes all, such as 6001,6002
- *     pid          the server's process, to read its CPU time and memory; of several nodes all, and behind them Redis'
- *     subscribers  connections; number i is on channel i % channels, and a channel's are on all nodes in turn
- *     subscribe_at the node of all subscribers, from 1; 0 for all nodes in turn
- *     channels     how many channels
- *     kind         text: the channels' prefix, such as "private-" or "presence-"; guarded ones are signed for
- *     parallel     connections that may be on their way to their subscription at once; 0 for all
- *     rounds       how often all connect and leave again; only the last round publishes
- *     publishers   REST connections, each with one request under way, to all nodes in turn
- *     publish_at   the node of all publishers, from 1; 0 for all nodes in turn
+ *     port         the port of the server; for several nodes all ports, such as 6001,6002
+ *     pid          the server's process id, to read its CPU time and memory; for several nodes all ids, then the one of Redis
+ *     subscribers  connections; number i is on channel i % channels; the subscribers of a channel alternate between the nodes
+ *     subscribe_at the node of all subscribers, from 1; with 0 they alternate between the nodes
+ *     channels     the number of channels
+ *     kind         text: the channels' prefix, such as "private-" or "presence-"; subscriptions are signed if needed
+ *     parallel     the most connections that are opening or subscribing at once; 0 for no limit
+ *     rounds       the number of times that all clients connect and leave; only the last round publishes
+ *     publishers   REST connections, each with one request in flight; they alternate between the nodes
+ *     publish_at   the node of all publishers, from 1; with 0 they alternate between the nodes
  *     events       the most events; number e goes to channel e % channels
- *     duration     milliseconds after which no further event is started
- *     idle         milliseconds before the first event, to see what the processes use when there are none
- *     rate         events a second; 0 for as fast as the server answers
+ *     duration     milliseconds after which no new event is sent
+ *     idle         milliseconds before the first event, to measure the processes while they are idle
+ *     rate         events per second; 0 for as fast as the server answers
  *     size         bytes of an event's data
- *     window       client events that each subscriber may have under way; 0 to publish over REST instead
- *     ping         1 to ping on a connection of its own all the while, one ping a millisecond
- *     seconds      when to give up
+ *     window       client events that each subscriber may have in flight; 0 to publish over REST instead
+ *     ping         1 to send one ping per millisecond on a connection of its own
+ *     seconds      the time limit
  *     host         text: the address
  *     tls          1 to speak TLS 1.3 on every connection; needs -DTLS -lssl -lcrypto when this is compiled
  *
- * The credentials are those of the default app. Whatever is asked for, there is a bound on it: see main. */
+ * The credentials are those of the default app. Every option has a bound: see main. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,10 +54,10 @@ typedef struct ssl_st SSL;
 #define APP_SECRET "app-secret"
 #define INBOX (8 << 20)  /* bytes that one incomplete message and one read may have together */
 #define READ_SIZE (256 << 10)
-#define BATCH 512        /* sockets that are served before more are asked for */
-#define AT_ONCE 32       /* of these, how many before the urgent ones are looked at */
+#define BATCH 512        /* sockets that one epoll_wait returns at most */
+#define AT_ONCE 32       /* sockets that are served before the urgent ones are served again */
 #define NODES 8          /* at most */
-#define PER_ADDRESS 20000 /* connections from one source address: it has some 28,000 ports */
+#define PER_ADDRESS 20000 /* connections per source address, which has about 28,000 ports */
 
 static void die(const char *format, ...) {
     va_list arguments;
@@ -76,7 +77,7 @@ static void *zeroed(size_t count, size_t size) {
 
 /* ---------------------------------------------------------------------------------------------------- Options */
 
-static long ports[NODES], pids[NODES + 1], nodes, processes; /* there may be one process more than nodes: Redis */
+static long ports[NODES], pids[NODES + 1], nodes, processes; /* processes may have one more entry than nodes: Redis */
 static long subscribers = 1, channels = 1, parallel = 200, rounds = 1, publishers, events, duration = 3000, idle;
 static long subscribe_at, publish_at, rate, size = 64, window, ping, seconds = 60, tls;
 static const char *kind = "", *host = "127.0.0.1";
@@ -90,7 +91,7 @@ static const struct { const char *name; long *value, least, most; } NUMBERS[] = 
     {"ping", &ping, 0, 1},              {"seconds", &seconds, 1, 300},     {"tls", &tls, 0, 1},
 };
 
-/* Read whole numbers with commas between them; returns how many. */
+/* Read whole numbers with commas between them; return their number. */
 static long read_list(const char *name, char *value, long *to, long room, long least, long most) {
     long count = 0;
     for (char *stop; ; value = stop + 1) {
@@ -134,7 +135,7 @@ static double own_cpu(void) {
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-/* Seconds of CPU, in user and kernel mode, that each process has used. */
+/* Read the seconds of CPU, in user and kernel mode, that each process has used. */
 typedef struct { double of[NODES + 1]; } Cpu;
 
 static Cpu read_cpu(void) {
@@ -154,7 +155,7 @@ static Cpu since(Cpu before) {
     return used;
 }
 
-/* That of the server: of all its nodes, without Redis. */
+/* Return the CPU of the server: the sum of its nodes, without Redis. */
 static double of_server(Cpu used) {
     double sum = 0;
     for (long i = 0; i < nodes; i++) sum += used.of[i];
@@ -169,7 +170,7 @@ static void print_cpu(const char *name, Cpu used) {
     printf("]");
 }
 
-/* KiB of memory that the server has resident, all its nodes together. */
+/* Return the resident memory of the server in KiB, the sum of its nodes. */
 static long server_rss(void) {
     long sum = 0;
     for (long i = 0; i < nodes && i < processes; i++) {
@@ -217,7 +218,7 @@ static void print_times(const Histogram *h) {
 
 static uint32_t turn_left(uint32_t x, int by) { return x << by | x >> (32 - by); }
 
-/* Pad a message to whole blocks of 64 bytes, its length in bits at the end; returns how many blocks. */
+/* Pad a message to whole blocks of 64 bytes with its length in bits at the end; return the number of blocks. */
 static size_t pad(uint8_t *to, const void *text, size_t length, int big_endian) {
     size_t blocks = (length + 8) / 64 + 1;
     memset(to, 0, blocks * 64);
@@ -264,7 +265,7 @@ static void md5_hex(char *to, const void *text, size_t length) {
         }
         h[0] += a, h[1] += b, h[2] += c, h[3] += d;
     }
-    hex(to, (uint8_t *)h, 16); /* little-endian machines only, as all that this runs on */
+    hex(to, (uint8_t *)h, 16); /* for little-endian machines only */
 }
 
 static void sha256(uint8_t *to, const void *text, size_t length) {
@@ -310,7 +311,7 @@ static void sha256(uint8_t *to, const void *text, size_t length) {
     }
 }
 
-/* The signature of a text with the app's secret: HMAC-SHA256 (RFC 2104) in hexadecimal. */
+/* Sign a text with the app's secret: HMAC-SHA256 (RFC 2104) in hexadecimal. */
 static void sign(char *to, const char *text) {
     static char inner[4096], outer[64 + 32];
     uint8_t digest[32];
@@ -328,13 +329,13 @@ static void sign(char *to, const char *text) {
 /* ----------------------------------------------------------------------------------------------------- Ledger */
 
 /* Every event carries its number. Each subscriber has a bit for each event of its channel, and the rank of the last
- * event that it got. The rank of a REST event is its place in the order in which its channel's subscribers see them:
- * whoever sees it first sets it, and all others must see ascending ranks. (A sender does not see its own client events,
- * so those are held to the order of each sender instead.) */
-static double *sent_at;             /* of each event: when it was sent, 0 if it was not */
-static uint32_t *rank_of;           /* of each event: see above, 0 if nobody has seen it */
-static uint32_t *heard_by;          /* of each event: by how many it was heard */
-static uint16_t *publisher_of;      /* of each event: who sent it */
+ * event that it got. The rank of a REST event is its position in the order of its channel. The first subscriber that gets
+ * the event sets the rank, and every other subscriber must see ascending ranks. (A sender does not get its own client
+ * events, so the order of client events is checked per sender.) */
+static double *sent_at;             /* of each event: the time when it was sent, or 0 */
+static uint32_t *rank_of;           /* of each event: see above; 0 if no subscriber has got it */
+static uint32_t *heard_by;          /* of each event: the number of subscribers that got it */
+static uint16_t *publisher_of;      /* of each event: its publisher */
 static uint32_t *next_rank;         /* of each channel */
 static uint32_t *newest;            /* of each channel and publisher: one more than the last event that was ranked */
 static uint8_t *seen;               /* of each subscriber: bits */
@@ -391,7 +392,7 @@ static void enter(long subscriber, long event, double at) {
     *last = rank;
 }
 
-/* Presence: each member must know of each of its channel once, itself too, by the roster it is sent or as added later. */
+/* Presence: each member must learn of every member of its channel once, itself included: from the member list, or as added. */
 static uint8_t *known;
 static uint64_t members_known, members_twice, bytes_in;
 
@@ -411,13 +412,13 @@ typedef struct {
     int fd, role, state;
     SSL *tls;           /* NULL without TLS */
     long number;        /* among those of its role */
-    char *rest;         /* what was read of a message that is not whole */
+    char *rest;         /* the bytes of an incomplete message */
     size_t rest_size;
-    long under_way;     /* of a publisher: the event whose answer it waits for, or -1; of a sender: how many */
+    long under_way;     /* of a publisher: the event in flight, or -1; of a sender: the number of events in flight */
     long next;          /* of a sender: its next event */
 } Peer;
 
-static int poller, urgent; /* urgent: publishers and the pinger, which no backlog of deliveries may delay */
+static int poller, urgent; /* urgent: publishers and the pinger, which a backlog of deliveries must not delay */
 static struct sockaddr_in addresses[NODES];
 static Peer *clients, *posters, pinger;
 static char *inbox, handshake[512];
@@ -427,7 +428,7 @@ static Histogram pings;
 static char **requests;
 static int *request_sizes;
 
-/* TLS 1.3 over the sockets of peers, which are never waited for. Whoever the server is, it is believed. */
+/* TLS 1.3 over the non-blocking sockets of peers. The server's certificate is not verified. */
 #ifdef TLS
 static SSL *new_tls(int fd) {
     static SSL_CTX *context;
@@ -445,16 +446,16 @@ static SSL *new_tls(int fd) {
 
 static void free_tls(SSL *made) {
     SSL_free(made);
-    ERR_clear_error(); /* what went wrong on this connection must not be taken for a fault of the next */
+    ERR_clear_error(); /* an error of this connection must not count for the next one */
 }
 
-/* Go on with the handshake; returns 1 when it is done, 0 when it waits for the server, -1 when it failed. */
+/* Continue the handshake; return 1 when it is done, 0 when it waits for the server, -1 when it failed. */
 static int secure(SSL *made) {
     int done = SSL_do_handshake(made);
     return done == 1 ? 1 : SSL_get_error(made, done) == SSL_ERROR_WANT_READ ? 0 : -1;
 }
 
-/* As read(2), of one record. */
+/* Read one record; otherwise like read(2). */
 static ssize_t read_tls(SSL *made, char *to, size_t room) {
     int count = SSL_read(made, to, room);
     if (count > 0) return count;
@@ -462,10 +463,10 @@ static ssize_t read_tls(SSL *made, char *to, size_t room) {
     return -1;
 }
 
-/* Whether it has read more from the socket than it has been asked for, which epoll knows nothing of. */
+/* Return true if OpenSSL has buffered data from the socket, which epoll cannot report. */
 static int holds_more(SSL *made) { return SSL_has_pending(made); }
 
-/* As write(2). */
+/* Write like write(2). */
 static ssize_t write_tls(SSL *made, const char *bytes, size_t count) {
     int written = SSL_write(made, bytes, count);
     if (written > 0) return written;
@@ -481,7 +482,7 @@ static int holds_more(SSL *made) { (void)made; return 0; }
 static ssize_t write_tls(SSL *made, const char *bytes, size_t count) { (void)made, (void)bytes, (void)count; return -1; }
 #endif
 
-/* The node of a peer. */
+/* Return the node of a peer. */
 static const struct sockaddr_in *address_of(int role, long number) {
     long at = role == SUBSCRIBER ? subscribe_at : publish_at;
     long turn = at ? at - 1 : role == SUBSCRIBER ? number % channels + number / channels : number;
@@ -498,7 +499,7 @@ static void dial(Peer *peer, int role, long number) {
     if (peer->fd < 0) die("no socket: %s", strerror(errno));
     setsockopt(peer->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    /* A reset instead of a farewell: it leaves no port in TIME_WAIT. */
+    /* A reset leaves no port in TIME_WAIT. */
     setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     if (bind(peer->fd, (void *)&source, sizeof source)) die("bind: %s", strerror(errno));
     if (connect(peer->fd, (void *)address_of(role, number), sizeof source) && errno != EINPROGRESS)
@@ -528,7 +529,7 @@ static void send_all(Peer *peer, const char *bytes, size_t count) {
     end(peer);
 }
 
-/* Send a text frame, masked as RFC 6455 asks of clients. */
+/* Send a text frame, masked as RFC 6455 demands of clients. */
 static void say(Peer *peer, const char *text) {
     static const uint8_t MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
     static char frame[17100];
@@ -542,7 +543,7 @@ static void say(Peer *peer, const char *text) {
     send_all(peer, frame, head + 4 + length);
 }
 
-/* The data of an event, with its number in it; quotes as they are told to look. */
+/* Write the data of an event with its number, with the given form of quotes. */
 static void write_data(char *to, long event, const char *quote) {
     int length = sprintf(to, "{%si%s:%s~%08lx~%s,%spad%s:%s", quote, quote, quote, event, quote, quote, quote, quote);
     long unescaped = 23 + 2; /* with quotes of one byte, and the end */
@@ -581,7 +582,7 @@ static void subscribe(Peer *peer, const char *greeting, size_t length) {
     say(peer, text);
 }
 
-/* What a true event holds besides its number; see write_truth. */
+/* The content of a valid event besides its number; see write_truth. */
 static char channel_start[80], data_end[16384];
 static size_t channel_start_size, data_end_size;
 
@@ -593,9 +594,9 @@ static void write_truth(void) {
     channel_start_size = sprintf(channel_start, "\"%sbench-", kind);
 }
 
-/* Whether an event came under the name of its channel, and with the data that it was sent with. */
+/* Return true if an event has the name of its channel and the data that was sent. */
 static int is_true(const char *text, size_t length, const char *mark, long channel) {
-    static size_t at; /* where the name was in the message before */
+    static size_t at; /* the position of the name in the message before */
     if ((size_t)(text + length - mark) < 9 + data_end_size || memcmp(mark + 9, data_end, data_end_size)) return 0;
     if (at + channel_start_size >= length || memcmp(text + at, channel_start, channel_start_size)) {
         const char *found = memmem(text, length, channel_start, channel_start_size);
@@ -606,7 +607,7 @@ static int is_true(const char *text, size_t length, const char *mark, long chann
     return strtol(text + at + channel_start_size, &stop, 10) == channel && *stop == '"';
 }
 
-/* Send as many client events as the sender may have under way. */
+/* Send as many client events as the sender may have in flight. */
 static void send_client_events(Peer *peer) {
     static char data[16384], text[17000], channel[64];
     while (peer->state == SUBSCRIBED && peer->under_way < window && peer->next < events) {
@@ -622,7 +623,7 @@ static void send_client_events(Peer *peer) {
     }
 }
 
-/* The member numbers in the roster of a presence channel. */
+/* Read the member numbers in the member list of a presence channel. */
 static void read_roster(Peer *peer, const char *text, size_t length) {
     const char *at = memmem(text, length, "ids\\\":[", 7);
     const char *stop = at ? memchr(at, ']', text + length - at) : NULL;
@@ -633,7 +634,7 @@ static void read_roster(Peer *peer, const char *text, size_t length) {
     }
 }
 
-/* One message to a subscriber or the pinger. */
+/* Handle one message to a subscriber or the pinger. */
 static void take_message(Peer *peer, const char *text, size_t length, double at) {
     if (peer->state == GREETED) {
         if (memmem(text, length, "connection_established", 22)) {
@@ -676,14 +677,14 @@ static void take_message(Peer *peer, const char *text, size_t length, double at)
     }
 }
 
-/* Take all whole WebSocket messages; return how many bytes those were. */
+/* Handle all whole WebSocket messages; return the number of their bytes. */
 static size_t take_frames(Peer *peer, const uint8_t *bytes, size_t count, double at) {
     size_t used = 0;
     if (peer->state == SHAKING) {
         const char *stop = memmem(bytes, count, "\r\n\r\n", 4);
         if (!stop) return 0;
         used = stop + 4 - (const char *)bytes;
-        /* RFC 6455's own example: the answer to its key. */
+        /* the answer to the key of RFC 6455's example */
         if (memcmp(bytes, "HTTP/1.1 101", 12) || !memmem(bytes, used, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 28)) {
             end(peer);
             return count;
@@ -707,7 +708,7 @@ static size_t take_frames(Peer *peer, const uint8_t *bytes, size_t count, double
     return used;
 }
 
-/* Take an answer to a publisher. */
+/* Handle a response to a publisher. */
 static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
     const char *stop = memmem(bytes, count, "\r\n\r\n", 4);
     if (!stop) return 0;
@@ -725,7 +726,7 @@ static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
         if (!stop) return 0;
         whole = stop + 5 - bytes;
     }
-    if (peer->under_way < 0) stray++; /* an answer to nothing */
+    if (peer->under_way < 0) stray++; /* a response without a request */
     else if (!memcmp(bytes, "HTTP/1.1 200", 12)) answered++;
     else if (!failed++) fprintf(stderr, "loadgen: %.*s\n", (int)(count < 400 ? count : 400), bytes);
     peer->under_way = -1;
@@ -734,7 +735,7 @@ static size_t take_answer(Peer *peer, const char *bytes, size_t count) {
     return whole;
 }
 
-/* Read once, and take what has come; returns 1 if that was something, and the connection goes on. */
+/* Read once and handle the data; return 1 if there was data and the connection is still open. */
 static int hear(Peer *peer) {
     if (peer->rest_size) memcpy(inbox, peer->rest, peer->rest_size);
     char *to = inbox + peer->rest_size;
@@ -748,7 +749,7 @@ static int hear(Peer *peer) {
     size_t whole = peer->rest_size + count, used;
     if (peer->role == PUBLISHER) {
         used = take_answer(peer, inbox, whole);
-        if (used && used < whole) stray++, used = whole; /* there is but one request under way */
+        if (used && used < whole) stray++, used = whole; /* only one request is in flight */
     } else used = take_frames(peer, (uint8_t *)inbox, whole, now());
     if (peer->state == ENDED) return 0;
     peer->rest_size = whole - used;
@@ -788,8 +789,8 @@ static void serve(Peer *peer, uint32_t what) {
     while (hear(peer) && peer->tls && holds_more(peer->tls)) {}
 }
 
-/* One round of the event loop. Answers to publishers and pings are looked at after every few deliveries, so that this
- * process is not what holds a publisher up, or delays a pong. */
+/* Run one event loop iteration. Responses to publishers and pings are read after every few deliveries, so that this
+ * process does not delay a publisher or a pong. */
 static void look_at_urgent(void) {
     struct epoll_event found[AT_ONCE];
     int count = epoll_wait(urgent, found, AT_ONCE, 0);
@@ -823,7 +824,7 @@ typedef struct { double taken, own; Cpu cpu; uint64_t bytes; long rss_before, rs
 typedef struct { double at, cpu; uint64_t bytes; } Mark;
 static Mark marks[11];
 
-/* Connect and subscribe all, then let the server come to rest. */
+/* Connect and subscribe all clients, then wait until the server is idle. */
 static Connects connect_all(void) {
     Connects result = {.rss_before = server_rss()};
     Cpu cpu = read_cpu();
@@ -854,7 +855,7 @@ static Connects connect_all(void) {
     return result;
 }
 
-/* All leave, and the server comes to rest. */
+/* Disconnect all clients, then wait until the server is idle. */
 static void leave_all(void) {
     for (long i = 0; i < subscribers; i++) {
         if (clients[i].state != ENDED) close(clients[i].fd);
@@ -863,12 +864,12 @@ static void leave_all(void) {
         clients[i] = (Peer){.state = ENDED};
     }
     double before = -1, cpu = server_cpu();
-    do { /* at rest: no more than 10 ms of CPU in a third of a second */
+    do { /* idle: at most 10 ms of CPU in a third of a second */
         wait_for(.35);
         before = cpu;
         cpu = server_cpu();
     } while (cpu - before > .01 && now() < give_up);
-    wait_for(2); /* a server may take that long to give memory back */
+    wait_for(2); /* a server may need this long to return memory */
 }
 
 static void write_requests(void) {
@@ -894,13 +895,13 @@ static void write_requests(void) {
     }
 }
 
-/* Start every event that may be started. */
+/* Send every event that may be sent now. */
 static void publish_more(void) {
     for (long i = 0; i < publishers && started < events; i++) {
         Peer *peer = posters + i;
         double at = now();
         if (at - start > duration / 1e3 || (rate && at - start < (double)started / rate)) return;
-        if (peer->state == ENDED) dial(peer, PUBLISHER, i); /* a server that closes after each answer */
+        if (peer->state == ENDED) dial(peer, PUBLISHER, i); /* a server that closes after each response */
         if (peer->state != SUBSCRIBED || peer->under_way >= 0) continue;
         peer->under_way = started;
         publisher_of[started] = i;
@@ -927,7 +928,7 @@ static int all_done(void) {
 
 typedef struct { double taken, own; Cpu cpu, idle; } Run;
 
-/* Publish, until every subscriber has everything, nothing has come for 3 seconds, or the time is up. */
+/* Publish until every subscriber has every event, no event has come for 3 seconds, or the time limit is reached. */
 static Run publish_all(void) {
     if (!window) {
         for (long i = 0; i < publishers; i++) dial(posters + i, PUBLISHER, i);
@@ -946,7 +947,7 @@ static Run publish_all(void) {
     }
     run.taken = last_heard - start;
     run.own = own_cpu() - own;
-    wait_for(.1); /* what comes now was sent twice */
+    wait_for(.1); /* an event that comes now is a duplicate */
     run.cpu = since(cpu);
     for (long i = 0; idle && i < processes; i++) run.idle.of[i] *= (now() - start) / (idle / 1e3);
     return run;
@@ -1002,7 +1003,7 @@ int main(int count, char **arguments) {
 
     poller = epoll_create1(0);
     urgent = epoll_create1(0);
-    struct epoll_event wish = {.events = EPOLLIN, .data.ptr = NULL}; /* so that waiting ends for the urgent ones too */
+    struct epoll_event wish = {.events = EPOLLIN, .data.ptr = NULL}; /* ends the wait for urgent sockets too */
     epoll_ctl(poller, EPOLL_CTL_ADD, urgent, &wish);
     inbox = zeroed(INBOX, 1);
     clients = zeroed(subscribers, sizeof *clients);

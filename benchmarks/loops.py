@@ -1,8 +1,8 @@
-"""Measures soketpy on one event loop beside another, plain and over TLS, and prints tables in Markdown.
+"""Compares soketpy on several event loops, over plain TCP and over TLS, and prints tables in Markdown.
 
     python -m benchmarks.loops [--rounds N] [--loops NAME ...]
 
-aiofastnet is not a dependency of soketpy: its loops are measured where ``pip install aiofastnet`` has been run.
+aiofastnet is not a dependency of soketpy. To measure its loops too, run ``pip install aiofastnet``.
 """
 
 import argparse
@@ -29,11 +29,11 @@ COLUMNS = (
     ("µs CPU per client", 2, "CPU per client"),
     ("KiB per connection", 2, "memory per connection"),
 )
-"""What stands above each column, the place of its scenario in ``WORK``, and its figure."""
+"""The title of each column, the index of its scenario in ``WORK``, and its figure."""
 
 
 def main() -> int:
-    """Run everything, the rounds going around all loops; 1 where a ledger does not add up."""
+    """Run all rounds over all loops. Return 1 if a ledger shows a fault."""
     args = _arguments()
     loops = [name for name in args.loops if _installed(name)]
     program = generator.build("loadgen", BUILD)
@@ -68,7 +68,7 @@ def _measure(results: Results, program: Path, scenario: Scenario, loop: str) -> 
 
 
 def _table(title: str, loops: Sequence[str], results: Results) -> Iterator[str]:
-    """The medians, and in brackets what they are of the first loop's."""
+    """Yield the rows of a table: the medians, with their ratio to the first loop in brackets."""
     yield f"| {title} | " + " | ".join(name for name, *_ in COLUMNS) + " |"
     yield "| " + " | ".join(["---"] * (1 + len(COLUMNS))) + " |"
     for loop in loops:
@@ -88,15 +88,15 @@ def _installed(loop: str) -> bool:
     try:
         factory(loop)
     except ImportError as fault:
-        print(f"{loop} is left out: {fault}", file=sys.stderr)
+        print(f"{loop} is skipped: {fault}", file=sys.stderr)
         return False
     return True
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loops", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
-    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS, help="these event loops")
+    parser.add_argument("--rounds", type=int, default=3, help="the number of rounds (3)")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS, help="the event loops to compare")
     return parser.parse_args()
 
 

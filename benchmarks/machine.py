@@ -1,4 +1,4 @@
-"""What was measured, and on what: the line under the figures."""
+"""The environment of the measurements: versions and machine."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from soketpy import __version__
 
 
 def facts() -> list[tuple[str, str]]:
-    """Names and values, for the page."""
+    """Return names and values for the page."""
     found = [
         ("Date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("Commit", commit()),
@@ -32,14 +32,14 @@ def facts() -> list[tuple[str, str]]:
 
 
 def redis() -> tuple[str, str]:
-    """The version of the Redis that nodes share, as a fact."""
+    """Return the version of Redis as a name and a value."""
     said = subprocess.run([REDIS.command[0], "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"v=(\S+)", said)
     return "Redis", f"{found[1] if found else '?'}, over TCP"
 
 
 def commit() -> str:
-    """The commit that is checked out, and whether the files differ from it."""
+    """Return the commit, with a note if the files differ from it."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
@@ -49,19 +49,19 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """The processor, by the name that it has."""
+    """Return the name of the processor."""
     found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), flags=re.M)
     return " ".join(found[1].split()) if found else platform.machine()
 
 
 def memory() -> str:
-    """All memory of the machine."""
+    """Return the memory of the machine, in GiB."""
     found = re.search(r"^MemTotal:\s*(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.M)
     return f"{int(found[1]) / 2**20:.0f} GiB" if found else "?"
 
 
 def packages(*names: str) -> str:
-    """The versions of Python packages."""
+    """Return the versions of Python packages."""
     listed = []
     for name in names:
         try:
@@ -72,11 +72,11 @@ def packages(*names: str) -> str:
 
 
 def package_version(name: str) -> str:
-    """The version of a package of soketi's."""
+    """Return the version of one of soketi's packages."""
     found: str = json.loads((SOKETI / name / "package.json").read_text())["version"]
     return found
 
 
 def node_version() -> str:
-    """The version of the Node that soketi runs on."""
+    """Return the version of the Node that runs soketi."""
     return subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout.strip().lstrip("v")

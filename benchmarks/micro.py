@@ -1,9 +1,9 @@
-"""``make bench-micro``: what the functions cost that every event, message and client goes through.
+"""``make bench-micro``: the cost of the functions that run for every event, message and client.
 
     python -m pytest -p no:xdist --benchmark-only benchmarks/micro.py
 
-Run it before and after a change, with ``--benchmark-save`` and ``--benchmark-compare``, on a quiet machine. There is
-no network in it: transports drop what they are given.
+Run it before and after a change, with ``--benchmark-save`` and ``--benchmark-compare``, on an idle machine. It uses no
+network: the transports drop all bytes.
 """
 
 import json
@@ -43,21 +43,21 @@ NOW = 1_700_000_000.0
 
 
 class Nowhere:
-    """A transport that drops what it is given."""
+    """A transport that drops all frames."""
 
     peer = "nowhere"
 
     def write(self, frame: bytes) -> None:
-        """Take frames."""
+        """Drop the frame."""
 
     def close(self, code: int, reason: str) -> None:
-        """Take the end."""
+        """Do nothing."""
 
     def abort(self) -> None:
-        """Take the end."""
+        """Do nothing."""
 
     def resume(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no data waits."""
 
 
 class TcpConnection:
@@ -67,18 +67,18 @@ class TcpConnection:
         self.protocol: Any = None
 
     def set_protocol(self, protocol: object) -> None:
-        """Take what reads from now on."""
+        """Store the protocol that reads from now on."""
         self.protocol = protocol
 
     def write(self, frame: bytes) -> None:
-        """Take bytes."""
+        """Drop the bytes."""
 
     def get_extra_info(self, name: str) -> None:
-        """Know nothing."""
+        """Return no information."""
 
 
-class House:
-    """A node with an event loop that runs when it is told."""
+class Bench:
+    """A node with an event loop that runs only in ``settle``."""
 
     def __init__(self, subscribers: int = 0, channel: str = "bench") -> None:
         self._soon: list[Callable[[], None]] = []
@@ -88,7 +88,7 @@ class House:
             steps.begin(self.node.subscribe(self.connect(), events.Subscribe(channel)))
 
     def connect(self) -> Connection:
-        """A client that has been greeted."""
+        """Return a connected client."""
         connected: list[Connection] = []
 
         async def connect() -> None:
@@ -98,7 +98,7 @@ class House:
         return connected[0]
 
     def settle(self) -> None:
-        """Let the event loop run until it has nothing to do."""
+        """Run the event loop until no callback waits."""
         while self._soon:
             due = self._soon[:]
             self._soon.clear()
@@ -107,7 +107,7 @@ class House:
 
 
 def masked(payload: bytes) -> bytes:
-    """One text frame as a client sends it."""
+    """Return one masked text frame, as a client sends it."""
     mask = b"\x37\xfa\x21\x3d"
     whole = frames.encode(Opcode.TEXT, payload)
     head = whole[: len(whole) - len(payload)]
@@ -116,33 +116,33 @@ def masked(payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [100, 10_000])
 def test_encode_a_frame(benchmark: BenchmarkFixture, size: int) -> None:
-    """The header in front of a payload."""
+    """Encode the header of a frame and append the payload."""
     benchmark(frames.encode, Opcode.TEXT, b"x" * size)
 
 
 @pytest.mark.parametrize("size", [100, 10_000])
 def test_read_a_frame(benchmark: BenchmarkFixture, size: int) -> None:
-    """One whole masked frame into its message."""
+    """Read one whole masked frame."""
     reader, data = FrameReader(1 << 20), masked(b"x" * size)
     assert benchmark(lambda: list(reader.feed(data))) == [(Opcode.TEXT, b"x" * size)]
 
 
 @pytest.mark.parametrize("text", [SUBSCRIBE, CLIENT_EVENT], ids=["subscribe", "client event"])
 def test_parse_a_message(benchmark: BenchmarkFixture, text: bytes) -> None:
-    """The text of a client into what it asks for."""
+    """Parse the text of a client into its request."""
     benchmark(events.parse, text)
 
 
 def test_encode_an_event(benchmark: BenchmarkFixture) -> None:
-    """An event into the frame that all its receivers get; a fresh one each time."""
+    """Encode a new event into the frame that all its receivers get."""
     data = messages.literal(DATA)
     benchmark(lambda: messages.event("bench", "bench", data).frame)
 
 
 def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
-    """From the bytes of a handshake to ``pusher:connection_established``, and the end of the connection."""
+    """Read a handshake, send ``pusher:connection_established``, and close the connection."""
     http = HttpConnections(1000, lambda: 0.0)
-    state = ServerState(House().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
+    state = ServerState(Bench().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
 
     def step() -> None:
         tcp = cast(Any, TcpConnection())
@@ -157,70 +157,70 @@ def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("channel", ["bench", "private-bench", "presence-bench"])
 def test_subscribe_and_unsubscribe(benchmark: BenchmarkFixture, channel: str) -> None:
-    """One client onto a channel with another on it, and off again."""
-    house = House()
+    """Subscribe one client to a channel with another subscriber, and unsubscribe it."""
+    bench = Bench()
     for user in ("1", "2"):
-        connection = house.connect()
+        connection = bench.connect()
         request = _request(connection, channel, user)
-        steps.begin(house.node.subscribe(connection, request))
+        steps.begin(bench.node.subscribe(connection, request))
 
     def step() -> None:
-        house.node.unsubscribe(connection, channel)
-        steps.begin(house.node.subscribe(connection, request))
-        house.settle()
+        bench.node.unsubscribe(connection, channel)
+        steps.begin(bench.node.subscribe(connection, request))
+        bench.settle()
 
     benchmark(step)
 
 
 @pytest.mark.parametrize("subscribers", [1, 1000])
 def test_publish(benchmark: BenchmarkFixture, subscribers: int) -> None:
-    """One event to all of a channel, up to their transports."""
-    house = House(subscribers)
+    """Publish one event to all subscribers of a channel, up to their transports."""
+    bench = Bench(subscribers)
     trigger = triggers.check(triggers.parse_event(BODY), APP)
 
     def step() -> None:
-        house.node.publish(APP, trigger)
-        house.settle()
+        bench.node.publish(APP, trigger)
+        bench.settle()
 
     benchmark(step)
 
 
 def test_publish_16_at_once_to_1000(benchmark: BenchmarkFixture) -> None:
-    """Sixteen events of one iteration of the event loop, which are joined."""
-    house = House(1000)
+    """Publish sixteen events in one event loop iteration, which are written together."""
+    bench = Bench(1000)
     trigger = triggers.check(triggers.parse_event(BODY), APP)
 
     def step() -> None:
         for _ in range(16):
-            house.node.publish(APP, trigger)
-        house.settle()
+            bench.node.publish(APP, trigger)
+        bench.settle()
 
     benchmark(step)
 
 
 def test_receive_a_client_event(benchmark: BenchmarkFixture) -> None:
-    """From the text of one client to the transports of nine others."""
-    house, channel = House(), "private-bench"
+    """Send a client event from the text of one client to the transports of nine others."""
+    bench, channel = Bench(), "private-bench"
     for _ in range(10):
-        connection = house.connect()
-        steps.begin(house.node.subscribe(connection, _request(connection, channel, "")))
+        connection = bench.connect()
+        steps.begin(bench.node.subscribe(connection, _request(connection, channel, "")))
 
     def step() -> None:
         connection.receive(CLIENT_EVENT)
-        house.settle()
+        bench.settle()
 
     benchmark(step)
 
 
 def test_read_and_check_a_trigger(benchmark: BenchmarkFixture) -> None:
-    """The body of a REST call into an event within the app's limits."""
+    """Parse the body of a REST call and check it against the app's limits."""
     benchmark(lambda: triggers.check(triggers.parse_event(BODY), APP))
 
 
 def test_serve_a_rest_call(benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signed trigger from its head and body to the answer, with one subscriber."""
-    house = House(1)
-    rest = Rest(house.node, StaticApps([APP]), LocalRateLimiter(lambda: 0.0), CorsHeaders())
+    """Serve a signed trigger, from its head and body to the response, with one subscriber."""
+    bench = Bench(1)
+    rest = Rest(bench.node, StaticApps([APP]), LocalRateLimiter(lambda: 0.0), CorsHeaders())
     monkeypatch.setattr("time.time", lambda: NOW)
     path = f"/apps/{APP.id}/events"
     query = signatures.signed_query(APP.key, APP.keys[0].secret, "POST", path, BODY, int(NOW))
@@ -229,14 +229,14 @@ def test_serve_a_rest_call(benchmark: BenchmarkFixture, monkeypatch: pytest.Monk
     def step() -> Any:
         exchange = rest.open("POST", f"{path}?{query}", headers)
         steps.begin(rest.serve(exchange, BODY))
-        house.settle()
+        bench.settle()
         return rest.reply(exchange)
 
     assert cast(Any, benchmark(step)).status == 200
 
 
 def _request(connection: Connection, channel: str, user: str) -> events.Subscribe:
-    """A subscription, with the signature that the channel needs."""
+    """Return a subscription, with the signature that the channel needs."""
     if channel == "bench":
         return events.Subscribe(channel)
     member = json.dumps({"user_id": user}) if channel.startswith("presence-") else None

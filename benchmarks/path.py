@@ -1,8 +1,8 @@
-"""The path of one event through the package: the functions that a REST call runs, and how many files they are in.
+"""The path of one event through the package: the functions that a REST call runs, and the number of their files.
 
 ``.venv/bin/python -m benchmarks.path`` starts a server in this process, triggers one event for one subscriber, and
-prints each call of a function with its file. ``--redis SOCKET`` does the same over the Redis at a Unix socket. A change
-is a call in another file than that of the call before.
+prints each call of a function with its file. ``--redis SOCKET`` does the same over the Redis at a Unix socket. A file
+change is a call in another file than the call before.
 """
 
 import argparse
@@ -27,20 +27,20 @@ PATH = "/apps/app-id/events"
 
 
 class Trace:
-    """The calls of functions of the package, in their order."""
+    """The calls of functions of the package, in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
 
     def note(self, frame: FrameType, event: str, _: object) -> None:
-        """Note a call; for ``sys.setprofile``."""
+        """Record a call; a callback for ``sys.setprofile``."""
         file = frame.f_code.co_filename
         if event == "call" and file.startswith(str(PACKAGE)):
             self.calls.append((str(Path(file).relative_to(PACKAGE)), frame.f_code.co_qualname))
 
 
 async def trace(redis: str | None) -> Trace:
-    """Return the calls that the second of two equal events makes: the first one fills caches."""
+    """Return the calls of the second of two equal events, because the first event fills caches."""
     settings = Settings(host="127.0.0.1", port=0, apps=(APP,))
     if redis is not None:
         settings = replace(settings, cluster="redis", redis=Redis(unix_socket=redis))
@@ -65,7 +65,7 @@ async def trace(redis: str | None) -> Trace:
 
 
 def main() -> None:
-    """Print the calls, and how many files and changes there are."""
+    """Print the calls, and the number of files and file changes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--redis", metavar="SOCKET")
     path = asyncio.run(trace(parser.parse_args().redis))

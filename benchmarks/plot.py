@@ -1,4 +1,4 @@
-"""Draws the throughput of the servers side by side, as an SVG."""
+"""A plot of the throughput of the servers, as SVG."""
 
 from benchmarks.results import Results
 from benchmarks.scenarios import EVERY, SCENARIOS
@@ -11,11 +11,11 @@ text { font: 13px sans-serif; fill: #222 } .title { font-weight: 600 } .name { t
 """
 WIDTH, LEFT, BAR, GAP = 760, 90, 18, 4
 FULL = 480
-"""Pixels of the longest bar of each scenario."""
+"""The length of the longest bar of each scenario, in pixels."""
 
 
 def plot(results: Results) -> str:
-    """The whole picture: a group of bars for each scenario, the longest of a group as wide as there is room."""
+    """Return the plot: a group of bars for each scenario; the longest bar of each group fills the width."""
     parts: list[str] = []
     y = 16
     for scenario in SCENARIOS:

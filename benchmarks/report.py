@@ -1,4 +1,4 @@
-"""Writes what was measured as a page in Markdown."""
+"""The results as a page in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from math import isnan
@@ -13,7 +13,7 @@ SPREAD = "Each figure is the median of all rounds; the brackets show the lowest 
 def write(
     page: Page, results: Results, facts: list[tuple[str, str]], remarks: list[str], scenarios: Sequence[Scenario]
 ) -> str:
-    """A whole page, of these of its scenarios."""
+    """Return a whole page with the given scenarios."""
     parts = [page.opening]
     if remarks:
         parts.append("\n".join(f"**{remark}**" for remark in remarks) + "\n")
@@ -26,14 +26,14 @@ def write(
 
 
 def number(value: float, digits: int) -> str:
-    """A number as people read it, or a dash for NaN."""
+    """Return a number with separators, or a dash for NaN."""
     if isnan(value):
         return "–"
     return f"{value:,.{digits}f}"
 
 
 def wanted(target: Target) -> str:
-    """What a target asks for."""
+    """Return the text of a target."""
     if target.least is not None and target.least == target.most:
         return f"= {target.least:,g}"
     sign, value = ("≥", target.least) if target.least is not None else ("≤", target.most)
@@ -61,7 +61,7 @@ def _target_rows(results: Results, scenarios: Sequence[Scenario]) -> Iterator[st
 
 
 def _brief(value: float) -> str:
-    """Three digits, or all of them where a whole number has more."""
+    """Return three digits, or all digits of a larger whole number."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 

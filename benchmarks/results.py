@@ -1,4 +1,4 @@
-"""What the rounds came to: medians and spreads, and which targets are met."""
+"""The results of the rounds: medians, spreads, and the targets that are met."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from benchmarks.scenarios import Figure, Scenario, Target
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A figure over all rounds."""
+    """The median, the lowest and the highest value of a figure over all rounds."""
 
     median: float
     least: float
@@ -21,13 +21,13 @@ class Value:
 
 @dataclass(slots=True)
 class Results:
-    """All that was measured in one run."""
+    """All measurements of one run."""
 
     runs: dict[tuple[str, str], list[Result]] = field(default_factory=lambda: defaultdict(list))
-    broken: list[str] = field(default_factory=list)  # what the ledgers found, or could not be measured
+    broken: list[str] = field(default_factory=list)  # faults in the ledgers, and measurements that failed
 
     def add(self, scenario: Scenario, server: str, result: Result) -> None:
-        """Enter one round; where not all clients could subscribe, only that, since its figures are of less work."""
+        """Add one round. If not all clients could subscribe, add only the fault: the figures would be for less work."""
         found = faults(result)
         if "never subscribed" not in found:
             self.runs[scenario.id, server].append(result)
@@ -36,7 +36,7 @@ class Results:
             self.broken.append(f"{server}, {scenario.title}: {listed}")
 
     def value(self, scenario_id: str, server: str, figure: str) -> Value | None:
-        """A figure of one server, if it was measured and the server has it."""
+        """Return a figure of one server, or None if it was not measured or the server does not have it."""
         runs = self.runs.get((scenario_id, server))
         if not runs:
             return None
@@ -47,20 +47,20 @@ class Results:
         return Value(median(values), min(values), max(values))
 
     def base(self, scenario: Scenario, target: Target) -> float | None:
-        """What the target is a ratio of; 1 where it is a fixed value."""
+        """Return the value that the target is a ratio of, or 1 if the target is a fixed value."""
         if not target.of:
             return 1.0
         found = self.value(target.scenario or scenario.id, target.of, target.of_figure or target.figure)
         return found.median if found is not None and found.median > 0 else None
 
     def reached(self, scenario: Scenario, target: Target) -> float | None:
-        """What ours came to, in the terms of the target."""
+        """Return our value in the unit of the target: as a ratio if the target is one."""
         value, base = self.value(scenario.id, scenario.ours, target.figure), self.base(scenario, target)
         return None if value is None or base is None else value.median / base
 
 
 def met(target: Target, reached: float) -> bool:
-    """Whether a target is met."""
+    """Return True if the target is met."""
     return (target.least is None or reached >= target.least) and (target.most is None or reached <= target.most)
 
 

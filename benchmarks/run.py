@@ -1,9 +1,9 @@
-"""``make bench``: runs every scenario against every server that is there, and writes the pages and the plot.
+"""``make bench``: runs every scenario against every installed server, and writes the pages and the plot.
 
     python -m benchmarks.run [--quick] [--rounds N] [--only SCENARIO ...] [--minutes N] [--out FOLDER]
 
-The rounds go around all scenarios and servers, so that what disturbs the machine for a while disturbs all alike. When
-the time is up no further round is begun. A page of whose scenarios none was chosen is left as it is.
+Each round measures all scenarios and servers once, so that a disturbance of the machine affects all of them. After the
+time limit, no further measurement starts. A page without any chosen scenario stays as it is.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from benchmarks.servers import BUILD, KINDS, REDIS, ROOT, SOKETI_SERVER, running
 
 
 def main() -> int:
-    """Run what is asked for; 1 where a ledger does not add up."""
+    """Run the chosen scenarios. Return 1 if a ledger of soketpy shows a fault."""
     args = _arguments()
     until = time.monotonic() + args.minutes * 60
     program = generator.build("loadgen", BUILD)
@@ -95,16 +95,16 @@ def _remarks(args: argparse.Namespace, skipped: int) -> list[str]:
     remarks = []
     if args.quick:
         remarks.append(
-            "A quick run: one short round, with fewer clients than the titles say; its verdicts do not count."
+            "A quick run: one short round with fewer clients than the titles say. Its verdicts are not valid."
         )
     if skipped:
-        remarks.append(f"The time was up before {skipped} runs of the last rounds.")
+        remarks.append(f"The time limit was reached before {skipped} runs of the last rounds.")
     if not REDIS.installed:
-        remarks.append("There is no redis-server, so many nodes were not measured.")
+        remarks.append("redis-server is not installed, so the scenarios with many nodes were not measured.")
     if not generator.speaks_tls():
-        remarks.append("OpenSSL's headers or its command are missing, so TLS was not measured.")
+        remarks.append("The headers or the command of OpenSSL are missing, so TLS was not measured.")
     if not SOKETI_SERVER.installed:
-        remarks.append("soketi could not be installed and was not measured.")
+        remarks.append("soketi is not installed, so soketi was not measured.")
     return remarks
 
 
@@ -114,17 +114,21 @@ def _arguments() -> argparse.Namespace:
         description=__doc__.replace("``", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="one round of shorter and smaller scenarios")
-    parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
-    parser.add_argument("--only", nargs="+", metavar="SCENARIO", help="these, such as fan-out-1 or 'cluster-*'")
-    parser.add_argument("--minutes", type=float, default=40, help="when to begin nothing more (40)")
-    parser.add_argument("--out", type=Path, help="where the pages go (docs; with --quick or --only, build/benchmarks)")
+    parser.add_argument("--quick", action="store_true", help="run one round of shorter and smaller scenarios")
+    parser.add_argument("--rounds", type=int, help="the number of rounds (3)")
+    parser.add_argument(
+        "--only", nargs="+", metavar="SCENARIO", help="only these scenarios, such as fan-out-1 or 'cluster-*'"
+    )
+    parser.add_argument("--minutes", type=float, default=40, help="the time limit for new measurements (40)")
+    parser.add_argument(
+        "--out", type=Path, help="the folder of the pages (docs; with --quick or --only, build/benchmarks)"
+    )
     args = parser.parse_args()
     if args.only:
         names = [scenario.id for scenario in SCENARIOS]
         unknown = [pattern for pattern in args.only if not fnmatch.filter(names, pattern)]
         if unknown:
-            parser.error(f"no scenario is {', '.join(unknown)}; there are {', '.join(names)}")
+            parser.error(f"unknown scenario: {', '.join(unknown)}; the scenarios are {', '.join(names)}")
         args.only = [each for each in SCENARIOS if any(fnmatch.fnmatch(each.id, pattern) for pattern in args.only)]
     args.rounds = args.rounds or (1 if args.quick else 3)
     args.out = args.out or (BUILD if args.quick or args.only else ROOT / "docs")

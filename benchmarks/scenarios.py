@@ -1,4 +1,4 @@
-"""What is measured: the work of each scenario, the figures taken from it, and the targets that they are held to."""
+"""The scenarios: their work, their figures and their targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from statistics import median
 from benchmarks.generator import Result
 
 EVERY = ("limit", "soketpy", "soketpy x2", "soketi", "soketi x2")
-"""All servers, in the order of the columns."""
+"""All servers, in the order of the columns on the page."""
 BESIDE_LIMIT = ("limit", "soketpy", "soketi")
 BOTH = ("soketpy", "soketi")
 
 Options = dict[str, str | int]
 Take = Callable[[Result], float]
 Play = Callable[[Path, Options], Result]
-"""Does some work with the load generator that was built, as its options say, and starts the servers that it needs."""
+"""A function that runs a scenario: it gets the compiled load generator and the options, and starts the servers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of a run; NaN where the server has no such thing. Of several rounds the median counts."""
+    """One number of a run, or NaN if the server does not have it. The page shows the median of all rounds."""
 
     name: str
     unit: str
@@ -30,19 +30,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What our figure must be: ``least`` or ``most`` of a fixed value, or of another server's figure."""
+    """The bound of a figure: ``least`` or ``most``, as a fixed value or as a ratio to another server's figure."""
 
     figure: str
     least: float | None = None
     most: float | None = None
-    of: str = ""  # a server; the value is then a ratio
-    scenario: str = ""  # another scenario, whose figure it is
-    of_figure: str = ""  # another figure than this one
+    of: str = ""  # a server; if set, the value is a ratio
+    scenario: str = ""  # the scenario of the other figure, if it is another one
+    of_figure: str = ""  # the name of the other figure, if it is another one
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Some work for the load generator, or a play. ``quick`` and ``of_server`` hold what differs from ``options``."""
+    """Work for the load generator, or for ``play``. ``quick`` and ``of_server`` override ``options``."""
 
     id: str
     title: str
@@ -52,59 +52,59 @@ class Scenario:
     servers: tuple[str, ...] = BOTH
     quick: Options = field(default_factory=dict)
     of_server: dict[str, Options] = field(default_factory=dict)
-    rounds: int | None = None  # fewer than the others
-    play: Play | None = None  # where one run of the load generator is not all of it
-    ours: str = "soketpy"  # the server that the targets are for, and that is compared with the others
+    rounds: int | None = None  # the number of rounds, if it is lower than for the others
+    play: Play | None = None  # for a scenario that is more than one run of the load generator
+    ours: str = "soketpy"  # the server that has the targets and that is compared with the others
 
     @property
     def tls(self) -> bool:
-        """Whether the server has to speak TLS."""
+        """True if the server must use TLS."""
         return bool(self.options.get("tls"))
 
     def options_for(self, server: str, quick: bool) -> Options:
-        """What the load generator, or the play, is told for one server."""
+        """Return the options for one server."""
         return self.options | self.of_server.get(server, {}) | (self.quick if quick else {})
 
 
 def of_run(name: str) -> Take:
-    """A number of the publishing."""
+    """Return a function that reads a number of the publishing phase."""
     return lambda result: float(result["run"][name])
 
 
 def of_latency(name: str, of: str = "latency_ms") -> Take:
-    """A percentile of the publishing."""
+    """Return a function that reads a percentile of the publishing phase."""
     return lambda result: float(result["run"][of][name])
 
 
 def of_connects(name: str) -> Take:
-    """A number of the connecting; of several rounds the median."""
+    """Return a function that reads a number of the connect phase: the median of its rounds."""
     return lambda result: median(float(each[name]) for each in result["connects"])
 
 
 def first_kib_a_connection(result: Result) -> float:
-    """Memory a connection in a server that had none before."""
+    """Return the memory per connection, in KiB, of a server that had no connections before."""
     return float(result["connects"][0]["kib_a_connection"])
 
 
 def memory_kept(result: Result) -> float:
-    """Per cent of the memory at the start by which it was larger, at most, after all had left."""
+    """Return the largest growth of the memory after all clients left, in per cent of the memory at the start."""
     connects = result["connects"]
     return (max(float(each["rss_after_kib"]) for each in connects) / float(connects[0]["rss_before_kib"]) - 1) * 100
 
 
 def memory_growth(result: Result) -> float:
-    """Per cent by which the memory after all had left grew from the first time to the last."""
+    """Return the growth of the memory after all clients left, from the first round to the last, in per cent."""
     after = [float(each["rss_after_kib"]) for each in result["connects"]]
     return (after[-1] / after[0] - 1) * 100
 
 
 def join_cpu(tenth: int) -> Take:
-    """CPU per join in one tenth of the joins."""
+    """Return a function that reads the CPU per join in one tenth of the joins."""
     return lambda result: float(result["presence"]["tenths"][tenth]["server_cpu_us"])
 
 
 def us_a_kib(tenth: int) -> Take:
-    """CPU for each KiB that the joins of one tenth made the server send."""
+    """Return a function that reads the CPU per KiB that the server sent in one tenth of the joins."""
 
     def take(result: Result) -> float:
         found = result["presence"]["tenths"][tenth]
@@ -114,17 +114,17 @@ def us_a_kib(tenth: int) -> Take:
 
 
 def mib_sent(result: Result) -> float:
-    """All that the server sent while clients connected."""
+    """Return the MiB that the server sent while clients connected."""
     return float(result["connects"][0]["bytes"]) / 2**20
 
 
 def stall(result: Result) -> float:
-    """By how much the slowest ping took longer than the usual one."""
+    """Return the slowest ping minus the median ping, in milliseconds."""
     return float(result["run"]["ping_ms"]["max"] - result["run"]["ping_ms"]["p50"])
 
 
 def server_share(result: Result) -> float:
-    """Per cent of its core that the server used while events were published."""
+    """Return the per cent of its core that the server used while events were published."""
     return float(result["run"]["server_cpu_us"] * result["run"]["deliveries_s"] / 1e4)
 
 
@@ -145,7 +145,7 @@ FAN_OUT = (DELIVERIES, DELIVERY_CPU, P50, P99, SERVER, GENERATOR)
 CONNECTS = (CONNECT_CPU, CONNECT_TIME, CONNECTION_MEMORY, CONNECT_GENERATOR)
 
 LIMIT_OF_REST = 22_000 / 389_000
-"""Events a second that are asked for, where the yardstick does one delivery a second."""
+"""The target for events per second, as a ratio to the deliveries per second of ``limit``."""
 
 SCENARIOS = (
     Scenario(

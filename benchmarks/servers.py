@@ -1,4 +1,4 @@
-"""The servers that are measured: how each is started on a core of its own, and stopped."""
+"""The measured servers, each started on the server core and stopped again."""
 
 import os
 import shutil
@@ -27,17 +27,17 @@ SOKETI_ENVIRONMENT = {
     "SOKETI_METRICS_ENABLED": "0",
     "SOKETI_HOST": "127.0.0.1",
 }
-"""What the scenarios need; its rate limits are off by default."""
+"""The settings that the scenarios need. soketi's rate limits are off by default."""
 
 Words = tuple[str | Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A server: its command, in which PORT stands for the port, and the variables that it wants.
+    """A server: its command and its environment variables. PORT stands for its port.
 
-    ``cert`` and ``key`` name the variables that make it speak TLS, if it can. Several nodes share a Redis of their own,
-    for whose port REDIS stands.
+    ``cert`` and ``key`` are the names of the variables that turn on TLS. Several nodes share a Redis of their own;
+    REDIS stands for its port.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Kind:
 
     @property
     def installed(self) -> bool:
-        """Whether its program is there, and the Redis that it needs."""
+        """True if its program, and the Redis that it may need, are installed."""
         return Path(self.command[0]).exists() and (self.nodes == 1 or REDIS.installed)
 
 
@@ -95,21 +95,21 @@ KINDS = {kind.name: kind for kind in (LIMIT, SOKETPY, SOKETPY_NODES, SOKETI_SERV
 REDIS = Kind(
     "redis", (shutil.which("redis-server") or "redis-server", "--bind", "127.0.0.1", "--port", "PORT", "--save", "")
 )
-"""It keeps nothing on disk."""
+"""A Redis without persistence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that listens; of several nodes the first."""
+    """A server that listens. For several nodes it is the first one."""
 
     port: int
     pid: int
     others: tuple["Running", ...] = ()
-    redis: int = 0  # the process of what the nodes share
+    redis: int = 0  # the process id of the Redis of the nodes, or 0
 
     @property
     def words(self) -> list[str]:
-        """All nodes, as the load generator takes them."""
+        """The ports and process ids as arguments for the load generator."""
         nodes = (self, *self.others)
         pids = [node.pid for node in nodes] + ([self.redis] if self.redis else [])
         return [f"port={','.join(str(node.port) for node in nodes)}", f"pid={','.join(map(str, pids))}"]
@@ -117,9 +117,9 @@ class Running:
 
 @contextmanager
 def running(kind: Kind, port: int = 0, tls: bool = False) -> Iterator[Running]:
-    """A fresh server on the server's core, which ends with the block; its port is a free one where none is given.
+    """Start a new server on the server core, and stop it at the end of the block. Port 0 means a free port.
 
-    Several nodes share that core, their Redis too. Raises RuntimeError where one does not start.
+    Several nodes share this core with their Redis. Raise RuntimeError if one of them does not start.
     """
     if kind.nodes == 1:
         with _process(kind, port or free_port(), tls) as alone:
@@ -153,14 +153,14 @@ def _process(kind: Kind, port: int, tls: bool = False, redis: int = 0) -> Iterat
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 20) -> None:
-    """Return as soon as somebody listens. Raises RuntimeError where nobody does."""
+    """Return as soon as the process listens on the port. Raise RuntimeError if it does not."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -168,6 +168,6 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
         except OSError:
             time.sleep(0.05)
         else:
-            time.sleep(0.5)  # what else it does at its start should not be measured
+            time.sleep(0.5)  # excludes the rest of the server's start from the measurement
             return
     raise RuntimeError(f"A server did not start; its output is in {BUILD}.")

@@ -1,4 +1,4 @@
-"""Where hostile clients play: a server and a load of others, and what shows of the server's process."""
+"""The threads, servers and loads of the scenarios with hostile clients, and readings of the server's process."""
 
 import functools
 import os
@@ -15,16 +15,16 @@ from benchmarks.servers import GENERATOR_CORE, SOKETPY, Kind, Running, running
 
 
 class Stage:
-    """Starts servers and the load generator, on a thread that does not stand back where the play does."""
+    """Starts servers and the load generator, on a thread that keeps its normal priority."""
 
     def __init__(self, program: Path, front: ThreadPoolExecutor) -> None:
         self._program = program
         self._front = front
-        front.submit(int).result()  # a thread has the priority of who starts it, and this one is not yet back
+        front.submit(int).result()  # a new thread inherits the priority: start it before the play lowers its own
 
     @contextmanager
     def server(self, kind: Kind = SOKETPY, port: int = 0) -> Iterator[Running]:
-        """A fresh server, which ends with the block. Raises RuntimeError where it does not start."""
+        """Start a new server, and stop it at the end of the block. Raise RuntimeError if it does not start."""
         server = running(kind, port)
         try:
             yield self._front.submit(server.__enter__).result()
@@ -32,17 +32,17 @@ class Stage:
             server.__exit__(None, None, None)
 
     def load(self, server: Running, options: Options) -> Future[Result]:
-        """The load generator, at work from now on."""
+        """Start the load generator and return its future result."""
         return self._front.submit(generator.run, self._program, server, options)
 
 
 def beside_a_load(play: Callable[[Stage, Options], Result]) -> Play:
-    """Let a play have the load generator's core, but behind it, so that the play does not add to its times."""
+    """Run a play on the load generator's core at idle priority, so that the play does not change the latencies."""
     return _staged(play, _stand_back)
 
 
 def alone(play: Callable[[Stage, Options], Result]) -> Play:
-    """Let a play have the load generator's core."""
+    """Run a play on the load generator's core."""
     return _staged(play, _stand_apart)
 
 
@@ -60,28 +60,28 @@ def _stand_apart() -> None:
 
 
 def _stand_back() -> None:
-    """Run only where nobody else wants to; that holds for this thread, and cannot be taken back."""
+    """Give this thread idle priority (SCHED_IDLE). The thread cannot raise its priority again."""
     _stand_apart()
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def configured(**variables: object) -> Kind:
-    """The server with some settings of its own."""
+    """Return the server with additional settings."""
     texts = {name: str(value) for name, value in variables.items()}
     return replace(SOKETPY, environment={**SOKETPY.environment, **texts})
 
 
 def memory(server: Running, kind: str = "VmRSS") -> int:
-    """KiB of memory that the server has resident, or had at most (VmHWM)."""
+    """Return the resident memory of the server in KiB, or its peak (VmHWM)."""
     lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 def forget_peak(server: Running) -> None:
-    """Let the most that the server had be what it has now: proc(5), clear_refs."""
+    """Reset the peak of the server's memory to its current value: proc(5), clear_refs."""
     Path(f"/proc/{server.pid}/clear_refs").write_text("5")
 
 
 def open_files(server: Running) -> int:
-    """How many files the server has open, its sockets among them."""
+    """Return the number of open files of the server, including its sockets."""
     return len(os.listdir(f"/proc/{server.pid}/fd"))

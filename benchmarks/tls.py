@@ -1,4 +1,4 @@
-"""What TLS takes: OpenSSL for the load generator to be linked with, and a certificate for the servers."""
+"""TLS for the benchmarks: OpenSSL for the load generator, and a certificate for the servers."""
 
 import shutil
 import subprocess
@@ -6,14 +6,14 @@ from functools import cache
 from pathlib import Path
 
 FLAGS = ("-DTLS", "-lssl", "-lcrypto")
-"""What compiles the load generator with TLS."""
+"""The compiler flags that build the load generator with TLS."""
 
 PROBE = "#include <openssl/ssl.h>\nint main(void) { return !TLS_client_method(); }\n"
 
 
 @cache
 def available(compiler: str) -> bool:
-    """Whether OpenSSL is here: its headers, its libraries, and its command."""
+    """Return True if the headers, the libraries and the command of OpenSSL are installed."""
     if shutil.which("openssl") is None:
         return False
     command = [compiler, "-x", "c", "-", "-o", "/dev/null", *FLAGS]
@@ -21,7 +21,7 @@ def available(compiler: str) -> bool:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for P-256 that its own key has signed, and the key: as files, made where they are not there."""
+    """Return the files of a self-signed P-256 certificate and its key. Create the files if they are missing."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     if not (cert.exists() and key.exists()):
         folder.mkdir(parents=True, exist_ok=True)
