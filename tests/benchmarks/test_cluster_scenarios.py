@@ -1,4 +1,4 @@
-"""The benchmarks of many nodes: what the generator is told of them, and what is made of its numbers."""
+"""The benchmarks of many nodes: the arguments of the load generator, and the figures from its numbers."""
 
 from typing import Any
 

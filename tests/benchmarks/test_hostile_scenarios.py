@@ -1,4 +1,4 @@
-"""The hostile clients of the benchmarks, against a real server: that they find what becomes of them, not how soon."""
+"""The hostile clients of the benchmarks against a real server: their results, not their speed."""
 
 import asyncio
 import threading

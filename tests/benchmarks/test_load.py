@@ -1,4 +1,4 @@
-"""The load generator of the benchmarks, against a real server: its ledger, not its clock."""
+"""The load generator of the benchmarks against a real server: its ledger, not its speed."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(generator.compiler() is None, reason="There is n
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both programs."""
+    """Build both programs and return their folder."""
     folder: Path = tmp_path_factory.mktemp("benchmarks")
     for name in ("loadgen", "limit"):
         generator.build(name, folder)
@@ -34,7 +34,7 @@ needs_tls = pytest.mark.skipif(not generator.speaks_tls(), reason="There are no 
 
 
 async def play(programs: Path, port: int | str, **options: str | int) -> Any:
-    """Run the generator to its end; return what it printed."""
+    """Run the load generator and return its result."""
     words = generator.words({"port": port, "seconds": 60, **options})
     process = await asyncio.create_subprocess_exec(programs / "loadgen", *words, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
@@ -103,7 +103,7 @@ async def test_every_member_of_a_presence_channel_knows_every_other_once(
 async def test_clients_and_publishers_are_on_all_nodes_in_turn_or_on_the_one_that_was_named(
     programs: Path, start_server: StartServer, options: dict[str, str | int], lost: int
 ) -> None:
-    """These nodes do not know of each other: what is lost shows who is where."""
+    """The nodes do not know each other, so the number of lost events shows the node of each client."""
     ports = ",".join([str((await start_server()).port) for _ in range(2)])
     result = await play(programs, ports, subscribers=10, publishers=1, events=20, duration=60_000, **options)
     assert generator.faults(result) == ({"lost": lost} if lost else {})
@@ -204,7 +204,7 @@ def cut_off(number: int, event: bytes) -> list[bytes]:
 async def test_what_a_server_does_wrong_is_a_fault(
     programs: Path, deliver: Callable[[int, bytes], list[bytes]], answers: list[bytes], faults: dict[str, int]
 ) -> None:
-    """A server that greets and takes the subscription, but answers and delivers what it is told to."""
+    """Run the load generator against a fake server with the given responses and deliveries."""
     clients: list[asyncio.StreamWriter] = []
     answering = cycle(answers)
 

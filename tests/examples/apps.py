@@ -22,23 +22,23 @@ class Example:
 
     name: str
     start: tuple[str, ...]
-    """What Node is given to start it; if nothing, it is started by the line of ``npm start``."""
+    """The arguments of Node that start it. If empty, the script of ``npm start`` starts it."""
 
     ready: str
-    """Is in a line that it prints once it serves."""
+    """A part of the line that it prints when it serves."""
 
     prefix: str
-    """Of the variables that are put into the pages."""
+    """The prefix of the variables that the build writes into the pages."""
 
     private: str = ""
-    """The prefix of those that stay on the server."""
+    """The prefix of the variables that stay on the server."""
 
     @property
     def folder(self) -> Path:
         return EXAMPLES / self.name
 
     def env(self, realtime_port: int, **private: str) -> dict[str, str]:
-        """What tells it where the realtime server is, and these variables that stay on the server."""
+        """Return the variables with the address of the realtime server, and these private ones."""
         return {
             f"{self.prefix}PUSHER_HOST": "127.0.0.1",
             f"{self.prefix}PUSHER_PORT": str(realtime_port),
@@ -51,18 +51,18 @@ class Example:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What starts it: one process, which a test can end."""
+        """The command that starts it as one process, which a test can stop."""
         if self.start:
             return (node(), *self.start)
         script = json.loads((self.folder / "package.json").read_text())["scripts"]["start"]
         return ("sh", "-c", f"exec {script}")
 
     def install(self) -> None:
-        """``npm ci``, where it has not been done since the lock file changed."""
+        """Run ``npm ci`` if the lock file has changed since the last time."""
         install(self.folder)
 
     def build(self, env: Mapping[str, str]) -> None:
-        """Install it, and ``npm run build``."""
+        """Install it and run ``npm run build``."""
         self.install()
         npm(self.folder, "run", "build", env=env)
 
@@ -71,7 +71,7 @@ NEXTJS = Example("nextjs-chat", start=(), ready="Ready in", prefix="NEXT_PUBLIC_
 
 
 class Started:
-    """An example that serves at ``url``, which stays the same when it is killed and started again."""
+    """An example that serves at ``url``. The URL stays the same after a restart."""
 
     def __init__(self, example: Example, env: Mapping[str, str]) -> None:
         self.example = example
@@ -87,7 +87,7 @@ class Started:
 
     @property
     def preamble(self) -> str:
-        """What it wrote before it was ready."""
+        """The output before it was ready."""
         return self._program.preamble
 
     def __enter__(self) -> Self:
@@ -97,11 +97,11 @@ class Started:
         self.end()
 
     def end(self, kill: bool = False) -> None:
-        """End it by SIGTERM, or by SIGKILL; nothing the second time."""
+        """Stop it with SIGTERM or SIGKILL. A second call does nothing."""
         self._program.end(kill)
 
     def end_and_read(self) -> str:
-        """End it; what it has written since it was ready."""
+        """Stop it and return its output since it was ready."""
         return self._program.end_and_read()
 
     def kill(self) -> None:
@@ -109,14 +109,14 @@ class Started:
         self.end(kill=True)
 
     def start_again(self, secret: str | None = None) -> None:
-        """Start it in the place of the one that was killed; with a secret, so that it knows no session of before."""
+        """Start it again after a kill. Another secret makes the earlier sessions invalid."""
         if secret is not None:
             self._env = {**self._env, f"{self.example.private}SESSION_SECRET": secret}
         self._program = self._launch()
 
 
 class StartedModule(Launched):
-    """A Python example with pusher-js from npm: ``python -m`` with these words, at ``url``."""
+    """A Python example with pusher-js from npm: ``python -m`` with these arguments, at ``url``."""
 
     def __init__(self, folder: Path, *words: str, ready: str, realtime_port: int, env: Mapping[str, str]) -> None:
         install(folder)
@@ -132,9 +132,9 @@ class StartedModule(Launched):
 
 
 class DefaultServer:
-    """``soketpy start`` with the default app, on a port that stays the same when it is killed and started again.
+    """``soketpy start`` with the default app, on a port that stays the same after a restart.
 
-    ``env`` is what it is told besides letting client events be.
+    ``env`` has more variables; client events are always enabled.
     """
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
@@ -152,7 +152,7 @@ class DefaultServer:
 
     @property
     def own_port(self) -> int:
-        """Where it is reached past the network in front of it."""
+        """The port of the server itself, without the simulated network in front of it."""
         found = re.search(r"127\.0\.0\.1:(\d+)", self._server.greeting)
         assert found is not None, self._server.greeting
         return int(found[1])
@@ -169,13 +169,13 @@ class DefaultServer:
         self._server.end(kill=True)
 
     def start_again(self, **env: str) -> None:
-        """Start another one in its place, with these variables besides."""
+        """Start the server again, with these additional variables."""
         self._server = self._launch(env)
         self.network.behind = self.own_port
 
 
 def install(folder: Path) -> None:
-    """``npm ci`` where it has not been done since the lock file changed."""
+    """Run ``npm ci`` in a folder if the lock file has changed since the last time."""
     installed = folder / "node_modules" / ".installed"
     if not installed.exists() or installed.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
         npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -183,7 +183,7 @@ def install(folder: Path) -> None:
 
 
 def npm(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> None:
-    """Run npm in a folder, to a good end."""
+    """Run npm in a folder. Raise an error if npm fails."""
     done = subprocess.run(
         [node("npm"), *words],
         cwd=folder,
@@ -198,7 +198,7 @@ def npm(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> None
 
 
 def node(name: str = "node") -> str:
-    """The path of Node, or of npm."""
+    """Return the path of Node or npm."""
     found = shutil.which(name)
     assert found is not None, f"{name} is missing: install Node.js 20 with npm"
     return found

@@ -1,4 +1,4 @@
-"""Requests whose body does not come, or not as a whole."""
+"""Requests without a body or with an incomplete one."""
 
 import socket
 from urllib.parse import urlsplit
@@ -7,9 +7,9 @@ from tests.clients.programs import PATIENCE
 
 
 def post_slowly(url: str, **headers: str) -> int:
-    """The status of a request that goes no further than the first byte of its body; 0 if there is no answer.
+    """Send a request with only the first byte of its body, and return the status, or 0 without a response.
 
-    The server has to end the connection.
+    The server must close the connection.
     """
     at = urlsplit(url)
     lines = {"Host": at.netloc, "Content-Length": "100", **{name.replace("_", "-"): headers[name] for name in headers}}

@@ -1,4 +1,4 @@
-"""Chromium, a realtime server that can die, and the examples that run against it."""
+"""Chromium, and a realtime server that tests can kill."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.examples.pages import Browser
 
 
 class ByExample(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
-    """Gives all tests of an example to one worker: they build it where it lies."""
+    """A scheduler that gives all tests of an example to one worker, because they build it in its folder."""
 
     def _split_scope(self, nodeid: str) -> str:
         module, _, rest = nodeid.partition("::")
@@ -27,7 +27,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByExamp
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium."""
+    """Return Chromium."""
     browser = Browser(chromium(), tmp_path_factory.mktemp("profile"))
     yield browser
     browser.end()
@@ -35,6 +35,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DefaultServer]:
-    """A realtime server of the module's own: its tests may kill it."""
+    """Return a realtime server for one module, whose tests may kill it."""
     with DefaultServer() as server:
         yield server

@@ -1,4 +1,4 @@
-"""Examples whose own server goes away, and comes back at the same address."""
+"""Examples with a server that stops and starts again at the same address."""
 
 from collections.abc import Callable
 from typing import Self
@@ -11,7 +11,7 @@ Start = Callable[[], Started | StartedModule]
 
 
 class Restartable:
-    """An example behind a port of its own."""
+    """An example behind a fixed port."""
 
     def __init__(self, start: Start) -> None:
         self._start = start
@@ -36,6 +36,6 @@ class Restartable:
         self._app.end(kill=True)
 
     def start_again(self, start: Start | None = None) -> None:
-        """Start it once more, or something else in its place."""
+        """Start the example again, or another program instead."""
         self._app = (start or self._start)()
         self._balancer.behind = self._port()

@@ -1,4 +1,4 @@
-"""Pages of Chromium, used as a person would use them: by the roles and names of what is on them."""
+"""Pages in Chromium, which tests use like a person: by the roles and names of the elements."""
 
 import itertools
 from contextlib import suppress
@@ -12,9 +12,9 @@ PHONE = (390, 780)
 
 
 class Page:
-    """One tab. What is on it is found by its ARIA role and accessible name, as a screen reader finds it.
+    """One tab. Its methods find elements by ARIA role and accessible name, as a screen reader does.
 
-    A name that ends in "…" is the beginning of one.
+    A name that ends in "…" matches every name with this beginning.
     """
 
     def __init__(self, script: Script, name: str, url: str, size: tuple[int, int], dark: bool) -> None:
@@ -33,12 +33,12 @@ class Page:
         return self._script.ask(operation, {"page": self._name, **args})
 
     def text_before(self, id: str) -> str:
-        """The text that a style sheet puts in front of an element's content, for example in an empty list."""
+        """Return the text that CSS shows before the content of an element, for example in an empty list."""
         text: str = self.evaluate(f"getComputedStyle(document.getElementById('{id}'), '::before').content")
         return "" if text == "none" else text.strip('"')
 
     def click(self, role: str, name: str) -> None:
-        """Click on an element, once it is there."""
+        """Wait for an element and click it."""
         self._ask("click", role=role, name=name)
 
     def fill(self, role: str, name: str, text: str) -> None:
@@ -50,7 +50,7 @@ class Page:
         self._ask("type", role=role, name=name, text=text)
 
     def move(self, x: float, y: float) -> None:
-        """Move the mouse to a place, in pixels from the upper left corner."""
+        """Move the mouse to a position in pixels from the upper left corner."""
         self._ask("move", x=x, y=y)
 
     def press(self, key: str) -> None:
@@ -66,17 +66,17 @@ class Page:
         self._ask("miss", role=role, name=name, text=text)
 
     def count(self, role: str, name: str, text: str) -> int:
-        """How often an element shows a text now."""
+        """Return the number of times that an element shows a text now."""
         found: int = self._ask("count", role=role, name=name, text=text)
         return found
 
     def value(self, role: str, name: str) -> str:
-        """What is in a field now."""
+        """Return the current text of a field."""
         value: str = self._ask("value", role=role, name=name)
         return value
 
     def hold(self, role: str, name: str, text: str) -> None:
-        """Wait until a field has a text in it."""
+        """Wait until a field has a text."""
         self._ask("hold", role=role, name=name, text=text)
 
     def until(self, script: str) -> None:
@@ -84,20 +84,20 @@ class Page:
         self._ask("until", script=script)
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         return self._ask("evaluate", script=script)
 
     def contrasts(self) -> dict[str, float]:
-        """The contrast of each text that is shown with what is behind it."""
+        """Return the contrast of each visible text with its background."""
         found: dict[str, float] = self._ask("contrasts")
         return found
 
     def screenshot(self, path: Path) -> None:
-        """Write a PNG of what is seen."""
+        """Write a PNG of the visible page."""
         self._ask("screenshot", path=str(path))
 
     def close(self) -> None:
-        """Close the tab; nothing the second time."""
+        """Close the tab. A second call does nothing."""
         if not self._closed:
             self._closed = True
             self._ask("close")
@@ -111,10 +111,10 @@ class Browser:
         self._names = map(str, itertools.count())
 
     def open(self, url: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
-        """A new tab."""
+        """Open a new tab."""
         return Page(self._script, next(self._names), url, size, dark)
 
     def end(self) -> None:
-        """End the browser."""
+        """Close the browser."""
         with suppress(BrokenPipeError):
             self._script.end()

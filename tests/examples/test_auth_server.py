@@ -1,4 +1,4 @@
-"""``examples/auth-server``, used by people in tabs of Chromium; ``tests/clients`` looks at what it signs."""
+"""``examples/auth-server``, used in tabs of Chromium. ``tests/clients`` checks its signatures."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def app(server: DefaultServer) -> Iterator[Restartable]:
 
 @pytest.fixture
 def enter(browser: Browser, app: Restartable) -> Iterator[Enter]:
-    """Opens tabs of users."""
+    """Return a function that opens a tab for a user."""
     with ExitStack() as stack:
 
         def enter(user: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:

@@ -1,4 +1,4 @@
-"""The chats of ``examples/``, each built and used by people in tabs of Chromium."""
+"""The chats of ``examples/``, each built and used in tabs of Chromium."""
 
 import hmac
 import json
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module", params=CHATS, ids=lambda example: example.name)
 def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
-    """A chat, as ``npm run build`` and ``npm start`` make it."""
+    """Build a chat with ``npm run build`` and start it with ``npm start``."""
     example: Example = request.param
     env = example.env(server.port)
     example.build(env)
@@ -42,7 +42,7 @@ def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Star
 
 @pytest.fixture
 def enter(browser: Browser, chat: Started) -> Iterator[Enter]:
-    """Opens tabs of people who have joined the chat."""
+    """Return a function that opens a tab for a user who has joined the chat."""
     with ExitStack() as stack:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
@@ -99,7 +99,7 @@ def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
     ada.see("log", "Messages in help", "Is anybody there?")
     cleo = enter("Cleo")
     cleo.see("button", "#help…", "Is anybody there?")
-    cleo.click("button", "#help new messages Ada: Is anybody there?")  # its whole label is its name
+    cleo.click("button", "#help new messages Ada: Is anybody there?")  # the whole label is the accessible name
     cleo.see("log", "Messages in help", "Is anybody there?")
 
 
@@ -131,7 +131,7 @@ MENTIONS = "document.querySelector('.toast')"
 
 
 def note_mentions(page: Page) -> None:
-    """Remember each mention that a page shows, in ``window.shown``."""
+    """Store each mention that a page shows in ``window.shown``."""
     page.evaluate(
         f"window.shown = []; new MutationObserver(() => shown.push({MENTIONS}.innerText))"
         f".observe({MENTIONS}, {{ childList: true, subtree: true, characterData: true }})"
@@ -190,7 +190,7 @@ def test_a_mention_that_waits_finds_who_is_there_when_it_is_sent(enter: Enter, s
     ada.miss("log", "Messages in lobby", "waiting to be sent")
     bob.see("status", "Connection", "Connected")
     bob.see("list", "Who is here", "Bob")
-    say(ada, "lobby", "And now, @Bob?")  # whoever came back later than the sender could not be told
+    say(ada, "lobby", "And now, @Bob?")  # a user who reconnects after the sender gets no mention
     bob.see("status", "", "Ada mentioned you in #lobby")
 
 
@@ -223,7 +223,7 @@ def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: En
         page.see("status", "Connection", "Connected")
         page.see("list", "Who is here", "Ada")
         page.see("list", "Who is here", "Bob")
-    # Whoever comes back later than the sender is given the last message, by the cache of the channel.
+    # A user who reconnects after the sender gets the last message from the cache of the channel.
     bob.see("log", "Messages in lobby", "Second of what waits")
     ada.miss("log", "Messages in lobby", "waiting to be sent")
     for text in ("First of what waits", "Second of what waits"):
@@ -251,7 +251,7 @@ def test_who_could_not_be_let_into_the_rooms_is_let_in_later(
     ada.see("list", "Who is here", "Ada")
     bob.see("button", "#lobby…", "Ada: Are you all there?")
     ada.miss("log", "Messages in lobby", "waiting to be sent")
-    say(ada, "lobby", "Hello again, @Bob")  # who is signed in again, or could not be told
+    say(ada, "lobby", "Hello again, @Bob")  # a user who is not signed in again would get no mention
     bob.click("button", "Ada mentioned you in #lobby")
 
 
@@ -343,7 +343,7 @@ def test_a_session_that_has_ended_leaves_no_dead_page(enter: Enter, chat: Starte
     ada.evaluate("location.reload()")
     ada.see(*ENDED)
     join(ada, "Ada")
-    ada.evaluate("location.reload()")  # which ends no session
+    ada.evaluate("location.reload()")  # this does not end the session
     ada.see("status", "Connection", "Connected")
     bob.click("button", "#random…")
     bob.see(*ENDED)
@@ -475,7 +475,7 @@ def test_a_body_without_bound_is_not_read(chat: Started, path: str) -> None:
         ("POST", "/api/attic", {404}),
         ("GET", "/api/messages", {404, 405}),
         ("PUT", "/api/messages", {404, 405}),
-        ("GET", "/attic", {404, 200}),  # which may be the page's to say
+        ("GET", "/attic", {404, 200}),  # the page may answer this one
     ],
 )
 def test_what_it_has_not_is_not_found(chat: Started, method: str, path: str, statuses: set[int]) -> None:
@@ -483,7 +483,7 @@ def test_what_it_has_not_is_not_found(chat: Started, method: str, path: str, sta
 
 
 def aged(headers: dict[str, str], secret: str, hours: int) -> dict[str, str]:
-    """The same session, as if it had begun some hours earlier."""
+    """Return the same session, as if it had begun some hours earlier."""
     payload, _, _ = headers["Authorization"].removeprefix("Bearer ").partition(".")
     claims = json.loads(urlsafe_b64decode(payload + "=="))
     claims["issuedAt"] -= hours * 3_600_000
@@ -566,7 +566,7 @@ def test_lists_hold_items_and_the_log_is_none(enter: Enter) -> None:
 
 
 def legible(page: Page) -> set[str]:
-    """All that is written on a page, which is legible."""
+    """Return all text of a page, after a check that it is legible."""
     contrasts = page.contrasts()
     assert {text: contrast for text, contrast in contrasts.items() if contrast < 4.5} == {}
     return set(contrasts)

@@ -1,4 +1,4 @@
-"""``examples/laravel-echo``, used by people in tabs of Chromium."""
+"""``examples/laravel-echo``, used in tabs of Chromium."""
 
 import hmac
 import json
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.examples, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def app(server: DefaultServer) -> Iterator[Started]:
-    """The page and its server, as ``npm run build`` and ``npm start`` make them."""
+    """Build the example with ``npm run build`` and start it with ``npm start``."""
     env = ECHO.env(server.port)
     ECHO.build(env)
     with Started(ECHO, env) as started:
@@ -42,7 +42,7 @@ def app(server: DefaultServer) -> Iterator[Started]:
 
 @pytest.fixture
 def enter(browser: Browser, app: Started) -> Iterator[Enter]:
-    """Opens tabs of people who have signed in and joined the room."""
+    """Return a function that opens a tab for a user who has signed in and joined the room."""
     with ExitStack() as stack:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
@@ -125,7 +125,7 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
     server.start_again()
     for page in (ada, bob):
         page.see("status", "Connection", "Connected")
-    cleo = enter("Cleo")  # whom only they can see who have joined again
+    cleo = enter("Cleo")  # only users who have joined again can see her
     for page in (ada, bob):
         page.see("list", "Who is here", "Cleo")
         cleo.see("list", "Who is here", "Ada")
@@ -141,7 +141,7 @@ def test_all_channels_come_back_with_the_server(enter: Enter, server: DefaultSer
 
 @pytest.fixture
 def restartable(app: Started, server: DefaultServer) -> Iterator[Restartable]:
-    """The application for a test that stops it, built as the other is."""
+    """Return an application that the test may stop."""
     with Restartable(lambda: Started(ECHO, ECHO.env(server.port))) as started:
         yield started
 
@@ -163,7 +163,7 @@ def test_a_page_that_could_not_be_signed_for_joins_once_the_application_is_back(
         for page in (ada, bob):
             page.see("status", "Connection", "Connected")
         say(ada, "For all")
-        for _ in attempts():  # each channel is joined in its own time
+        for _ in attempts():  # the channels are joined in any order
             if bob.count("log", "Messages", "For all"):
                 break
             say(ada, "For all")
@@ -185,7 +185,7 @@ def test_a_session_that_ends_leads_to_the_sign_in_and_keeps_the_text(
         say(ada, "Am I still here?")
         ada.see("alert", "", "The server cannot be reached.")
         restartable.start_again(lambda: Started(ECHO, {**ECHO.env(server.port), "APP_KEY": "another"}))
-        ada.press("Enter")  # by what it sends, and the other by what it joins
+        ada.press("Enter")  # one tab notices by a send, the other by a join
         server.kill()
         bob.miss("status", "Connection", "Connected")
         server.start_again()
@@ -199,7 +199,7 @@ def test_a_session_that_ends_leads_to_the_sign_in_and_keeps_the_text(
 
 
 def session(app: Started) -> tuple[str, dict[str, str]]:
-    """The id of a new user, and the headers that say who asks."""
+    """Return the id of a new user, and the headers with the user's token."""
     answer = requests.post(f"{app.url}/login", json={"name": "Ada"}, timeout=PATIENCE)
     assert answer.status_code == 200
     return answer.json()["user"]["id"], {"Authorization": f"Bearer {answer.json()['token']}"}
@@ -258,7 +258,7 @@ def test_a_setting_that_is_uncommented_is_right() -> None:
 @pytest.mark.parametrize("path", ["/.env", "/../.env", "/%2e%2e/.env", "/server/index.js", "/constructor"])
 def test_no_other_file_is_served(app: Started, path: str) -> None:
     request = requests.Request("GET", app.url).prepare()
-    request.url = app.url + path  # as it is, with its dots
+    request.url = app.url + path  # unchanged, with its dots
     with requests.Session() as http:
         assert http.send(request, timeout=PATIENCE).status_code == 404
 
@@ -292,7 +292,7 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
     assert (ECHO.folder / "screenshot.png").exists(), "run `make screenshots`"
 
 
-# What may not end it, and what it does not take
+# Malformed requests
 
 
 def test_a_file_of_any_kind_is_served(app: Started, server: DefaultServer) -> None:

@@ -1,4 +1,4 @@
-"""Cursors and a text that people in tabs of Chromium share, by client events alone."""
+"""``examples/live-cursors``: cursors and a text that tabs of Chromium share with client events only."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ TEXT = ("textbox", "Shared text")
 
 @pytest.fixture(scope="module")
 def app(server: DefaultServer) -> Iterator[Started]:
-    """The example, as ``npm run build`` and ``npm start`` make it."""
+    """Build the example with ``npm run build`` and start it with ``npm start``."""
     env = CURSORS.env(server.port)
     CURSORS.build(env)
     with Started(CURSORS, env) as started:
@@ -39,13 +39,13 @@ def app(server: DefaultServer) -> Iterator[Started]:
 
 @pytest.fixture
 def board(request: pytest.FixtureRequest) -> str:
-    """The name of a board for this test alone."""
+    """Return the name of a board that only this test uses."""
     return "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[-40:]
 
 
 @pytest.fixture
 def enter(browser: Browser, app: Started, board: str) -> Iterator[Enter]:
-    """Opens tabs of people who have joined the board."""
+    """Return a function that opens a tab for a user who has joined the board."""
     with ExitStack() as stack:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
@@ -64,7 +64,7 @@ def join(page: Page, name: str) -> None:
 
 
 def same(*pages: Page) -> str:
-    """The text of all these pages, which has to be one."""
+    """Return the text of the pages, after a check that all have the same."""
     values = {page.value(*TEXT) for page in pages}
     assert len(values) == 1
     return values.pop()
@@ -80,7 +80,7 @@ def test_a_cursor_is_seen_moves_and_goes_with_its_owner(enter: Enter) -> None:
     for x, y in ((0.25, 0.5), (0.75, 0.125)):
         ada.move(left + x * width, top + y * height)
         bob.see("group", "Cursors", "Ada")
-        # The tip of the arrow, from the corner of the name that it belongs to.
+        # The tip of the arrow, relative to the corner of its name.
         bob.until(
             "(() => { const name = document.querySelector('.cursor').getBoundingClientRect();"
             "const style = getComputedStyle(document.querySelector('.cursor'));"
@@ -248,7 +248,7 @@ def test_a_name_can_be_read_on_every_colour(enter: Enter, dark: bool) -> None:
         return (light + 0.05) / (dark + 0.05);
       });
     })()"""
-    assert min(ada.evaluate(contrasts)) >= 4.5  # what WCAG 2 asks for, AA
+    assert min(ada.evaluate(contrasts)) >= 4.5  # the minimum of WCAG 2, level AA
 
 
 def test_a_large_text_arrives_in_parts_also_where_their_beginning_is_missed(enter: Enter) -> None:
@@ -285,7 +285,7 @@ def allow(app: Started, **fields: str) -> requests.Response:
 
 @contextmanager
 def joined(server: DefaultServer, app: Started, channel: str) -> Iterator[tuple[ClientConnection, list[str]]]:
-    """A member of a board who is no browser, and the ids of all members."""
+    """Join a board without a browser. Return the client and the ids of all members."""
     with connect(f"ws://127.0.0.1:{server.port}/app/app-key?protocol=7") as socket:
         socket_id = json.loads(json.loads(socket.recv(PATIENCE))["data"])["socket_id"]
         signed = allow(app, name="Mallory", channel_name=channel, socket_id=socket_id).json()
@@ -400,7 +400,7 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
     assert (CURSORS.folder / "screenshot.png").exists(), "run `make screenshots`"
 
 
-# What one member can do to the others
+# Attacks of one member on the others
 
 
 Provided = Callable[[str], dict[str, Any]]
@@ -408,7 +408,7 @@ Provided = Callable[[str], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def provided() -> Provided:
-    """What comes of a case of provider.mjs."""
+    """Run a case of provider.mjs and return its result."""
     CURSORS.install()
 
     def run(case: str) -> dict[str, Any]:
@@ -422,7 +422,7 @@ def provided() -> Provided:
 
 def test_nobody_fills_the_document_with_what_is_not_seen(provided: Provided) -> None:
     outcome = provided("unseen")
-    assert outcome["text"] in ("and good", "goodand ")  # whoever has the lower id comes first
+    assert outcome["text"] in ("and good", "goodand ")  # the member with the lower id is the first
     assert outcome["size"] < 100
 
 
@@ -459,7 +459,7 @@ def test_a_newcomer_sees_the_text_after_somebody_has_sent_two_megabytes_unseen(
     channel = f"presence-board-{board}"
     with joined(server, app, channel) as (mallory, _):
         for client in (7, 8):
-            # By one client: 1.1 MB of text in the root type "hidden".
+            # An update by one client: 1.1 MB of text in the root type "hidden".
             size = 1_100_000
             length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14])
             update = b"\x01\x01" + bytes([client]) + b"\x00\x04\x01\x06hidden" + length + b"x" * size + b"\x00"
@@ -468,7 +468,7 @@ def test_a_newcomer_sees_the_text_after_somebody_has_sent_two_megabytes_unseen(
                 data = {"update": client, "part": part, "parts": len(pieces), "data": base64.b64encode(piece).decode()}
                 mallory.send(json.dumps({"event": "client-update", "channel": channel, "data": data}))
         mallory.send(json.dumps({"event": "client-cursor", "channel": channel, "data": {"x": 0.5, "y": 0.5}}))
-        ada.see("group", "Cursors", "Mallory")  # so all before it has come
+        ada.see("group", "Cursors", "Mallory")  # all earlier events have arrived
     enter("Bob").hold(*TEXT, "The plan of today")
 
 

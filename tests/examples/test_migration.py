@@ -1,4 +1,4 @@
-"""``examples/node-express-migration``: what works with ws and Socket.IO works the same with channels."""
+"""``examples/node-express-migration``: the applications behave the same with ws, with Socket.IO and with channels."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.examples, pytest.mark.timeout(300)]
 
 
 def launch(server: DefaultServer, name: str) -> Started:
-    """One of the four."""
+    """One of the four applications."""
     app = Example("node-express-migration", (f"{name}/server.js",), ready="Listening on", prefix="PUBLIC_")
     app.install()
     return Started(app, app.env(server.port))
@@ -31,14 +31,14 @@ def launch(server: DefaultServer, name: str) -> Started:
 
 @pytest.fixture
 def start(server: DefaultServer) -> Iterator[Start]:
-    """Starts one of the four."""
+    """Start one of the four applications."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(launch(server, name))
 
 
 @pytest.fixture
 def enter(browser: Browser) -> Iterator[Enter]:
-    """Opens tabs of the rooms, as somebody who has joined one."""
+    """Return a function that opens a tab for a user who has joined a room."""
     with ExitStack() as stack:
 
         def enter(
@@ -156,7 +156,7 @@ def test_a_vote_that_was_not_taken_may_be_given_again(browser: Browser, server: 
         server.start_again()
         ada.see("status", "Connection", "Connected")
         ada.miss("alert", "", "The realtime server cannot be reached.")
-        for _ in range(10):  # at once: each counts
+        for _ in range(10):  # at once: each vote counts
             ada.click("button", "Tea")
         ada.see("status", "Votes for tea", "10")
         app.kill()
@@ -178,7 +178,9 @@ def test_one_scrolls_to_the_oldest_message_and_stands_at_the_newest(start: Start
     ada.press("Home")
     ada.until(f"{log}.scrollTop === 0")
     assert ada.evaluate(place % first)[0] >= ada.evaluate(place % log)[0] - 1
-    assert ada.evaluate("document.querySelector('#say input').clientWidth") > 180  # room for more than "Say somethin"
+    assert (
+        ada.evaluate("document.querySelector('#say input').clientWidth") > 180
+    )  # wide enough for more than "Say somethin"
 
 
 @pytest.mark.parametrize("name", ["ws-poll/before", "ws-poll/after", "socketio-rooms/before", "socketio-rooms/after"])

@@ -1,4 +1,4 @@
-"""The chat and the realtime server behind nginx and Caddy, with TLS, by the files of ``examples/nextjs-chat/proxy``."""
+"""The chat and the realtime server behind nginx and Caddy, with TLS and the files of ``examples/nextjs-chat/proxy``."""
 
 import shutil
 import ssl
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.examples, pytest.mark.timeout(600)]
 
 
 def filled(name: str, changes: dict[str, str]) -> str:
-    """A file of the example with other addresses, each of which must be in it."""
+    """Return a file of the example with other addresses, after a check that it has each original address."""
     text = (FILES / name).read_text()
     for old, new in changes.items():
         assert old in text, f"{name} does not say {old}"
@@ -107,7 +107,7 @@ def test_a_message_crosses_over_tls(browser: Browser, server: DefaultServer, tmp
 
 
 class Taker(BaseHTTPRequestHandler):
-    """Takes a body of any size."""
+    """A server that accepts a body of any size."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -126,7 +126,7 @@ def taker() -> Iterator[ThreadingHTTPServer]:
 
 
 def post(port: int, size: int) -> int:
-    """The status of a request with a body of this size, once the proxy has its certificate."""
+    """Send a body of this size when the proxy has its certificate, and return the status."""
     for _ in attempts():
         connection = HTTPSConnection("localhost", port, timeout=PATIENCE, context=ssl._create_unverified_context())
         try:

@@ -1,4 +1,4 @@
-"""``examples/python-fastapi``: notices between two tabs, and webhooks that come to both once their signature holds."""
+"""``examples/python-fastapi``: notices between two tabs, and webhooks that both tabs show if the signature is valid."""
 
 import hmac
 import itertools
@@ -44,7 +44,7 @@ def server() -> Iterator[DefaultServer]:
 
 
 def launch(server: DefaultServer, **env: str) -> StartedModule:
-    """The application, as its README starts it."""
+    """Start the application as its README does."""
     words = ("uvicorn", "app.main:app", "--port", "PORT")
     return StartedModule(FOLDER, *words, ready="running on", realtime_port=server.port, env=env)
 
@@ -64,7 +64,7 @@ def join(page: Page, name: str) -> None:
 
 @pytest.fixture
 def enter(browser: Browser, app: StartedModule) -> Iterator[Enter]:
-    """Opens tabs of people who have joined."""
+    """Return a function that opens a tab for a user who has joined."""
     with ExitStack() as stack:
 
         def enter(name: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
@@ -111,7 +111,7 @@ def feed_of(app: StartedModule) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def restartable(server: DefaultServer) -> Iterator[Restartable]:
-    """The application for a test that stops it."""
+    """Start an application that the test may stop."""
     with Restartable(lambda: launch(server)) as app:
         yield app
 
@@ -146,7 +146,7 @@ def test_a_page_that_could_not_be_signed_for_hears_everything_once_the_applicati
         bob.see("log", "Notices", "For all")
         ada.until("[...document.querySelectorAll('option')].some(({ text }) => text === 'Bob')")
         ada.evaluate("document.querySelector('select').value = [...document.querySelectorAll('option')][1].value")
-        for _ in attempts():  # signing in may come last
+        for _ in attempts():  # the sign-in may be the last step
             if bob.count("log", "Notices", "For Bob"):
                 break
             say(ada, "For Bob")
@@ -163,7 +163,7 @@ def test_a_session_that_ends_leads_to_the_sign_in_and_keeps_the_text(
         say(ada, "Am I still here?")
         ada.see("alert", "", "The application cannot be reached.")
         restartable.start_again(lambda: launch(server, SESSION_SECRET="another"))
-        ada.press("Enter")  # by what it sends, and the other by what it joins
+        ada.press("Enter")  # one tab notices by a send, the other by a join
         server.kill()
         bob.miss("status", "Connection", "Connected")
         server.start_again()
@@ -453,12 +453,12 @@ def test_the_secret_does_not_leave_the_server(app: StartedModule) -> None:
         assert "app-secret" not in answer.text
 
 
-# What it does not wait for, and does not take
+# Slow and oversized requests
 
 
 @contextmanager
 def alone(realtime_port: int, ready: str = "running on", **env: str) -> Iterator[StartedModule]:
-    """The application with another realtime server, or none."""
+    """Start the application with another realtime server, or without one."""
     words = ("uvicorn", "app.main:app", "--port", "PORT", "--no-access-log")
     with StartedModule(FOLDER, *words, ready=ready, realtime_port=realtime_port, env=env) as started:
         yield started

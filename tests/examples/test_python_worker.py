@@ -1,4 +1,4 @@
-"""``examples/python-worker``: jobs in processes of their own, whose progress two tabs see alike."""
+"""``examples/python-worker``: jobs in separate processes; two tabs show the same progress."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def app(server: DefaultServer) -> Iterator[StartedModule]:
 
 @pytest.fixture
 def enter(browser: Browser, app: StartedModule) -> Iterator[Enter]:
-    """Opens tabs."""
+    """Return a function that opens a tab."""
     with ExitStack() as stack:
 
         def enter(size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> Page:
@@ -64,19 +64,19 @@ def start(page: Page, name: str, *, rows: int = 100, seconds: int = 1, bad_row: 
 
 
 def jobs_of(app: StartedModule) -> dict[str, dict[str, Any]]:
-    """The jobs that the server knows, by their names."""
+    """Return the jobs of the server by name."""
     jobs = requests.get(f"{app.url}/api/jobs", timeout=PATIENCE).json()
     return {job["name"]: job for job in jobs}
 
 
 def processes_of(job: dict[str, Any]) -> list[int]:
-    """The ids of the processes that have the job's id among their arguments."""
+    """Return the ids of the processes that have the job's id in their arguments."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
-            continue  # it has just ended
+            continue  # the process has just ended
         if job["id"].encode() in words:
             found.append(int(folder.name))
     return found
@@ -102,7 +102,7 @@ def test_who_comes_late_sees_at_once_how_far_it_is(enter: Enter, app: StartedMod
     start(ada, "slow.csv", rows=2, seconds=3600)
     ada.see("listitem", "slow.csv", "0% · row 0 of 2")
     (process,) = processes_of(jobs_of(app)["slow.csv"])
-    os.kill(process, signal.SIGSTOP)  # it tells nothing any more: what is seen now is from the channel's cache
+    os.kill(process, signal.SIGSTOP)  # the job sends no events any more: the page shows the cached one
     try:
         enter().see("listitem", "slow.csv", "0% · row 0 of 2")
     finally:
@@ -192,7 +192,7 @@ def test_progress_that_is_made_while_the_realtime_server_is_away_is_right_afterw
 
 @pytest.fixture
 def restartable(server: DefaultServer) -> Iterator[Restartable]:
-    """The application for a test that stops it."""
+    """Start an application that the test may stop."""
     with Restartable(lambda: launch(server)) as app:
         yield app
 
@@ -314,7 +314,7 @@ def test_it_looks_like_its_picture(enter: Enter, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def routes(server: DefaultServer) -> Iterator[str]:
-    """The URL of an application that only refuses."""
+    """Return the URL of an application that refuses every request."""
     with launch(server) as started:
         yield started.url
 
@@ -413,7 +413,7 @@ def test_the_secret_does_not_leave_the_server(routes: str) -> None:
         assert "app-secret" not in answer.text
 
 
-# What it does not wait for, and does not take
+# Slow and oversized requests
 
 
 def test_a_realtime_server_that_hangs_does_not_hold_up_the_page() -> None:

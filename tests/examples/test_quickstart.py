@@ -34,7 +34,7 @@ def server() -> Iterator[DefaultServer]:
 
 @pytest.fixture
 def url(server: DefaultServer, tmp_path: Path) -> Iterator[str]:
-    """Where the site of the quickstart is."""
+    """Return the URL of the quickstart's site."""
     port = str(free_port())
     for name, language in (("app.py", "python"), ("index.html", "html")):
         text = snippet("docs/quickstart.md", language).text

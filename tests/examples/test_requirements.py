@@ -1,4 +1,4 @@
-"""What the examples install, and what they share."""
+"""The packages of the examples, and rules that all of them follow."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_npm_installs_what_is_locked_from_any_registry_and_runs_nothing_of_it(fi
 
 @pytest.mark.parametrize("page", HTML, ids=lambda page: str(page.relative_to(EXAMPLES)))
 def test_a_list_with_another_role_is_none(page: Path) -> None:
-    # Its items would belong to no list: the log is an element around it.
+    # Otherwise its items belong to no list: the element with the role log must be around the list.
     assert not re.findall(r'<[ou]l\b[^>]* role="(?!list")[^>]*>', page.read_text())
 
 
