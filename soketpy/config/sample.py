@@ -1,6 +1,6 @@
-"""``config/soketpy.yaml``, written from the rows: every setting with its default and its line of help.
+"""The generator of ``config/soketpy.yaml``: every setting with its default and its line of help.
 
-``python -m soketpy.config.sample`` prints it.
+``python -m soketpy.config.sample`` prints the file.
 """
 
 import json
@@ -14,14 +14,14 @@ from soketpy.core.fields import Field, fields_of
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 HEAD = """\
-# Every setting of soketpy with its default. Leave out what you do not change.
-# SOKETPY_ and a setting's path name it as an environment variable, such as SOKETPY_METRICS_PORT; those win over this
-# file, and flags over both. soketi's own names and config files are understood too. SIGHUP takes the apps anew.
+# Every setting of soketpy with its default. Leave out the settings that you do not change.
+# The environment variable of a setting is SOKETPY_ and its path, such as SOKETPY_METRICS_PORT. Variables override this
+# file, and flags override both. Names and configuration files of soketi work too. SIGHUP reloads the apps.
 """
 
 
 def sample() -> str:
-    """The whole text of the file; loading it gives ``Settings()``."""
+    """Return the text of the file. Loading it gives ``Settings()``."""
     return "\n".join([HEAD, *_group(fields_of(Settings), ""), *_app_defaults(), *_apps()]) + "\n"
 
 
@@ -37,12 +37,16 @@ def _group(of: Mapping[str, Field], indent: str) -> Iterator[str]:
 
 
 def _app_defaults() -> Iterator[str]:
-    yield from ("", "# For every app that does not say otherwise: any of an app's settings but its id and keys.")
+    yield from ("", "# Defaults of all apps: any setting of an app except its id, key, secret and keys.")
     yield "app_defaults: {}"
 
 
 def _apps() -> Iterator[str]:
-    yield from ("", f"# {fields_of(Settings)['apps'].help} SOKETPY_APP_ID and so on set those of the first.", "apps:")
+    yield from (
+        "",
+        f"# {fields_of(Settings)['apps'].help} SOKETPY_APP_ID and similar variables set the fields of the first app.",
+        "apps:",
+    )
     written = app_fields()
     yield from (f"  # {written['id'].help}", f"  - id: {_shown(DEFAULT_APP.id)}")
     given = {"key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret}

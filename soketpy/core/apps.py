@@ -78,9 +78,9 @@ class App(_Derived):
     # switches
     client_events: bool = setting(False, "Whether clients may send client events.")
     subscription_count_events: bool = setting(
-        False, "Whether subscribers are sent the number of subscribers of their channel."
+        False, "Whether subscribers get the number of subscribers of their channel."
     )
-    watchlists: bool = setting(True, "Whether users are told who of their watchlist is online.")
+    watchlists: bool = setting(True, "Whether users get the online status of the users on their watchlist.")
     authorized_connections: bool = setting(
         False, "Close connections that neither sign in nor join a private or presence channel in time."
     )
