@@ -1,7 +1,7 @@
 """soketpy: a self-hosted realtime server that speaks the Pusher Channels protocol.
 
-The names of the package are imported when they are first used, so that ``soketpy --version`` and the pytest plugin do
-not load the server.
+The names of the package are imported at their first use, so that ``soketpy --version`` and the pytest plugin do not
+import the server.
 """
 
 from importlib import import_module
@@ -36,5 +36,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return all names, those that are not imported yet as well."""
+    """Return all names, also those that are not imported yet."""
     return sorted({*globals(), *__all__})

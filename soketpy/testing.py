@@ -1,8 +1,8 @@
-"""A pytest fixture for those who test their own application against a real server.
+"""A pytest fixture for tests of applications against a real server.
 
-Installed with the package: a test that takes ``soketpy_server`` gets a server of its own on a free port, which runs in
-a thread of its own, so that plain and async tests can use it alike. The server is imported by the first test that takes
-one: pytest loads this module in every run.
+pytest loads this plugin when soketpy is installed. A test that uses the fixture ``soketpy_server`` gets its own server
+on a free port. The server runs in a thread, so that plain and async tests can use it. The first test that uses the
+fixture imports the server, because pytest loads this module in every run.
 """
 
 import threading
@@ -22,7 +22,7 @@ START_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where the server is, and the credentials of its one app: what a Pusher library wants to know."""
+    """The address of a server and the credentials of its first app, for a Pusher library."""
 
     host: str
     port: int
@@ -33,9 +33,10 @@ class RunningServer:
 
 @contextmanager
 def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer]:
-    """Run a server in a thread, on a free port of the loopback address. By default its app lets client events be.
+    """Run a server in a thread, on a free port of the loopback address. Its default app allows client events.
 
-    The default app's id is a number, since PyPI's ``pusher`` takes no other.
+    The id of the default app is a number, because the library ``pusher`` on PyPI accepts only numbers. Raise
+    RuntimeError if the server does not start.
     """
     from soketpy.config import Settings
     from soketpy.config.settings import DEFAULT_APP
@@ -59,7 +60,7 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
 
 
 class _ServerThread(threading.Thread):
-    """Runs one server until it is told to stop."""
+    """The thread of one server. It runs until ``stop`` is called."""
 
     def __init__(self, settings: "Settings", started: threading.Event) -> None:
         super().__init__(name="soketpy", daemon=True)
@@ -75,7 +76,7 @@ class _ServerThread(threading.Thread):
     def run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
-        except BaseException as fault:  # to be raised in the thread that waits for the start
+        except BaseException as fault:  # raised in the thread that waits for the start
             self.failure = fault
         finally:
             self._ready.set()
@@ -90,13 +91,13 @@ class _ServerThread(threading.Thread):
             await self._ending.wait()
 
     def stop(self) -> None:
-        """Stop the server, and wait until it has."""
+        """Stop the server and wait until it has stopped."""
         self._loop.call_soon_threadsafe(self._ending.set)
         self.join()
 
 
 @pytest.fixture
 def soketpy_server() -> Iterator[RunningServer]:
-    """A server of the test's own, with one app: ``1``, ``app-key``, ``app-secret``."""
+    """Run a server for one test, with one app: ``1``, ``app-key``, ``app-secret``."""
     with running_server() as server:
         yield server

@@ -86,7 +86,7 @@ def test_an_application_s_tests_get_a_server_without_more_ado(pytester: pytest.P
 
 def test_the_fixture_is_listed(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
-    result.stdout.fnmatch_lines(["soketpy_server*", "*A server of the test's own*"])
+    result.stdout.fnmatch_lines(["soketpy_server*", "*Run a server for one test*"])
 
 
 def test_what_is_published_arrives(soketpy_server: RunningServer) -> None:

@@ -1,6 +1,6 @@
 """The command line: ``soketpy start``, ``check-config``, ``sign``, ``trigger`` and ``healthcheck``.
 
-Exit codes: 0 success, 1 what was asked did not work, 2 a mistake in the call or the configuration.
+Exit codes: 0 is success, 1 a failure of the command, 2 a mistake in the call or the configuration.
 """
 
 import argparse
@@ -18,24 +18,24 @@ examples:
   soketpy start --config soketpy.yaml
   soketpy trigger my-channel my-event '{"message":"hello"}'
 
-`soketpy COMMAND --help` tells more of each.
+`soketpy COMMAND --help` shows the options of a command.
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose examples keep their lines."""
+    """A parser with errors of one line, and with examples that keep their line breaks."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the call, and end with exit code 2."""
+        """Print a mistake in the call, and end with exit code 2."""
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; what goes wrong is one line on standard error."""
+    """Run one command and return its exit code. Print a failure as one line on standard error."""
     try:
         args = _parser().parse_args(argv)
     except SystemExit as exit:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnicodeError:
         return _say(f"{name}: error: not valid UTF-8", 2)
     except ValueError as error:
-        from soketpy.config import ConfigError  # no command raises one before it is loaded
+        from soketpy.config import ConfigError  # a command that raises it has imported it already
 
         if not isinstance(error, ConfigError):
             raise
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _say(f"{name}: interrupted", 1)
     except BrokenPipeError:
-        # Python flushes standard output once more at its end, and must not meet the broken pipe again.
+        # Python flushes standard output again at its end, and must not find the broken pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _say(f"{name}: nobody reads the output any more", 1)
     return code

@@ -16,12 +16,15 @@ PATIENCE = 5.0
 """Seconds that a server has to answer."""
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-"""OpenSSL's names for the fault that the server does not speak TLS."""
+"""OpenSSL's reasons if the server does not speak TLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server. Unless ``verified``, any certificate will do: that of one's own server may name another host."""
+    """A server.
+
+    If ``verified`` is false, any certificate is accepted: the certificate of a local server may name another host.
+    """
 
     host: str
     port: int
@@ -29,7 +32,7 @@ class Target:
     tls: bool = False
     verified: bool = True
     has_flag: bool = False
-    """True if ``--tls`` says whether TLS is spoken, and not the configuration alone."""
+    """True if the command has the flag ``--tls``, so that not only the configuration decides on TLS."""
 
     def __str__(self) -> str:
         from soketpy.config.addresses import written
@@ -40,7 +43,7 @@ class Target:
 
 
 def local_target(settings: "Settings") -> Target:
-    """The server that runs on this machine with these settings."""
+    """Return the server that runs on this machine with these settings."""
     from soketpy.config.addresses import reachable
 
     tls = settings.tls.cert is not None
@@ -48,7 +51,7 @@ def local_target(settings: "Settings") -> Target:
 
 
 def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
-    """The status and text of the answer. Raises Failure where there is none."""
+    """Send a request. Return the status and text of the answer. Raise Failure if there is no answer."""
     connection = _connection(target)
     headers = {"Content-Type": "application/json"} if body else {}
     try:

@@ -1,4 +1,4 @@
-"""``soketpy check-config``: whether a configuration is understood, and what it says."""
+"""``soketpy check-config``: check a configuration and print a summary."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    text = "Read a configuration file, with the environment over it as `start` does, and say what it means."
+    text = "Read a configuration file and the environment, as `start` does, and print a summary."
     parser = commands.add_parser("check-config", help="check a configuration file", description=text)
     help = "YAML or JSON file, in soketpy's or soketi's names (default: $SOKETPY_CONFIG, or none)"
     parser.add_argument("config", metavar="FILE", nargs="?", help=help)
@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was understood. Raises ConfigError, also for what this machine lacks."""
+    """Print a summary. Raise ConfigError for a mistake, and for a requirement that this machine does not have."""
     from soketpy.process.requirements import check_requirements
 
     settings = read_settings(args, {})
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(settings: "Settings") -> str:
-    """The settings in one line: where the server would listen, its apps, its metrics, its workers and its Redis."""
+    """Return the settings in one line: the addresses to listen on, the apps, the metrics, the workers and the Redis."""
     from soketpy.config.addresses import listing
     from soketpy.process.log import quantity
 
@@ -43,7 +43,7 @@ def summary(settings: "Settings") -> str:
     enabled = settings.metrics.enabled
     metrics = f"metrics on {listing(settings.metrics.host, settings.metrics.port)}" if enabled else "no metrics"
     listens = where + (" with TLS" if settings.tls.cert else "")
-    return ", ".join([listens, apps, metrics, *_workers(settings.workers), *_meeting(settings)])
+    return ", ".join([listens, apps, metrics, *_workers(settings.workers), *_redis(settings)])
 
 
 def _workers(number: int) -> list[str]:
@@ -52,8 +52,8 @@ def _workers(number: int) -> list[str]:
     return [f"{number} workers" if number else "a worker per core"]
 
 
-def _meeting(settings: "Settings") -> list[str]:
-    """Where the nodes would meet, if this is one of several."""
+def _redis(settings: "Settings") -> list[str]:
+    """Return the Redis that connects the nodes, if the server is a node of a cluster."""
     if settings.cluster == "local":
         return []
     from soketpy.config.addresses import listing

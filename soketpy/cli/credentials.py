@@ -1,4 +1,4 @@
-"""With which app's key and secret a command signs."""
+"""The key and secret with which a command signs."""
 
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,12 +24,15 @@ class Credentials(NamedTuple):
 def add_credentials(parser: argparse.ArgumentParser) -> None:
     """Add ``--app-id``, ``--key`` and ``--secret``."""
     parser.add_argument("--app-id", metavar="ID", help="id of the app (default: the configuration's first app)")
-    parser.add_argument("--key", help="key of the app (default: its first)")
+    parser.add_argument("--key", help="key of the app (default: its first key)")
     parser.add_argument("--secret", help="secret of the key (default: the configuration's)")
 
 
 def pick(settings: "Settings", app_id: str | None, key: str | None, secret: str | None) -> Credentials:
-    """What was given, completed out of the configuration. Raises Mistake where that does not know the app or key."""
+    """Complete the given values from the configuration.
+
+    Raise Mistake if the configuration does not have the app or key.
+    """
     if app_id is not None and key is not None and secret is not None:
         return Credentials(app_id, key, secret)
     app = _find(settings, app_id, key, known=secret is not None)
@@ -42,7 +45,7 @@ def pick(settings: "Settings", app_id: str | None, key: str | None, secret: str 
 
 
 def _find(settings: "Settings", app_id: str | None, key: str | None, *, known: bool) -> "App":
-    """The app meant; with a secret that is ``known`` the key need not be in the configuration."""
+    """Return the app. If the secret is ``known``, the key need not be in the configuration."""
     apps = [app for app in settings.apps if app_id in (None, app.id)]
     if not apps:
         what = "no app" if app_id is None else f"no app with the id {app_id}"

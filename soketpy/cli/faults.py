@@ -1,9 +1,9 @@
-"""What a command may end with besides success; each is one line on standard error."""
+"""The exceptions with which a command ends if it does not succeed. Each is printed as one line on standard error."""
 
 
 class Mistake(Exception):
-    """The command was called in a way that it cannot serve: exit code 2."""
+    """A mistake in the call: exit code 2."""
 
 
 class Failure(Exception):
-    """What the command was asked to do did not work: exit code 1."""
+    """A failure of what the command was asked to do: exit code 1."""

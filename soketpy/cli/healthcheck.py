@@ -1,4 +1,4 @@
-"""``soketpy healthcheck``: whether the server on this machine takes clients, for containers."""
+"""``soketpy healthcheck``: check whether the server on this machine is ready. Containers use it."""
 
 import argparse
 from typing import Any
@@ -9,7 +9,7 @@ from soketpy.cli.options import add_address, add_config, read_settings
 EPILOG = """\
 examples:
   soketpy healthcheck
-  HEALTHCHECK CMD ["soketpy", "healthcheck"]      in a Dockerfile; the server's environment is the check's too
+  HEALTHCHECK CMD ["soketpy", "healthcheck"]      in a Dockerfile; the check has the environment of the server
 """
 
 
@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the answer. Raises Failure where the server is not ready."""
+    """Print that the server is ready. Raise Failure if it is not."""
     from soketpy.cli.call import call, local_target
     from soketpy.config import ConfigError
 

@@ -1,4 +1,4 @@
-"""What to paste to connect to a server that has just started, and to send it an event."""
+"""The hint at the start of a server: how to connect to it and how to send an event."""
 
 import json
 import shlex
@@ -14,10 +14,10 @@ EVENT = """my-channel my-event '{"message":"hello"}'"""
 
 
 def hint(settings: Settings, port: int | None, plain: Settings, config: str | None) -> str:
-    """A pusher-js snippet and a command that work when pasted into a page and a shell of this machine.
+    """Return a pusher-js snippet for a page and a command for a shell on this machine.
 
-    ``port`` is the one that was bound, ``plain`` what a command without flags reads. No secret is shown: the command
-    finds it where the server found it.
+    ``port`` is the port of the server. ``plain`` are the settings that a command without flags reads. The hint shows no
+    secret: the command reads it from the same source as the server.
     """
     app = next((app for app in settings.apps if app.enabled), None)
     if app is None:

@@ -1,13 +1,13 @@
-"""Notes of ``soketpy sign``, on standard error: the server refuses the request although its signature holds."""
+"""Notes of ``soketpy sign`` on standard error: reasons why the server refuses a request with a valid signature."""
 
 import sys
 from collections.abc import Iterator, Mapping
 
 METHODS = ("GET", "POST")
-"""Of the REST API."""
+"""The methods of the REST API."""
 
 LONGEST_NAME = 200
-"""Characters of a channel's name, where the app does not say otherwise."""
+"""Most characters of a channel's name, if the app has no other limit."""
 
 
 def note(problems: Iterator[str]) -> None:
@@ -17,7 +17,7 @@ def note(problems: Iterator[str]) -> None:
 
 
 def of_channel(channel: str, channel_data: str | None) -> Iterator[str]:
-    """Yield what is wrong with a channel and with its member, of a presence channel."""
+    """Yield the problems of a channel and with its member, of a presence channel."""
     from soketpy.protocol.channels import kind_of, name_fault
 
     if (fault := name_fault(channel, LONGEST_NAME)) is not None:
@@ -32,7 +32,7 @@ def of_channel(channel: str, channel_data: str | None) -> Iterator[str]:
 
 
 def of_user(user_data: str) -> Iterator[str]:
-    """Yield what is wrong with the user of a sign-in."""
+    """Yield the problems of the user of a sign-in."""
     from soketpy.protocol.events import parse_user
 
     try:
@@ -42,13 +42,13 @@ def of_user(user_data: str) -> Iterator[str]:
 
 
 def of_method(method: str) -> Iterator[str]:
-    """Yield what is wrong with the method of a request."""
+    """Yield the problems of the method of a request."""
     if method not in METHODS:
         yield f"the REST API has the methods {' and '.join(METHODS)}, not {method}"
 
 
 def of_query(query: Mapping[str, str], now: float) -> Iterator[str]:
-    """Yield what is wrong with the parameters of a signed request."""
+    """Yield the problems of the parameters of a signed request."""
     from soketpy.protocol.signatures import WINDOW
 
     if query.get("auth_version", "1.0") != "1.0":

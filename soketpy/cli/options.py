@@ -1,4 +1,4 @@
-"""The options that several commands share, and the settings that they lead to."""
+"""Options that several commands share, and the settings that result from them."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 
 
 def config_path(args: argparse.Namespace) -> str | None:
-    """The path of the configuration file, or None. Raises Mistake for an empty one."""
+    """Return the path of the configuration file, or None. Raise Mistake for an empty path."""
     given: str | None = args.config
     if given == "":
         raise Mistake("the path of the configuration file is empty")
@@ -35,14 +35,14 @@ def config_path(args: argparse.Namespace) -> str | None:
 
 
 def read_settings(args: argparse.Namespace, flags: Mapping[str, object] | None = None) -> "Settings":
-    """The settings out of the file, the environment and the flags given. Raises ConfigError."""
+    """Return the settings of the file, the environment and the flags. Raise ConfigError for a mistake."""
     from soketpy.config import load
 
     return load(config_path(args), os.environ, address_flags(args) if flags is None else flags)
 
 
 def address_flags(args: argparse.Namespace) -> dict[str, object]:
-    """The settings that these options stand for; a host or a port says that no Unix socket is meant. Raises Mistake."""
+    """Return the settings of these options. A host or a port overrides a Unix socket. Raise Mistake for both."""
     flags: dict[str, object] = {name: given for name in ("host", "port") if (given := getattr(args, name)) is not None}
     if flags and args.unix_socket is not None:
         raise Mistake("--unix-socket is instead of --host and --port")

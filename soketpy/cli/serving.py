@@ -1,4 +1,4 @@
-"""What ``soketpy start`` does. A module of its own, since no other command loads the server."""
+"""The run of ``soketpy start``. It is a separate module, because no other command imports the server."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ log = logging.getLogger("soketpy")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve. Raises ConfigError for a configuration that does not work, and Failure where the port cannot be had."""
+    """Serve. Raise ConfigError for a wrong configuration, and Failure if the port cannot be used."""
     flags = address_flags(args)
     if args.workers is not None:
         flags["workers"] = args.workers
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_hint(text: str) -> None:
-    """Print it, if there is somebody to read it; the server goes on in any case."""
+    """Print the hint. A closed standard output does not stop the server."""
     try:
         print(text, flush=True)
     except OSError as error:

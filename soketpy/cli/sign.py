@@ -1,4 +1,4 @@
-"""``soketpy sign``: what is signed and the signature, to make requests by hand and to find out why one is refused."""
+"""``soketpy sign``: print the signed text and the signature, to make a request by hand or to debug a refused one."""
 
 import argparse
 from typing import Any
@@ -21,36 +21,42 @@ examples:
 
 
 def add(commands: Any) -> None:
-    """Add the command and its three forms."""
-    text = "Print the text that is signed and the signature over it."
+    """Add the command with its three forms."""
+    text = "Print the text that is signed and its signature."
     parser = commands.add_parser("sign", help="sign a request or an authorization", description=text, epilog=EPILOG)
     forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
 
     rest = forms.add_parser("rest", help="a request to the REST API", epilog=EPILOG)
     rest.add_argument("method", metavar="METHOD")
-    rest.add_argument("path", metavar="PATH", help="path or URL, with its query; one with a signature is verified")
+    rest.add_argument(
+        "path", metavar="PATH", help="path or URL, with its query; if it has a signature, the signature is verified"
+    )
     rest.add_argument("--body", default="", help="the body of the request, byte for byte")
     rest.add_argument("--timestamp", type=int, metavar="SECONDS", help="Unix time of the request (default: now)")
 
     channel = forms.add_parser("channel", help="an authorization to join a channel", epilog=EPILOG)
-    channel.add_argument("socket_id", metavar="SOCKET_ID", help="of the connection: two numbers, such as 123.456")
+    channel.add_argument(
+        "socket_id", metavar="SOCKET_ID", help="socket id of the connection: two numbers, such as 123.456"
+    )
     channel.add_argument("channel", metavar="CHANNEL", nargs="?", help="a private or presence channel")
-    channel.add_argument("--channel-data", metavar="JSON", help="the member, of a presence channel")
+    channel.add_argument("--channel-data", metavar="JSON", help="member of a presence channel")
 
     user = forms.add_parser("user", help="a user's sign-in", epilog=EPILOG)
-    user.add_argument("socket_id", metavar="SOCKET_ID", help="of the connection: two numbers, such as 123.456")
+    user.add_argument(
+        "socket_id", metavar="SOCKET_ID", help="socket id of the connection: two numbers, such as 123.456"
+    )
     user.add_argument("user_data", metavar="USER_DATA", nargs="?", help='JSON, such as {"id":"1"}')
 
     for form, run in ((rest, run_rest), (channel, run_channel), (user, run_user)):
         if form is not rest:
-            form.add_argument("--verify", metavar="AUTH", help="say whether this KEY:SIGNATURE is right")
+            form.add_argument("--verify", metavar="AUTH", help="verify this KEY:SIGNATURE")
         add_credentials(form)
         add_config(form)
         form.set_defaults(run=run)
 
 
 def run_rest(args: argparse.Namespace) -> int:
-    """Print a signed path; or, of one that is signed already, whether the signature holds."""
+    """Print a signed path, or verify the signature of a signed path. Raise Failure if the signature is wrong."""
     import time
     from urllib.parse import urlsplit
 
@@ -85,7 +91,7 @@ def run_rest(args: argparse.Namespace) -> int:
 
 
 def run_channel(args: argparse.Namespace) -> int:
-    """Print the auth value for a channel. Raises Mistake for a channel that clients join without one."""
+    """Print the auth value for a channel. Raise Mistake for a channel that needs none."""
     from soketpy.protocol.channels import kind_of
     from soketpy.protocol.signatures import channel_text
 
@@ -118,7 +124,7 @@ def run_user(args: argparse.Namespace) -> int:
 
 
 def _check_socket_id(given: str) -> None:
-    """Raise Mistake for what cannot be the id of a connection."""
+    """Raise Mistake for a text that is not a socket id."""
     first, dot, second = given.partition(".")
     if not (dot and first.isdecimal() and second.isdecimal()):
         raise Mistake(f"the socket id must be two numbers with a dot between them, such as 123.456, not {given!r}")

@@ -22,22 +22,22 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    text = "Send an event through the REST API, signed, and print the answer. DATA goes out as it is."
+    text = "Send a signed event to the REST API and print the answer. DATA is sent unchanged."
     parser = commands.add_parser("trigger", help="send an event to a channel", description=text, epilog=EPILOG)
     parser.add_argument("channel", metavar="CHANNEL")
     parser.add_argument("event", metavar="EVENT")
     parser.add_argument("data", metavar="DATA", help="usually JSON")
     add_address(parser)
-    parser.add_argument("--tls", action="store_true", help="use https, on port 443 unless --port says otherwise")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate")
+    parser.add_argument("--tls", action="store_true", help="use https, by default on port 443")
+    parser.add_argument("--insecure", action="store_true", help="accept any certificate")
     add_credentials(parser)
-    parser.add_argument("--socket-id", metavar="ID", help="the connection that shall not get the event")
+    parser.add_argument("--socket-id", metavar="ID", help="connection that does not get the event")
     add_config(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send the event and print the answer. Raises Failure where there is none, or one that is not a success."""
+    """Send the event and print the answer. Raise Failure if there is no answer, or if it is not a success."""
     import json
     import time
     from urllib.parse import quote

@@ -1,6 +1,6 @@
-"""The configuration: one tree of typed settings, out of a file, environment variables and flags.
+"""The configuration: typed settings from a file, environment variables and flags.
 
-Strict throughout: what is not understood is a ConfigError that names the place and the setting, never a default.
+Unknown and invalid settings raise a ConfigError that names the position and the setting.
 """
 
 from soketpy.config.errors import ConfigError

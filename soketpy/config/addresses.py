@@ -1,4 +1,4 @@
-"""Addresses, as the settings have them: one or several to listen on, one to connect to, and the paths of sockets."""
+"""Addresses in settings: hosts to listen on or to connect to, and paths of Unix sockets."""
 
 import os
 import re
@@ -10,10 +10,10 @@ Host = str | tuple[str, ...]
 """A host name or an address, or several."""
 
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
-"""Bytes of a Unix socket's path, of which the kernel has room for one more."""
+"""Most bytes of a Unix socket's path. The kernel needs one more for the terminator."""
 
 LONGEST_NAME = 253
-"""Characters of a host name (RFC 1035, section 2.3.4)."""
+"""Most characters of a host name (RFC 1035, section 2.3.4)."""
 
 _WITH_PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(:[0-9]+)")
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?")
@@ -21,18 +21,18 @@ _NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 
 
 def hosts(host: Host) -> tuple[str, ...]:
-    """Return each host name or address, an IPv6 address without the brackets that it may have."""
+    """Return each host name or address. IPv6 addresses lose their brackets."""
     each = (host,) if isinstance(host, str) else host
     return tuple(one[1:-1] if one.startswith("[") and one.endswith("]") else one for one in each)
 
 
 def written(host: str, port: int | None) -> str:
-    """Return host and port as a URL has them."""
+    """Return host and port in the form of a URL."""
     return f"{bracketed(host)}:{port}"
 
 
 def bracketed(host: str) -> str:
-    """Return a host as a URL has it: an IPv6 address in brackets."""
+    """Return a host in the form of a URL: an IPv6 address has brackets."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -42,7 +42,7 @@ def listing(host: Host, port: int | None) -> str:
 
 
 def is_everywhere(host: str) -> bool:
-    """Return whether the address stands for all addresses of the machine: ``0.0.0.0``, ``::``."""
+    """Return whether the address means all addresses of the machine: ``0.0.0.0`` or ``::``."""
     try:
         return ip_address(host).is_unspecified
     except ValueError:
@@ -50,9 +50,9 @@ def is_everywhere(host: str) -> bool:
 
 
 def reachable(host: Host) -> str:
-    """Return an address by which this machine reaches a server that listens on ``host``."""
+    """Return an address at which this machine reaches a server that listens on ``host``."""
     first = hosts(host)[0]
-    # A server on :: listens on IPv4 too, and 127.0.0.1 is there on a machine without IPv6 as well.
+    # A server on :: listens on IPv4 too, and 127.0.0.1 exists on a machine without IPv6.
     return "127.0.0.1" if is_everywhere(first) else first
 
 
@@ -62,7 +62,7 @@ def meet(one: Host, other: Host) -> bool:
 
 
 def listening_problem(host: str) -> str | None:
-    """Return what is wrong with a host to listen on, as the end of a sentence, or None."""
+    """Return the problem of a host to listen on, as the end of a sentence, or None."""
     if "," in host:
         return 'is more than one address: write a list, such as ["127.0.0.1", "::1"]'
     if host == "*":
@@ -71,7 +71,7 @@ def listening_problem(host: str) -> str | None:
 
 
 def host_problem(host: str) -> str | None:
-    """Return what is wrong with a host name or an address, as the end of a sentence, or None."""
+    """Return the problem of a host name or an address, as the end of a sentence, or None."""
     if found := _WITH_PORT.fullmatch(host):
         return f"has a port in it: leave out {found[1]}, since the port is a setting of its own"
     name = hosts(host)[0]
@@ -84,12 +84,12 @@ def host_problem(host: str) -> str | None:
 
 
 def address_problem(address: str) -> str | None:
-    """Return what is wrong with the host of ``host:port``, as the end of a sentence, or None."""
+    """Return the problem of the host in ``host:port``, as the end of a sentence, or None."""
     return host_problem(address.rpartition(":")[0])
 
 
 def socket_problem(path: str) -> str | None:
-    """Return what is wrong with the path of a Unix socket, as the end of a sentence, or None."""
+    """Return the problem of the path of a Unix socket, as the end of a sentence, or None."""
     size = len(os.fsencode(path))
     return (
         f"is too long for a Unix socket: {size} bytes, and at most {LONGEST_SOCKET}" if size > LONGEST_SOCKET else None
@@ -97,7 +97,7 @@ def socket_problem(path: str) -> str | None:
 
 
 def no_socket(path: str) -> str | None:
-    """Return what is at the path in the place of a Unix socket, as the end of a sentence, or None."""
+    """Return what is at the path instead of a Unix socket, as the end of a sentence, or None."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -120,7 +120,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_ipv4(text: str) -> bool:
-    """Return whether the resolver takes an IPv4 address: inet_aton(3), with short forms such as 127.1."""
+    """Return whether the resolver accepts an IPv4 address: inet_aton(3), with short forms such as 127.1."""
     parts = text.split(".")
     try:
         *others, last = (int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[:1] == "0" else 10) for part in parts)

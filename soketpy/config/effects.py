@@ -1,4 +1,4 @@
-"""Settings that are valid, but have no effect next to others, or contradict them: a warning each."""
+"""Warnings of valid settings that have no effect next to others, or that contradict others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,24 +8,24 @@ from soketpy.config.tree import Position
 from soketpy.core.apps import App
 
 MOST_NAMED = 5
-"""Apps that one line names."""
+"""Most apps that one line names."""
 
 CLOSES = "a slow client is closed with 4100 when it gets one"
 
 
 def cautions(settings: Settings) -> Iterator[str]:
-    """Yield each line that the log has of settings when they are read, at the start and at SIGHUP."""
+    """Yield each warning that the log has about the settings, at the start and at SIGHUP."""
     if settings.ignored:
         yield f"Without effect in this version: {', '.join(settings.ignored)}"
     yield from settings.warnings
     if unsafe := [app.id for app in settings.apps if any(pair.secret == DEFAULT_SECRET for pair in app.keys)]:
-        yield f"The default secret, which everybody knows, is for your own machine only ({naming(unsafe)})"
+        yield f"The default secret is publicly known: use it on your own machine only ({naming(unsafe)})"
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """Yield one line for each setting that was written and has no effect, and for each limit that contradicts another.
+    """Yield one line for each written setting without effect, and for each limit that contradicts another.
 
-    A setting that has its default value is no mistake: files list settings with their defaults.
+    A setting with its default value gets no warning: files may list settings with their defaults.
     """
     for path, reason in _without_effect(settings):
         if path in settings.positions and settings.value(path) != _DEFAULTS.value(path):
@@ -34,18 +34,18 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 
 _DEFAULTS = Settings()
-_MEETING = (
+_CONNECTING = (
     *("host", "port", "unix_socket", "sentinels", "sentinel_master", "sentinel_password", "cluster_nodes"),
     *("partitions", "tls", "db", "username", "password", "prefix", "start_timeout"),
 )
-"""What says where and how nodes meet in Redis."""
+"""The settings of the connection to Redis."""
 
 
 def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the paths of settings that others make useless, and why."""
+    """Yield the path of each setting that has no effect next to others, and why."""
     redis = settings.redis
     if settings.cluster == "local":
-        yield from ((f"redis.{name}", "while cluster is local") for name in _MEETING)
+        yield from ((f"redis.{name}", "while cluster is local") for name in _CONNECTING)
         if settings.workers == 1:
             yield "redis.lease", "while cluster is local"
     else:
@@ -63,7 +63,7 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from ((f"metrics.{name}", "while metrics.enabled is false") for name in ("host", "port", "prefix"))
     if settings.unix_socket is not None:
         yield "host", "next to unix_socket"
-        if not settings.metrics.enabled:  # where the port is a label of every metric
+        if not settings.metrics.enabled:  # with metrics, the port is a label of every metric
             yield "port", "next to unix_socket"
     if not any(app.authorized_connections for app in settings.apps):
         yield "timeouts.authorization", "while no app has authorized_connections"
@@ -71,7 +71,7 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _Contradiction:
-    """A limit of apps that a bound of the process contradicts, and the apps that have it."""
+    """A limit of apps that contradicts a limit of the process (``bound``), and the apps that have it."""
 
     limit: str
     bound: str
@@ -80,7 +80,7 @@ class _Contradiction:
     position: Position | None = None
 
     def line(self, most: float) -> str:
-        """Return the line for people, of a bound of this value."""
+        """Return the warning. ``most`` is the limit of the process."""
         low, high = plain(min(self.values)), plain(max(self.values))
         if self.bound == "unread_in_kb":
             problem = f"is more than bounds.unread_in_kb ({plain(most)}): " + CLOSES
@@ -91,7 +91,7 @@ class _Contradiction:
 
 
 def _out_of_reach(settings: Settings) -> Iterator[str]:
-    """Yield a line for each limit of apps that a bound of the process contradicts."""
+    """Yield a line for each limit of apps that contradicts a limit of the process."""
     found: dict[tuple[str, str], _Contradiction] = {}
     for app in settings.apps:
         for limit, bound in _contradictions(app, settings):
@@ -107,7 +107,7 @@ def _out_of_reach(settings: Settings) -> Iterator[str]:
 
 
 def _contradictions(app: App, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the limits of an app that a bound of the process keeps out of reach, and the bound."""
+    """Yield each limit of an app that can never be reached, and the limit of the process that prevents it."""
     bounds, event = settings.bounds, app.max_event_payload_in_kb
     if event > bounds.request_size_in_mb * 1024:
         yield "max_event_payload_in_kb", "request_size_in_mb"

@@ -1,4 +1,4 @@
-"""Hints for unknown names: the place where a name belongs, or soketpy's name for a setting of another program."""
+"""Hints for unknown names: the group of a setting, or soketpy's name for a setting of soketi."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ REDIS_URL = "; write {host} and {port} instead of a URL; tls, username, password
 
 
 def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Field], known: tuple[str, ...]) -> str:
-    """Return the end of the error for a name that no setting of the group at ``path`` has.
+    """Return the end of the error for an unknown name in the group at ``path``.
 
     ``settings`` are all settings by their dotted paths, and ``known`` the names of the group.
     """
@@ -28,15 +28,15 @@ def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Field], known:
 
 
 def hint_of_app(name: str) -> str:
-    """Return the end of the error for a name that no setting of an app has."""
+    """Return the end of the error for an unknown name of an app's field."""
     ours = APP_NAMES.get(name)
     return f"; did you mean {ours}?" if ours is not None else guess(name, app_fields())
 
 
 def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | None:
-    """Return the end of the error for a variable that is a group, a URL or one of soketi's app; None for any other.
+    """Return the end of the error for an unknown variable: a group, a URL or a field of soketi's app. None for others.
 
-    ``rest`` is its name without the prefix. ``known`` has the path of each variable.
+    ``rest`` is the name without the prefix. ``known`` has the path of each variable.
     """
     if rest == "REDIS_URL":
         return REDIS_URL.format(host=f"{prefix}REDIS_HOST", port=f"{prefix}REDIS_PORT")
@@ -50,7 +50,7 @@ def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | 
 
 
 def _places(name: str, path: tuple[str, ...], settings: Mapping[str, Field]) -> Iterator[str]:
-    """Yield each place where a setting of this name may stand."""
+    """Yield each group that has a setting of this name, for the error."""
     if name in limit_fields():
         yield "under app_defaults:"
     elif name in app_fields():

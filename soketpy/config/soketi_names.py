@@ -1,6 +1,6 @@
-"""Every name that soketi 1.6 gives a setting: its path in a file, its variable, and what it is here.
+"""The names of soketi 1.6: the path of each setting in a file, its variable, and the setting of soketpy.
 
-A name without ``to`` belongs to a driver or a part that this version does not have: it is taken and has no effect.
+A name without ``to`` belongs to a driver or a part that this version does not have. It is accepted without effect.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ PREFIX = "SOKETI_"
 
 @dataclass(frozen=True, slots=True)
 class SoketiName:
-    """One of soketi's names.
+    """The name of a setting of soketi.
 
-    ``variable`` is without its prefix. ``to`` is the path of our setting, ``per`` what soketi's number is divided by.
-    ``has`` are the values of a choice that this version serves, ``later`` those that it does not serve yet.
+    ``variable`` has no prefix. ``to`` is the path of soketpy's setting, and ``per`` divides soketi's number. ``has``
+    are the values of a choice that this version supports, ``later`` are those that it does not support yet.
     """
 
     path: str

@@ -391,7 +391,7 @@ async def test_sighup_logs_the_warnings_that_are_new(start_process: StartProcess
     for said in (
         "redis.host: has no effect while cluster is local",
         "metrics.port: has no effect while metrics.enabled is false",
-        "The default secret, which everybody knows, is for your own machine only (app two)",
+        "The default secret is publicly known: use it on your own machine only (app two)",
     ):
         assert process.log.count(said) == 1
 
