@@ -90,7 +90,7 @@ class Cors:
         like="the name of one header",
     )
     credentials: bool = setting(
-        True, "Whether browsers may send credentials. Has an effect only if origins are named, not with *."
+        True, "Allow browsers to send credentials. Has an effect only if origins are named, not with *."
     )
 
 
@@ -209,8 +209,7 @@ class Bounds:
     )
     cached_events: int = setting(
         100_000,
-        "Most cache channels whose last event one process keeps. Beyond it the oldest event is dropped. "
-        "With Redis, only `cache_ttl` limits them.",
+        "Most cache channels whose last event one process keeps, without Redis. Beyond it the oldest event is dropped.",
     )
 
     def http_connections(self, files: int) -> int:

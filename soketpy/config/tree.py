@@ -11,7 +11,7 @@ DEEPEST = 32
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a value was written: a line of a file, an environment variable or a flag.
+    """The position of a written value: a line of a file, an environment variable or a flag.
 
     ``name`` is the writer's name for the setting, if it differs from the setting's path. An empty one means that the
     source (a variable, a flag) names the setting already.

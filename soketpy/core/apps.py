@@ -76,11 +76,9 @@ class App(_Derived):
         True, "While false, connections of the app are refused with 4003 and its requests with 403."
     )
     # switches
-    client_events: bool = setting(False, "Whether clients may send client events.")
-    subscription_count_events: bool = setting(
-        False, "Whether subscribers get the number of subscribers of their channel."
-    )
-    watchlists: bool = setting(True, "Whether users get the online status of the users on their watchlist.")
+    client_events: bool = setting(False, "Allow client events.")
+    subscription_count_events: bool = setting(False, "Send subscribers the number of subscribers of their channel.")
+    watchlists: bool = setting(True, "Send users the online status of the users on their watchlist.")
     authorized_connections: bool = setting(
         False, "Close connections that neither sign in nor join a private or presence channel in time."
     )

@@ -77,7 +77,7 @@ class Field:
 
     @property
     def is_group(self) -> bool:
-        """Whether the type of this field is a dataclass with fields of its own."""
+        """True if the type of this field is a dataclass with fields of its own."""
         return is_dataclass(self.type) and not self.many
 
     def check(self, value: object, written: object = None) -> object:

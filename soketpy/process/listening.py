@@ -23,7 +23,7 @@ ATTEMPTS = 10
 """Attempts to find a port that is free on all addresses."""
 
 REUSE_PORT_SPREADS = sys.platform.startswith("linux")
-"""Whether the kernel spreads connections over the sockets of one port.
+"""True if the kernel spreads connections over the sockets of one port.
 
 On macOS, for example, one socket gets all connections, so the workers accept from a shared socket there.
 """

@@ -1,4 +1,4 @@
-"""The commands that run and end: what they print, and the exit code of each outcome."""
+"""The output and exit codes of the commands that end by themselves."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command; returns its exit code and what it wrote to standard output and standard error."""
+    """Run a command. Return its exit code, standard output and standard error."""
 
     def run(*argv: str) -> tuple[int, str, str]:
         code = main(argv)

@@ -1,4 +1,4 @@
-"""``soketpy start`` as a process of its own: what it says, what it listens on, and how it ends."""
+"""``soketpy start`` in a separate process: its output, its addresses, and its end."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(*argv: str) -> Iterator[subprocess.Popen[str]]:
-    """A server that has printed its hint, which it does once it listens."""
+    """Start a server and wait for its hint, which it prints when it listens."""
     pipe = subprocess.PIPE
     with subprocess.Popen([*SOKETPY, "start", "--hint", *argv], stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -38,7 +38,7 @@ def started(*argv: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def trigger_command(process: subprocess.Popen[str]) -> list[str]:
-    """The command that the hint tells to paste."""
+    """Return the command in the hint."""
     assert process.stdout is not None
     line = next(line for line in process.stdout if " trigger " in line)
     return shlex.split(line)

@@ -1,4 +1,4 @@
-"""Strangers who are a nuisance to a server with TLS, started as users do it: with uvloop, in a process of its own."""
+"""Hostile clients of a server with TLS that runs as for users: with uvloop, in a separate process."""
 
 import http.client
 import re
@@ -25,7 +25,7 @@ DESCRIPTORS = 64
 
 @dataclass
 class Started:
-    """A server with few descriptors, and what it writes."""
+    """A server with few file descriptors, and its output."""
 
     port: int
     log: Path
@@ -66,7 +66,7 @@ def started(tmp_path: Path) -> Iterator[Started]:
 
 
 def port_in(log: Path) -> int:
-    """The port that the log names, once it does."""
+    """Return the port in the log. Wait until the log has it."""
     wait_until(lambda: "Listening on" in log.read_text())
     found = re.search(r"Listening on https://127\.0\.0\.1:(\d+) with", log.read_text())
     assert found is not None

@@ -1,4 +1,4 @@
-"""``soketpy start --workers N``: many processes that act as one server, and leave nothing behind."""
+"""``soketpy start --workers N``: several processes that act as one server, and leave no process behind."""
 
 import asyncio
 import json
@@ -63,14 +63,14 @@ class Together(Launched):
         self.config.write_text(json.dumps(self.settings))
 
     async def written(self, text: str) -> str:
-        """Wait until it writes a line with this text; all that it has written up to there."""
+        """Wait until the server writes a line with this text. Return the output up to this line."""
         return "".join(await asyncio.to_thread(self.read_to, text))
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def children(self, name: str) -> set[int]:
-        """The processes that it has started, by a word of their command line."""
+        """Return the processes that the server has started, by a word of their command line."""
         return {pid for pid in children_of(self.pid) if name in command_of(pid)}
 
 
@@ -98,14 +98,14 @@ Place = Callable[[Together], At]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server, which ends with the test."""
+    """Start a server that ends with the test."""
     with ExitStack() as stack:
         yield lambda *args, **settings: stack.enter_context(Together(tmp_path, *args, **settings))
 
 
 @pytest.fixture
 async def workers(redis: str) -> AsyncIterator[Workers]:
-    """Two workers of this very process, which have started."""
+    """Start two workers of this process."""
     meeting = config.Redis(unix_socket=redis, prefix=f"test-{uuid4()}", lease=LONG_LEASE)
     settings = Settings(
         host="127.0.0.1", port=0, apps=(APP,), cluster="redis", redis=meeting, timeouts=config.Timeouts(shutdown=0)
@@ -128,7 +128,7 @@ async def at() -> AsyncIterator[Callable[[Together], At]]:
 
 
 async def members(peers: At, number: int) -> list[Socket]:
-    """Clients in a room, each one another user; they come one behind the other."""
+    """Connect clients to a room, one after the other, each as another user."""
     clients: list[Socket] = []
     for index in range(number):
         client = await peers.client()
@@ -141,7 +141,7 @@ async def members(peers: At, number: int) -> list[Socket]:
 
 
 async def silent_clients(port: int, stack: AsyncExitStack, number: int) -> list[Wire]:
-    """WebSockets that are greeted, and then answer nothing, not even a close."""
+    """Connect WebSockets that get a greeting and then answer nothing, not even a close."""
     clients = []
     for _ in range(number):
         client = await stack.enter_async_context(wire(port))
@@ -418,7 +418,7 @@ async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) 
 
 
 class RedisServer:
-    """A redis-server that can be taken away, for those who look for it in this folder first."""
+    """A redis-server that a test can remove. Its folder is the first in PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
@@ -432,7 +432,7 @@ class RedisServer:
         self._path.unlink()
 
     def exchange(self) -> None:
-        """Put a program in its place that never answers."""
+        """Replace the program by one that never answers."""
         self._path.unlink()
         self._path.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
         self._path.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Whatever stands in a file or a variable: settings, or a ConfigError of one line."""
+"""Any content of a file or a variable results in settings or in a ConfigError of one line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The settings that a program gives to ``Server``: what a file could not have is refused by the constructor."""
+"""The settings that a program gives to ``Server``: the constructor refuses settings that a file could not have."""
 
 from dataclasses import replace
 from pathlib import Path

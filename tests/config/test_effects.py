@@ -1,4 +1,4 @@
-"""What is valid and has no effect next to other settings is a warning that names its place."""
+"""Valid settings without effect next to others: a warning names their position."""
 
 from collections.abc import Callable
 from pathlib import Path

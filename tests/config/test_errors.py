@@ -1,4 +1,4 @@
-"""What is not understood: each mistake is one line that names the place and the setting."""
+"""Mistakes in the configuration: each error is one line that names the position and the setting."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ APP = "id: a, key: k, secret: s"
 
 @pytest.fixture
 def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """What is said of a file, which is written as config.yaml or under another name."""
+    """Return the error for a file with this content, named config.yaml or otherwise."""
 
     def failing(content: str | bytes, name: str = "config.yaml") -> str:
         monkeypatch.chdir(tmp_path)
@@ -148,7 +148,7 @@ FILES = [
     ("apps: [{id: a, keys: [k]}]\n", "1: apps[0].keys[0]: must be a table of key and secret, not text"),
     ("- 1\n", "1: the file must hold settings, each under its name"),
     ("port\n", "1: the file must hold settings, each under its name"),
-    # what no browser sends
+    # origins that no browser sends
     (
         f"apps:\n- {{{APP}}}\n- id: b\n  key: l\n  secret: s\n  allowed_origins:\n  - 'null'\n  - https//typo\n",
         f"8: apps[1].allowed_origins[1]: 'https//typo' {ORIGIN.format('write https:// in front of the host')}",
@@ -289,7 +289,7 @@ FILES = [
         f"2: {MIXED.format('queue.driver', 'bounds', 'leave out queue.driver')}",
     ),
     ("bounds: {}\nqueue: 5\n", f"2: {MIXED.format('queue', 'bounds', 'leave out queue')}"),
-    # what is not built yet
+    # missing features
     (f"apps:\n- {{{APP},\n  webhooks: [{{url: 'http://a'}}]}}\n", f"3: apps[0].webhooks: {NO_WEBHOOKS}"),
     ("webhooks: [{url: 'http://a'}]\n", f"1: webhooks: {NO_WEBHOOKS}"),
     ("app_defaults: {webhooks: []}\n", f"1: app_defaults.webhooks: {NO_WEBHOOKS}"),

@@ -1,4 +1,4 @@
-"""Where settings come from, and which source wins."""
+"""The sources of settings and their precedence."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -162,7 +162,7 @@ def test_a_whole_key_of_the_environment_replaces_the_keys_of_the_file(write: Wri
     assert load(path, environ, {}).apps[0].keys == (Key("new", "t"),)
 
 
-# What Kubernetes puts into every container of a namespace that has services named soketpy, soketpy-metrics and soketi.
+# Kubernetes adds these variables to every container of a namespace with services soketpy, soketpy-metrics and soketi.
 SERVICE_LINKS = {
     "SOKETPY_SERVICE_HOST": "10.0.0.1",
     "SOKETPY_SERVICE_PORT": "6001",

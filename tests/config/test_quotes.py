@@ -1,4 +1,4 @@
-"""A variable with quotes around its value, as Docker's ``--env-file`` passes them on, is an error that says so."""
+"""Variables with quotes around their values, which Docker's ``--env-file`` keeps, are errors."""
 
 import json
 from pathlib import Path

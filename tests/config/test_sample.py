@@ -1,4 +1,4 @@
-"""The file that lists every setting says what the code says."""
+"""The file that lists every setting agrees with the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""soketi's variables and files mean here what they mean there."""
+"""soketi's variables and files have the same meaning in soketpy."""
 
 import json
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from soketpy.core.apps import App, Key
 
 Write = Callable[[object], str]
 
-# What holds as soon as anything is given by one of soketi's names.
+# The settings of a configuration that uses any of soketi's names.
 OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),))
 
-# variable, a value for it, and what it sets: a path in Settings, or the first app's field
+# variable, a value, the setting (a path in Settings or a field of the first app), and the expected value
 WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("CHANNEL_CACHE_TTL", "60", "cache_ttl", 60),
     ("CHANNEL_LIMITS_MAX_NAME_LENGTH", "50", "app.max_channel_name_length", 50),
@@ -74,7 +74,7 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("SSL_PASS", "123", "tls.passphrase", "123"),
     ("USER_AUTHENTICATION_TIMEOUT", "10000", "timeouts.authorization", 10),
 ]
-# what each choice may be in this version, and what soketi has besides
+# the value of each choice that this version has, and the further values of soketi
 CHOICES = {
     "ADAPTER_DRIVER": ("local", ["cluster", "nats"]),
     "APP_MANAGER_DRIVER": ("array", ["dynamodb", "mysql", "postgres"]),
@@ -100,7 +100,7 @@ WITHOUT_EFFECT = """
     QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL
     QUEUE_SQS_ENDPOINT QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS
     RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE WEBHOOKS_BATCHING_DURATION
-""".split()  # noqa: SIM905 - a list of its own lines would be a page
+""".split()  # noqa: SIM905 - a list with one name per line would be a page long
 
 
 @pytest.fixture

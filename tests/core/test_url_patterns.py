@@ -1,4 +1,4 @@
-"""App ids and keys that the configuration takes work as they are in every URL; others are errors with their line."""
+"""App ids and keys that the configuration accepts work unchanged in every URL. Others are errors with their line."""
 
 import string
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Written = Callable[..., App]
 
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
-    """The app that a file gives with this id and key."""
+    """Return the app of a file with this id and key."""
 
     def written(id: str = "1", key: str = "k") -> App:
         path = tmp_path / "config.json"
@@ -39,12 +39,12 @@ def as_it_is(text: str) -> str:
 
 
 def encoded(text: str) -> str:
-    """Every byte encoded, as RFC 3986 allows."""
+    """Return the text with every byte percent-encoded, as RFC 3986 allows."""
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
 def key_of(target: str) -> str | None:
-    """The key of a request for a WebSocket."""
+    """Return the key in a request for a WebSocket."""
     found = parse_upgrade("\r\n".join([f"GET {target} HTTP/1.1", "Host: a", *HANDSHAKE]).encode())
     return None if found is None else app_key(found.path, "")
 

@@ -1,4 +1,4 @@
-"""Where a server listens: IPv4, IPv6, both, and several addresses."""
+"""The addresses that a server listens on: IPv4, IPv6, both, and several addresses."""
 
 import asyncio
 import errno
@@ -28,7 +28,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 
 
 async def ready(host: str, port: int | None) -> bool:
-    """Whether a server answers there."""
+    """Return whether a server answers at the address."""
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError:

@@ -1,4 +1,4 @@
-"""What the log writes, for people and for machines."""
+"""The formats of the log, for people and for machines."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from soketpy.process.log import configure
 
 @pytest.fixture(autouse=True)
 def the_log_of_the_tests() -> Iterator[None]:
-    """The log as it was before, once the test is over."""
+    """Restore the log after the test."""
     root = logging.getLogger()
     before = (root.level, root.handlers[:])
     root.handlers = []

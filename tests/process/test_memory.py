@@ -1,4 +1,4 @@
-"""What ends is freed at once, without the garbage collector, which looks at nothing old; what is free is given back."""
+"""Objects that end are freed at once, without the garbage collector. Free memory is returned to the system."""
 
 import gc
 import weakref
@@ -42,7 +42,7 @@ BODY = b'{"name":"e","channel":"c","data":"{}"}'
 
 
 def chunked() -> bytes:
-    """The head of a call whose body comes in chunks; signed now, since a signature holds for ten minutes."""
+    """Return the head of a call with a chunked body. It is signed now, because a signature is valid for ten minutes."""
     return request("POST", signed("POST", "/apps/app-id/events", BODY), b"", "Transfer-Encoding: chunked")
 
 
@@ -59,13 +59,13 @@ def trigger() -> bytes:
 
 
 def alive() -> Counter[type]:
-    """How many objects there are of those that are made for a client."""
+    """Return the number of objects that exist for each client."""
     return Counter(type(found) for found in gc.get_objects() if isinstance(found, MADE_FOR_A_CLIENT))
 
 
 @pytest.fixture
 async def peers(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Peers]:
-    """A server in a process without garbage collection, that does not wait long for the rest of a body."""
+    """Start a server in a process without garbage collection. It waits only shortly for the rest of a body."""
     monkeypatch.setattr(http, "LINGER", 0.01)
     gc.collect()
     gc.disable()
@@ -76,7 +76,7 @@ async def peers(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 async def leaves_at_once(client: Wire) -> None:
-    """Say nothing."""
+    """Send nothing."""
 
 
 async def leaves_in_the_midst_of_a_head(client: Wire) -> None:
@@ -243,7 +243,7 @@ async def test_a_client_that_has_gone_leaves_nothing_behind(
 
 @pytest.fixture
 def short_collections() -> Iterator[None]:
-    """A process that puts aside what has survived a full collection, of which none begins unasked."""
+    """Run the test with frozen survivors of full collections, and without automatic collections."""
     callbacks, thresholds = gc.callbacks[:], gc.get_threshold()
     try:
         memory.keep_collections_short()
@@ -271,7 +271,7 @@ def test_what_has_survived_a_full_collection_is_put_aside() -> None:
 
 
 class Cycle:
-    """Holds itself."""
+    """An object with a reference to itself."""
 
     def __init__(self) -> None:
         self.me: Cycle | None = self

@@ -1,4 +1,4 @@
-"""Systems that are not Linux: what is not there is missed by nobody, or its lack is said in one sentence."""
+"""Systems other than Linux: a missing feature is not needed, or an error of one line names it."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ for module, names in (
         vars(module).pop(name, None)
 sys.modules["resource"] = sys.modules["uvloop"] = None
 """
-"""What Python does not have on Windows."""
+"""The modules that Python does not have on Windows."""
 
 
 def on_windows(statement: str) -> subprocess.CompletedProcess[str]:

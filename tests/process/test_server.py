@@ -1,4 +1,4 @@
-"""The server as a whole, in the test's own event loop: how it starts, listens, is embedded, and stops."""
+"""The whole server in the event loop of the test: start, listening, embedding, and stop."""
 
 import asyncio
 import logging
@@ -191,7 +191,7 @@ async def test_an_idle_http_connection_does_not_hold_the_server(start_server: St
 
 @pytest.fixture
 def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a server that stops wait for as long as a test needs."""
+    """Lengthen the wait of a server that stops, so that no test runs into it."""
     for module in ("soketpy.process.draining", "soketpy.web.websocket"):
         monkeypatch.setattr(f"{module}.CLOSING_TIMEOUT", 10 * PATIENCE)
 

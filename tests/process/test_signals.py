@@ -1,4 +1,4 @@
-"""``soketpy start`` as a process of its own: what signals do to it, and what it logs."""
+"""The signals and the log of ``soketpy start``, in a separate process."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ APP = App(id="one", keys=(Key("one-key", "one-top-secret"),))
 OTHER = App(id="two", keys=(Key("two-key", "two-top-secret"),))
 
 LONG_CLOSING = {"soketpy.web.websocket.CLOSING_TIMEOUT": 10 * PATIENCE}
-"""Lets a server wait for the answer to a close for as long as a test needs."""
+"""Lengthens the wait for the answer to a close, so that no test runs into it."""
 
 Met = asyncio.Queue[asyncio.StreamReader]
 
@@ -45,7 +45,7 @@ def over_redis(path: Path) -> str:
 
 
 class Process:
-    """A running ``soketpy start``, and what it has logged so far."""
+    """A running ``soketpy start`` and its log so far."""
 
     def __init__(self, process: asyncio.subprocess.Process, config: Path, stack: AsyncExitStack) -> None:
         self.port = 0
@@ -55,7 +55,7 @@ class Process:
         self._stack = stack
 
     async def logged(self, pattern: str) -> re.Match[str]:
-        """Wait for a line of the log, behind those that were waited for before."""
+        """Wait for a log line after the last line that was waited for."""
         assert self._process.stderr is not None
         async with asyncio.timeout(PATIENCE):
             while line := (await self._process.stderr.readline()).decode():
@@ -68,7 +68,7 @@ class Process:
         self._process.send_signal(number)
 
     async def exit_code(self) -> int:
-        """Wait for the end."""
+        """Wait until the process has ended."""
         assert self._process.stderr is not None
         async with asyncio.timeout(PATIENCE):
             self.log += (await self._process.stderr.read()).decode()
@@ -93,7 +93,7 @@ StartProcess = Callable[..., Awaitable[Process]]
 
 @pytest.fixture
 async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
-    """Starts ``soketpy start`` with a configuration file and, unless told otherwise, waits until it listens."""
+    """Start ``soketpy start`` with a configuration file. By default, wait until it listens."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -122,7 +122,7 @@ async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
 
 @pytest.fixture
 async def met(tmp_path: Path) -> AsyncIterator[Met]:
-    """Who has come to a Unix socket, ``mute.sock``, at which nobody ever answers."""
+    """Listen on a Unix socket, ``mute.sock``, and never answer. Yield the connections."""
     met: Met = asyncio.Queue()
     writers = []
 
@@ -226,7 +226,7 @@ async def test_a_signal_to_stop_closes_the_clients_with_4200_and_exits_0(
 
 
 async def silent_until_the_stop(process: Process, client: Wire) -> None:
-    """Connect a client that says nothing, and stop the server."""
+    """Connect a client that sends nothing, and stop the server."""
     client.send(request("GET", "/app/one-key", b"", *HANDSHAKE))
     assert (await client.answer()).status == 101
     assert b"connection_established" in await client.frame()

@@ -1,4 +1,4 @@
-"""TLS with a certificate of the operator's own, which the tests make."""
+"""TLS with a certificate of the operator, which the tests create."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ ISSUED = datetime(2020, 1, 1)
 
 
 class Authority:
-    """Issues certificates, in the place of a public authority."""
+    """A certificate authority, instead of a public one."""
 
     def __init__(self, name: str, issuer: "Authority | None" = None) -> None:
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -65,7 +65,7 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, folder: Path, passphrase: str | None = None) -> tuple[str, str]:
-        """The files of a certificate for 127.0.0.1 and of its key."""
+        """Return the files of a certificate for 127.0.0.1 and of its key."""
         key = generate_private_key(SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
         cert_file, key_file = folder / "cert.pem", folder / "key.pem"
@@ -75,12 +75,12 @@ class Authority:
         return str(cert_file), str(key_file)
 
     def trusted(self) -> ssl.SSLContext:
-        """What a client has who trusts this authority alone."""
+        """Return the context of a client that trusts only this authority."""
         return ssl.create_default_context(cadata=self.certificate.public_bytes(Encoding.PEM).decode())
 
 
 async def ready(peers: Peers, authority: Authority) -> int:
-    """The status of /ready, for a client that trusts the authority."""
+    """Return the status of /ready for a client that trusts the authority."""
     url = f"https://127.0.0.1:{peers.port}/ready"
     async with aiohttp.ClientSession() as session, session.get(url, ssl=authority.trusted()) as response:
         return response.status
