@@ -21,7 +21,7 @@ def facts() -> list[tuple[str, str]]:
         ("Commit", commit()),
         ("Machine", f"{processor()}, {os.cpu_count()} cores, {memory()}"),
         ("System", f"{platform.system()} {platform.release()}"),
-        ("soketpy", f"{__version__}, Python {platform.python_version()}, {packages('uvloop', 'aiohttp', 'msgspec')}"),
+        ("soketpy", f"{__version__}, Python {platform.python_version()}, {packages('uvloop', 'httptools', 'msgspec')}"),
     ]
     if NODE.exists():
         bindings = package_version("uWebSockets.js")

@@ -24,9 +24,10 @@ from soketpy.protocol import events, frames, messages, signatures
 from soketpy.protocol.frames import FrameReader, Opcode
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
-from soketpy.web.door import Door
+from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
+from soketpy.web.upgrades import main_port
 from soketpy.web.websocket import ServerState
 
 APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True, max_subscribes_per_second=10**9)
@@ -143,12 +144,13 @@ def test_connect_and_disconnect(benchmark: BenchmarkFixture) -> None:
     """Read a handshake, send ``pusher:connection_established``, and close the connection."""
     http = HttpConnections(1000, lambda: 0.0)
     state = ServerState(Bench().node, StaticApps([APP]), Deadlines(lambda: 0.0), http=http)
+    port = main_port(cast(Any, None), state, "")
 
     def step() -> None:
         tcp = cast(Any, TcpConnection())
-        door = Door(state, cast(Any, None), "", 30)
-        door.connection_made(tcp)
-        door.data_received(HANDSHAKE)
+        accepted = FirstRequest(port, 30)
+        accepted.connection_made(tcp)
+        accepted.data_received(HANDSHAKE)
         tcp.protocol.connection_lost(None)
 
     benchmark(step)

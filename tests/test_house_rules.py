@@ -25,12 +25,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Modules that reach the outside world, and the folders or files that may import them.
 ONLY_IN = {
-    "aiohttp": {"web", "process"},
+    "aiohttp": set(),  # only tests use it
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
     "asyncio": {"web", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
     "yaml": {"config"},
     "hiredis": {"drivers"},
+    "httptools": {"protocol"},
     "msgpack": {"drivers"},
     "prometheus_client": {"web"},
 }

@@ -8,7 +8,7 @@ import pytest
 import soketpy
 
 SERVER = {
-    "aiohttp",
+    "httptools",
     "uvloop",
     "prometheus_client",
     "msgspec",

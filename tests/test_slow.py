@@ -18,7 +18,7 @@ from tests.patience import PATIENCE, wait_until
 from tests.slices.sitecustomize import CONSTANT, environment, install
 from tests.test_house_rules import PACKAGE, ROOT, modules
 
-SLICED = {"soketpy.web.plain", "soketpy.web.websocket"}
+SLICED = {"soketpy.web.http", "soketpy.web.websocket"}
 """The modules that serve one client for a time slice, and then the others."""
 
 
@@ -134,7 +134,7 @@ def slices_in_a_process(environ: dict[str, str]) -> dict[str, float]:
 def test_a_server_in_another_process_takes_slices_and_limits_from_its_environment() -> None:
     environ = os.environ | environment({"soketpy.web.websocket.CLOSING_TIMEOUT": 600}) | {"TIME_SLICES": "7"}
     assert slices_in_a_process(environ) == dict.fromkeys(SLICED, 7.0)
-    text = "from soketpy.process import server; print(server.CLOSING_TIMEOUT)"
+    text = "from soketpy.process import draining; print(draining.CLOSING_TIMEOUT)"
     ended = subprocess.run([sys.executable, "-c", text], env=environ, check=True, capture_output=True, timeout=PATIENCE)
     assert ended.stdout == b"600.0\n"
 
@@ -142,7 +142,7 @@ def test_a_server_in_another_process_takes_slices_and_limits_from_its_environmen
 def test_a_limit_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     with pytest.raises(AttributeError, match="NO_LIMIT"):
-        install(None, {"soketpy.web.plain.NO_LIMIT": 1})
+        install(None, {"soketpy.web.http.NO_LIMIT": 1})
 
 
 # The sources of soketpy

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from soketpy.process.log import quantity
 from soketpy.protocol.errors import Code
-from soketpy.web.door import Door
+from soketpy.web.first_request import FirstRequest
 from soketpy.web.rest import Rest
 from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, ServerState
 
@@ -20,7 +20,11 @@ FIRST_REQUEST_TIMEOUT = 1.0
 
 
 async def drain(
-    state: ServerState, rest: Rest, listeners: Sequence[asyncio.Server], handshakes: Collection[Door], shutdown: float
+    state: ServerState,
+    rest: Rest,
+    listeners: Sequence[asyncio.Server],
+    handshakes: Collection[FirstRequest],
+    shutdown: float,
 ) -> None:
     """Refuse new clients, close the open ones with 4200, and wait until REST requests are answered.
 
@@ -49,7 +53,7 @@ async def drain(
     rest.stop()
 
 
-async def _finish_accepted(state: ServerState, rest: Rest, handshakes: Collection[Door]) -> None:
+async def _finish_accepted(state: ServerState, rest: Rest, handshakes: Collection[FirstRequest]) -> None:
     """Wait for the first requests of accepted connections and for the answers to these requests."""
     for _ in range(3):
         await asyncio.sleep(0)  # asyncio creates the protocol of an accepted connection in a later iteration

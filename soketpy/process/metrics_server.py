@@ -1,18 +1,21 @@
 """The HTTP server on the metrics port, of one process or of all workers together."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-
-from aiohttp import web
+from functools import partial
 
 from soketpy.config.settings import Metrics
 from soketpy.core.traffic import Totals, Traffic
 from soketpy.process.listening import open_sockets, serve_sockets
-from soketpy.web.http import metrics_server
+from soketpy.web.deadlines import Deadlines
+from soketpy.web.first_request import FirstRequest
+from soketpy.web.http_connections import HttpConnections
+from soketpy.web.http_port import HttpPort
 from soketpy.web.metrics_port import MetricsPort
 
-HTTP_TIMEOUT = 1.0
-"""Seconds that HTTP clients have to receive their last answer when the server stops."""
+FIRST_REQUEST_TIMEOUT = 10.0
+"""Seconds that a connection to the metrics port has to send its first request."""
 
 
 async def serve_metrics(
@@ -36,15 +39,12 @@ async def serve_metrics(
     operations = MetricsPort(
         metrics.prefix, port, traffic, connected, totals, refresh, draining=draining, available=available
     )
-    http = metrics_server(operations, most)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    http = HttpPort(operations, Deadlines(loop.time), HttpConnections(most), loop.time, draining=stopping.is_set)
     sockets = await open_sockets(metrics.host, metrics.port)
     bound: int = sockets[0].getsockname()[1]
-    stack.push_async_callback(close_http_server, http)
-    await serve_sockets(stack, sockets, http)
+    await stack.enter_async_context(http.deadlines.ticking())
+    stack.callback(http.deadlines.expire_all)
+    stack.callback(stopping.set)
+    await serve_sockets(stack, sockets, partial(FirstRequest, http, FIRST_REQUEST_TIMEOUT))
     return bound
-
-
-async def close_http_server(http: web.Server) -> None:
-    """Close idle HTTP connections at once, and the others after their answer or after ``HTTP_TIMEOUT``."""
-    http.pre_shutdown()
-    await http.shutdown(HTTP_TIMEOUT)

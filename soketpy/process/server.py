@@ -22,16 +22,15 @@ from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
-from soketpy.process.metrics_server import close_http_server, serve_metrics
+from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.tls import tls_context
 from soketpy.web.cors import CorsHeaders
-from soketpy.web.deadlines import RESOLUTION, Deadlines
-from soketpy.web.door import Door
-from soketpy.web.http import http_server
+from soketpy.web.deadlines import Deadlines
+from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
-from soketpy.web.plain import Outbox, PlainHttp
 from soketpy.web.rest import Rest
 from soketpy.web.tls_handshakes import note_failed_handshakes
+from soketpy.web.upgrades import main_port
 from soketpy.web.websocket import ServerState
 
 log = logging.getLogger("soketpy")
@@ -59,7 +58,7 @@ class Server:
         self.settings = settings_of(settings, overrides)
         self._shared_sockets = sockets_of(listener)
         self._listening: list[asyncio.Server] = []
-        self._handshakes: WeakSet[Door] = WeakSet()  # connections that may be in the middle of a TLS handshake
+        self._handshakes: WeakSet[FirstRequest] = WeakSet()  # connections that may be in the middle of a TLS handshake
         self.port: int | None = None
         self.metrics_port: int | None = None
         self._running = AsyncExitStack()
@@ -113,25 +112,17 @@ class Server:
         return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up)
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        settings, loop = self.settings, asyncio.get_running_loop()
+        settings = self.settings
         files = raise_limit()
         tls = tls_context(settings)
         self._build(files)
         stack.push_async_callback(self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()
         report_limit(files, settings.bounds.max_connections)
-        ticking = loop.create_task(_tick(self._state.deadlines))
-        stack.push_async_callback(cancel, ticking)
-        http = http_server(self._rest, self._state, settings.prefix)
-        stack.push_async_callback(close_http_server, http)
+        await stack.enter_async_context(self._state.deadlines.ticking())
         stack.push_async_callback(self._end)
-        outbox = Outbox()
-
-        def plain(transport: asyncio.Transport) -> PlainHttp:
-            return PlainHttp(transport, self._rest, http, self._state, outbox)
-
-        door = partial(Door, self._state, plain, settings.prefix, settings.timeouts.handshake)
-        await self._listen(stack, door, tls)
+        port = main_port(self._rest, self._state, settings.prefix)
+        await self._listen(stack, partial(FirstRequest, port, settings.timeouts.handshake), tls)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         stack.push_async_callback(self._drain)
@@ -177,18 +168,20 @@ class Server:
             most_calls=self._state.http.share,
         )
 
-    async def _listen(self, stack: AsyncExitStack, door: Callable[[], Door], tls: ssl.SSLContext | None) -> None:
+    async def _listen(
+        self, stack: AsyncExitStack, protocol: Callable[[], FirstRequest], tls: ssl.SSLContext | None
+    ) -> None:
         """Open the main port or the Unix socket."""
         settings, loop = self.settings, asyncio.get_running_loop()
         handshake = settings.timeouts.handshake if tls is not None else None
         if tls is not None:
             note_failed_handshakes(tls, self.node.refusals)
-            door = partial(self._expect_handshake, door)
+            protocol = partial(self._expect_handshake, protocol)
         if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)
             with listening_on(settings.unix_socket):
                 listener = await loop.create_unix_server(
-                    door, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+                    protocol, settings.unix_socket, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
                 )
             stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
             self._listening.append(listener)
@@ -199,12 +192,12 @@ class Server:
             sockets = await open_sockets(settings.host, settings.port, BACKLOG)
             self.port = sockets[0].getsockname()[1]
         self._listening += await serve_sockets(
-            stack, sockets, door, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+            stack, sockets, protocol, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
         )
 
-    def _expect_handshake(self, door: Callable[[], Door]) -> Door:
+    def _expect_handshake(self, protocol: Callable[[], FirstRequest]) -> FirstRequest:
         """Return the protocol of a connection that begins with a TLS handshake."""
-        accepted = door()
+        accepted = protocol()
         self._handshakes.add(accepted)
         return accepted
 
@@ -234,10 +227,3 @@ async def cancel(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.wait([task])
-
-
-async def _tick(deadlines: Deadlines) -> None:
-    while True:
-        await asyncio.sleep(RESOLUTION)
-        while deadlines.tick():  # noqa: ASYNC110 - each iteration serves some deadlines and lets other callbacks run
-            await asyncio.sleep(0)

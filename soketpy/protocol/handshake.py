@@ -40,10 +40,10 @@ class Upgrade(msgspec.Struct, frozen=True):
 
 
 def parse_upgrade(head: bytes) -> Upgrade | None:
-    """Read the head of a request; None if it is not a GET that asks for a WebSocket, or is not HTTP/1.1 at all."""
+    """Parse the head of a request. Return None if it is not a request for a WebSocket, or is not HTTP/1.1."""
     text = head.decode("latin-1")
     lines = text.split("\r\n")
-    # RFC 9112, section 2.2: a line must not be ended, nor anything be smuggled, by half a line end or a zero.
+    # RFC 9112, section 2.2: half a line end or a zero must neither end a line nor hide anything.
     if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
         return None
     request = lines[0].split(" ")

@@ -1,21 +1,23 @@
-"""The head of an HTTP request as Pusher's libraries send it; anything unusual is left to a full parser."""
+"""The head of an HTTP request: parsed by llhttp, the parser of Node.js, through ``httptools``.
+
+A publisher sends nearly the same header fields with each request, so the fields of recent requests are remembered: only
+the request line is read anew.
+"""
 
 import re
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+import httptools
 import msgspec
 
-_REQUEST = re.compile(rb"(GET|HEAD|POST|OPTIONS) (/[!-~]*) HTTP/1\.1")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_LENGTH = re.compile(r"[0-9]{1,9}")
+_USUAL_LINE = re.compile(rb"(GET|HEAD|POST|OPTIONS) (/[!-~]*) HTTP/1\.1")
 
 HEAD_LIMIT = 16 * 1024
-"""Bytes that the head of a request may have, on a new connection and on one that has served requests."""
+"""The most bytes that the head of a request may have, on a new connection and on a used one."""
 
 MOST_HEADERS = 128
-"""Headers that a request may have."""
+"""The most header fields that a request may have."""
 
 HEAD_TOO_LONG = f"The head of a request may have {HEAD_LIMIT} bytes and {MOST_HEADERS} headers at most."
 """The reason for refusing a request with 431."""
@@ -24,60 +26,105 @@ _MOST_PARAMETERS = 1_000
 
 _REMEMBERED = 128
 
-_UNUSUAL = frozenset({"connection", "content-encoding", "expect", "transfer-encoding", "te", "trailer"})
 
-# Connection options that change nothing: the connection stays open, and an upgrade may be ignored (RFC 9110, 7.8).
-_IGNORED_OPTIONS = frozenset({"keep-alive", "upgrade", "http2-settings"})
+class BadRequest(ValueError):
+    """Bytes that are not an HTTP request, and the reason."""
 
 
-class Request(msgspec.Struct, frozen=True):
-    """A plain request: header names in lower case, and how many bytes of body follow. The headers are shared."""
+class Fields(msgspec.Struct, frozen=True):
+    """The header fields of a request, and their meaning for the connection. Requests share them: do not change them.
+
+    Names are in lower case; values of the same name are joined with a comma. ``length`` is the size of the body in
+    bytes, and None for a chunked body.
+    """
+
+    headers: dict[str, str]
+    length: int | None = 0
+    closes: bool = False
+    expects_continue: bool = False
+    websocket: bool = False
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The head of a request. If it ``closes``, the connection ends after the answer."""
 
     method: str
     target: str
-    headers: dict[str, str]
-    length: int
+    fields: Fields
+    closes: bool = False
+    version: str = "1.1"
 
 
-def parse_request(head: bytes) -> Request | None:
-    """Read the head, without the empty line that ends it; None for all that is not plain.
-
-    Plain is HTTP/1.1 that stays open after the answer: no header twice, a body of a stated length, no transfer coding,
-    no upgrade but one that may be ignored, nothing expected. So two parsers can never disagree on where a request ends.
-    """
+def parse_head(head: bytes) -> Head:
+    """Parse the head of a request, without the empty line that ends it. Raises BadRequest."""
     line, _, block = head.partition(b"\r\n")
-    request, headers = _REQUEST.fullmatch(line), _parse_headers(block)
-    if request is None or headers is None:
-        return None
-    return Request(request[1].decode(), request[2].decode(), headers, int(headers.get("content-length", "0")))
+    usual = _USUAL_LINE.fullmatch(line)
+    if usual is None:
+        return parse_unusual_head(head)
+    fields = _remembered_fields(block)
+    return Head(usual[1].decode(), usual[2].decode(), fields, fields.closes)
 
 
 @lru_cache(_REMEMBERED)
-def _parse_headers(block: bytes) -> dict[str, str] | None:
-    """The headers of a plain request; a publisher sends much the same with each, so that those of late are kept."""
-    lines = block.decode("latin-1").split("\r\n")
+def _remembered_fields(block: bytes) -> Fields:
+    return parse_unusual_head(b"POST / HTTP/1.1\r\n" + block).fields
+
+
+def parse_unusual_head(head: bytes) -> Head:
+    """Parse a head without remembering its fields, such as those of a WebSocket handshake. Raises BadRequest."""
+    found = _Found()
+    parser = httptools.HttpRequestParser(found)
+    try:
+        parser.feed_data(head.removesuffix(b"\r\n") + b"\r\n\r\n")
+    except httptools.HttpParserUpgrade:
+        pass  # the request asks for another protocol, which the server may ignore (RFC 9110, section 7.8)
+    except httptools.HttpParserError as fault:
+        raise BadRequest(str(fault)) from None
+    version = parser.get_http_version()
+    if version not in ("1.0", "1.1"):
+        raise BadRequest("Invalid HTTP version")
+    fields, method, target = _meaning(found.fields), parser.get_method().decode(), found.target.decode("latin-1")
+    return Head(method, target, fields, fields.closes or version == "1.0", version)
+
+
+class _Found:
+    """Receives the parts of a head from the parser."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def _meaning(fields: list[tuple[bytes, bytes]]) -> Fields:
+    """Return the fields of a request whose framing the parser has checked. Raises BadRequest."""
     headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            return None
-        name = name.lower()
-        if name in headers:
-            return None
-        headers[name] = value.strip(" \t")
-    if "connection" in headers and _IGNORED_OPTIONS.issuperset(tokens(headers["connection"])):
-        del headers["connection"]
-    if "websocket" in tokens(headers.get("upgrade", "")):
-        return None
-    if not _LENGTH.fullmatch(headers.get("content-length", "0")) or "host" not in headers:
-        return None
-    return headers if _UNUSUAL.isdisjoint(headers) else None
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    length: int | None = int(headers.get("content-length", "0"))
+    if "transfer-encoding" in headers:
+        if tokens(headers["transfer-encoding"]) != ["chunked"]:
+            raise BadRequest("The only known Transfer-Encoding is chunked")
+        length = None
+    return Fields(
+        headers,
+        length,
+        "close" in tokens(headers.get("connection", "")),
+        headers.get("expect", "").lower() == "100-continue",
+        "websocket" in tokens(headers.get("upgrade", "")),
+    )
 
 
 def head_end(received: bytes) -> int:
-    """Return where the head of a request ends, or -1 while its end has not come.
+    """Return the position at which the head of a request ends, or -1 if its end has not arrived.
 
-    Raise ValueError for a head of more than HEAD_LIMIT bytes, the empty line not counted, or MOST_HEADERS headers.
+    Raises ValueError for more than HEAD_LIMIT bytes, without the empty line, or more than MOST_HEADERS headers.
     """
     end = received.find(b"\r\n\r\n", 0, HEAD_LIMIT + 4)
     if end < 0 and len(received) - 3 <= HEAD_LIMIT:
@@ -108,15 +155,15 @@ def bare_path(path: str, prefix: str) -> str:
 
 
 def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
-    """The decoded parameters of a query or a form. Raises ValueError for one with more than a thousand.
+    """Return the decoded parameters of a query or a form. Raises ValueError for more than a thousand.
 
-    Pusher's libraries for PHP, Go, Node.js and Python send values as they are, so that a plus may mean a plus.
+    Pusher's libraries for PHP, Go, Node.js and Python do not encode values, so a plus may mean a plus.
     """
     if not plus_is_space:
         query = query.replace("+", "%2B")
     if not query:
         return []
     if "%" not in query and "+" not in query and query.count("&") < _MOST_PARAMETERS:
-        # As Pusher's libraries send it; the same as below, several times faster.
+        # As Pusher's libraries send a query; the result is the same as below, several times faster.
         return [(name, value) for name, _, value in [pair.partition("=") for pair in query.split("&") if pair]]
     return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)

@@ -37,6 +37,12 @@ class Reply(msgspec.Struct):
     headers: dict[str, str]
     body: bytes | None = None
 
+    def announce_close(self) -> None:
+        """Announce that the connection is closed after this answer."""
+        options = self.headers.get("Connection")
+        if options != "close":
+            self.headers["Connection"] = f"{options}, close" if options else "close"
+
 
 def refused(fault: RequestError) -> Answer:
     """Return the answer for an error."""

@@ -1,7 +1,9 @@
-"""Coarse timers for very many: one tick a second looks only at those who are due."""
+"""Coarse timers for very many connections: one tick a second looks only at the deadlines that are due."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from soketpy.core.containment import contain
@@ -9,26 +11,26 @@ from soketpy.core.containment import contain
 log = logging.getLogger("soketpy.deadlines")
 
 RESOLUTION = 1.0
-"""Seconds between two ticks; nothing is found early, and nothing later than twice that."""
+"""Seconds between two ticks. No deadline expires early, and none later than twice this time."""
 
 SLICE_SIZE = 10
-"""Those who are served before the event loop gets its turn: some tenths of a millisecond where all are closed."""
+"""Deadlines that expire in one iteration of the event loop: some tenths of a millisecond if all close connections."""
 
 
 class Timed(Protocol):
-    """Someone who has one deadline at a time."""
+    """An object that has one deadline at a time."""
 
     due: int
 
     def expire(self, now: float) -> None:
-        """The deadline has come; set the next one, if there is to be one."""
+        """Act on the deadline, and set the next one if there is one."""
 
     def abort(self) -> None:
         """End at once, because ``expire`` has raised."""
 
 
 class Deadlines:
-    """Everyone's next deadline, in buckets by tick. Setting and clearing cost the same however many there are."""
+    """The next deadline of every connection, in buckets by tick. Setting and clearing take constant time."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -36,7 +38,7 @@ class Deadlines:
         self._swept = int(clock() / RESOLUTION)
 
     def set(self, timed: Timed, seconds: float) -> None:
-        """Let ``timed`` expire so many seconds from now, in the place of any deadline that it had."""
+        """Let ``timed`` expire after so many seconds, instead of at its present deadline."""
         if timed.due:
             self.clear(timed)
         timed.due = max(int((self._clock() + seconds) / RESOLUTION) + 1, self._swept + 1)
@@ -46,7 +48,7 @@ class Deadlines:
         bucket.add(timed)
 
     def clear(self, timed: Timed) -> None:
-        """Let ``timed`` have no deadline."""
+        """Remove the deadline of ``timed``."""
         bucket = self._buckets.get(timed.due)
         if bucket is not None:
             bucket.discard(timed)
@@ -58,23 +60,39 @@ class Deadlines:
         return sum(len(bucket) for bucket in self._buckets.values())
 
     def expire_all(self) -> None:
-        """Expire everyone now, due or not."""
+        """Expire all deadlines now, due or not."""
         buckets, self._buckets = self._buckets, {}
         for due, bucket in buckets.items():
             for timed in bucket:
                 if timed.due == due:
                     self._expire(timed, self._clock())
 
-    def tick(self) -> bool:
-        """Expire those who are due, but only ``SLICE_SIZE`` of them; whether there may be more, who come next time.
+    @asynccontextmanager
+    async def ticking(self) -> AsyncIterator[None]:
+        """Tick as long as the context is open."""
+        task = asyncio.get_running_loop().create_task(self._keep_ticking())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
-        To be called every ``RESOLUTION`` seconds, and as long as there are more. Never raises: one whose deadline
-        cannot be served is ended.
+    async def _keep_ticking(self) -> None:
+        while True:
+            await asyncio.sleep(RESOLUTION)
+            while self.tick():  # noqa: ASYNC110 - each iteration serves some deadlines and lets other callbacks run
+                await asyncio.sleep(0)
+
+    def tick(self) -> bool:
+        """Expire deadlines that are due, at most ``SLICE_SIZE`` of them. Return whether more may be due.
+
+        Call it every ``RESOLUTION`` seconds, and again as long as more are due. Never raises: if a deadline cannot be
+        served, its connection is closed.
         """
         now, left = self._clock(), SLICE_SIZE
         while self._swept < int(now / RESOLUTION):
             tick = self._swept + 1
-            # One who expires may clear or move the deadline of another, who is then in this bucket no more.
+            # An object that expires may clear or move the deadline of another one, which then leaves this bucket.
             bucket = self._buckets.get(tick, set())
             while bucket:
                 if not left:

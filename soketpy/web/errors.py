@@ -62,6 +62,11 @@ def too_large(limit: int) -> RequestError:
     return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than the allowed {limit} bytes.")
 
 
+def broken_off() -> RequestError:
+    """Return the error for a body that ends too early, or breaks the rules of its framing."""
+    return RequestError(HTTPStatus.BAD_REQUEST, "The body is broken off, or not framed as HTTP asks.")
+
+
 def bad_request(reason: str) -> NoReturn:
     """Raise RequestError with status 400."""
     raise RequestError(HTTPStatus.BAD_REQUEST, reason)

@@ -1,351 +1,381 @@
-"""HTTP by aiohttp's low-level server, and the WebSocket that is asked for on a connection that has served HTTP."""
+"""HTTP/1.1: one connection, its requests one after the other, and their answers."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, cast
-
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_parser import RawRequestMessage
+from time import perf_counter
 
 from soketpy.core.containment import attempt, contain
-from soketpy.protocol import handshake
-from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS, tokens
+from soketpy.protocol.handshake import Upgrade, parse_upgrade
+from soketpy.protocol.requests import HEAD_TOO_LONG, BadRequest, Head, head_end, parse_head
 from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of
-from soketpy.web.door import FULL, note_refusal, open_websocket
-from soketpy.web.errors import RequestError, too_large, too_slow
-from soketpy.web.http_connections import HttpConnections
-from soketpy.web.metrics_port import MetricsPort
-from soketpy.web.pieces import Pieces
-from soketpy.web.rest import Exchange, Rest
-from soketpy.web.websocket import ServerState
-
-KEEP_ALIVE = 75.0
-"""Seconds that an idle HTTP connection stays open; longer than common proxies keep theirs."""
-
-BODY_TIMEOUT = 60.0
-"""Seconds in which the whole body must come."""
-
-LINGER = 2.0
-"""Seconds for which the rest of a refused body is thrown away, so that its sender reads the answer and no reset."""
-
-_TOO_MANY = "Too many headers received"  # in aiohttp's words
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-Note = Callable[[asyncio.Transport, int, str], None]
-"""Leaves a line in the log about a request that is refused with this status, for this reason. Never raises."""
+from soketpy.web.errors import RequestError, broken_off, stopping, too_large, too_slow
+from soketpy.web.http_port import HttpPort
+from soketpy.web.request_bodies import IncompleteRequest
+from soketpy.web.rest import Exchange
 
 log = logging.getLogger("soketpy.http")
 
-# Strangers can make aiohttp log a traceback for each broken request; what matters is logged here.
-QUIET = logging.getLogger("soketpy.aiohttp")
-QUIET.disabled = True
+IDLE_TIMEOUT = 75.0
+"""Seconds that a connection without a request stays open; longer than common proxies keep theirs."""
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds in which a request that has begun must be complete."""
+
+LINGER = 10.0
+"""Seconds for which the rest of a refused request is discarded, so that the client reads the answer and no reset."""
+
+PIECE_SIZE = 64 * 1024
+"""Bytes of a body that are parsed at a time."""
+
+ANSWERS_SIZE = 64 * 1024
+"""Bytes of answers that may wait to be written together."""
+
+SLICE_SECONDS = 0.005
+"""Time for which the requests of one client are served in one iteration of the event loop."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_STATUS_LINES = {status: f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-def http_server(rest: Rest, state: ServerState, prefix: str) -> web.Server:
-    """A factory of protocols, each of which serves the HTTP requests of one connection."""
+class HttpConnection(asyncio.Protocol):
+    """Serves the requests of one connection, one after the other, from the beginning of a request on.
 
-    async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        protocol = cast("_Protocol", request.protocol)
-        protocol.begin(request.content)
-        if _head_size(request) > HEAD_LIMIT:
-            return protocol.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
-        if request.method == "GET" and "websocket" in tokens(request.headers.get("Upgrade", "")):
-            upgrade = _upgrade_of(request)
-            if upgrade is not None:
-                return _hand_over(request, upgrade, state, prefix)
-        return await _serve(request, rest)
+    Bytes stay in the buffer until all requests before them have their answers. Only then is the next request parsed.
+    """
 
-    def note(transport: asyncio.Transport, status: int, reason: str) -> None:
-        note_refusal(transport, state, status, reason)
+    __slots__ = (
+        "_answers", "_answers_size", "_api", "_buffer", "_closes", "_discards", "_ended", "_incomplete", "_next_slice",
+        "_port", "_since", "_transport", "_unread", "_waits", "due",
+    )  # fmt: skip
 
-    return _HttpServer(serve, state.http, note)
+    def __init__(self, transport: asyncio.Transport, port: HttpPort) -> None:
+        self.due = 0
+        self._transport = transport
+        self._port = port
+        self._api = port.api
+        self._buffer = b""
+        self._incomplete: IncompleteRequest | None = None  # the request whose body is incomplete
+        self._since = port.clock()  # when the last request began or was answered
+        self._answers: list[bytes] = []  # of this iteration of the event loop
+        self._answers_size = 0
+        self._next_slice: asyncio.Handle | None = None  # serves the rest of the buffer
+        self._unread = False  # the client does not read its answers
+        self._waits = False  # a call waits for other nodes
+        self._closes = False  # the connection is closed after the current request
+        self._discards = False  # all further bytes are discarded
+        self._ended = False  # the client has ended its side
+        port.deadlines.set(self, REQUEST_TIMEOUT)
 
-
-def metrics_server(operations: MetricsPort, most: int | None) -> web.Server:
-    """Return a factory of protocols for the metrics port, of which ``most`` serve a connection at once."""
-
-    async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        protocol = cast("_Protocol", request.protocol)
-        protocol.begin(request.content)
-        if _head_size(request) > HEAD_LIMIT:
-            return protocol.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
-        return await operations(request)
-
-    return _HttpServer(serve, HttpConnections(most), lambda *_: None)
-
-
-async def _serve(request: web.BaseRequest, rest: Rest) -> web.Response:
-    """Serve one request; its body is read only if its signature holds."""
-    exchange = rest.open(request.method, path_of(request.raw_path), request.headers, request.transport)
-    if exchange.answer is None:
-        try:
-            await _call(request, rest, exchange)
-        finally:
-            rest.abandon(exchange)
-    try:
-        reply = rest.reply(exchange)
-    except Exception as fault:
-        contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
-        reply = FAILED
-    return _response(reply)
-
-
-async def _call(request: web.BaseRequest, rest: Rest, exchange: Exchange) -> None:
-    """Serve a call that is let in, and wait until it has its answer."""
-    rest.wait(exchange, lambda _: _break_off(request.content))
-    try:
-        body = await _read(request, rest.body_size)
-    except RequestError as fault:
-        rest.refuse(exchange, fault)
-        return
-    ended = asyncio.Event()
-    if exchange.answer is None and not rest.begin(exchange, body, lambda _: ended.set()):
-        await ended.wait()
-
-
-def _response(reply: Reply) -> web.Response:
-    response = web.Response(body=reply.body, status=reply.status, headers=reply.headers)
-    if reply.headers.get("Connection") == "close":
-        response.force_close()
-    return response
-
-
-def _head_size(request: web.BaseRequest) -> int:
-    """Return the bytes of the head, the empty line not counted; spaces around values may be missing."""
-    line = len(request.method) + len(request.raw_path) + len("  HTTP/1.1")
-    return line + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
-
-
-async def _read(request: web.BaseRequest, limit: int) -> bytes:
-    """The body. Raises RequestError: 413 over ``limit`` bytes, 408 if it is slow, 400 if it is broken off."""
-    length = request.content_length
-    if length is not None and length > limit:
-        raise too_large(limit)
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        # curl waits a second for this before it sends a large body.
-        request.transport.write(_CONTINUE)
-    chunks, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit:
-                    raise too_large(limit)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise too_slow(BODY_TIMEOUT) from None
-    except (web.RequestPayloadError, OSError):
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The body is broken off, or not framed as HTTP asks.") from None
-    return b"".join(chunks)
-
-
-class _HttpServer(web.Server):
-    """aiohttp's server, but for the answer to what is not HTTP, and for its bound."""
-
-    def __init__(
-        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], counted: HttpConnections, note: Note
-    ) -> None:
-        super().__init__(
-            serve,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE,
-            lingering_time=LINGER,
-            logger=QUIET,
-            max_line_size=HEAD_LIMIT,
-            max_field_size=HEAD_LIMIT,
-            max_headers=MOST_HEADERS,
-        )
-        self.counted = counted
-        self.note = note
-
-    def __call__(self) -> web.RequestHandler:
-        """A protocol for one more connection."""
-        return _Protocol(self, loop=self._loop, **self._kwargs)
-
-
-class _Protocol(web.RequestHandler):
-    """aiohttp's protocol, but for the answer to what is not HTTP, and for what it leaves to the garbage collector."""
-
-    __slots__ = ("body", "counted", "ended", "note", "pieces", "refused", "upgrade")
-
-    body: StreamReader | None
-    """That of the last request."""
-
-    ended: bool
-    """Whether the client has ended its side of the connection."""
-
-    counted: HttpConnections
-    """Those of the port."""
-
-    note: Note
-
-    pieces: Pieces
-    """What comes, in pieces that the parser can take."""
-
-    upgrade: RawRequestMessage | None
-    """The last request that asked for an upgrade and has a body."""
-
-    refused: bool
-    """Whether there is no room for the connection."""
-
-    def __init__(self, server: _HttpServer, **options: Any) -> None:
-        super().__init__(server, **options)
-        self.counted = server.counted
-        self.note = server.note
-        self.pieces = Pieces()
-        self.upgrade = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve, if there is room."""
-        self.body, self.ended = None, False
-        tcp = cast("asyncio.Transport", transport)
-        self.refused = self not in self.counted and not self.counted.admit(self, tcp)
-        if self.refused:
-            tcp.write(FULL)
-            tcp.close()
-        else:
-            super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Count the connection no more."""
-        self.counted.leave(self)
-        super().connection_lost(exc)
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer. A client that does not read it is idle, and must not keep others out."""
-        attempt(log, self.counted.end, self)
-        sent = await super().finish_response(request, resp, start_time)
-        self._close_if_served()
-        return sent
-
-    def begin(self, body: StreamReader) -> None:
-        """A request is served from now on."""
-        self.counted.begin(self)
-        self.body = body
-        if self.ended:
-            _break_off(body)
+    # Bytes in
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the client; a body that they break is broken off at once, and not waited for."""
-        if self.refused:
+        """Serve all requests that are complete."""
+        if self._discards:
             return
-        self.counted.use(self)
-        for piece in self.pieces.cut(data) if data else (data,):  # aiohttp gives b"" to have the parser go on
-            super().data_received(piece)
-            self._expect_end_of_upgrade()
-        if self.body is not None and self._messages and hasattr(self._messages[-1][0], "exc"):
-            _break_off(self.body)
+        if not self._buffer and self._incomplete is None:
+            self._since = self._port.clock()
+        self._port.connections.use(self)
+        self._buffer = self._buffer + data if self._buffer else data
+        if self._next_slice is None and not self._unread and not self._waits:
+            self._port.outbox.add(self)
+            self._serve()
 
-    def _expect_end_of_upgrade(self) -> None:
-        """Cut what comes behind a request with a body that asks for an upgrade."""
-        message, body = self._messages[-1] if self._messages else (None, None)
-        if isinstance(message, RawRequestMessage) and message.upgrade and body is not None and not body.is_eof():
-            if message.chunked:
-                self.pieces.expect_chunks()
-            elif message is not self.upgrade:
-                self.pieces.expect_body(int(message.headers.get("Content-Length", "0")))
-            self.upgrade = message
-
-    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's own says bool as well
-        """Keep the connection open, if a client ends its side behind requests, until they have their answers."""
-        if self._waiter is not None and not self._waiter.done():
-            return False
-        self.ended = True
-        self._close_if_served()
-        if self.body is not None:
-            _break_off(self.body)
-        return self.transport is not None and self.transport.can_write_eof()  # TLS cannot end one side alone
-
-    def _close_if_served(self) -> None:
-        """Close behind the request that is served now, if the client has ended its side and asked for no more."""
-        if self.ended and not self._messages and not self._message_tail:
-            self.close()
-
-    async def start(self) -> None:
-        """Serve the connection to its end."""
-        if self.transport is None:
-            return  # that came before
+    def _serve(self) -> None:
+        """Serve the buffer, but not so much at a time that other clients wait long, nor more than the client reads."""
+        until = perf_counter() + SLICE_SECONDS
         try:
-            await super().start()
-        finally:
-            body, self.body = self.body, None
-            if body is not None:
-                _let_go(body.exception())
-            for message, _ in self._messages:  # where aiohttp keeps what is broken, but not next in turn
-                _let_go(getattr(message, "exc", None))
+            while self._buffer and not self._unread and not self._waits and self._step():
+                if self._buffer and perf_counter() >= until:
+                    self._transport.pause_reading()
+                    self._serve_later()
+                    return
+            if self._ended and not self._unread and not self._waits:
+                self._refuse_incomplete(broken_off())
+                self._end()
+        except Exception as fault:
+            self._fail(fault)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer as REST answers every error, and close the connection."""
-        if status != HTTPStatus.BAD_REQUEST:
-            contain(log, exc or TimeoutError(), "A request could not be served")
-            response = _response(FAILED)
-            response.force_close()
-            return response
-        _let_go(exc)
-        if isinstance(exc, LineTooLong) or message == _TOO_MANY:
-            return self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
-        return self.refuse(HTTPStatus.BAD_REQUEST, not_http(message))
+    def _serve_later(self) -> None:
+        if self._next_slice is None:
+            self._next_slice = asyncio.get_running_loop().call_soon(self._serve_next)
 
-    def refuse(self, status: HTTPStatus, reason: str) -> web.Response:
-        """Return the answer to a request that is refused by its head; close the connection behind it."""
-        if self.transport is not None:
-            self.note(self.transport, status.value, reason)
-        response = _response(malformed(status, reason))
-        response.force_close()
-        return response
+    def _serve_next(self) -> None:
+        self._next_slice = None
+        if self._unread or self._waits or self._transport.is_closing():
+            return
+        try:
+            self._transport.resume_reading()
+            self._port.outbox.add(self)
+        except Exception as fault:
+            self._fail(fault)
+        else:
+            self._serve()
+
+    def _fail(self, fault: Exception) -> None:
+        """Contain an exception that belongs to no answer: answer 500 and close. Never raises."""
+        contain(log, fault, "The requests of a client could not be served")
+        try:
+            self._answers.append(_failure(with_body=True))
+            self._end()
+        except Exception as another:
+            contain(log, another, "A client could not be told that its requests failed")
+            self.abort()
+
+    # Requests
+
+    def _step(self) -> bool:
+        """Take the next request, or the next piece of a body, from the buffer. Return False if no more can be taken."""
+        if self._incomplete is not None:
+            return self._receive(self._incomplete)
+        try:
+            end = head_end(self._buffer)
+            if end < 0:
+                return False
+            head = parse_head(self._buffer[:end])
+        except BadRequest as fault:
+            return self._refuse(HTTPStatus.BAD_REQUEST, not_http(str(fault)))
+        except ValueError:
+            return self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
+        if head.fields.websocket and self._port.open_websocket and (upgrade := parse_upgrade(self._buffer[:end])):
+            return self._upgrade(upgrade, end)
+        self._buffer = self._buffer[end + 4 :]
+        self._closes = head.closes
+        target = head.target if head.target.startswith("/") else path_of(head.target)
+        exchange = self._api.open(head.method, target, head.fields.headers, self._transport)
+        length = head.fields.length
+        if length is None or length > len(self._buffer) or exchange.answer is not None or length > self._api.body_size:
+            return self._open_incomplete(exchange, head)
+        if not length:
+            return self._call(exchange, b"")
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return self._call(exchange, body)
+
+    def _open_incomplete(self, exchange: Exchange, head: Head) -> bool:
+        """Wait for the body of a call, or answer a request and discard its body."""
+        length, limit = head.fields.length, self._api.body_size
+        if exchange.answer is None and length is not None and length > limit:
+            self._api.refuse(exchange, too_large(limit))
+        if exchange.answer is not None:
+            self._answer(exchange)
+            if length == 0:
+                return not self._closes or self._end()
+            self._incomplete = IncompleteRequest(None, length, limit)
+            self._port.deadlines.set(self, LINGER)
+            return True
+        self._incomplete = IncompleteRequest(exchange, length, limit)
+        self._port.connections.begin(self)
+        self._api.wait(exchange, self._called)
+        if head.fields.expects_continue and head.version != "1.0":
+            self.send()
+            self._transport.write(_CONTINUE)  # curl waits a second for this before it sends a large body
+        return True
+
+    def _receive(self, incomplete: IncompleteRequest) -> bool:
+        """Take a piece of a body from the buffer. Return False if no more can be taken."""
+        piece, following = self._buffer[:PIECE_SIZE], self._buffer[PIECE_SIZE:]
+        try:
+            rest = incomplete.feed(piece)
+        except RequestError as fault:
+            self._refuse_incomplete(fault)
+            return self._end_lingering()
+        self._buffer = following
+        if rest is None:
+            return True
+        self._buffer, self._incomplete = rest + following, None
+        if incomplete.exchange is None:
+            return not self._closes or self._end()
+        return self._call(incomplete.exchange, incomplete.body())
+
+    def _refuse_incomplete(self, fault: RequestError) -> None:
+        """Answer a call that has no answer although its body will not be complete."""
+        incomplete, self._incomplete = self._incomplete, None
+        if incomplete is not None and incomplete.exchange is not None:
+            self._closes = True
+            self._api.refuse(incomplete.exchange, fault)
+            self._answer(incomplete.exchange)
+
+    def _call(self, exchange: Exchange, body: bytes) -> bool:
+        """Serve a call whose body is complete. Return False if no more requests can be taken now."""
+        if self._api.begin(exchange, body, self._called):
+            self._answer(exchange)
+            return not self._closes or self._end()
+        self._waits = True
+        self._port.connections.begin(self)
+        self._transport.pause_reading()
+        return False
+
+    def _called(self, exchange: Exchange) -> None:
+        """Answer a call that had to wait for its body or for other nodes. Never raises."""
+        try:
+            self._waits = False
+            if self._transport.is_closing():
+                return
+            self._port.outbox.add(self)
+            self._answer(exchange)
+            if self._incomplete is not None:
+                self._incomplete.discard()
+                self._port.deadlines.set(self, LINGER)
+            elif self._closes:
+                self._end()
+            self._serve_later()
+        except Exception as fault:
+            self._fail(fault)
+
+    def _upgrade(self, upgrade: Upgrade, end: int) -> bool:
+        """Hand the connection to a WebSocket, as soon as the client has read the answers before it. Return False."""
+        self.send()
+        if self._ended:
+            self._buffer = b""
+        elif not self._unread and self._port.open_websocket is not None:
+            self._port.deadlines.clear(self)
+            self._port.connections.leave(self)
+            rest, self._buffer = self._buffer[end + 4 :], b""
+            self._port.open_websocket(self._transport, upgrade, rest)
+        return False
+
+    # Answers
+
+    def _answer(self, exchange: Exchange) -> None:
+        """Add the answer to those that wait to be written. The connection is idle from now on."""
+        self._since = self._port.clock()
+        with_body = exchange.method != "HEAD"
+        try:
+            reply = self._api.reply(exchange)
+            if self._closes:
+                reply.announce_close()
+            answer = _encode(reply, with_body=with_body)
+        except Exception as fault:
+            contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
+            answer = _failure(with_body=with_body)
+        try:
+            self._port.connections.end(self)
+        except Exception as fault:
+            contain(log, fault, "An HTTP connection could not be counted as idle")
+        self._answers.append(answer)
+        self._answers_size += len(answer)
+        if self._api.leaving:
+            self._closes = True
+        elif self._answers_size > ANSWERS_SIZE:
+            self.send()  # shows whether the client reads its answers
+
+    def send(self) -> None:
+        """Write the answers that wait."""
+        if self._answers:
+            answers, self._answers, self._answers_size = self._answers, [], 0
+            self._transport.write(b"".join(answers))
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> bool:
+        """Answer bytes that are not a request, and close. Return False."""
+        self._port.log_refusal(self._transport, status, reason)
+        reply = malformed(status, reason)
+        reply.announce_close()
+        self._answers.append(_encode(reply, with_body=True))
+        return self._end_lingering()
+
+    def pause_writing(self) -> None:
+        """Stop reading and serving requests: the client does not read its answers."""
+        self._unread = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Continue with the next request: the client has read its answers."""
+        self._unread = False
+        self._serve_later()
+
+    # The end
+
+    def _end(self) -> bool:
+        """Write the answers and close the connection. Return False: no request follows."""
+        self._buffer = b""
+        self.send()
+        self._transport.close()
+        return False
+
+    def _end_lingering(self) -> bool:
+        """Write the answers, end this side, and discard all bytes until the client disconnects or the time is up.
+
+        Closing the socket with unread bytes would send a reset, which can destroy the answers. Return False.
+        """
+        self._discards, self._buffer = True, b""
+        self._since = self._port.clock()
+        self._port.deadlines.set(self, LINGER)
+        self.send()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        return False
+
+    def eof_received(self) -> bool:
+        """Keep the connection open until the requests before the client's end have their answers."""
+        self._ended = True
+        stays = self._unread or self._waits or self._next_slice is not None
+        if not stays:
+            self._refuse_incomplete(broken_off())
+        self.send()
+        return stays and self._transport.can_write_eof()  # TLS cannot end one side alone
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client; count a call whose body is incomplete."""
+        self._port.deadlines.clear(self)
+        self._port.connections.leave(self)
+        if self._next_slice is not None:
+            self._next_slice.cancel()
+        if self._incomplete is not None:
+            attempt(log, self._refuse_incomplete, broken_off())
+        self._answers.clear()
+
+    def abort(self) -> None:
+        """Close the TCP connection at once."""
+        self._transport.abort()
+
+    # Time
+
+    def expire(self, now: float) -> None:
+        """Close a connection that was idle for too long, or whose request is still incomplete."""
+        waited, patience = now - self._since, self._patience
+        self.send()
+        if self._waits and not self._api.stopped:  # the answer comes from other nodes, or at the stop
+            self._port.deadlines.set(self, patience)
+        elif waited < patience and not self._port.draining():
+            self._port.deadlines.set(self, patience - waited)
+        elif self._transport.get_write_buffer_size():
+            self._transport.abort()  # closing would wait forever for a client that does not read its answers
+        else:
+            self._refuse_incomplete(stopping() if self._port.draining() else too_slow(REQUEST_TIMEOUT))
+            self._end()
+
+    @property
+    def _patience(self) -> float:
+        """Return the seconds that the client may be silent."""
+        if self._discards or (self._incomplete is not None and self._incomplete.exchange is None):
+            return LINGER
+        return REQUEST_TIMEOUT if self._buffer or self._incomplete is not None else IDLE_TIMEOUT
 
 
-def _break_off(body: StreamReader) -> None:
-    """No more of it comes."""
-    if not body.is_eof():
-        body.set_exception(web.RequestPayloadError())
+def _encode(reply: Reply, *, with_body: bool) -> bytes:
+    """Return the bytes of an answer."""
+    body = reply.body
+    lines = [_STATUS_LINES[reply.status], *[f"{name}: {value}\r\n" for name, value in reply.headers.items()]]
+    lines.append(_date(int(time.time())))
+    if body is None:
+        return "".join([*lines, "\r\n"]).encode()
+    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
+    return head + body if with_body else head
 
 
-def _let_go(fault: BaseException | None) -> None:
-    """Free the frames that an exception has passed: they hold it in turn, and the connection with it."""
-    while fault is not None:
-        fault.__traceback__ = None
-        fault = fault.__cause__ or fault.__context__
+def _failure(*, with_body: bool) -> bytes:
+    """Return the bytes of the answer to a request whose answer cannot be made."""
+    body = FAILED.body or b""
+    lines = [_STATUS_LINES[FAILED.status], *[f"{name}: {value}\r\n" for name, value in FAILED.headers.items()]]
+    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
+    return head + body if with_body else head
 
 
-def _upgrade_of(request: web.BaseRequest) -> handshake.Upgrade | None:
-    head = [f"GET {request.raw_path} HTTP/{request.version.major}.{request.version.minor}"]
-    head += [f"{name}: {value}" for name, value in request.headers.items()]
-    return handshake.parse_upgrade("\r\n".join(head).encode("latin-1", "replace"))
-
-
-class _HandedOver(web.StreamResponse):
-    """The answer of a handler whose connection belongs to a WebSocket now: there is nothing to send."""
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Tell aiohttp that its client is gone."""
-        raise ConnectionResetError
-
-
-def _hand_over(
-    request: web.BaseRequest, upgrade: handshake.Upgrade, state: ServerState, prefix: str
-) -> web.StreamResponse:
-    """Take the connection from aiohttp; a proxy that reuses its connections asks for that."""
-    transport, protocol = request.transport, cast("_Protocol", request.protocol)
-    if transport is None or protocol.ended:
-        return _HandedOver()  # to nobody: the client has gone
-    rest, protocol._message_tail = protocol._message_tail, b""  # frames that came right behind the request
-    protocol.transport = None  # so that aiohttp, which is told that the client left, does not close it
-    protocol.connection_lost(None)
-    transport.resume_reading()  # aiohttp stops where many of them have come
-    open_websocket(transport, upgrade, state, prefix, rest)
-    return _HandedOver()
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    """Return the Date header of this second (RFC 9110, section 6.6.1)."""
+    return f"Date: {formatdate(now, usegmt=True)}\r\n"

@@ -1,22 +1,23 @@
-"""The HTTP connections of one port, and the connections that have not sent a first request, under one bound."""
+"""What the HTTP connections of one port share: a bound for their number, and the outbox of their answers."""
 
 import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol
 
-from soketpy.core.containment import attempt
+from soketpy.core.containment import attempt, contain
 from soketpy.core.refusals import Lines, address
 from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.http")
 
 GRACE = 0.5
-"""Seconds in which a new connection may send its first request, however many others there are."""
+"""Seconds that a new connection has for its first request, however many connections there are."""
 
 SURGE = 4096
-"""New connections beyond the bound that may be in their grace at once."""
+"""New connections beyond the bound that may be in their grace period at the same time."""
 
 FULL = "Refused an HTTP connection of %s with 503: all %d are being served (bounds.max_http_connections)"
 TOOK_PLACE = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
@@ -28,12 +29,12 @@ def _later(seconds: float, call: Callable[[], None]) -> object:
 
 
 class HttpConnections:
-    """Who is connected without a WebSocket. Each operation costs the same, however many there are.
+    """The connections without a WebSocket. Each operation takes constant time.
 
-    - A connection for HTTP beyond ``most`` takes the place of the one that has been idle for longest. If none is idle,
-      the new connection is refused.
-    - A connection that has not sent a request may become a WebSocket, so it is not refused. Beyond ``most``, counted
-      together with those for HTTP, the oldest are dropped as soon as their grace is over.
+    - If a connection for HTTP exceeds ``most``, the connection that has been idle for longest is closed. If none is
+      idle, the new connection is refused.
+    - A connection without a request may become a WebSocket, so it is not refused. If these and the connections for HTTP
+      exceed ``most`` together, the oldest without a request are closed as soon as their grace period is over.
     """
 
     def __init__(self, most: int | None = None, clock: Callable[[], float] = monotonic, later: Later = _later) -> None:
@@ -43,12 +44,12 @@ class HttpConnections:
         self._new: OrderedDict[object, tuple[float, asyncio.Transport]] = OrderedDict()
         self._idle: OrderedDict[object, asyncio.Transport] = OrderedDict()
         self._busy: dict[object, asyncio.Transport] = {}
-        self._trims = False  # whether a look at the new ones is due
+        self._trims = False  # a call of _trim is scheduled
         self._lines = Lines(clock, later)
 
     @property
     def share(self) -> int | None:
-        """Return how many HTTP connections one app may keep busy: half of them, so that the others can call."""
+        """Return how many HTTP connections one app may keep busy: half of them, so that other apps can call."""
         return None if self._most is None else max(1, self._most // 2)
 
     def __len__(self) -> int:
@@ -58,7 +59,7 @@ class HttpConnections:
         return protocol in self._idle or protocol in self._busy
 
     def arrive(self, protocol: object, transport: asyncio.Transport) -> None:
-        """Count a connection that has not sent a request."""
+        """Count a new connection."""
         if self._most is None:
             return
         self._new[protocol] = (self._clock(), transport)
@@ -68,11 +69,11 @@ class HttpConnections:
             self._look_later()
 
     def any_newer(self, seconds: float) -> bool:
-        """Return whether a connection that has not sent a request has come within the last so many seconds."""
+        """Return whether a connection without a request was accepted within the last ``seconds``."""
         return bool(self._new) and self._clock() - next(reversed(self._new.values()))[0] < seconds
 
     def admit(self, protocol: object, transport: asyncio.Transport) -> bool:
-        """Count a connection as one for HTTP that is idle; return False if there is no room for it."""
+        """Count a connection as an idle one for HTTP. Return False if there is no room for it."""
         if self._most is None:
             return True
         if len(self._idle) + len(self._busy) >= self._most:
@@ -89,35 +90,35 @@ class HttpConnections:
         return True
 
     def replace(self, former: object, protocol: object) -> None:
-        """Let another protocol serve the connection."""
+        """Count the connection under the protocol that serves it from now on."""
         transport = self._idle.pop(former, None) or self._busy.pop(former, None)
         if transport is not None:
             self._idle[protocol] = transport
 
     def use(self, protocol: object) -> None:
-        """Note that a client has sent something."""
+        """Note that a client has sent bytes: its connection is now the last one to be closed."""
         if protocol in self._idle:
             self._idle.move_to_end(protocol)
 
     def begin(self, protocol: object) -> None:
-        """Keep a connection that is being served."""
+        """Count a connection as busy: it is not closed to make room."""
         transport = self._idle.pop(protocol, None)
         if transport is not None:
             self._busy[protocol] = transport
 
     def end(self, protocol: object) -> None:
-        """Count a connection as idle once it has been served."""
+        """Count a connection as idle again."""
         transport = self._busy.pop(protocol, None)
         if transport is not None:
             self._idle[protocol] = transport
 
     def leave(self, protocol: object) -> None:
-        """Count a connection no more: it is lost, or has become a WebSocket."""
+        """Stop counting a connection that is closed or has become a WebSocket."""
         if self._new.pop(protocol, None) is None and self._idle.pop(protocol, None) is None:
             self._busy.pop(protocol, None)
 
     def _look_later(self) -> None:
-        """Look at the new connections again when the grace of the oldest is over."""
+        """Schedule a look at the new connections for the end of the oldest one's grace period."""
         if not self._trims:
             self._trims = True
             self._later(self._grace_left(), self._trim)
@@ -127,9 +128,9 @@ class HttpConnections:
         return max(0.0, since + GRACE - self._clock())
 
     def _trim(self) -> None:
-        """Drop the new connections beyond the bound whose grace is over."""
+        """Close new connections beyond the bound whose grace period is over."""
         self._trims = False
-        assert self._most is not None  # noqa: S101 - nobody is counted without a bound
+        assert self._most is not None  # noqa: S101 - nothing is counted without a bound
         while self._new and len(self) > self._most:
             if self._grace_left() > 0:
                 self._look_later()
@@ -149,3 +150,40 @@ class HttpConnections:
         if level := self._lines.level("HTTP connections"):
             peer = address(transport.get_extra_info("peername"))
             log.log(level, text, peer, self._most)
+
+
+class Sender(Protocol):
+    """A connection with answers that wait to be written."""
+
+    def send(self) -> None:
+        """Write the answers that wait."""
+
+    def abort(self) -> None:
+        """Close the TCP connection at once."""
+
+
+class Outbox:
+    """The connections whose answers are written together, at the end of this iteration of the event loop.
+
+    Writing the answers one after the other wakes a process that waits for several of them, such as a proxy on the same
+    machine, only once. Answers are written before the fan-outs that their calls began, so that publishers need not wait
+    for the fan-outs.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Sender] = []
+
+    def add(self, connection: Sender) -> None:
+        """Let a connection write its answers at the end of this iteration."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._waiting.append(connection)
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            try:
+                connection.send()
+            except Exception as fault:
+                contain(log, fault, "The answers to a client could not be sent")
+                connection.abort()

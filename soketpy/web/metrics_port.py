@@ -1,24 +1,36 @@
-"""The metrics port: how much memory is used, and everything that Prometheus reads."""
+"""The metrics port: memory, and the metrics for Prometheus."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from soketpy.core import steps
+from soketpy.core.containment import contain
 from soketpy.core.traffic import Totals, Traffic
-from soketpy.web.answers import SOFTWARE, path_of, readiness
-from soketpy.web.errors import READS
+from soketpy.protocol.requests import HEAD_LIMIT
+from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, readiness, refused
+from soketpy.web.errors import READS, RequestError
 from soketpy.web.memory import memory
 from soketpy.web.metrics import TrafficCollector
+from soketpy.web.rest import Ended, Exchange
 
-_ANYONE = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
+log = logging.getLogger("soketpy.http")
+
+_encode = msgspec.json.encode
 
 
 class MetricsPort:
-    """Serves ``/usage`` and ``/metrics``, under soketi's names. Asks for no signature: keep the port inside."""
+    """Serves ``/usage`` and ``/metrics``, with soketi's names. Asks for no signature: do not expose the port."""
+
+    body_size = HEAD_LIMIT
+    leaving = False
 
     def __init__(
         self,
@@ -39,35 +51,82 @@ class MetricsPort:
         self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
-        """Serve one request."""
-        path, _, query = path_of(request.raw_path).partition("?")
-        if path == "/":  # the same to every method, since a load balancer may ask with any
-            return web.Response(text="OK", headers=_ANYONE)
+    # HTTP; ``soketpy.web.http_port.Api`` documents these methods
+
+    @property
+    def stopped(self) -> bool:
+        """Return False: no request is answered at the stop of the server before its time."""
+        return False
+
+    def open(
+        self, method: str, target: str, headers: Mapping[str, str], caller: asyncio.BaseTransport | None = None
+    ) -> Exchange:
+        """Open a request. It has its answer unless the metrics must be refreshed first."""
+        exchange = Exchange(method, target, None, None, caller)
+        if self._refresh is None or not self._reads_metrics(exchange):
+            self._serve(exchange)
+        return exchange
+
+    def _reads_metrics(self, exchange: Exchange) -> bool:
+        path = exchange.path.partition("?")[0]
+        return path == "/ready" or (path == "/metrics" and exchange.method in READS)
+
+    def wait(self, exchange: Exchange, ended: Ended) -> None:
+        """Wait for the body of a request, which has no meaning."""
+
+    def begin(self, exchange: Exchange, body: bytes, ended: Ended) -> bool:
+        """Refresh the metrics and serve the request. Return False if ``ended`` is called when that is done."""
+        return steps.begin(self._refresh_and_serve(exchange), partial(ended, exchange))
+
+    async def _refresh_and_serve(self, exchange: Exchange) -> None:
+        try:
+            if self._refresh is not None:
+                await asyncio.ensure_future(self._refresh())  # a task, so that it can use asyncio.timeout
+        except Exception as fault:
+            contain(log, fault, "The metrics could not be refreshed")
+            exchange.answer = failed()
+        else:
+            self._serve(exchange)
+
+    def _serve(self, exchange: Exchange) -> None:
+        try:
+            exchange.answer = self._answer(exchange.method, exchange.path)
+        except Exception as fault:
+            contain(log, fault, "A request for metrics could not be served: %s %s", exchange.method, exchange.path)
+            exchange.answer = failed()
+
+    def refuse(self, exchange: Exchange, fault: RequestError) -> None:
+        """Answer a request with an error, unless it has an answer."""
+        exchange.answer = exchange.answer or refused(fault)
+
+    def reply(self, exchange: Exchange) -> Reply:
+        """Return the answer in the form in which it is sent."""
+        answer = exchange.answer or failed()
+        headers = {"Access-Control-Allow-Origin": "*", "Server": SOFTWARE}
+        if isinstance(answer.value, str):
+            return Reply(answer.status, headers | {"Content-Type": TEXT} | answer.headers, answer.value.encode())
+        return Reply(answer.status, headers | {"Content-Type": JSON} | answer.headers, _encode(answer.value))
+
+    # Content
+
+    def _answer(self, method: str, target: str) -> Answer:
+        path, _, query = target.partition("?")
+        if path == "/":  # the same for every method, because a load balancer may use any
+            return Answer("OK")
         if path == "/ready":
-            return await self._ready()
-        if request.method not in READS:
-            return web.Response(status=405, headers={**_ANYONE, "Allow": ", ".join(READS)})
-        if self._refresh is not None and path == "/metrics":
-            await self._refresh()
+            return readiness(self._draining(), self._available())
+        if method not in READS:
+            return Answer("", HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(READS)})
         match path:
             case "/usage":
-                return _json(self._usage())
+                return Answer(self._usage())
             case "/metrics" if dict(parse_qsl(query)).get("json"):
-                return _json(self._metrics())
+                return Answer(self._metrics())
             case "/metrics":
-                headers = {**_ANYONE, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
-                return web.Response(body=generate_latest(self._registry), headers=headers)
-        return web.Response(status=404, text="There is nothing at this path.", headers=_ANYONE)
-
-    async def _ready(self) -> web.Response:
-        """Tell whether the server is to get clients: the same to every method, and the same as on the main port."""
-        if self._refresh is not None:
-            await self._refresh()
-        answer = readiness(self._draining(), self._available())
-        if isinstance(answer.value, str):
-            return web.Response(text=answer.value, headers=_ANYONE)
-        return _json(answer.value, answer.status)
+                return Answer(
+                    generate_latest(self._registry).decode(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+                )
+        return Answer("There is nothing at this path.", HTTPStatus.NOT_FOUND)
 
     def _usage(self) -> dict[str, object]:
         now = memory()
@@ -75,7 +134,7 @@ class MetricsPort:
         return {"memory": usage}
 
     def _metrics(self) -> list[dict[str, object]]:
-        """The metrics as soketi gives them to ``?json=1``, in the form of prom-client."""
+        """Return the metrics as soketi answers ``?json=1``, in the form of prom-client."""
         return [
             {
                 "help": metric.documentation,
@@ -87,8 +146,3 @@ class MetricsPort:
             for metric in self._registry.collect()
             if metric.samples
         ]
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(value)
-    return web.Response(body=body, status=status, content_type="application/json", headers=_ANYONE)

@@ -24,10 +24,10 @@ log = logging.getLogger("soketpy.websocket")
 CLOSING_TIMEOUT = 5.0
 """Seconds that a client has to answer a close frame, or to read what is in front of it."""
 
-TURN = 200
+SLICE_FRAMES = 200
 """Frames of one client that are taken before the event loop has its turn: cheap ones, some milliseconds."""
 
-TURN_SECONDS = 0.005
+SLICE_SECONDS = 0.005
 """Time after which the event loop has its turn where frames are dear, such as joining a large presence channel."""
 
 STOPPING = "The server is stopping; please reconnect."
@@ -199,7 +199,7 @@ class WebSocket(asyncio.Protocol):
 
     def _read(self, incoming: Iterator[tuple[int, bytes]]) -> None:
         """Take what has come, but not so much at a time that all others wait for it."""
-        until = perf_counter() + TURN_SECONDS
+        until = perf_counter() + SLICE_SECONDS
         try:
             for taken, (opcode, payload) in enumerate(incoming, 1):
                 if opcode == _CLOSE:
@@ -209,7 +209,7 @@ class WebSocket(asyncio.Protocol):
                     self._transport.pause_reading()
                     self._unheard = incoming
                     return
-                if taken == TURN or perf_counter() >= until:
+                if taken == SLICE_FRAMES or perf_counter() >= until:
                     self._transport.pause_reading()
                     asyncio.get_running_loop().call_soon(self._read_on, incoming)
                     return

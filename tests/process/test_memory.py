@@ -6,30 +6,32 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from aiohttp import StreamReader
-from aiohttp.web import BaseRequest
-from aiohttp.web_protocol import RequestHandler
+from httptools import HttpRequestParser
 
 from soketpy.core.connection import Connection
 from soketpy.process import memory
+from soketpy.protocol.bodies import ChunkedBody
 from soketpy.protocol.frames import FrameReader
 from soketpy.web import http
-from soketpy.web.door import Door
-from soketpy.web.plain import PlainHttp
+from soketpy.web.first_request import FirstRequest
+from soketpy.web.http import HttpConnection
+from soketpy.web.request_bodies import IncompleteRequest
+from soketpy.web.rest import Exchange
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer
 from tests.patience import until
 from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
 
 MADE_FOR_A_CLIENT = (
-    Door,
+    FirstRequest,
     WebSocket,
     Connection,
     FrameReader,
-    PlainHttp,
-    RequestHandler,
-    BaseRequest,
-    StreamReader,
+    HttpConnection,
+    IncompleteRequest,
+    ChunkedBody,
+    HttpRequestParser,
+    Exchange,
     BaseException,
 )
 HELLO = request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE)
@@ -130,7 +132,7 @@ async def upgrades_a_connection_that_has_served(client: Wire) -> None:
     await client.rest()
 
 
-async def is_served_by_aiohttp(client: Wire) -> None:
+async def is_served_twice(client: Wire) -> None:
     client.send(request("GET", "/", b"", "TE: trailers") * 2)
     assert [(await client.answer()).status for _ in range(2)] == [200, 200]
 
@@ -216,7 +218,7 @@ async def sends_frames_right_behind_an_upgrade(client: Wire) -> None:
         triggers_once,
         sends_garbage,
         upgrades_a_connection_that_has_served,
-        is_served_by_aiohttp,
+        is_served_twice,
         ends_in_the_midst_of_a_chunk,
         breaks_off_a_chunk,
         breaks_off_a_large_body,

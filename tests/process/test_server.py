@@ -243,7 +243,7 @@ async def test_who_comes_to_a_shared_socket_is_taken_by_the_next_server_once_one
 
 
 @pytest.mark.usefixtures("patient_stop")
-@pytest.mark.parametrize("headers", [(), ("Expect: 100-continue",)], ids=["plain", "by aiohttp"])
+@pytest.mark.parametrize("headers", [(), ("Expect: 100-continue",)], ids=["plain", "expecting"])
 async def test_a_call_on_a_connection_to_a_server_that_leaves_a_shared_socket_is_served(
     headers: tuple[str, ...],
 ) -> None:

@@ -1,7 +1,7 @@
 """Limits of time that tests set in the servers which they start in processes of their own.
 
-``TIME_SLICES=60`` sets each ``TURN_SECONDS`` of soketpy to 60 s. ``TIME_LIMITS`` sets constants by their full names, as
-in ``soketpy.process.workers.END_PATIENCE=600``; a space separates two. Python imports this module when a process
+``TIME_SLICES=60`` sets each ``SLICE_SECONDS`` of soketpy to 60 s. ``TIME_LIMITS`` sets constants by their full names,
+as in ``soketpy.process.workers.END_PATIENCE=600``; a space separates two. Python imports this module when a process
 starts, if this folder is on PYTHONPATH.
 """
 
@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-CONSTANT = "TURN_SECONDS"
+CONSTANT = "SLICE_SECONDS"
 """The name that every module of soketpy gives to the seconds that one client may take at a time."""
 
 

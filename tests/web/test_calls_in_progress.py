@@ -79,7 +79,7 @@ async def four(start_server: StartServer) -> Peers:
     return await start_server(apps=(APP, OTHER), bounds=Bounds(max_http_connections=4))
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "by aiohttp"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
 async def test_a_flood_of_one_app_leaves_http_connections_to_the_others(four: Peers, chunked: bool) -> None:
     waiting = Waiting(four.server.node, "room")
     async with AsyncExitStack() as stack:
@@ -96,7 +96,7 @@ async def test_a_flood_of_one_app_leaves_http_connections_to_the_others(four: Pe
         assert not await refused(fourth, post(OTHER))
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "by aiohttp"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
 async def test_another_app_calls_during_the_flood(four: Peers, chunked: bool) -> None:
     async with AsyncExitStack() as stack:
         first, second, third = [await stack.enter_async_context(wire(four.port)) for _ in range(3)]

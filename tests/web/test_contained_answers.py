@@ -12,7 +12,7 @@ from soketpy.core.apps import StaticApps
 from soketpy.core.containment import attempt
 from soketpy.core.refusals import Refusals
 from soketpy.core.traffic import Traffic
-from soketpy.web import plain
+from soketpy.web import http
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest, access_log
 from tests.conftest import Contained, Peers, StartServer
@@ -25,7 +25,7 @@ EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
 FAILED = {"error": "The server failed to serve this request.", "code": 500}
 
-either_http = pytest.mark.parametrize("header", ["Accept: */*", "TE: trailers"], ids=["plain", "by aiohttp"])
+either_http = pytest.mark.parametrize("header", ["Accept: */*", "TE: trailers"], ids=["plain", "with TE"])
 
 
 def trigger(header: str = "Accept: */*") -> bytes:
@@ -85,7 +85,7 @@ async def test_a_fault_where_an_answer_is_encoded(
 ) -> None:
     async with wire(peers.port) as client:
         with monkeypatch.context() as patched:
-            patched.setattr(plain, "_encode", bug)
+            patched.setattr(http, "_encode", bug)
             client.send(trigger() + request("HEAD", "/ready"))
             assert (await client.answer()).json == FAILED
             assert (await client.answer(without_body=True)).status == 500
@@ -94,7 +94,7 @@ async def test_a_fault_where_an_answer_is_encoded(
     assert contained.count == 2
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "by aiohttp"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "with TE"])
 @pytest.mark.parametrize("method", ["reply", "_failed"])
 async def test_a_fault_in_the_answer_to_a_call_that_had_to_wait(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained, chunked: bool, method: str
@@ -136,13 +136,13 @@ async def test_a_fault_where_a_fault_is_told_ends_the_connection(
 ) -> None:
     async with wire(peers.port) as client:
         monkeypatch.setattr(Rest, "open", bug)
-        monkeypatch.setattr(plain, "_failure", bug)
+        monkeypatch.setattr(http, "_failure", bug)
         client.send(trigger())
         assert await client.rest() == b""
     assert contained.count == 2
 
 
-async def test_a_handler_of_aiohttp_that_fails_is_answered_as_rest_answers(
+async def test_a_fault_in_a_request_with_te_is_answered_alike(
     peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained
 ) -> None:
     async with wire(peers.port) as client:
@@ -211,7 +211,7 @@ async def test_traffic_that_cannot_be_counted_is_carried(
 
 def test_what_is_attempted_may_fail(contained: Contained) -> None:
     noted: list[str] = []
-    attempt(plain.log, noted.append, "a")
-    attempt(plain.log, bug, "b")
+    attempt(http.log, noted.append, "a")
+    attempt(http.log, bug, "b")
     assert noted == ["a"]
     assert contained.count == 1

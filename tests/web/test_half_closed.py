@@ -5,7 +5,7 @@ from socket import SO_SNDBUF, SOL_SOCKET
 
 import pytest
 
-from soketpy.web import plain
+from soketpy.web import http
 from tests.conftest import Peers
 from tests.patience import until
 from tests.web.waiting import Waiting
@@ -93,7 +93,7 @@ async def test_a_request_that_is_not_whole_behind_one_that_waits_does_not_hold_t
 async def test_requests_of_many_time_slices_are_answered_before_the_end(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "TURN_SECONDS", -1.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", -1.0)
     async with wire(peers.port) as publisher:
         publisher.send(ready() * 50)
         publisher.writer.write_eof()
@@ -105,7 +105,7 @@ async def test_requests_whose_answers_are_read_late_are_answered_before_the_end(
         publisher.send(ready())
         assert (await publisher.answer()).status == 200
         (protocol,) = [each for bucket in peers.server._state.deadlines._buckets.values() for each in bucket]
-        assert isinstance(protocol, plain.PlainHttp)
+        assert isinstance(protocol, http.HttpConnection)
         protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
         protocol.data_received(ready() * 5_000)
         publisher.writer.write_eof()

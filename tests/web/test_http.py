@@ -1,12 +1,10 @@
 """HTTP itself: connections that stay, requests in a row, and bytes that are no request."""
 
-import asyncio
 import logging
 
 import pytest
 
 from soketpy.protocol.requests import HEAD_LIMIT, HEAD_TOO_LONG, MOST_HEADERS
-from soketpy.web.http import http_server
 from tests.conftest import Peers, Socket, StartServer
 from tests.patience import attempts
 from tests.web.wire import HANDSHAKE, request, signed, wire
@@ -180,7 +178,7 @@ async def test_an_upgrade_to_something_else_is_an_ordinary_request(peers: Peers)
         assert (await client.answer()).body == b"OK"
 
 
-@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "used", "used with TE"])
 @pytest.mark.parametrize("upgrade", ["h2c", "h2c, TLS/1.0", "IRC/6.9"])
 async def test_a_request_behind_an_upgrade_to_something_else_is_answered_too(
     peers: Peers, first: str | None, upgrade: str
@@ -219,7 +217,7 @@ async def test_the_end_of_a_client_behind_an_upgrade_to_something_else_loses_no_
 # A WebSocket whose upgrade was lost
 
 
-@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "used", "used with TE"])
 @pytest.mark.parametrize("prefix", ["", "/realtime"])
 @pytest.mark.parametrize(
     ("method", "version", "headers"),
@@ -276,8 +274,8 @@ def head(size: int, *, header: str = "", in_line: bool = False) -> bytes:
     return first + b" HTTP/1.1" + rest[:-2] + b"X: " + padding[5:] + rest[-4:]
 
 
-@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
-@pytest.mark.parametrize("header", ["", "TE: trailers"], ids=["plain", "for aiohttp"])
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "used", "used with TE"])
+@pytest.mark.parametrize("header", ["", "TE: trailers"], ids=["without TE", "with TE"])
 @pytest.mark.parametrize("in_line", [False, True])
 @pytest.mark.parametrize("room", [0, 1, 20_000])
 async def test_the_limit_of_a_head_is_one_wherever_the_request_comes(
@@ -297,7 +295,7 @@ async def test_the_limit_of_a_head_is_one_wherever_the_request_comes(
             assert await client.rest() == b""
 
 
-@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "plain", "aiohttp"])
+@pytest.mark.parametrize("first", [None, "Accept: */*", "TE: trailers"], ids=["new", "used", "used with TE"])
 @pytest.mark.parametrize("number", [MOST_HEADERS, MOST_HEADERS + 1, 500])
 async def test_the_limit_of_headers_is_one_wherever_the_request_comes(
     peers: Peers, first: str | None, number: int
@@ -318,18 +316,6 @@ async def test_a_handshake_that_posts_is_an_ordinary_request(peers: Peers) -> No
     async with wire(peers.port) as client:
         client.send(request("POST", "/app/app-key", b"", *HANDSHAKE))
         assert (await client.answer()).status == 404
-
-
-async def test_a_client_that_leaves_before_its_request_is_begun_raises_nothing(peers: Peers) -> None:
-    shared = peers.server._state
-    protocol = http_server(peers.server._rest, shared, "")()
-    protocol.connection_made(asyncio.Transport())
-    serving = protocol._task_handler
-    assert serving is not None
-    protocol.data_received(request("GET", "/ready"))
-    protocol.transport = None  # the stand-in cannot be closed
-    protocol.connection_lost(None)
-    await serving
 
 
 async def test_a_client_that_leaves_at_the_hand_over_is_gone(peers: Peers, caplog: pytest.LogCaptureFixture) -> None:

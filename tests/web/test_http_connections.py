@@ -194,7 +194,7 @@ def which(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.mark.parametrize("header", ["Accept: */*", "TE: trailers"], ids=["plain", "aiohttp"])
+@pytest.mark.parametrize("header", ["Accept: */*", "TE: trailers"], ids=["plain", "with TE"])
 async def test_idle_connections_beyond_the_bound_are_closed_oldest_first(
     start_server: StartServer, which: str, header: str
 ) -> None:

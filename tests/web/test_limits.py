@@ -10,7 +10,7 @@ from soketpy import App, Key
 from soketpy.config.settings import Bounds
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.redis import session
-from soketpy.web import http, plain
+from soketpy.web import http
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.patience import until
@@ -195,7 +195,7 @@ async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypat
     async with wire(peers.port) as publisher:
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", f"Content-Length: {len(BODY)}") + BODY[:-1])
         await until(lambda: peers.server._rest.under_way)
-        monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
+        monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.0)
         peers.server._state.deadlines.expire_all()
         answer = await publisher.answer()
         assert (answer.status, answer.json["code"]) == (408, 408)
@@ -203,9 +203,11 @@ async def test_a_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypat
 
 
 async def test_a_chunked_body_that_never_comes_whole_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "BODY_TIMEOUT", 0.05)
     async with wire(peers.port) as publisher:
         publisher.send(request("POST", signed("POST", EVENTS, BODY), b"", "Transfer-Encoding: chunked") + b"5\r\n{")
+        await until(lambda: peers.server._rest.under_way)
+        monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.0)
+        peers.server._state.deadlines.expire_all()
         answer = await publisher.answer()
         assert (answer.status, answer.json["code"]) == (408, 408)
 

@@ -1,4 +1,4 @@
-"""Plain HTTP: requests as Pusher's libraries send them, served without aiohttp."""
+"""One HTTP connection: its requests in their order, its answers, and its end."""
 
 import asyncio
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
@@ -7,10 +7,13 @@ from typing import Any, cast
 import pytest
 
 from soketpy.config.settings import Timeouts
-from soketpy.web import plain
+from soketpy.web import http
+from soketpy.web.http import HttpConnection
+from soketpy.web.http_port import HttpPort
+from soketpy.web.upgrades import main_port
 from tests.conftest import Peers, StartServer
 from tests.patience import attempts, until
-from tests.web.wire import request, signed, wire
+from tests.web.wire import HANDSHAKE, request, signed, wire
 
 EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
@@ -21,11 +24,16 @@ def trigger(*headers: str) -> bytes:
     return request("POST", signed("POST", EVENTS, BODY), BODY, *headers)
 
 
-def protocol_of(peers: Peers) -> plain.PlainHttp:
+def port_of(peers: Peers) -> HttpPort:
+    """A port like that of the server, with an outbox of its own."""
+    return main_port(peers.server._rest, peers.server._state, "")
+
+
+def protocol_of(peers: Peers) -> HttpConnection:
     """The one that serves the only connection of the server."""
     buckets = peers.server._state.deadlines._buckets.values()
     (protocol,) = [timed for bucket in buckets for timed in bucket]
-    assert isinstance(protocol, plain.PlainHttp)
+    assert isinstance(protocol, HttpConnection)
     return protocol
 
 
@@ -42,7 +50,7 @@ async def test_requests_are_served_in_their_order_however_their_bytes_are_cut(pe
 @pytest.fixture
 def one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one time slice be long enough for everything that a client sends."""
-    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", 60.0)
 
 
 class Recorder:
@@ -63,11 +71,11 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
     await listener.subscribe("room")
     log: list[str] = []
     (connection,) = peers.server.node.every_connection()
-    outbox = plain.Outbox()
+    port = port_of(peers)
     publishers = []
     for name in ("first", "second"):
         transport = cast(Any, Recorder(name, log))
-        publisher = plain.PlainHttp(transport, peers.server._rest, cast(Any, None), peers.server._state, outbox)
+        publisher = HttpConnection(transport, port)
         publishers.append(publisher)
     connection.write = Recorder("listener", log).write
     for publisher in publishers:
@@ -82,9 +90,7 @@ async def test_the_answers_of_one_iteration_go_out_together_and_ahead_of_the_fan
 @pytest.mark.usefixtures("one_slice")
 async def test_a_client_that_goes_before_its_answer_is_written_to_no_more(peers: Peers) -> None:
     log: list[str] = []
-    publisher = plain.PlainHttp(
-        cast(Any, Recorder("gone", log)), peers.server._rest, cast(Any, None), peers.server._state, plain.Outbox()
-    )
+    publisher = HttpConnection(cast(Any, Recorder("gone", log)), port_of(peers))
     publisher.data_received(trigger())
     publisher.connection_lost(None)
     await asyncio.sleep(0)
@@ -146,7 +152,7 @@ async def test_a_client_that_does_not_read_its_answers_is_not_heard_until_it_doe
 async def test_many_requests_in_one_packet_are_served_in_turns_and_in_order(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "TURN_SECONDS", -1.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", -1.0)
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
@@ -161,7 +167,7 @@ async def test_many_requests_in_one_packet_are_served_in_turns_and_in_order(
 async def test_a_client_that_goes_between_two_turns_is_served_no_more(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "TURN_SECONDS", -1.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", -1.0)
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
@@ -187,7 +193,7 @@ async def test_requests_that_have_come_wait_for_the_client_to_read_its_answers(p
 async def test_a_client_that_reads_nothing_is_found_out_in_the_midst_of_its_requests(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", 60.0)
     async with wire(peers.port) as stranger:
         stranger.send(request("GET", "/ready"))
         assert (await stranger.answer()).status == 200
@@ -195,7 +201,7 @@ async def test_a_client_that_reads_nothing_is_found_out_in_the_midst_of_its_requ
         protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
         protocol.data_received(request("GET", "/ready") * 20_000)
         assert protocol._buffer.count(b"GET") > 1000
-        assert protocol._transport.get_write_buffer_size() < 3 * plain.ANSWERS_SIZE
+        assert protocol._transport.get_write_buffer_size() < 3 * http.ANSWERS_SIZE
 
 
 @pytest.mark.parametrize(("requests", "header"), [(1, "Accept: */*"), (3, "Accept: */*"), (1, "TE: trailers")])
@@ -211,23 +217,17 @@ async def test_a_client_that_ends_its_side_behind_its_requests_has_its_answers(
 @pytest.mark.usefixtures("one_slice")
 async def test_answers_that_wait_go_out_when_the_client_ends_its_side(peers: Peers) -> None:
     log: list[str] = []
-    publisher = plain.PlainHttp(
-        cast(Any, Recorder("publisher", log)),
-        peers.server._rest,
-        cast(Any, None),
-        peers.server._state,
-        plain.Outbox(),
-    )
+    publisher = HttpConnection(cast(Any, Recorder("publisher", log)), port_of(peers))
     publisher.data_received(trigger())
     publisher.eof_received()
     assert log == ["publisher: 1 answers"]
     publisher.connection_lost(None)
 
 
-async def test_a_request_for_aiohttp_waits_for_the_answers_before_it_to_be_read(
+async def test_a_handshake_waits_for_the_answers_before_it_to_be_read(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "TURN_SECONDS", 60.0)
+    monkeypatch.setattr(http, "SLICE_SECONDS", 60.0)
     async with wire(peers.port) as publisher:
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
@@ -235,11 +235,11 @@ async def test_a_request_for_aiohttp_waits_for_the_answers_before_it_to_be_read(
         protocol._transport.set_write_buffer_limits(0)
         protocol._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
         publisher.writer.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
-        protocol.data_received(request("GET", "/ready") * 250 + request("GET", "/nothing", b"", "TE: trailers"))
+        protocol.data_received(request("GET", "/ready") * 250 + request("GET", "/app/app-key", b"", *HANDSHAKE))
         assert protocol._unread
-        assert protocol._buffer.startswith(b"GET /nothing")
+        assert protocol._buffer.startswith(b"GET /app")
         assert protocol._transport.get_protocol() is protocol
-        assert [(await publisher.answer()).status for _ in range(251)] == [200] * 250 + [404]
+        assert [(await publisher.answer()).status for _ in range(251)] == [200] * 250 + [101]
 
 
 @pytest.mark.parametrize("idle", [0, 70])
@@ -250,7 +250,7 @@ async def test_the_time_for_a_request_begins_with_it(
         publisher.send(request("GET", "/ready"))
         assert (await publisher.answer()).status == 200
         protocol, now = protocol_of(peers), peers.server.node.clock() + idle
-        monkeypatch.setattr(peers.server.node, "clock", lambda: now)
+        monkeypatch.setattr(protocol._port, "clock", lambda: now)
         protocol.data_received(trigger()[:-1])
         protocol.expire(now + 59)
         assert not protocol._transport.is_closing()
@@ -264,7 +264,7 @@ async def test_an_idle_connection_is_closed_in_the_end(peers: Peers, monkeypatch
         assert (await publisher.answer()).status == 200
         peers.server._state.deadlines.expire_all()
         assert not protocol_of(peers)._transport.is_closing()
-        monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
+        monkeypatch.setattr(http, "IDLE_TIMEOUT", 0.0)
         peers.server._state.deadlines.expire_all()
         assert await publisher.rest() == b""
 
@@ -285,8 +285,8 @@ async def test_a_client_that_never_reads_its_answers_is_dropped(
             await asyncio.sleep(0)
         monkeypatch.setattr(peers.server._state, "draining", draining)
         if not draining:
-            monkeypatch.setattr(plain, "IDLE_TIMEOUT", 0.0)
-            monkeypatch.setattr(plain, "REQUEST_TIMEOUT", 0.0)
+            monkeypatch.setattr(http, "IDLE_TIMEOUT", 0.0)
+            monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.0)
         assert protocol._transport.get_write_buffer_size()
         peers.server._state.deadlines.expire_all()
         assert protocol._transport.is_closing()

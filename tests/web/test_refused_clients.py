@@ -193,7 +193,7 @@ async def test_a_first_request_that_is_refused_has_a_line(
     assert contained.count == 1
 
 
-@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["plain", "aiohttp"])
+@pytest.mark.parametrize("headers", [(), ("Transfer-Encoding: chunked",)], ids=["sized", "chunked"])
 @pytest.mark.parametrize(
     ("target", "line"),
     [

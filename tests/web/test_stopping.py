@@ -20,11 +20,11 @@ EVENTS = "/apps/app-id/events"
 BODY = b'{"name":"e","channel":"room","data":"x"}'
 TERMINATE = "/apps/app-id/users/ada/terminate_connections"
 
-as_plain_or_by_aiohttp = pytest.mark.parametrize("chunked", [False, True], ids=["plain", "chunked"])
+sized_or_chunked = pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
 
 
 def post(chunked: bool, path: str = EVENTS, body: bytes = BODY) -> bytes:
-    """A call, by the HTTP of soketpy or, in chunks, by aiohttp."""
+    """A call whose body has a stated length or comes in chunks."""
     target = signed("POST", path, body)
     if not chunked:
         return request("POST", target, body)
@@ -44,7 +44,7 @@ async def peers(start_server: StartServer) -> Peers:
     return await start_server(timeouts=Timeouts(shutdown=0))
 
 
-@as_plain_or_by_aiohttp
+@sized_or_chunked
 @pytest.mark.parametrize(
     ("path", "body"),
     [(EVENTS, BODY), ("/apps/app-id/batch_events", b'{"batch":[%b]}' % BODY), (TERMINATE, b"{}")],
@@ -66,7 +66,7 @@ async def test_a_call_that_waits_for_room_is_told_503_at_the_stop_and_publishes_
     assert peers.server._rest.under_way == 0
 
 
-@as_plain_or_by_aiohttp
+@sized_or_chunked
 async def test_a_call_that_is_not_confirmed_at_the_stop_is_told_that_it_may_have_published(
     peers: Peers, chunked: bool
 ) -> None:
@@ -82,7 +82,7 @@ async def test_a_call_that_is_not_confirmed_at_the_stop_is_told_that_it_may_have
     waiting.let_go()
 
 
-@as_plain_or_by_aiohttp
+@sized_or_chunked
 async def test_a_call_whose_body_is_not_whole_at_the_stop_is_told_503(peers: Peers, chunked: bool) -> None:
     async with wire(peers.port) as publisher:
         publisher.send(post(chunked)[:-8])
@@ -93,7 +93,7 @@ async def test_a_call_whose_body_is_not_whole_at_the_stop_is_told_503(peers: Pee
     assert peers.server._rest.under_way == 0
 
 
-@as_plain_or_by_aiohttp
+@sized_or_chunked
 async def test_a_call_that_ends_within_the_time_of_the_stop_is_served(start_server: StartServer, chunked: bool) -> None:
     peers = await start_server(timeouts=Timeouts(shutdown=PATIENCE))
     waiting = Waiting(peers.server.node, "room")

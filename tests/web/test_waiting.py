@@ -16,7 +16,7 @@ from soketpy.core.apps import App
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.wire import Wire as Redis
-from soketpy.web.plain import PlainHttp
+from soketpy.web.http import HttpConnection
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP, channel_auth, user_auth
@@ -197,7 +197,7 @@ async def test_who_goes_before_the_answer_harms_nobody(peers: Peers, request: py
 
         def waiting() -> bool:
             buckets: Any = peers.server._state.deadlines._buckets.values()
-            return any(isinstance(each, PlainHttp) and each._waits for bucket in buckets for each in bucket)
+            return any(isinstance(each, HttpConnection) and each._waits for bucket in buckets for each in bucket)
 
         await until(waiting)
     let_go()

@@ -13,7 +13,7 @@ from websockets.protocol import State
 from soketpy import App, Key
 from soketpy.config.settings import Bounds, Timeouts
 from soketpy.web import websocket
-from soketpy.web.websocket import TURN, WebSocket
+from soketpy.web.websocket import SLICE_FRAMES, WebSocket
 from tests.conftest import Contained, Peers, Socket, StartServer
 from tests.fakes import APP
 from tests.patience import attempts, until
@@ -411,14 +411,13 @@ class StoppedClock:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let deadlines be looked at often enough for timeouts that are shorter than a second."""
     monkeypatch.setattr("soketpy.web.deadlines.RESOLUTION", 0.01)
-    monkeypatch.setattr("soketpy.process.server.RESOLUTION", 0.01)
     monkeypatch.setattr(websocket, "CLOSING_TIMEOUT", 0.05)
 
 
 async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "TURN_SECONDS", float("inf"))
+    monkeypatch.setattr(websocket, "SLICE_SECONDS", float("inf"))
     client = await peers.client()
     loop = asyncio.get_running_loop()
     turns = 0
@@ -438,9 +437,9 @@ async def test_many_messages_in_one_packet_are_taken_in_turns_and_in_order(
     assert isinstance(transport, WebSocket)
     loop.call_soon(count)
     transport.data_received(b"".join(map(frame, range(1000))))
-    assert peers.server.node.traffic["app-id"].messages_received == TURN
+    assert peers.server.node.traffic["app-id"].messages_received == SLICE_FRAMES
     assert [(await client.hear())["channel"] for _ in range(1000)] == [f"c{number}" for number in range(1000)]
-    assert turns >= 1000 / TURN - 1
+    assert turns >= 1000 / SLICE_FRAMES - 1
 
 
 async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not_taken(peers: Peers) -> None:
@@ -448,17 +447,17 @@ async def test_messages_of_a_connection_that_is_broken_between_two_turns_are_not
     (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
-    transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * TURN * 2)
+    transport.data_received((bytes((0x81, 0x80 | 23)) + bytes(4) + b'{"event":"pusher:ping"}') * SLICE_FRAMES * 2)
     transport._transport.abort()
     await client.closed()
     await until(lambda: not connection.open)
-    assert peers.server.node.traffic["app-id"].messages_received <= TURN
+    assert peers.server.node.traffic["app-id"].messages_received <= SLICE_FRAMES
 
 
 async def test_messages_that_take_long_are_taken_in_shorter_turns(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)
+    monkeypatch.setattr(websocket, "SLICE_SECONDS", -1.0)
     client = await peers.client()
     (connection,) = peers.server.node.every_connection()
     transport = connection._transport
@@ -471,13 +470,13 @@ async def test_messages_that_take_long_are_taken_in_shorter_turns(
 async def test_frames_that_finish_no_message_are_taken_in_turns_too(
     peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "TURN_SECONDS", float("inf"))
+    monkeypatch.setattr(websocket, "SLICE_SECONDS", float("inf"))
     client = await peers.client()
     (connection,) = peers.server.node.every_connection()
     transport = connection._transport
     assert isinstance(transport, WebSocket)
     start, empty, end = bytes((0x01, 0x80 | 23)), bytes((0x00, 0x80)) + bytes(4), bytes((0x80, 0x80)) + bytes(4)
-    transport.data_received(start + bytes(4) + b'{"event":"pusher:ping"}' + empty * TURN + end)
+    transport.data_received(start + bytes(4) + b'{"event":"pusher:ping"}' + empty * SLICE_FRAMES + end)
     assert peers.server.node.traffic["app-id"].messages_received == 0
     assert (await client.hear())["event"] == "pusher:pong"
 
@@ -492,4 +491,4 @@ async def test_a_client_that_goes_between_two_turns_is_heard_no_more(peers: Peer
     transport._transport.abort()
     await client.closed()
     await until(lambda: not connection.open)
-    assert peers.server.node.traffic["app-id"].messages_received <= 3 * TURN
+    assert peers.server.node.traffic["app-id"].messages_received <= 3 * SLICE_FRAMES

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soketpy.web.door import HEAD_LIMIT
+from soketpy.protocol.requests import HEAD_LIMIT
 from tests.web.rfc6455.wire import (
     ACCEPT,
     PING_TEXT,

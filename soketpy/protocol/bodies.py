@@ -1,0 +1,120 @@
+"""The body of an HTTP request, as its bytes arrive: a body of a stated length, or one in chunks."""
+
+import httptools
+
+_CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+_END = b"\r\n\r\n"
+"""The bytes with which every chunked body ends; they may also occur before the end."""
+
+
+class BodyTooLarge(ValueError):
+    """A body with more bytes than allowed."""
+
+
+class BadBody(ValueError):
+    """A body that breaks the rules of its framing."""
+
+
+class SizedBody:
+    """A body of a stated length."""
+
+    __slots__ = ("_left", "_pieces")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self._pieces: list[bytes] | None = []
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes of the connection. Return those after the end of the body, or None if it is incomplete."""
+        if self._pieces is not None:
+            self._pieces.append(data[: self._left])
+        size = len(data)
+        if size < self._left:
+            self._left -= size
+            return None
+        rest, self._left = data[self._left :], 0
+        return rest
+
+    def discard(self) -> None:
+        """Keep no bytes of the body: neither those that have arrived nor those that follow."""
+        self._pieces = None
+
+    def whole(self) -> bytes:
+        """Return the body, if all of it has arrived and was not discarded."""
+        return b"".join(self._pieces or ())
+
+
+class ChunkedBody:
+    """A chunked body of at most ``limit`` bytes, parsed by llhttp.
+
+    llhttp does not tell where in its input a message ends, and would parse what follows as the next request. So it gets
+    the input in pieces that end wherever the body may end.
+    """
+
+    __slots__ = ("_content", "_limit", "_parser", "_tail")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._content = _Content()
+        self._parser = httptools.HttpRequestParser(self._content)
+        self._parser.feed_data(_CHUNKED)
+        self._tail = b""  # the last bytes of the input so far, with which the end may begin
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes of the connection. Return those after the end of the body, or None if it is incomplete.
+
+        Raises BadBody or BodyTooLarge.
+        """
+        joined = self._tail + data
+        ends = [*_ends(joined), len(joined)]
+        start = len(self._tail)
+        for end in ends:
+            self._parse(joined[start:end])
+            if self._content.complete:
+                return joined[end:]
+            start = end
+        self._tail = joined[1 - len(_END) :]
+        return None
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserError as fault:
+            raise BadBody(str(fault)) from None
+        if self._content.size > self._limit:
+            raise BodyTooLarge
+
+    def discard(self) -> None:
+        """Keep no bytes of the body: neither those that have arrived nor those that follow."""
+        self._content.pieces = None
+
+    def whole(self) -> bytes:
+        """Return the body, if all of it has arrived and was not discarded."""
+        return b"".join(self._content.pieces or ())
+
+
+def _ends(data: bytes) -> list[int]:
+    """Return the positions after each end mark, also after marks that overlap."""
+    found, ends = data.find(_END), []
+    while found >= 0:
+        ends.append(found + len(_END))
+        found = data.find(_END, found + 1)
+    return ends
+
+
+class _Content:
+    """Receives the content of a chunked body from the parser."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] | None = []
+        self.size = 0
+        self.complete = False
+
+    def on_body(self, piece: bytes) -> None:
+        if self.pieces is not None:
+            self.size += len(piece)
+            self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.complete = True

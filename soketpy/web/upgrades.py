@@ -1,0 +1,71 @@
+"""The main port, and the switch of a connection from HTTP to WebSocket."""
+
+import asyncio
+import logging
+
+from soketpy.core.admission import Hello
+from soketpy.core.containment import attempt
+from soketpy.core.refusals import address
+from soketpy.protocol import handshake
+from soketpy.web.http_port import HttpPort
+from soketpy.web.rest import Rest
+from soketpy.web.websocket import ServerState, WebSocket
+
+log = logging.getLogger("soketpy.http")
+
+
+def main_port(rest: Rest, state: ServerState, prefix: str) -> HttpPort:
+    """Return the port that serves the REST API and WebSockets."""
+    return HttpPort(
+        rest,
+        state.deadlines,
+        state.http,
+        state.node.clock,
+        draining=lambda: state.draining,
+        log_refusal=lambda transport, status, reason: log_refusal(transport, state, status, reason),
+        open_websocket=lambda transport, upgrade, rest: open_websocket(transport, upgrade, state, prefix, rest),
+    )
+
+
+def log_refusal(
+    transport: asyncio.Transport,
+    state: ServerState,
+    status: int,
+    reason: str,
+    app_id: str | None = None,
+    path: str = "",
+) -> None:
+    """Log a request that is refused because of its head. Never raises."""
+    peer = address(transport.get_extra_info("peername"))
+    attempt(log, state.node.refusals.handshake, peer, int(status), reason, app_id, path)
+
+
+def open_websocket(
+    transport: asyncio.Transport, upgrade: handshake.Upgrade, state: ServerState, prefix: str, rest: bytes
+) -> None:
+    """Answer a handshake. If it is valid, a WebSocket takes over the connection and ``rest``, the bytes after it."""
+    refusal = handshake.refusal(upgrade)
+    if refusal is not None:
+        # The refusal is text: a status line, headers, an empty line and the reason.
+        head, _, reason = refusal.decode().partition("\r\n\r\n")
+        key = handshake.app_key(upgrade.path, prefix)
+        app = None if key is None else state.apps.by_key(key)
+        app_id = None if app is None else app.id
+        log_refusal(transport, state, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path)
+        transport.write(refusal)
+        transport.close()
+        return
+    websocket = WebSocket(transport, state)
+    transport.set_protocol(websocket)
+    forwarded = upgrade.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    websocket.open(
+        Hello(
+            key=handshake.app_key(upgrade.path, prefix),
+            protocol=upgrade.query.get("protocol"),
+            origin=upgrade.headers.get("origin"),
+            path=upgrade.path,
+            secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
+        ),
+        handshake.acceptance(upgrade),
+        rest,
+    )
