@@ -28,7 +28,7 @@ from soketpy.cli import _parser, main
 from soketpy.config import Settings, load
 from soketpy.config.draft import setting_fields
 from soketpy.config.environment import variables
-from soketpy.config.soketi_names import APP_VARIABLES, NAMES
+from soketpy.config.soketi.names import APP_VARIABLES, NAMES
 from soketpy.core.apps import StaticApps, app_fields
 from soketpy.core.fields import Field
 from soketpy.core.traffic import Totals, TrafficByApp

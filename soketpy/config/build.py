@@ -9,7 +9,7 @@ from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, set
 from soketpy.config.effects import warnings
 from soketpy.config.environment import PREFIX as OWN_PREFIX
 from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
-from soketpy.config.soketi_names import NAMES, PREFIX
+from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.fields import fields_of

@@ -7,7 +7,7 @@ from functools import cache
 from soketpy.config.errors import guess, quote
 from soketpy.config.hints import hint, hint_of_app
 from soketpy.config.settings import DEFAULT_APP, Settings
-from soketpy.config.soketi_names import WEBHOOKS
+from soketpy.config.soketi.names import WEBHOOKS
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, convert, is_quoted, split
 from soketpy.core.apps import Key, app_fields, limit_fields

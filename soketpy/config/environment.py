@@ -11,8 +11,8 @@ from functools import cache
 from soketpy.config.draft import APPS, NO_WEBHOOKS, Draft, setting_fields
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
 from soketpy.config.hints import hint_of_variable
-from soketpy.config.soketi_names import BY_PATH, VARIABLES
-from soketpy.config.soketi_names import PREFIX as SOKETI_PREFIX
+from soketpy.config.soketi.names import BY_PATH, VARIABLES
+from soketpy.config.soketi.names import PREFIX as SOKETI_PREFIX
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
 from soketpy.core.apps import app_fields

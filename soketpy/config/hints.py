@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from soketpy.config.errors import guess
-from soketpy.config.soketi_names import APP_NAMES, APP_VARIABLES
+from soketpy.config.soketi.names import APP_NAMES, APP_VARIABLES
 from soketpy.core.apps import app_fields, limit_fields
 from soketpy.core.fields import Field, either
 

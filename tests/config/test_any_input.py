@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from soketpy.config import ConfigError, Settings, load, yaml_tree
 from soketpy.config.environment import variables
-from soketpy.config.soketi_names import BY_PATH, VARIABLES
+from soketpy.config.soketi.names import BY_PATH, VARIABLES
 
 ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 NAMES = "port apps metrics log id key secret keys app_defaults appManager.array.apps"

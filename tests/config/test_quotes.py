@@ -8,7 +8,7 @@ import pytest
 from soketpy.cli import main
 from soketpy.config import ConfigError, load
 from soketpy.config.environment import CONFIG_FILE, variables
-from soketpy.config.soketi_names import VARIABLES
+from soketpy.config.soketi.names import VARIABLES
 
 QUOTES = "remove the quotes: they are read as part of the value"
 WEBHOOKS = "SOKETI_DEFAULT_APP_WEBHOOKS"

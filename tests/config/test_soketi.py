@@ -10,7 +10,7 @@ import pytest
 
 from soketpy.config import ConfigError, Settings, load
 from soketpy.config.settings import DEFAULT_APP, Log
-from soketpy.config.soketi_names import VARIABLES
+from soketpy.config.soketi.names import VARIABLES
 from soketpy.core.apps import App, Key
 
 Write = Callable[[object], str]

@@ -11,7 +11,7 @@ from soketpy.config.draft import APPS, NO_WEBHOOKS, AppDraft, Draft, Found, app_
 from soketpy.config.environment import given, unknown
 from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.json_tree import parse_json
-from soketpy.config.soketi_names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, SoketiName
+from soketpy.config.soketi.names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, SoketiName
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
 from soketpy.core.fields import either, kind
