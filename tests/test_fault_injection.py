@@ -21,7 +21,7 @@ import pytest
 
 from soketpy.core.apps import StaticApps
 from soketpy.core.containment import contain, failures
-from soketpy.drivers.redis.window import Window
+from soketpy.drivers.redis.in_flight import Window
 from soketpy.protocol import signatures
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.rest import Rest
@@ -132,9 +132,9 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
                     stack.enter_context(injector.wrap(kind, around[kind], method))
 
         for session in house.sessions:
-            partition: Any = getattr(session._heard, "__self__", None)
+            topics: Any = getattr(session._heard, "__self__", None)
             wrap_all({"session": session, "replies": session._writes})
-            wrap_all({"messages": partition.roster, "clearing": partition.roster, "events": partition.bus})
+            wrap_all({"messages": topics.roster, "clearing": topics.roster, "events": topics.bus})
         for node in house.nodes:
             around = {"roster": node.roster, "cache": node.cache, "bus": node._bus, "hub": node._hub, "node": node}
             wrap_all({**around, "users": node._users})

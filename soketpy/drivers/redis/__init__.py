@@ -1,8 +1,8 @@
-"""Many nodes that act as one server, over Redis: ``docs/design/roster.md`` explains it.
+"""Many nodes that act as one server, over Redis. ``docs/design/roster.md`` explains the design.
 
-From the outside in: ``cluster`` joins and leaves; ``partitions`` spread channels and users over several; a
-``partition`` has a ``session`` and the ports ``bus``, ``roster``, ``cache`` and ``limits`` over it. The roster's
-parts are ``users``, ``quotas`` and ``reads``. A session keeps one ``wire``, which ``connect`` opens; on it go
-``writes``, done by ``roster.lua``, and what is said on ``topics``; ``in_flight`` counts what is on its way. Only
-``wire`` and ``connect`` touch the network.
+From the outside in: ``cluster`` joins and leaves; ``partitions`` spreads channels and users over several partitions; a
+``partition`` has a ``session``, and the ports ``bus``, ``roster``, ``cache`` and ``limits`` over it. The parts of the
+roster are ``users``, ``quotas`` and ``reads``. A session opens a ``wire`` with ``connect``, and joins and renews its
+``lease``. The ports use it through ``commands``: they send ``writes``, which ``roster.lua`` does, and messages on
+``topics``. ``in_flight`` limits and counts what is in flight. Only ``wire`` and ``connect`` use the network.
 """

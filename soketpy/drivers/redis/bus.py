@@ -1,4 +1,4 @@
-"""The bus over Redis: what is published reaches every node, this one too, by way of a topic."""
+"""The bus over Redis: publishes events on topics, and delivers those that arrive to this node."""
 
 import logging
 from collections import deque
@@ -13,10 +13,9 @@ from soketpy.core.containment import contain
 from soketpy.core.ports import Inbox, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.in_flight import InFlight
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.commands import Commands
+from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.topics import Topics
-from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.ids import NumericId
@@ -26,7 +25,7 @@ log = logging.getLogger("soketpy.redis")
 
 
 class Publication(msgspec.Struct, eq=False):
-    """A publication that this node has sent over one session, and its receipt."""
+    """A publication in flight, and its receipt."""
 
     app_id: str
     weight: int
@@ -34,7 +33,7 @@ class Publication(msgspec.Struct, eq=False):
     _confirmed: Future[None] | None = None
 
     def answer(self, taken: bool) -> None:
-        """Resume the operation that waits for the receipt, if there is one."""
+        """Resume the operation that awaits the receipt, if there is one."""
         self.taken = taken
         if self._confirmed is not None:
             self._confirmed.set_result(None)
@@ -48,25 +47,27 @@ class Publication(msgspec.Struct, eq=False):
 
 
 class RedisBus:
-    """Publishes on the topics of channels, and hands what is heard on them to the node."""
+    """Publishes on the topics of channels. A message on a topic reaches every node that subscribes to it."""
 
-    def __init__(self, session: Session, names: Topics, in_flight: InFlight, cache_ttl: float, window: Window) -> None:
-        self._cache_ttl = round(1000 * cache_ttl)
-        self._window = window
+    def __init__(
+        self, commands: Commands, names: Topics, in_flight: InFlight, window: Window, cache_ttl: float
+    ) -> None:
         self.full, self.room = window, window.room
-        self.away: Collection[object] = session.away
-        self._unanswered: deque[Publication] = deque()
-        self._session = session
+        self.away: Collection[object] = commands.away
+        self._commands = commands
         self._topics = names
         self._in_flight = in_flight
+        self._window = window
+        self._cache_ttl = round(1000 * cache_ttl)
+        self._unanswered: deque[Publication] = deque()
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Deliver to this node from now on."""
         self._inbox = inbox
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable if nothing can be published now."""
-        if not self._session.connected:
+        """Raise Unavailable if Redis is disconnected."""
+        if not self._commands.connected:
             raise Unavailable
 
     def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
@@ -76,44 +77,45 @@ class RedisBus:
 
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
         """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is disconnected."""
-        if not self._session.connected:
+        if not self._commands.connected:
             raise Unavailable
         name = event.name.encode("utf-8", "surrogatepass")
         weight = self._window.sent(app_id, len(app_id) + len(channel) + len(name) + len(event.data))
+        arguments = app_id, channel, name, event.data, self._cache_ttl, exclude or ""
         try:
-            write = self._session.write(["p", app_id, channel, name, event.data, self._cache_ttl, exclude or ""])
+            write = self._commands.write(["publish_cached", *arguments])
         except Exception:
             self._window.taken(app_id, weight)
             raise
-        taken: Future[None] = Future()
-        steps.begin(self._wait(write, taken, app_id, weight))
-        return taken
+        confirmed: Future[None] = Future()
+        steps.begin(self._confirm(write, confirmed, app_id, weight))
+        return confirmed
 
-    async def _wait(self, write: Future[Any], taken: Future[None], app_id: str, weight: int) -> None:
-        """Wait until Redis has taken a publication, then give its room back."""
+    async def _confirm(self, write: Future[Any], confirmed: Future[None], app_id: str, weight: int) -> None:
+        """Wait until Redis has taken a cached event. Then confirm it, and release its room."""
         try:
             await write
         except Lost:
-            taken.set_exception(Unavailable())
-        except Exception as fault:  # a publication that cannot be encoded
-            taken.set_exception(fault)
+            confirmed.set_exception(Unavailable())
+        except Exception as fault:  # an event that cannot be encoded
+            confirmed.set_exception(fault)
         else:
-            taken.set_result(None)
+            confirmed.set_result(None)
         finally:
             self._window.taken(app_id, weight)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
-        """Have every node close the connections of a user. Raises Unavailable."""
+        """Have every node close the connections of a user. Raise Unavailable if Redis is disconnected."""
         return self._publish(app_id, user_channel(user_id), topics.TERMINATE, user_id)
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> Receipt:
         topic = self._topics.topic(topics.CHANNEL, app_id, channel)
-        if not self._session.connected:
+        if not self._commands.connected:
             raise Unavailable
         packed = topics.pack(*message)
         weight = self._window.sent(app_id, len(topic) + len(packed))
         try:
-            self._session.publish(topic, packed, self._taken)
+            self._commands.publish(topic, packed, self._answered)
         except Exception:
             self._window.taken(app_id, weight)
             raise
@@ -122,8 +124,8 @@ class RedisBus:
         self._in_flight.sent += 1
         return publication
 
-    def _taken(self, reply: Any) -> None:
-        """Process the answer of Redis to the oldest publication without one."""
+    def _answered(self, reply: Any) -> None:
+        """Process the reply of Redis to the oldest publication without one."""
         publication = self._unanswered.popleft()
         self._in_flight.came()
         try:
@@ -133,7 +135,7 @@ class RedisBus:
         self._window.taken(publication.app_id, publication.weight)
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
-        """Something came on the topic of a channel."""
+        """Process a message on the topic of a channel."""
         if message[0] == topics.EVENT:
             _, name, data, exclude, *sender = message
             event = Event(name.decode("utf-8", "surrogatepass"), data, _user_id(*sender) if sender else None)

@@ -1,10 +1,10 @@
-"""The cache over Redis: what was last said on each cache channel, for all nodes."""
+"""The cache over Redis: the last event of each cache channel, for all nodes."""
 
 from collections.abc import Callable
 
 from soketpy.core.ports import CachedEvent
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.damage import note_damage
-from soketpy.drivers.redis.session import Session
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.grammar import is_json
 
@@ -12,14 +12,14 @@ from soketpy.protocol.grammar import is_json
 class RedisCache:
     """The last event of each cache channel; ``RedisBus.publish_cached`` writes it."""
 
-    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
-        self._session = session
+    def __init__(self, commands: Commands, clock: Callable[[], float]) -> None:
+        self._commands = commands
         self._clock = clock
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None; also None while Redis is away, and for one that is damaged."""
+        """Return the last event, or None. Also None while Redis is disconnected, and for a damaged event."""
         try:
-            found = await self._session.write(["g", app_id, channel])
+            found = await self._commands.write(["last_event", app_id, channel])
         except Lost:
             return None
         if not found:
@@ -36,5 +36,5 @@ class RedisCache:
         return CachedEvent(name, data, self._clock() + milliseconds / 1000)
 
     def ttl(self, event: CachedEvent) -> int:
-        """Whole seconds for which the event will still be remembered."""
+        """Return for how many whole seconds the event is still remembered."""
         return max(0, round(event.expires - self._clock()))

@@ -1,4 +1,4 @@
-"""Clearing up: takes what a life has left out of Redis, and reports the transitions that follow."""
+"""Clearing up: removes the entries that a session has left in Redis, and reports the transitions that follow."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ import msgpack
 
 from soketpy.core.containment import contain
 from soketpy.core.ports import Transition
-from soketpy.drivers.redis.part import Part
+from soketpy.drivers.redis.node_state import NodeState
 
 log = logging.getLogger("soketpy.redis")
 
@@ -17,22 +17,22 @@ Script = Callable[..., Awaitable[Any]]
 
 
 class Unclear(Exception):
-    """An entry of a ledger that could not be cleared as what it says; it is removed from the ledger all the same."""
+    """An entry of a ledger that could not be cleared as what it says. It is removed from the ledger all the same."""
 
 
-async def clear(script: Script, part: Part, life: str | bytes, *, own: bool = False) -> None:
-    """Take away what a life has left, slice by slice. Raises Lost.
+async def clear(script: Script, state: NodeState, session_id: str | bytes, *, own: bool = False) -> None:
+    """Remove what a session has left, slice by slice. Raises Lost.
 
-    The life must have ended, unless it is the node's ``own``.
+    The session must have ended, unless it is the node's ``own``.
     """
     while True:
-        cleared, transitions, faults = await script("clear", life, "1" if own else "0")
+        cleared, transitions, faults = await script("clear", session_id, "1" if own else "0")
         for entry, why in zip(faults[::2], faults[1::2], strict=True):
             fault = Unclear(f"{entry!r}: {why.decode(errors='replace')}")
             contain(log, fault, "An entry of the ledger of a node was removed")
         for transition, app_id, channel, user_id in msgpack.unpackb(transitions, unicode_errors="replace"):
             try:
-                part.report(Transition(transition), app_id, channel, user_id or None)
+                state.report(Transition(transition), app_id, channel, user_id or None)
             except Exception as fault:
                 contain(log, fault, "App %s: %s on %s could not be reported", app_id, transition, channel)
         if not cleared:

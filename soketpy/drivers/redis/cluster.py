@@ -1,4 +1,4 @@
-"""A node's part in a cluster over Redis: its partitions, joined and left together."""
+"""A cluster over Redis: a node joins and leaves all its partitions together."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import hiredis
 from soketpy.core.ports import Bus, Cache, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.drivers.redis import buffers
-from soketpy.drivers.redis.in_flight import InFlight
+from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
     PartitionedBus,
@@ -22,18 +22,16 @@ from soketpy.drivers.redis.partitions import (
     Partitions,
 )
 from soketpy.drivers.redis.session import LEASE, Connect, Session
-from soketpy.drivers.redis.window import Window
 from soketpy.drivers.redis.writes import Lost
 
 log = logging.getLogger("soketpy.redis")
 
 
 class RedisCluster:
-    """Give its ``bus`` and ``roster`` to a node, then ``start`` it.
+    """The ports of one node. Attach a node to ``bus`` and ``roster`` before ``start``.
 
-    ``prefix`` keeps clusters on one Redis apart. ``connect`` is given what the keys of a partition begin with: where
-    Redis itself is a cluster, that says which of its nodes has them. With ``advises``, a warning says what should
-    be set in Redis.
+    ``prefix`` separates clusters on one Redis. ``connect`` gets the prefix of a partition's keys: in a Redis Cluster,
+    the prefix decides which Redis node has the keys. With ``advises``, a warning says what should be set in Redis.
     """
 
     def __init__(
@@ -54,8 +52,8 @@ class RedisCluster:
         window = Window()
         partition = partial(Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
         all_of_them = [
-            partition(connect(base), base, self._in_flight, window, self._away)
-            for base in (f"{{{prefix}:{number}}}:" for number in range(partitions))
+            partition(connect(keys), keys, self._in_flight, window, self._away)
+            for keys in (f"{{{prefix}:{number}}}:" for number in range(partitions))
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
         self.bus: Bus
@@ -71,7 +69,7 @@ class RedisCluster:
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
 
     async def start(self) -> None:
-        """Join the others. Raises Unreachable where Redis is not there in time."""
+        """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""
         first, *others = self.sessions
         try:
             await first.start(self._start_timeout)
@@ -79,31 +77,31 @@ class RedisCluster:
             for fault in await asyncio.gather(*starts, return_exceptions=True):
                 if fault is not None:
                     raise fault
-            nodes = await first.ask("ZCARD", f"{first.base}leases")
+            nodes = await first.ask("ZCARD", f"{first.prefix}leases")
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
-        log.info("Joined %s over Redis at %s; nodes: %d", first.base[:-1], first.place, nodes)
+        log.info("Joined %s over Redis at %s; nodes: %d", first.prefix[:-1], first.place, nodes)
         if not self._advises:
             return
         with contextlib.suppress(Lost):
             first.send("CONFIG", "GET", buffers.NAME, then=partial(_check_buffers, first.place))
 
     async def stop(self) -> None:
-        """Leave the cluster, and leave nothing behind."""
+        """Leave the cluster, and remove what this node has written."""
         await asyncio.gather(*(each.stop() for each in self.sessions))
 
     def flush_soon(self, soon: Soon) -> Soon:
-        """What calls a flush ``soon``, or when what this node has published until then is back."""
+        """Return a function that calls a flush ``soon``, or when this node's publications so far are back."""
         return self._in_flight.flush_soon(soon)
 
     @property
     def connected(self) -> bool:
-        """Whether the other nodes can be reached."""
+        """Whether all partitions are connected."""
         return not self._away
 
     @property
     def links(self) -> tuple[int, int]:
-        """The number of connections to Redis that work now, and of those that there should be."""
+        """The number of partitions that are connected, and of all partitions."""
         return len(self.sessions) - len(self._away), len(self.sessions)
 
 

@@ -1,4 +1,4 @@
-"""Damaged values in Redis, which soketpy never writes: whoever reads one skips it, and it is logged once."""
+"""Damaged values in Redis, which soketpy never writes. The reader of one skips it, and it is logged once."""
 
 import logging
 from functools import lru_cache
@@ -10,5 +10,5 @@ log = logging.getLogger("soketpy.redis")
 
 @lru_cache(maxsize=1000)
 def note_damage(what: str, why: str) -> None:
-    """Log a damaged value and count it as a fault, the first time that it is found. Never raises."""
+    """Log a damaged value and count it as a fault when it is found for the first time. Never raises."""
     contain(log, ValueError(why), "%s in Redis is skipped; is something else writing there?", what)

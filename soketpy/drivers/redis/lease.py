@@ -11,8 +11,8 @@ from collections.abc import Callable
 class Lease:
     """The times of one node's lease, by a clock in seconds.
 
-    A node declares nobody dead before it has renewed its own lease for a whole lease without a gap: after Redis has
-    stood still all leases have ended, and those who are alive must first have renewed theirs.
+    A node declares no other node dead before it has renewed its own lease for a whole lease without a gap: when Redis
+    continues after a pause, all leases have ended, and the living nodes must first renew theirs.
     """
 
     def __init__(self, length: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -20,37 +20,37 @@ class Lease:
         self.milliseconds = round(1000 * length)
         self.clock = clock
         self._looked_at = self._due_at = self._steady_since = 0.0
-        self._stood_still = False
+        self._was_suspended = False
 
     def begin(self) -> None:
-        """Note that the lease has just begun, or holds again after an absence."""
+        """Note that the lease has just begun, or was renewed after a disconnection."""
         self._looked_at = self._steady_since = self.clock()
         self._due_at = self._looked_at + self.length / 3
-        self._stood_still = False
+        self._was_suspended = False
 
     def pause(self, most: float) -> float:
-        """Return the seconds until the next look: until the renewal is due, but ``most`` at most."""
-        return most if self._stood_still else max(0.0, min(most, self._due_at - self.clock()))
+        """Return the seconds until the next look: until the renewal is due, but at most ``most``."""
+        return most if self._was_suspended else max(0.0, min(most, self._due_at - self.clock()))
 
     def look(self, patience: float) -> bool:
         """Return whether this node is awake: it has looked within ``patience`` seconds.
 
-        What Redis sent to a node that stood still is not read yet, so the node can draw no conclusion from it.
+        A node that was suspended has not read yet what Redis sent, so it cannot conclude that Redis is silent.
         """
         before, self._looked_at = self._looked_at, self.clock()
-        self._stood_still = self._looked_at - before > patience
-        return not self._stood_still
+        self._was_suspended = self._looked_at - before > patience
+        return not self._was_suspended
 
     def due(self) -> bool:
-        """Return whether the lease is to be renewed now. The next renewal is then due in a third of the lease."""
+        """Return whether to renew the lease now. The next renewal is then due in a third of the lease."""
         now, interval = self._looked_at, self.length / 3
         if now < self._due_at:
             return False
         if now > self._due_at + interval:
-            self._steady_since = now  # this node, or Redis, has stood still
+            self._steady_since = now  # this node, or Redis, was suspended
         self._due_at = now + interval
         return True
 
     def may_condemn(self) -> bool:
-        """Return whether this node has been there for long enough to declare others dead."""
+        """Return whether this node has renewed its lease for long enough to declare other nodes dead."""
         return self._looked_at - self._steady_since >= self.length

@@ -1,20 +1,20 @@
-"""Rate limits over Redis: how often apps have called, whichever node they called."""
+"""Rate limits over Redis: the calls of an app count on whichever node they arrive."""
 
 from soketpy.core.ports import Allowance, Unavailable
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.writes import Lost
 
 
 class RedisRateLimiter:
-    """Token buckets that all nodes take from."""
+    """Token buckets from which all nodes take."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second. Raises Unavailable."""
+        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. Raises Unavailable."""
         try:
-            taken, left = await self._session.write(["r", app_id, what, cost, limit])
+            taken, left = await self._commands.write(["take", app_id, what, cost, limit])
         except Lost:
             raise Unavailable from None
         tokens = float(left)

@@ -1,7 +1,7 @@
-"""How a member of a presence channel is written in Redis.
+"""The encoding of the members of a presence channel in Redis.
 
-A member is a field of a hash: the user id is its name, and the user_info (JSON text, or nothing) its value. The value
-of an id that is to be a JSON number begins with ``#``, which no JSON text does.
+A member is a field of a hash. The name of the field is the user id, and its value the user_info (JSON text, or
+nothing). The value of an id that is a JSON number begins with ``#``, which no JSON text does.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ def member_of(user_id: str, value: bytes) -> tuple[str, bytes]:
 
 
 def readable(app_id: str, channel: str, flat: list[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Give the user id and the value of each member in a reply of Redis.
+    """Yield the user id and the value of each member in a reply of Redis.
 
     Skip a member whose id is not UTF-8, or whose value is not one that ``value_of`` returns, and log it once.
     """
@@ -46,7 +46,7 @@ def readable(app_id: str, channel: str, flat: list[bytes]) -> Iterator[tuple[str
 
 
 def _is_value(user_id: bytes, value: bytes) -> bool:
-    """Return whether a value is nothing or JSON and, if the user id is to be a JSON number, that it is one."""
+    """Return whether a value is empty or JSON and, if it marks the user id as a JSON number, whether the id is one."""
     if value.startswith(_NUMERIC):
         if user_id[:1] not in _NUMBER or not is_json(user_id):
             return False
@@ -59,5 +59,5 @@ def _skip(app_id: str, channel: str, user_id: bytes) -> None:
 
 
 def pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
-    """Return the pairs of a list in which they stand one behind another."""
+    """Return the pairs of a flat list."""
     return zip(flat[::2], flat[1::2], strict=True)

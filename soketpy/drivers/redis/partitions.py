@@ -1,6 +1,6 @@
-"""Many partitions as one: the ports of a cluster, each verb of which goes to the partition of its channel or user.
+"""Several partitions as one: ports that pass each call on to the partition of its channel or user.
 
-All that is about one channel, or about one user, is in one partition, so each keeps the guarantees of a single one.
+Everything about one channel, or about one user, is in one partition. Each therefore has the guarantees of a single one.
 """
 
 import zlib
@@ -11,8 +11,8 @@ from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
 from soketpy.drivers.redis.bus import RedisBus
+from soketpy.drivers.redis.in_flight import Window
 from soketpy.drivers.redis.partition import Partition
-from soketpy.drivers.redis.window import Window
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Event
 
@@ -27,11 +27,11 @@ class Partitions:
         return iter(self._partitions)
 
     def of(self, app_id: str, channel: str) -> Partition:
-        """Where a channel is."""
+        """Return the partition of a channel."""
         return self._partitions[zlib.crc32(f"{len(app_id)}:{app_id}:{channel}".encode()) % len(self._partitions)]
 
-    def by_place(self, app_id: str, channels: Sequence[str]) -> dict[Partition, list[str]]:
-        """Channels by where they are."""
+    def grouped(self, app_id: str, channels: Sequence[str]) -> dict[Partition, list[str]]:
+        """Return channels, grouped by their partitions."""
         groups: dict[Partition, list[str]] = {}
         for channel in channels:
             groups.setdefault(self.of(app_id, channel), []).append(channel)
@@ -39,7 +39,7 @@ class Partitions:
 
 
 class PartitionedBus:
-    """A bus of many; ``window`` is that of all of them."""
+    """A bus over several partitions, which share one ``window``."""
 
     def __init__(self, partitions: Partitions, window: Window) -> None:
         self._partitions = partitions
@@ -47,7 +47,7 @@ class PartitionedBus:
         self.away = next(iter(partitions)).bus.away  # all partitions share it
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Attach a node to every partition."""
         for each in self._partitions:
             each.bus.attach(inbox)
 
@@ -56,7 +56,7 @@ class PartitionedBus:
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Raise Unavailable if one of these channels cannot be published on now."""
-        for each, group in self._partitions.by_place(app_id, channels).items():
+        for each, group in self._partitions.grouped(app_id, channels).items():
             each.bus.check(app_id, group)
 
     def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
@@ -73,13 +73,13 @@ class PartitionedBus:
 
 
 class PartitionedRoster:
-    """A roster of many."""
+    """A roster over several partitions."""
 
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Attach a node to every partition."""
         for each in self._partitions:
             each.roster.attach(inbox)
 
@@ -88,58 +88,58 @@ class PartitionedRoster:
         return await self._partitions.of(app_id, "").roster.connect(app_id, on_this_node, limit)
 
     def disconnect(self, app_id: str) -> None:
-        """Count one connection less."""
+        """Count one connection of an app as closed."""
         self._partitions.of(app_id, "").roster.disconnect(app_id)
 
     def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
-        """Take over the limit of an app that has ``on_this_node`` connections, which may not have been counted."""
+        """Begin to count an app that now has a limit, and has ``on_this_node`` connections."""
         self._partitions.of(app_id, "").roster.limit(app_id, on_this_node, limit)
 
     async def join(self, app_id: str, channel: str) -> int:
-        """Count one subscription, which hears the channel from now on; how many there are then."""
+        """Add one subscription, which gets all later messages of the channel. Return the number of subscriptions."""
         return await self._partitions.of(app_id, channel).roster.join(app_id, channel)
 
     async def leave(self, app_id: str, channel: str) -> int:
-        """Take away one subscription; how many are left."""
+        """Remove one subscription. Return the number of those left."""
         return await self._partitions.of(app_id, channel).roster.leave(app_id, channel)
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
-        """Count one subscription of a presence channel; who is there. Raises ChannelFull for one above ``limit``."""
+        """Add one subscription of a presence channel. Return its members. Raise ChannelFull above ``limit`` members."""
         return await self._partitions.of(app_id, channel).roster.join_as(app_id, channel, user_id, info, limit)
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
-        """Take away one subscription of a presence channel."""
+        """Remove one subscription of a presence channel."""
         await self._partitions.of(app_id, channel).roster.leave_as(app_id, channel, user_id)
 
     def send_count(self, app_id: str, channel: str) -> None:
-        """Have every node tell the channel's subscribers how many they are."""
+        """Have every node send the number of subscribers to the subscribers."""
         self._partitions.of(app_id, channel).roster.send_count(app_id, channel)
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many connections are subscribed to each. Raises Unavailable."""
-        groups = self._partitions.by_place(app_id, channels)
+        """Return the number of subscriptions of each channel. Raises Unavailable."""
+        groups = self._partitions.grouped(app_id, channels)
         asked = (each.roster.counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await gather(*asked))
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many members each has. Raises Unavailable."""
-        groups = self._partitions.by_place(app_id, channels)
+        """Return the number of members of each channel. Raises Unavailable."""
+        groups = self._partitions.grouped(app_id, channels)
         asked = (each.roster.member_counts(app_id, group, since) for each, group in groups.items())
         return _in_order(channels, groups, await gather(*asked))
 
     async def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel. Raises Unavailable."""
+        """Return the members of a presence channel. Raises Unavailable."""
         return await self._partitions.of(app_id, channel).roster.members(app_id, channel)
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
+        """Return the occupied channels whose names start with ``prefix``, with their counts. Raises Unavailable."""
         whole: dict[str, int] = {}
         for part in await gather(*(each.roster.channels(app_id, prefix, since) for each in self._partitions)):
             whole.update(part)
         return whole
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
+        """Count one signed-in connection of a user, and watch its watchlist. Return who of these is online."""
         home, near, far = self._split(app_id, user_id, watchlist)
         entered: list[Partition] = []
 
@@ -150,7 +150,7 @@ class PartitionedRoster:
         watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
         try:
             await gather(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
-            # Who came or went since the first answer has been heard of, but not been told to who signs in.
+            # Since the first answer, users may have come or gone, of which this connection was not notified.
             return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
         except Exception:
             for each in entered:
@@ -168,13 +168,13 @@ class PartitionedRoster:
         await home.roster.sign_out(app_id, user_id, near)
 
     def _of_user(self, app_id: str, user_id: str) -> Partition:
-        """Where a user is: with the channel of the events for that user."""
+        """Return the partition of a user: that of the channel of the user's own events."""
         return self._partitions.of(app_id, user_channel(user_id))
 
     def _split(
         self, app_id: str, user_id: str, watchlist: Sequence[str]
     ) -> tuple[Partition, list[str], dict[Partition, list[str]]]:
-        """Where a user is, and the watched by where they are: those who are there too, and the others."""
+        """Return the partition of a user, the watched users in it, and the others grouped by their partitions."""
         groups: dict[Partition, list[str]] = {}
         for each in watchlist:
             groups.setdefault(self._of_user(app_id, each), []).append(each)
@@ -183,33 +183,33 @@ class PartitionedRoster:
 
 
 class PartitionedCache:
-    """A cache of many."""
+    """A cache over several partitions."""
 
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None; also None while Redis is away."""
+        """Return the last event, or None. Also None while Redis is disconnected."""
         return await self._partitions.of(app_id, channel).cache.get(app_id, channel)
 
     def ttl(self, event: CachedEvent) -> int:
-        """Whole seconds for which the event will still be remembered."""
+        """Return for how many whole seconds the event is still remembered."""
         return next(iter(self._partitions)).cache.ttl(event)
 
 
 class PartitionedRateLimiter:
-    """Token buckets, each in the partition of its app and of what is counted."""
+    """Token buckets. Each is in the partition of its app and its kind of call."""
 
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second. Raises Unavailable."""
+        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. Raises Unavailable."""
         return await self._partitions.of(app_id, what).limiter.take(app_id, what, cost, limit)
 
 
 def _in_order(channels: Sequence[str], groups: Mapping[Partition, list[str]], found: list[list[int]]) -> list[int]:
-    """What was found of channels by groups, in the order of the channels."""
+    """Return the counts of grouped channels in the order of the channels."""
     of_channel = {
         channel: count
         for group, counts in zip(groups.values(), found, strict=True)

@@ -1,26 +1,26 @@
-"""How many connections of apps with a limit this node has: each is let in by Redis, which knows of all."""
+"""The connections of apps with a connection limit: Redis, which counts those of all nodes, accepts each one."""
 
 import logging
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.writes import Lost, Write
 
 log = logging.getLogger("soketpy.redis")
 
 
 class Quotas:
-    """Counts the connections of apps that have, or had, a limit; the others cost nothing.
+    """Counts the connections of apps that have, or had, a limit. The other apps cost nothing.
 
-    If a change fails though Redis is there, nobody knows whether Redis has counted it. The count of this node is then
-    written as a whole, once no change of the same app is on its way, and again until Redis has taken it.
+    If a change fails though Redis is connected, it is unknown whether Redis has counted it. The node's whole count is
+    then written once no change of the same app is in flight, and again until Redis has taken it.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
         self._counts: dict[str, int] = {}
-        self._on_their_way: dict[str, int] = {}  # changes of each app that have no answer
+        self._in_flight: dict[str, int] = {}  # the unanswered changes of each app
         self._in_doubt: set[str] = set()
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
@@ -40,9 +40,9 @@ class Quotas:
         return counted
 
     def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
-        """Begin to count an app that has a limit now, and ``on_this_node`` connections.
+        """Begin to count an app that now has a limit, and has ``on_this_node`` connections.
 
-        A node goes on counting an app whose limit is removed, so that the count is right if a limit comes back.
+        A node continues to count an app whose limit is removed, so that the count is right if the limit is set again.
         """
         if limit is not None and app_id not in self._counts:
             self._counts[app_id] = on_this_node
@@ -50,15 +50,15 @@ class Quotas:
 
     async def _connected(self, app_id: str, limit: int | None) -> bool:
         try:
-            return bool(await self._session.write(["a", app_id, 1, -1 if limit is None else limit]))
+            return bool(await self._commands.write(["connection", app_id, 1, -1 if limit is None else limit]))
         except Lost:
             counted = limit is None or self._counts[app_id] < limit
             if counted:
-                self._session.write(["k", app_id, "", "", self._counts[app_id] + 1])
+                self._commands.write(["connections", app_id, "", "", self._counts[app_id] + 1])
             return counted
 
     def disconnect(self, app_id: str) -> None:
-        """Count one connection less."""
+        """Count one connection of an app as closed."""
         if app_id in self._counts:
             self._counts[app_id] -= 1
             steps.begin(self._disconnected(app_id))
@@ -66,51 +66,51 @@ class Quotas:
     async def _disconnected(self, app_id: str) -> None:
         self._begin(app_id)
         try:
-            await self._session.write(["a", app_id, -1, 0])
+            await self._commands.write(["connection", app_id, -1, 0])
         except Lost:
-            self._session.write(self._leaf(app_id))
+            self._commands.write(self._entry(app_id))
         except Exception as fault:
             self._doubt(app_id, fault)
         self._end(app_id)
 
     async def _put(self, app_id: str) -> None:
-        """Write how many connections the app has here."""
+        """Write how many connections the app has on this node."""
         self._begin(app_id)
         try:
-            await self._session.write(self._leaf(app_id))
+            await self._commands.write(self._entry(app_id))
         except Lost:
-            pass  # Redis is away: all counts are written when it is back
+            pass  # all counts are written when Redis is connected again
         except Exception as fault:
             self._doubt(app_id, fault)
         self._end(app_id)
 
-    def _leaf(self, app_id: str) -> Write:
-        return ["k", app_id, "", "", self._counts.get(app_id, 0)]
+    def _entry(self, app_id: str) -> Write:
+        return ["connections", app_id, "", "", self._counts.get(app_id, 0)]
 
     def _doubt(self, app_id: str, fault: Exception) -> None:
         contain(log, fault, "App %s: its number of connections has to be written again", app_id)
         self._in_doubt.add(app_id)
 
     def _begin(self, app_id: str) -> None:
-        self._on_their_way[app_id] = self._on_their_way.get(app_id, 0) + 1
+        self._in_flight[app_id] = self._in_flight.get(app_id, 0) + 1
 
     def _end(self, app_id: str) -> None:
-        """Note that a change is not on its way any more. After the last one write what is in doubt."""
-        self._on_their_way[app_id] -= 1
-        if self._on_their_way[app_id]:
+        """Count a change as answered. After the last one, write the count if it is in doubt."""
+        self._in_flight[app_id] -= 1
+        if self._in_flight[app_id]:
             return
-        del self._on_their_way[app_id]
+        del self._in_flight[app_id]
         if app_id in self._in_doubt:
             self._in_doubt.discard(app_id)
-            self._session.write_again(self._leaf(app_id))
+            self._commands.write_again(self._entry(app_id))
 
     def write_again(self, app_id: str) -> None:
-        """Write how many connections the app has here, once no change of it is on its way."""
-        if app_id in self._on_their_way:
+        """Write how many connections the app has on this node, once no change of it is in flight."""
+        if app_id in self._in_flight:
             self._in_doubt.add(app_id)
         else:
-            self._session.write_again(self._leaf(app_id))
+            self._commands.write_again(self._entry(app_id))
 
-    def leaves(self) -> list[Write]:
-        """Every write that says what this node has."""
-        return [self._leaf(app_id) for app_id in self._counts]
+    def entries(self) -> list[Write]:
+        """Return the writes of all entries."""
+        return [self._entry(app_id) for app_id in self._counts]

@@ -1,10 +1,9 @@
-"""What REST asks of the roster over Redis: read at that moment, of no other node.
+"""The reads of the REST API over Redis. Each one asks Redis, and no other node.
 
-Redis does nothing else while it serves a command. Long readings are therefore many short commands, each sent when the
-one before has its answer, so that the commands of others are served between them.
+Redis does nothing else while it serves a command. A long read is therefore many short commands, each sent after the
+answer to the one before, so that Redis serves other clients between them.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,24 +13,22 @@ import hiredis
 from soketpy.core.ports import TooSlow, Unavailable
 from soketpy.core.presence import Members
 from soketpy.core.steps import Future
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.members import member_of, readable
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.wire import pattern
 
 PATIENCE = 5.0
-"""Seconds that the readings of one call may take together."""
+"""Seconds that the reads of one call may take together."""
 
 STEP = 1000
 """Entries of a hash that Redis is asked to look at in one step: a fraction of a millisecond of its time."""
 
 SLICE = 500
-"""Counts that are asked for together."""
+"""Counts that are read together."""
 
 MOST_DIGITS = 15
-"""Digits of a count: as many as the script takes."""
-
-_SPECIAL = re.compile(r"[*?\[\]\\^-]")
-
+"""The most digits of a count, as in the script."""
 
 _CHANNELS = "The channels could not be listed within {:g} s; ask with filter_by_prefix, or try again."
 _COUNTS = "The channels could not be counted within {:g} s; ask for fewer of them, or try again."
@@ -39,14 +36,14 @@ _MEMBERS = "The users could not be listed within {:g} s; try again."
 
 
 class Reads:
-    """Asks Redis. All of it raises Unavailable where that does not answer, or TooSlow where it takes too long."""
+    """Reads from Redis. Methods raise Unavailable if Redis does not answer, and TooSlow if a read takes too long."""
 
-    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
-        self._session = session
+    def __init__(self, commands: Commands, clock: Callable[[], float] = time.monotonic) -> None:
+        self._commands = commands
         self._clock = clock
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many connections are subscribed to each. Raises Unavailable."""
+        """Return the number of subscriptions of each channel. Raises Unavailable."""
         key, counts = self._key("channels", app_id), list[int]()
         bound = self._bound(_COUNTS, since)
         for some in _slices(channels):
@@ -56,7 +53,7 @@ class Reads:
         return counts
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many members each has. Raises Unavailable."""
+        """Return the number of members of each channel. Raises Unavailable."""
         counts: list[int] = []
         bound = self._bound(_COUNTS, since)
         for some in _slices(channels):
@@ -65,7 +62,7 @@ class Reads:
         return counts
 
     async def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel. Raises Unavailable."""
+        """Return the members of a presence channel. Raises Unavailable."""
         found = await self._scan(self._key_of("members", app_id, channel), "*", _MEMBERS)
         members = Members()
         for user_id, info in readable(app_id, channel, [part for member in found.items() for part in member]):
@@ -73,9 +70,9 @@ class Reads:
         return members
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count. Raises Unavailable."""
+        """Return the occupied channels whose names start with ``prefix``, with their counts. Raises Unavailable."""
         key = self._key("channels", app_id)
-        found = await self._scan(key, f"{_escaped(prefix)}*", _CHANNELS, since)
+        found = await self._scan(key, f"{pattern(prefix)}*", _CHANNELS, since)
         counts = ((channel.decode(errors="replace"), count) for channel, count in found.items())
         return {channel: count for channel, text in counts if (count := _count(key, channel, text))}
 
@@ -91,7 +88,7 @@ class Reads:
             bound()
 
     def _bound(self, slow: str, since: float | None) -> Callable[[], None]:
-        """Return what raises TooSlow, with a text, once the readings that began then, or begin now, take too long."""
+        """Return a function that raises TooSlow once the reads, which began at ``since`` or now, take too long."""
         until = (self._clock() if since is None else since) + PATIENCE
 
         def check() -> None:
@@ -101,14 +98,14 @@ class Reads:
         return check
 
     def _key(self, kind: str, app_id: str) -> str:
-        return f"{self._session.base}{kind}:{app_id}"
+        return f"{self._commands.prefix}{kind}:{app_id}"
 
     def _key_of(self, kind: str, app_id: str, name: str) -> str:
-        return f"{self._session.base}{kind}:{len(app_id.encode())}:{app_id}:{name}"
+        return f"{self._commands.prefix}{kind}:{len(app_id.encode())}:{app_id}:{name}"
 
     async def _read(self, *commands: Sequence[str | bytes]) -> list[Any]:
-        """The answers to some commands. Raises Unavailable."""
-        if not self._session.connected:
+        """Return the answers to some commands. Raises Unavailable."""
+        if not self._commands.connected:
             raise Unavailable
         if not commands:
             return []
@@ -121,7 +118,7 @@ class Reads:
                 whole.set_result(None)
 
         for command in commands:
-            self._session.send(*command, then=take)
+            self._commands.send(*command, then=take)
         await whole
         if any(isinstance(answer, hiredis.ReplyError) for answer in answers):
             raise Unavailable
@@ -129,7 +126,7 @@ class Reads:
 
 
 def _count(key: str, channel: str, text: bytes | None) -> int:
-    """Return a count; 0 for what is no count, which soketpy never writes. Such a text is logged once."""
+    """Return a count, or 0 for a text that is no count. soketpy never writes such a text; it is logged once."""
     if text is None:
         return 0
     if text.isdigit() and len(text) <= MOST_DIGITS:
@@ -138,11 +135,6 @@ def _count(key: str, channel: str, text: bytes | None) -> int:
     return 0
 
 
-def _escaped(text: str) -> str:
-    """Return the pattern that only this text matches."""
-    return _SPECIAL.sub(r"\\\g<0>", text)
-
-
 def _slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a sequence into parts that are asked for together."""
+    """Cut a sequence into slices that are read together."""
     return (names[start : start + SLICE] for start in range(0, len(names), SLICE))

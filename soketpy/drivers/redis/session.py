@@ -1,7 +1,7 @@
-"""A node's place in its cluster: its connection to Redis, its life, and its lease.
+"""The session of a node with Redis: its connection, its session id, and its lease.
 
-While the connection stands and the lease holds, the node is *here*. When it is not, it tries to come back for ever, and
-what it could not write is written then.
+A session is *connected* while its connection is open and its lease has not ended. Otherwise the node keeps trying to
+connect again, and then writes what it could not write meanwhile.
 """
 
 import asyncio
@@ -12,95 +12,72 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
-import hiredis
-
 from soketpy.core.containment import contain
-from soketpy.core.steps import Future
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.clearing import clear
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.lease import Lease
-from soketpy.drivers.redis.part import Part
-from soketpy.drivers.redis.wire import PATIENCE, Answered, Argument, Heard, Wire, reason
-from soketpy.drivers.redis.writes import Leaf, Lost, Write, Writes, leaf_of
+from soketpy.drivers.redis.wire import PATIENCE, Wire, reason
+from soketpy.drivers.redis.writes import Entry, Lost, entry_of
 
 log = logging.getLogger("soketpy.redis")
 
 LAST_WORDS = 5.0
-"""Seconds that a node has to write that it goes; what it has not written then, others clear up."""
+"""Seconds that a node has to remove its entries when it stops. Other nodes remove the rest."""
 
 CLOSED = f"Redis closed the connection; reconnecting. If this repeats, raise {buffers.NAME} pubsub in Redis"
 
 NO_ANSWER = f"no answer within {PATIENCE:g} s"
 
 LEASE = 10.0
-"""Seconds after which a node that is not heard of counts as dead."""
+"""Seconds without a heartbeat after which a node is considered dead."""
 
 STEADY = 10.0
-"""Seconds after which a connection that is lost is not taken for one that cannot last."""
+"""Seconds after which a connection counts as steady: after its loss, the first pause is short again."""
 
 LONGEST_PAUSE = 2.0
-"""Seconds between two attempts to connect, at most; the first pause is a twentieth of that.
+"""Seconds between two attempts to connect, at most. The first pause is a twentieth of that.
 
-Never more than a fifth of a lease: when Redis is back, those who are alive must all have said so before one of them may
-condemn another.
+Never more than a fifth of a lease: when Redis is back, all living nodes must have renewed their leases before one of
+them may declare another one dead.
 """
 
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 
 Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
-"""Opens a connection to Redis, greeted and logged in, within so many seconds. Raises OSError: where, and why not."""
+"""Opens a connection to Redis and logs in, within so many seconds. Raises OSError with the place and the reason."""
 
 
-class Session:
-    """One node's connection, life and lease. ``base`` is what all keys and topics begin with.
-
-    ``away`` holds the sessions of the node that are disconnected now.
-    """
+class Session(Commands):
+    """Connects, renews the lease, removes the entries of dead nodes, and connects again."""
 
     def __init__(
         self,
         connect: Connect,
-        base: str,
-        heard: Heard,
+        prefix: str,
         in_flight: InFlight,
         away: set[object],
         *,
         partitions: int = 1,
         lease: float = LEASE,
     ) -> None:
-        self.base = base
-        self._in_flight = in_flight
-        self._partitions = partitions
-        self.life, self.connected, self.away = "", False, away
-        away.add(self)
+        super().__init__(prefix, in_flight, away)
         self._connect = connect
-        self._heard = heard
+        self._partitions = partitions
         self.lease = Lease(lease)
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
-        self._wire: Wire | None = None
-        self._before: set[Leaf] = set()  # what this node had when Redis went away
-        self._lost = asyncio.Event()
+        self._before: set[Entry] = set()  # the entries that this node had when Redis was disconnected
         self._running: asyncio.Task[None] | None = None
-        self.place = "?"
-        """Where Redis is, for people to read."""
-        self._why = ""
-        self._publishes = "PUBLISH"
-        self._sha = b""  # what Redis calls the script
-        self._doubt_until = 0.0  # others may be writing theirs anew until then: nobody is believed to have gone
+        self._doubt_until = 0.0  # until then other nodes may still be rewriting their entries: report no removals
 
-    def attach(self, part: Part) -> None:
-        """Let a part say what it has; called once, before anything else."""
-        self._part = part
-        self._writes = Writes(part.written)
-
-    # Begin and end
+    # Start and stop
 
     async def start(self, patience: float) -> None:
-        """Come to the cluster. Raises OSError where that cannot be done within ``patience`` seconds: where, and why."""
+        """Join the cluster. Raise OSError, with the place and the reason, if that fails for ``patience`` seconds."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + patience, self._longest_pause / 20
-        fault = await self._try_to_come(patience)
+        fault = await self._try_to_join(patience)
         if fault is not None:
             log.warning("Cannot use Redis at %s; trying again for %g s", fault, patience)
         while fault is not None:
@@ -109,12 +86,12 @@ class Session:
                 raise OSError(f"cannot use Redis at {fault}")
             pause = min(2 * pause, self._longest_pause)
             left = until - loop.time()
-            new = await self._try_to_come(left)
-            fault = new if new is None or left >= PATIENCE else fault  # one that is cut short says less
+            new = await self._try_to_join(left)
+            fault = new if new is None or left >= PATIENCE else fault  # an attempt that is cut short says less
         self._running = loop.create_task(self._run())
 
     async def stop(self) -> None:
-        """Write what is left to write, end this life, and go."""
+        """Write what is waiting, end the session, and disconnect."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
@@ -122,13 +99,13 @@ class Session:
             async with asyncio.timeout(LAST_WORDS):
                 while self.busy and self.connected and not self._lost.is_set():
                     await self.ask("ECHO", "a round trip")
-                await self._clear(self.life, own=True)
-        self._go()
+                await self._clear(self.id, own=True)
+        self._disconnect()
 
     async def _run(self) -> None:
-        """Keep the lease, and come back whenever the connection is lost."""
+        """Keep the lease, and connect again whenever the connection is lost."""
         loop = asyncio.get_running_loop()
-        came, pause = loop.time(), self._longest_pause / 20
+        joined, pause = loop.time(), self._longest_pause / 20
         while True:
             try:
                 await self._stay()
@@ -139,87 +116,88 @@ class Session:
                 self._lose(repr(fault))
             if not self._why and self._wire is not None and not self._wire.ended_here:
                 self._why = CLOSED
-            self._go()
-            log.warning(
-                "Redis at %s is away for %s: %s", self.place, self.base[:-1], self._why or "the connection has ended"
-            )
-            pause = await self._come_back(pause if loop.time() - came < STEADY else self._longest_pause / 20)
-            came = loop.time()
-            log.info("Redis at %s is back for %s", self.place, self.base[:-1])
+            self._disconnect()
+            why = self._why or "the connection has ended"
+            log.warning("Redis at %s is away for %s: %s", self.place, self.prefix[:-1], why)
+            pause = await self._rejoin(pause if loop.time() - joined < STEADY else self._longest_pause / 20)
+            joined = loop.time()
+            log.info("Redis at %s is back for %s", self.place, self.prefix[:-1])
 
-    async def _come_back(self, pause: float) -> float:
-        """Try for ever, first after ``pause``; each fault is logged once in a row. The pause that would be next."""
-        told = None
+    async def _rejoin(self, pause: float) -> float:
+        """Try to join until it succeeds, first after ``pause``. Log equal faults once. Return the next pause."""
+        logged = None
         while not self.connected:
             await asyncio.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
             pause = min(2 * pause, self._longest_pause)
-            fault = await self._try_to_come()
-            if fault is not None and fault != told:
-                told = fault
+            fault = await self._try_to_join()
+            if fault is not None and fault != logged:
+                logged = fault
                 log.warning("Cannot use Redis at %s", fault)
         return pause
 
+    # The lease
+
     async def _stay(self) -> None:
-        """Look after the lease for as long as Redis answers. Raises Lost."""
+        """Look after the lease until Redis is lost. Raises Lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), self.lease.pause(PATIENCE / 4))
             await self._look()
 
     async def _look(self) -> None:
-        """Renew the lease if it is time, and clear up after the dead. Raises Lost."""
+        """Renew the lease if it is time, and remove the entries of dead nodes. Raises Lost."""
         if not self.lease.look(PATIENCE):
             return
         if self._wire is None or self._wire.silence() > PATIENCE:
             self._lose(NO_ANSWER)
             return
         if not self._wire.silence():
-            self.send("PING", then=_heard_nothing)  # who asks nothing would not notice that nobody answers
+            self.send("PING", then=_ignore)  # a node that sends nothing would not notice a silent Redis
         if self.lease.due():
-            dead = await self._script("renew", self.life, self.lease.milliseconds)
-            self._part.write_again(self._writes.failed())
+            dead = await self.script("renew", self.id, self.lease.milliseconds)
+            self._state.write_again(self._writes.failed())
             if self.lease.may_condemn():
-                for life in dead:
-                    await self._clear(life)
+                for session_id in dead:
+                    await self._clear(session_id)
 
-    async def _clear(self, life: str | bytes, *, own: bool = False) -> None:
-        """Take away what a life has left. Raises Lost."""
+    async def _clear(self, session_id: str | bytes, *, own: bool = False) -> None:
+        """Remove the entries of a session. Raises Lost."""
         try:
-            await clear(self._script, self._part, life, own=own)
+            await clear(self.script, self._state, session_id, own=own)
         except Lost:
             raise
         except Exception as fault:
             contain(log, fault, "What a node has left in Redis could not be cleared up")
 
-    # Coming and going
+    # Joining and leaving
 
-    async def _try_to_come(self, patience: float = PATIENCE) -> str | None:
-        """Connect, hear all topics, and have Redis know what this node has; what went wrong, if anything did."""
+    async def _try_to_join(self, patience: float = PATIENCE) -> str | None:
+        """Connect, subscribe to all topics, and write all entries. Return what went wrong, if anything did."""
         try:
-            await self._come(min(patience, PATIENCE))
+            await self._join(min(patience, PATIENCE))
         except (OSError, Lost) as fault:
-            where = "" if isinstance(fault, ConnectionError) else f"{self.place}: "
-            self._go()
-            return f"{where}{reason(fault)}"
+            place = "" if isinstance(fault, ConnectionError) else f"{self.place}: "
+            self._disconnect()
+            return f"{place}{reason(fault)}"
         except Exception as fault:
             contain(log, fault, "What Redis says cannot be understood")
-            self._go()
+            self._disconnect()
             return f"{self.place}: {fault!r}"
         return None
 
-    async def _come(self, patience: float) -> None:
+    async def _join(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
         self._why = ""
         self._wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
         self.place = self._wire.place
         self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"
         self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{self._publishes}'\n{_SCRIPT}")
-        await self.ask(self._publishes, f"{self.base}probe", "")  # so that a node that may not does not begin
-        for topic in self._part.topics():
+        await self.ask(self._publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
+        for topic in self._state.topics():
             self.subscribe(topic)
-        loop, first = asyncio.get_running_loop(), not self.life
-        if not await self._goes_on():
-            await self._begin_anew()
+        loop, first = asyncio.get_running_loop(), not self.id
+        if not await self._resume():
+            await self._begin()
         self.lease.begin()
         self.connected = True
         self.away.discard(self)
@@ -228,32 +206,16 @@ class Session:
             doubt = self._doubt_until - loop.time()
             self._catch_up(removals=doubt <= 0)
             if doubt > 0:
-                loop.call_later(doubt, self._believe)
+                loop.call_later(doubt, self._end_doubt)
 
-    def _lose(self, why: str) -> None:
-        """The connection is of no use any more."""
-        if not self._lost.is_set():
-            self._why = why
-            self._lost.set()
-
-    def _believe(self) -> None:
-        if self.connected:
-            self._catch_up(removals=True)
-
-    def _catch_up(self, *, removals: bool) -> None:
-        try:
-            self._part.came_back(removals=removals)
-        except Exception as fault:
-            contain(log, fault, "Clients could not be told what they missed while Redis was away")
-
-    async def _goes_on(self) -> bool:
-        """Whether the life of before still holds: then what was on its way is taken, once."""
-        if not self.life:
+    async def _resume(self) -> bool:
+        """Return whether the session continues. If so, the batch that was in flight is done, once."""
+        if not self.id:
             return False
         try:
             sent = self._writes.number
-            answered = sent - self._writes.under_way
-            await self._script("renew", self.life, self.lease.milliseconds, sent, answered)
+            answered = sent - self._writes.in_flight
+            await self.script("renew", self.id, self.lease.milliseconds, sent, answered)
             batch = self._writes.again()
             if batch is not None:
                 self._writes.answered(await self.ask(*self._batch(batch)))
@@ -261,39 +223,49 @@ class Session:
             if self._lost.is_set():
                 raise
             return False
-        except Exception as fault:  # nothing that this version answers: the next attempt would get it again
+        except Exception as fault:  # no reply of this version: the next attempt would get the same one
             contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
             return False
         return not self._writes.forgot
 
-    async def _begin_anew(self) -> None:
-        """Begin a new life, write all leaves, and end the life of before.
+    async def _begin(self) -> None:
+        """Begin a new session, write all entries, and end the former session.
 
-        Was that declared dead, the others have reported that all of it is gone: what is there now is reported. If it
-        is just not known any more, nobody has: then only what has come since Redis was away is reported.
+        If other nodes declared the former session dead, they have already reported its members as removed: report the
+        current ones again. If Redis only forgot the former session, nobody has: report what came since then.
         """
-        former, life = self.life, secrets.token_hex(8)
-        known = set() if not former or await self._script("dead", former) else self._before
-        agreed = await self._script("begin", life, self.lease.milliseconds, self._partitions)
+        former, session_id = self.id, secrets.token_hex(8)
+        known = set() if not former or await self.script("dead", former) else self._before
+        agreed = await self.script("begin", session_id, self.lease.milliseconds, self._partitions)
         if agreed != self._partitions:
             raise Lost(
-                f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.base[:-1]} there"
+                f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.prefix[:-1]} there"
             )
-        self.life = life
+        self.id = session_id
         if former:
             self._doubt_until = asyncio.get_running_loop().time() + self.lease.length
-        self._writes.restart(self._part.leaves(), known)
+        self._writes.restart(self._state.entries(), known)
         while (batch := self._writes.next()) is not None:
             self._writes.answered(await self.ask(*self._batch(batch)))
-            await self._script("renew", life, self.lease.milliseconds)
+            await self.script("renew", session_id, self.lease.milliseconds)
         if former:
             await self._clear(former, own=True)
 
-    def _go(self) -> None:
-        """Redis is away: whoever waits goes on without it."""
+    def _end_doubt(self) -> None:
+        if self.connected:
+            self._catch_up(removals=True)
+
+    def _catch_up(self, *, removals: bool) -> None:
+        try:
+            self._state.reconnected(removals=removals)
+        except Exception as fault:
+            contain(log, fault, "Clients could not be told what they missed while Redis was away")
+
+    def _disconnect(self) -> None:
+        """Close the connection. The operations that wait for Redis resume without it."""
         if self.connected:
             try:
-                self._before = {leaf_of(write) for write in self._part.leaves()}
+                self._before = {entry_of(write) for write in self._state.entries()}
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
         self.connected = False
@@ -302,98 +274,11 @@ class Session:
             self._wire.close()
             self._wire = None
         try:
-            self._part.gone()
+            self._state.disconnected()
         except Exception as fault:
             contain(log, fault, "The loss of Redis at %s could not be processed", self.place)
         self._writes.abandon()
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is to be written, or on its way."""
-        return len(self._writes) > 0
 
-    # Saying
-
-    def send(self, *arguments: Argument, then: Answered) -> None:
-        """Send a command. Raises Lost."""
-        if self._wire is None:
-            raise Lost
-        self._wire.send(*arguments, then=then)
-
-    def subscribe(self, topic: bytes) -> None:
-        """Hear a topic, from the next command on; nothing while Redis is away."""
-        if self._wire is not None:
-            self._wire.subscribe(topic)
-
-    def unsubscribe(self, topic: bytes) -> None:
-        """Hear a topic no more."""
-        if self._wire is not None:
-            self._wire.unsubscribe(topic)
-
-    def publish(self, topic: bytes, message: bytes, then: Answered) -> None:
-        """Say something to all who hear a topic. Raises Lost."""
-        self.send(self._publishes, topic, message, then=then)
-
-    async def ask(self, *arguments: Argument) -> Any:
-        """The answer to a command. Raises Lost where there is none."""
-        if self._wire is None:
-            raise Lost
-        try:
-            return await self._wire.ask(*arguments)
-        except hiredis.ReplyError as fault:
-            raise Lost(reason(fault)) from None
-
-    async def _script(self, *arguments: Argument) -> Any:
-        return await self.ask("EVALSHA", self._sha, 1, self.base, *arguments)
-
-    # Writing
-
-    def write(self, write: Write) -> Future[Any]:
-        """Have the script do a write, after those before it. The promise fails with Lost where Redis is away."""
-        if self.connected:
-            future = self._writes.add(write)
-            self._pump()
-        else:
-            self._writes.keep(write)
-            future = Future()
-            future.set_exception(Lost())
-        return future
-
-    def write_again(self, write: Write) -> None:
-        """Have the script do a write that nobody waits for, now or when Redis is back."""
-        self._writes.keep(write)
-        if self.connected:
-            self._pump()
-
-    def _pump(self) -> None:
-        """Send the next batch, if none is on its way."""
-        batch = self._writes.next()
-        if batch is None:
-            return
-        try:
-            self.send(*self._batch(batch), then=self._written)
-        except Exception as fault:  # a batch that is never answered would hold back all others
-            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
-            self._lose(repr(fault))
-        else:
-            self._in_flight.sent += 1
-
-    def _batch(self, packed: bytes) -> tuple[Argument, ...]:
-        return "EVALSHA", self._sha, 1, self.base, "write", self.life, self._writes.number, packed
-
-    def _written(self, reply: Any) -> None:
-        self._in_flight.came()
-        if isinstance(reply, hiredis.ReplyError):
-            self._lose(reason(reply))
-            return
-        try:
-            self._writes.answered(reply)
-        except Exception as fault:  # no answer of this script: the writes of the batch fail with the connection
-            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
-            self._lose(repr(fault))
-            return
-        self._pump()
-
-
-def _heard_nothing(reply: Any) -> None:
-    """That there is an answer is all that matters."""
+def _ignore(reply: Any) -> None:
+    """Do nothing: the arrival of a reply is enough."""

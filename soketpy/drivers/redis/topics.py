@@ -1,12 +1,12 @@
-"""Topics: what they are called, what is said on them, and which of them this node hears."""
+"""Topics: their names, the messages on them, and the subscriptions of this node."""
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
 from soketpy.core.containment import contain
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.commands import Commands
 
 log = logging.getLogger("soketpy.redis")
 
@@ -14,11 +14,15 @@ ScopedName = tuple[str, str]
 """An app and a channel, or an app and a user."""
 
 CHANNEL, WATCH = b"t:", b"w:"
-"""What the topics of channels and of watched users begin with, behind the base."""
+"""The topics of channels and of watched users begin with these, after the prefix of the partition."""
 
 EVENT, TERMINATE, ADDED, REMOVED, COUNT, ONLINE = b"event", b"terminate", b"added", b"removed", b"count", b"online"
-"""Kinds of messages, each the first part of one; ``roster.lua`` publishes all but the first two."""
+"""The kinds of messages. Each message is a list that begins with its kind.
 
+``bus`` publishes the first two, ``roster.lua`` all but TERMINATE.
+"""
+
+_OF_BUS = (EVENT, TERMINATE)
 
 _packer = msgpack.Packer(use_bin_type=False, unicode_errors="surrogatepass")
 
@@ -30,36 +34,50 @@ def pack(*message: Any) -> bytes:
 
 
 def unpack(message: bytes) -> list[Any]:
-    """What a message says, every text of it as bytes."""
+    """Decode a message, with every text in it as bytes."""
     unpacked: list[Any] = msgpack.unpackb(message, raw=True)
     return unpacked
 
 
-class Topics:
-    """The topics that this node hears, each for as long as somebody listens to it."""
+class Receiver(Protocol):
+    """Processes the messages of topics."""
 
-    def __init__(self, base: str, session: Session) -> None:
-        self._base = base.encode()
-        self._session = session
+    def heard(self, app_id: str, name: str, message: list[Any]) -> None:
+        """Process a message about a channel or a user of an app."""
+
+
+class Topics:
+    """The topics that this node is subscribed to, each for as long as it has a listener."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._prefix = commands.prefix.encode()
+        self._commands = commands
         self._listeners: dict[bytes, int] = {}
         self._names: dict[bytes, ScopedName] = {}
 
+    def attach(self, bus: Receiver, roster: Receiver) -> None:
+        """Pass messages to these from now on. Called once, before the node connects."""
+        self.bus, self.roster = bus, roster
+
     def topic(self, kind: bytes, app_id: str, name: str) -> bytes:
-        """The topic of an app's channel or user; no two are written alike."""
+        """Return the topic of an app's channel or user. No two have the same topic."""
         app = app_id.encode()
-        return b"%b%b%d:%b:%b" % (self._base, kind, len(app), app, name.encode())
+        return b"%b%b%d:%b:%b" % (self._prefix, kind, len(app), app, name.encode())
 
     def listen(self, kind: bytes, app_id: str, name: str) -> None:
-        """One more listens. If this raises, nothing has changed."""
+        """Add a listener. If this raises, nothing has changed."""
         topic = self.topic(kind, app_id, name)
         listeners = self._listeners.get(topic, 0)
         if not listeners:
-            self._session.subscribe(topic)
+            self._commands.subscribe(topic)
             self._names[topic] = (app_id, name)
         self._listeners[topic] = listeners + 1
 
     def leave(self, kind: bytes, app_id: str, name: str) -> bool:
-        """One less listens; whether anybody still does. Never raises: what still comes on the topic is dropped."""
+        """Remove a listener. Return whether there are others.
+
+        Never raises: messages on a topic without a listener are dropped.
+        """
         topic = self.topic(kind, app_id, name)
         listeners = self._listeners.get(topic, 0) - 1
         if listeners > 0:
@@ -68,22 +86,36 @@ class Topics:
         self._listeners.pop(topic, None)
         self._names.pop(topic, None)
         try:
-            self._session.unsubscribe(topic)
+            self._commands.unsubscribe(topic)
         except Exception as fault:
             contain(log, fault, "App %s: the topic of %s could not be unsubscribed", app_id, name)
         return False
 
-    def name(self, topic: bytes) -> ScopedName | None:
-        """Whose topic it is; None for one to which nobody listens any more."""
-        return self._names.get(topic)
-
     def all(self) -> list[bytes]:
-        """Every topic that is heard."""
+        """Return every topic with a listener."""
         return list(self._names)
+
+    def heard(self, topic: bytes, packed: bytes) -> None:
+        """Pass a message to the bus or the roster. Drop it if its topic has no listener. An exception is contained."""
+        name = self._names.get(topic)
+        if name is None:
+            return
+        try:
+            message = unpack(packed)
+        except ValueError as fault:  # from another program on the same Redis
+            contain(log, fault, "A message on %r is not one of soketpy", topic)
+            return
+        try:
+            if message[0] in _OF_BUS:
+                self.bus.heard(*name, message)
+            else:
+                self.roster.heard(*name, message)
+        except Exception as fault:  # also a message of another version
+            contain(log, fault, "A message on %r could not be delivered", topic)
 
 
 def add(counts: dict[ScopedName, int], name: ScopedName, change: int) -> int:
-    """Change a count; what it is then."""
+    """Change a count. Return the new count."""
     count = counts.get(name, 0) + change
     if count:
         counts[name] = count

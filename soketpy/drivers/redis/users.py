@@ -1,4 +1,4 @@
-"""Signed-in users over Redis: those of this node, and what it was told of those who are watched here."""
+"""Signed-in users over Redis: those of this node, and the known status of the users whom its clients watch."""
 
 import logging
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from soketpy.core.containment import contain
 from soketpy.core.ports import Inbox
 from soketpy.drivers.redis import topics
-from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.topics import ScopedName, Topics, add
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.protocol.channels import user_channel
@@ -14,32 +14,32 @@ from soketpy.protocol.channels import user_channel
 log = logging.getLogger("soketpy.redis")
 
 SLICE = 500
-"""Users whose presence is read with one write."""
+"""Users whose status is read with one write."""
 
 
 class RedisUsers:
-    """Writes the leaves of this node's users, and keeps who of the watched is online."""
+    """Writes the entries of this node's users, and stores which of the watched users are online."""
 
-    def __init__(self, session: Session, names: Topics) -> None:
-        self._session = session
+    def __init__(self, commands: Commands, names: Topics) -> None:
+        self._commands = commands
         self._topics = names
         self._users: dict[ScopedName, int] = {}
-        self._online: dict[ScopedName, bool] = {}  # of the users whom somebody watches here
+        self._online: dict[ScopedName, bool] = {}  # of the users whom clients of this node watch
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Notify this node from now on."""
         self._inbox = inbox
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
-        self._hear_of(app_id, user_id, watchlist)
+        """Count one signed-in connection of a user, and watch its watchlist. Return who of these is online."""
+        self._listen(app_id, user_id, watchlist)
         count = add(self._users, (app_id, user_id), 1)
         try:
             try:
-                found = await self._session.write(["u", app_id, user_id, "", count, list(watchlist)])
+                found = await self._commands.write(["user", app_id, user_id, "", count, list(watchlist)])
             except Lost:
                 if count == 1:
-                    self.turned(app_id, user_id, True)
+                    self.set_online(app_id, user_id, True)
                 found = None
             return self._found(app_id, watchlist, found)
         except Exception:
@@ -47,11 +47,11 @@ class RedisUsers:
             raise
 
     async def watch(self, app_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Hear of users for one connection; who of them is signed in anywhere."""
-        self._hear_of(app_id, None, watchlist)
+        """Watch users for one connection. Return those who are online."""
+        self._listen(app_id, None, watchlist)
         try:
             try:
-                found = await self._session.write(["o", app_id, list(watchlist)])
+                found = await self._commands.write(["online", app_id, list(watchlist)])
             except Lost:
                 found = None
             return self._found(app_id, watchlist, found)
@@ -59,8 +59,8 @@ class RedisUsers:
             self.unwatch(app_id, watchlist)
             raise
 
-    def _hear_of(self, app_id: str, user_id: str | None, watchlist: Sequence[str]) -> None:
-        """Hear the events for a user, and of the watched; if one topic fails, of none of them."""
+    def _listen(self, app_id: str, user_id: str | None, watchlist: Sequence[str]) -> None:
+        """Listen to the topics of a user and of the watched users; to none of them if one fails."""
         wanted = [(topics.WATCH, watched) for watched in watchlist]
         if user_id is not None:
             wanted.append((topics.CHANNEL, user_channel(user_id)))
@@ -73,7 +73,7 @@ class RedisUsers:
                 raise
 
     def _found(self, app_id: str, watchlist: Sequence[str], found: list[bytes] | None) -> set[str]:
-        """Who is signed in by the answer of Redis or, without one, as far as this node knows."""
+        """Return who is online, by the answer of Redis or, without one, as far as this node knows."""
         if found is not None:
             online = {each.decode() for each in found}
         else:
@@ -88,16 +88,16 @@ class RedisUsers:
         self.unwatch(app_id, watchlist)
         count = add(self._users, (app_id, user_id), -1)
         try:
-            await self._session.write(["u", app_id, user_id, "", count, []])
+            await self._commands.write(["user", app_id, user_id, "", count, []])
         except Lost:
             if not count:
-                self.turned(app_id, user_id, False)
+                self.set_online(app_id, user_id, False)
         except Exception as fault:
             contain(log, fault, "App %s: the end of a sign-in has to be written again", app_id)
-            self._session.write_again(self.leaf((app_id, user_id)))
+            self._commands.write_again(self.entry((app_id, user_id)))
 
     def is_online(self, app_id: str, user_id: str) -> bool:
-        """Whether a user who is watched here is signed in, as far as this node was told."""
+        """Return whether a user whom clients of this node watch is online, as far as this node knows."""
         return self._online[app_id, user_id]
 
     def unwatch(self, app_id: str, watchlist: Sequence[str]) -> None:
@@ -106,25 +106,25 @@ class RedisUsers:
             if not self._topics.leave(topics.WATCH, app_id, watched):
                 self._online.pop((app_id, watched), None)
 
-    def turned(self, app_id: str, user_id: str, online: bool) -> None:
-        """A user came or went: those who watch them here are told once, whoever says it first."""
+    def set_online(self, app_id: str, user_id: str, online: bool) -> None:
+        """Store whether a user is online. Notify this node's watchers if that has changed."""
         known = self._online.get((app_id, user_id))
         if known is not None and known != online:
             self._online[app_id, user_id] = online
             self._inbox.notify_watchers(app_id, user_id, online)
 
-    # What the roster asks
+    # Calls of the roster
 
-    def leaves(self) -> list[Write]:
-        """Every write that says what this node has."""
-        return [self.leaf(name) for name in self._users]
+    def entries(self) -> list[Write]:
+        """Return the writes of all entries."""
+        return [self.entry(name) for name in self._users]
 
-    def leaf(self, name: ScopedName) -> Write:
-        """Return the write that says how many signed-in connections of a user this node has."""
-        return ["u", *name, "", self._users.get(name, 0), []]
+    def entry(self, name: ScopedName) -> Write:
+        """Return the write of the number of signed-in connections that a user has on this node."""
+        return ["user", *name, "", self._users.get(name, 0), []]
 
     async def catch_up(self, removals: bool) -> None:
-        """Tell the watchers what they have missed; of those who went only with ``removals``."""
+        """Notify watchers of what they missed; of users who went offline only with ``removals``."""
         of_apps: dict[str, list[str]] = {}
         for app_id, user_id in self._online:
             of_apps.setdefault(app_id, []).append(user_id)
@@ -132,9 +132,9 @@ class RedisUsers:
             for start in range(0, len(watched), SLICE):
                 some = watched[start : start + SLICE]
                 try:
-                    self._catch_up(app_id, some, set(await self._session.write(["o", app_id, some])), removals)
+                    self._catch_up(app_id, some, set(await self._commands.write(["online", app_id, some])), removals)
                 except Lost:
-                    if not self._session.connected:
+                    if not self._commands.connected:
                         return
                 except Exception as fault:
                     contain(log, fault, "App %s: watchers could not be told what they missed", app_id)
@@ -143,6 +143,6 @@ class RedisUsers:
         for user_id in watched:
             try:
                 if user_id.encode() in online or removals:
-                    self.turned(app_id, user_id, user_id.encode() in online)
+                    self.set_online(app_id, user_id, user_id.encode() in online)
             except Exception as fault:
                 contain(log, fault, "App %s: the watchers of a user could not be notified", app_id)

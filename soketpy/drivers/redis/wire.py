@@ -7,6 +7,7 @@ message; redis-py's reader, which is made for one answer at a time, takes fiftee
 import asyncio
 import logging
 import os
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -48,6 +49,14 @@ def reason(fault: BaseException) -> str:
         case OSError(errno=int(number)) if number > 0:
             return os.strerror(number)
     return str(fault) or type(fault).__name__
+
+
+_SPECIAL = re.compile(r"[*?\[\]\\^-]")
+
+
+def pattern(text: str) -> str:
+    """Return the glob pattern that matches this text only."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 _MESSAGES = (b"message", b"smessage")

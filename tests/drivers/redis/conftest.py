@@ -43,9 +43,9 @@ class Node(Launched):
         self.port = int(found[1])
 
     def reports(self) -> list[tuple[str, str]]:
-        """The edges that it has reported since the last call, by its log, down to the line that answers a SIGHUP."""
+        """Return the transitions in its log since the last call, up to the line that answers a SIGHUP."""
         os.kill(self.pid, signal.SIGHUP)
-        lines = self.read_to("Read the configuration anew")
+        lines = self.read_to("Reloaded the configuration")
         found = [_REPORT.search(json.loads(line)["message"]) for line in lines]
         return [(report[1], report[2]) for report in found if report is not None]
 

@@ -28,12 +28,12 @@ class Parted(House):
         for each in parted or self.sessions:
             self._connect = each._connect
             each._connect = refuse  # type: ignore[assignment]
-            each._go()
+            each._disconnect()
 
     def declare_dead(self) -> None:
         """Have the second node clear up after the first, which is parted from Redis."""
         dead, other = self.sessions
-        self._run(other._clear(dead.life, own=True))
+        self._run(other._clear(dead.id, own=True))
 
     def join(self) -> None:
         for each in self.sessions:
@@ -161,16 +161,16 @@ def test_a_return_that_fails_half_way_is_begun_again(house: Parted, monkeypatch:
     house.part(first)
     house.declare_dead()
     assert transitions.pop() == ("member_removed", ROOM, "ada")
-    script = first._script
+    script = first.script
     refused: list[object] = []
 
-    async def refuse_once(*arguments: str | bytes | int) -> object:
-        if arguments[0] == "begin" and not refused:
+    async def refuse_once(operation: str, *arguments: str | bytes | int) -> object:
+        if operation == "begin" and not refused:
             refused.append(arguments)
             raise Lost
-        return await script(*arguments)
+        return await script(operation, *arguments)
 
-    monkeypatch.setattr(first, "_script", refuse_once)
+    monkeypatch.setattr(first, "script", refuse_once)
     house.join()
     assert refused
     assert transitions == [("member_added", ROOM, "ada")]

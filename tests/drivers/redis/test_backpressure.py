@@ -14,7 +14,7 @@ import pytest
 from soketpy.core import steps, triggers
 from soketpy.core.apps import App, Key
 from soketpy.drivers.redis import wire as wires
-from soketpy.drivers.redis.window import COMMAND, SHARES, Window
+from soketpy.drivers.redis.in_flight import COMMAND, SHARES, Window
 from soketpy.drivers.redis.wire import Wire
 from tests.conftest import StartServer
 from tests.drivers.redis.test_wire import Transport
@@ -74,7 +74,7 @@ def said(client: Client) -> list[int]:
 
 @over_redis
 @pytest.mark.usefixtures("nodes", "small_window")
-def test_a_client_is_not_read_while_its_app_has_too_much_on_its_way() -> None:
+def test_a_client_is_not_read_while_its_app_has_too_much_unanswered() -> None:
     sender, listener, flood = flooded(House())
     assert sender.transport.waiting
     assert FLOOD - flood.left <= 12, "what was sent before Redis could answer"
@@ -133,7 +133,7 @@ def test_those_who_wait_continue_when_redis_goes_away() -> None:
     flood = Flood(sender)
     flood.resume()
     for each in house.sessions:
-        each._go()
+        each._disconnect()
     house.until(lambda: flood.left == 0)
     assert APP.id not in house.nodes[0].full
     assert said(neighbour)[-1] == FLOOD - 1, "the clients of the same node still hear each other"

@@ -11,11 +11,10 @@ import pytest
 from soketpy.core import triggers
 from soketpy.core.containment import failures
 from soketpy.core.steps import Future
-from soketpy.drivers.redis.in_flight import InFlight
-from soketpy.drivers.redis.window import COMMAND, SHARES, Window
+from soketpy.drivers.redis.in_flight import COMMAND, SHARES, InFlight, Window
 from soketpy.drivers.redis.writes import Writes
 from tests.conftest import Contained
-from tests.drivers.redis.test_failed_writes import Bug, Scene, agree, enter_alone, leaves, sign_in, subscribe_alone
+from tests.drivers.redis.test_failed_writes import Bug, Scene, agree, enter_alone, entries, sign_in, subscribe_alone
 from tests.fakes import APP, Client, House
 
 LIMITED = replace(APP, max_connections=3)
@@ -86,7 +85,7 @@ def test_flushes_that_wait_for_redis_follow_whatever_one_of_them_raises() -> Non
 def test_operations_hear_that_redis_is_away_though_a_write_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(lambda write, answer: None)
     monkeypatch.setattr(writes, "keep", once(writes.keep))
-    futures = [writes.add(["s", "app", channel, "", 1]) for channel in "ab"]
+    futures = [writes.add(["subscriptions", "app", channel, "", 1]) for channel in "ab"]
     told: list[Exception | None] = []
     for future in futures:
         future.then(lambda future=future: told.append(future._fault))  # type: ignore[misc]
@@ -100,7 +99,7 @@ def test_a_batch_whose_operations_all_raise_is_settled_and_the_next_one_is_sent(
     scene = Scene()
     for session in scene.house.sessions:
         for _ in range(3):
-            settled_by_a_bug(session.write(["o", APP.id, []]))
+            settled_by_a_bug(session.write(["online", APP.id, []]))
     scene.house.loop.settle()
     assert not any(session.busy for session in scene.house.sessions)
     in_flight = {id(session._in_flight): session._in_flight for session in scene.house.sessions}
@@ -126,7 +125,7 @@ def test_a_batch_that_cannot_be_sent_is_written_over_a_new_connection(monkeypatc
 
 def windows(house: House) -> list[dict[str, int]]:
     """What each node says is on its way to Redis."""
-    return [node.room.__self__._on_their_way for node in house.nodes]  # type: ignore[attr-defined]
+    return [node.room.__self__._in_flight for node in house.nodes]  # type: ignore[attr-defined]
 
 
 @over_one_redis
@@ -194,10 +193,10 @@ def test_a_join_that_fails_after_its_write_is_undone(
 ) -> None:
     scene = Scene()
     house = scene.house
-    heard = [each._part.topics() for each in house.sessions]
+    heard = [each._state.topics() for each in house.sessions]
     victim = house.connect()
     for session in house.sessions:
-        roster: Any = session._part
+        roster: Any = session._state
         its = {"roster": roster, "users": roster.users, "session": session}[owner]
         whole = getattr(its, method)
         monkeypatch.setattr(its, method, raising if owner == "roster" else once(whole, after=after))
@@ -205,7 +204,7 @@ def test_a_join_that_fails_after_its_write_is_undone(
     house.loop.settle()
     assert victim.closed is not None
     monkeypatch.undo()
-    assert [each._part.topics() for each in house.sessions] == heard
+    assert [each._state.topics() for each in house.sessions] == heard
     scene.check(contained)
 
 
@@ -214,7 +213,7 @@ def test_a_member_whose_id_is_not_utf_8_is_skipped_and_logged_once(contained: Co
     house = House()
     room = f"presence-{uuid4()}"
     session = house.sessions[0]
-    key = f"{session.base}members:{len(APP.id)}:{APP.id}:{room}"
+    key = f"{session.prefix}members:{len(APP.id)}:{APP.id}:{room}"
     house._run(session.ask("HSET", key, b"\xff\xfe", b"{}", b"zoe", b"{}", b"broken-info", b"\xff"))
     clients = [house.connect() for _ in range(4)]
     for number, client in enumerate(clients):
@@ -253,7 +252,7 @@ def test_a_connection_that_could_not_be_made_is_not_counted(what: str, monkeypat
 
 def counted(house: House) -> list[int]:
     """What the nodes say they have of connections."""
-    return [count for each in house.sessions for leaf, count in leaves(each).items() if leaf[0] == "k"]
+    return [count for each in house.sessions for entry, count in entries(each).items() if entry[0] == "connections"]
 
 
 @over_redis
@@ -263,7 +262,7 @@ def test_changes_of_a_count_that_fail_together_are_written_as_one_whole(monkeypa
 
     def fail_after(whole: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
         def write(what: list[Any]) -> Future[Any]:
-            if what[0] != "a":
+            if what[0] != "connection":
                 return whole(what)
             outcome: Future[Any] = Future()
             whole(what).then(lambda: outcome.set_exception(Bug()))

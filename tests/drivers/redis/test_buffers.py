@@ -11,7 +11,7 @@ from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from soketpy.process.private_redis import BUFFERS
 from tests.conftest import until
-from tests.drivers.redis.test_edges import Silent
+from tests.drivers.redis.test_transitions import Silent
 from tests.redis import LONG_LEASE, Redis
 
 OTHERS = "normal 0 0 0 slave 268435456 67108864 60 pubsub "

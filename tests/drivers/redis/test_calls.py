@@ -55,7 +55,7 @@ def subscriber(house: Parted, channel: str) -> Client:
 def let_redis_refuse_cached_events(house: Parted) -> None:
     """Put a key of another type where the cache of the channel is."""
     for session in house.sessions:
-        key = f"{session.base}last:{len(APP.id)}:{APP.id}:{CACHED}"
+        key = f"{session.prefix}last:{len(APP.id)}:{APP.id}:{CACHED}"
         house._run(session.ask("SET", key, "no hash"))
 
 
@@ -86,7 +86,7 @@ def test_a_call_that_fails_midway_leaves_the_next_call_its_own_answer(
     with pytest.raises(Bug):
         failing.node.publish(APP, trigger(CACHED, "broken", PLAIN))
     failing.confirm(call(failing))
-    assert failing.node.room.__self__._on_their_way == {}, "nothing stays in the app's window"  # type: ignore[attr-defined]
+    assert failing.node.room.__self__._in_flight == {}, "nothing stays in the app's window"  # type: ignore[attr-defined]
 
 
 def test_a_call_that_fails_midway_still_publishes_on_its_other_channels(failing: Parted) -> None:
@@ -115,7 +115,7 @@ def test_a_client_event_that_redis_refuses_leaves_the_next_call_its_own_answer(
     with monkeypatch.context() as patched:
         for session in house.sessions:
             patched.setattr(session, "_publishes", "SADD")  # which Redis refuses: a topic is no set
-            house._run(session.ask("SET", session.base + topic_of(session, "private-a"), "no set"))
+            house._run(session.ask("SET", session.prefix + topic_of(session, "private-a"), "no set"))
         sender.say("client-typing", {}, channel="private-a")
     house.confirm(call(house))
 

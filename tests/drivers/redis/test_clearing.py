@@ -35,7 +35,7 @@ def die_and_return(dying: int) -> Callable[[House, Client], None]:
         house.loop.settle()
         sessions = house.sessions
         house.part(sessions[dying])
-        house._run(sessions[1 - dying]._clear(sessions[dying].life, own=True))
+        house._run(sessions[1 - dying]._clear(sessions[dying].id, own=True))
         house.loop.settle()
         house.join()
         house.loop.advance(10)

@@ -8,7 +8,7 @@ import pytest
 from soketpy.core.containment import failures
 from soketpy.core.ports import Transition
 from tests.drivers.redis.test_alone import Parted, member
-from tests.drivers.redis.test_failed_writes import agree, leaves
+from tests.drivers.redis.test_failed_writes import agree, entries
 from tests.drivers.redis.test_wrong_keys import on_first_node
 from tests.fakes import APP, House
 
@@ -38,13 +38,13 @@ def house() -> Parted:
     return Parted()
 
 
-def lives(house: House) -> list[str]:
-    return [each.life for each in house.sessions]
+def session_ids(house: House) -> list[str]:
+    return [each.id for each in house.sessions]
 
 
-def test_an_edge_that_cannot_be_reported_harms_nobody(house: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transition_that_cannot_be_reported_harms_nobody(house: Parted, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_for(monkeypatch, house, "report", lambda transition, app_id, channel, *_: channel == "broken")
-    before, former = failures.count, lives(house)
+    before, former = failures.count, session_ids(house)
     clients = [house.connect() for _ in range(6)]
     for client, channel in zip(clients, ["broken", "sound"] * 3, strict=True):
         client.subscribe(channel)
@@ -57,15 +57,15 @@ def test_an_edge_that_cannot_be_reported_harms_nobody(house: Parted, monkeypatch
         client.leave()
     house.loop.settle()
     assert house.channels() == {}
-    assert lives(house) == former
+    assert session_ids(house) == former
     assert all(each.connected for each in house.sessions)
     assert failures.count == before + 2
 
 
 def test_a_write_that_redis_cannot_do_fails_alone(house: Parted) -> None:
     """Somebody has put a key of another type where the cache of one channel is."""
-    session, former = house.sessions[0], lives(house)
-    key = f"{session.base}last:{len(APP.id)}:{APP.id}:cache-broken"
+    session, former = house.sessions[0], session_ids(house)
+    key = f"{session.prefix}last:{len(APP.id)}:{APP.id}:cache-broken"
     house._run(session.ask("SET", key, "no hash"))
     before = failures.count
     broken, sound = house.connect(), house.connect()
@@ -74,7 +74,7 @@ def test_a_write_that_redis_cannot_do_fails_alone(house: Parted) -> None:
     assert broken.heard() == sound.heard() == ["subscription_succeeded", "cache_miss"]
     house.trigger("cache-sound", "said")
     assert sound.heard() == ["said"]
-    assert lives(house) == former
+    assert session_ids(house) == former
     assert all(each.connected for each in house.sessions)
     assert failures.count == before + 1
 
@@ -153,7 +153,7 @@ def test_what_is_no_message_of_soketpy_is_skipped(house: Parted) -> None:
     client.subscribe("news")
     client.take()
     session = house.sessions[0]
-    topic = f"{session.base}t:{len(APP.id)}:{APP.id}:news"
+    topic = f"{session.prefix}t:{len(APP.id)}:{APP.id}:news"
     for message in (b"\xc1", b"", b"\x00", b"\x90", b"\x81\xa1a\x01"):
         house._run(session.ask("PUBLISH", topic, message))
     house.trigger("news", "said")
@@ -181,7 +181,7 @@ def test_members_and_watchers_are_told_what_they_missed_though_one_channel_canno
         other = house.connect()
     other.subscribe(sound, "bob")
     other.sign_in("bob")
-    key = f"{second.base}members:{len(APP.id)}:{APP.id}:{broken}"
+    key = f"{second.prefix}members:{len(APP.id)}:{APP.id}:{broken}"
     house._run(second.ask("DEL", key))
     house._run(second.ask("SET", key, "no hash"))
     house.join()
@@ -196,13 +196,13 @@ def test_what_a_node_was_answered_while_it_was_away_may_be_damaged(house: Parted
     first, second = house.sessions
     client = on_first_node(house)
     client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')  # its write has no answer yet
-    life = first.life
-    assert first._writes.under_way
+    session_id = first.id
+    assert first._writes.in_flight
     house.part(first)
-    batch = f"{second.base}batch:{life}"
+    batch = f"{second.prefix}batch:{session_id}"
     house._run(second.ask("HSET", batch, "number", first._writes.number, "answer", b"\xc1"))
     house.join()
-    assert first.life != life
+    assert first.id != session_id
     assert house.channels() == {"news": 1}
     assert agree(house)
 
@@ -214,7 +214,7 @@ def test_a_topic_that_cannot_be_left_is_heard_no_more(house: Parted, monkeypatch
     bystander = house.connect()
     bystander.subscribe("presence-room", "bob")
     bystander.sign_in("bob", watchlist=["ada"])
-    before = [leaves(each) for each in house.sessions]
+    before = [entries(each) for each in house.sessions]
     with monkeypatch.context() as patched:
         for session in house.sessions:
             patched.setattr(session, "unsubscribe", fail)
@@ -226,7 +226,7 @@ def test_a_topic_that_cannot_be_left_is_heard_no_more(house: Parted, monkeypatch
             assert client.closed is None
             client.leave()
             house.loop.settle()
-    assert [leaves(each) for each in house.sessions] == before
+    assert [entries(each) for each in house.sessions] == before
     assert agree(house)
     bystander.take()
     house.trigger("news", "said")

@@ -43,7 +43,7 @@ class Scene:
     def damage(self, key: str, *, replaced: bool) -> None:
         """Delete the keys that match, or put keys of another type in their places."""
         for session in self.house.sessions:
-            keys = self.house._run(session.ask("KEYS", f"{session.base}{key}"))
+            keys = self.house._run(session.ask("KEYS", f"{session.prefix}{key}"))
             for each in keys:
                 self.house._run(session.ask("DEL", each))
                 if replaced:
@@ -54,14 +54,14 @@ class Scene:
         section = DOCUMENT.read_text().split("\n## A damaged key\n")[1].split("\n## ")[0]
         [command] = re.findall(r"^redis-cli (.*)$", section, flags=re.M)
         sessions = self.house.sessions
-        for base, session in {each.base: each for each in sessions}.items():
+        for base, session in {each.prefix: each for each in sessions}.items():
             words = [base if word == "{soketpy:0}:" else word for word in shlex.split(command)]
             assert base in words
             self.house._run(session.ask(*words))
         for session in sessions:
-            session.write(["o", APP.id, []])  # as a renewal of the lease would
-        lives = [each.life for each in sessions]
-        self.house.until(lambda: all(each.connected and each.life not in lives for each in sessions))
+            session.write(["online", APP.id, []])  # as a renewal of the lease would
+        session_ids = [each.id for each in sessions]
+        self.house.until(lambda: all(each.connected and each.id not in session_ids for each in sessions))
 
     def check(self) -> None:
         """Assert that all totals are right, now and when everybody has left, and that no client has heard of it."""

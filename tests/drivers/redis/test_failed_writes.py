@@ -10,7 +10,7 @@ import pytest
 from soketpy.core import steps
 from soketpy.core.steps import Future
 from soketpy.drivers.redis.session import Session
-from soketpy.drivers.redis.writes import Leaf, Write, leaf_of
+from soketpy.drivers.redis.writes import Entry, Write, entry_of
 from tests.conftest import Contained
 from tests.fakes import APP, Client, House
 
@@ -75,21 +75,21 @@ class Failing:
         monkeypatch.setattr(session, "write", write)
 
 
-def ledger(house: House, session: Session) -> dict[Leaf, int]:
+def ledger(house: House, session: Session) -> dict[Entry, int]:
     """What Redis has of a node."""
-    flat = house._run(session.ask("HGETALL", f"{session.base}node:{session.life}"))
+    flat = house._run(session.ask("HGETALL", f"{session.prefix}node:{session.id}"))
     pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
     return {tuple(msgpack.unpackb(field)): int(count) for field, count in pairs}
 
 
-def leaves(session: Session) -> dict[Leaf, int]:
+def entries(session: Session) -> dict[Entry, int]:
     """What a node says that it has."""
-    return {leaf_of(write): write[4] for write in session._part.leaves() if write[4]}
+    return {entry_of(write): write[4] for write in session._state.entries() if write[4]}
 
 
 def agree(house: House) -> bool:
     house.loop.settle()
-    return all(ledger(house, each) == leaves(each) for each in house.sessions)
+    return all(ledger(house, each) == entries(each) for each in house.sessions)
 
 
 def bystanders(house: House, app: Any = APP) -> list[Client]:
@@ -130,12 +130,12 @@ def sign_in(client: Client) -> None:
 
 
 ACTS = [
-    ("s", subscribe),
-    ("s", subscribe_alone),
-    ("m", enter),
-    ("m", enter_alone),
-    ("m", enter_again),
-    ("u", sign_in),
+    ("subscriptions", subscribe),
+    ("subscriptions", subscribe_alone),
+    ("member", enter),
+    ("member", enter_alone),
+    ("member", enter_again),
+    ("user", sign_in),
 ]
 
 
@@ -167,14 +167,14 @@ def test_a_sign_in_whose_watchlist_could_not_be_read_in_one_partition_is_undone_
 ) -> None:
     scene = Scene()
     house = scene.house
-    heard = [each._part.topics() for each in house.sessions]
+    heard = [each._state.topics() for each in house.sessions]
     victim = house.connect()
-    failing = Failing(house, fault, "o", monkeypatch)
+    failing = Failing(house, fault, "online", monkeypatch)
     sign_in(victim)
     house.loop.settle()
     assert failing.failed
     assert victim.closed is not None
-    assert [each._part.topics() for each in house.sessions] == heard
+    assert [each._state.topics() for each in house.sessions] == heard
     scene.check(contained)
 
 
@@ -202,7 +202,7 @@ def test_what_could_not_end_is_ended_all_the_same(
 
 @over_redis
 @pytest.mark.parametrize("fault", [never_sent, raised, done_all_the_same])
-@pytest.mark.parametrize("kind", ["k", "a"])
+@pytest.mark.parametrize("kind", ["connections", "connection"])
 def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
     fault: Fault, kind: str, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,12 +216,12 @@ def test_a_connection_whose_count_could_not_be_written_is_counted_or_refused(
             continue
     assert failing.failed
     assert agree(house)
-    assert len(clients) == (8 if kind == "k" else 7)
+    assert len(clients) == (8 if kind == "connections" else 7)
     for client in clients:
         client.leave()
     assert agree(house)
     assert house.total == 0
-    assert contained.count >= (kind == "k")
+    assert contained.count >= (kind == "connections")
 
 
 @over_redis
@@ -231,12 +231,15 @@ def test_a_disconnection_that_could_not_be_written_is_written_again(
 ) -> None:
     house = House()
     clients = [house.connect(LIMITED) for _ in range(4)]
-    failing = Failing(house, fault, "a", monkeypatch)
+    failing = Failing(house, fault, "connection", monkeypatch)
     for client in clients[:2]:
         client.leave()
     assert failing.failed
     assert agree(house)
-    assert sum(count for each in house.sessions for leaf, count in leaves(each).items() if leaf[0] == "k") == 2
+    assert (
+        sum(count for each in house.sessions for entry, count in entries(each).items() if entry[0] == "connections")
+        == 2
+    )
     assert contained.count > 0
 
 
@@ -262,12 +265,12 @@ class Scene:
     def __init__(self) -> None:
         self.house = House()
         self._clients = bystanders(self.house)
-        self._before = [leaves(each) for each in self.house.sessions]
+        self._before = [entries(each) for each in self.house.sessions]
 
     def check(self, contained: Contained) -> None:
         """Assert that the fault was contained, that the operation left nothing, and that all others are served."""
         assert agree(self.house)
-        assert [leaves(each) for each in self.house.sessions] == self._before
+        assert [entries(each) for each in self.house.sessions] == self._before
         check_served(self.house, self._clients)
         assert contained.count > 0
 
@@ -283,7 +286,7 @@ def test_members_who_wait_for_a_list_that_could_not_be_asked_for_get_one(
     while others.connection._node is house.nodes[0]:
         others = house.connect()
     others.subscribe(ROOM, "zoe")
-    Failing(house, never_sent, "m", monkeypatch)
+    Failing(house, never_sent, "member", monkeypatch)
     joined: list[list[str]] = []
 
     async def join(user_id: str) -> None:
@@ -306,8 +309,8 @@ def test_a_sign_in_that_fails_once_all_partitions_have_answered_is_undone(
     watcher = house.connect()
     watcher.sign_in("bob", watchlist=["ada"])
     watcher.take()
-    before = [leaves(each) for each in house.sessions]
-    heard = [each._part.topics() for each in house.sessions]
+    before = [entries(each) for each in house.sessions]
+    heard = [each._state.topics() for each in house.sessions]
 
     def fail(app_id: str, user_id: str) -> bool:
         raise Bug
@@ -315,13 +318,13 @@ def test_a_sign_in_that_fails_once_all_partitions_have_answered_is_undone(
     victim = house.connect()
     with monkeypatch.context() as patched:
         for session in house.sessions:
-            roster: Any = session._part
+            roster: Any = session._state
             patched.setattr(roster.users, "is_online", fail)
         victim.sign_in("ada", watchlist=[f"user-{number}" for number in range(12)])
     house.loop.settle()
     assert victim.closed is not None
-    assert [leaves(each) for each in house.sessions] == before
-    assert [each._part.topics() for each in house.sessions] == heard
+    assert [entries(each) for each in house.sessions] == before
+    assert [each._state.topics() for each in house.sessions] == heard
     assert agree(house)
     assert contained.count > 0
     assert house.online("ada", "bob") == {"bob"}

@@ -17,7 +17,7 @@ class Flushes:
         self._soon(lambda: self.done.append(name))
 
 
-def test_a_flush_is_the_next_thing_where_nothing_is_on_its_way() -> None:
+def test_a_flush_is_the_next_thing_where_nothing_is_unanswered() -> None:
     flushes = Flushes()
     flushes.flush("a")
     assert flushes.done == []

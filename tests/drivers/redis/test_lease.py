@@ -118,7 +118,7 @@ class Timed:
         """Let the clock of the nodes and that of Redis say so many seconds."""
         self.clock.now = now
         # The script takes whole seconds and microseconds; a fraction of a second is fine for its arithmetic.
-        self.house._run(self.second.ask("SET", f"{self.second.base}clock", repr(now)))
+        self.house._run(self.second.ask("SET", f"{self.second.prefix}clock", repr(now)))
 
     def run_until(self, condition: Callable[[], object]) -> None:
         """Have each node look whenever it would, until a condition holds."""
@@ -182,11 +182,11 @@ def test_a_life_whose_name_is_no_text_is_cleared_like_any_other(
     timed = Timed(monkeypatch)
     timed.run(2 * LENGTH)
     for key in ("leases", "dying"):
-        timed.house._run(timed.second.ask("ZADD", f"{timed.second.base}{key}", 1, b"\xff\xfe" + key.encode()))
+        timed.house._run(timed.second.ask("ZADD", f"{timed.second.prefix}{key}", 1, b"\xff\xfe" + key.encode()))
     timed.run(LENGTH)
-    leases = timed.house._run(timed.second.ask("ZRANGE", f"{timed.second.base}leases", 0, -1))
-    assert sorted(leases) == sorted(each.life.encode() for each in timed.house.sessions)
-    assert timed.house._run(timed.second.ask("EXISTS", f"{timed.second.base}dying")) == 0
+    leases = timed.house._run(timed.second.ask("ZRANGE", f"{timed.second.prefix}leases", 0, -1))
+    assert sorted(leases) == sorted(each.id.encode() for each in timed.house.sessions)
+    assert timed.house._run(timed.second.ask("EXISTS", f"{timed.second.prefix}dying")) == 0
     assert all(each.connected for each in timed.house.sessions)
     timed.client.unsubscribe("news")
     timed.house.loop.settle()

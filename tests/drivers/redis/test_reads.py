@@ -14,7 +14,7 @@ from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from soketpy.drivers.redis.reads import Reads
 from tests.conftest import StartServer
-from tests.drivers.redis.test_edges import Silent, ended
+from tests.drivers.redis.test_transitions import Silent, ended
 from tests.fakes import APP
 from tests.redis import LONG_LEASE
 
@@ -27,7 +27,7 @@ class Counting:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self.base, self.connected = session.base, True
+        self.prefix, self.connected = session.prefix, True
         self.sent: list[str] = []
         self.between: list[int] = []
 
@@ -51,7 +51,7 @@ async def session(redis: str, request: pytest.FixtureRequest) -> AsyncIterator[A
 
 async def fill(session: Any, kind: str, fields: dict[str, int]) -> None:
     pairs = [str(each) for pair in fields.items() for each in pair]
-    await session.ask("HSET", f"{session.base}{kind}", *pairs)
+    await session.ask("HSET", f"{session.prefix}{kind}", *pairs)
 
 
 async def given(operation: Any) -> Any:
@@ -151,7 +151,7 @@ async def test_counts_are_asked_for_in_slices(session: Any) -> None:
 
 
 async def test_an_error_of_redis_ends_a_listing(session: Any) -> None:
-    await session.ask("SET", f"{session.base}channels:{APP_ID}", "no hash")
+    await session.ask("SET", f"{session.prefix}channels:{APP_ID}", "no hash")
     with pytest.raises(Unavailable) as failed:
         await given(Reads(session, lambda: 0.0).channels(APP_ID, ""))
     assert not isinstance(failed.value, TooSlow | hiredis.ReplyError)

@@ -3,7 +3,7 @@
 import pytest
 
 from soketpy.core import steps
-from soketpy.drivers.redis.window import COMMAND, SHARES, Window
+from soketpy.drivers.redis.in_flight import COMMAND, SHARES, Window
 
 
 class Senders:
@@ -32,7 +32,7 @@ def senders() -> Senders:
     return Senders(Window(size=200 * SHARES))
 
 
-def test_an_app_may_have_its_share_on_its_way(senders: Senders) -> None:
+def test_an_app_may_have_its_share_unanswered(senders: Senders) -> None:
     for name in "abc":
         assert ("app" in senders.window) == (name == "c")
         senders.send("app", name)
@@ -84,7 +84,7 @@ def test_all_are_sent_in_the_end_and_nothing_is_kept(senders: Senders) -> None:
     for app in "012":
         of_app = [name for name in senders.sent if name.startswith(app)]
         assert of_app == [name for name in names if name.startswith(app)]
-    assert senders.window._on_their_way == {}
+    assert senders.window._in_flight == {}
     assert senders.window._waiting == {}
 
 

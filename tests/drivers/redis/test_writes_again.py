@@ -8,9 +8,9 @@ import pytest
 from soketpy.core.ports import Transition
 from soketpy.drivers.redis import writes
 from soketpy.drivers.redis.session import Session
-from soketpy.drivers.redis.writes import Leaf
+from soketpy.drivers.redis.writes import Entry
 from tests.conftest import Contained
-from tests.drivers.redis.test_failed_writes import agree, leaves
+from tests.drivers.redis.test_failed_writes import agree, entries
 from tests.drivers.redis.test_wrong_keys import Scene
 from tests.fakes import APP, Client, House
 
@@ -37,11 +37,11 @@ class Damage:
 
     def __init__(self, scene: Scene, key: str) -> None:
         self._scene, self._key = scene, key
-        scene.ask("RENAME", key, f"{scene.house.sessions[1].base}saved")
+        scene.ask("RENAME", key, f"{scene.house.sessions[1].prefix}saved")
         scene.ask("SET", key, "no hash")
 
     def put_right(self) -> None:
-        self._scene.ask("RENAME", "saved", f"{self._scene.house.sessions[1].base}{self._key}")
+        self._scene.ask("RENAME", "saved", f"{self._scene.house.sessions[1].prefix}{self._key}")
 
 
 def come(client: Client) -> None:
@@ -93,7 +93,7 @@ def test_the_end_of_a_client_that_could_not_be_written_is_written_later(
     scene.check_others()
 
 
-def test_subscribers_are_told_their_number_once_it_could_be_written(contained: Contained) -> None:
+def test_subscribers_are_told_their_number_once_it_could_be_batch_answered(contained: Contained) -> None:
     scene = Scene()
     scene.victim.leave()  # whose app does not want it
     gone, watcher = scene.house.connect(COUNTED), scene.house.connect(COUNTED)
@@ -138,7 +138,7 @@ def test_connections_that_could_not_be_taken_off_the_count_of_their_app_are_take
     scene.check_others()
 
 
-def test_a_count_of_connections_is_not_written_again_while_a_change_is_on_its_way(contained: Contained) -> None:
+def test_a_count_of_connections_is_not_written_again_while_a_change_is_unanswered(contained: Contained) -> None:
     """Otherwise that change would be counted twice, or not at all."""
     scene = Scene()
     first = scene.house.sessions[0]
@@ -149,9 +149,9 @@ def test_a_count_of_connections_is_not_written_again_while_a_change_is_on_its_wa
     scene.house.loop.settle()
     damage.put_right()
     clients[1].connection.end()  # whose change waits for its answer now
-    first._part.write_again(first._writes.failed())
+    first._state.write_again(first._writes.failed())
     assert agree(scene.house)
-    assert [count for leaf, count in leaves(first).items() if leaf[0] == "k"] == []
+    assert [count for entry, count in entries(first).items() if entry[0] == "connections"] == []
     assert contained.count > 0
     scene.check_others()
 
@@ -164,7 +164,7 @@ def on_first_node_limited(house: House) -> Client:
     return client
 
 
-def test_a_leaf_that_cannot_be_written_for_long_is_logged_once(
+def test_an_entry_that_cannot_be_written_for_long_is_logged_once(
     contained: Contained, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
@@ -182,7 +182,7 @@ def test_a_leaf_that_cannot_be_written_for_long_is_logged_once(
     scene.check_others()
 
 
-def test_leaves_that_cannot_be_written_take_turns(contained: Contained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_that_cannot_be_written_take_turns(contained: Contained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writes, "MOST_AGAIN", 2)
     scene = Scene()
     first = scene.house.sessions[0]
@@ -194,7 +194,7 @@ def test_leaves_that_cannot_be_written_take_turns(contained: Contained, monkeypa
     scene.house.loop.settle()
     tried = [first._writes.failed(), first._writes.failed()]
     assert [len(each) for each in tried] == [2, 2]
-    assert len({leaf for each in tried for leaf in each}) == 3
+    assert len({entry for each in tried for entry in each}) == 3
     damage.put_right()
     renew(scene.house, first)
     assert not agree(scene.house)
@@ -203,7 +203,7 @@ def test_leaves_that_cannot_be_written_take_turns(contained: Contained, monkeypa
     assert contained.count > 0
 
 
-def test_more_failed_leaves_than_may_be_kept_are_all_written_when_the_node_comes_back(
+def test_more_failed_entries_than_may_be_kept_are_all_written_when_the_node_comes_back(
     contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writes, "MOST_WAITING", 2)
@@ -221,16 +221,21 @@ def test_more_failed_leaves_than_may_be_kept_are_all_written_when_the_node_comes
 
 
 @pytest.mark.parametrize(
-    "leaf",
-    [("s", "app-id", "news", ""), ("m", "app-id", ROOM, "ada"), ("u", "app-id", "ada", ""), ("k", "app-id", "", "")],
+    "entry",
+    [
+        ("subscriptions", "app-id", "news", ""),
+        ("member", "app-id", ROOM, "ada"),
+        ("user", "app-id", "ada", ""),
+        ("connections", "app-id", "", ""),
+    ],
 )
-def test_a_fault_where_a_leaf_is_written_again_concerns_that_leaf_alone(
-    leaf: Leaf, contained: Contained, monkeypatch: pytest.MonkeyPatch
+def test_a_fault_where_an_entry_is_written_again_concerns_that_entry_alone(
+    entry: Entry, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene()
     first = scene.house.sessions[0]
     with monkeypatch.context() as patched:
         patched.setattr(first, "write_again", None)
-        first._part.write_again([leaf, leaf])
+        first._state.write_again([entry, entry])
     assert contained.count == 2
     scene.check_others()

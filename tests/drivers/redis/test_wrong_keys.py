@@ -45,7 +45,7 @@ class Scene:
             client.take()
         for client in self.others:
             client.take()
-        self._lives = [each.life for each in house.sessions]
+        self._lives = [each.id for each in house.sessions]
 
     def ask(self, *command: str | bytes | int, session: int = 1) -> object:
         """Ask Redis by the connection of a node. The key is what follows the prefix."""
@@ -53,7 +53,7 @@ class Scene:
         operation, key, *rest = command
         key = key.encode() if isinstance(key, str) else key
         assert isinstance(key, bytes)
-        return self.house._run(asked.ask(operation, asked.base.encode() + key, *rest))
+        return self.house._run(asked.ask(operation, asked.prefix.encode() + key, *rest))
 
     def check_others(self, *, same_lives: bool = True) -> None:
         """Assert that the nodes have not lost Redis, and that the other app is served by both of them."""
@@ -61,7 +61,7 @@ class Scene:
         house.loop.settle()
         assert all(each.connected for each in house.sessions)
         if same_lives:
-            assert [each.life for each in house.sessions] == self._lives
+            assert [each.id for each in house.sessions] == self._lives
         assert house.channels(OTHER) == {"news": 2, "presence-room": 2}
         assert sorted(house.members("presence-room", OTHER)) == ["user-0", "user-1"]
         assert house.online("user-0", "user-1", "nobody", app=OTHER) == {"user-0", "user-1"}
@@ -170,34 +170,34 @@ def test_a_count_that_cannot_be_told_fails_alone(contained: Contained) -> None:
 
 GARBAGE = [
     msgpack.packb(["z", "app-id", "news", ""]),
-    msgpack.packb(["s", "app-id"]),
-    msgpack.packb(["s", ["app-id"], 7, None]),
-    msgpack.packb(["s", "app-id", "news", "", "more"]),
-    msgpack.packb(["a", "app-id", "1", "0"]),
-    msgpack.packb(["n", "", "", ""]),
-    msgpack.packb({"s": 1}),
+    msgpack.packb(["subscriptions", "app-id"]),
+    msgpack.packb(["subscriptions", ["app-id"], 7, None]),
+    msgpack.packb(["subscriptions", "app-id", "news", "", "more"]),
+    msgpack.packb(["connection", "app-id", "1", "0"]),
+    msgpack.packb(["nothing", "", "", ""]),
+    msgpack.packb({"subscriptions": 1}),
     msgpack.packb(7),
     b"\xc1",
     b"",
-    b"\x94\xa1s",
-    b"\x94\xd9\x01s\xa6app-id\xabnobody-else\xa0",  # what the node has, but not written as it would
+    b"\x94\xadsubscriptions",
+    b"\x94\xd9\x0dsubscriptions\xa6app-id\xabnobody-else\xa0",  # what the node has, but not written as it would
 ]
 
 
 @pytest.mark.parametrize("entry", GARBAGE)
 def test_an_unknown_entry_of_a_nodes_own_ledger_harms_nobody(entry: bytes, contained: Contained) -> None:
     scene = Scene()
-    scene.ask("HSET", f"node:{scene.house.sessions[0].life}", entry, "1")
+    scene.ask("HSET", f"node:{scene.house.sessions[0].id}", entry, "1")
     subscribe_alone(scene.victim)
     enter_alone(scene.victim)
     assert scene.victim.closed is None
     scene.check_others()
-    life = scene.house.sessions[0].life
+    session_id = scene.house.sessions[0].id
     scene.house.part(scene.house.sessions[0])
-    scene.house.sessions[0]._writes.forgot = True  # so that it begins a new life, and clears the former one
+    scene.house.sessions[0]._writes.forgot = True  # so that it begins a new session, and clears the former one
     scene.house.join()
-    assert scene.house.sessions[0].life != life
-    assert scene.ask("EXISTS", f"node:{life}") == 0
+    assert scene.house.sessions[0].id != session_id
+    assert scene.ask("EXISTS", f"node:{session_id}") == 0
     assert agree(scene.house)
     assert contained.count == 1
     scene.check_others(same_lives=False)
@@ -216,11 +216,11 @@ def test_an_unknown_entry_that_a_dead_node_left_is_removed_and_logged_once(
 
     monkeypatch.setattr(scene.house.nodes[1], "report", report)
     dead = scene.house.sessions[0]
-    scene.ask("HSET", f"node:{dead.life}", entry, "1")
+    scene.ask("HSET", f"node:{dead.id}", entry, "1")
     scene.house.part(dead)
     scene.house.declare_dead()
-    assert scene.ask("EXISTS", f"node:{dead.life}") == 0
-    assert scene.ask("ZSCORE", "dying", dead.life) is None
+    assert scene.ask("EXISTS", f"node:{dead.id}") == 0
+    assert scene.ask("ZSCORE", "dying", dead.id) is None
     assert contained.count == 1
     assert sorted(reported) == [
         "channel_vacated app-id nobody-else",
@@ -248,7 +248,7 @@ def test_what_a_dead_node_left_is_cleared_up_though_a_key_has_another_type(
     scene.ask("SET", key, "no hash")
     scene.house.part(dead)
     scene.house.declare_dead()
-    assert scene.ask("EXISTS", f"node:{dead.life}") == 0
+    assert scene.ask("EXISTS", f"node:{dead.id}") == 0
     assert contained.count > 0
     assert scene.house.sessions[1].connected
     for each in ("channels:app-id", "users:app-id", f"connections:6:app-id:{ROOM}", f"members:6:app-id:{ROOM}"):
@@ -266,11 +266,11 @@ def test_a_ledger_of_another_type_that_a_dead_node_left_is_removed(contained: Co
     scene = Scene()
     dead = scene.house.sessions[0]
     scene.house.part(dead)
-    scene.ask("DEL", f"node:{dead.life}")
-    scene.ask("SET", f"node:{dead.life}", "no hash")
+    scene.ask("DEL", f"node:{dead.id}")
+    scene.ask("SET", f"node:{dead.id}", "no hash")
     scene.house.declare_dead()
-    assert scene.ask("EXISTS", f"node:{dead.life}") == 0
-    assert scene.ask("ZSCORE", "dying", dead.life) is None
+    assert scene.ask("EXISTS", f"node:{dead.id}") == 0
+    assert scene.ask("ZSCORE", "dying", dead.id) is None
     assert contained.count > 0
     assert scene.house.sessions[1].connected
     scene.house.join()
@@ -278,28 +278,28 @@ def test_a_ledger_of_another_type_that_a_dead_node_left_is_removed(contained: Co
 
 def test_a_node_whose_own_ledger_has_another_type_begins_anew(contained: Contained) -> None:
     scene = Scene()
-    life = scene.house.sessions[0].life
-    scene.ask("DEL", f"node:{life}")
-    scene.ask("SET", f"node:{life}", "no hash")
+    session_id = scene.house.sessions[0].id
+    scene.ask("DEL", f"node:{session_id}")
+    scene.ask("SET", f"node:{session_id}", "no hash")
     scene.victim.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"news"}}')
     first = scene.house.sessions[0]
-    scene.house.until(lambda: first.connected and first.life != life)
+    scene.house.until(lambda: first.connected and first.id != session_id)
     assert agree(scene.house)
     assert scene.victim.closed is None
     assert scene.victim.heard() == ["subscription_succeeded"]
-    assert scene.ask("EXISTS", f"node:{life}") == 0
+    assert scene.ask("EXISTS", f"node:{session_id}") == 0
 
 
 def test_a_count_in_a_nodes_own_ledger_that_is_no_number_counts_as_none(contained: Contained) -> None:
     scene = Scene()
     subscribe_alone(scene.victim)
     session = scene.house.sessions[0]
-    field = msgpack.packb(["s", "app-id", "nobody-else", ""])
-    scene.ask("HSET", f"node:{session.life}", field, "many")
+    field = msgpack.packb(["subscriptions", "app-id", "nobody-else", ""])
+    scene.ask("HSET", f"node:{session.id}", field, "many")
     scene.victim.unsubscribe("nobody-else")
     scene.victim.subscribe("nobody-else")
     assert scene.victim.closed is None
-    assert ledger(scene.house, session)["s", "app-id", "nobody-else", ""] == 1
+    assert ledger(scene.house, session)["subscriptions", "app-id", "nobody-else", ""] == 1
     scene.check_others()
     assert agree(scene.house)
 
@@ -308,10 +308,10 @@ def test_a_count_in_a_nodes_own_ledger_that_is_no_number_counts_as_none(containe
 def test_a_count_that_a_dead_node_left_and_that_is_no_number_is_removed(value: str, contained: Contained) -> None:
     scene = Scene()
     dead = scene.house.sessions[0]
-    scene.ask("HSET", f"node:{dead.life}", msgpack.packb(["s", "app-id", "nobody-else", ""]), value)
+    scene.ask("HSET", f"node:{dead.id}", msgpack.packb(["subscriptions", "app-id", "nobody-else", ""]), value)
     scene.house.part(dead)
     scene.house.declare_dead()
-    assert scene.ask("EXISTS", f"node:{dead.life}") == 0
+    assert scene.ask("EXISTS", f"node:{dead.id}") == 0
     assert contained.count == 1
     scene.house.join()
 
@@ -333,7 +333,7 @@ def test_a_number_of_partitions_that_is_none_is_written_anew() -> None:
     scene = Scene()
     scene.ask("SET", "partitions", "many")
     newcomer, other = scene.house.sessions
-    newcomer._writes.forgot = True  # so that it begins a new life
+    newcomer._writes.forgot = True  # so that it begins a new session
     lose(scene.house, newcomer)
     assert scene.ask("GET", "partitions") == b"1"
     assert other.connected
@@ -345,13 +345,13 @@ def test_an_answer_of_another_shape_when_a_node_clears_up_ends_nothing(
     scene = Scene()
     dead, other = scene.house.sessions
     scene.house.part(dead)
-    whole = other._script
+    whole = other.script
 
-    async def odd(*arguments: str | bytes | int) -> object:
-        return [1, b"\xc1", []] if arguments[0] == "clear" else await whole(*arguments)
+    async def odd(operation: str, *arguments: str | bytes | int) -> object:
+        return [1, b"\xc1", []] if operation == "clear" else await whole(operation, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(other, "_script", odd)
+        patched.setattr(other, "script", odd)
         scene.house.declare_dead()
     assert contained.count == 1
     assert other.connected

@@ -31,7 +31,7 @@ class Model:
         self.open[channel, user_id] += 1 if transition in (Transition.OCCUPIED, Transition.ADDED) else -1
 
     def check(self) -> set[tuple[str, str | None]]:
-        """What is open, each once: answers of two nodes come in any order, but no edge is there twice."""
+        """What is open, each once: answers of two nodes come in any order, but no transition is there twice."""
         assert set(self.open.values()) <= {0, 1}, self.open
         return {what for what, times in self.open.items() if times}
 
@@ -105,7 +105,7 @@ class Visitor:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_edges_alternate_whatever_two_nodes_do(redis: str, seed: int) -> None:
+async def test_transitions_alternate_whatever_two_nodes_do(redis: str, seed: int) -> None:
     dice, model, prefix = random.Random(seed), Model(), f"test-{uuid4()}"
     connect = partial(connector, Address(unix_socket=redis))
     clusters = [RedisCluster(connect, prefix, lease=LONG_LEASE) for _ in range(2)]

@@ -1,0 +1,136 @@
+"""The connection to Redis as the ports use it: commands, subscriptions to topics, and writes."""
+
+import asyncio
+import logging
+from typing import Any
+
+import hiredis
+
+from soketpy.core.containment import contain
+from soketpy.core.steps import Future
+from soketpy.drivers.redis.in_flight import InFlight
+from soketpy.drivers.redis.node_state import NodeState
+from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
+from soketpy.drivers.redis.writes import Lost, Write, Writes
+
+log = logging.getLogger("soketpy.redis")
+
+
+class Commands:
+    """Sends commands and writes while Redis is connected. The names of all keys and topics begin with ``prefix``.
+
+    ``away`` holds those of a node's partitions that are disconnected now. ``id`` is that of the session.
+    """
+
+    def __init__(self, prefix: str, in_flight: InFlight, away: set[object]) -> None:
+        self.prefix = prefix
+        self.id = ""
+        self.connected = False
+        self.away = away
+        self.place = "?"
+        """Where Redis is, for people to read."""
+        self._in_flight = in_flight
+        self._wire: Wire | None = None
+        self._publishes = "PUBLISH"
+        self._sha = b""  # the hash by which Redis knows the script
+        self._lost = asyncio.Event()
+        self._why = ""
+        away.add(self)
+
+    def attach(self, state: NodeState, heard: Heard) -> None:
+        """Write the state of a node, and pass messages to ``heard``. Called once, before the node connects."""
+        self._state = state
+        self._heard = heard
+        self._writes = Writes(state.written)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write is waiting or in flight."""
+        return len(self._writes) > 0
+
+    def send(self, *arguments: Argument, then: Answered) -> None:
+        """Send a command. Raise Lost if Redis is disconnected."""
+        if self._wire is None:
+            raise Lost
+        self._wire.send(*arguments, then=then)
+
+    def subscribe(self, topic: bytes) -> None:
+        """Subscribe to a topic, before the next command. Do nothing while Redis is disconnected."""
+        if self._wire is not None:
+            self._wire.subscribe(topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Unsubscribe from a topic."""
+        if self._wire is not None:
+            self._wire.unsubscribe(topic)
+
+    def publish(self, topic: bytes, message: bytes, then: Answered) -> None:
+        """Send a message to all subscribers of a topic. Raise Lost if Redis is disconnected."""
+        self.send(self._publishes, topic, message, then=then)
+
+    async def ask(self, *arguments: Argument) -> Any:
+        """Return the reply to a command. Raise Lost if there is none, or if the reply is an error."""
+        if self._wire is None:
+            raise Lost
+        try:
+            return await self._wire.ask(*arguments)
+        except hiredis.ReplyError as fault:
+            raise Lost(reason(fault)) from None
+
+    async def script(self, operation: str, *arguments: Argument) -> Any:
+        """Return the reply of ``roster.lua`` to an operation. Raise Lost as ``ask`` does."""
+        return await self.ask("EVALSHA", self._sha, 1, self.prefix, operation, *arguments)
+
+    # Writes
+
+    def write(self, write: Write) -> Future[Any]:
+        """Have the script do a write, after those before it. The future fails with Lost if Redis is disconnected."""
+        if self.connected:
+            future = self._writes.add(write)
+            self._pump()
+        else:
+            self._writes.keep(write)
+            future = Future()
+            future.set_exception(Lost())
+        return future
+
+    def write_again(self, write: Write) -> None:
+        """Have the script do a write that nobody awaits: now, or when Redis is connected again."""
+        self._writes.keep(write)
+        if self.connected:
+            self._pump()
+
+    def _pump(self) -> None:
+        """Send the next batch, if none is in flight."""
+        batch = self._writes.next()
+        if batch is None:
+            return
+        try:
+            self.send(*self._batch(batch), then=self._batch_answered)
+        except Exception as fault:  # a batch that is never answered would hold back all others
+            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
+            self._lose(repr(fault))
+        else:
+            self._in_flight.sent += 1
+
+    def _batch(self, packed: bytes) -> tuple[Argument, ...]:
+        return "EVALSHA", self._sha, 1, self.prefix, "write", self.id, self._writes.number, packed
+
+    def _batch_answered(self, reply: Any) -> None:
+        self._in_flight.came()
+        if isinstance(reply, hiredis.ReplyError):
+            self._lose(reason(reply))
+            return
+        try:
+            self._writes.answered(reply)
+        except Exception as fault:  # no answer of this script: the writes of the batch fail with the connection
+            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
+            self._lose(repr(fault))
+            return
+        self._pump()
+
+    def _lose(self, why: str) -> None:
+        """End the use of the connection. The first reason is logged."""
+        if not self._lost.is_set():
+            self._why = why
+            self._lost.set()

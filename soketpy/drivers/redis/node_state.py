@@ -1,0 +1,32 @@
+"""The state of a node, as the session needs it that keeps the state in Redis."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from soketpy.core.ports import Transition
+from soketpy.drivers.redis.writes import Entry, Write
+
+
+class NodeState(Protocol):
+    """Topics to subscribe to, and entries to write, whenever the node connects to Redis; and what it hears of them."""
+
+    def topics(self) -> list[bytes]:
+        """Return every topic that the node subscribes to."""
+
+    def entries(self) -> list[Write]:
+        """Return the writes of all entries of the node's ledger."""
+
+    def write_again(self, entries: Iterable[Entry]) -> None:
+        """Write the current counts of entries whose writes have failed. Never raises."""
+
+    def reconnected(self, *, removals: bool) -> None:
+        """Send the node's clients what they missed. With ``removals``, also tell them who left."""
+
+    def disconnected(self) -> None:
+        """Note that Redis is disconnected: the node is on its own from now on."""
+
+    def written(self, write: Write, answer: Any) -> None:
+        """Report what a write has changed. Redis has done it, and nothing has acted on the answer yet."""
+
+    def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None) -> None:
+        """Report a transition that follows from the end of a session."""
