@@ -2,7 +2,8 @@
 
 From the outside in: ``cluster`` joins and leaves; ``partitions`` spreads channels and users over several partitions; a
 ``partition`` has a ``session``, and the ports ``bus``, ``roster``, ``cache`` and ``limits`` over it. The parts of the
-roster are ``users``, ``quotas`` and ``reads``. A session opens a ``wire`` with ``connect``, and joins and renews its
-``lease``. The ports use it through ``commands``: they send ``writes``, which ``roster.lua`` does, and messages on
-``topics``. ``in_flight`` limits and counts what is in flight. Only ``wire`` and ``connect`` use the network.
+roster are ``users``, ``quotas`` and ``reads``. A session opens a ``wire`` with ``connect``, agrees on the ``version``
+of the data, and renews its ``lease``. The ports use the session through ``commands``: they send ``writes``, which
+``roster.lua`` does, and messages on ``topics``. ``in_flight`` limits and counts what is in flight. Only ``wire`` and
+``connect`` use the network.
 """

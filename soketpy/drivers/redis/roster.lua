@@ -2,11 +2,12 @@
 --
 -- PUBLISH  the command that publishes; defined in front of this file by session.py
 -- KEYS[1]  the prefix of the partition, with its hash tag: all other keys begin with it
--- ARGV[1]  the operation: "begin", "dead", "renew", "write" or "clear"
+-- ARGV[1]  the operation: "begin", "discard", "dead", "renew", "write" or "clear"
 -- ARGV[2]  a session id
 
 local prefix, operation, session = KEYS[1], ARGV[1], ARGV[2]
-local LEASES, DYING = prefix .. 'leases', prefix .. 'dying'
+local LEASES, DYING, AGREED = prefix .. 'leases', prefix .. 'dying', prefix .. 'agreed'
+local UNVERSIONED = prefix .. 'partitions'
 local SLICE = 500 -- entries that are cleared at a time
 
 local function milliseconds()
@@ -215,28 +216,62 @@ local function mend(key, kind)
   end
 end
 
-if operation == 'begin' or operation == 'renew' then
-  mend(LEASES, 'zset')
-  mend(DYING, 'zset')
-  mend(prefix .. 'partitions', 'string')
+local function anybody_alive()
+  return redis.call('ZCOUNT', LEASES, '(' .. milliseconds(), '+inf') > 0
 end
 
--- ARGV[3]: the length of the lease in milliseconds; ARGV[4]: the number of partitions of the node. Return the number of
--- partitions of the nodes. The session begins if it is that of the node.
+-- Return the format and the number of partitions that the nodes agreed on; nothing if there is none, or if it is damaged.
+-- Versions before the format only set the key UNVERSIONED, to their number of partitions. Later versions set it to 0.
+local function read_agreed()
+  local partitions = integer(redis.call('GET', UNVERSIONED) or '0') or 0
+  if partitions > 0 then
+    return 0, partitions
+  end
+  local format = integer(redis.call('HGET', AGREED, 'format') or '')
+  partitions = integer(redis.call('HGET', AGREED, 'partitions') or '')
+  if format and partitions then
+    return format, partitions
+  end
+end
+
+if operation == 'begin' or operation == 'renew' or operation == 'discard' then
+  mend(LEASES, 'zset')
+  mend(DYING, 'zset')
+  mend(AGREED, 'hash')
+  mend(UNVERSIONED, 'string')
+end
+
+-- ARGV[3]: the length of the lease in milliseconds; ARGV[4]: the format of the node; ARGV[5]: its number of partitions;
+-- ARGV[6]: "1" if what was written in another format is discarded. Return the format and the number of partitions of the
+-- nodes, and whether any node was alive before. The session begins if both are those of the node.
 if operation == 'begin' then
-  local partitions, now = prefix .. 'partitions', milliseconds()
-  if redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') == 0 then -- no node is alive
-    redis.call('SET', partitions, ARGV[4])
+  local own_format, own_partitions = tonumber(ARGV[4]), tonumber(ARGV[5])
+  local format, partitions = read_agreed()
+  local alive = anybody_alive()
+  if not format or (not alive and (format == own_format or ARGV[6] == '1')) then
+    format, partitions = own_format, own_partitions
+    redis.call('HSET', AGREED, 'format', format, 'partitions', partitions)
+    redis.call('SET', UNVERSIONED, 0) -- makes versions before the format refuse to join
   end
-  local agreed = integer(redis.call('GET', partitions) or '')
-  if not agreed then
-    redis.call('SET', partitions, ARGV[4])
-    agreed = tonumber(ARGV[4])
+  if format == own_format and partitions == own_partitions then
+    redis.call('ZADD', LEASES, milliseconds() + ARGV[3], session)
   end
-  if agreed == tonumber(ARGV[4]) then
-    redis.call('ZADD', LEASES, now + ARGV[3], session)
+  return {format, partitions, alive and 1 or 0}
+end
+
+-- ARGV[3]: the format of the node; from ARGV[4] on: keys of the partition. Remove these if no node is alive, and those
+-- before had another format. Return whether that is so.
+if operation == 'discard' then
+  local format = read_agreed()
+  if anybody_alive() or not format or format == tonumber(ARGV[3]) then
+    return 0
   end
-  return agreed
+  for index = 4, #ARGV do
+    if ARGV[index] ~= AGREED and ARGV[index] ~= UNVERSIONED then
+      redis.call('UNLINK', ARGV[index])
+    end
+  end
+  return 1
 end
 
 -- Return whether a session was declared dead, and not only forgotten.

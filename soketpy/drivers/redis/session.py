@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from soketpy.core.containment import contain
-from soketpy.drivers.redis import buffers
+from soketpy.drivers.redis import buffers, version
 from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.in_flight import InFlight
@@ -236,11 +236,7 @@ class Session(Commands):
         """
         former, session_id = self.id, secrets.token_hex(8)
         known = set() if not former or await self.script("dead", former) else self._before
-        agreed = await self.script("begin", session_id, self.lease.milliseconds, self._partitions)
-        if agreed != self._partitions:
-            raise Lost(
-                f"redis.partitions is {self._partitions} here, but {agreed} for the nodes of {self.prefix[:-1]} there"
-            )
+        await version.agree(self, session_id, self.lease.milliseconds, self._partitions)
         self.id = session_id
         if former:
             self._doubt_until = asyncio.get_running_loop().time() + self.lease.length

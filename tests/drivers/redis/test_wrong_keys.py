@@ -316,7 +316,7 @@ def test_a_count_that_a_dead_node_left_and_that_is_no_number_is_removed(value: s
     scene.house.join()
 
 
-@pytest.mark.parametrize("key", ["leases", "dying", "partitions"])
+@pytest.mark.parametrize("key", ["leases", "dying", "agreed", "partitions"])
 def test_a_key_of_another_type_that_all_nodes_need_is_removed(key: str) -> None:
     scene = Scene()
     scene.ask("DEL", key)
@@ -331,11 +331,11 @@ def test_a_key_of_another_type_that_all_nodes_need_is_removed(key: str) -> None:
 
 def test_a_number_of_partitions_that_is_none_is_written_anew() -> None:
     scene = Scene()
-    scene.ask("SET", "partitions", "many")
+    scene.ask("HSET", "agreed", "partitions", "many")
     newcomer, other = scene.house.sessions
     newcomer._writes.forgot = True  # so that it begins a new session
     lose(scene.house, newcomer)
-    assert scene.ask("GET", "partitions") == b"1"
+    assert scene.ask("HGET", "agreed", "partitions") == b"1"
     assert other.connected
 
 
