@@ -27,8 +27,8 @@ from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
+from soketpy.web.server_state import ServerState
 from soketpy.web.upgrades import main_port
-from soketpy.web.websocket import ServerState
 
 APP = App(id="app-id", keys=(Key("app-key", "app-secret"),), client_events=True, max_subscribes_per_second=10**9)
 DATA = '{"i":"~0000002a~","pad":"%s"}' % ("x" * 38)

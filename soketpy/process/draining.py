@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from soketpy.process.log import quantity
 from soketpy.protocol.errors import Code
 from soketpy.web.first_request import FirstRequest
+from soketpy.web.opening import STOPPING
 from soketpy.web.rest import Rest
-from soketpy.web.websocket import CLOSING_TIMEOUT, STOPPING, ServerState
+from soketpy.web.server_state import ServerState
+from soketpy.web.websocket import CLOSING_TIMEOUT
 
 log = logging.getLogger("soketpy")
 

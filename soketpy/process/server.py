@@ -29,9 +29,9 @@ from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest
+from soketpy.web.server_state import ServerState
 from soketpy.web.tls_handshakes import note_failed_handshakes
 from soketpy.web.upgrades import main_port
-from soketpy.web.websocket import ServerState
 
 log = logging.getLogger("soketpy")
 

@@ -8,8 +8,9 @@ from soketpy.core.containment import attempt
 from soketpy.core.refusals import address
 from soketpy.protocol import handshake
 from soketpy.web.http_port import HttpPort
+from soketpy.web.opening import Opening
 from soketpy.web.rest import Rest
-from soketpy.web.websocket import ServerState, WebSocket
+from soketpy.web.server_state import ServerState
 
 log = logging.getLogger("soketpy.http")
 
@@ -55,17 +56,12 @@ def open_websocket(
         transport.write(refusal)
         transport.close()
         return
-    websocket = WebSocket(transport, state)
-    transport.set_protocol(websocket)
     forwarded = upgrade.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    websocket.open(
-        Hello(
-            key=handshake.app_key(upgrade.path, prefix),
-            protocol=upgrade.query.get("protocol"),
-            origin=upgrade.headers.get("origin"),
-            path=upgrade.path,
-            secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
-        ),
-        handshake.acceptance(upgrade),
-        rest,
+    hello = Hello(
+        key=handshake.app_key(upgrade.path, prefix),
+        protocol=upgrade.query.get("protocol"),
+        origin=upgrade.headers.get("origin"),
+        path=upgrade.path,
+        secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
     )
+    Opening(transport, state, hello, handshake.acceptance(upgrade), rest).begin()

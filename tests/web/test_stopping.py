@@ -9,6 +9,7 @@ import pytest
 
 from soketpy.config.settings import Timeouts
 from soketpy.core.steps import Future
+from soketpy.web.opening import Opening
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP, channel_auth
@@ -202,7 +203,7 @@ async def test_a_client_that_goes_while_its_handshake_waits_is_forgotten(
     async with wire(peers.port) as client:
         await connecting(peers, client)
         (websocket,) = peers.server._state.entering
-        websocket._transport.abort()
+        cast(WebSocket, websocket)._transport.abort()
         await until(lambda: not peers.server._state.entering)
         if fails:
             held_up.set_exception(ValueError("a bug"))
@@ -220,7 +221,7 @@ async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
 
     async with wire(peers.port) as client:
         await connecting(peers, client)
-        monkeypatch.setattr(WebSocket, "_turn_away", bug)
+        monkeypatch.setattr(Opening, "_turn_away", bug)
         await asyncio.wait_for(peers.server.stop(), PATIENCE)
         assert await client.rest() == b""
     assert contained.count == 1
@@ -269,7 +270,7 @@ async def test_a_client_whose_authorization_waits_for_other_nodes_has_the_time_f
     patient, late = await peers.client(), await peers.client()
     await patient.say("pusher:subscribe", {"channel": "private-a", "auth": channel_auth(patient.id, "private-a")})
     websockets = [cast(WebSocket, each._transport) for each in peers.server.node.every_connection()]
-    await until(lambda: any(each._unheard is not None for each in websockets))
+    await until(lambda: any(each._unserved is not None for each in websockets))
     now = peers.server.node.clock()
     for websocket in websockets:
         websocket.expire(now)
@@ -288,7 +289,7 @@ async def test_a_client_whose_authorization_waits_for_ever_is_closed(start_serve
     await client.say("pusher:subscribe", {"channel": "news"})
     (connection,) = peers.server.node.every_connection()
     websocket = cast(WebSocket, connection._transport)
-    await until(lambda: websocket._unheard is not None)
+    await until(lambda: websocket._unserved is not None)
     for _ in range(2):
         websocket.expire(peers.server.node.clock())
     assert (await client.closed())[0] == 4009

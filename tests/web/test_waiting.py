@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 
 from soketpy.config.settings import Timeouts
-from soketpy.core.admission import Hello
 from soketpy.core.apps import App
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.wire import Wire as Redis
+from soketpy.protocol.errors import Code
 from soketpy.web.http import HttpConnection
-from soketpy.web.websocket import WebSocket
+from soketpy.web.opening import Opening
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP, channel_auth, user_auth
 from tests.web.wire import HANDSHAKE, Wire, frame, request, signed, wire
@@ -142,14 +142,14 @@ async def test_who_goes_while_it_waits_for_room_takes_none(
     start_server: StartServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     peers = await start_server(**limited(1))
-    opened: list[WebSocket] = []
-    admit = WebSocket._admit
+    opened: list[Opening] = []
+    admit = Opening._admit
 
-    def admitted(self: WebSocket, hello: Hello) -> App:
+    def admitted(self: Opening, when_draining: Code) -> App:
         opened.append(self)
-        return admit(self, hello)
+        return admit(self, when_draining)
 
-    monkeypatch.setattr(WebSocket, "_admit", admitted)
+    monkeypatch.setattr(Opening, "_admit", admitted)
     let_go = request.getfixturevalue("hold")
     async with wire(peers.port) as client:
         client.send(HELLO)
