@@ -1,7 +1,7 @@
 import type { NextConfig } from "next";
 
 const config: NextConfig = {
-  turbopack: { root: import.meta.dirname }, // this folder is all there is, whatever lies above it
+  turbopack: { root: import.meta.dirname }, // ignore lock files in the folders above
 };
 
 export default config;

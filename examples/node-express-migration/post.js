@@ -1,4 +1,4 @@
-// Asks the application to do something, from a page. Throws an Error with a sentence that can be shown.
+// Sends a request from a page to the application. Throws an Error with a sentence for the page.
 export async function post(url, body) {
   const headers = { "Content-Type": "application/json" };
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => {
@@ -6,5 +6,5 @@ export async function post(url, body) {
   });
   if (response.ok) return;
   const { error } = await response.json().catch(() => ({}));
-  throw new Error(error ?? "That did not work.");
+  throw new Error(error ?? "The request failed.");
 }

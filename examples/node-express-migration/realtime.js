@@ -1,4 +1,4 @@
-// What both of the new servers have alike: npm pusher, and what their pages need.
+// The shared part of the two new servers: npm pusher, and the routes that their pages need.
 import { createServer } from "node:http";
 
 import Pusher from "pusher";
@@ -18,7 +18,7 @@ export const pusher = new Pusher({
   timeout: 5000,
 });
 
-/** Let pages load pusher-js, learn where to connect, and ask this application. */
+/** Let pages load pusher-js, read the address of soketpy, and send requests. */
 export function serveRealtime(app) {
   serve(app, "/post.js", new URL("post.js", import.meta.url));
   serve(app, "/pusher.js", import.meta.resolve("pusher-js/dist/web/pusher.js"));
@@ -29,13 +29,13 @@ export function serveRealtime(app) {
   });
 }
 
-/** Listen; what the application cannot read is the caller's fault, and all else that of the realtime server. */
+/** Listen. Answer 4xx for a malformed request, and 502 for every other error, which comes from the realtime server. */
 export function listenRealtime(app) {
   app.use((fault, _request, response, _next) => {
     if (!fault.expose) console.error("A trigger failed:", fault.message, fault.error?.code ?? "");
     const error = fault.expose ? fault.message : "The realtime server cannot be reached.";
     response.status(fault.expose ? fault.status : 502).json({ error });
   });
-  // Node's own bound for a request that does not arrive as a whole is five minutes.
+  // Node's default limit for an incomplete request is five minutes.
   listen(createServer({ requestTimeout: 15_000, connectionsCheckingInterval: 1000 }, app));
 }

@@ -1,9 +1,9 @@
-// What all four have alike: an Express application with one page, on HOST and PORT.
+// The shared part of all four: an Express application with one page, on HOST and PORT.
 import { fileURLToPath } from "node:url";
 
 import express from "express";
 
-/** An application that serves the page beside its server. */
+/** Return an application that serves the page in the folder of its server. */
 export function site(server) {
   const app = express();
   app.disable("x-powered-by");
@@ -18,7 +18,7 @@ export function serve(app, path, url) {
   app.get(path, (_, response) => response.sendFile(fileURLToPath(url)));
 }
 
-/** Listen, and say where. */
+/** Listen, and print the address. */
 export function listen(server) {
   const { HOST: host = "127.0.0.1", PORT: port = "3000" } = process.env;
   server.listen(Number(port), host, () => console.log(`Listening on http://${host}:${port}`));

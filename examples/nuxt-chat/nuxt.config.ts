@@ -10,11 +10,11 @@ export default defineNuxtConfig({
         { name: "description", content: "A chat with Nuxt and soketpy" },
         { name: "color-scheme", content: "light dark" },
       ],
-      link: [{ rel: "icon", href: "data:," }], // none; put yours into public/favicon.ico and remove this
+      link: [{ rel: "icon", href: "data:," }], // no icon; put yours into public/favicon.ico and remove this line
     },
   },
-  // Each is set when the server starts, by its NUXT_ variable in .env or the environment; only what is public reaches
-  // the browser.
+  // The server reads each value from its NUXT_ variable, in .env or the environment, when it starts. Only public values
+  // reach the browser.
   runtimeConfig: {
     pusherAppId: "",
     pusherSecret: "",
@@ -24,7 +24,7 @@ export default defineNuxtConfig({
     sessionSecret: "",
     public: { pusherKey: "", pusherHost: "", pusherPort: "" },
   },
-  vite: { optimizeDeps: { include: ["pusher-js"] } }, // or `npm run dev` finds it late, and reloads the page
+  vite: { optimizeDeps: { include: ["pusher-js"] } }, // otherwise `npm run dev` finds it late and reloads the page
   devServer: { host: process.env.HOST ?? "127.0.0.1" },
   devtools: { enabled: false },
   telemetry: false,

@@ -41,7 +41,7 @@ export function useChannel<Events extends object>(name: MaybeRefOrGetter<string>
   );
 
   watch(online, (connected) => {
-    if (!connected) subscription.value = "subscribing"; // pusher-js subscribes again after it reconnects
+    if (!connected) subscription.value = "subscribing"; // pusher-js subscribes again after a reconnect
   });
 
   /** Send a client event to all other subscribers of the channel. Return false if the page is not subscribed. */

@@ -6,9 +6,9 @@ export default {
   preprocess: vitePreprocess(),
   kit: {
     adapter: adapter(),
-    // Forms are taken from any origin. SvelteKit would compare a form's origin with its own, which it knows only where
-    // ORIGIN is set, and so refuse pusher-js, which posts forms. That check guards against a foreign page that makes a
-    // browser send its cookies here. No route reads one: each wants a bearer token, which only our own pages can read.
+    // Accept forms from any origin. SvelteKit would compare the origin of a form with its own, which it knows only if
+    // ORIGIN is set, and refuse the forms of pusher-js. The check protects against a foreign page that makes a browser
+    // send its cookies. No route reads a cookie: each needs a bearer token, which only our own pages can read.
     // Once you use cookies or form actions, remove this line and start with ORIGIN=https://your.host.
     csrf: { trustedOrigins: ["*"] },
   },

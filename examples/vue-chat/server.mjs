@@ -1,4 +1,4 @@
-/** Serves the page that `npm run build` has made, and the API: nothing here holds a connection or a state. */
+/** Serves the built page and the API. The server holds no connection and no state. */
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, relative, sep } from "node:path";
@@ -21,7 +21,7 @@ const CONTENT_TYPES = {
 };
 
 /**
- * All files of the page by the paths that they are asked for. What is not in it is not served, whatever a path says.
+ * Return all files of the page by their URL paths. The server serves no other file, whatever path a request has.
  *
  * @typedef {{ body: Uint8Array<ArrayBuffer>, headers: Record<string, string> }} File
  * @returns {Promise<Map<string, File>>}
@@ -35,7 +35,7 @@ async function readFiles() {
     const headers = {
       "Content-Type": CONTENT_TYPES[extname(file)] ?? "application/octet-stream",
       "X-Content-Type-Options": "nosniff",
-      // Vite names what is in assets/ by its content.
+      // Vite puts a hash of the content into the names in assets/.
       "Cache-Control": path.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache",
     };
     files.set(path === "/index.html" ? "/" : path, { body: await readFile(file), headers });
@@ -55,11 +55,11 @@ async function answer(request) {
   const route = routes.get(path);
   if (route) {
     if (method !== "POST") return new Response("Method Not Allowed", { status: 405, headers: { Allow: "POST" } });
-    // A body without a length, or with too great a one, is not read at all.
+    // Refuse a body without a length, or with a large length, without reading it.
     if (!(Number(headers["content-length"]) <= LARGEST_BODY)) {
       return new Response("Content Too Large", { status: 413, headers: { Connection: "close" } });
     }
-    const body = await text(request).catch(() => ""); // cut off: then nobody waits for the answer either
+    const body = await text(request).catch(() => ""); // an aborted request: nobody waits for the response
     return route(userOf(headers.authorization), body);
   }
   const file = files.get(path);
@@ -75,7 +75,7 @@ const server = createServer({ requestTimeout: 10_000 }, async (request, response
   });
   response.statusCode = answered.status;
   response.setHeaders(answered.headers);
-  response.end(Buffer.from(await answered.arrayBuffer())); // which Node itself leaves out of the answer to HEAD
+  response.end(Buffer.from(await answered.arrayBuffer())); // Node omits the body in the response to HEAD
 });
 
 server.listen(PORT, HOST, () => console.log(`Listening on http://${HOST}:${PORT}`));

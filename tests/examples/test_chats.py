@@ -371,7 +371,7 @@ def test_what_waits_is_sent_when_its_author_joins_again(enter: Enter, server: De
     say(ada, "lobby", "Back in a minute")
     ada.see("log", "Messages in lobby", "waiting to be sent")
     ada.click("button", "Leave")
-    ada.see("alert", "", "Join again to send what waits.")
+    ada.see("alert", "", "Join again to send the waiting messages.")
     server.start_again()
     join(ada, "Ada")
     bob.see("log", "Messages in lobby", "Back in a minute")
@@ -522,7 +522,7 @@ def test_what_could_not_be_sent_on_is_a_line_of_the_log(chat: Started, server: D
         answer = requests.post(f"{started.url}/api/messages", json=GOOD, headers=token_of(started), timeout=PATIENCE)
         assert answer.status_code == 502
         output = started.end_and_read()
-    assert "The message could not be sent on: Request failed with an error ECONNREFUSED" in output
+    assert "The message could not be published: Request failed with an error ECONNREFUSED" in output
     assert output.count("\n") < 10
     assert "auth_signature" not in output
 

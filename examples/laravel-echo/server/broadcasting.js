@@ -1,4 +1,4 @@
-/** What Laravel's broadcasting does: says who may join a channel, and sends events under the names Echo expects. */
+/** Laravel's broadcasting: signs requests to join a channel, and sends events under the names that Echo expects. */
 import Pusher from "pusher";
 
 import { Refusal } from "./refusal.js";
@@ -16,8 +16,8 @@ const pusher = new Pusher({
 });
 
 /**
- * Laravel's routes/channels.php. A rule gives false for who may not join; what it gives for a presence channel is what
- * the other members learn of the user.
+ * The rules of Laravel's routes/channels.php. A rule returns false if the user may not join. For a presence channel it
+ * returns the data that the other members get.
  */
 const channels = [
   [/^private-user\.(?<id>[\w-]+)$/, (user, { id }) => user.id === id],
@@ -26,7 +26,7 @@ const channels = [
 
 const SOCKET_ID = /^\d+\.\d+$/;
 
-/** The answer of POST /broadcasting/auth. */
+/** Return the response to POST /broadcasting/auth. */
 export function authorize(user, channel, socketId) {
   const [rule, found] = channels.map(([name, rule]) => [rule, name.exec(channel)]).find(([, found]) => found) ?? [];
   const info = user && rule?.(user, found.groups ?? {});
@@ -36,16 +36,16 @@ export function authorize(user, channel, socketId) {
   return pusher.authorizeChannel(socketId, channel, member);
 }
 
-/** The name of an event that has no broadcastAs(): that of its class. */
+/** Return the name of an event without broadcastAs(): the name of its class. */
 export const eventClass = (name) => `App\\Events\\${name}`;
 
-/** `broadcast(new Event(...))`; with the id of a connection, `->toOthers()`: to all but that one. */
+/** Work like `broadcast(new Event(...))`; with the id of a connection, like `->toOthers()`, which skips that connection. */
 export async function broadcast(channel, event, data, exceptFor = "") {
-  if (exceptFor && !SOCKET_ID.test(exceptFor)) throw new Refusal(400, "The X-Socket-ID is not one.");
+  if (exceptFor && !SOCKET_ID.test(exceptFor)) throw new Refusal(400, "The X-Socket-ID is invalid.");
   try {
     await pusher.trigger(channel, event, data, exceptFor ? { socket_id: exceptFor } : {});
   } catch (fault) {
-    // Not the whole fault: it has the signed URL in it.
+    // Do not log the whole error: it contains the signed URL.
     console.error("The event could not be broadcast:", fault.message, fault.error?.code ?? "");
     throw new Refusal(502, "The realtime server cannot be reached. Try again.");
   }

@@ -1,4 +1,4 @@
-/** Plays the part of a Laravel application: serves the page, answers /broadcasting/auth, and broadcasts events. */
+/** Replaces a Laravel application: serves the page, answers /broadcasting/auth, and broadcasts events. */
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
@@ -9,10 +9,10 @@ import { Refusal } from "./refusal.js";
 import { issueToken, userOf } from "./tokens.js";
 
 const LONGEST_BODY = 16 * 1024; // bytes
-const LONGEST_READ = 15_000; // milliseconds that a request may take to arrive
+const LONGEST_READ = 15_000; // milliseconds until a request must be complete
 const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript" };
 
-/** What Vite has built, all of it, by path: no request gets at any other file. */
+/** All files that Vite built, by path. The server serves no other file. */
 const dist = join(import.meta.dirname, "../dist");
 const files = new Map(
   readdirSync(dist, { recursive: true, withFileTypes: true })
@@ -69,13 +69,13 @@ function json(body) {
 }
 
 function textOf(value, longest, what) {
-  // Half a surrogate pair is no text: the realtime server would refuse it.
+  // Half of a surrogate pair is not text: the realtime server would refuse it.
   const text = typeof value === "string" && value.isWellFormed() ? value.trim() : "";
   if (!text || text.length > longest) throw new Refusal(400, `${what} has 1 to ${longest} characters.`);
   return text;
 }
 
-/** The body, which is not read at all if it has no length or too great a one. */
+/** Return the body. Refuse a body without a length, or with a large length, without reading it. */
 async function read(request) {
   if (!(Number(request.headers["content-length"]) <= LONGEST_BODY)) throw new Refusal(413, "The body is too long.");
   return await text(request).catch(() => {
@@ -89,7 +89,7 @@ async function answer(request) {
   const file = ["GET", "HEAD"].includes(method) && files.get(path);
   if (file) return file;
   const route = method === "POST" && Object.hasOwn(routes, path) && routes[path];
-  if (!route) throw new Refusal(404, "There is nothing here.");
+  if (!route) throw new Refusal(404, "Not found.");
   const { authorization, "x-socket-id": socketId } = headers;
   const answered = await route({ body: await read(request), user: userOf(authorization), socketId });
   return { type: "application/json", body: JSON.stringify(answered) };
@@ -104,7 +104,7 @@ const server = createServer(limits, async (request, response) => {
   } catch (fault) {
     if (!(fault instanceof Refusal)) console.error(fault);
     const [status, message] = fault instanceof Refusal ? [fault.status, fault.message] : [500, "Server Error"];
-    if (!request.complete) response.setHeader("Connection", "close"); // rather than read the rest of it
+    if (!request.complete) response.setHeader("Connection", "close"); // do not read the rest of the request
     response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify({ message }));
   }
 });

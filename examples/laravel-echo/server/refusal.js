@@ -1,4 +1,4 @@
-/** An answer other than 200: a status, and what the page is told. */
+/** A response other than 200: a status, and a text for the page. */
 export class Refusal extends Error {
   constructor(status, message) {
     super(message);

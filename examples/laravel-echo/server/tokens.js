@@ -1,4 +1,4 @@
-/** Who a request comes from: a signed token, in place of Laravel's Sanctum. */
+/** The user of a request, from a signed token, instead of Laravel's Sanctum. */
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 
 const LIFETIME = 12 * 60 * 60 * 1000; // milliseconds
@@ -8,7 +8,7 @@ if (process.env.APP_KEY === "only-for-your-own-machine") {
 }
 
 function sign(payload) {
-  // Never with the app's secret: what that has signed opens channels.
+  // Never sign with the app's secret: its signatures open channels.
   return createHmac("sha256", process.env.APP_KEY).update(payload).digest();
 }
 
@@ -18,7 +18,7 @@ export function issueToken(name) {
   return { user, token: `${payload}.${sign(payload).toString("base64url")}` };
 }
 
-/** The user whose token it is; undefined if it was not issued here, or has expired. */
+/** Return the user of a token, or undefined if the token is invalid or has expired. */
 export function userOf(authorization = "") {
   const [, payload, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/.exec(authorization) ?? [];
   if (!payload) return undefined;

@@ -1,7 +1,7 @@
 import { connect } from "./echo.js";
 import { keepJoined } from "./join.js";
 
-const TELL_EVERY = 1500; // milliseconds between whispers that somebody types
+const TELL_EVERY = 1500; // milliseconds between two "is typing" whispers
 const FORGET_AFTER = 3000; // milliseconds
 
 const find = (id) => document.getElementById(id);
@@ -17,7 +17,7 @@ find("sign-in-form").addEventListener("submit", async (event) => {
   }
 });
 
-/** Join the channels as a user, and show what comes. */
+/** Join the channels as a user, and show their events. */
 function open(user, token) {
   const echo = connect(token);
   const members = new Map();
@@ -33,10 +33,10 @@ function open(user, token) {
     if (state === "connected") report("");
   });
 
-  // An event's name without its namespace, App\Events.
+  // The name of an event without its namespace, App\Events.
   echo.channel("news").listen("NewsPublished", ({ title }) => append("news", title));
 
-  // A leading dot: the name is the event's broadcastAs(), with no namespace.
+  // With a leading dot, the name is the event's broadcastAs(), without a namespace.
   const own = echo
     .private(`user.${user.id}`)
     .listen(".order.shipped", ({ order }) => append("orders", `Order ${order} is on its way`));
@@ -44,7 +44,7 @@ function open(user, token) {
   const room = echo
     .join("room")
     .here((users) => {
-      members.clear(); // it is called anew after each reconnect
+      members.clear(); // this runs again after each reconnect
       for (const each of users) members.set(each.id, each.name);
       showMembers();
     })
@@ -60,7 +60,7 @@ function open(user, token) {
       forget(user.id);
       append("messages", text, user.name);
     })
-    // The server says who whispers. What a whisper says of itself, any member could have made up.
+    // The server adds the user id of the sender. Any member can forge the data of a whisper.
     .listenForWhisper("typing", (_, { user_id: id }) => {
       clearTimeout(typists.get(id));
       typists.set(id, setTimeout(forget, FORGET_AFTER, id));
@@ -75,7 +75,7 @@ function open(user, token) {
     });
   }
 
-  // Assigned, so that those of a session which has ended are replaced.
+  // Assignments replace the handlers of an ended session.
   find("publish").onclick = () => send("/news", {});
   find("ship").onclick = () => send("/orders", {});
 
@@ -89,9 +89,9 @@ function open(user, token) {
     event.preventDefault();
     const form = event.target;
     const text = form.elements.text.value.trim();
-    form.reset(); // at once: the next message may be typed while this one is on its way
+    form.reset(); // at once: the user may type the next message while this one is being sent
     told = 0;
-    // It is broadcast to the others (toOthers), so that its author shows it here.
+    // The event goes only to the others (toOthers), so the author's page shows the message here.
     if (text && (await send("/messages", { text }))) append("messages", text, user.name);
     else form.elements.text.value ||= text;
   };
@@ -109,7 +109,7 @@ function open(user, token) {
     }
   }
 
-  /** Back to the form that signs in; what was being written stays in its field. */
+  /** Return to the sign-in form. The draft stays in its field. */
   function endSession() {
     echo.disconnect();
     find("board").hidden = true;
@@ -145,8 +145,8 @@ async function post(path, body, headers = {}) {
   }).catch(() => {
     throw new Error("The server cannot be reached.");
   });
-  const answer = await response.json().catch(() => ({})); // a proxy's page of faults
-  if (!response.ok) throw Object.assign(new Error(answer.message ?? "That did not work."), { status: response.status });
+  const answer = await response.json().catch(() => ({})); // an error page of a proxy is not JSON
+  if (!response.ok) throw Object.assign(new Error(answer.message ?? "The request failed."), { status: response.status });
   return answer;
 }
 

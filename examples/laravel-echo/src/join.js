@@ -2,8 +2,8 @@ const SHORTEST_PAUSE = 1000; // milliseconds
 const LONGEST_PAUSE = 30_000;
 
 /**
- * Keep a private or presence channel joined: pusher-js asks the application once for each connection, so ask again,
- * ever more slowly, while that does not answer. `onRefused` is for an answer that no repetition changes.
+ * Keep a private or presence channel joined: pusher-js asks the application only once per connection, so retry with
+ * growing delays while the application does not answer. `onRefused` is called for a refusal that a retry cannot change.
  */
 export function keepJoined(echo, channel, { onJoined, onWait, onRefused }) {
   let pause = SHORTEST_PAUSE;

@@ -1,4 +1,4 @@
-/** The page: asks for a name, joins the board that the address names, and puts its parts together. */
+/** The page: asks for a name, joins the board of the URL, and connects the parts. */
 import Pusher from "pusher-js";
 import * as Y from "yjs";
 
@@ -8,7 +8,7 @@ import { showMembers } from "./members.js";
 import { ChannelProvider } from "./provider.js";
 import { bindTextarea } from "./shared-text.js";
 
-const CLIENT_EVENT_REJECTED = 4301; // switched off, or too many a second
+const CLIENT_EVENT_REJECTED = 4301; // client events are disabled, or there are too many per second
 
 const element = (id) => document.getElementById(id);
 
@@ -21,7 +21,7 @@ askForName((name) => {
 
 async function join(name) {
   const doc = new Y.Doc();
-  bindTextarea(element("text"), doc.getText("text")); // at once: what is typed while it connects counts
+  bindTextarea(element("text"), doc.getText("text")); // at once, so that edits count while the page connects
 
   const settings = await (await fetch("/api/settings")).json();
   const pusher = connect(settings, name);
@@ -34,7 +34,7 @@ async function join(name) {
     onRefused: () => report("The server does not let you join this board."),
   });
 
-  const tooLarge = () => report("This text is too large to be shared: who joins now does not get it. Shorten it.");
+  const tooLarge = () => report("This text is too large to share: new members do not get it. Shorten it.");
   const provider = new ChannelProvider(doc, channel, tooLarge);
   const cursors = showCursors(element("surface"), element("cursors"), channel);
   showMembers(element("members"), channel);
@@ -71,7 +71,7 @@ function showConnection(state) {
     connected: "Connected",
     connecting: "Connecting…",
     waiting: "No answer, trying again: keep typing",
-    disconnected: refused, // pusher-js tries no more
+    disconnected: refused, // pusher-js does not retry
     failed: refused,
   };
   element("connection").classList.toggle("online", state === "connected");
@@ -80,7 +80,7 @@ function showConnection(state) {
 
 let unreport;
 
-/** Tell of a problem, for so many milliseconds or for good. */
+/** Show a problem, for some milliseconds or permanently. */
 function report(problem, time) {
   element("problem").textContent = problem;
   clearTimeout(unreport);

@@ -1,22 +1,22 @@
-/** The cursors of all others on a presence channel, by client events that go past every server of yours. */
+/** The cursors of all other members of a presence channel. Client events carry them without a server of yours. */
 import { hueOf } from "./members.js";
 
-const PACE = 50; // milliseconds between two positions, at first: 20 a second, however fast the mouse is
+const PACE = 50; // milliseconds between two positions at first: at most 20 per second
 const SLOWEST_PACE = 1000;
 
 /**
- * Tell the others where the pointer is on `surface`, and show in `layer` where theirs are.
+ * Send the position of the pointer on `surface`, and show the pointers of the others in `layer`.
  *
- * A position is a share of the width and of the height, so that it means the same place on every size of screen.
+ * A position is a fraction of the width and of the height, so that it is the same point on every size of screen.
  */
 export function showCursors(surface, layer, channel) {
-  const cursors = new Map(); // elements, by the id of their member
-  let mine = null; // null: not on the surface
+  const cursors = new Map(); // elements by member id
+  let mine = null; // null if the pointer is not on the surface
   let pace = PACE;
   let timer;
   let due = false;
 
-  /** Send the position now, or once the pace allows: the last one is never left out. */
+  /** Send the position now, or when the pace allows it. The last position is always sent. */
   function send() {
     due = true;
     if (timer) return;
@@ -48,7 +48,7 @@ export function showCursors(surface, layer, channel) {
     for (const id of [...cursors.keys()]) remove(id);
   }
 
-  /** Send half as often: the server has refused an event. */
+  /** Send half as often, because the server has refused an event. */
   function slowDown() {
     pace = Math.min(2 * pace, SLOWEST_PACE);
   }
@@ -59,7 +59,7 @@ export function showCursors(surface, layer, channel) {
     clear();
     send();
   });
-  channel.bind("pusher:member_added", send); // who comes sees at once those who do not move
+  channel.bind("pusher:member_added", send); // a new member sees the cursors of idle members at once
   channel.bind("pusher:member_removed", ({ id }) => remove(id));
   channel.bind("client-cursor", (position, { user_id: id }) => {
     const member = channel.members.get(id);
@@ -72,7 +72,7 @@ export function showCursors(surface, layer, channel) {
   return { clear, slowDown };
 }
 
-/** Whether what another browser sent is a place on the surface. Anything else hides its cursor. */
+/** Return true if the data of another browser is a position on the surface. Other data hides its cursor. */
 function isPosition(value) {
   const isShare = (number) => typeof number === "number" && number >= 0 && number <= 1;
   return isShare(value?.x) && isShare(value?.y);

@@ -1,11 +1,11 @@
-/** Keeps a channel joined also where the application that signs for it was away for a while. */
+/** Keeps a channel joined, also after the application that signs for it was down for a while. */
 
 const SHORTEST_PAUSE = 1000; // milliseconds
 const LONGEST_PAUSE = 30_000;
 
 /**
- * Join again, ever more slowly, while the application does not answer: pusher-js asks it once for each connection.
- * `onRefused` is for an answer that no repetition changes.
+ * Retry with growing delays while the application does not answer: pusher-js asks it only once per connection.
+ * `onRefused` is called for a refusal that a retry cannot change.
  */
 export function keepJoined(pusher, channel, { onJoined, onWait, onRefused }) {
   let pause = SHORTEST_PAUSE;

@@ -1,11 +1,11 @@
-/** Who is on a presence channel, each in a colour of their own. */
+/** The members of a presence channel, each with a colour. */
 
-/** A hue in degrees that is the same for a name in every browser. */
+/** Return a hue in degrees. It is the same for a name in every browser. */
 export function hueOf(name) {
   return [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 0);
 }
 
-/** Keep `list` showing the members of `channel`: those of the last moment online, while the connection is lost. */
+/** Show the members of `channel` in `list`. While the connection is lost, the list shows the last known members. */
 export function showMembers(list, channel) {
   function show() {
     const names = [];

@@ -1,34 +1,34 @@
-/** Keeps a Yjs document of texts the same in every browser on a presence channel, by client events alone. */
+/** Synchronises a Yjs document of texts between the browsers on a presence channel, with client events only. */
 import * as Y from "yjs";
 
-const PART = 7000; // bytes of an update in an event: 9,336 characters of base64, where Pusher allows 10 KB
-const MOST_PARTS = 300; // of an update: 2 MB. More is neither sent nor kept, so that nobody fills our memory.
-const PACE = 50; // milliseconds between two parts, at first
+const PART = 7000; // bytes of an update per event: 9,336 characters in base64; Pusher allows 10 KB
+const MOST_PARTS = 300; // per update: 2 MB. A larger update is neither sent nor stored, to protect the memory.
+const PACE = 50; // milliseconds between two parts at first
 const SLOWEST_PACE = 1000;
-const PATIENCE = 3000; // milliseconds that a member has to answer
+const PATIENCE = 3000; // milliseconds until a member must answer
 
 /**
  * A Yjs provider over a channel of pusher-js, for the document's text "text".
  *
- * `client-update` carries a part of an update to all others. `client-sync` asks one member for what its sender lacks,
- * which the state vector tells; that member asks back in the same way. So whoever joins, or joins again after hours
- * offline, and whom they ask have the same text afterwards, and all others hear what passes between the two.
+ * `client-update` carries a part of an update to all others. `client-sync` asks one member for the updates that its
+ * sender lacks, as its state vector shows; that member asks back in the same way. So after a join, or a new join after
+ * hours offline, the new member and the asked member have the same text. All others get the updates between the two.
  *
- * `onTooLarge` is called where a change, or what a newcomer lacks, is more than is sent: here, or at another member's.
+ * `onTooLarge` is called if a change, or the update for a new member, is too large to send, here or at another member.
  */
 export class ChannelProvider {
   #doc;
   #channel;
   #onTooLarge;
-  #updates = []; // made here, and not sent yet
-  #known; // the state vector that all who wait for an answer have reached
-  #asks = new Map(); // whom to ask for what is missing here, and whether that answers their own question
-  #events = []; // names and data: what is being sent
-  #number = 0; // of the last update sent
-  #arriving = new Map(); // by the id of its sender: an update of which parts are missing
+  #updates = []; // local updates that are not sent yet
+  #known; // the state vector that all members waiting for an answer have reached
+  #asks = new Map(); // the members to ask for missing updates, and whether the question also answers theirs
+  #events = []; // the events that are being sent: names and data
+  #number = 0; // the number of the last update that was sent
+  #arriving = new Map(); // incomplete updates by sender id
   #pace = PACE;
   #pacing;
-  #asked; // the member whose update is awaited
+  #asked; // the member that must answer
   #asking;
 
   constructor(doc, channel, onTooLarge = () => console.warn("The document is too large for client events.")) {
@@ -47,13 +47,13 @@ export class ChannelProvider {
     });
     channel.bind("pusher:member_removed", ({ id }) => {
       this.#asks.delete(id);
-      if (this.#arriving.delete(id) || id === this.#asked) this.sync(); // it left in the middle of what it sent
+      if (this.#arriving.delete(id) || id === this.#asked) this.sync(); // the member left in the middle of an update
     });
     channel.bind("client-update", (data, { user_id }) => this.#receive(data, user_id));
     channel.bind("client-sync", (data, { user_id }) => this.#answer(data, user_id));
   }
 
-  /** Exchange what is missing with one member, by default the one with the lowest id; with the next if it is silent. */
+  /** Exchange missing updates with one member, by default the one with the lowest id; if it is silent, with the next. */
   sync(member) {
     clearTimeout(this.#asking);
     const { members } = this.#channel;
@@ -66,15 +66,15 @@ export class ChannelProvider {
     this.#asking = setTimeout(() => this.sync(others[position + 1]), PATIENCE);
   }
 
-  /** Send half as often, and exchange what is missing in a while: the server has refused an event. */
+  /** Send half as often, and exchange missing updates later, because the server has refused an event. */
   slowDown() {
     this.#pace = Math.min(2 * this.#pace, SLOWEST_PACE);
-    this.#events = []; // no use without the one that is lost
+    this.#events = []; // useless without the refused event
     clearTimeout(this.#asking);
     this.#asking = setTimeout(() => this.sync(), PATIENCE);
   }
 
-  /** Note that somebody waits for an answer. However many do, however often they ask, it becomes one. */
+  /** Record that a member waits for an answer. Any number of questions gets one answer. */
   #answer(data, from) {
     const vector = decode(data?.vector);
     if (!vector || data.to !== this.#channel.members.myID) return;
@@ -89,14 +89,14 @@ export class ChannelProvider {
     this.#sendNext();
   }
 
-  /** While offline nothing is kept: what the others lack is found when the channel is joined again. */
+  /** Send an update. While offline, drop it: the next join finds the updates that the others lack. */
   #send(update) {
     if (!this.#channel.subscribed) return;
     this.#updates.push(update);
     this.#sendNext();
   }
 
-  /** Send one event now, and the next when the pace allows. */
+  /** Send one event now, and the next one when the pace allows it. */
   #sendNext() {
     if (this.#pacing || !this.#channel.subscribed) return;
     if (!this.#events.length) this.#events = this.#compose();
@@ -108,7 +108,7 @@ export class ChannelProvider {
     }, this.#pace);
   }
 
-  /** The events for all that has come together by now: what was typed becomes one update, and so do the answers. */
+  /** Return the events for all waiting data: the edits become one update, and the answers become one update. */
   #compose() {
     const events = [...this.#asks].map(([to, answer]) => ["client-sync", { to, answer, vector: this.#vector() }]);
     this.#asks.clear();
@@ -120,11 +120,11 @@ export class ChannelProvider {
 
   #vector() {
     const vector = Y.encodeStateVector(this.#doc);
-    // After thousands of visitors it is too long for an event; an empty one asks for everything.
+    // After thousands of visitors the vector is too long for an event; an empty one asks for everything.
     return encode(vector.length <= PART ? vector : Uint8Array.of(0));
   }
 
-  /** The events that carry an update; one that says so if it is too large, for those who wait for it. */
+  /** Return the events of an update. If the update is too large, return one event that says so. */
   #cut(update) {
     const parts = Math.ceil(update.length / PART);
     if (parts > MOST_PARTS) {
@@ -150,21 +150,21 @@ export class ChannelProvider {
     }
     const { store } = this.#doc;
     if (store.pendingStructs || store.pendingDs) {
-      // It builds on something unknown, and is asked for with that: Yjs would keep it, unseen and without bound.
+      // The update depends on an unknown one, so ask for both. Yjs would store it, invisible and without limit.
       store.pendingStructs = null;
       store.pendingDs = null;
       this.#catchUp(from);
     } else if (from === this.#asked) this.#asked = undefined;
   }
 
-  /** Exchange what is missing with a member. While another one is asked already, nobody else is if it is silent. */
+  /** Exchange missing updates with a member. While another member is being asked, do not go to the next one. */
   #catchUp(member) {
     if (this.#asked === undefined) return this.sync(member);
     this.#asks.set(member, false);
     this.#sendNext();
   }
 
-  /** The update that this part is the last of, if all have come. Ask for one whose beginning was missed. */
+  /** Return the update if this part completes it. If the first part was missed, ask for the update. */
   #join(data, from) {
     const bytes = decode(data?.data);
     if (!bytes || !isPart(data)) return undefined;
@@ -187,13 +187,13 @@ function isPart({ update, part, parts }) {
 }
 
 /**
- * Whether an update holds plain text and deletions alone, all of the text "text". Raises if it is no update.
+ * Return true if an update contains only plain text and deletions of the text "text". Throws if it is not an update.
  *
- * What else Yjs can hold, and line ends that a textarea changes, would count in the document and not be seen in it.
+ * Other Yjs types, and line ends that a textarea changes, would be invisible parts of the document.
  */
 function isPlainText(update) {
   return Y.decodeUpdate(update).structs.every((struct) => {
-    if (!(struct instanceof Y.Item)) return true; // a gap, or what nobody needs any more
+    if (!(struct instanceof Y.Item)) return true; // a gap, or deleted content
     const { content, parent, parentSub, origin, rightOrigin } = struct;
     const isInText = parentSub === null && (parent === "text" || (parent === null && (origin || rightOrigin) !== null));
     const isText = content instanceof Y.ContentString && !content.str.includes("\r");
@@ -201,7 +201,7 @@ function isPlainText(update) {
   });
 }
 
-/** The state vector of what is known to both. */
+/** Return the state vector of the updates that both know. */
 function leastOf(one, other) {
   const both = [...one].filter(([client]) => other.has(client));
   return new Map(both.map(([client, clock]) => [client, Math.min(clock, other.get(client))]));
@@ -219,7 +219,7 @@ function concatenate(chunks) {
 
 const encode = (bytes) => btoa(String.fromCharCode(...bytes));
 
-/** The bytes of base64 of another browser's; undefined if it is not that, or more than fits an event of ours. */
+/** Decode base64 from another browser. Return undefined if it is invalid, or larger than one of our events. */
 function decode(text) {
   if (typeof text !== "string" || text.length > Math.ceil(PART / 3) * 4) return undefined;
   try {

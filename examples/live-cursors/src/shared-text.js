@@ -1,7 +1,7 @@
 /** A textarea that shows and edits a Y.Text. */
 import * as Y from "yjs";
 
-/** Bind the two. What others type leaves the selection where it is, and undo takes back what was typed here alone. */
+/** Bind a textarea to a Y.Text. Edits of others keep the selection, and undo reverts only local edits. */
 export function bindTextarea(area, text) {
   const undo = new Y.UndoManager(text, { trackedOrigins: new Set([area]) });
 
@@ -15,7 +15,7 @@ export function bindTextarea(area, text) {
   });
 
   text.observe((event, { origin }) => {
-    if (origin === area) return; // it shows this already
+    if (origin === area) return; // the textarea already shows this edit
     let index = 0;
     for (const { retain = 0, insert = "", delete: removed = 0 } of event.delta) {
       index += retain;
@@ -33,10 +33,10 @@ export function bindTextarea(area, text) {
 }
 
 /**
- * The one change that makes `before` into `after`, as short as can be.
+ * Return the shortest change from `before` to `after`.
  *
- * What stands behind the caret has not changed, which tells where in "aaa" an "a" was typed. Surrogate pairs stay
- * whole, since Yjs replaces the halves of one that is cut.
+ * The text after the caret is unchanged, which shows the position of an "a" that was typed into "aaa". Surrogate pairs
+ * stay whole, because Yjs replaces the halves of a pair that is cut.
  */
 export function difference(before, after, caret) {
   let end = 0;
@@ -52,7 +52,7 @@ export function difference(before, after, caret) {
   return { index, removed: before.length - end - index, inserted: after.slice(index, after.length - end) };
 }
 
-/** Whether the character at `index` is the second half of a surrogate pair. */
+/** Return true if the character at `index` is the second half of a surrogate pair. */
 function isSecondHalf(text, index) {
   return /^[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(text.slice(Math.max(0, index - 1), index + 1));
 }

@@ -6,12 +6,12 @@ import type { ReactNode } from "react";
 export const metadata: Metadata = {
   title: "Chat",
   description: "A chat with Next.js and soketpy",
-  icons: { icon: "data:," }, // none; put yours into app/icon.svg
+  icons: { icon: "data:," }, // no icon; put yours into app/icon.svg
 };
 export const viewport: Viewport = {
   width: "device-width",
   initialScale: 1,
-  interactiveWidget: "resizes-content", // so that the keyboard of a phone covers no field
+  interactiveWidget: "resizes-content", // the keyboard of a phone must not cover a field
   colorScheme: "light dark",
 };
 

@@ -1,6 +1,6 @@
 import type { User } from "@/lib/chat";
 
-/** A user's initial, in a colour that is always theirs. */
+/** The first letter of a user's name, in a colour that depends on the user's id. */
 export function Avatar({ user }: { user: User }) {
   const hue = [...user.id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 0);
   return (

@@ -8,9 +8,9 @@ import type { Session } from "@/lib/chat";
 import { Chat } from "./chat";
 import { SignIn } from "./sign-in";
 
-const KEY = "chat-session"; // of this tab alone, so that two tabs can be two users
+const KEY = "chat-session"; // in session storage, so that two tabs can be two users
 
-/** The sign-in form, and the chat once somebody has signed in. */
+/** The sign-in form, or the chat after the sign-in. */
 export function ChatApp() {
   const [session, setSession] = useState<Session | null>();
   const [notice, setNotice] = useState("");
@@ -33,7 +33,7 @@ export function ChatApp() {
 
   const endSession = () => signOut("Your session has ended: join again.");
 
-  if (session === undefined) return null; // not known before the browser has been asked
+  if (session === undefined) return null; // unknown until the browser has read its storage
   if (session === null) return <SignIn notice={notice} onSignIn={signIn} />;
   return (
     <PusherProvider token={session.token} onRefused={endSession}>

@@ -24,22 +24,22 @@ import { type Draft, MOST_MENTIONS, post } from "@/lib/messages";
 import { ConnectionBadge } from "./connection-badge";
 import { RoomView } from "./room-view";
 
-const MOST_SHOWN = 200; // messages of a room
+const MOST_SHOWN = 200; // messages per room
 
 type Conversations = Record<Room, Message[]>;
 
 interface Props {
   session: Session;
   onSignOut: (notice: string) => void;
-  /** Is called when the API does not accept the session's token. */
+  /** Called when the API does not accept the session's token. */
   onSessionEnd: () => void;
 }
 
 export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   const [room, setRoom] = useState<Room>(ROOMS[0]);
   const [conversations, setConversations] = useState<Conversations>({ lobby: [], random: [], help: [] });
-  const [seen, setSeen] = useState<Partial<Record<Room, string>>>({}); // the last message seen of each room
-  const [texts, setTexts] = useTabState<Partial<Record<Room, string>>>("chat-texts", {}); // half typed
+  const [seen, setSeen] = useState<Partial<Record<Room, string>>>({}); // the id of the last seen message per room
+  const [texts, setTexts] = useTabState<Partial<Record<Room, string>>>("chat-texts", {}); // drafts
   const [mention, setMention] = useState<Message | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
 
@@ -52,8 +52,8 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
 
   const connection = useConnectionState();
   const everyone = usePresence(EVERYONE, {});
-  // Not before every room is heard, or the author would miss what goes out first; and not before it is known who is in
-  // the chat, or a mention would miss them.
+  // Send only when the page is subscribed to every room, so that it gets its own messages, and when the members of the
+  // chat are known, so that mentions find them.
   const ready = rooms === "subscribed" && everyone.subscription !== "subscribing";
   const outbox = useOutbox<Draft>("chat-waiting", ready, async (draft) => {
     const { outcome, message, problem, sessionEnded } = await post(draft, mentionsIn(draft.text), session.token);
@@ -73,7 +73,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   function add(message: Message) {
     setConversations((all) => {
       const before = all[message.room];
-      if (before.some(({ id }) => id === message.id)) return all; // sent twice, or the cache's after a reconnect
+      if (before.some(({ id }) => id === message.id)) return all; // a duplicate, or the cached message after a reconnect
       return { ...all, [message.room]: [...before, message].sort((a, b) => a.at - b.at).slice(-MOST_SHOWN) };
     });
   }
@@ -85,7 +85,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   }
 
   function leave() {
-    onSignOut(outbox.waiting.length > 0 ? "Join again to send what waits." : "");
+    onSignOut(outbox.waiting.length > 0 ? "Join again to send the waiting messages." : "");
   }
 
   return (
@@ -141,7 +141,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   );
 }
 
-/** "subscribed" only if all of them are. */
+/** Return "subscribed" only if all subscriptions are. */
 function together(subscriptions: (Subscription | undefined)[]): Subscription {
   if (subscriptions.includes("failed")) return "failed";
   return subscriptions.every((each) => each === "subscribed") ? "subscribed" : "subscribing";
@@ -153,7 +153,7 @@ interface FeedProps {
   onSubscription: (room: Room, subscription: Subscription) => void;
 }
 
-/** Listens to a room, whichever is shown: its last message is in the channel's cache, and comes first. */
+/** Subscribe to a room, even if another one is shown. The first message is the last one from the channel's cache. */
 function RoomFeed({ room, onMessage, onSubscription }: FeedProps) {
   const { subscription } = useChannel<RoomEvents>(messagesChannel(room), { message: onMessage });
 

@@ -5,14 +5,14 @@ import { type ChangeEvent, type FormEvent, type KeyboardEvent, useEffect, useRef
 import { LONGEST_TEXT, type Room } from "@/lib/chat";
 import { MOST_WAITING } from "@/lib/outbox";
 
-const TELL_EVERY = 1500; // milliseconds: others show for three seconds that somebody types
+const TELL_EVERY = 1500; // milliseconds; receivers show it for three seconds
 
 interface Props {
   room: Room;
   text: string;
   full: boolean;
   problem: string | null;
-  /** Tells the others; false if they could not be told. */
+  /** Notify the others that the user types. Return false if that failed. */
   onTyping: () => boolean;
   onText: (text: string) => void;
   onSend: (text: string) => void;
@@ -23,7 +23,7 @@ export function Composer({ room, text, full, problem, onTyping, onText, onSend }
   const told = useRef(0);
 
   useEffect(() => {
-    // After joining. Whoever has chosen a room stays at its button.
+    // Only after joining: a user who chose a room keeps the focus on its button.
     if (document.activeElement === document.body) field.current?.focus();
   }, []);
 
@@ -59,7 +59,7 @@ export function Composer({ room, text, full, problem, onTyping, onText, onSend }
         onKeyDown={submitOnEnter}
       />
       <button type="submit">Send</button>
-      <p role="alert">{full ? `${MOST_WAITING} messages wait for the connection; no more can.` : problem}</p>
+      <p role="alert">{full ? `${MOST_WAITING} messages wait for the connection. The outbox is full.` : problem}</p>
     </form>
   );
 }

@@ -6,7 +6,7 @@ interface Props {
   waiting: number;
 }
 
-/** Tells whether the browser hears the rooms, and how much waits until it does. */
+/** The state of the connection and of the room subscriptions, and the number of waiting messages. */
 export function ConnectionBadge({ state, rooms, waiting }: Props) {
   const trouble = troubleOf(state, rooms);
   return (

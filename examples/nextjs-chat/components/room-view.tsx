@@ -57,7 +57,7 @@ export function RoomView({ room, user, messages, waiting, text, full, problem, o
           </li>
         ))}
         {subscription === "subscribed" && members.length < 2 && <li>Nobody else is here.</li>}
-        {subscription === "failed" && <li>Who is here cannot be shown yet.</li>}
+        {subscription === "failed" && <li>The members are not known yet.</li>}
       </ul>
       <div ref={log} role="log" aria-label={`Messages in ${room}`} tabIndex={0}>
         <ol>
@@ -100,7 +100,7 @@ export function RoomView({ room, user, messages, waiting, text, full, problem, o
   );
 }
 
-/** Unlike crypto.randomUUID, this works on a page without TLS too, such as one that a phone opens by an address. */
+/** Unlike crypto.randomUUID, this also works on a page without TLS, such as one that a phone opens by IP address. */
 const newId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 const clock = (at: number) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });

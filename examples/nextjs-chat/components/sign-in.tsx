@@ -5,7 +5,7 @@ import { useActionState } from "react";
 import { LONGEST_NAME, type Session } from "@/lib/chat";
 
 interface Props {
-  /** Why somebody is here again. */
+  /** The reason why the user must sign in again. */
   notice: string;
   onSignIn: (session: Session) => void;
 }
@@ -13,11 +13,11 @@ interface Props {
 export function SignIn({ notice, onSignIn }: Props) {
   const [{ name, problem }, action, pending] = useActionState(
     async (_: unknown, form: FormData) => {
-      const name = String(form.get("name")); // back into the field, which React empties after an action
+      const name = String(form.get("name")); // for the field, which React empties after an action
       try {
         const response = await fetch("/api/session", { method: "POST", body: JSON.stringify({ name }) });
         const answer = (await response.json()) as Session & { error?: string };
-        if (!response.ok) return { name, problem: answer.error ?? "That did not work." };
+        if (!response.ok) return { name, problem: answer.error ?? "The request failed." };
         onSignIn(answer);
         return { name, problem: "" };
       } catch {

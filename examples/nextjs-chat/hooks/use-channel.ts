@@ -44,7 +44,7 @@ export function useChannel<Events extends object>(name: string, handlers: Handle
   }, [acquire, release, name, events]);
 
   useEffect(() => {
-    if (!connected) setSubscription("subscribing"); // pusher-js subscribes again after it reconnects
+    if (!connected) setSubscription("subscribing"); // pusher-js subscribes again after a reconnect
   }, [connected]);
 
   /** Send a client event to all other subscribers of the channel. Return false if the page is not subscribed. */

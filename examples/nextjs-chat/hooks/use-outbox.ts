@@ -6,7 +6,7 @@ import { deliver, MOST_WAITING, type Outcome } from "@/lib/outbox";
 
 import { useTabState } from "./use-tab-state";
 
-/** Drafts that wait while `online` is false. They are stored in the tab under `key` and sent in order, one at a time. */
+/** Drafts that wait while `online` is false. The tab stores them under `key` and sends them in order, one at a time. */
 export function useOutbox<Draft extends { id: string }>(
   key: string,
   online: boolean,

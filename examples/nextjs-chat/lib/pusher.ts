@@ -1,4 +1,4 @@
-/** The server's side of Pusher: signs who may join, and triggers events. Never import this into a client component. */
+/** The server's Pusher client: signs requests and triggers events. Never import it into a client component. */
 import Pusher from "pusher";
 
 export const pusher = new Pusher({
@@ -11,7 +11,7 @@ export const pusher = new Pusher({
   timeout: 5000,
 });
 
-/** What a trigger throws: `status` is the realtime server's, and `error` says why there is none. */
+/** The error of a failed trigger: `status` is the response's; `error` is the reason if there is no response. */
 export interface TriggerFault {
   message: string;
   status?: number;

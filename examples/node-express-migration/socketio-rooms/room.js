@@ -1,7 +1,7 @@
-// The page of both: what is on it, and nothing of how it is connected.
+// The shared page of both versions, without the connection.
 const find = (id) => document.querySelector(`#${id}`);
 
-/** As whom, and where: set once somebody has joined. */
+/** The user's name and room, after the user has joined. */
 export const join = { name: "", room: "" };
 
 export function setConnection(connected) {
@@ -39,7 +39,7 @@ export function onSay(action) {
   form.onsubmit = async (event) => {
     event.preventDefault();
     const text = new FormData(form).get("text").trim();
-    form.reset(); // at once: the next message may be typed while this one is on its way
+    form.reset(); // at once: the user may type the next message while this one is being sent
     if (text && !(await attempt(() => action(text)))) form.elements.text.value ||= text;
   };
 }
@@ -48,7 +48,7 @@ export function onWave(action) {
   find("wave").onclick = () => attempt(action);
 }
 
-/** Whether it succeeded; if not, the page says why. */
+/** Return true on success. On failure, show the reason. */
 async function attempt(action) {
   try {
     await action();

@@ -1,1 +1,1 @@
-"""Notices for everyone or for one, and what the realtime server says has happened: FastAPI beside soketpy."""
+"""Notices for everyone or for one user, and webhooks of the realtime server, with FastAPI and soketpy."""

@@ -1,4 +1,4 @@
-"""A bound for the time that a body takes to arrive: uvicorn has none of its own."""
+"""A time limit for request bodies, which uvicorn does not have."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyTimeout:
-    """Middleware that answers 408 where a request's body has not come as a whole after so many seconds."""
+    """Middleware that answers 408 if the body of a request is not complete after so many seconds."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
@@ -23,13 +23,15 @@ class BodyTimeout:
         async def receive_in_time() -> Message:
             nonlocal whole
             if whole:
-                return await receive()  # waits until the client goes, however long that takes
+                return await receive()  # waits for the disconnect of the client, without a limit
             try:
                 async with asyncio.timeout_at(end):
                     message = await receive()
             except TimeoutError:
-                close = {"Connection": "close"}  # rather than wait for the rest
-                raise HTTPException(status.HTTP_408_REQUEST_TIMEOUT, "The body does not come.", close) from None
+                close = {"Connection": "close"}  # do not wait for the rest of the body
+                raise HTTPException(
+                    status.HTTP_408_REQUEST_TIMEOUT, "The body did not arrive in time.", close
+                ) from None
             whole = not message.get("more_body", False)
             return message
 

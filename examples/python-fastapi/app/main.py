@@ -20,7 +20,7 @@ for routes in (authorization, notices, webhooks):
 
 @app.exception_handler(RequestValidationError)
 async def refuse(request: Request, fault: RequestValidationError) -> JSONResponse:
-    """Name what is wrong in one sentence that a page can show, as 400."""
+    """Answer 400 with one sentence about the mistake, which the page can show."""
     first = fault.errors()[0]
     detail = f"{'.'.join(map(str, first['loc'][1:])) or 'The body'}: {first['msg']}"
     return JSONResponse({"detail": detail}, status.HTTP_400_BAD_REQUEST)
@@ -28,17 +28,17 @@ async def refuse(request: Request, fault: RequestValidationError) -> JSONRespons
 
 @app.get("/", include_in_schema=False)
 async def page() -> FileResponse:
-    """The page. It takes its settings from ``/api/settings``, and so is a file like any other."""
+    """Serve the page, a static file that reads its settings from ``/api/settings``."""
     return FileResponse(PAGE)
 
 
 @app.get("/pusher.js", include_in_schema=False)
 async def library() -> FileResponse:
-    """pusher-js, as npm installs it."""
+    """Serve pusher-js as npm installs it."""
     return FileResponse(settings.PUSHER_JS)
 
 
 @app.get("/api/settings")
 async def read_settings() -> dict[str, str | int | None]:
-    """What browsers need to connect. The secret is no part of it."""
+    """Return the settings that browsers need to connect, without the secret."""
     return {"key": settings.KEY, "host": settings.PUBLIC_HOST, "port": settings.PUBLIC_PORT}

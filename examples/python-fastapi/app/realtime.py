@@ -1,4 +1,4 @@
-"""The way to soketpy: the client that signs and triggers, and the names of the channels."""
+"""The access to soketpy: the client that signs and triggers, and the names of the channels."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from pusher.errors import PusherError
 from . import settings
 
 LOBBY = "presence-lobby"
-"""Who is here, and notices for all of them."""
+"""The channel of all users, with notices for all of them."""
 
 FEED = "private-feed"
-"""What webhooks have told."""
+"""The channel of the events from webhooks."""
 
 CHANNELS = frozenset({LOBBY, FEED})
 
 FAULTS = (PusherError, requests.RequestException)
-"""What a trigger raises while the realtime server is away, or refuses."""
+"""The exceptions of a trigger while the realtime server is down, or if it refuses."""
 
 client = pusher.Pusher(
     settings.APP_ID,
@@ -30,20 +30,20 @@ client = pusher.Pusher(
     port=settings.PORT,
     timeout=5,
 )
-"""It blocks while it talks to the server: signing apart, call it by ``send``."""
+"""The client. All its calls except signing block, so run them with ``send``."""
 
 AT_ONCE = 8
 
-_threads = ThreadPoolExecutor(AT_ONCE, "realtime")  # not FastAPI's, so that nothing else waits for a slow server
+_threads = ThreadPoolExecutor(AT_ONCE, "realtime")  # a pool of its own, so that a slow server delays nothing else
 _free = asyncio.Semaphore(AT_ONCE)
 
 
 class Busy(Exception):
-    """So many calls wait for the realtime server already that this one was not made."""
+    """Too many calls already wait for the realtime server, so this call was not made."""
 
 
 async def send(call: Callable[..., object], *values: object) -> None:
-    """Call a method of the client in a thread. Raises Busy, or one of FAULTS."""
+    """Call a method of the client in a thread. Raise Busy, or one of FAULTS."""
     if _free.locked():
         raise Busy("too many calls wait already")
     async with _free:
@@ -51,5 +51,5 @@ async def send(call: Callable[..., object], *values: object) -> None:
 
 
 def reason(fault: Exception) -> str:
-    """Why it was not sent, for the log: the messages of requests have the signed URL in them."""
+    """Return the reason of a failed call for the log, without the signed URL, which errors of requests contain."""
     return type(fault).__name__ if isinstance(fault, requests.RequestException) else str(fault)

@@ -1,4 +1,4 @@
-"""Sends this application a webhook signed as Pusher signs: ``python -m app.sample member_added presence-lobby ada``."""
+"""Sends this application a webhook, signed as by Pusher: ``python -m app.sample member_added presence-lobby ada``."""
 
 import hmac
 import json

@@ -1,4 +1,4 @@
-"""Who a request comes from: a signed token, so that nobody has to be remembered. Put your own login here."""
+"""The user of a request, from a signed token, so that the server needs no state. Put your own login here."""
 
 import hmac
 import logging
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from . import settings
 
 LIFETIME = 12 * 60 * 60
-"""Seconds that a token is good for."""
+"""The lifetime of a token, in seconds."""
 
 if settings.SESSION_SECRET == settings.DEFAULT_SESSION_SECRET:
     logging.getLogger(__name__).warning(
@@ -23,14 +23,14 @@ if settings.SESSION_SECRET == settings.DEFAULT_SESSION_SECRET:
 
 
 class User(BaseModel):
-    """Somebody who has signed in."""
+    """A user who has signed in."""
 
     id: str
     name: str
 
 
 class Claims(BaseModel):
-    """What a token says."""
+    """The content of a token."""
 
     user: User
     expires: float
@@ -38,7 +38,7 @@ class Claims(BaseModel):
 
 
 def issue_token(user: User) -> str:
-    """A token that proves who somebody is to whoever knows the secret."""
+    """Return a token that proves the user's identity to a server with the secret."""
     claims = Claims(user=user, expires=time.time() + LIFETIME)
     payload = urlsafe_b64encode(claims.model_dump_json().encode()).decode()
     return f"{payload}.{_sign(payload)}"
@@ -47,7 +47,7 @@ def issue_token(user: User) -> str:
 async def current_user(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> User:
-    """The user whose token a request carries. Raises HTTPException, 401."""
+    """Return the user of a request's token. Raise HTTPException 401 without a valid one."""
     payload, _, signature = (credentials.credentials if credentials else "").partition(".")
     if hmac.compare_digest(signature.encode(), _sign(payload).encode()):
         claims = Claims.model_validate_json(urlsafe_b64decode(payload))
@@ -60,5 +60,5 @@ CurrentUser = Annotated[User, Depends(current_user)]
 
 
 def _sign(payload: str) -> str:
-    # Never the app's secret: what that has signed opens channels.
+    # Never use the app's secret: its signatures open channels.
     return hmac.new(settings.SESSION_SECRET.encode(), payload.encode(), sha256).hexdigest()

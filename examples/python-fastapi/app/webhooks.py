@@ -1,4 +1,4 @@
-"""Webhooks: what the realtime server says has happened, believed only once its signature holds.
+"""Webhooks of the realtime server, accepted only with a valid signature.
 
 https://pusher.com/docs/channels/server_api/webhooks/
 """
@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 from . import settings
 
 KEYS = {settings.KEY: settings.SECRET, **settings.MORE_KEYS}
-"""Secrets by key. While a key is exchanged for another there are two."""
+"""The secrets by key. There are two while you replace a key."""
 
 MAX_AGE = 300_000
-"""Milliseconds after which a webhook is too old to be believed; Pusher's libraries have the same bound."""
+"""The largest age of a webhook, in milliseconds; Pusher's libraries have the same limit."""
 
 MOST_KEPT = 100
 
@@ -25,7 +25,7 @@ Text = Annotated[str, Field(max_length=200)]
 
 
 class Event(BaseModel):
-    """One event of a webhook. Other fields, such as the data of a client event, are passed over."""
+    """One event of a webhook. Other fields, such as the data of a client event, are ignored."""
 
     name: Text
     channel: Text = ""
@@ -41,14 +41,14 @@ class Webhook(BaseModel):
 
 
 class Entry(Event):
-    """One event, as the page shows it."""
+    """One event for the page."""
 
     id: str
     time_ms: int
 
 
 def is_signed(body: bytes, key: str, signature: str) -> bool:
-    """Whether the signature is the HMAC-SHA256 of the very bytes of the body, in hexadecimal, by the key's secret."""
+    """Return True if the signature is the hexadecimal HMAC-SHA256 of the body's bytes with the key's secret."""
     secret = KEYS.get(key)
     if secret is None:
         return False
@@ -57,14 +57,14 @@ def is_signed(body: bytes, key: str, signature: str) -> bool:
 
 
 class Feed:
-    """The last events, each once however often its webhook comes. Several processes need a database instead."""
+    """The last events, each stored once even if its webhook comes twice. Several processes need a database instead."""
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=MOST_KEPT)
-        self._known: dict[str, int] = {}  # when those that may still come again were made, by signature
+        self._known: dict[str, int] = {}  # the times of the webhooks that may still come again, by signature
 
     def add(self, webhook: Webhook, signature: str) -> list[Entry]:
-        """Keep the events; return those that are new. Raises ValueError where the webhook is too old."""
+        """Store the events and return the new ones. Raise ValueError if the webhook is too old."""
         oldest = time.time() * 1000 - MAX_AGE
         if webhook.time_ms < oldest:
             raise ValueError("This webhook is too old.")

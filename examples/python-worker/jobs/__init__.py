@@ -1,1 +1,1 @@
-"""Long jobs in processes of their own, whose progress is shown in every open page."""
+"""Long jobs in separate processes, whose progress every open page shows."""

@@ -1,4 +1,4 @@
-"""Reports of progress that never hold a job up, and never make it fail."""
+"""Progress reports that never delay a job and never make it fail."""
 
 import logging
 import threading
@@ -9,22 +9,22 @@ from typing import Self
 from .realtime import FAULTS, PROGRESS, client, reason
 
 INTERVAL = 0.25
-"""Seconds between two reports: more than four a second help nobody."""
+"""The time between two reports, in seconds: at most four reports per second."""
 
 REPEAT_AFTER = 5.0
-"""Seconds after which the same is told again, for a realtime server that was started anew has an empty cache."""
+"""The time after which a report is repeated, in seconds: a restarted realtime server has an empty cache."""
 
 LONGEST_WAIT = 2.0
-"""Seconds that the end of a job waits for a report which is on its way."""
+"""The time that the end of a job waits for a report in flight, in seconds."""
 
 log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Tells how far a job is: the latest that it was given, from a thread of its own.
+    """Sends the latest progress of a job, from a thread of its own.
 
-    What came in between is left out. While the realtime server is away nothing piles up, and the latest goes out once
-    it is back.
+    It skips older values. While the realtime server is down, no reports queue up; when it is back, the latest one is
+    sent.
     """
 
     def __init__(self, job_id: str) -> None:
@@ -42,7 +42,7 @@ class Reporter:
         self._thread.join(LONGEST_WAIT)
 
     def report(self, done: int, total: int) -> None:
-        """Say how far the job is. Returns at once."""
+        """Set the progress of the job. Returns at once."""
         self._latest = {"done": done, "total": total}
 
     def _tell(self) -> None:
@@ -54,6 +54,6 @@ class Reporter:
             try:
                 client.trigger(self._channel, "progress", latest)
             except FAULTS as fault:
-                log.info("Progress could not be told: %s", reason(fault))  # the next turn tries again
+                log.info("Progress could not be sent: %s", reason(fault))  # the next iteration tries again
             else:
                 told, told_at = latest, monotonic()

@@ -1,4 +1,4 @@
-"""The queue: so many jobs at once, so many that wait, and what became of the last ones."""
+"""The queue: running jobs and waiting jobs, both with a limit, and the results of the last jobs."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ MOST_WAITING = 20
 MOST_KEPT = 50
 TRIGGERS_AT_ONCE = 8
 RETRY_AFTER = 1.0  # seconds
-GRACE = 5.0  # seconds that a worker has to end by itself
+GRACE = 5.0  # seconds until a worker must have ended by itself
 LONGEST_REASON = 500  # bytes
 
 log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """Where a job is on its way. It never comes back from one of the last three."""
+    """The state of a job. The last three are final."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass
 class Job:
-    """A file to import, and what has become of it."""
+    """A file to import, and its state."""
 
     name: str
     rows: int
@@ -45,7 +45,7 @@ class Job:
     id: str = field(default_factory=lambda: uuid4().hex)
     state: State = State.WAITING
     reason: str = ""
-    """Why it failed."""
+    """The reason of the failure."""
 
     @property
     def ended(self) -> bool:
@@ -53,25 +53,25 @@ class Job:
 
 
 class QueueFull(Exception):
-    """Too many jobs wait already."""
+    """Too many jobs already wait."""
 
 
 class Queue:
-    """Runs each job in a process of its own, and tells the pages of every change of its state.
+    """Runs each job in a process of its own, and notifies the pages of every change of its state.
 
-    The state comes from here and not from the worker, since this process is still there when a worker has been killed.
+    The state comes from this process and not from the worker, because this process survives a killed worker.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._runs: dict[str, asyncio.Task[None]] = {}
-        # Not asyncio's, in which files are read: those shall not wait for a slow realtime server.
+        # A pool of its own: the file reads in asyncio's pool must not wait for a slow realtime server.
         self._threads = ThreadPoolExecutor(TRIGGERS_AT_ONCE, "trigger")
         self._news = {"": asyncio.create_task(self._tell_of_start())}
 
     def add(self, job: Job) -> None:
-        """Let a job wait for its turn. Raises QueueFull."""
+        """Add a job to the queue. Raise QueueFull if too many wait."""
         if len(self._runs) >= AT_ONCE + MOST_WAITING:
             raise QueueFull
         ended = [each.id for each in self.jobs.values() if each.ended]
@@ -83,13 +83,13 @@ class Queue:
         run.add_done_callback(lambda _: self._runs.pop(job.id))
 
     def cancel(self, job: Job) -> None:
-        """End a job, whether it waits or runs; nothing if it has ended."""
+        """Stop a waiting or running job. Do nothing if it has ended."""
         if not job.ended:
             self._change(job, State.CANCELLED)
             self._runs[job.id].cancel()
 
     async def close(self) -> None:
-        """End all jobs, and wait until their processes have ended."""
+        """Stop all jobs, and wait until their processes have ended."""
         tasks = [*self._runs.values(), *self._news.values()]
         for task in tasks:
             task.cancel()
@@ -101,7 +101,7 @@ class Queue:
             self._change(job, State.RUNNING)
             try:
                 code, reason = await _work(job)
-            except OSError as fault:  # no process, no memory
+            except OSError as fault:  # the process could not start
                 code, reason = None, f"No worker could be started: {fault.strerror}."
         if code == 0:
             self._change(job, State.DONE)
@@ -117,7 +117,7 @@ class Queue:
             self._news[job.id] = asyncio.create_task(self._trigger(job))
 
     async def _trigger(self, job: Job) -> None:
-        """Trigger the job as it is by now, until the realtime server has the last of it, or the job is forgotten."""
+        """Trigger the current state of the job until the realtime server has accepted it, or the job is removed."""
         told = None
         while job.id in self.jobs and told != (now := asdict(job)):
             if await self._told("job", now):
@@ -127,8 +127,8 @@ class Queue:
         del self._news[job.id]
 
     async def _tell_of_start(self) -> None:
-        """Let the pages ask anew, for the jobs of the server before this one are forgotten."""
-        while not await self._told("started", {}):  # noqa: ASYNC110 - the realtime server tells nobody that it is back
+        """Tell the pages to ask for all jobs, because this server does not know the jobs of the one before."""
+        while not await self._told("started", {}):  # noqa: ASYNC110 - no event reports that the realtime server is back
             await asyncio.sleep(RETRY_AFTER)
 
     async def _told(self, event: str, data: object) -> bool:
@@ -136,17 +136,17 @@ class Queue:
         try:
             await loop.run_in_executor(self._threads, client.trigger, JOBS, event, data)
         except FAULTS as fault:
-            log.warning("The pages could not be told: %s", reason(fault))
+            log.warning("The pages could not be notified: %s", reason(fault))
             return False
         return True
 
 
 async def _work(job: Job) -> tuple[int, str]:
-    """Do a job in a process of its own; its exit code, and the last line that it wrote to stderr."""
+    """Run a job in a process of its own. Return its exit code and the last line of its stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "jobs.worker", *map(str, (job.id, job.rows, job.seconds, job.bad_row))),
         cwd=settings.FOLDER,
-        stdin=PIPE,  # ends when this process ends, and the worker with it
+        stdin=PIPE,  # the pipe closes when this process ends, which stops the worker
         stdout=DEVNULL,
         stderr=PIPE,
     )
@@ -167,7 +167,7 @@ async def _last_line(process: Process) -> str:
 
 
 async def _end(process: Process) -> None:
-    """End a process, politely at first; nothing if it has ended."""
+    """Stop a process, first with SIGTERM and then with SIGKILL. Do nothing if it has ended."""
     with suppress(ProcessLookupError):
         if process.returncode is None:
             process.terminate()

@@ -1,4 +1,4 @@
-"""The way to soketpy: the client that signs and triggers, and the names of the channels."""
+"""The access to soketpy: the client that signs and triggers, and the names of the channels."""
 
 import pusher
 import requests
@@ -7,17 +7,17 @@ from pusher.errors import PusherError
 from . import settings
 
 JOBS = "private-jobs"
-"""What becomes of jobs: one event ``job`` for each change of a state, and ``started`` when all are forgotten."""
+"""The channel of all jobs: an event ``job`` for each change of a state, and ``started`` after a restart."""
 
 PROGRESS = "private-cache-progress-"
-"""With a job's id: how far it is. Whoever joins late is given the last event at once, since it is a cache channel."""
+"""The prefix of the channel with the progress of one job, a cache channel: new subscribers get the last event."""
 
 FAULTS = (PusherError, requests.RequestException)
-"""What a trigger raises while the realtime server is away, or refuses."""
+"""The exceptions of a trigger while the realtime server is down, or if it refuses."""
 
 
 def reason(fault: Exception) -> str:
-    """Why a trigger failed, for the log: the messages of requests have the signed URL in them."""
+    """Return the reason of a failed trigger for the log, without the signed URL, which errors of requests contain."""
     return type(fault).__name__ if isinstance(fault, requests.RequestException) else str(fault)
 
 

@@ -1,6 +1,6 @@
-"""The worker's process: ``python -m jobs.worker ID ROWS SECONDS BAD_ROW`` does one job and tells how far it is.
+"""The worker process: ``python -m jobs.worker ID ROWS SECONDS BAD_ROW`` does one job and reports its progress.
 
-Its exit code says how the job ended, and the last line that it writes to stderr says why.
+The exit code is the result of the job, and the last line of stderr is the reason of a failure.
 """
 
 import os
@@ -12,7 +12,7 @@ from .progress import Reporter
 
 
 def main(job_id: str, rows: int, seconds: int, bad_row: int) -> None:
-    """Import so many rows in so many seconds; fail at a bad one (0: there is none). Put your own work here."""
+    """Import ``rows`` rows in ``seconds`` seconds; fail at the bad row, if it is not 0. Put your own work here."""
     with Reporter(job_id) as reporter:
         for row in range(1, rows + 1):
             reporter.report(row - 1, rows)
@@ -22,7 +22,7 @@ def main(job_id: str, rows: int, seconds: int, bad_row: int) -> None:
 
 
 def end_with_parent() -> None:
-    """End as soon as the server has gone, of which the end of stdin tells, however it went."""
+    """Exit as soon as the server is gone: the end of stdin shows it, even after a kill."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(1)

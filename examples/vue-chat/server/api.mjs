@@ -1,4 +1,4 @@
-/** The API: signs who may join, and triggers events. It alone has the app's secret. */
+/** The API: signs requests and triggers events. Only it has the app's secret. */
 import Pusher from "pusher";
 
 import { isChannel, isRoom, LONGEST_NAME, LONGEST_TEXT, messagesChannel } from "../shared/chat.mjs";
@@ -7,7 +7,7 @@ import { issueToken } from "./session.mjs";
 /**
  * @typedef {import("../src/utils/chat").Message} Message
  * @typedef {import("../src/utils/chat").User} User
- * @typedef {{ message: string, status?: number, error?: { code?: string } }} TriggerFault What npm pusher throws.
+ * @typedef {{ message: string, status?: number, error?: { code?: string } }} TriggerFault An error of npm pusher.
  */
 
 const { env } = process;
@@ -31,7 +31,7 @@ const isId = (value) => typeof value === "string" && ID.test(value);
 /** @typedef {(user: User | undefined, body: string) => Response | Promise<Response>} Route */
 
 /**
- * Take anybody in under the name they choose.
+ * Sign in anybody, under any name.
  *
  * @type {Route}
  */
@@ -45,7 +45,7 @@ function session(_, body) {
 }
 
 /**
- * Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel.
+ * Sign a request to join a channel. pusher-js asks before it subscribes to a private or presence channel.
  *
  * @type {Route}
  */
@@ -60,7 +60,7 @@ function authorizeChannel(user, body) {
 }
 
 /**
- * Say who a connection belongs to, so that events can be sent to that user.
+ * Sign the sign-in of a connection, so that events for the user reach it.
  *
  * @type {Route}
  */
@@ -72,7 +72,7 @@ function authenticateUser(user, body) {
 }
 
 /**
- * Send a message to everyone in a room, and tell those whom it mentions.
+ * Send a message to everyone in a room, and notify the users that it mentions.
  *
  * @param {User | undefined} author
  * @param {string} body
@@ -93,9 +93,9 @@ async function messages(author, body) {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    // Its other fields hold the signed URL.
+    // The other fields contain the signed URL.
     const { message: what, status, error } = /** @type {TriggerFault} */ (fault);
-    console.error("The message could not be sent on:", what, error?.code ?? "");
+    console.error("The message could not be published:", what, error?.code ?? "");
     if (status === 400 || status === 413) return refusal(status, "The realtime server refuses this message.");
     return refusal(502, "The realtime server cannot be reached.");
   }
@@ -111,7 +111,7 @@ export const routes = new Map([
 ]);
 
 /**
- * The fields of a JSON object; none if the text is something else.
+ * Return the fields of a JSON object, or no fields if the text is anything else.
  *
  * @param {string} text
  * @returns {Record<string, unknown>}

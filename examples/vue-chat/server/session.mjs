@@ -1,4 +1,4 @@
-/** Who a request comes from: a signed token, so that the server needs to remember nobody. Put your own login here. */
+/** The user of a request, from a signed token, so that the server needs no state. Put your own login here. */
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 
 /**
@@ -6,18 +6,18 @@ import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
  * @typedef {import("../src/utils/chat").User} User
  */
 
-const HOLDS_FOR = 12 * 60 * 60 * 1000; // milliseconds
-const EVERYBODYS = "only-for-your-own-machine"; // the secret in .env
+const VALID_FOR = 12 * 60 * 60 * 1000; // milliseconds
+const PUBLIC_SECRET = "only-for-your-own-machine"; // the secret in .env
 const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
 
 const { HOST = "127.0.0.1", NODE_ENV, SESSION_SECRET: SECRET } = process.env;
 if (!SECRET) throw new Error("SESSION_SECRET is not set");
-if (SECRET === EVERYBODYS && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
+if (SECRET === PUBLIC_SECRET && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
   console.warn("SESSION_SECRET is the one in .env, which everybody knows: set your own.");
 }
 
 /**
- * Never with the app's secret: what that has signed opens channels.
+ * Sign with the secret for sessions. It must not be the app's secret, whose signatures open channels.
  *
  * @param {string} payload
  */
@@ -34,7 +34,7 @@ export function issueToken(name) {
 }
 
 /**
- * The user whose token a request carries; undefined if there is none, or it was not issued here of late.
+ * Return the user of a request's token, or undefined if the token is missing, invalid or too old.
  *
  * @param {string | undefined} authorization
  * @returns {User | undefined}
@@ -46,5 +46,5 @@ export function userOf(authorization) {
   const given = Buffer.from(signature, "base64url");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
   const { issuedAt, ...user } = JSON.parse(Buffer.from(payload, "base64url").toString());
-  return Date.now() - issuedAt < HOLDS_FOR ? user : undefined;
+  return Date.now() - issuedAt < VALID_FOR ? user : undefined;
 }

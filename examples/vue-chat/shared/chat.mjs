@@ -1,4 +1,4 @@
-/** What both sides know: the rooms, and the names of their channels. */
+/** The rooms and the names of their channels, for the browser and the server. */
 
 export const ROOMS = /** @type {const} */ (["lobby", "random", "help"]);
 /** @typedef {typeof ROOMS[number]} Room */
@@ -12,14 +12,14 @@ export const messagesChannel = (room) => `private-cache-room-${room}`;
 /** @param {Room} room */
 export const presenceChannel = (room) => `presence-room-${room}`;
 
-/** The presence channel of all who are in the chat, whichever room they look at: a mention finds them there. */
+/** The presence channel of all users of the chat, so that a mention finds users in every room. */
 export const EVERYONE = "presence-everyone";
 
 /** @type {(value: unknown) => value is Room} */
 export const isRoom = (value) => ROOMS.some((room) => room === value);
 
 /**
- * Return whether this is a channel of the chat, which its users may join.
+ * Return true for a channel of the chat, which its users may join.
  *
  * @param {string} channel
  */

@@ -16,7 +16,7 @@ let room;
 
 onJoin(() => {
   if (room) pusher.unsubscribe(room.name);
-  room = pusher.subscribe(`presence-${join.room}`); // anew after each reconnect, by itself
+  room = pusher.subscribe(`presence-${join.room}`); // pusher-js subscribes again after each reconnect
   const members = () => setMembers(Object.values(room.members.members).map(({ name }) => name));
   for (const event of ["subscription_succeeded", "member_added", "member_removed"]) room.bind(`pusher:${event}`, members);
   keepJoined(room);
@@ -26,7 +26,7 @@ onJoin(() => {
 onSay((text) => post("/messages", { room: room.name, name: join.name, text }));
 onWave(() => post("/waves", { room: room.name, name: join.name, socketId: pusher.connection.socket_id }));
 
-/** pusher-js asks the application once for each connection: ask again, ever more slowly, while that does not answer. */
+/** pusher-js asks the application only once per connection: retry with growing delays while it does not answer. */
 function keepJoined(joined) {
   let pause = 1000;
   joined.bind("pusher:subscription_succeeded", () => {

@@ -3,7 +3,7 @@ import { join, onJoin, onSay, onWave, setConnection, setMembers, show } from "/r
 const socket = io();
 socket.on("connect", () => {
   setConnection(true);
-  if (join.name) socket.emit("join", join.name, join.room); // rooms do not outlive a connection
+  if (join.name) socket.emit("join", join.name, join.room); // the server forgets the rooms of a closed connection
 });
 socket.on("disconnect", () => setConnection(false));
 socket.on("members", setMembers);

@@ -10,7 +10,7 @@ pusher.connection.bind("state_change", ({ current }) => {
   if (current === "connected") problem.textContent = "";
 });
 
-// A cache channel: who comes later is told the last votes at once, or that there are none yet.
+// A cache channel: a new subscriber gets the last votes at once, or a cache miss.
 const poll = pusher.subscribe("cache-poll");
 poll.bind("votes", show);
 poll.bind("pusher:cache_miss", async () => show(await (await fetch("/votes")).json()));

@@ -24,7 +24,7 @@ sockets.on("connection", (socket) => {
   });
 });
 
-// A client that has gone without a word is found by a ping that it does not answer.
+// A client that disappears without a close does not answer the next ping.
 setInterval(() => {
   for (const socket of sockets.clients) {
     if (!socket.alive) socket.terminate();

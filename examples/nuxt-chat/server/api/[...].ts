@@ -1,4 +1,4 @@
-/** Whatever else is asked of the API: Nuxt would answer it with the page. */
+/** Answer 404 for unknown API paths. Otherwise Nuxt would answer with the page. */
 export default defineEventHandler(() => {
   throw createError({ statusCode: 404, statusMessage: "Not Found" });
 });

@@ -3,7 +3,7 @@ const MOST_MENTIONS = 10;
 
 const isId = (value: unknown): value is string => typeof value === "string" && ID.test(value);
 
-/** Send a message to everyone in a room, and tell those whom it mentions. */
+/** Send a message to everyone in a room, and notify the users that it mentions. */
 export default defineEventHandler(async (event) => {
   const author = userOf(event);
   if (!author) return refuse(event, 401, "Sign in first.");
@@ -21,8 +21,8 @@ export default defineEventHandler(async (event) => {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    const { message: what, status, error } = fault as TriggerFault; // its other fields hold the signed URL
-    console.error("The message could not be sent on:", what, error?.code ?? "");
+    const { message: what, status, error } = fault as TriggerFault; // the other fields contain the signed URL
+    console.error("The message could not be published:", what, error?.code ?? "");
     if (status === 400 || status === 413) return refuse(event, status, "The realtime server refuses this message.");
     return refuse(event, 502, "The realtime server cannot be reached.");
   }

@@ -1,4 +1,4 @@
-/** Take anybody in under the name they choose. */
+/** Sign in anybody, under any name. */
 export default defineEventHandler(async (event) => {
   const given = (await fieldsOf(event)).name;
   const name = typeof given === "string" ? given.trim() : "";

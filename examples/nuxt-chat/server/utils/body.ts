@@ -2,7 +2,7 @@ import type { H3Event } from "h3";
 
 const LARGEST_BODY = 16 * 1024; // bytes
 
-/** The body as text. One without a length, or with too great a one, is not read at all. */
+/** Return the body as text. Refuse a body without a length, or with a large length, without reading it. */
 async function textOf(event: H3Event): Promise<string> {
   const length = Number(getHeader(event, "content-length"));
   if (!(length <= LARGEST_BODY)) {
@@ -12,10 +12,10 @@ async function textOf(event: H3Event): Promise<string> {
   return (await readRawBody(event)) ?? "";
 }
 
-/** The fields of a form. */
+/** Return the fields of a form. */
 export const formOf = async (event: H3Event) => new URLSearchParams(await textOf(event));
 
-/** The fields of a JSON object; none if the body is something else. */
+/** Return the fields of a JSON object, or no fields if the body is anything else. */
 export async function fieldsOf(event: H3Event): Promise<Record<string, unknown>> {
   const text = await textOf(event);
   try {
@@ -25,7 +25,7 @@ export async function fieldsOf(event: H3Event): Promise<Record<string, unknown>>
   }
 }
 
-/** Answers with a status and the words for it, which the page shows. */
+/** Respond with a status and a text, which the page shows. */
 export function refuse(event: H3Event, status: number, error: string) {
   setResponseStatus(event, status);
   return { error };

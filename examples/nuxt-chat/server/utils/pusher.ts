@@ -2,11 +2,11 @@ import Pusher from "pusher";
 
 let pusher: Pusher | undefined;
 
-/** The server's side of Pusher: signs who may join, and triggers events. It alone has the app's secret. */
+/** The server's Pusher client: signs requests and triggers events. Only it has the app's secret. */
 export function usePusherServer(): Pusher {
   const { pusherAppId, pusherSecret, pusherHost, pusherPort, pusherTls, public: shown } = useRuntimeConfig();
   pusher ??= new Pusher({
-    // Runtime configuration makes numbers of what looks like one.
+    // Runtime configuration turns a value that looks like a number into one.
     appId: String(pusherAppId),
     key: String(shown.pusherKey),
     secret: String(pusherSecret),
@@ -18,14 +18,14 @@ export function usePusherServer(): Pusher {
   return pusher;
 }
 
-/** The `socket_id` in the form that pusher-js sends, which stands in what is signed: it may hold nothing else. */
+/** Return the `socket_id` of a request. It becomes part of a signed text, so only the form of pusher-js is valid. */
 export function socketIdOf(form: URLSearchParams): string {
   const socketId = form.get("socket_id") ?? "";
   if (!/^\d+\.\d+$/.test(socketId)) throw createError({ statusCode: 400, statusMessage: "No socket_id" });
   return socketId;
 }
 
-/** What a trigger throws: `status` is the realtime server's, and `error` says why there is none. */
+/** The error of a failed trigger: `status` is the response's; `error` is the reason if there is no response. */
 export interface TriggerFault {
   message: string;
   status?: number;

@@ -1,21 +1,21 @@
-/** Who a request comes from: a signed token, so that the server needs to remember nobody. Put your own login here. */
+/** The user of a request, from a signed token, so that the server needs no state. Put your own login here. */
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 
 import type { H3Event } from "h3";
 
-const HOLDS_FOR = 12 * 60 * 60 * 1000; // milliseconds
-const EVERYBODYS = "only-for-your-own-machine"; // the secret in .env
+const VALID_FOR = 12 * 60 * 60 * 1000; // milliseconds
+const PUBLIC_SECRET = "only-for-your-own-machine"; // the secret in .env
 const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
 
 let secret = "";
 
-/** Never the app's secret: what that has signed opens channels. */
+/** Return the secret for sessions. It must not be the app's secret, whose signatures open channels. */
 function secretOf(): string {
   if (secret) return secret;
   secret = String(useRuntimeConfig().sessionSecret);
   if (!secret) throw new Error("NUXT_SESSION_SECRET is not set");
   const { HOST = "127.0.0.1", NODE_ENV } = process.env;
-  if (secret === EVERYBODYS && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
+  if (secret === PUBLIC_SECRET && (NODE_ENV === "production" || !LOOPBACK.includes(HOST))) {
     console.warn("NUXT_SESSION_SECRET is the one in .env, which everybody knows: set your own.");
   }
   return secret;
@@ -29,7 +29,7 @@ export function issueToken(name: string): Session {
   return { user, token: `${payload}.${sign(payload).toString("base64url")}` };
 }
 
-/** The user whose token a request carries; undefined if there is none, or it was not issued here of late. */
+/** Return the user of a request's token, or undefined if the token is missing, invalid or too old. */
 export function userOf(event: H3Event): User | undefined {
   const authorization = getHeader(event, "authorization") ?? "";
   const [, payload, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/.exec(authorization) ?? [];
@@ -38,5 +38,5 @@ export function userOf(event: H3Event): User | undefined {
   const given = Buffer.from(signature, "base64url");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
   const { issuedAt, ...user } = JSON.parse(Buffer.from(payload, "base64url").toString()) as User & { issuedAt: number };
-  return Date.now() - issuedAt < HOLDS_FOR ? user : undefined;
+  return Date.now() - issuedAt < VALID_FOR ? user : undefined;
 }

@@ -1,4 +1,4 @@
-/** What both sides know: the rooms, and the names of their channels. */
+/** The rooms and the names of their channels, for the browser and the server. */
 
 export const ROOMS = ["lobby", "random", "help"] as const;
 
@@ -8,12 +8,12 @@ export const LONGEST_NAME = 40;
 export const messagesChannel = (room: Room) => `private-cache-room-${room}`;
 export const presenceChannel = (room: Room) => `presence-room-${room}`;
 
-/** The presence channel of all who are in the chat, whichever room they look at: a mention finds them there. */
+/** The presence channel of all users of the chat, so that a mention finds users in every room. */
 export const EVERYONE = "presence-everyone";
 
 export const isRoom = (value: unknown): value is Room => ROOMS.includes(value as Room);
 
-/** Return whether this is a channel of the chat, which its users may join. */
+/** Return true for a channel of the chat, which its users may join. */
 export function isChannel(channel: string): boolean {
   return (
     channel === EVERYONE || ROOMS.some((room) => [messagesChannel(room), presenceChannel(room)].includes(channel))

@@ -1,4 +1,4 @@
-"""Who may join which channel, and whom a connection belongs to. pusher-js asks; soketpy never does."""
+"""The routes that sign requests to join a channel and to sign in. pusher-js calls them; soketpy never does."""
 
 from typing import Annotated, Any
 from uuid import uuid4
@@ -15,13 +15,13 @@ SocketId = Annotated[str, Form(pattern=r"^[0-9]+\.[0-9]+$", max_length=50)]
 
 
 class SignIn(BaseModel):
-    """How somebody wants to be called."""
+    """The name that a user chooses."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 
 
 class Session(BaseModel):
-    """A user, and the token that says so."""
+    """A user, and the token that proves it."""
 
     user: User
     token: str
@@ -29,7 +29,7 @@ class Session(BaseModel):
 
 @router.post("/session")
 async def sign_in(wish: SignIn) -> Session:
-    """Take anybody in under the name they choose."""
+    """Sign in anybody, under any name."""
     user = User(id=uuid4().hex, name=wish.name)
     return Session(user=user, token=issue_token(user))
 
@@ -38,7 +38,7 @@ async def sign_in(wish: SignIn) -> Session:
 async def authorize_channel(
     user: CurrentUser, socket_id: SocketId, channel_name: Annotated[str, Form()]
 ) -> dict[str, Any]:
-    """Let the user join a channel; pusher-js hands a 403 to the page as ``pusher:subscription_error``."""
+    """Let the user join a channel. pusher-js reports a 403 to the page as ``pusher:subscription_error``."""
     if channel_name not in CHANNELS:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "There is no such channel.")
     member = {"user_id": user.id, "user_info": {"name": user.name}} if channel_name.startswith("presence-") else None
@@ -48,6 +48,6 @@ async def authorize_channel(
 
 @router.post("/pusher/user-auth")
 async def authenticate_user(user: CurrentUser, socket_id: SocketId) -> dict[str, Any]:
-    """Say whom the connection belongs to, so that notices can be sent to that user alone."""
+    """Sign in the user of a connection, so that the application can send notices to this user only."""
     signed: dict[str, Any] = client.authenticate_user(socket_id, {"id": user.id, "user_info": {"name": user.name}})
     return signed

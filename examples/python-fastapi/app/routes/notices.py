@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 class Draft(BaseModel):
-    """What somebody wants to say, to one user or to all."""
+    """A text of a user, for one user or for all."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     to: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = None
 
 
 class Notice(Draft):
-    """What has been said."""
+    """A notice that was sent."""
 
     id: str
     author: User
@@ -34,7 +34,7 @@ class Notice(Draft):
 async def send_notice(draft: Draft, author: CurrentUser) -> Notice:
     """Trigger a notice.
 
-    It is 502 where the realtime server did not take it, 503 where too many wait for that; it may be sent again then.
+    Answer 502 if the realtime server refused it, and 503 if too many notices wait. Then the page may send it again.
     """
     notice = Notice(**draft.model_dump(), id=uuid4().hex, author=author, time_ms=int(time.time() * 1000))
     try:
@@ -43,7 +43,9 @@ async def send_notice(draft: Draft, author: CurrentUser) -> Notice:
         else:
             await send(client.send_to_user, notice.to, "notice", notice.model_dump())
     except Busy:
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, "Too much is being sent. Try again.") from None
+        raise HTTPException(
+            status.HTTP_503_SERVICE_UNAVAILABLE, "Too many notices are being sent. Try again."
+        ) from None
     except FAULTS as fault:
         log.warning("A notice could not be sent: %s", reason(fault))
         raise HTTPException(status.HTTP_502_BAD_GATEWAY, "The realtime server cannot be reached.") from None

@@ -1,4 +1,4 @@
-"""Where the realtime server posts webhooks, and how they come to the page."""
+"""The receiver of webhooks, and their way to the page."""
 
 import logging
 from typing import Annotated
@@ -13,7 +13,7 @@ from ..webhooks import Entry, Webhook, feed, is_signed
 router = APIRouter()
 log = logging.getLogger(__name__)
 
-MOST_IN_BATCH = 10  # events of one call of the REST API
+MOST_IN_BATCH = 10  # the most events of one REST call
 
 
 @router.post("/webhooks/pusher", status_code=status.HTTP_204_NO_CONTENT)
@@ -23,27 +23,27 @@ async def receive(
     key: Annotated[str, Header(alias="X-Pusher-Key")] = "",
     signature: Annotated[str, Header(alias="X-Pusher-Signature")] = "",
 ) -> None:
-    """Take a webhook in. The body is not looked at before its signature holds."""
+    """Receive a webhook. Check its signature before the body is parsed."""
     body = await request.body()
     if not is_signed(body, key, signature):
-        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "The signature does not hold.")
+        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "The signature is invalid.")
     try:
         entries = feed.add(Webhook.model_validate_json(body), signature)
     except ValidationError:
-        raise HTTPException(status.HTTP_400_BAD_REQUEST, "This is no webhook.") from None
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, "The body is not a webhook.") from None
     except ValueError as fault:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(fault)) from None
-    tasks.add_task(show, entries)  # after the answer, for which the sender waits
+    tasks.add_task(show, entries)  # after the response, because the sender waits for it
 
 
 @router.get("/api/feed", dependencies=[Depends(current_user)])
 async def read_feed() -> list[Entry]:
-    """The last events: what a page asks for whenever it has joined the channel, so that it misses none."""
+    """Return the last events. A page asks for them after each join, so that it misses none."""
     return list(feed.entries)
 
 
 async def show(entries: list[Entry]) -> None:
-    """Trigger the events to the pages. They are kept here, so a page that is not reached now asks for them later."""
+    """Trigger the events to the pages. The server stores them, so a page that misses them now asks for them later."""
     try:
         for start in range(0, len(entries), MOST_IN_BATCH):
             some = entries[start : start + MOST_IN_BATCH]

@@ -9,8 +9,8 @@ interface Person {
 /**
  * Return the ids of the people that a text mentions.
  *
- * If several names fit after an "@", only the longest one counts: "@Ada Lovelace" does not mention every Ada. If several
- * people have that name, all of them are mentioned.
+ * If several names fit after an "@", only the longest one counts: "@Ada Lovelace" does not mention every Ada. If
+ * several people have that name, all of them are mentioned.
  */
 export function mentionsOf(text: string, people: Person[]): string[] {
   const folded = fold(text);

@@ -5,7 +5,7 @@ import { deliver, MOST_WAITING, type Outcome } from "@/utils/outbox";
 
 import { useTabState } from "./useTabState";
 
-/** Drafts that wait while `online` is false. They are stored in the tab under `key` and sent in order, one at a time. */
+/** Drafts that wait while `online` is false. The tab stores them under `key` and sends them in order, one at a time. */
 export function useOutbox<Draft extends { id: string }>(
   key: string,
   online: MaybeRefOrGetter<boolean>,

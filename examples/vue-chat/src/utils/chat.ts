@@ -1,4 +1,4 @@
-/** What is said, and the events that carry it. */
+/** The messages of the chat, and its events. */
 import type { Room } from "../../shared/chat.mjs";
 
 export * from "../../shared/chat.mjs";
@@ -8,14 +8,14 @@ export interface User {
   name: string;
 }
 
-/** Who somebody is, and what proves it to the server. */
+/** The user of a tab, and the token that proves it to the server. */
 export interface Session {
   user: User;
   token: string;
 }
 
 export interface Message {
-  /** Made by its author, so that a message that was sent twice is shown once. */
+  /** Chosen by the author's page. A page shows each id once, even if the message was sent twice. */
   id: string;
   room: Room;
   author: User;
@@ -24,17 +24,17 @@ export interface Message {
   at: number;
 }
 
-/** Events of the cache channel of a room: who subscribes is given the last one at once. */
+/** Events of the cache channel of a room. A new subscriber gets the last one at once. */
 export interface RoomEvents {
   message: Message;
 }
 
-/** Events of the presence channel of a room; those that begin with "client-" go from browser to browser. */
+/** Events of the presence channel of a room. Events that begin with "client-" go from browser to browser. */
 export interface PresenceEvents {
   "client-typing": Record<string, never>;
 }
 
-/** Events for one signed-in user, wherever they are. */
+/** Events for one signed-in user, on all of the user's connections. */
 export interface UserEvents {
   mention: Message;
 }

@@ -8,7 +8,7 @@ const MOST_MENTIONS = 10;
 
 const isId = (value: unknown): value is string => typeof value === "string" && ID.test(value);
 
-/** Send a message to everyone in a room, and tell those whom it mentions. */
+/** Send a message to everyone in a room, and notify the users that it mentions. */
 export const POST = withSmallBody(async (request) => {
   const author = userOf(request);
   if (!author) return Response.json({ error: "Sign in first." }, { status: 401 });
@@ -27,8 +27,8 @@ export const POST = withSmallBody(async (request) => {
     await pusher.trigger(messagesChannel(room), "message", message);
     await Promise.all(mentions.map((user) => pusher.sendToUser(user, "mention", message)));
   } catch (fault) {
-    const { message: what, status, error } = fault as TriggerFault; // its other fields hold the signed URL
-    console.error("The message could not be sent on:", what, error?.code ?? "");
+    const { message: what, status, error } = fault as TriggerFault; // the other fields contain the signed URL
+    console.error("The message could not be published:", what, error?.code ?? "");
     if (status === 400 || status === 413) {
       return Response.json({ error: "The realtime server refuses this message." }, { status });
     }

@@ -2,7 +2,7 @@ import { withSmallBody } from "@/lib/body";
 import { LONGEST_NAME } from "@/lib/chat";
 import { issueToken } from "@/lib/session";
 
-/** Take anybody in under the name they choose. */
+/** Sign in anybody, under any name. */
 export const POST = withSmallBody(async (request) => {
   const body: unknown = await request.json().catch(() => null);
   const given = (body as { name?: unknown } | null)?.name;

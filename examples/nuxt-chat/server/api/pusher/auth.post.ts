@@ -1,4 +1,4 @@
-/** Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel. */
+/** Sign a request to join a channel. pusher-js asks before it subscribes to a private or presence channel. */
 export default defineEventHandler(async (event) => {
   const user = userOf(event);
   if (!user) throw createError({ statusCode: 403, statusMessage: "Forbidden" });

@@ -1,4 +1,4 @@
-/** Say who a connection belongs to, so that events can be sent to that user. */
+/** Sign the sign-in of a connection, so that events for the user reach it. */
 export default defineEventHandler(async (event) => {
   const user = userOf(event);
   if (!user) throw createError({ statusCode: 403, statusMessage: "Forbidden" });

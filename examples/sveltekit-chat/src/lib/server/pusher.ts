@@ -1,4 +1,4 @@
-/** The server's side of Pusher: signs who may join, and triggers events. SvelteKit keeps it from the browser. */
+/** The server's Pusher client: signs requests and triggers events. SvelteKit never sends it to the browser. */
 import { env } from "$env/dynamic/private";
 import { env as publicEnv } from "$env/dynamic/public";
 import Pusher from "pusher";
@@ -13,7 +13,7 @@ export const pusher = new Pusher({
   timeout: 5000,
 });
 
-/** What a trigger throws: `status` is the realtime server's, and `error` says why there is none. */
+/** The error of a failed trigger: `status` is the response's; `error` is the reason if there is no response. */
 export interface TriggerFault {
   message: string;
   status?: number;

@@ -28,7 +28,7 @@ export class Channel<Events extends object> {
       return stop;
     });
     $effect(() => {
-      if (this.connection.state !== "connected") this.subscription = "subscribing"; // pusher-js subscribes again after it reconnects
+      if (this.connection.state !== "connected") this.subscription = "subscribing"; // pusher-js subscribes again after a reconnect
     });
   }
 

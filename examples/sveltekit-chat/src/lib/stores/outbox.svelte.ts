@@ -4,7 +4,7 @@ import { deliver, MOST_WAITING, type Outcome } from "$lib/outbox";
 
 import { TabState } from "./tab-state.svelte";
 
-/** Drafts that wait while `online` gives false. They are stored in the tab under `key` and sent in order, one at a time. */
+/** Drafts that wait while `online` returns false. The tab stores them under `key` and sends them one at a time. */
 export class Outbox<Draft extends { id: string }> {
   readonly #waiting: TabState<Draft[]>;
 

@@ -3,7 +3,7 @@ import { isChannel } from "@/lib/chat";
 import { pusher } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
 
-/** Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel. */
+/** Sign a request to join a channel. pusher-js asks before it subscribes to a private or presence channel. */
 export const POST = withSmallBody(async (request) => {
   const user = userOf(request);
   if (!user) return new Response("Forbidden", { status: 403 });

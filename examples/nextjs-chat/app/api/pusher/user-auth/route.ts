@@ -2,7 +2,7 @@ import { withSmallBody } from "@/lib/body";
 import { pusher } from "@/lib/pusher";
 import { userOf } from "@/lib/session";
 
-/** Say who a connection belongs to, so that events can be sent to that user. */
+/** Sign the sign-in of a connection, so that events for the user reach it. */
 export const POST = withSmallBody(async (request) => {
   const user = userOf(request);
   if (!user) return new Response("Forbidden", { status: 403 });

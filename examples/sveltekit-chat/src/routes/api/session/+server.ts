@@ -5,7 +5,7 @@ import { issueToken } from "$lib/server/session";
 
 import type { RequestHandler } from "./$types";
 
-/** Take anybody in under the name they choose. */
+/** Sign in anybody, under any name. */
 export const POST: RequestHandler = async ({ request }) => {
   const body: unknown = await request.json().catch(() => null);
   const given = (body as { name?: unknown } | null)?.name;

@@ -6,7 +6,7 @@ import { userOf } from "$lib/server/session";
 
 import type { RequestHandler } from "./$types";
 
-/** Say whether a user may join a channel. pusher-js asks before it subscribes to a private or presence channel. */
+/** Sign a request to join a channel. pusher-js asks before it subscribes to a private or presence channel. */
 export const POST: RequestHandler = async ({ request }) => {
   const user = userOf(request);
   if (!user) return text("Forbidden", { status: 403 });

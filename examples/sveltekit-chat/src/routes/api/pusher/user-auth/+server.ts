@@ -5,7 +5,7 @@ import { userOf } from "$lib/server/session";
 
 import type { RequestHandler } from "./$types";
 
-/** Say who a connection belongs to, so that events can be sent to that user. */
+/** Sign the sign-in of a connection, so that events for the user reach it. */
 export const POST: RequestHandler = async ({ request }) => {
   const user = userOf(request);
   if (!user) return text("Forbidden", { status: 403 });
