@@ -1,12 +1,12 @@
-# make run     a server with the default app on port 6001
-# make unit    the tests that need nothing but Python
-# make test    everything that must hold: lint, types, tests with real clients and a real browser
-# make test-slow  the tests beside CPU hogs, with time slices of zero and of a minute: none may depend on speed
-# make examples  builds every example and uses it in Chromium; make screenshots takes the pictures of their READMEs anew
-# make bench   measures the server beside soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first look
-# make chaos   three nodes over Redis under load, killed at random for two minutes; ends with a ledger of every event
-# make format  puts the code into the form that make test asks for
-# make clean   removes all that these have made
+# make run     starts a server with the default app on port 6001
+# make unit    runs the tests that need only Python
+# make test    runs the full test suite: lint, types, tests with real clients and a real browser
+# make test-slow  runs the tests under CPU load, with time slices of zero and of a minute: no test may depend on speed
+# make examples  builds every example and tests it in Chromium; make screenshots updates the pictures of the READMEs
+# make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
+# make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
+# make format  formats the code as make test demands
+# make clean   removes all files that these targets have created
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,7 +37,7 @@ tools: .venv/tools $(CLIENTS)/node_modules/.installed
 	@touch $@
 
 $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
-	@command -v npm >/dev/null || { echo 'The tests need Node.js 20 and npm: install them first.' >&2; exit 1; }
+	@command -v npm >/dev/null || { echo 'The tests need Node.js 20 and npm. Install them first.' >&2; exit 1; }
 	@cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
@@ -56,7 +56,7 @@ format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# ARGS are pytest's; --only hogs, --only zero or --only minute for one of the three runs; --hogs N for so many hogs.
+# ARGS are arguments of pytest; --only hogs, --only zero or --only minute selects one of the three runs; --hogs N sets the load.
 test-slow: tools
 	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples $(ARGS)
 
@@ -70,12 +70,12 @@ examples: tools
 screenshots: tools
 	@UPDATE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/examples -k picture
 
-# Without npm, or where it fails, soketi is left out and the page says so.
+# If npm is missing or fails, the benchmarks skip soketi and the page says so.
 bench: .venv/installed
 	@test -e $(SOKETI)/node_modules/.installed || (cd $(SOKETI) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/.installed) || true
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-# The functions that every event goes through, one by one; ARGS are pytest-benchmark's, such as --benchmark-compare.
+# Benchmarks of the functions that run for every event; ARGS are arguments of pytest-benchmark, such as --benchmark-compare.
 bench-micro: .venv/tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m pytest -q -p no:xdist --benchmark-only --benchmark-columns=min,median,iqr,ops --benchmark-sort=name \

@@ -1,5 +1,5 @@
-// The provider of examples/live-cursors between members of a channel in this process: node provider.mjs CASE.
-// Writes what has come of it, as JSON.
+// Cases for the provider of examples/live-cursors, with all members in one process: node provider.mjs CASE.
+// Prints the result as JSON.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const example = new URL("../../examples/live-cursors/", import.meta.url);
@@ -9,7 +9,7 @@ const { ChannelProvider } = await import(new URL("src/provider.js", example));
 const PART = 7000;
 const channels = new Map();
 
-/** A channel of pusher-js, as a member of it has it. */
+/** A fake channel of pusher-js for one member. */
 function join(id) {
   const bound = {};
   const members = Object.fromEntries([...channels.keys(), id].map((each) => [each, {}]));
@@ -52,7 +52,7 @@ function enter(id) {
 
 let number = 0;
 
-/** Send an update, in as many parts as it takes. */
+/** Send an update, in parts if needed. */
 function send(channel, update) {
   const parts = Math.ceil(update.length / PART);
   number++;
@@ -73,7 +73,7 @@ const update = (change) => {
 };
 
 const cases = {
-  /** What is not of the text is not taken, wherever it is put. */
+  /** An update with other content than the text is refused. */
   async unseen() {
     const ada = enter("ada");
     ada.text.insert(0, "good");
@@ -87,7 +87,7 @@ const cases = {
     return { text: ada.text.toString(), size: Y.encodeStateAsUpdate(ada.doc).length };
   },
 
-  /** What builds on something that never comes is not kept. */
+  /** An update that depends on a missing one is not stored. */
   async gaps() {
     const ada = enter("ada");
     ada.text.insert(0, "good");
@@ -108,7 +108,7 @@ const cases = {
     return { size: Y.encodeStateAsUpdate(ada.doc).length, pending: ada.doc.store.pendingStructs };
   },
 
-  /** What came before a newcomer knew what it builds on is asked for, and comes. */
+  /** A new member asks for the updates that an early update depends on, and gets them. */
   async early() {
     const ada = enter("ada");
     ada.text.insert(0, "The plan");
@@ -120,7 +120,7 @@ const cases = {
     return { text: ada.text.toString() };
   },
 
-  /** However often one is asked, one answer waits. */
+  /** Many questions to one member get one answer. */
   async flood() {
     const ada = enter("ada");
     ada.text.insert(0, Array.from({ length: 100_000 }, (_, index) => index % 10).join(""));
@@ -134,11 +134,11 @@ const cases = {
     const atOnce = ada.channel.sent.length - sent;
     let answers = 0;
     mallory.bind("client-update", ({ part, parts }) => part === parts - 1 && answers++);
-    await until(() => answers === 2); // what was typed, and the answer
+    await until(() => answers === 2); // the edit, and the answer
     return { grown, atOnce, asked: ada.channel.sent.filter((event) => event === "client-sync").length };
   },
 
-  /** Both pages are told: that of who has the text, and that of who asks for it. */
+  /** Both pages get a report: the one that has the text, and the one that asks for it. */
   async large() {
     const ada = enter("ada");
     const bob = enter("bob");
@@ -150,7 +150,7 @@ const cases = {
     return {};
   },
 
-  /** Somebody who always sends what cannot be joined keeps a newcomer from nobody else. */
+  /** A member that always sends unusable updates does not keep a new member from the others. */
   async distraction() {
     const mallory = join("a-mallory");
     const ada = enter("ada");
