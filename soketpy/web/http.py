@@ -13,9 +13,9 @@ from soketpy.protocol.handshake import Upgrade, parse_upgrade
 from soketpy.protocol.requests import HEAD_TOO_LONG, BadRequest, Head, head_end, parse_head
 from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of
 from soketpy.web.errors import RequestError, broken_off, stopping, too_large, too_slow
+from soketpy.web.exchange import Exchange
 from soketpy.web.http_port import HttpPort
 from soketpy.web.request_bodies import IncompleteRequest
-from soketpy.web.rest import Exchange
 
 log = logging.getLogger("soketpy.http")
 

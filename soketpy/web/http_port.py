@@ -9,8 +9,8 @@ from soketpy.protocol.handshake import Upgrade
 from soketpy.web.answers import Reply
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.errors import RequestError
+from soketpy.web.exchange import Ended, Exchange
 from soketpy.web.http_connections import HttpConnections, Outbox
-from soketpy.web.rest import Ended, Exchange
 
 
 class Api(Protocol):

@@ -17,9 +17,9 @@ from soketpy.core.traffic import Totals, Traffic
 from soketpy.protocol.requests import HEAD_LIMIT
 from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, readiness, refused
 from soketpy.web.errors import READS, RequestError
+from soketpy.web.exchange import Ended, Exchange
 from soketpy.web.memory import memory
 from soketpy.web.metrics import TrafficCollector
-from soketpy.web.rest import Ended, Exchange
 
 log = logging.getLogger("soketpy.http")
 

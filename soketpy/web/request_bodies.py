@@ -2,7 +2,7 @@
 
 from soketpy.protocol.bodies import BadBody, BodyTooLarge, ChunkedBody, SizedBody
 from soketpy.web.errors import broken_off, too_large
-from soketpy.web.rest import Exchange
+from soketpy.web.exchange import Exchange
 
 
 class IncompleteRequest:

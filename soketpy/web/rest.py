@@ -18,43 +18,26 @@ import msgspec
 
 from soketpy.core import steps
 from soketpy.core.apps import App, Apps
-from soketpy.core.containment import attempt, contain
+from soketpy.core.containment import contain
 from soketpy.core.node import Node
-from soketpy.core.ports import RateLimiter, Unavailable
-from soketpy.core.refusals import address
-from soketpy.core.triggers import TriggerRefused
+from soketpy.core.ports import RateLimiter
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import bare_path
-from soketpy.web import authentication, errors, health
+from soketpy.web import authentication, health
 from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, refused
 from soketpy.web.authentication import Call
 from soketpy.web.calls_in_progress import CallsInProgress
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.endpoints import Endpoints, Operation
-from soketpy.web.errors import READS, RequestError, crowded, not_allowed, stopping, unavailable, unconfirmed
+from soketpy.web.errors import READS, RequestError, crowded, not_allowed, stopping, unconfirmed
+from soketpy.web.exchange import Ended, Exchange
+from soketpy.web.failures import Failures
 from soketpy.web.health import HealthChecks
 
 log = logging.getLogger("soketpy.rest")
 access_log = logging.getLogger("soketpy.access")
 
 _encode = msgspec.json.encode
-
-
-class Exchange(msgspec.Struct, eq=False):
-    """One request and its state: it has an answer, or it is a call that waits for its body or for other nodes."""
-
-    method: str
-    path: str
-    origin: str | None
-    app: App | None
-    caller: asyncio.BaseTransport | None = None
-    answer: Answer | None = None
-    call: Call | None = None
-    operation: Operation | None = None
-
-
-Ended = Callable[[Exchange], None]
-"""Is called with a call that had to wait, when the call has its answer."""
 
 
 class Rest:
@@ -82,6 +65,7 @@ class Rest:
         self._apps = apps
         self._cors = cors
         self._prefix = prefix
+        self._failures = Failures(node, prefix)
         self._health = HealthChecks(memory_percent, available)
         self._log_access = log_access
         self._in_progress = CallsInProgress[Exchange](most_calls)
@@ -134,7 +118,7 @@ class Rest:
             else:
                 self._refuse_path(exchange)
         except Exception as fault:
-            exchange.answer = self._answer_to(exchange, fault)
+            exchange.answer = self._failures.answer(exchange, fault)
         return exchange
 
     def _open_call(
@@ -207,7 +191,7 @@ class Rest:
         key = handshake.app_key(unquote(exchange.path), self._prefix) if exchange.method in READS else None
         if key is not None:
             app, status = self._apps.by_key(key), HTTPStatus.UPGRADE_REQUIRED
-            attempt(log, self._log_refusal, exchange, app, status, handshake.LOST_UPGRADE)
+            self._failures.log(exchange, app, status, handshake.LOST_UPGRADE)
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             raise RequestError(HTTPStatus.UPGRADE_REQUIRED, handshake.LOST_UPGRADE, upgrade)
         raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
@@ -241,7 +225,7 @@ class Rest:
             authentication.check_body(call, body, self.body_size)
             answer = await operation(call, body)
         except Exception as fault:
-            answer = self._answer_to(exchange, fault)
+            answer = self._failures.answer(exchange, fault)
         answer.received = len(body)
         exchange.answer = answer
 
@@ -250,7 +234,7 @@ class Rest:
         self._in_progress.leave(exchange)
         if exchange.answer is not None:
             return
-        self._note(exchange, fault)
+        self._failures.log_call(exchange, fault)
         exchange.answer = refused(fault)
         exchange.answer.received = 0
 
@@ -308,35 +292,3 @@ class Rest:
         headers["Server"] = SOFTWARE
         if self.leaving:
             headers["Connection"] = "close"
-
-    def _answer_to(self, exchange: Exchange, fault: Exception) -> Answer:
-        """Return the answer to a request that cannot be served. Never raises."""
-        try:
-            return self._failed(exchange, fault)
-        except Exception as another:
-            contain(log, another, "A fault could not be explained: %s %s", exchange.method, exchange.path)
-            return failed()
-
-    def _failed(self, exchange: Exchange, fault: Exception) -> Answer:
-        """Return the answer for an exception: the only place that gives exceptions of the core an HTTP status."""
-        if isinstance(fault, TriggerRefused):
-            fault = errors.of_trigger(fault)
-        elif isinstance(fault, Unavailable):
-            published = exchange.call is not None and exchange.call.published
-            fault = unconfirmed() if published else unavailable(str(fault))
-        if isinstance(fault, RequestError):
-            self._note(exchange, fault)
-            return refused(fault)
-        contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
-        return failed()
-
-    def _note(self, exchange: Exchange, fault: RequestError) -> None:
-        """Log a refused call of an app."""
-        bare = bare_path(exchange.path, self._prefix)
-        if bare.startswith(("/apps/", "/users/")) or exchange.app is not None:
-            attempt(log, self._log_refusal, exchange, exchange.app, fault.status, fault.message)
-
-    def _log_refusal(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
-        app_id, caller = None if app is None else app.id, exchange.caller
-        peer = address(None if caller is None else caller.get_extra_info("peername"))
-        self._node.refusals.request(app_id, peer, exchange.method, exchange.path, int(status), reason)

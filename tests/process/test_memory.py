@@ -13,10 +13,10 @@ from soketpy.process import memory
 from soketpy.protocol.bodies import ChunkedBody
 from soketpy.protocol.frames import FrameReader
 from soketpy.web import http
+from soketpy.web.exchange import Exchange
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http import HttpConnection
 from soketpy.web.request_bodies import IncompleteRequest
-from soketpy.web.rest import Exchange
 from soketpy.web.websocket import WebSocket
 from tests.conftest import Peers, StartServer
 from tests.patience import until

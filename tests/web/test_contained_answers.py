@@ -13,6 +13,7 @@ from soketpy.core.containment import attempt
 from soketpy.core.refusals import Refusals
 from soketpy.core.traffic import Traffic
 from soketpy.web import http
+from soketpy.web.failures import Failures
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.rest import Rest, access_log
 from tests.conftest import Contained, Peers, StartServer
@@ -44,7 +45,7 @@ def bug(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "method", "call", "status"),
     [
-        (Rest, "_failed", unsigned, 500),
+        (Failures, "_answer", unsigned, 500),
         (Rest, "reply", trigger, 500),
         (StaticApps, "by_id", trigger, 500),
         (Refusals, "request", unsigned, 401),
@@ -95,16 +96,16 @@ async def test_a_fault_where_an_answer_is_encoded(
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["plain", "with TE"])
-@pytest.mark.parametrize("method", ["reply", "_failed"])
+@pytest.mark.parametrize(("owner", "method"), [(Rest, "reply"), (Failures, "_answer")])
 async def test_a_fault_in_the_answer_to_a_call_that_had_to_wait(
-    peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained, chunked: bool, method: str
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, contained: Contained, chunked: bool, owner: type, method: str
 ) -> None:
     waiting = Waiting(peers.server.node, "sent")
     async with wire(peers.port) as client:
         client.send(trigger("TE: trailers" if chunked else "Accept: */*"))
         await until(lambda: waiting)
         with monkeypatch.context() as patched:
-            patched.setattr(Rest, method, bug)
+            patched.setattr(owner, method, bug)
             waiting.fail(ValueError("a bug"))
             assert (await client.answer()).json == FAILED
         client.send(request("GET", "/ready"))

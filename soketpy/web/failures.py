@@ -1,0 +1,60 @@
+"""The answers to requests that fail, and the log lines about them."""
+
+import logging
+from http import HTTPStatus
+
+from soketpy.core.apps import App
+from soketpy.core.containment import attempt, contain
+from soketpy.core.node import Node
+from soketpy.core.ports import Unavailable
+from soketpy.core.refusals import address
+from soketpy.core.triggers import TriggerRefused
+from soketpy.protocol.requests import bare_path
+from soketpy.web.answers import Answer, failed, refused
+from soketpy.web.errors import RequestError, of_trigger, unavailable, unconfirmed
+from soketpy.web.exchange import Exchange
+
+log = logging.getLogger("soketpy.rest")
+
+
+class Failures:
+    """Turns exceptions into answers: the only place that gives exceptions of the core an HTTP status."""
+
+    def __init__(self, node: Node, prefix: str) -> None:
+        self._node = node
+        self._prefix = prefix
+
+    def answer(self, exchange: Exchange, fault: Exception) -> Answer:
+        """Return the answer to a request that cannot be served. Never raises."""
+        try:
+            return self._answer(exchange, fault)
+        except Exception as another:
+            contain(log, another, "A fault could not be explained: %s %s", exchange.method, exchange.path)
+            return failed()
+
+    def _answer(self, exchange: Exchange, fault: Exception) -> Answer:
+        if isinstance(fault, TriggerRefused):
+            fault = of_trigger(fault)
+        elif isinstance(fault, Unavailable):
+            published = exchange.call is not None and exchange.call.published
+            fault = unconfirmed() if published else unavailable(str(fault))
+        if isinstance(fault, RequestError):
+            self.log_call(exchange, fault)
+            return refused(fault)
+        contain(log, fault, "A request could not be served: %s %s", exchange.method, exchange.path)
+        return failed()
+
+    def log_call(self, exchange: Exchange, fault: RequestError) -> None:
+        """Log a refused request if it is a call of an app. Never raises."""
+        bare = bare_path(exchange.path, self._prefix)
+        if bare.startswith(("/apps/", "/users/")) or exchange.app is not None:
+            self.log(exchange, exchange.app, fault.status, fault.message)
+
+    def log(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
+        """Log a refused request. Never raises."""
+        attempt(log, self._log, exchange, app, status, reason)
+
+    def _log(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
+        app_id, caller = None if app is None else app.id, exchange.caller
+        peer = address(None if caller is None else caller.get_extra_info("peername"))
+        self._node.refusals.request(app_id, peer, exchange.method, exchange.path, int(status), reason)
