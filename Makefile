@@ -81,7 +81,7 @@ bench-micro: .venv/tools
 	@$(BIN)/python -m pytest -q -p no:xdist --benchmark-only --benchmark-columns=min,median,iqr,ops --benchmark-sort=name \
 		benchmarks/micro.py $(ARGS)
 
-chaos: install
+chaos: .venv/tools
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 clean:
