@@ -54,7 +54,7 @@ def _checked(group: Any, prefix: str) -> Any:
 def _value(field: Field, value: object, path: str) -> object:
     if field.auto is not None and type(value) is int and value == field.auto:
         return value
-    if not (field.many or field.some) and not isinstance(value, bool | int | float | str | None):
+    if not (field.many or field.one_or_many) and not isinstance(value, bool | int | float | str | None):
         raise TypeError(f"{path} must be {field.describe()}, not {type(value).__name__}")
     return convert(field, _node(value, path), path)
 

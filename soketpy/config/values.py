@@ -34,7 +34,7 @@ def convert(field: Field, node: ConfigNode, path: str) -> object:
     except FieldError as error:
         where, name = (node, path) if error.at is None else (items[error.at], f"{path}[{error.at}]")
         raise where.position.error(name, error.problem) from None
-    if field.some and isinstance(value, tuple):
+    if field.one_or_many and isinstance(value, tuple):
         addresses = hosts(value)
         for at, address in enumerate(addresses):
             if address in addresses[:at]:
@@ -70,10 +70,10 @@ def _split_if_list(field: Field, node: ConfigNode) -> ConfigNode:
     text = node.value
     if not (node.loose and isinstance(text, str)):
         return node
-    if field.many or (field.some and '"' in text):
+    if field.many or (field.one_or_many and '"' in text):
         return split(node)
     # Without quotes, brackets are those of an IPv6 address.
-    return _split_at_commas(text, node) if field.some and "," in text else node
+    return _split_at_commas(text, node) if field.one_or_many and "," in text else node
 
 
 def _split_at_commas(text: str, node: ConfigNode) -> ConfigNode:

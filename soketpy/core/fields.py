@@ -49,7 +49,7 @@ class Rules(TypedDict, total=False):
 class Field:
     """One field. ``type`` is that of its value, or of each value in a list.
 
-    A field with ``many`` takes a list, one with ``some`` takes a value or a list, and an ``optional`` one takes None.
+    A field with ``many`` takes a list, one with ``one_or_many`` a value or a list, and an ``optional`` one takes None.
     Without ``least`` a number must be above 0. ``pattern`` is a regular expression that a whole text must match, and
     ``like`` describes the pattern in words. ``needs`` is the field of the same class that must be given too;
     ``excludes`` are the fields that must not be given. ``auto`` is the number that the word auto stands for.
@@ -62,7 +62,7 @@ class Field:
     help: str
     default: Any = None
     many: bool = False
-    some: bool = False
+    one_or_many: bool = False
     optional: bool = False
     secret: bool = False
     choices: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class Field:
 
         ``written`` is the text that the value was read from, for the error. Raise FieldError for a wrong value.
         """
-        if self.many or (self.some and isinstance(value, list | tuple)):
+        if self.many or (self.one_or_many and isinstance(value, list | tuple)):
             return self._check_each(value)
         return self._check_one(value, written, None)
 
@@ -104,7 +104,7 @@ class Field:
     def _check_each(self, values: object) -> tuple[object, ...]:
         if not isinstance(values, list | tuple):
             raise FieldError(self.name, f"must be a list, not {kind(values)}")
-        if self.some and not values:
+        if self.one_or_many and not values:
             raise FieldError(self.name, f"must be {self.describe()}, not an empty list")
         return tuple(self._check_one(value, None, at) for at, value in enumerate(values))
 
@@ -230,10 +230,10 @@ def kind(value: object) -> str:
 def _shape(hint: Any) -> dict[str, Any]:
     """Return what a type hint says of a field.
 
-    ``tuple[T, ...]`` is many, ``T | None`` is optional, and ``T | tuple[T, ...]`` is some.
+    ``tuple[T, ...]`` is many, ``T | None`` is optional, and ``T | tuple[T, ...]`` is one_or_many.
     """
     if get_origin(hint) is UnionType and get_origin(get_args(hint)[-1]) is tuple:
-        return {"type": get_args(hint)[0], "some": True}
+        return {"type": get_args(hint)[0], "one_or_many": True}
     optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
     if optional:
         hint = next(part for part in get_args(hint) if part is not NoneType)
