@@ -1,4 +1,4 @@
-"""The first request of a connection: whether it asks for a WebSocket, and the answer (RFC 6455, section 4)."""
+"""The WebSocket handshake: the request and the answer (RFC 6455, section 4)."""
 
 import binascii
 import hashlib
@@ -20,14 +20,14 @@ LOST_UPGRADE = (
     "This path is for WebSockets, and the request did not ask for one with HTTP/1.1, Upgrade: websocket and "
     f"Connection: Upgrade. {_PROXY}"
 )
-"""The reason for refusing a WebSocket whose upgrade was lost on the way."""
+"""The reason for refusing a WebSocket if a proxy has removed the upgrade."""
 
 _VERSION = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
-# RFC 9110, section 5.6.2: what the name of a subprotocol may be made of.
+# RFC 9110, section 5.6.2: the characters of the name of a subprotocol.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-# RFC 6455, section 4.1: the request may name its whole address, as requests through a proxy do.
+# RFC 6455, section 4.1: the target may be a whole URL, as in requests through a proxy.
 _AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 
 
@@ -68,7 +68,7 @@ def parse_upgrade(head: bytes) -> Upgrade | None:
 
 
 def refusal(upgrade: Upgrade) -> bytes | None:
-    """The HTTP answer to a handshake that no WebSocket can come of; None for one that is in order."""
+    """Return the HTTP answer to an invalid handshake, or None for a valid one."""
     headers = upgrade.headers
     if "upgrade" not in tokens(headers.get("connection", "")):
         return _error("400 Bad Request", f"The Connection header must name Upgrade. {_PROXY}")
@@ -86,7 +86,7 @@ def refusal(upgrade: Upgrade) -> bytes | None:
 
 
 def acceptance(upgrade: Upgrade) -> bytes:
-    """The HTTP answer that opens the WebSocket: no extension, and the first subprotocol if any was offered."""
+    """Return the HTTP answer that opens the WebSocket: without extensions, with the first subprotocol, if any."""
     key = upgrade.headers["sec-websocket-key"].encode("latin-1")
     accept = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
     subprotocol = b""
@@ -104,7 +104,7 @@ def acceptance(upgrade: Upgrade) -> bytes:
 
 
 def app_key(path: str, prefix: str) -> str | None:
-    """The key out of the path ``/app/KEY``, with or without the prefix that a proxy may have left in front."""
+    """Return the key in the path ``/app/KEY``, also after the prefix, which a proxy may not have removed."""
     bare = bare_path(path, prefix)
     key = bare.removeprefix("/app/")
     if key == bare:

@@ -1,8 +1,8 @@
-"""What the server says: each function gives one message, encoded once for all who get it.
+"""The messages of the server. Each function returns one message, encoded once for all its receivers.
 
-``data`` of what leaves the server is a JSON text inside a JSON string ("double encoding"), but for the four events
-whose ``data`` is an object, and client events, whose ``data`` goes out as it came in. A value named ``literal`` is
-JSON text already, quotes and all; one named ``escaped`` is JSON text ready to stand inside a JSON string.
+The ``data`` of a message is JSON text inside a JSON string ("double encoding"). Exceptions are the four events whose
+``data`` is an object, and client events, whose ``data`` does not change. A value named ``literal`` is JSON text with
+its quotes; a value named ``escaped`` is JSON text that is escaped for the inside of a JSON string.
 """
 
 import json
@@ -17,7 +17,7 @@ _TEXT = int(frames.Opcode.TEXT)
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event without its channel. ``data`` is JSON text; a client event has the ``user_id`` of its sender."""
+    """An event without its channel. ``data`` is JSON text. A client event has the ``user_id`` of its sender."""
 
     name: str
     data: bytes
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Message:
-    """One message: its JSON text, and the WebSocket frame that carries it."""
+    """One message: its JSON text, and the WebSocket frame with this text."""
 
     __slots__ = ("frame", "text")
 
@@ -35,7 +35,7 @@ class Message:
 
 
 def literal(value: object) -> bytes:
-    """The compact JSON text of a value. Half of a surrogate pair, which UTF-8 cannot carry, is an escape."""
+    """Return the compact JSON text of a value. Half of a surrogate pair, which UTF-8 cannot encode, is an escape."""
     try:
         return _json(value)
     except UnicodeEncodeError:
@@ -43,12 +43,12 @@ def literal(value: object) -> bytes:
 
 
 def escape(json_text: bytes) -> bytes:
-    """JSON text, made ready to stand inside a JSON string; escaping parts one by one gives the same as the whole."""
+    """Escape JSON text for the inside of a JSON string. Escaping it in parts has the same result."""
     return _json(json_text.decode())[1:-1]
 
 
 def event(channel: str, name: str, data_literal: bytes, user_id: str | None = None) -> Message:
-    """An event on a channel; ``data_literal`` goes out byte for byte."""
+    """Return an event on a channel; ``data_literal`` is sent byte for byte."""
     sender = b"" if user_id is None else b',"user_id":' + ids.literal(user_id)
     try:
         name_literal = _json(name)
@@ -66,7 +66,7 @@ def _internal(name: bytes, channel: str, escaped: bytes) -> Message:
 
 
 def connection_established(socket_id: str, activity_timeout: float) -> Message:
-    """The first message of every accepted connection; ``activity_timeout`` is in seconds."""
+    """Return the first message of every accepted connection; ``activity_timeout`` is in seconds."""
     socket, timeout = socket_id.encode(), _json(_whole(activity_timeout))
     data = rb"{\"socket_id\":\"%b\",\"activity_timeout\":%b}" % (socket, timeout)
     return Message(b'{"event":"pusher:connection_established","data":"' + data + b'"}')
@@ -77,9 +77,10 @@ def _whole(seconds: float) -> float:
 
 
 def error(code: int, message: str, channel: str | None = None) -> Message:
-    """Something is wrong; where the code asks for it, the connection is closed with the same code after this.
+    """Return an error. Some codes require that the connection is closed with the same code afterwards.
 
-    With ``channel``, pusher-js hands it to those who have bound ``pusher:error`` on that channel too (as soketi's).
+    With ``channel``, pusher-js also calls the functions that are bound to ``pusher:error`` on that channel (as for
+    soketi).
     """
     data: dict[str, object] = {"code": int(code), "message": message}
     if channel is None:
@@ -92,19 +93,20 @@ PONG = Message(b'{"event":"pusher:pong","data":{}}')
 
 
 def subscription_succeeded(channel: str, escaped: bytes = b"{}") -> Message:
-    """The answer to a subscription, ahead of every event of that channel on that connection."""
+    """Return the answer to a subscription. It precedes every event of that channel on that connection."""
     return _internal(b"subscription_succeeded", channel, escaped)
 
 
 def roster(members: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The data, escaped, with which a presence channel greets a joiner.
+    """Return the escaped data of the answer to a subscription to a presence channel.
 
-    ``members`` are pairs of user id and user_info, both escaped JSON literals. A user who gave no user_info is null.
+    ``members`` are pairs of user id and user_info, both escaped JSON literals. The value of a user without user_info is
+    null.
     """
     ids, infos = [], []
     for user_id, info in members:
         ids.append(user_id)
-        # In the hash, an id that is a number is a string too.
+        # In the hash, an id that is a number is also a string.
         name = user_id if user_id[0] == _BACKSLASH else rb"\"" + user_id + rb"\""
         infos.append(name + b":" + (info or b"null"))
     return rb"{\"presence\":{\"ids\":[%b],\"hash\":{%b},\"count\":%d}}" % (b",".join(ids), b",".join(infos), len(ids))
@@ -114,12 +116,12 @@ _BACKSLASH = ord("\\")
 
 
 def subscription_error(channel: str, type: str, status: int, message: str) -> Message:
-    """A subscription was refused; the connection stays. pusher-js, Java, Swift and pysher hand this to the channel."""
+    """Return the refusal of a subscription for pusher-js, Java, Swift and pysher; the connection stays open."""
     return _subscription_error("pusher:subscription_error", channel, type, status, message)
 
 
 def internal_subscription_error(channel: str, type: str, status: int, message: str) -> Message:
-    """The same for .NET and for Flutter on the web, which listen for this name only. The other clients ignore it."""
+    """Return the same refusal for .NET and Flutter on the web, which know only this name. Other clients ignore it."""
     return _subscription_error("pusher_internal:subscription_error", channel, type, status, message)
 
 
@@ -129,11 +131,11 @@ def _subscription_error(name: str, channel: str, type: str, status: int, message
 
 
 def _readable(channel: str, data: dict[str, object]) -> dict[str, object]:
-    """The data of a message of the protocol, in the form that the Java client can read on this channel.
+    """Return the data of a message of the protocol in a form that the Java client can read on this channel.
 
-    On an encrypted channel that client deciphers everything but ``{}``, the protocol's own messages too. Without a
-    nonce and a ciphertext it ends with a NullPointerException. With some that no key opens, it asks the auth server
-    for a new key and then reports that it cannot decipher the message.
+    On an encrypted channel, this client deciphers all data except ``{}``, also that of the protocol's own messages.
+    Data without a nonce and a ciphertext ends the client with a NullPointerException. For data that no key deciphers,
+    the client asks the auth server for a new key, and then reports that it cannot decipher the message.
     """
     return data | _UNDECIPHERABLE if channels.kind_of(channel).encrypted else data
 
@@ -143,33 +145,33 @@ _UNDECIPHERABLE = {"nonce": "A" * 32, "ciphertext": "A" * 24}
 
 
 def member_added(channel: str, escaped_id: bytes, escaped_info: bytes) -> Message:
-    """A user came to a presence channel; a user who gave no user_info has none here."""
+    """Return the message that a user has joined a presence channel. It has user_info only if the user has."""
     info = rb",\"user_info\":" + escaped_info if escaped_info else b""
     return _internal(b"member_added", channel, rb"{\"user_id\":" + escaped_id + info + b"}")
 
 
 def member_removed(channel: str, escaped_id: bytes) -> Message:
-    """A user left a presence channel with their last connection."""
+    """Return the message that the last connection of a user has left a presence channel."""
     return _internal(b"member_removed", channel, rb"{\"user_id\":" + escaped_id + b"}")
 
 
 def subscription_count(channel: str, count: int) -> Message:
-    """How many connections are subscribed."""
+    """Return the number of connections that are subscribed."""
     return _internal(b"subscription_count", channel, escape(_json(_readable(channel, {"subscription_count": count}))))
 
 
 def cache_miss(channel: str) -> Message:
-    """A cache channel has nothing to remember. The Java client fails without ``data``."""
+    """Return the message that a cache channel has no stored event. The Java client fails without ``data``."""
     return Message(b'{"event":"pusher:cache_miss","channel":' + _json(channel) + b',"data":"{}"}')
 
 
 def signin_success(user_data: str) -> Message:
-    """The connection is now the user's; ``user_data`` goes back as it came."""
+    """Return the answer to a sign-in; ``user_data`` does not change."""
     return Message(literal({"event": "pusher:signin_success", "data": {"user_data": user_data}}))
 
 
 def watchlist_events(online: list[str], offline: list[str]) -> Message:
-    """Which of the watched users are, or have just gone, online and offline; a group that is empty is left out."""
+    """Return the watched users that are online and offline, or have just changed. An empty group is omitted."""
     groups = (("online", online), ("offline", offline))
     events = [{"name": name, "user_ids": [str(each) for each in user_ids]} for name, user_ids in groups if user_ids]
     data = _json({"events": events}).decode()

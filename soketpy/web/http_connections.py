@@ -1,4 +1,4 @@
-"""What the HTTP connections of one port share: a bound for their number, and the outbox of their answers."""
+"""The bound for the number of HTTP connections of a port, and the outbox of their answers."""
 
 import asyncio
 import logging

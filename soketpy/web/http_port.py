@@ -1,4 +1,4 @@
-"""What the connections of one HTTP port share."""
+"""An HTTP port: its API, and the objects that its connections share."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from soketpy.web.http_connections import HttpConnections, Outbox
 
 
 class Api(Protocol):
-    """What serves the requests of a port; ``Rest`` documents the methods."""
+    """The object that serves the requests of a port; ``Rest`` documents the methods."""
 
     body_size: int
     leaving: bool
@@ -43,7 +43,7 @@ class Api(Protocol):
 
 @dataclass(slots=True)
 class HttpPort:
-    """A port: who serves its requests, and what its connections share.
+    """A port: the API that serves its requests, and the objects that its connections share.
 
     ``log_refusal`` logs a request that is refused because of its head, by status and reason; it never raises.
     ``open_websocket`` hands a connection to a WebSocket, with the bytes after the handshake; without it, the port has

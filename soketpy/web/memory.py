@@ -41,7 +41,7 @@ def _limits() -> Iterator[int]:
     for file in _limit_files():
         try:
             limit = int(file.read_text())
-        except (OSError, ValueError):  # no such group here, or the word "max"
+        except (OSError, ValueError):  # the group does not exist, or the text is "max"
             continue
         if limit > 0:
             yield limit

@@ -1,4 +1,4 @@
-"""The counters as Prometheus reads them: soketi's names for what soketi has, and metrics of soketpy's own."""
+"""The metrics for Prometheus: those of soketi with soketi's names, and soketpy's own."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from soketpy.core.traffic import Totals, Traffic
 
-# soketi's name, the counter that it shows, and its help.
+# The name in soketi, the counter with its value, and its help.
 _COUNTERS = (
     ("new_connections_total", "connections", "WebSocket connections that were accepted."),
     ("new_disconnections_total", "disconnections", "WebSocket connections that ended."),
@@ -22,7 +22,7 @@ _COUNTERS = (
 
 
 class TrafficCollector(Collector):
-    """Shows the counters of all apps, and gauges that are computed from the live sets whenever Prometheus asks."""
+    """Reads the counters of all apps, and computes the gauges, whenever Prometheus asks."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class TrafficCollector(Collector):
         self._connected = connected
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric under soketi's name, with soketi's labels ``app_id`` and ``port``."""
+        """Yield every metric with soketi's name and soketi's labels ``app_id`` and ``port``."""
         gauge = Metric(f"{self._prefix}connected", "WebSocket connections that are open now.", "gauge")
         for app_id in self._traffic:
             gauge.add_sample(gauge.name, self._labels(app_id), self._connected(app_id))
         yield gauge
         for name, attribute, help_text in _COUNTERS:
-            # soketi's byte counters do not end in _total, which Prometheus' own counter type would add.
+            # soketi's byte counters do not end in _total, which the counter type of Prometheus would add.
             kind = "counter" if name.endswith("_total") else "unknown"
             metric = Metric(f"{self._prefix}{name.removesuffix('_total')}", help_text, kind)
             for app_id, traffic in self._traffic.items():
@@ -54,7 +54,7 @@ class TrafficCollector(Collector):
         yield from self._collect_totals()
 
     def _collect_totals(self) -> Iterator[Metric]:
-        """Give the metrics of the whole process, which soketi has not."""
+        """Yield the metrics of the whole process, which soketi does not have."""
         totals = self._totals()
         yield self._total("failures", "Faults of the server that were contained; each one is a bug.", totals.failures)
         slow = "Connections that were closed with 4100 because the client read too slowly."

@@ -1,4 +1,4 @@
-"""TLS handshakes that fail: each leaves a line in the log. asyncio and uvloop close such a connection silently."""
+"""Log lines about TLS handshakes that fail, because asyncio and uvloop close such connections silently."""
 
 import logging
 import ssl
@@ -10,20 +10,21 @@ log = logging.getLogger("soketpy.http")
 
 
 def note_failed_handshakes(context: ssl.SSLContext, refusals: Refusals) -> None:
-    """Leave a line in the log about each handshake of this context that OpenSSL breaks off, with OpenSSL's reason.
+    """Log each handshake of this context that OpenSSL refuses, with OpenSSL's reason.
 
-    Neither the address of the client is known here, nor a client that goes, or is silent, before OpenSSL finds a fault.
+    The address of the client is unknown. A client that disconnects, or is silent, before OpenSSL finds a fault is not
+    logged.
     """
 
     class Noted(ssl.SSLObject):
         """One TLS connection of this context."""
 
         def do_handshake(self) -> None:
-            """Take the handshake as far as it goes. Raises SSLError."""
+            """Continue the handshake as far as possible. Raises SSLError."""
             try:
                 super().do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                raise  # more has to come, or to go out, first
+                raise  # more bytes must be received or sent first
             except ssl.SSLError as fault:
                 attempt(log, refusals.tls, fault.reason or str(fault))
                 raise

@@ -47,5 +47,5 @@ nearly_events = st.fixed_dictionaries(
 
 
 def nested(depth: int) -> bytes:
-    """A client event whose data is nested so deeply, and never closed."""
+    """Return a client event whose data is nested so deeply, and never closed."""
     return b'{"event":"client-said","channel":"private-a","data":' + b"[" * depth

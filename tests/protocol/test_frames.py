@@ -183,7 +183,7 @@ def test_text_is_held_to_utf8_and_binary_is_not() -> None:
 
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[bytes, list[Pair]]:
-    """The bytes of a client that keeps the rules, and what it says in them."""
+    """Return the bytes of a client that follows the rules, and the messages in them."""
     masks, data, said = st.binary(min_size=4, max_size=4), b"", list[Pair]()
 
     def control() -> None:

@@ -19,7 +19,7 @@ REQUEST = "GET /app/key?protocol=7 HTTP/1.1"
 
 
 def head(request: str = REQUEST, **changes: str | None) -> bytes:
-    """The head of a request; ``changes`` to its headers have _ for -, and None for one that is missing."""
+    """Return the head of a request; ``changes`` to its headers have _ for -, and None for one that is missing."""
     headers: dict[str, str | None] = {**HEADERS, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
     return "\r\n".join([request, *lines]).encode("latin-1")

@@ -1,4 +1,4 @@
-"""Whatever is signed and sent, and whatever bytes strangers send: a plain answer, no traceback, and on it goes."""
+"""Random signed requests and random bytes: each gets a plain answer without a traceback, and the server continues."""
 
 import http.client
 import json
@@ -88,7 +88,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def errors() -> Iterator[Errors]:
-    """What was logged as a warning or worse since the module began."""
+    """Return the log lines since the module began that are warnings or worse."""
     handler = Errors()
     logging.getLogger().addHandler(handler)
     yield handler

@@ -1,4 +1,4 @@
-"""Who may call: the signature of a request, and what the server says of one that does not hold."""
+"""The signature of a request, and the reasons for which the server refuses it."""
 
 import hashlib
 import time

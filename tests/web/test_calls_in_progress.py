@@ -1,4 +1,4 @@
-"""The calls that wait, by app: one app cannot keep all HTTP connections busy, and each call is counted exactly once."""
+"""The calls in progress of each app: one app cannot keep all HTTP connections busy, and each call is counted once."""
 
 from contextlib import AsyncExitStack
 
@@ -75,7 +75,7 @@ async def refused(client: Wire, call: bytes) -> bool:
 
 @pytest.fixture
 async def four(start_server: StartServer) -> Peers:
-    """A server with four HTTP connections, of which one app may keep two busy."""
+    """Return a server with four HTTP connections, of which one app may keep two busy."""
     return await start_server(apps=(APP, OTHER), bounds=Bounds(max_http_connections=4))
 
 

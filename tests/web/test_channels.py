@@ -1,4 +1,4 @@
-"""What readers may ask: the channels of an app, the state of one, and the members of a presence channel."""
+"""Queries: the channels of an app, the state of one channel, and the members of a presence channel."""
 
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("nodes")
 
 
 async def joined(peers: Peers, *channels: str, **member: object) -> Any:
-    """A client that is on these channels."""
+    """Return a client that is on these channels."""
     client = await peers.client()
     for channel in channels:
         answer = await client.subscribe(channel, member if channel.startswith("presence-") else None)

@@ -1,4 +1,4 @@
-"""A fault wherever an answer is made: the client gets 500 at worst, and what only logs or counts changes no answer."""
+"""Faults while an answer is made: the client gets 500 at worst, and a fault in a log or counter changes no answer."""
 
 import json
 from collections.abc import Callable

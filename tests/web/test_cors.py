@@ -1,4 +1,4 @@
-"""Which pages of other origins may read an answer: every answer says so, errors and health checks too."""
+"""The CORS headers of all answers, also of errors and health checks."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ DISABLED = App(id="disabled", keys=(Key("disabled-key", "secret"),), enabled=Fal
 
 
 async def ask(peers: Peers, method: str, target: str, origin: str) -> Reply:
-    """A request by a page; one that ends in ``?signed`` is signed."""
+    """Return a request by a page; one that ends in ``?signed`` is signed."""
     path, _, sign = target.partition("?")
     return await peers.request(method, signed(method, path) if sign else path, headers={"Origin": origin})
 

@@ -1,4 +1,4 @@
-"""Coarse timers for very many."""
+"""Coarse timers for very many connections."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""``POST /apps/ID/events``: what a publisher may trigger, and what is refused before anything is sent."""
+"""``POST /apps/ID/events``: the events that a publisher may trigger, and the refusals before anything is sent."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A client that ends its side behind its requests: each of them is answered before the connection is closed."""
+"""A client that ends its side after its requests: each request is answered before the connection is closed."""
 
 from collections.abc import Callable
 from socket import SO_SNDBUF, SOL_SOCKET

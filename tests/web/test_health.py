@@ -1,4 +1,4 @@
-"""Whether the server is alive, ready, and has room for more."""
+"""Health checks: the server is alive, ready, and has enough memory."""
 
 import os
 from pathlib import Path

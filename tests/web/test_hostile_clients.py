@@ -1,4 +1,4 @@
-"""Clients who all come at once, never read or say nothing, over real sockets."""
+"""Clients that all connect at once, never read, or send nothing, over real sockets."""
 
 import asyncio
 from dataclasses import replace

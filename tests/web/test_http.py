@@ -1,4 +1,4 @@
-"""HTTP itself: connections that stay, requests in a row, and bytes that are no request."""
+"""HTTP over real sockets: keep-alive, pipelining, upgrades, limits of the head, and bytes that are no request."""
 
 import logging
 
@@ -266,7 +266,7 @@ async def test_a_connection_header_that_a_proxy_has_replaced_is_told_the_setting
 
 
 def head(size: int, *, header: str = "", in_line: bool = False) -> bytes:
-    """A request whose head has so many bytes, the empty line not counted."""
+    """Return a request whose head has so many bytes, the empty line not counted."""
     first, _, rest = request("GET", "/ready?", b"", *([header] if header else [])).partition(b" HTTP/1.1")
     padding = b"x" * (size - len(first) - len(b" HTTP/1.1") - len(rest) + 4)
     if in_line:

@@ -1,4 +1,4 @@
-"""The bound of HTTP connections: who has to go, and who is refused."""
+"""The bound for HTTP connections: the connections that are closed or refused beyond it."""
 
 import asyncio
 from collections.abc import Callable
@@ -184,7 +184,7 @@ def test_the_default_follows_the_other_bounds(bounds: Bounds, files: int, most: 
 
 
 async def open_ones(wires: list[Wire]) -> list[Wire]:
-    """Those that the server has not closed."""
+    """Return the connections that the server has not closed."""
     return [each for each in wires if not each.reader.at_eof()]
 
 

@@ -1,4 +1,4 @@
-"""What Pusher's own libraries for servers send, byte for byte, and what their suites expect of the answers."""
+"""The requests of Pusher's own server libraries, byte for byte, and the answers that their test suites expect."""
 
 import hashlib
 import hmac
@@ -44,7 +44,7 @@ LIBRARIES: dict[str, tuple[Encode, bool, bool]] = {
 def written(
     library: str, app: App, method: str, path: str, value: object = None, query: dict[str, str] | None = None
 ) -> bytes:
-    """A request as the library writes it; the path stands behind ``/apps/ID``."""
+    """Return a request as the library writes it; the path stands behind ``/apps/ID``."""
     encode, empty_has_md5, users_without_app = LIBRARIES[library]
     body = b"" if method == "GET" else json.dumps(value).encode()
     if not (users_without_app and path.startswith("/users/")):

@@ -1,4 +1,4 @@
-"""How often and how much: rates with their headers, and bodies that are refused before they are read."""
+"""Rate limits with their headers, and bodies that are refused before they are read."""
 
 import asyncio
 import hashlib

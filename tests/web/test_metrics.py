@@ -1,4 +1,4 @@
-"""The metrics port: soketi's names, and gauges that tell the truth."""
+"""The metrics port: soketi's names, and the values of the gauges."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ async def ask(peers: Peers, target: str, method: str = "GET") -> Reply:
 
 
 async def metrics(peers: Peers, app_id: str = "app-id") -> dict[str, float]:
-    """The metrics of one app, by name without the prefix."""
+    """Return the metrics of one app, by name without the prefix."""
     found = {}
     for family in text_string_to_metric_families((await ask(peers, "/metrics")).text):
         for sample in family.samples:
@@ -55,7 +55,7 @@ async def metrics(peers: Peers, app_id: str = "app-id") -> dict[str, float]:
 
 
 async def process_metrics(peers: Peers) -> dict[str, float]:
-    """The metrics of the whole process, by name without the prefix; a label of code is appended."""
+    """Return the metrics of the whole process, by name without the prefix; a label of code is appended."""
     found = {}
     for family in text_string_to_metric_families((await ask(peers, "/metrics")).text):
         for sample in family.samples:

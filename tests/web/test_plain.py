@@ -25,12 +25,12 @@ def trigger(*headers: str) -> bytes:
 
 
 def port_of(peers: Peers) -> HttpPort:
-    """A port like that of the server, with an outbox of its own."""
+    """Return a port like that of the server, with an outbox of its own."""
     return main_port(peers.server._rest, peers.server._state, "")
 
 
 def protocol_of(peers: Peers) -> HttpConnection:
-    """The one that serves the only connection of the server."""
+    """Return the HttpConnection that serves the only connection of the server."""
     buckets = peers.server._state.deadlines._buckets.values()
     (protocol,) = [timed for bucket in buckets for timed in bucket]
     assert isinstance(protocol, HttpConnection)

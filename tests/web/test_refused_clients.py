@@ -1,4 +1,4 @@
-"""A client that is refused or closed leaves a line in the log, over real sockets."""
+"""Log lines about clients that are refused or closed, over real sockets."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ def info(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The lines about refused and closed clients."""
+    """Return the lines about refused and closed clients."""
     names = ("soketpy.refusals", "soketpy.http")
     return [each.getMessage() for each in caplog.records if each.name in names and each.levelno == logging.INFO]
 

@@ -1,4 +1,4 @@
-"""The form of every REST answer: status, JSON with the reason, and what a path or method that is not served gets."""
+"""The form of every REST answer, and the answers for an unknown path or a wrong method."""
 
 import logging
 import re

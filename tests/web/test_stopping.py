@@ -1,4 +1,4 @@
-"""What waits when the server stops: each call and handshake is answered, and no call publishes after its answer."""
+"""Calls and handshakes that wait while the server stops: each is answered, and no call publishes after its answer."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ sized_or_chunked = pytest.mark.parametrize("chunked", [False, True], ids=["sized
 
 
 def post(chunked: bool, path: str = EVENTS, body: bytes = BODY) -> bytes:
-    """A call whose body has a stated length or comes in chunks."""
+    """Return a call whose body has a stated length or comes in chunks."""
     target = signed("POST", path, body)
     if not chunked:
         return request("POST", target, body)
@@ -41,7 +41,7 @@ def impatient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def peers(start_server: StartServer) -> Peers:
-    """A server that stops as soon as it can."""
+    """Return a server that stops as soon as it can."""
     return await start_server(timeouts=Timeouts(shutdown=0))
 
 

@@ -1,4 +1,4 @@
-"""What is counted, and how Prometheus reads it."""
+"""The counters of traffic, and their form for Prometheus."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -20,7 +20,7 @@ COUNTERS = {
 
 
 def busy() -> TrafficByApp:
-    """The traffic of one app, every counter of it different."""
+    """Return the traffic of one app, every counter of it different."""
     by_app = TrafficByApp()
     traffic = by_app["app-id"]
     traffic.connections, traffic.disconnections = 1, 2

@@ -1,4 +1,4 @@
-"""A call whose events are out is never answered as if nothing had happened: publishers would send it once more."""
+"""Calls whose events are published: no answer suggests that nothing happened, so no publisher repeats the events."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What waits for other nodes holds up what came behind it on the same connection, keeps its order, and nobody else."""
+"""Operations that wait for other nodes: only the following ones of the same connection wait too, in order."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Connecting, staying and being closed, over real sockets. What RFC 6455 asks of frames has tests of its own."""
+"""Connecting, staying connected and being closed, over real sockets. RFC 6455 has tests of its own."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
 
 
 async def refusal(socket: Socket) -> tuple[dict[str, Any], int | None, str | None]:
-    """The one message of a connection that is refused, and its close."""
+    """Return the one message of a connection that is refused, and its close."""
     message = await socket.hear()
     return message, *await socket.closed()
 

@@ -1,4 +1,4 @@
-"""HTTP over a bare socket: for what no HTTP client would send, and to sign without the server's own code."""
+"""HTTP over a bare socket, for requests that no HTTP client sends, and signatures made without the server's code."""
 
 import asyncio
 import hashlib
@@ -49,7 +49,7 @@ class Wire:
         self.writer.write(data)
 
     async def answer(self, without_body: bool = False) -> Answer:
-        """The next answer; ``without_body`` for that to a HEAD."""
+        """Return the next answer, ``without_body`` to a HEAD request."""
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
@@ -57,7 +57,7 @@ class Wire:
             return Answer(int(head[0].split(" ")[1]), headers, await self.reader.readexactly(size))
 
     async def frame(self) -> bytes:
-        """The payload of the next WebSocket frame, which is one of less than 64 KiB."""
+        """Return the payload of the next WebSocket frame, which has less than 64 KiB."""
         async with asyncio.timeout(PATIENCE):
             size = (await self.reader.readexactly(2))[1]
             if size == 126:
@@ -84,7 +84,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire(port: int) -> AsyncIterator[Wire]:
-    """A TCP connection to a port of the loopback address."""
+    """Return a TCP connection to a port of the loopback address."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield Wire(reader, writer)
@@ -93,7 +93,7 @@ async def wire(port: int) -> AsyncIterator[Wire]:
 
 
 def signature(secret: str, method: str, path: str, parameters: list[tuple[str, str]]) -> str:
-    """The signature of a request, by the words of Pusher's HTTP API reference."""
+    """Return the signature of a request, by the words of Pusher's HTTP API reference."""
     ordered = sorted(((name.lower(), value) for name, value in parameters), key=lambda parameter: parameter[0])
     text = f"{method}\n{path}\n" + "&".join(f"{name}={value}" for name, value in ordered)
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
@@ -107,7 +107,7 @@ def signed(
     app: App = APP,
     instead: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """A signed target. ``instead`` replaces parameters of the signature before it is made; an empty one is left out."""
+    """Return a signed target. ``instead`` replaces parameters before they are signed; an empty one is omitted."""
     given = {"auth_key": app.key, "auth_timestamp": str(int(time.time())), "auth_version": "1.0"}
     if body:
         given["body_md5"] = hashlib.md5(body).hexdigest()
@@ -118,7 +118,7 @@ def signed(
 
 
 def request(method: str, target: str, body: bytes = b"", *headers: str) -> bytes:
-    """The bytes of a request; its Content-Length is that of the body."""
+    """Return the bytes of a request; its Content-Length is that of the body."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers]
     if body:
         lines.append(f"Content-Length: {len(body)}")
@@ -126,6 +126,6 @@ def request(method: str, target: str, body: bytes = b"", *headers: str) -> bytes
 
 
 def frame(event: str, data: object, **fields: object) -> bytes:
-    """A WebSocket message of less than 64 KiB, masked by nothing."""
+    """Return a WebSocket message of less than 64 KiB, masked by nothing."""
     text = json.dumps({"event": event, "data": data, **fields}).encode()
     return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text

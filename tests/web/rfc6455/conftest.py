@@ -18,11 +18,11 @@ async def exchange(start_server: StartServer) -> AsyncIterator[Exchange]:
 
 @pytest.fixture
 async def wire(exchange: Exchange) -> Wire:
-    """A WebSocket whose greeting has been read."""
+    """Return a WebSocket whose greeting has been read."""
     return await exchange.connect()
 
 
 @pytest.fixture
 async def echo(exchange: Exchange) -> Echo:
-    """A sender, and a receiver to whom its client events go."""
+    """Return a sender, and a receiver to whom its client events go."""
     return await exchange.echo()

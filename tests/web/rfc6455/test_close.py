@@ -95,7 +95,7 @@ async def test_a_client_that_ends_its_stream_without_a_close_frame_gets_the_end_
 
 
 async def refused(exchange: Exchange, behind: bytes = b"") -> Wire:
-    """A connection that the server has told why it closes."""
+    """Return a connection that has received the reason for its close."""
     wire = await exchange.dial()
     await wire.send(request("/app/no-such-app?protocol=7") + behind)
     assert (await wire.answer()).status == 101

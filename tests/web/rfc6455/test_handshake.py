@@ -29,7 +29,7 @@ async def ask(exchange: Exchange, data: bytes, chop: int | None = None) -> tuple
 
 
 async def opened(exchange: Exchange, data: bytes, chop: int | None = None) -> Answer:
-    """The answer that opened a WebSocket, which works."""
+    """Check that a WebSocket has opened and works. Return the answer to its handshake."""
     wire, answer = await ask(exchange, data, chop)
     assert answer.status == 101, answer
     assert answer.headers["upgrade"].lower() == "websocket"
@@ -242,7 +242,7 @@ async def test_a_request_may_come_octet_by_octet(exchange: Exchange) -> None:
 
 
 def long_request(size: int) -> bytes:
-    """A handshake whose head has so many bytes, the empty line not counted."""
+    """Return a handshake whose head has so many bytes, the empty line not counted."""
     room = size + 4 - len(request())
     padding = slices(b"x" * room, 4000)
     lines = [b"\r\nx: " + part[min(len(part), 5) :] for part in padding]
@@ -343,7 +343,7 @@ PLAIN = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def served(exchange: Exchange) -> Wire:
-    """A connection whose first request was plain HTTP."""
+    """Return a connection whose first request was plain HTTP."""
     wire, answer = await ask(exchange, PLAIN)
     assert answer.status == 200
     return wire

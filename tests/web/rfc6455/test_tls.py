@@ -18,7 +18,7 @@ MEGABYTE = b"x" * (1 << 20)
 
 @pytest.fixture
 async def tls_wire(exchange: Exchange, tmp_path: Path) -> Wire:
-    """A WebSocket over TLS whose greeting has been read."""
+    """Return a WebSocket over TLS whose greeting has been read."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_certificate(cert, key)
     peers = await exchange.start(tls=Tls(cert=str(cert), key=str(key)))
@@ -30,7 +30,7 @@ async def tls_wire(exchange: Exchange, tmp_path: Path) -> Wire:
 
 
 def write_certificate(cert: Path, key: Path) -> None:
-    """A certificate for localhost that its own key has signed."""
+    """Return a certificate for localhost that its own key has signed."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)

@@ -18,7 +18,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """The key of the example in RFC 6455, section 1.3."""
 
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-"""What a server must answer to that key."""
+"""The answer that a server must give to that key."""
 
 MASK = b"\x37\xfa\x21\x3d"
 CHANNEL = "private-echo"
@@ -38,7 +38,7 @@ def frame(
 def header(
     opcode: int, size: int, *, last: bool = True, reserved: int = 0, mask: bytes | None = MASK, wide: int | None = None
 ) -> bytes:
-    """What stands in front of a payload; ``wide`` is how many bytes the length takes, where not the fewest."""
+    """Return the header of a frame; ``wide`` is the number of length bytes, by default the smallest."""
     if wide is None:
         wide = 0 if size < 126 else 2 if size < 65536 else 8
     masked = 0 if mask is None else 0x80
@@ -56,22 +56,22 @@ def fragments(opcode: int, *parts: bytes) -> bytes:
 
 
 def slices(data: bytes, size: int) -> list[bytes]:
-    """The data in pieces of so many bytes."""
+    """Return the data in pieces of so many bytes."""
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def close_frame(code: int, reason: bytes = b"") -> bytes:
-    """A close frame of a client."""
+    """Return a close frame of a client."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason)
 
 
 def event(content: bytes) -> bytes:
-    """A client event with this content, which the server passes on byte for byte."""
+    """Return a client event with this content, which the server passes on byte for byte."""
     return b'{"event":"client-echo","channel":"' + CHANNEL.encode() + b'","data":"' + content + b'"}'
 
 
 def event_of_size(size: int) -> bytes:
-    """A client event whose text has so many bytes, no two neighbours alike."""
+    """Return a client event whose text has so many bytes, no two neighbours alike."""
     room = size - len(event(b""))
     return event((b"0123456789abcdefghijklmnopqrstuvwxyz." * (room // 37 + 1))[:room])
 
@@ -83,7 +83,7 @@ def request(
     without: str = "",
     **headers: str,
 ) -> bytes:
-    """A handshake; a header is replaced or added by its name with ``_`` for ``-``, and left out by ``without``."""
+    """Return a handshake with changed headers (``_`` for ``-`` in their names), and ``without`` others."""
     fields = {
         "host": "localhost",
         "upgrade": "websocket",
@@ -123,7 +123,7 @@ class Wire:
                 await asyncio.sleep(0)  # the server shares this event loop
 
     async def answer(self) -> Answer:
-        """The answer to an HTTP request."""
+        """Return the answer to an HTTP request."""
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
@@ -133,7 +133,7 @@ class Wire:
         return Answer(int(status.split(" ")[1]), headers, body)
 
     async def hear(self) -> tuple[int, bytes]:
-        """The next frame of the server: whole, unmasked, with no reserved bit and the shortest form of its length."""
+        """Return the next frame of the server: whole, unmasked, no reserved bit, the length in its shortest form."""
         async with asyncio.timeout(PATIENCE):
             first, second = await self.reader.readexactly(2)
             assert first & 0x80, "the server does not fragment"
@@ -149,14 +149,14 @@ class Wire:
             return first & 0x0F, await self.reader.readexactly(size)
 
     async def message(self) -> dict[str, Any]:
-        """The next frame of the server, which must be a message of the protocol."""
+        """Return the next frame of the server, which must be a message of the protocol."""
         opcode, payload = await self.hear()
         assert opcode == TEXT
         message: dict[str, Any] = json.loads(payload)
         return message
 
     async def close_code(self) -> int:
-        """The code of the next frame of the server, which must be a close frame."""
+        """Return the code of the next frame of the server, which must be a close frame."""
         opcode, payload = await self.hear()
         assert opcode == CLOSE, payload
         assert 2 <= len(payload) <= 125
@@ -164,23 +164,23 @@ class Wire:
         return int.from_bytes(payload[:2], "big")
 
     async def end(self) -> None:
-        """The server ends the connection in good order: nothing more comes, and no reset."""
+        """Check that the server ends the connection without further bytes and without a reset."""
         async with asyncio.timeout(PATIENCE):
             assert await self.reader.read() == b""
 
     async def failed(self) -> int:
-        """The server fails the connection: the code of its close frame, with nothing before or behind it."""
+        """Check that the server fails the connection with one close frame. Return the code of the frame."""
         code = await self.close_code()
         await self.end()
         return code
 
     async def is_alive(self) -> None:
-        """The server still answers, and what it answers is the next that it says."""
+        """Check that the server still answers, and that its answer is its next message."""
         await self.send(frame(TEXT, PING_TEXT))
         assert await self.hear() == (TEXT, PONG_TEXT)
 
     async def dropped(self) -> None:
-        """The server does not only say no more: it hears no more either."""
+        """Check that the server neither sends anything more nor reads anything more."""
         with pytest.raises(ConnectionError):
             await self._send_for_ever()
 
@@ -223,7 +223,7 @@ class Exchange:
         return self.peers
 
     async def dial(self) -> Wire:
-        """A TCP connection."""
+        """Return a TCP connection."""
         peers = self.peers or await self.start()
         return self.keep(*await asyncio.open_connection("127.0.0.1", peers.port))
 
@@ -234,14 +234,14 @@ class Exchange:
         return wire
 
     async def connect(self, **headers: str) -> Wire:
-        """A WebSocket whose greeting has been read."""
+        """Return a WebSocket whose greeting has been read."""
         wire = await self.dial()
         await wire.send(request(**headers))
         await wire.greet()
         return wire
 
     async def echo(self) -> "Echo":
-        """A sender, and a receiver to whom its client events go."""
+        """Return a sender, and a receiver to whom its client events go."""
         sender, receiver = await self.connect(), await self.connect()
         await sender.join()
         await receiver.join()
@@ -270,5 +270,5 @@ class Echo:
         await self.sender.send(data, chop)
 
     async def returns(self, text: bytes) -> None:
-        """The next that the receiver hears is this message, byte for byte."""
+        """Check that the receiver's next message is this one, byte for byte."""
         assert await self.receiver.hear() == (TEXT, text)
