@@ -7,7 +7,7 @@ from soketpy.core.ports import CachedEvent
 
 
 class LocalCache:
-    """Remembers in this process, ``limit`` channels at most: beyond that the one set longest ago is forgotten."""
+    """Remembers the last events of at most ``limit`` channels. Above that, it forgets the event that was set first."""
 
     def __init__(self, ttl: float, limit: int, clock: Callable[[], float]) -> None:
         self._ttl = ttl
@@ -16,7 +16,7 @@ class LocalCache:
         self._events: OrderedDict[tuple[str, str], CachedEvent] = OrderedDict()
 
     def put(self, app_id: str, channel: str, name: str, data: bytes) -> None:
-        """Remember this event in the place of the last."""
+        """Remember this event instead of the last one."""
         now = self._clock()
         self._events[app_id, channel] = CachedEvent(name, data, now + self._ttl)
         self._events.move_to_end((app_id, channel))
@@ -24,7 +24,7 @@ class LocalCache:
             self._events.popitem(last=False)
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None."""
+        """Return the last event, or None."""
         event = self._events.get((app_id, channel))
         if event is not None and event.expires <= self._clock():
             del self._events[app_id, channel]
@@ -32,5 +32,5 @@ class LocalCache:
         return event
 
     def ttl(self, event: CachedEvent) -> int:
-        """Whole seconds for which the event will still be remembered."""
+        """Return for how many whole seconds the event is still remembered."""
         return max(0, round(event.expires - self._clock()))

@@ -1,18 +1,18 @@
-"""Rate limits of apps, counted in this process."""
+"""The rate limits of apps in a cluster of one."""
 
 from soketpy.core.limits import Bucket, Clock
 from soketpy.core.ports import Allowance
 
 
 class LocalRateLimiter:
-    """Counts in this process. A bucket lives as long as its app's limit stays the same."""
+    """Token buckets in memory. A bucket is replaced when its app's limit changes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second."""
+        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``."""
         now = self._clock()
         bucket = self._buckets.get((app_id, what))
         if bucket is None or bucket.burst != limit:

@@ -9,7 +9,7 @@ _NOBODY = Members()
 
 
 class LocalRoster:
-    """The roster of a cluster of one: what this process knows."""
+    """The subscriptions, members and signed-in users of this process."""
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[str, int]] = {}
@@ -17,21 +17,21 @@ class LocalRoster:
         self._users: dict[tuple[str, str], int] = {}
 
     def attach(self, inbox: Inbox) -> None:
-        """Tell a node from now on."""
+        """Call this node from now on."""
         self._inbox = inbox
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
-        """Whether an app that has ``on_this_node`` connections may have one more."""
+        """Return whether an app that has ``on_this_node`` connections may have one more."""
         return limit is None or on_this_node < limit
 
     def disconnect(self, app_id: str) -> None:
-        """The node itself knows how many there are."""
+        """Do nothing: the node itself counts its connections."""
 
     def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
         """Do nothing: each connection is checked against the limit of its app."""
 
     async def join(self, app_id: str, channel: str) -> int:
-        """Count one subscription; how many there are then."""
+        """Add one subscription. Return the number of subscriptions."""
         return self._join(app_id, channel)
 
     def _join(self, app_id: str, channel: str) -> int:
@@ -42,7 +42,7 @@ class LocalRoster:
         return count
 
     async def leave(self, app_id: str, channel: str) -> int:
-        """Take away one subscription; how many are left."""
+        """Remove one subscription. Return the number of those left."""
         return self._leave(app_id, channel)
 
     def _leave(self, app_id: str, channel: str) -> int:
@@ -56,7 +56,7 @@ class LocalRoster:
         return count
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
-        """Count one subscription of a presence channel. Raises ChannelFull for a member above ``limit``."""
+        """Add one subscription of a presence channel. Return its members. Raise ChannelFull above ``limit`` members."""
         members = self._members.get((app_id, channel), _NOBODY)
         if user_id not in members and len(members) >= limit:
             raise ChannelFull
@@ -71,7 +71,7 @@ class LocalRoster:
         return members
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
-        """Take away one subscription of a presence channel."""
+        """Remove one subscription of a presence channel."""
         members = self._members[app_id, channel]
         try:
             removed = members.leave(user_id)
@@ -84,31 +84,31 @@ class LocalRoster:
             self._leave(app_id, channel)
 
     def send_count(self, app_id: str, channel: str) -> None:
-        """Have the channel's subscribers told how many they are."""
+        """Send the number of subscribers to the subscribers."""
         self._inbox.count_changed(app_id, channel, self._count(app_id, channel))
 
     def _count(self, app_id: str, channel: str) -> int:
         return self._counts.get(app_id, {}).get(channel, 0)
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many connections are subscribed to each."""
+        """Return the number of subscriptions of each channel."""
         return [self._count(app_id, channel) for channel in channels]
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many members each has."""
+        """Return the number of members of each channel."""
         return [len(self._members.get((app_id, channel), _NOBODY)) for channel in channels]
 
     async def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel; not to be changed."""
+        """Return the members of a presence channel; do not change them."""
         return self._members.get((app_id, channel), _NOBODY)
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count."""
+        """Return the occupied channels whose names start with ``prefix``, with their counts."""
         counts = self._counts.get(app_id, {})
         return {channel: count for channel, count in counts.items() if channel.startswith(prefix)}
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user; who of the watched is signed in."""
+        """Count one signed-in connection of a user. Return who of the watchlist is online."""
         count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
         if count == 1:
             self._inbox.notify_watchers(app_id, user_id, True)

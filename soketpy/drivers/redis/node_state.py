@@ -8,7 +8,7 @@ from soketpy.drivers.redis.writes import Entry, Write
 
 
 class NodeState(Protocol):
-    """Topics to subscribe to, and entries to write, whenever the node connects to Redis; and what it hears of them."""
+    """The topics to subscribe to and the entries to write, whenever the node connects to Redis."""
 
     def topics(self) -> list[bytes]:
         """Return every topic that the node subscribes to."""

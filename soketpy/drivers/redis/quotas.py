@@ -21,7 +21,7 @@ class Quotas:
         self._commands = commands
         self._counts: dict[str, int] = {}
         self._in_flight: dict[str, int] = {}  # the unanswered changes of each app
-        self._in_doubt: set[str] = set()
+        self._uncertain: set[str] = set()
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
         """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
@@ -32,7 +32,7 @@ class Quotas:
         try:
             counted = await self._connected(app_id, limit)
         except Exception:
-            self._in_doubt.add(app_id)
+            self._uncertain.add(app_id)
             self._end(app_id)
             raise
         self._counts[app_id] += counted
@@ -70,7 +70,7 @@ class Quotas:
         except Lost:
             self._commands.write(self._entry(app_id))
         except Exception as fault:
-            self._doubt(app_id, fault)
+            self._retry(app_id, fault)
         self._end(app_id)
 
     async def _put(self, app_id: str) -> None:
@@ -81,33 +81,33 @@ class Quotas:
         except Lost:
             pass  # all counts are written when Redis is connected again
         except Exception as fault:
-            self._doubt(app_id, fault)
+            self._retry(app_id, fault)
         self._end(app_id)
 
     def _entry(self, app_id: str) -> Write:
         return ["connections", app_id, "", "", self._counts.get(app_id, 0)]
 
-    def _doubt(self, app_id: str, fault: Exception) -> None:
+    def _retry(self, app_id: str, fault: Exception) -> None:
         contain(log, fault, "App %s: its number of connections has to be written again", app_id)
-        self._in_doubt.add(app_id)
+        self._uncertain.add(app_id)
 
     def _begin(self, app_id: str) -> None:
         self._in_flight[app_id] = self._in_flight.get(app_id, 0) + 1
 
     def _end(self, app_id: str) -> None:
-        """Count a change as answered. After the last one, write the count if it is in doubt."""
+        """Count a change as answered. After the last one, write the count if it is uncertain."""
         self._in_flight[app_id] -= 1
         if self._in_flight[app_id]:
             return
         del self._in_flight[app_id]
-        if app_id in self._in_doubt:
-            self._in_doubt.discard(app_id)
+        if app_id in self._uncertain:
+            self._uncertain.discard(app_id)
             self._commands.write_again(self._entry(app_id))
 
     def write_again(self, app_id: str) -> None:
         """Write how many connections the app has on this node, once no change of it is in flight."""
         if app_id in self._in_flight:
-            self._in_doubt.add(app_id)
+            self._uncertain.add(app_id)
         else:
             self._commands.write_again(self._entry(app_id))
 
