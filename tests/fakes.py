@@ -40,8 +40,8 @@ class FakeLoop:
     def time(self) -> float:
         return self.now
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self._soon.append(callback)
+    def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self._soon.append(partial(callback, *arguments) if arguments else callback)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._later.append((self.now + seconds, callback))

@@ -38,7 +38,8 @@ _CHANGES = {
     "bus": ("publish", "publish_cached", "terminate"),
     "hub": ("join",),
     "users": ("add",),
-    "session": ("write", "publish", "subscribe"),
+    "session": ("write", "subscribe"),
+    "wire": ("publish",),
     "window": ("sent",),
 }
 # Calls that must do their work, and may raise afterwards: an end cannot be refused.
@@ -133,7 +134,7 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
 
         for session in house.sessions:
             topics: Any = getattr(session._heard, "__self__", None)
-            wrap_all({"session": session, "replies": session._writes})
+            wrap_all({"session": session, "wire": session.wire, "replies": session._writes})
             wrap_all({"messages": topics.roster, "clearing": topics.roster, "events": topics.bus})
         for node in house.nodes:
             around = {"roster": node.roster, "cache": node.cache, "bus": node._bus, "hub": node._hub, "node": node}

@@ -1,17 +1,17 @@
-"""The ports of a cluster: what its nodes know together (the roster), tell each other (the bus), remember and limit.
+"""The ports of a cluster: what its nodes share (roster, cache, rate limits), and what they send each other (bus).
 
-``drivers/`` has one folder for each technology behind them; ``drivers/local`` is a cluster of one process.
+``drivers/`` has one folder for each technology behind the ports; ``drivers/local`` is a cluster of one process.
 
-``docs/design/roster.md`` has the words and the guarantees. In brief, of a roster:
+``docs/design/roster.md`` defines the words and the guarantees. Those of a roster in brief:
 
-1. Each edge is reported once, to one node: the first subscription of a channel and the last, a user's first
-   connection on a presence channel and the last.
-2. Whoever joins a presence channel gets a list, and is told exactly of the changes that are not in it: the verb that
-   waits for ``join_as`` goes on between two of them.
+1. Each transition is reported once, to one node: the first and the last subscription of a channel, a user's first and
+   last connection on a presence channel.
+2. A joiner of a presence channel gets a list, and then exactly the changes that are not in the list: the operation that
+   awaits ``join_as`` resumes between two changes.
 3. Reading asks no other node.
 """
 
-from collections.abc import Awaitable, Collection, Container, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from soketpy.protocol.messages import Event
 
 
 class Transition(StrEnum):
-    """A transition of what a cluster knows; named as Pusher's webhooks name it."""
+    """A change that is reported once in a cluster. The names are those of Pusher's webhooks."""
 
     OCCUPIED = "channel_occupied"
     VACATED = "channel_vacated"
@@ -31,100 +31,101 @@ class Transition(StrEnum):
 
 
 class ChannelFull(Exception):
-    """A presence channel has as many members as it may have."""
+    """A presence channel has reached its limit of members."""
 
 
 class Unavailable(Exception):
-    """What the nodes share cannot be reached now."""
+    """The data that the nodes share cannot be reached now."""
 
 
 class TooSlow(Unavailable):
-    """A reading that takes longer than it may; the text says what to do, for the publisher to read."""
+    """A read takes too long. The text tells the publisher what to do."""
 
 
 class Unreachable(Exception):
-    """What the nodes share could not be reached at the start; the text says what, for people to read."""
+    """A node could not join its cluster at the start. The text gives the reason, for people to read."""
 
 
 class Inbox(Protocol):
-    """What a bus and a roster call on each node."""
+    """The calls of a bus and a roster to each node."""
 
     def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
-        """Send a message to this node's subscribers of a channel, but not to the socket ``exclude``."""
+        """Send an event to this node's subscribers of a channel, except the connection ``exclude``."""
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has come."""
+        """Send member_added to this node's subscribers of a presence channel."""
 
     def member_removed(self, app_id: str, channel: str, member: Member) -> None:
-        """Tell this node's subscribers of a presence channel that a member has gone."""
+        """Send member_removed to this node's subscribers of a presence channel."""
 
     def count_changed(self, app_id: str, channel: str, count: int) -> None:
-        """Tell this node's subscribers of a channel how many they are in all."""
+        """Send the number of all subscribers to this node's subscribers of a channel."""
 
     def wants_counts(self, app_id: str) -> bool:
-        """Whether the subscribers of the app's channels are to be told how many they are."""
+        """Return whether the app has subscription_count events."""
 
     def end_user(self, app_id: str, user_id: str) -> None:
         """Close this node's connections of a user."""
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
-        """Tell this node's watchers of a user that the user came or went."""
+        """Notify this node's watchers of a user that the user is online or offline."""
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
-        """An edge, which no other node is told of in this way."""
+        """Report a transition. This is called on one node only."""
 
 
 class Roster(Protocol):
-    """Who is subscribed, who is a member, and who is signed in, anywhere in the cluster.
+    """The subscriptions, members and signed-in users of all nodes.
 
-    What may wait is a coroutine for ``steps``. Reading raises Unavailable where nobody can say; the others go on with
-    what this node knows. The readings of a call share a bound: ``since``, by ``time.monotonic``, is when they began.
+    A method that may wait is a coroutine for ``steps``. Reads raise Unavailable if the answer is unknown. The other
+    methods continue with what this node knows. The reads of one call share a time limit: ``since``, by
+    ``time.monotonic``, is when they began.
     """
 
     def attach(self, node: Inbox) -> None:
-        """Tell a node from now on; called once, before anything else."""
+        """Call this node from now on. Called once, before anything else."""
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
         """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
 
     def disconnect(self, app_id: str) -> None:
-        """Count one connection less."""
+        """Count one connection of an app as closed."""
 
     def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
-        """Take over the limit of an app that has ``on_this_node`` connections, which may not have been counted."""
+        """Apply the limit of an app that has ``on_this_node`` connections, which may be uncounted."""
 
     async def join(self, app_id: str, channel: str) -> int:
-        """Count one subscription, which hears the channel from now on; how many there are then."""
+        """Add one subscription, which gets all later messages of the channel. Return the number of subscriptions."""
 
     async def leave(self, app_id: str, channel: str) -> int:
-        """Take away one subscription; how many are left."""
+        """Remove one subscription. Return the number of those left."""
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
-        """Count one subscription of a presence channel; who is there, not to be changed.
+        """Add one subscription of a presence channel. Return its members; do not change them.
 
-        Raises ChannelFull for a member above ``limit``.
+        Raise ChannelFull for a new member above ``limit``.
         """
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
-        """Take away one subscription of a presence channel."""
+        """Remove one subscription of a presence channel."""
 
     def send_count(self, app_id: str, channel: str) -> None:
-        """Have every node tell the channel's subscribers how many they are."""
+        """Have every node send the number of subscribers to the subscribers."""
 
     async def counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many connections are subscribed to each."""
+        """Return the number of subscriptions of each channel."""
 
     async def member_counts(self, app_id: str, channels: Sequence[str], since: float | None = None) -> list[int]:
-        """How many members each has."""
+        """Return the number of members of each channel."""
 
     async def members(self, app_id: str, channel: str) -> Members:
-        """The members of a presence channel; not to be changed."""
+        """Return the members of a presence channel; do not change them."""
 
     async def channels(self, app_id: str, prefix: str, since: float | None = None) -> Mapping[str, int]:
-        """The occupied channels whose names start with ``prefix``, each with its count."""
+        """Return the occupied channels whose names start with ``prefix``, with their counts."""
 
     async def sign_in(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> set[str]:
-        """Count one connection of a user, which hears of the watched; who of them is signed in anywhere."""
+        """Count one signed-in connection of a user, and watch its watchlist. Return who of these is online."""
 
     async def sign_out(self, app_id: str, user_id: str, watchlist: Sequence[str]) -> None:
         """Undo ``sign_in``."""
@@ -166,7 +167,7 @@ class Bus(Protocol):
         """The parts of the bus that are disconnected. If there are any, call ``check`` before publishing."""
 
     def attach(self, node: Inbox) -> None:
-        """Tell a node from now on; called once, before anything else."""
+        """Call this node from now on. Called once, before anything else."""
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Raise Unavailable if one of these channels cannot be published on now."""
@@ -186,7 +187,7 @@ class Bus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CachedEvent:
-    """An event as it was triggered: its name, the JSON text of its data, and when it is forgotten."""
+    """The last event of a cache channel: its name, the JSON text of its data, and the time when it is forgotten."""
 
     name: str
     data: bytes
@@ -194,18 +195,18 @@ class CachedEvent:
 
 
 class Cache(Protocol):
-    """Remembers one event per cache channel, for a time."""
+    """Remembers the last event of each cache channel, for a time."""
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """The event that is remembered, or None; for ``steps``, as a roster's verbs."""
+        """Return the last event, or None. A coroutine for ``steps``."""
 
     def ttl(self, event: CachedEvent) -> int:
-        """Whole seconds for which the event will still be remembered."""
+        """Return for how many whole seconds the event is still remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a rate limit said to one call; ``limit`` and ``remaining`` are points, ``retry_after`` is seconds."""
+    """The answer of a rate limit to one call. ``limit`` and ``remaining`` are points, ``retry_after`` is seconds."""
 
     allowed: bool
     limit: int
@@ -214,33 +215,36 @@ class Allowance:
 
 
 class RateLimiter(Protocol):
-    """How often apps may call. A call that is refused costs nothing."""
+    """Limits the rate of the calls of apps. A refused call costs nothing."""
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Let ``app_id`` do ``what`` for ``cost`` points, of which it has ``limit`` a second; for ``steps``."""
+        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. A coroutine for ``steps``."""
 
 
 class Cluster(Protocol):
-    """What joins a node to others, or lets it be on its own: the ports behind which that makes a difference."""
+    """The ports of one node, and its connection to the other nodes of its cluster."""
 
     bus: Bus
     roster: Roster
     cache: Cache
     limiter: RateLimiter
 
-    def flush_soon(self, soon: Soon) -> Soon:
-        """What calls a hub's flushes ``soon``, or somewhat later if more is about to come."""
+    def flush_soon(self, soon: Callable[..., object]) -> Soon:
+        """Return a function that calls a hub's flushes ``soon``, or later if more events are about to arrive.
+
+        ``soon`` calls a function with arguments in the next event loop iteration, as ``loop.call_soon`` does.
+        """
 
     @property
     def connected(self) -> bool:
-        """Whether the other nodes can be reached."""
+        """Whether this node is connected to the other nodes."""
 
     @property
     def links(self) -> tuple[int, int]:
-        """The number of connections to the other nodes that work now, and of those that there should be."""
+        """The number of working connections to the other nodes, and the number that there should be."""
 
     async def start(self) -> None:
-        """Join the others. Raises Unreachable where they cannot be reached in time; to be stopped in any case."""
+        """Join the other nodes. Raise Unreachable if that fails in time. Call ``stop`` in any case."""
 
     async def stop(self) -> None:
-        """Leave, with nothing left behind."""
+        """Leave the cluster, and remove what this node has written."""

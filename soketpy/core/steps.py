@@ -38,13 +38,11 @@ Later = Callable[[float, Callable[[], None]], object]
 class Future(Generic[T]):
     """A result that is not yet known. One operation may await it; its result or exception is set once."""
 
-    __slots__ = ("_fault", "_resume", "_settled", "_value")
-
-    def __init__(self) -> None:
-        self._settled = False
-        self._value: T | None = None
-        self._fault: Exception | None = None
-        self._resume: Callable[[], None] | None = None
+    # Defaults of the class instead of an __init__: every publication makes a future, and few of them are awaited.
+    _settled = False
+    _value: T | None = None
+    _fault: Exception | None = None
+    _resume: Callable[[], None] | None = None
 
     def set_result(self, value: T) -> None:
         """Set the result, and resume the operation that awaits it."""

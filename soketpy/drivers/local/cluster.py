@@ -23,12 +23,12 @@ class LocalCluster:
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)
 
-    def flush_soon(self, soon: Soon) -> Soon:
-        """``soon``: what comes at all is there at once."""
+    def flush_soon(self, soon: Callable[..., object]) -> Soon:
+        """Return ``soon``: nothing is ever in flight."""
         return soon
 
     async def start(self) -> None:
-        """There is nobody to join."""
+        """Do nothing: there is no other node."""
 
     async def stop(self) -> None:
-        """There is nobody to leave."""
+        """Do nothing: there is no other node."""

@@ -2,11 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import hiredis
-import msgspec
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
@@ -24,28 +23,6 @@ from soketpy.protocol.messages import Event
 log = logging.getLogger("soketpy.redis")
 
 
-class Publication(msgspec.Struct, eq=False):
-    """A publication in flight, and its receipt."""
-
-    app_id: str
-    weight: int
-    taken: bool | None = None  # None until Redis has answered
-    _confirmed: Future[None] | None = None
-
-    def answer(self, taken: bool) -> None:
-        """Resume the operation that awaits the receipt, if there is one."""
-        self.taken = taken
-        if self._confirmed is not None:
-            self._confirmed.set_result(None)
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        if self.taken is None:
-            self._confirmed = Future()
-            yield from self._confirmed.__await__()
-        if not self.taken:
-            raise Unavailable
-
-
 class RedisBus:
     """Publishes on the topics of channels. A message on a topic reaches every node that subscribes to it."""
 
@@ -59,7 +36,7 @@ class RedisBus:
         self._in_flight = in_flight
         self._window = window
         self._cache_ttl = round(1000 * cache_ttl)
-        self._unanswered: deque[Publication] = deque()
+        self._unanswered: deque[tuple[str, int, Future[None]]] = deque()  # app, weight and receipt of publications
 
     def attach(self, inbox: Inbox) -> None:
         """Deliver to this node from now on."""
@@ -110,29 +87,33 @@ class RedisBus:
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> Receipt:
         topic = self._topics.topic(topics.CHANNEL, app_id, channel)
-        if not self._commands.connected:
+        wire = self._commands.wire
+        if not self._commands.connected or wire is None:
             raise Unavailable
-        packed = topics.pack(*message)
+        packed = topics.pack(message)
         weight = self._window.sent(app_id, len(topic) + len(packed))
         try:
-            self._commands.publish(topic, packed, self._answered)
+            wire.publish(topic, packed, self._answered)
         except Exception:
             self._window.taken(app_id, weight)
             raise
-        publication = Publication(app_id, weight)
-        self._unanswered.append(publication)
+        receipt: Future[None] = Future()
+        self._unanswered.append((app_id, weight, receipt))
         self._in_flight.sent += 1
-        return publication
+        return receipt
 
     def _answered(self, reply: Any) -> None:
         """Process the reply of Redis to the oldest publication without one."""
-        publication = self._unanswered.popleft()
-        self._in_flight.came()
+        app_id, weight, receipt = self._unanswered.popleft()
         try:
-            publication.answer(not isinstance(reply, hiredis.ReplyError))
+            if isinstance(reply, hiredis.ReplyError):
+                receipt.set_exception(Unavailable())
+            else:
+                receipt.set_result(None)
         except Exception as fault:
             contain(log, fault, "An operation failed after Redis had taken its events")
-        self._window.taken(publication.app_id, publication.weight)
+        self._in_flight.came()
+        self._window.taken(app_id, weight)
 
     def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Process a message on the topic of a channel."""

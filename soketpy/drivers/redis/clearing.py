@@ -38,4 +38,4 @@ async def clear(script: Script, state: NodeState, session_id: str | bytes, *, ow
         if not cleared:
             return
         if not own:
-            log.info("Cleared up after a node that has gone: %d entries", cleared)
+            log.info("Removed %d entries of a dead node", cleared)

@@ -90,7 +90,7 @@ class RedisCluster:
         """Leave the cluster, and remove what this node has written."""
         await asyncio.gather(*(each.stop() for each in self.sessions))
 
-    def flush_soon(self, soon: Soon) -> Soon:
+    def flush_soon(self, soon: Callable[..., object]) -> Soon:
         """Return a function that calls a flush ``soon``, or when this node's publications so far are back."""
         return self._in_flight.flush_soon(soon)
 

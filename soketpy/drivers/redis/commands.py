@@ -30,8 +30,7 @@ class Commands:
         self.place = "?"
         """Where Redis is, for people to read."""
         self._in_flight = in_flight
-        self._wire: Wire | None = None
-        self._publishes = "PUBLISH"
+        self.wire: Wire | None = None
         self._sha = b""  # the hash by which Redis knows the script
         self._lost = asyncio.Event()
         self._why = ""
@@ -50,30 +49,26 @@ class Commands:
 
     def send(self, *arguments: Argument, then: Answered) -> None:
         """Send a command. Raise Lost if Redis is disconnected."""
-        if self._wire is None:
+        if self.wire is None:
             raise Lost
-        self._wire.send(*arguments, then=then)
+        self.wire.send(*arguments, then=then)
 
     def subscribe(self, topic: bytes) -> None:
         """Subscribe to a topic, before the next command. Do nothing while Redis is disconnected."""
-        if self._wire is not None:
-            self._wire.subscribe(topic)
+        if self.wire is not None:
+            self.wire.subscribe(topic)
 
     def unsubscribe(self, topic: bytes) -> None:
         """Unsubscribe from a topic."""
-        if self._wire is not None:
-            self._wire.unsubscribe(topic)
-
-    def publish(self, topic: bytes, message: bytes, then: Answered) -> None:
-        """Send a message to all subscribers of a topic. Raise Lost if Redis is disconnected."""
-        self.send(self._publishes, topic, message, then=then)
+        if self.wire is not None:
+            self.wire.unsubscribe(topic)
 
     async def ask(self, *arguments: Argument) -> Any:
         """Return the reply to a command. Raise Lost if there is none, or if the reply is an error."""
-        if self._wire is None:
+        if self.wire is None:
             raise Lost
         try:
-            return await self._wire.ask(*arguments)
+            return await self.wire.ask(*arguments)
         except hiredis.ReplyError as fault:
             raise Lost(reason(fault)) from None
 

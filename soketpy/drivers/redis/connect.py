@@ -1,4 +1,4 @@
-"""Connections to Redis, greeted and logged in: to one, to the master that Sentinels know, or to a part of a cluster."""
+"""Opens connections to Redis and logs in: to one Redis, to the master that Sentinels name, or to a cluster."""
 
 import asyncio
 import ssl
@@ -12,13 +12,13 @@ from soketpy.drivers.redis.session import Connect
 from soketpy.drivers.redis.wire import Wire, reason
 
 PLACE_PATIENCE = 0.5
-"""Seconds that one of several Redis or Sentinels has to answer, before the next is asked."""
+"""Seconds that one of several Redis nodes or Sentinels has to answer, before the next one is asked."""
 
 MOST_MOVES = 5
-"""How often a Redis Cluster may say that a key is elsewhere, before it is taken to be confused."""
+"""Redirections of a Redis Cluster to follow for one key, before the connection fails."""
 
 NAME = "soketpy"
-"""What CLIENT LIST shows."""
+"""The name of the connection in CLIENT LIST."""
 
 HostPort = tuple[str, int]
 """Host and port."""
@@ -26,7 +26,7 @@ HostPort = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Redis is, and as whom to log in."""
+    """The address of Redis, and the login."""
 
     host: str = "127.0.0.1"
     port: int = 6379
@@ -42,7 +42,7 @@ class Address:
 
 
 def connector(address: Address, key: str) -> Connect:
-    """Connects to the Redis that has the key now: whoever is asked says where that is, if it is elsewhere."""
+    """Return a function that connects to the Redis with the key: other nodes of a Redis Cluster redirect to it."""
     nodes = deque(map(_place, address.cluster_nodes))
 
     async def connect(make: Callable[[], Wire], patience: float) -> Wire:
@@ -63,7 +63,7 @@ def connector(address: Address, key: str) -> Connect:
 
 
 async def _reach(make: Callable[[], Wire], address: Address, place: HostPort, key: str, patience: float) -> Wire:
-    """Connect to a place, or to where it says that the key is. Raises OSError, which says where and why."""
+    """Connect to an address, or to where it redirects for the key. Raise OSError with the address and the reason."""
     unix_socket = address.unix_socket
     for _ in range(MOST_MOVES):
         shown = unix_socket or _shown(place)
@@ -107,7 +107,7 @@ async def _open(make: Callable[[], Wire], address: Address, place: HostPort, uni
 
 
 async def _greet(wire: Wire, address: Address) -> None:
-    """Log in, and ask for RESP3."""
+    """Log in, and switch to RESP3."""
     login: list[str] = []
     if address.password is not None:
         login = ["AUTH", address.username or "default", address.password]
@@ -120,7 +120,8 @@ async def _greet(wire: Wire, address: Address) -> None:
         raise
     except (TypeError, LookupError, ValueError, AttributeError):
         raise ConnectionRefusedError("it does not answer HELLO as Redis does") from None
-    wire.sharded = greeting.get(b"mode") == b"cluster" and major >= 7
+    if greeting.get(b"mode") == b"cluster" and major >= 7:
+        wire.sharded, wire.publishes = True, "SPUBLISH"
     if address.db:
         await wire.ask("SELECT", address.db)
     if address.sentinels and (await wire.ask("ROLE"))[0] != b"master":
@@ -128,7 +129,7 @@ async def _greet(wire: Wire, address: Address) -> None:
 
 
 def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
-    """Where a Redis Cluster says that the key is; without a host, at the same one. None for another fault."""
+    """Return the address to which a Redis Cluster redirects; without a host, the same one. None for another error."""
     match str(fault).split():
         case ["MOVED", _, place]:
             host, _, port = place.rpartition(":")
@@ -137,14 +138,14 @@ def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
 
 
 def _without_secrets(text: str, address: Address) -> str:
-    """What Redis has said, which may be what it was told."""
+    """Return a text of Redis without passwords, which an error may repeat."""
     for secret in (address.password, address.sentinel_password):
         text = text.replace(secret, "***") if secret else text
     return text
 
 
 def _shown(place: HostPort) -> str:
-    """Host and port, for people to read."""
+    """Return host and port, for people to read."""
     host, port = place
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -155,7 +156,7 @@ def _place(text: str) -> HostPort:
 
 
 async def _find_master(address: Address) -> HostPort:
-    """Ask one Sentinel after the other. Raises OSError where none knows."""
+    """Ask one Sentinel after the other. Raise OSError if none of them knows the master."""
     faults = []
     for sentinel in address.sentinels:
         try:

@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from soketpy.core.containment import contain
@@ -32,13 +33,13 @@ class InFlight:
     def __init__(self) -> None:
         self.sent = 0
         self.back = 0
-        self._soon: Soon = lambda flush: flush()
+        self._soon: Callable[..., object] = lambda flush: flush()
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
 
-    def flush_soon(self, soon: Soon) -> Soon:
+    def flush_soon(self, soon: Callable[..., object]) -> Soon:
         """Return a function that calls a flush ``soon``, or when everything is back that was sent before."""
         self._soon = soon
-        return lambda flush: soon(lambda: self._flush(flush))
+        return partial(soon, self._flush)
 
     def _flush(self, flush: Callable[[], None]) -> None:
         if self.back < self.sent:

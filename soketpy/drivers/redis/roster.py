@@ -294,7 +294,7 @@ class RedisRoster:
                 if self._inbox.wants_counts(name[0]):
                     self._commands.write(["send_count", *name])
             except Exception as fault:
-                contain(log, fault, "App %s: the subscribers of %s could not be told their number", *name)
+                contain(log, fault, "App %s: the number of subscribers of %s could not be sent", *name)
         for name in list(self._replicas):
             try:
                 await self._catch_up_members(name, removals)

@@ -112,16 +112,16 @@ class Session(Commands):
             except Lost as lost:
                 self._lose(str(lost))
             except Exception as fault:  # what is in Redis is not what this version writes
-                contain(log, fault, "What Redis says cannot be understood")
+                contain(log, fault, "A reply of Redis cannot be understood")
                 self._lose(repr(fault))
-            if not self._why and self._wire is not None and not self._wire.ended_here:
+            if not self._why and self.wire is not None and not self.wire.ended_here:
                 self._why = CLOSED
             self._disconnect()
             why = self._why or "the connection has ended"
-            log.warning("Redis at %s is away for %s: %s", self.place, self.prefix[:-1], why)
+            log.warning("Disconnected from Redis at %s (%s): %s", self.place, self.prefix[:-1], why)
             pause = await self._rejoin(pause if loop.time() - joined < STEADY else self._longest_pause / 20)
             joined = loop.time()
-            log.info("Redis at %s is back for %s", self.place, self.prefix[:-1])
+            log.info("Reconnected to Redis at %s (%s)", self.place, self.prefix[:-1])
 
     async def _rejoin(self, pause: float) -> float:
         """Try to join until it succeeds, first after ``pause``. Log equal faults once. Return the next pause."""
@@ -148,10 +148,10 @@ class Session(Commands):
         """Renew the lease if it is time, and remove the entries of dead nodes. Raises Lost."""
         if not self.lease.look(PATIENCE):
             return
-        if self._wire is None or self._wire.silence() > PATIENCE:
+        if self.wire is None or self.wire.silence() > PATIENCE:
             self._lose(NO_ANSWER)
             return
-        if not self._wire.silence():
+        if not self.wire.silence():
             self.send("PING", then=_ignore)  # a node that sends nothing would not notice a silent Redis
         if self.lease.due():
             dead = await self.script("renew", self.id, self.lease.milliseconds)
@@ -167,7 +167,7 @@ class Session(Commands):
         except Lost:
             raise
         except Exception as fault:
-            contain(log, fault, "What a node has left in Redis could not be cleared up")
+            contain(log, fault, "The entries of a dead node could not be removed")
 
     # Joining and leaving
 
@@ -180,7 +180,7 @@ class Session(Commands):
             self._disconnect()
             return f"{place}{reason(fault)}"
         except Exception as fault:
-            contain(log, fault, "What Redis says cannot be understood")
+            contain(log, fault, "A reply of Redis cannot be understood")
             self._disconnect()
             return f"{self.place}: {fault!r}"
         return None
@@ -188,11 +188,11 @@ class Session(Commands):
     async def _join(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
         self._why = ""
-        self._wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
-        self.place = self._wire.place
-        self._publishes = "SPUBLISH" if self._wire.sharded else "PUBLISH"
-        self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{self._publishes}'\n{_SCRIPT}")
-        await self.ask(self._publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
+        self.wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
+        self.place = self.wire.place
+        publishes = self.wire.publishes
+        self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{publishes}'\n{_SCRIPT}")
+        await self.ask(publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
         for topic in self._state.topics():
             self.subscribe(topic)
         loop, first = asyncio.get_running_loop(), not self.id
@@ -255,7 +255,7 @@ class Session(Commands):
         try:
             self._state.reconnected(removals=removals)
         except Exception as fault:
-            contain(log, fault, "Clients could not be told what they missed while Redis was away")
+            contain(log, fault, "Clients could not be sent what they missed while Redis was disconnected")
 
     def _disconnect(self) -> None:
         """Close the connection. The operations that wait for Redis resume without it."""
@@ -266,9 +266,9 @@ class Session(Commands):
                 contain(log, fault, "The subscriptions of this node could not be listed")
         self.connected = False
         self.away.add(self)
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
         try:
             self._state.disconnected()
         except Exception as fault:

@@ -1,6 +1,8 @@
 """Topics: their names, the messages on them, and the subscriptions of this node."""
 
 import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgpack
@@ -24,19 +26,11 @@ EVENT, TERMINATE, ADDED, REMOVED, COUNT, ONLINE = b"event", b"terminate", b"adde
 
 _OF_BUS = (EVENT, TERMINATE)
 
-_packer = msgpack.Packer(use_bin_type=False, unicode_errors="surrogatepass")
+pack: Callable[[Sequence[Any]], bytes] = msgpack.Packer(use_bin_type=False, unicode_errors="surrogatepass").pack
+"""Encodes a message."""
 
-
-def pack(*message: Any) -> bytes:
-    """Encode a message."""
-    packed: bytes = _packer.pack(message)
-    return packed
-
-
-def unpack(message: bytes) -> list[Any]:
-    """Decode a message, with every text in it as bytes."""
-    unpacked: list[Any] = msgpack.unpackb(message, raw=True)
-    return unpacked
+unpack: Callable[[bytes], list[Any]] = partial(msgpack.unpackb, raw=True)
+"""Decodes a message, with every text in it as bytes."""
 
 
 class Receiver(Protocol):

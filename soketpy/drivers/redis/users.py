@@ -137,7 +137,7 @@ class RedisUsers:
                     if not self._commands.connected:
                         return
                 except Exception as fault:
-                    contain(log, fault, "App %s: watchers could not be told what they missed", app_id)
+                    contain(log, fault, "App %s: watchers could not be notified of what they missed", app_id)
 
     def _catch_up(self, app_id: str, watched: list[str], online: set[bytes], removals: bool) -> None:
         for user_id in watched:

@@ -1,7 +1,7 @@
-"""One connection to Redis, on which a node says and hears everything, so that all of it has one order.
+"""One connection to Redis, over which a node sends and receives everything, so that everything has one order.
 
-It speaks RESP3, where messages of topics come between the answers to commands. Reading costs half a microsecond a
-message; redis-py's reader, which is made for one answer at a time, takes fifteen times as long.
+The connection uses RESP3, in which messages of topics arrive between the replies to commands. Reading a message costs
+half a microsecond. redis-py, which is made for one reply at a time, takes fifteen times as long.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from soketpy.core.containment import contain
 log = logging.getLogger("soketpy.redis")
 
 PATIENCE = 2.0
-"""Seconds for which Redis may send nothing while a command waits; after that the node goes on without it."""
+"""Seconds for which Redis may send nothing while a command waits. Then the node continues without Redis."""
 
 Argument = str | bytes | int
 
 Heard = Callable[[bytes, bytes], None]
-"""Takes a message: its topic, and its bytes. An exception of it is contained."""
+"""Processes a message: its topic, and its bytes. An exception is contained."""
 
 Answered = Callable[[Any], None]
-"""Takes the answer to a command; an error is a ``hiredis.ReplyError``. An exception of it is contained."""
+"""Processes the reply to a command; an error is a ``hiredis.ReplyError``. An exception is contained."""
 
 _UNFINISHED = object()
 
@@ -38,7 +38,7 @@ _NO_ANSWER = hiredis.ReplyError("LOST no answer")
 
 
 def reason(fault: BaseException) -> str:
-    """Why Redis could not be used, in few words."""
+    """Return why Redis could not be used, in few words."""
     match fault:
         case hiredis.ReplyError():
             return str(fault).partition(" script: ")[0].removeprefix("LOST ")
@@ -64,17 +64,19 @@ _MESSAGES = (b"message", b"smessage")
 _CONFIRMATIONS = (b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe")
 
 _ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
-"""What a Redis Cluster says where it does not serve a key here and now: the way to it is to be looked for again."""
+"""Errors of a Redis Cluster for a key that this Redis node does not serve now: the node must look for the right one."""
 
 
 class Wire(asyncio.Protocol):
-    """Commands go out together at the end of an iteration of the event loop; their answers come in their order."""
+    """Sends commands together at the end of an event loop iteration. Their replies arrive in their order."""
 
     def __init__(self, heard: Heard, lost: Callable[[], None]) -> None:
         self.place = "?"
         """Where Redis is, for people to read."""
         self.sharded = False
-        """Whether topics are those of shards, which only the nodes of Redis hear that have the topic's slot."""
+        """Whether topics are sharded: only the Redis nodes with the slot of a topic carry its messages."""
+        self.publishes = "PUBLISH"
+        """The command that publishes, ``SPUBLISH`` for sharded topics."""
         self.ended_here = False
         """Whether this node ended the connection, and not Redis."""
         self._heard = heard
@@ -87,21 +89,28 @@ class Wire(asyncio.Protocol):
         self._read_at = 0.0  # when something was last read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """Begin to use an open connection."""
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, *arguments: Argument, then: Answered) -> None:
-        """Send a command, whose answer is given to ``then``, later; an error if the connection ends before, or has."""
+        """Send a command. ``then`` gets its reply later, or an error if the connection ends, or has ended."""
         if self._transport is None:
             self._loop.call_soon(_give, then, _LOST)
             return
         self._write(arguments, then)
 
-    async def ask(self, *arguments: Argument) -> Any:
-        """Return the answer to a command.
+    def publish(self, topic: bytes, message: bytes, then: Answered) -> None:
+        """Send a message to all subscribers of a topic. Otherwise as ``send``."""
+        if self._transport is None:
+            self._loop.call_soon(_give, then, _LOST)
+            return
+        self._write((self.publishes, topic, message), then)
 
-        Raise ReplyError, also if the connection ends before there is an answer, and if Redis sends nothing for
-        ``PATIENCE`` seconds. An answer that is late behind many messages is waited for.
+    async def ask(self, *arguments: Argument) -> Any:
+        """Return the reply to a command.
+
+        Raise ReplyError for an error, if the connection ends before the reply, and if Redis sends nothing for
+        ``PATIENCE`` seconds. A reply may be later if many messages arrive before it.
         """
         answer = self._loop.create_future()
         self.send(*arguments, then=lambda reply: None if answer.done() else answer.set_result(reply))
@@ -122,14 +131,14 @@ class Wire(asyncio.Protocol):
             answer.set_result(_NO_ANSWER)
 
     def subscribe(self, topic: bytes) -> None:
-        """Hear a topic, from the next command on. Where that is refused, the connection ends."""
-        self._tell("SSUBSCRIBE" if self.sharded else "SUBSCRIBE", topic)
+        """Subscribe to a topic, before the next command. If Redis refuses, the connection ends."""
+        self._send("SSUBSCRIBE" if self.sharded else "SUBSCRIBE", topic)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """Hear a topic no more."""
-        self._tell("SUNSUBSCRIBE" if self.sharded else "UNSUBSCRIBE", topic)
+        """Unsubscribe from a topic."""
+        self._send("SUNSUBSCRIBE" if self.sharded else "UNSUBSCRIBE", topic)
 
-    def _tell(self, command: str, topic: bytes) -> None:
+    def _send(self, command: str, topic: bytes) -> None:
         self._write((command, topic), topic)
 
     def _write(self, arguments: tuple[Argument, ...], then: Answered | bytes) -> None:
@@ -146,9 +155,9 @@ class Wire(asyncio.Protocol):
             self._transport.write(b"".join(unsent))
 
     def silence(self) -> float:
-        """Return the seconds for which Redis has sent nothing while a command waits for its answer.
+        """Return the seconds for which Redis has sent nothing while a command waits for its reply.
 
-        An answer can be late behind many messages: as long as these are read, Redis is alive.
+        A reply can be late because many messages arrive before it: while messages arrive, Redis is alive.
         """
         return self._loop.time() - max(self._unanswered[0][0], self._read_at) if self._unanswered else 0.0
 
@@ -182,7 +191,7 @@ class Wire(asyncio.Protocol):
             return _UNFINISHED
 
     def _hear(self, topic: bytes, message: bytes) -> bool:
-        """Hand a message to its receiver."""
+        """Pass a message to its receiver."""
         try:
             self._heard(topic, message)
         except Exception as fault:
@@ -190,9 +199,9 @@ class Wire(asyncio.Protocol):
         return True
 
     def _confirm(self, topic: bytes) -> bool:
-        """Take the confirmation of a subscription. Return whether the oldest command has asked for it.
+        """Process the confirmation of a subscription. Return whether it belongs to the oldest command.
 
-        Redis ends the subscription of a shard unasked when the shard's slot moves to another node.
+        Redis ends a sharded subscription by itself when the slot moves to another Redis node.
         """
         if not self._unanswered or self._unanswered[0][1] != topic:
             return False
@@ -200,7 +209,7 @@ class Wire(asyncio.Protocol):
         return True
 
     def _answer(self, reply: Any) -> bool:
-        """Hand a reply to the oldest command. Return whether there is one.
+        """Pass a reply to the oldest command. Return whether there is one.
 
         Some errors end the connection. The replies that have arrived with such an error are still processed.
         """
@@ -208,7 +217,7 @@ class Wire(asyncio.Protocol):
             return False
         then = self._unanswered.popleft()[1]
         if isinstance(then, bytes):
-            log.error("Redis does not let this node hear %r: %s", then, reply)
+            log.error("Redis does not let this node subscribe to %r: %s", then, reply)
             self.close()
             return True
         _give(then, reply)
@@ -217,18 +226,18 @@ class Wire(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """End the connection, without waiting for anything."""
+        """End the connection at once."""
         self.ended_here = True
         if self._transport is not None:
             self._transport.abort()
 
     def discard(self) -> None:
-        """End a connection of which nobody needs to know."""
+        """End a connection without calling ``lost``."""
         self._lost = lambda: None
         self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; nothing that was not answered will be."""
+        """Fail all unanswered commands."""
         self._transport = None
         unanswered, self._unanswered = self._unanswered, deque()
         for _, then in unanswered:
@@ -241,7 +250,7 @@ class Wire(asyncio.Protocol):
 
 
 def _give(then: Answered, reply: Any) -> None:
-    """Hand a reply to the code that waits for it."""
+    """Pass a reply to the code that waits for it. Contain an exception."""
     try:
         then(reply)
     except Exception as fault:

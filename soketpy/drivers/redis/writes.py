@@ -205,7 +205,7 @@ class Writes:
             try:
                 self.keep(write)
             except Exception as fault:
-                contain(log, fault, "A write of kind %s could not be kept for when Redis is back", *write[:1])
+                contain(log, fault, "A write of kind %s could not be stored until Redis is connected", *write[:1])
         for future in waiting:
             _settle(future.set_exception, Lost())
 

@@ -114,7 +114,7 @@ def test_a_client_event_that_redis_refuses_leaves_the_next_call_its_own_answer(
     sender.take()
     with monkeypatch.context() as patched:
         for session in house.sessions:
-            patched.setattr(session, "_publishes", "SADD")  # which Redis refuses: a topic is no set
+            patched.setattr(session.wire, "publishes", "SADD")  # which Redis refuses: a topic is no set
             house._run(session.ask("SET", session.prefix + topic_of(session, "private-a"), "no set"))
         sender.say("client-typing", {}, channel="private-a")
     house.confirm(call(house))

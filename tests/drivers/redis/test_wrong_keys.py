@@ -78,11 +78,11 @@ class Scene:
 
 def lose(house: House, *sessions: Session) -> None:
     """Have sessions lose their connections, and wait until they are back."""
-    wires = [each._wire for each in sessions]
+    wires = [each.wire for each in sessions]
     for each in sessions:
         each._lose("the test says so")
     house.until(
-        lambda: all(each.connected and each._wire is not wire for each, wire in zip(sessions, wires, strict=True))
+        lambda: all(each.connected and each.wire is not wire for each, wire in zip(sessions, wires, strict=True))
     )
 
 
