@@ -2,6 +2,7 @@
 # make unit    runs the tests that need only Python
 # make test    runs the full test suite: lint, types, tests with real clients and a real browser
 # make test-slow  runs the tests under CPU load, with time slices of zero and of a minute: no test may depend on speed
+# make test-oldest  runs the HTTP tests with the oldest httptools that pyproject.toml allows; make test has the newest
 # make examples  builds every example and tests it in Chromium; make screenshots updates the pictures of the READMEs
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
@@ -13,7 +14,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test test-slow lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
+.PHONY: run install test test-slow test-oldest lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -59,6 +60,13 @@ format: tools
 # ARGS are arguments of pytest; --only hogs, --only zero or --only minute selects one of the three runs; --hogs N sets the load.
 test-slow: tools
 	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples $(ARGS)
+
+OLDEST := build/oldest
+
+test-oldest: tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(OLDEST) \
+	  "$$(sed -n 's/.*"\(httptools\)>=\([0-9.]*\),.*/\1==\2/p' pyproject.toml)"
+	@PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -q -n 2 tests/protocol tests/web
 
 unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples
