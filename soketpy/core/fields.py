@@ -86,7 +86,7 @@ class Field:
         ``written`` is the text that the value was read from, for the error. Raise FieldError for a wrong value.
         """
         if self.many or (self.one_or_many and isinstance(value, list | tuple)):
-            return self._check_each(value)
+            return self._check_each(value, written)
         return self._check_one(value, written, None)
 
     def describe(self, *, with_most: bool = False) -> str:
@@ -101,9 +101,9 @@ class Field:
             words = self._describe_number(with_most) + (" or auto" if self.auto is not None else "")
         return f"{words}, or null for none" if self.optional else words
 
-    def _check_each(self, values: object) -> tuple[object, ...]:
+    def _check_each(self, values: object, written: object) -> tuple[object, ...]:
         if not isinstance(values, list | tuple):
-            raise FieldError(self.name, f"must be a list, not {kind(values)}")
+            raise FieldError(self.name, f"must be a list, not {kind(values if written is None else written)}")
         if self.one_or_many and not values:
             raise FieldError(self.name, f"must be {self.describe()}, not an empty list")
         return tuple(self._check_one(value, None, at) for at, value in enumerate(values))

@@ -318,6 +318,7 @@ FILES: list[tuple[object, str]] = [
         "it (write for example https://example.com, example.com, *.example.com or localhost:3000)",
     ),
     ('{"adapter": 5}', "1: adapter: must be a table, not a number"),
+    ('{"cors.origin": 5}', "1: cors.origin: must be a list, not a number"),
     ('{"shutdownGracePeriod": -1}', "1: shutdownGracePeriod: must be a number of 0 or more, not -0.001"),
     ('{"shutdownGracePeriod": "soon"}', "1: shutdownGracePeriod: must be a number of 0 or more, not 'soon'"),
     ('{"appManager.array.apps": 5}', "1: appManager.array.apps: must be a list, not a number"),
