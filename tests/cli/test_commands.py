@@ -118,7 +118,7 @@ def test_version(run: Run) -> None:
     assert run("--version") == (0, f"soketpy {__version__}\n", "")
 
 
-def test_check_config_says_what_was_understood(run: Run, tmp_path: Path) -> None:
+def test_check_config_prints_a_summary(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("port: 7000\nmetrics: {enabled: true}\napps: [{id: a, key: k, secret: hidden}]\n")
     code, out, err = run("check-config", str(path))
@@ -172,7 +172,7 @@ MEETINGS = [
 
 
 @pytest.mark.parametrize(("content", "said"), MEETINGS)
-def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
+def test_check_config_prints_the_number_of_workers_and_their_redis(
     run: Run, tmp_path: Path, content: str, said: str
 ) -> None:
     path = tmp_path / "config.yaml"
@@ -184,7 +184,7 @@ def test_check_config_says_how_many_workers_there_are_and_where_they_meet(
     )
 
 
-def test_check_config_without_a_file_reads_what_start_reads(
+def test_check_config_without_a_file_reads_the_same_file_as_start(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("check-config") == (0, "defaults: 0.0.0.0:6001, 1 app (app-id), no metrics\n", "")
@@ -196,7 +196,7 @@ def test_check_config_without_a_file_reads_what_start_reads(
     assert run("check-config")[1].startswith(f"{path}, 1 environment variable: 127.0.0.1:7000, ")
 
 
-def test_check_config_names_what_has_no_effect(run: Run, tmp_path: Path) -> None:
+def test_check_config_names_settings_without_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"database.mysql.host": "x"}')
     assert run("check-config", str(path))[1].endswith("\nwithout effect in this version: database.mysql.host\n")
@@ -302,7 +302,7 @@ NOTES = [
 
 
 @pytest.mark.parametrize(("argv", "said"), NOTES)
-def test_what_the_server_refuses_though_it_is_signed_is_noted(run: Run, argv: tuple[str, ...], said: list[str]) -> None:
+def test_a_note_says_why_the_server_refuses_a_signed_request(run: Run, argv: tuple[str, ...], said: list[str]) -> None:
     _, out, err = run("sign", *argv)
     mark = "soketpy sign: note: the server refuses this: "
     noted = [line.removeprefix(mark) for line in err.splitlines() if line.startswith(mark)]

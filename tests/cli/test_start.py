@@ -136,7 +136,7 @@ def test_auto_on_one_core_is_a_plain_process_without_workers_and_redis(tmp_path:
         ),
     ],
 )
-def test_without_the_driver_for_redis_it_says_what_to_install(
+def test_without_the_driver_for_redis_the_error_says_what_to_install(
     tmp_path: Path, flags: tuple[str, ...], environ: dict[str, str], said: str
 ) -> None:
     (tmp_path / "hiredis.py").write_text("raise ModuleNotFoundError('nothing', name='hiredis')\n")
@@ -157,7 +157,7 @@ def test_without_the_driver_for_redis_it_says_what_to_install(
         ),
     ],
 )
-def test_what_the_machine_lacks_is_one_line_and_exit_code_2(
+def test_a_missing_requirement_is_one_line_and_exit_code_2(
     tmp_path: Path, command: str, content: str, hides: bool, said: str
 ) -> None:
     if hides:
@@ -196,7 +196,7 @@ def test_output_that_nobody_reads_is_one_line_and_exit_code_1() -> None:
     assert (process.returncode, err) == (1, "soketpy sign: nobody reads the output any more\n")
 
 
-def test_the_hint_says_where_and_with_what_to_connect() -> None:
+def test_the_hint_has_the_address_and_the_key() -> None:
     settings = load(None, {"SOKETPY_PATH_PREFIX": "/rt/"}, {})
     text = hint(settings, 6001, settings, None)
     for part in (
@@ -224,7 +224,7 @@ HINTS: list[tuple[dict[str, object], int | None, str | None, str]] = [
 
 
 @pytest.mark.parametrize(("flags", "port", "config", "part"), HINTS)
-def test_the_command_repeats_only_what_the_configuration_does_not_say(
+def test_the_command_in_the_hint_has_only_options_that_differ_from_the_configuration(
     flags: dict[str, object], port: int | None, config: str | None, part: str
 ) -> None:
     assert part in hint(load(None, {}, flags), port, Settings(), config)

@@ -81,7 +81,7 @@ def test_those_who_only_knock_leave_no_line_in_the_log(started: Started) -> None
     assert started.log.read_text() == before
 
 
-def test_those_who_take_all_descriptors_fill_no_log_and_others_are_served_when_they_have_gone(
+def test_clients_that_use_all_descriptors_do_not_fill_the_log_and_others_are_served_after_them(
     started: Started,
 ) -> None:
     before = started.log.read_text()

@@ -165,7 +165,7 @@ async def test_workers_are_one_server(start: Start, at: Place) -> None:
     assert (await peers.request("GET", "/ready")).status == 200
 
 
-async def test_a_worker_that_dies_is_replaced_and_what_it_held_is_gone(start: Start, at: Place) -> None:
+async def test_a_worker_that_dies_is_replaced_and_its_members_are_removed(start: Start, at: Place) -> None:
     server = start(redis={"lease": LEASE})
     peers = at(server)
     clients = await members(peers, 16)
@@ -227,7 +227,7 @@ async def test_sigusr2_renews_all_workers_and_no_connection_is_refused(start: St
     assert (await peers.request("GET", "/ready")).status == 200
 
 
-async def test_whoever_connects_while_workers_are_renewed_is_answered(start: Start) -> None:
+async def test_a_client_that_connects_while_workers_are_renewed_is_answered(start: Start) -> None:
     server = start(timeouts={"shutdown": 0})
     before = server.children("soketpy.process.worker")
     statuses = Counter[int]()
@@ -379,7 +379,7 @@ async def test_where_no_process_can_be_started_it_is_tried_again(
     await until(lambda: len(own_workers()) == 2)
 
 
-async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str) -> None:
+async def test_the_advice_on_settings_of_redis_is_logged_once(start: Start, redis: str) -> None:
     server = start(3, cluster="redis", redis={"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LEASE})
     former = server.children("soketpy.process.worker")
     server.signal(signal.SIGUSR2)
@@ -390,7 +390,7 @@ async def test_what_should_be_set_in_redis_is_said_once(start: Start, redis: str
     assert log.count("redis-cli CONFIG SET") == 1
 
 
-async def test_what_fails_beside_the_workers_is_logged(
+async def test_a_failure_of_the_supervision_is_logged(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(workers, "_renew", AsyncMock(side_effect=RuntimeError("a mistake")))
@@ -398,7 +398,7 @@ async def test_what_fails_beside_the_workers_is_logged(
     await until(lambda: "RuntimeError: a mistake" in caplog.text)
 
 
-async def test_what_was_counted_is_that_of_all_workers(start: Start, at: Place) -> None:
+async def test_the_counters_are_those_of_all_workers(start: Start, at: Place) -> None:
     port = free_port()
     server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port})
     async with AsyncExitStack() as stack:
@@ -509,7 +509,7 @@ async def test_the_metrics_port_tells_that_the_workers_stop_until_they_have_ende
         assert (await metrics.request("GET", "/metrics")).status == 200
 
 
-def test_without_redis_server_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_redis_server_the_error_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="several workers need the program redis-server: install it") as failed:
         Together(tmp_path, env={"PATH": str(tmp_path)})
     assert "Traceback" not in str(failed.value)

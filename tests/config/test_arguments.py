@@ -83,7 +83,7 @@ def test_a_server_takes_settings_only(given: Any) -> None:
         Server(given)
 
 
-def test_what_settings_have_is_checked_like_what_overrides_them() -> None:
+def test_settings_are_checked_like_their_overrides() -> None:
     with pytest.raises(ConfigError, match=f"^port: {NUMBER}, not -1$"):
         Server(Settings(port=-1))
 

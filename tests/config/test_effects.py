@@ -108,7 +108,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], st
 
 
 @pytest.mark.parametrize(("content", "warnings"), WARNINGS)
-def test_what_has_no_effect_is_named_with_its_place(
+def test_a_setting_without_effect_is_named_with_its_position(
     write: Callable[[str], str], content: str, warnings: list[str]
 ) -> None:
     assert list(load(write(content), {}, {}).warnings) == warnings

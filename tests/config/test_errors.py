@@ -486,7 +486,7 @@ def test_a_contradiction_between_two_sources_names_both() -> None:
 
 
 @pytest.mark.parametrize(("name", "text", "nothing"), [("SENTINELS", "a:1", ""), ("DB", "3", "0")])
-def test_what_another_source_takes_back_contradicts_nothing(name: str, text: str, nothing: str) -> None:
+def test_a_setting_that_another_source_empties_contradicts_nothing(name: str, text: str, nothing: str) -> None:
     soketis = {f"SOKETI_DB_REDIS_{name}": text, "SOKETI_DB_REDIS_CLUSTER_NODES": "b:2"}
     with pytest.raises(ConfigError, match="given next to"):
         load(None, soketis, {})

@@ -16,7 +16,7 @@ from soketpy.core.fields import Field
 FILE = Path(__file__).parent.parent.parent / "config" / "soketpy.yaml"
 
 
-def test_the_file_is_what_the_rows_say() -> None:
+def test_the_file_is_generated_from_the_fields() -> None:
     assert FILE.read_text() == sample(), "run: python -m soketpy.config.sample > config/soketpy.yaml"
 
 

@@ -128,7 +128,7 @@ def test_the_tables_hold_all_of_soketis_115_variables() -> None:
 
 
 @pytest.mark.parametrize(("name", "text", "path", "expected"), WITH_EFFECT)
-def test_a_variable_sets_what_it_sets_in_soketi(name: str, text: str, path: str, expected: Any) -> None:
+def test_a_variable_has_the_same_meaning_as_in_soketi(name: str, text: str, path: str, expected: Any) -> None:
     tls = {"SOKETI_SSL_CERT": "x", "SOKETI_SSL_KEY": "y"} if name.startswith("SSL_") else {}
     settings = load(None, {**tls, f"SOKETI_{name}": text}, {})
     assert value(settings, path) == expected
@@ -178,7 +178,7 @@ NUMERIC_IDS: list[tuple[dict[str, object] | None, dict[str, str], bool]] = [
 
 
 @pytest.mark.parametrize(("file", "environ", "kept"), NUMERIC_IDS)
-def test_numeric_ids_are_kept_where_soketis_names_are_used_unless_we_are_told_otherwise(
+def test_numeric_ids_are_on_with_soketis_names_unless_a_setting_says_otherwise(
     write: Write, file: dict[str, object] | None, environ: dict[str, str], kept: bool
 ) -> None:
     settings = load(None if file is None else write(file), environ, {})
@@ -355,7 +355,7 @@ FILES: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("content", "said"), FILES)
-def test_a_mistake_in_soketis_names_is_told_in_soketis_names(write: Write, content: object, said: str) -> None:
+def test_an_error_in_soketis_names_uses_soketis_names(write: Write, content: object, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(content), {}, {})
     assert str(caught.value) == f"config.json:{said}"

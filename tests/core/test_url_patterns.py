@@ -81,7 +81,7 @@ def test_an_id_with_any_other_character_is_an_error_with_its_line(written: Writt
 
 
 @pytest.mark.parametrize("dots", DOTS)
-def test_what_a_client_resolves_as_a_part_of_the_path_is_an_error(written: Written, dots: str) -> None:
+def test_dots_that_a_client_resolves_in_a_path_are_an_error(written: Written, dots: str) -> None:
     for app in ({"id": dots}, {"key": dots}):
         with pytest.raises(ConfigError, match=r"and not \. or \.\., not"):
             written(**app)

@@ -51,7 +51,7 @@ ENDLESS = resource.RLIM_INFINITY
         (ENDLESS, 0, UNLIMITED),
     ],
 )
-def test_a_limit_that_has_no_end_is_raised_to_what_the_system_takes(
+def test_without_a_hard_limit_the_limit_is_raised_as_far_as_the_system_accepts(
     monkeypatch: pytest.MonkeyPatch, soft: int, most: int, clients: int
 ) -> None:
     def set_limit(_: int, limit: tuple[int, int]) -> None:
@@ -87,7 +87,7 @@ FITS = "At most 192 connections, by the limit of open files"
         (UNLIMITED, None, []),
     ],
 )
-def test_a_limit_below_what_the_settings_allow_is_a_warning(
+def test_a_limit_below_the_setting_is_a_warning(
     caplog: pytest.LogCaptureFixture, clients: int, wanted: int | None, logged: list[tuple[str, str]]
 ) -> None:
     caplog.set_level(logging.INFO)

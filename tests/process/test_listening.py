@@ -65,7 +65,7 @@ async def test_a_server_listens_on_its_addresses_and_on_no_other(
         assert {each for each in ("127.0.0.1", "::1") if await ready(each, port)} == answers
 
 
-async def test_one_free_port_is_taken_for_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_addresses_get_the_same_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]
         bound, asked = listening._bound, list[int]()
@@ -145,7 +145,7 @@ async def test_a_port_that_is_taken_in_ipv4_alone_is_taken_for_both() -> None:
             await open_sockets("::", port)
 
 
-async def test_a_name_that_nobody_has_is_told() -> None:
+async def test_an_unknown_host_name_is_an_error_that_names_it() -> None:
     with pytest.raises(OSError, match=r"cannot listen on nobody\.invalid:1: "):
         await open_sockets("nobody.invalid", 1)
 

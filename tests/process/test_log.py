@@ -72,7 +72,7 @@ def test_json_has_no_control_character_and_is_read_back_as_it_was(capsys: pytest
     assert json.loads(line)["message"] == f"Zürich {UNSAFE}"
 
 
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     configure("warning")
     logging.getLogger("soketpy").info("not this")
     logging.getLogger("soketpy").warning("but this")

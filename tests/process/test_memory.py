@@ -259,7 +259,7 @@ def short_collections() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("short_collections")
-def test_what_has_survived_a_full_collection_is_put_aside() -> None:
+def test_objects_that_survive_a_full_collection_are_frozen() -> None:
     callbacks = len(gc.callbacks)
     memory.keep_collections_short()
     assert len(gc.callbacks) == callbacks
@@ -280,7 +280,7 @@ class Cycle:
 
 
 @pytest.mark.usefixtures("short_collections")
-def test_cycles_among_what_is_aside_are_freed_once_that_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_cycles_are_freed_once_the_frozen_objects_have_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "GROWTH", 0)
     upkeep = memory.Upkeep()
     one = Cycle()
@@ -311,9 +311,7 @@ def test_cycles_among_what_is_aside_are_freed_once_that_has_doubled(monkeypatch:
         ([3000, 0, 3000, 0, 3000, 0], 3),
     ],
 )
-def test_memory_is_given_back_each_time_that_half_of_many_clients_have_gone(
-    clients: list[int], given_back: int
-) -> None:
+def test_memory_is_returned_each_time_that_half_of_many_clients_have_gone(clients: list[int], given_back: int) -> None:
     calls: list[None] = []
     upkeep = memory.Upkeep(lambda: calls.append(None))
     for count in clients:

@@ -46,12 +46,12 @@ def test_all_but_the_server_works_on_windows(statement: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_to_import_the_server_on_windows_says_what_to_do() -> None:
+def test_the_import_of_the_server_on_windows_raises_an_error_with_advice() -> None:
     ended = on_windows("from soketpy import Server")
     assert ended.stderr.splitlines()[-1] == f"ImportError: {REASON}"
 
 
-def test_to_start_on_windows_is_one_line_that_says_what_to_do() -> None:
+def test_the_start_on_windows_prints_one_line_with_advice() -> None:
     ended = on_windows("from soketpy.cli import main; sys.exit(main(['start']))")
     assert (ended.returncode, ended.stderr) == (1, f"soketpy start: {REASON}\n")
 

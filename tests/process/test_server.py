@@ -27,7 +27,7 @@ OTHER = App(id="other", keys=(Key("other-key", "other-secret"),))
 # Start and stop
 
 
-async def test_a_server_is_embedded_by_its_settings_or_by_what_differs_from_the_defaults() -> None:
+async def test_a_server_takes_settings_or_the_settings_that_differ_from_the_defaults() -> None:
     async with Server(Settings(host="127.0.0.1", port=0)) as server:
         assert server.address == f"http://127.0.0.1:{server.port}"
     async with Server(host="127.0.0.1", port=0, apps=(OTHER,)) as server:
@@ -107,7 +107,7 @@ async def test_where_the_metrics_port_is_taken_the_main_port_is_given_back(start
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
-async def test_the_start_is_told_with_the_ceiling_of_connections(
+async def test_the_start_logs_the_limit_of_connections(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -123,7 +123,7 @@ async def test_two_apps_with_one_key_do_not_start() -> None:
 # Drain
 
 
-async def test_clients_are_closed_with_4200_slice_by_slice_while_new_ones_are_told_to_back_off(
+async def test_clients_are_closed_with_4200_slice_by_slice_and_new_ones_with_4100(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soketpy.process.draining.DRAIN_STEP", 1000)

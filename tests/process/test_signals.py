@@ -192,7 +192,7 @@ async def test_no_signal_kills_a_server_that_waits_for_redis(
     assert await process.exit_code() == 0
 
 
-async def test_what_was_asked_while_a_server_started_is_done_once_it_serves() -> None:
+async def test_signals_during_the_start_take_effect_once_the_server_serves() -> None:
     signals, done = Signals(), list[str]()
 
     async def starting() -> str:
@@ -256,7 +256,7 @@ async def test_a_server_that_waits_for_a_client_to_answer_the_close_sends_others
     assert await process.exit_code() == 0
 
 
-async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process: StartProcess) -> None:
+async def test_sighup_reloads_apps_and_limits_and_keeps_all_clients(start_process: StartProcess) -> None:
     process = await start_process(configuration(APP))
     client = await process.socket(APP.key)
     await client.hear()
@@ -271,7 +271,7 @@ async def test_sighup_reads_apps_and_limits_anew_and_drops_nobody(start_process:
     assert (await client.hear())["event"] == "still here"
 
 
-async def test_sighup_names_the_settings_that_wait_for_a_restart_but_not_what_is_in_them(
+async def test_sighup_names_the_settings_that_wait_for_a_restart_without_their_values(
     start_process: StartProcess,
 ) -> None:
     process = await start_process(configuration(APP))
@@ -347,7 +347,7 @@ async def test_sighup_with_a_file_that_has_no_apps_any_more_keeps_the_old_apps_a
     assert (await client.hear())["event"] == "still here"
 
 
-async def test_sighup_takes_a_file_without_apps_if_there_were_none_in_it(start_process: StartProcess) -> None:
+async def test_sighup_accepts_a_file_without_apps_if_it_had_none_before(start_process: StartProcess) -> None:
     content = json.dumps({"host": "127.0.0.1", "port": 0})
     process = await start_process(content, SOKETPY_APP_ID="one", SOKETPY_APP_KEY="one-key")
     process.signal(signal.SIGHUP)

@@ -134,7 +134,7 @@ async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
         (("healthcheck",), "the port speaks TLS, and tls.cert is not set"),
     ],
 )
-async def test_a_command_without_tls_is_told_that_the_port_speaks_it(
+async def test_a_command_without_tls_names_a_port_that_speaks_tls(
     start_server: StartServer,
     authority: Authority,
     tmp_path: Path,
