@@ -46,13 +46,13 @@ class Node:
         self.asked.append((transition, app_id, channel, *(() if user_id is None else (user_id,))))
 
     def take(self) -> list[tuple[object, ...]]:
-        """What was asked since the last call."""
+        """Return the calls since the last ``take``."""
         asked, self.asked = self.asked, []
         return asked
 
 
 class Desk:
-    """A roster and its node, for a test to ask in plain calls."""
+    """A roster and its node, with plain methods for a test."""
 
     def __init__(self, make: Callable[[], Roster]) -> None:
         self.node = Node()
@@ -239,7 +239,7 @@ def test_users_are_apart_by_app(desk: Desk) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["presence-1", "presence-2"])), max_size=20))
-def test_whatever_comes_and_goes_each_edge_is_reported_once(joins: list[tuple[str, str]]) -> None:
+def test_whatever_comes_and_goes_each_transition_is_reported_once(joins: list[tuple[str, str]]) -> None:
     desk = Desk(LocalRoster)
     for user_id, channel in joins:
         desk.join_as(user_id, channel)

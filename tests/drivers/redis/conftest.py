@@ -52,7 +52,7 @@ class Node(Launched):
 
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A Redis that the test may kill."""
+    """Start a Redis that the test may kill."""
     with Redis(tmp_path_factory.mktemp("redis"), tcp=True) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""A node that cannot reach Redis goes on with what it knows, and tells its clients what they missed when it can."""
+"""A node without Redis continues with what it knows. When it reconnects, its clients get what they missed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 class Parted(House):
-    """Two nodes that can be parted from Redis, and brought back to it."""
+    """Two nodes that a test can disconnect from Redis and reconnect."""
 
     def part(self, *parted: Session) -> None:
         async def refuse(*_: object) -> None:
@@ -31,7 +31,7 @@ class Parted(House):
             each._disconnect()
 
     def declare_dead(self) -> None:
-        """Have the second node clear up after the first, which is parted from Redis."""
+        """Have the second node clear up after the first one, which is disconnected from Redis."""
         dead, other = self.sessions
         self._run(other._clear(dead.id, own=True))
 
@@ -40,7 +40,7 @@ class Parted(House):
             if not each.connected:
                 each._connect = self._connect
         self.until(lambda: all(each.connected for each in self.sessions))
-        self.loop.settle()  # a node hears what another one writes at its return a moment later
+        self.loop.settle()  # the writes of one node reach the other one a moment later
 
 
 @pytest.fixture

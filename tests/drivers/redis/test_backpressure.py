@@ -29,7 +29,7 @@ over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Re
 
 @pytest.fixture
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some ten small events fill the window of an app."""
+    """Let some ten small events fill the share of an app."""
     monkeypatch.setattr(Window.__init__, "__defaults__", (SHARES * 10 * COMMAND,))
 
 
@@ -178,7 +178,7 @@ async def test_a_flood_of_frames_arrives_whole_and_in_order(start_server: StartS
 
 
 class StandIn:
-    """A loop whose time stands still."""
+    """An event loop whose time the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -206,7 +206,7 @@ async def loop() -> StandIn:
 
 @pytest.fixture
 async def wire(loop: StandIn, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """A wire without Redis, by the clock of ``loop``."""
+    """Return a wire without Redis that uses the clock of ``loop``."""
     wire = Wire(lambda topic, message: None, lambda: None)
     monkeypatch.setattr(wire, "_loop", loop)
     wire.connection_made(cast(asyncio.Transport, Transport()))
@@ -241,7 +241,7 @@ async def test_redis_that_sends_nothing_is_not_waited_for(loop: StandIn, wire: W
 
 async def test_an_older_command_does_not_shorten_the_time_to_answer(loop: StandIn, wire: Wire) -> None:
     wire.subscribe(b"t")
-    loop.now += 10 * wires.PATIENCE  # the node stood still
+    loop.now += 10 * wires.PATIENCE  # the node was suspended
     asked = asyncio.ensure_future(wire.ask("PING"))
     await asyncio.sleep(0)
     assert loop.due == loop.now + wires.PATIENCE

@@ -124,7 +124,7 @@ def test_a_batch_that_cannot_be_sent_is_written_over_a_new_connection(monkeypatc
 
 
 def windows(house: House) -> list[dict[str, int]]:
-    """What each node says is on its way to Redis."""
+    """Return the bytes that each node counts as in flight."""
     return [node.room.__self__._in_flight for node in house.nodes]  # type: ignore[attr-defined]
 
 
@@ -155,7 +155,7 @@ def test_a_publication_that_cannot_be_sent_gives_its_room_back(
 
 
 @over_one_redis
-def test_a_publication_is_counted_once_whatever_the_verbs_that_wait_for_it_raise(
+def test_a_publication_is_counted_once_whatever_the_operations_that_await_it_raise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     house = House()
@@ -251,7 +251,7 @@ def test_a_connection_that_could_not_be_made_is_not_counted(what: str, monkeypat
 
 
 def counted(house: House) -> list[int]:
-    """What the nodes say they have of connections."""
+    """Return the nodes' own counts of connections."""
     return [count for each in house.sessions for entry, count in entries(each).items() if entry[0] == "connections"]
 
 

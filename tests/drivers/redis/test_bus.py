@@ -1,4 +1,4 @@
-"""Between nodes goes the event. Each node encodes it once, if it has subscribers."""
+"""Nodes send each other the event. Each node with subscribers encodes the event once."""
 
 import json
 from dataclasses import replace

@@ -19,7 +19,7 @@ pytestmark = [
 
 
 class Bug(Exception):
-    """What no code of the server expects."""
+    """An exception that no code of the server expects."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Faults while a node clears up after a dead one, and while the dead one comes back."""
+"""Faults while a node clears up after a dead one, and while the dead one reconnects."""
 
 from collections.abc import Callable
 

@@ -63,7 +63,7 @@ def test_a_transition_that_cannot_be_reported_harms_nobody(house: Parted, monkey
 
 
 def test_a_write_that_redis_cannot_do_fails_alone(house: Parted) -> None:
-    """Somebody has put a key of another type where the cache of one channel is."""
+    """Another program has written a key of another type instead of the cache of one channel."""
     session, former = house.sessions[0], session_ids(house)
     key = f"{session.prefix}last:{len(APP.id)}:{APP.id}:cache-broken"
     house._run(session.ask("SET", key, "no hash"))
@@ -163,7 +163,7 @@ def test_what_is_no_message_of_soketpy_is_skipped(house: Parted) -> None:
 
 
 def test_members_and_watchers_are_told_what_they_missed_though_one_channel_cannot_be_read(house: Parted) -> None:
-    """Somebody has put a key of another type where the members of the first channel are."""
+    """Another program has written a key of another type instead of the members of the first channel."""
     broken, sound = "presence-a-broken", "presence-b-sound"
     clients = {}
     for room in (broken, sound):

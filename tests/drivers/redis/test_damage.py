@@ -64,7 +64,7 @@ class Scene:
         self.house.until(lambda: all(each.connected and each.id not in session_ids for each in sessions))
 
     def check(self) -> None:
-        """Assert that all totals are right, now and when everybody has left, and that no client has heard of it."""
+        """Assert that all totals are right, now and when everybody has left, and that no client got a message."""
         house, clients = self.house, self.clients
         house.loop.settle()
         assert agree(house)

@@ -23,7 +23,7 @@ over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Re
 
 
 class Bug(Exception):
-    """What no code of the server expects."""
+    """An exception that no code of the server expects."""
 
 
 def never_sent(session: Session, whole: Callable[[Write], Future[Any]], write: Write) -> Future[Any]:
@@ -36,7 +36,7 @@ def raised(session: Session, whole: Callable[[Write], Future[Any]], write: Write
 
 
 def done_all_the_same(session: Session, whole: Callable[[Write], Future[Any]], write: Write) -> Future[Any]:
-    """Let Redis do the write, and whoever waits for it hear of a fault."""
+    """Let Redis do the write, and the operation that awaits it fail."""
     outcome: Future[Any] = Future()
 
     async def fail() -> None:
@@ -76,14 +76,14 @@ class Failing:
 
 
 def ledger(house: House, session: Session) -> dict[Entry, int]:
-    """What Redis has of a node."""
+    """Return the ledger of a node in Redis."""
     flat = house._run(session.ask("HGETALL", f"{session.prefix}node:{session.id}"))
     pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
     return {tuple(msgpack.unpackb(field)): int(count) for field, count in pairs}
 
 
 def entries(session: Session) -> dict[Entry, int]:
-    """What a node says that it has."""
+    """Return the entries of a node by its own count."""
     return {entry_of(write): write[4] for write in session._state.entries() if write[4]}
 
 
@@ -121,7 +121,7 @@ def enter_alone(client: Client) -> None:
 
 
 def enter_again(client: Client) -> None:
-    """As a user who is in the room by another connection."""
+    """Join as a user who is already in the room with another connection."""
     client.subscribe(ROOM, "user-1")
 
 
@@ -244,7 +244,7 @@ def test_a_disconnection_that_could_not_be_written_is_written_again(
 
 
 def check_served(house: House, clients: list[Client]) -> None:
-    """The bystanders are all that is there, and hear of a newcomer."""
+    """Assert that only the bystanders are present, and that they get a newcomer."""
     assert house.count("news") == len(clients)
     assert sorted(house.members(ROOM)) == [f"user-{number}" for number in range(len(clients))]
     assert house.online("ada") == set()
@@ -260,7 +260,7 @@ def check_served(house: House, clients: list[Client]) -> None:
 
 
 class Scene:
-    """A house with bystanders, and what it had written before an operation met a fault."""
+    """A house with bystanders, and its entries before an operation fails."""
 
     def __init__(self) -> None:
         self.house = House()

@@ -26,7 +26,7 @@ async def member(peers: At, user_id: str, room: str = ROOM) -> Socket:
 
 
 async def hears(client: Socket, event: str, user_id: str) -> None:
-    """The next message is that a member came or went."""
+    """Assert that the next message is a member change."""
     message = await client.hear()
     assert (message["event"], message["data"]["user_id"]) == (f"pusher_internal:{event}", user_id)
 
@@ -39,7 +39,7 @@ async def occupied(peers: At) -> dict[str, int]:
 
 
 async def ready(peers: At, status: int = 200) -> None:
-    """Wait for what a balancer is told."""
+    """Wait until /ready answers a load balancer with this status."""
 
     async def look() -> bool:
         return (await peers.request("GET", "/ready")).status == status
@@ -48,7 +48,7 @@ async def ready(peers: At, status: int = 200) -> None:
 
 
 def reports(*nodes: Node) -> list[tuple[str, str]]:
-    """What the nodes have reported, together."""
+    """Return the transitions that all nodes have reported."""
     return sorted(report for node in nodes for report in node.reports())
 
 
@@ -87,7 +87,7 @@ async def test_a_node_that_is_stopped_leaves_at_once(start_node: StartNode, at: 
 
 @pytest.mark.parametrize("with_data", [True, False], ids=["with its data", "without its data"])
 async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Redis, with_data: bool) -> None:
-    # Without its data, a node believes only after a lease that a member has gone: others may still be coming back.
+    # Without the data of Redis, a node removes members only after a lease: other nodes may still be reconnecting.
     lease = LONG_LEASE if with_data else LEASE
     nodes = [start_node(lease=lease), start_node(lease=lease)]
     first, second = [at(node) for node in nodes]
@@ -104,7 +104,7 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
         assert (await peers.trigger(ROOM, "lost")).status == 503
         for path in ("/channels", "/channels/news", f"/channels/{ROOM}", f"/channels/{ROOM}/users"):
             assert (await peers.call("GET", path)).status == 503, path
-    # On the same node life goes on, for old clients and for new ones.
+    # The node itself still serves old clients and new ones.
     await bob.say("client-hello", {}, channel=ROOM)
     assert (await cleo.hear())["event"] == "client-hello"
     await cleo.peer.close()
@@ -126,7 +126,7 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
     assert (await second.trigger(ROOM, "heard")).status == 200
     for client in (ada, bob, dora):
         assert (await client.hear())["event"] == "heard"
-    # Who went while Redis lost its data was never there, for all that anybody knows.
+    # Nobody knows of a member who left while Redis lost its data.
     assert reports(*nodes) == [("member_added", ROOM), *([("member_removed", ROOM)] if with_data else [])]
 
 

@@ -5,7 +5,7 @@ from tests.fakes import FakeLoop
 
 
 class Flushes:
-    """What has been flushed."""
+    """The flushes that have run."""
 
     def __init__(self) -> None:
         self.loop = FakeLoop()

@@ -23,7 +23,7 @@ MANY = {f"news-{number}": number for number in range(1, 3501)}
 
 
 class Counting:
-    """A session that notes each command, and what waits for its turn beside it."""
+    """A session that records each command, and the commands of others between two steps."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -55,7 +55,7 @@ async def fill(session: Any, kind: str, fields: dict[str, int]) -> None:
 
 
 async def given(operation: Any) -> Any:
-    """What a verb gives, as a task."""
+    """Return the result of an operation, from a task."""
 
     results: list[Any] = []
 

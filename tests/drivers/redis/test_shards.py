@@ -16,14 +16,14 @@ PARTITIONS = 6
 
 @pytest.fixture
 def own_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shards]:
-    """A Redis Cluster that the test may harm."""
+    """Start a Redis Cluster that the test may damage."""
     with Shards(tmp_path_factory.mktemp, replicas=True) as servers:
         yield servers
 
 
 @pytest.fixture
 def given(own_shards: Shards) -> dict[str, Any]:
-    """How a node finds it."""
+    """Return the settings with which a node finds the Redis Cluster."""
     return {"cluster_nodes": own_shards.addresses, "partitions": PARTITIONS}
 
 
@@ -83,7 +83,7 @@ def _is_master(redis: Redis) -> bool:
 
 
 async def _all_heard(peers: At, rooms: list[str]) -> None:
-    """Wait until every room can be triggered on; what was lost meanwhile is told by a 503."""
+    """Wait until an event can be published in every room; a lost event is answered 503."""
     for room in rooms:
 
         async def taken(room: str = room) -> bool:

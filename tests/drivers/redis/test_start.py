@@ -16,7 +16,7 @@ START_TIMEOUT = 2
 
 
 async def fails(start_node: StartNode, **redis: Any) -> str:
-    """What a node says that does not start."""
+    """Return the output of a node that does not start."""
     with pytest.raises(AssertionError) as failed:
         await asyncio.to_thread(start_node, start_timeout=START_TIMEOUT, **redis)
     assert "Traceback" not in str(failed.value)

@@ -1,4 +1,4 @@
-"""Whoever comes and goes on whichever node, first in and last out alternate, and no more is left than there is."""
+"""Transitions alternate whatever clients do on any node, and nothing is left of those that have disconnected."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ STEPS = 10_000
 
 
 class Model:
-    """What has been reported: of each thing, how often more it began than it ended."""
+    """The reported transitions: for each thing, how many more beginnings than ends."""
 
     def __init__(self) -> None:
         self.open = Counter[tuple[str, str | None]]()
@@ -31,7 +31,7 @@ class Model:
         self.open[channel, user_id] += 1 if transition in (Transition.OCCUPIED, Transition.ADDED) else -1
 
     def check(self) -> set[tuple[str, str | None]]:
-        """What is open, each once: answers of two nodes come in any order, but no transition is there twice."""
+        """Return what has begun and not ended. Two nodes report in any order, but no transition twice."""
         assert set(self.open.values()) <= {0, 1}, self.open
         return {what for what, times in self.open.items() if times}
 
@@ -47,7 +47,7 @@ class Silent:
 
 
 async def ended(operation: Coroutine[Any, Any, None]) -> None:
-    """Wait, as a task, until a verb has ended; raises what it raises."""
+    """Wait in a task until an operation has ended. Raise its exception."""
     fault: list[BaseException] = []
     done = asyncio.Event()
 

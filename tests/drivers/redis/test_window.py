@@ -1,4 +1,4 @@
-"""An app that has its share on its way to Redis waits; other apps do not."""
+"""An app with its share in flight to Redis waits; other apps do not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The connection to Redis: what is said in one turn goes out together, answers come in their order, garbage ends it."""
+"""The connection to Redis: commands of one iteration are sent together, replies keep their order, garbage ends it."""
 
 import asyncio
 from typing import Any, cast
@@ -163,7 +163,7 @@ async def test_a_message_that_cannot_be_processed_leaves_the_others() -> None:
 
 
 @pytest.mark.usefixtures("contained")
-async def test_an_operation_that_fails_at_the_end_of_the_connection_leaves_the_others_told(talk: Talk) -> None:
+async def test_an_operation_that_fails_at_the_end_of_the_connection_still_fails_the_others(talk: Talk) -> None:
     before = failures.count
     talk.wire.send("GET", "a", then=_fail)
     talk.wire.send("GET", "b", then=talk.answers.append)

@@ -195,7 +195,7 @@ def test_an_exception_when_a_write_is_reported_leaves_the_operation_and_all_othe
 
 
 @pytest.mark.usefixtures("contained")
-def test_an_exception_of_one_who_is_told_that_redis_is_away_leaves_the_others_told() -> None:
+def test_an_exception_of_one_operation_when_redis_disconnects_still_fails_the_others() -> None:
     script = Script()
     futures = [script.writes.add(list(entry(channel, 1))) for channel in "abc"]
     went_on: list[str] = []

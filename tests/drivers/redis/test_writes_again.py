@@ -33,7 +33,7 @@ def renew(house: House, *sessions: Session) -> None:
 
 
 class Damage:
-    """A key of another type in the place of one, until it is put right."""
+    """A key of another type instead of the right one, until the test repairs it."""
 
     def __init__(self, scene: Scene, key: str) -> None:
         self._scene, self._key = scene, key
