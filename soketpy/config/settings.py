@@ -189,7 +189,7 @@ class Bounds:
     max_connections: int | None = setting(None, "Most WebSocket connections; null for no limit.")
     max_http_connections: int | None = setting(
         None,
-        "Most HTTP connections, also without a request yet; null for max_connections, up to a quarter of open files.",
+        "Most connections that are not (yet) WebSockets; null for max_connections, up to a quarter of open files.",
     )
     message_size_in_kb: float = setting(
         256, "Largest WebSocket message from a client. A larger one closes the connection with 1009."
