@@ -27,11 +27,13 @@ from soketpy.core.subscriptions import Subscriptions
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
-from soketpy.protocol import channels, events, grammar, messages
+from soketpy.protocol import channels, events, frames, grammar, messages
 from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused
 from soketpy.protocol.messages import Event, Message
 
 log = logging.getLogger("soketpy.node")
+
+_TEXT = int(frames.Opcode.TEXT)
 
 
 class Node:
@@ -215,15 +217,20 @@ class Node:
     def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
         """Send an event to this node's subscribers of a channel, except the connection ``exclude``."""
         if (app_id, channel) in self._hub.channels:
-            message = messages.event(channel, event.name, event.data, event.user_id)
-            self._send(app_id, channel, message, None if exclude is None else self.connections(app_id).get(exclude))
+            text = messages.event_text(channel, event.name, event.data, event.user_id)
+            excluded = None if exclude is None else self.connections(app_id).get(exclude)
+            self._write(app_id, channel, frames.encode(_TEXT, text), len(text), excluded)
 
-    def _send(self, app_id: str, channel: str, message: Message, excluded: Connection | None = None) -> None:
-        """Send a message to this node's subscribers of a channel, and count it."""
-        receivers = self._hub.publish(app_id, channel, message.frame, excluded)
+    def _send(self, app_id: str, channel: str, message: Message) -> None:
+        """Send a message to this node's subscribers of a channel."""
+        self._write(app_id, channel, message.frame, len(message.text))
+
+    def _write(self, app_id: str, channel: str, frame: bytes, size: int, excluded: Connection | None = None) -> None:
+        """Send a frame with a text of ``size`` bytes to this node's subscribers of a channel, and count it."""
+        receivers = self._hub.publish(app_id, channel, frame, excluded)
         if receivers:
             try:  # not attempt(), which costs each event a call
-                self.traffic[app_id].sent(receivers, receivers * len(message.text))
+                self.traffic[app_id].sent(receivers, receivers * size)
             except Exception as fault:
                 contain(log, fault, "App %s: an event could not be counted", app_id)
 

@@ -49,14 +49,17 @@ def escape(json_text: bytes) -> bytes:
 
 def event(channel: str, name: str, data_literal: bytes, user_id: str | None = None) -> Message:
     """Return an event on a channel; ``data_literal`` is sent byte for byte."""
+    return Message(event_text(channel, name, data_literal, user_id))
+
+
+def event_text(channel: str, name: str, data_literal: bytes, user_id: str | None = None) -> bytes:
+    """Return the JSON text of an event on a channel."""
     sender = b"" if user_id is None else b',"user_id":' + ids.literal(user_id)
     try:
         name_literal = _json(name)
     except UnicodeEncodeError:
         name_literal = literal(name)
-    return Message(
-        b'{"event":' + name_literal + b',"channel":' + _json(channel) + b',"data":' + data_literal + sender + b"}"
-    )
+    return b'{"event":' + name_literal + b',"channel":' + _json(channel) + b',"data":' + data_literal + sender + b"}"
 
 
 def _internal(name: bytes, channel: str, escaped: bytes) -> Message:

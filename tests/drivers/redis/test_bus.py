@@ -8,7 +8,6 @@ import pytest
 
 from soketpy.core.apps import App
 from soketpy.protocol import messages
-from soketpy.protocol.messages import Message
 from tests.fakes import APP, Client, House
 
 pytestmark = pytest.mark.usefixtures("nodes")
@@ -21,13 +20,13 @@ over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Re
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of the channels of all events that are encoded for clients."""
-    names, event = list[str](), messages.event
+    names, event_text = list[str](), messages.event_text
 
-    def note(channel: str, *arguments: Any) -> Message:
+    def note(channel: str, *arguments: Any) -> bytes:
         names.append(channel)
-        return event(channel, *arguments)
+        return event_text(channel, *arguments)
 
-    monkeypatch.setattr(messages, "event", note)
+    monkeypatch.setattr(messages, "event_text", note)
     return names
 
 
