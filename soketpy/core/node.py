@@ -12,7 +12,7 @@ from typing import NoReturn
 from soketpy.core.apps import App
 from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
-from soketpy.core.containment import contain
+from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
@@ -219,20 +219,17 @@ class Node:
         if (app_id, channel) in self._hub.channels:
             text = messages.event_text(channel, event.name, event.data, event.user_id)
             excluded = None if exclude is None else self.connections(app_id).get(exclude)
-            self._write(app_id, channel, frames.encode(_TEXT, text), len(text), excluded)
+            receivers = self._hub.publish(app_id, channel, frames.encode(_TEXT, text), excluded)
+            try:  # not attempt(), which costs each event a call
+                self.traffic[app_id].sent(receivers, receivers * len(text))
+            except Exception as fault:
+                contain(log, fault, "App %s: an event could not be counted", app_id)
 
     def _send(self, app_id: str, channel: str, message: Message) -> None:
         """Send a message to this node's subscribers of a channel."""
-        self._write(app_id, channel, message.frame, len(message.text))
-
-    def _write(self, app_id: str, channel: str, frame: bytes, size: int, excluded: Connection | None = None) -> None:
-        """Send a frame with a text of ``size`` bytes to this node's subscribers of a channel, and count it."""
-        receivers = self._hub.publish(app_id, channel, frame, excluded)
+        receivers = self._hub.publish(app_id, channel, message.frame)
         if receivers:
-            try:  # not attempt(), which costs each event a call
-                self.traffic[app_id].sent(receivers, receivers * size)
-            except Exception as fault:
-                contain(log, fault, "App %s: an event could not be counted", app_id)
+            attempt(log, self.traffic[app_id].sent, receivers, receivers * len(message.text))
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""
