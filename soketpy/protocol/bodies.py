@@ -1,10 +1,12 @@
 """The body of an HTTP request, as its bytes arrive: a body of a stated length, or one in chunks."""
 
+import re
+
 import httptools
 
 _CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-_END = b"\r\n\r\n"
+_END = re.compile(b"\r\n\r\n")
 """The bytes with which every chunked body ends; they may also occur before the end."""
 
 
@@ -67,14 +69,14 @@ class ChunkedBody:
         Raises BadBody or BodyTooLarge.
         """
         joined = self._tail + data
-        ends = [*_ends(joined), len(joined)]
+        ends = [end.end() for end in _END.finditer(joined)]
         start = len(self._tail)
-        for end in ends:
+        for end in [*ends, len(joined)]:
             self._parse(joined[start:end])
             if self._content.complete:
                 return joined[end:]
             start = end
-        self._tail = joined[1 - len(_END) :]
+        self._tail = joined[-3:]
         return None
 
     def _parse(self, piece: bytes) -> None:
@@ -92,15 +94,6 @@ class ChunkedBody:
     def whole(self) -> bytes:
         """Return the body, if all of it has arrived and was not discarded."""
         return b"".join(self._content.pieces or ())
-
-
-def _ends(data: bytes) -> list[int]:
-    """Return the positions after each end mark, also after marks that overlap."""
-    found, ends = data.find(_END), []
-    while found >= 0:
-        ends.append(found + len(_END))
-        found = data.find(_END, found + 1)
-    return ends
 
 
 class _Content:
