@@ -64,9 +64,10 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give Redis as much time to answer as the tests have, and a server as much time to answer a command."""
+    """Give Redis, servers and new clients of this process as much time as the tests have."""
     for module in ("soketpy.drivers.redis.wire", "soketpy.drivers.redis.session", "soketpy.cli.call"):
         monkeypatch.setattr(f"{module}.PATIENCE", PATIENCE)
+    monkeypatch.setattr("soketpy.web.http_connections.GRACE", PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from soketpy import App, Key
 from soketpy.config.settings import Bounds, Metrics
 from soketpy.web import http_connections
-from soketpy.web.http_connections import GRACE, SURGE, HttpConnections
+from soketpy.web.http_connections import SURGE, HttpConnections
 from tests.conftest import StartServer, until
 from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
@@ -114,12 +114,12 @@ def test_new_ones_beyond_the_bound_have_their_grace_and_then_the_oldest_go() -> 
     port = Port(3)
     port.admit("http")
     port.arrive("a", "b")
-    port.wait(GRACE / 2)
+    port.wait(http_connections.GRACE / 2)
     port.arrive("c", "d")
     assert not port.dropped
-    port.wait(GRACE / 2)
+    port.wait(http_connections.GRACE / 2)
     assert port.dropped == {"a", "b"}
-    port.wait(GRACE)
+    port.wait(http_connections.GRACE)
     assert port.dropped == {"a", "b"}
     assert len(port.connections) == 3
 
@@ -130,7 +130,7 @@ def test_new_ones_that_become_something_else_in_their_grace_are_not_dropped() ->
     port.arrive(*names)
     for name in names:
         port.connections.leave(name)
-    port.wait(10 * GRACE)
+    port.wait(10 * http_connections.GRACE)
     assert not port.dropped
     assert not port.due
 
@@ -145,7 +145,7 @@ def test_a_new_one_takes_no_place_of_http() -> None:
     port = Port(2)
     port.admit("a", "b")
     port.arrive("new")
-    port.wait(GRACE)
+    port.wait(http_connections.GRACE)
     assert port.dropped == {"new"}
 
 
@@ -273,13 +273,17 @@ async def test_a_websocket_over_its_bound_has_its_code_however_many_http_connect
         assert (await socket.closed())[0] == 4100
 
 
-async def test_websockets_that_do_not_take_their_refusal_are_bounded_too(start_server: StartServer) -> None:
+async def test_websockets_that_do_not_take_their_refusal_are_bounded_too(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peers = await start_server(bounds=Bounds(max_http_connections=2))
     clients = [wire(peers.port) for _ in range(20)]
     for client in clients:
         each = await client.__aenter__()
         each.send(request("GET", "/app/nobody", b"", *HANDSHAKE))
         assert (await each.answer()).status == 101
+    monkeypatch.setattr(http_connections, "GRACE", 0)
+    peers.server._state.http._trim()
 
     async def two_are_left() -> bool:
         return peers.server._state.closing == 2
