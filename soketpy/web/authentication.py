@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from soketpy.core.apps import App
-from soketpy.protocol import requests, signatures
+from soketpy.protocol import signatures
 from soketpy.web.errors import RequestError, too_large
 
 
@@ -31,14 +31,6 @@ class Call(msgspec.Struct):
     arguments: tuple[str, ...]
     content_type: str
     published: bool = False
-
-
-def parse_query(query: str, *, plus_is_space: bool = True) -> list[tuple[str, str]]:
-    """Return the decoded parameters of a query. Raises RequestError (400) if there are too many."""
-    try:
-        return requests.parse_query(query, plus_is_space=plus_is_space)
-    except ValueError:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.") from None
 
 
 def authenticate(call: Call, now: float) -> None:

@@ -20,8 +20,9 @@ from soketpy.core.ports import RateLimiter, Unavailable
 from soketpy.core.triggers import Body, check, check_batch, parse_batch, parse_event, parse_info
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
+from soketpy.protocol.requests import parse_query
 from soketpy.web.answers import Answer
-from soketpy.web.authentication import Call, parse_query
+from soketpy.web.authentication import Call
 from soketpy.web.errors import RequestError, bad_request, stopping
 
 log = logging.getLogger("soketpy.http")

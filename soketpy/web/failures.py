@@ -9,7 +9,7 @@ from soketpy.core.node import Node
 from soketpy.core.ports import Unavailable
 from soketpy.core.refusals import address
 from soketpy.core.triggers import TriggerRefused
-from soketpy.protocol.requests import bare_path
+from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
 from soketpy.web.errors import RequestError, of_trigger, unavailable, unconfirmed
 from soketpy.web.exchange import Exchange
@@ -18,7 +18,7 @@ log = logging.getLogger("soketpy.rest")
 
 
 class Failures:
-    """Turns exceptions into answers: the only place that gives exceptions of the core an HTTP status."""
+    """Turns exceptions into answers. No other module gives exceptions of the core or the protocol an HTTP status."""
 
     def __init__(self, node: Node, prefix: str) -> None:
         self._node = node
@@ -38,6 +38,8 @@ class Failures:
         elif isinstance(fault, Unavailable):
             published = exchange.call is not None and exchange.call.published
             fault = unconfirmed() if published else unavailable(str(fault))
+        elif isinstance(fault, TooManyParameters):
+            fault = RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.")
         if isinstance(fault, RequestError):
             self.log_call(exchange, fault)
             return refused(fault)

@@ -49,8 +49,8 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answers", "_answers_size", "_api", "_buffer", "_closes", "_discards", "_ended", "_incomplete", "_next_slice",
-        "_port", "_since", "_transport", "_unread", "_waits", "due",
+        "_answers_size", "_api", "_buffer", "_closes", "_discards", "_ended", "_incomplete", "_next_slice",
+        "_port", "_since", "_transport", "_unread", "_waits", "answers", "due",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, port: HttpPort) -> None:
@@ -61,7 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._buffer = b""
         self._incomplete: IncompleteRequest | None = None  # the request whose body is incomplete
         self._since = port.clock()  # when the last request began or was answered
-        self._answers: list[bytes] = []  # of this iteration of the event loop
+        self.answers: list[bytes] = []  # of this iteration of the event loop
         self._answers_size = 0
         self._next_slice: asyncio.Handle | None = None  # serves the rest of the buffer
         self._unread = False  # the client does not read its answers
@@ -120,7 +120,7 @@ class HttpConnection(asyncio.Protocol):
         """Contain an exception that belongs to no answer: answer 500 and close. Never raises."""
         contain(log, fault, "The requests of a client could not be served")
         try:
-            self._answers.append(_failure(with_body=True))
+            self.answers.append(_failure(with_body=True))
             self._end()
         except Exception as another:
             contain(log, another, "A client could not be told that its requests failed")
@@ -222,7 +222,11 @@ class HttpConnection(asyncio.Protocol):
                 self._port.deadlines.set(self, LINGER)
             elif self._closes:
                 self._end()
-            self._serve_later()
+                return
+            if self._buffer or self._ended or self._unread:
+                self._serve_later()
+            elif self._next_slice is None:
+                self._transport.resume_reading()
         except Exception as fault:
             self._fail(fault)
 
@@ -256,7 +260,7 @@ class HttpConnection(asyncio.Protocol):
             self._port.connections.end(self)
         except Exception as fault:
             contain(log, fault, "An HTTP connection could not be counted as idle")
-        self._answers.append(answer)
+        self.answers.append(answer)
         self._answers_size += len(answer)
         if self._api.leaving:
             self._closes = True
@@ -265,8 +269,8 @@ class HttpConnection(asyncio.Protocol):
 
     def send(self) -> None:
         """Write the answers that wait."""
-        if self._answers:
-            answers, self._answers, self._answers_size = self._answers, [], 0
+        if self.answers:
+            answers, self.answers, self._answers_size = self.answers, [], 0
             self._transport.write(b"".join(answers))
 
     def _refuse(self, status: HTTPStatus, reason: str) -> bool:
@@ -274,7 +278,7 @@ class HttpConnection(asyncio.Protocol):
         self._port.log_refusal(self._transport, status, reason)
         reply = malformed(status, reason)
         reply.announce_close()
-        self._answers.append(_encode(reply, with_body=True))
+        self.answers.append(_encode(reply, with_body=True))
         return self._end_lingering()
 
     def pause_writing(self) -> None:
@@ -326,7 +330,7 @@ class HttpConnection(asyncio.Protocol):
             self._next_slice.cancel()
         if self._incomplete is not None:
             attempt(log, self._refuse_incomplete, broken_off())
-        self._answers.clear()
+        self.answers.clear()
 
     def abort(self) -> None:
         """Close the TCP connection at once."""

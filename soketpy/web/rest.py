@@ -22,17 +22,17 @@ from soketpy.core.containment import contain
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter
 from soketpy.protocol import handshake
-from soketpy.protocol.requests import bare_path
+from soketpy.protocol.requests import bare_path, parse_query
 from soketpy.web import authentication, health
 from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, refused
 from soketpy.web.authentication import Call
-from soketpy.web.calls_in_progress import CallsInProgress
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.endpoints import Endpoints, Operation
 from soketpy.web.errors import READS, RequestError, crowded, not_allowed, stopping, unconfirmed
 from soketpy.web.exchange import Ended, Exchange
 from soketpy.web.failures import Failures
 from soketpy.web.health import HealthChecks
+from soketpy.web.http_connections import CallsInProgress
 
 log = logging.getLogger("soketpy.rest")
 access_log = logging.getLogger("soketpy.access")
@@ -129,14 +129,14 @@ class Rest:
             raise stopping()
         exchange.operation, arguments = self._route(exchange.method, route)
         try:
-            parameters = authentication.parse_query(query)
+            parameters = parse_query(query)
             call = self._authenticate(exchange, bare, arguments, parameters, headers, by_key)
         except RequestError as fault:
             if "+" not in query:
                 raise
             # The client may have sent a plus without encoding it: the signature tells which one the client meant.
             try:
-                unencoded = authentication.parse_query(query, plus_is_space=False)
+                unencoded = parse_query(query, plus_is_space=False)
                 call = self._authenticate(exchange, bare, arguments, unencoded, headers, by_key)
             except RequestError:
                 raise fault from None

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy import App, Key
-from soketpy.web.authentication import Call, authenticate, parse_query
+from soketpy.protocol.requests import parse_query
+from soketpy.web.authentication import Call, authenticate
 from soketpy.web.errors import RequestError
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP

@@ -6,8 +6,7 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
-from soketpy.web.calls_in_progress import CallsInProgress
-from soketpy.web.http_connections import HttpConnections
+from soketpy.web.http_connections import CallsInProgress, HttpConnections
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 from tests.patience import until
