@@ -80,11 +80,11 @@ class RedisCluster:
             nodes = await first.ask("ZCARD", f"{first.prefix}leases")
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
-        log.info("Joined %s over Redis at %s; nodes: %d", first.prefix[:-1], first.place, nodes)
+        log.info("Joined %s over Redis at %s; nodes: %d", first.prefix[:-1], first.address, nodes)
         if not self._advises:
             return
         with contextlib.suppress(Lost):
-            first.send("CONFIG", "GET", buffers.NAME, then=partial(_check_buffers, first.place))
+            first.send("CONFIG", "GET", buffers.NAME, then=partial(_check_buffers, first.address))
 
     async def stop(self) -> None:
         """Leave the cluster, and remove what this node has written."""
@@ -105,15 +105,15 @@ class RedisCluster:
         return len(self.sessions) - len(self._away), len(self.sessions)
 
 
-def _check_buffers(place: str, reply: Any) -> None:
+def _check_buffers(address: str, reply: Any) -> None:
     """Warn if Redis would soon close the connection of a node that does not read for some seconds."""
     if isinstance(reply, hiredis.ReplyError):
-        log.debug("Redis at %s does not say what %s is: %s", place, buffers.NAME, reply)
+        log.debug("Redis at %s does not say what %s is: %s", address, buffers.NAME, reply)
         return
     found = buffers.too_low(reply)
     if found is not None:
         log.warning(
             "Redis at %s has %s %s: it closes the connection of a node that is suspended for a few seconds under load. "
             'Set "%s" in redis.conf, or run: redis-cli CONFIG SET %s "%s"',
-            *(place, buffers.NAME, found, buffers.ADVICE, buffers.NAME, buffers.ADVICE.partition(" ")[2]),
+            *(address, buffers.NAME, found, buffers.ADVICE, buffers.NAME, buffers.ADVICE.partition(" ")[2]),
         )

@@ -27,7 +27,7 @@ class Commands:
         self.id = ""
         self.connected = False
         self.away = away
-        self.place = "?"
+        self.address = "?"
         """Where Redis is, for people to read."""
         self._in_flight = in_flight
         self.wire: Wire | None = None
@@ -103,7 +103,7 @@ class Commands:
         try:
             self.send(*self._batch(batch), then=self._batch_answered)
         except Exception as fault:  # a batch that is never answered would hold back all others
-            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.place)
+            contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.address)
             self._lose(repr(fault))
         else:
             self._in_flight.sent += 1
@@ -119,7 +119,7 @@ class Commands:
         try:
             self._writes.answered(reply)
         except Exception as fault:  # no answer of this script: the writes of the batch fail with the connection
-            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
+            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.address)
             self._lose(repr(fault))
             return
         self._pump()

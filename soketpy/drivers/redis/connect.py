@@ -11,7 +11,7 @@ import hiredis
 from soketpy.drivers.redis.session import Connect
 from soketpy.drivers.redis.wire import Wire, reason
 
-PLACE_PATIENCE = 0.5
+ADDRESS_PATIENCE = 0.5
 """Seconds that one of several Redis nodes or Sentinels has to answer, before the next one is asked."""
 
 MOST_MOVES = 5
@@ -43,15 +43,15 @@ class Address:
 
 def connector(address: Address, key: str) -> Connect:
     """Return a function that connects to the Redis with the key: other nodes of a Redis Cluster redirect to it."""
-    nodes = deque(map(_place, address.cluster_nodes))
+    nodes = deque(map(_parse, address.cluster_nodes))
 
     async def connect(make: Callable[[], Wire], patience: float) -> Wire:
         if address.sentinels:
             return await _reach(make, address, await _find_master(address), key, patience)
         faults = []
-        for place in list(nodes):
+        for host_port in list(nodes):
             try:
-                return await _reach(make, address, place, key, min(patience, PLACE_PATIENCE))
+                return await _reach(make, address, host_port, key, min(patience, ADDRESS_PATIENCE))
             except OSError as fault:
                 faults.append(str(fault))
                 nodes.rotate(-1)  # the next attempt begins with another one
@@ -62,19 +62,19 @@ def connector(address: Address, key: str) -> Connect:
     return connect
 
 
-async def _reach(make: Callable[[], Wire], address: Address, place: HostPort, key: str, patience: float) -> Wire:
+async def _reach(make: Callable[[], Wire], address: Address, host_port: HostPort, key: str, patience: float) -> Wire:
     """Connect to an address, or to where it redirects for the key. Raise OSError with the address and the reason."""
     unix_socket = address.unix_socket
     for _ in range(MOST_MOVES):
-        shown = unix_socket or _shown(place)
+        shown = unix_socket or _shown(host_port)
         try:
             async with asyncio.timeout(patience):
-                return await _open_and_greet(make, address, place, unix_socket, key)
+                return await _open_and_greet(make, address, host_port, unix_socket, key)
         except hiredis.ReplyError as fault:
-            moved = _moved(fault, place)
+            moved = _moved(fault, host_port)
             if moved is None:
                 raise ConnectionRefusedError(f"{shown}: {_without_secrets(reason(fault), address)}") from None
-            place, unix_socket = moved, None
+            host_port, unix_socket = moved, None
         except UnicodeError:
             raise ConnectionRefusedError(f"{shown}: this cannot be the name of a host") from None
         except OSError as fault:
@@ -83,26 +83,26 @@ async def _reach(make: Callable[[], Wire], address: Address, place: HostPort, ke
 
 
 async def _open_and_greet(
-    make: Callable[[], Wire], address: Address, place: HostPort, unix_socket: str | None, key: str
+    make: Callable[[], Wire], address: Address, host_port: HostPort, unix_socket: str | None, key: str
 ) -> Wire:
-    wire = await _open(make, address, place, unix_socket)
+    wire = await _open(make, address, host_port, unix_socket)
     try:
         await _greet(wire, address)
         await wire.ask("EXISTS", key)
     except BaseException:
         wire.discard()
         raise
-    wire.place = unix_socket or _shown(place)
+    wire.address = unix_socket or _shown(host_port)
     return wire
 
 
-async def _open(make: Callable[[], Wire], address: Address, place: HostPort, unix_socket: str | None) -> Wire:
+async def _open(make: Callable[[], Wire], address: Address, host_port: HostPort, unix_socket: str | None) -> Wire:
     loop = asyncio.get_running_loop()
     if unix_socket is not None:
         _, wire = await loop.create_unix_connection(make, unix_socket)
     else:
         tls = ssl.create_default_context() if address.tls else None
-        _, wire = await loop.create_connection(make, *place, ssl=tls)
+        _, wire = await loop.create_connection(make, *host_port, ssl=tls)
     return wire
 
 
@@ -131,8 +131,8 @@ async def _greet(wire: Wire, address: Address) -> None:
 def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
     """Return the address to which a Redis Cluster redirects; without a host, the same one. None for another error."""
     match str(fault).split():
-        case ["MOVED", _, place]:
-            host, _, port = place.rpartition(":")
+        case ["MOVED", _, moved]:
+            host, _, port = moved.rpartition(":")
             return (host if host not in ("", "?") else former[0], int(port))
     return None
 
@@ -144,13 +144,13 @@ def _without_secrets(text: str, address: Address) -> str:
     return text
 
 
-def _shown(place: HostPort) -> str:
+def _shown(host_port: HostPort) -> str:
     """Return host and port, for people to read."""
-    host, port = place
+    host, port = host_port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _place(text: str) -> HostPort:
+def _parse(text: str) -> HostPort:
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
 
@@ -160,7 +160,7 @@ async def _find_master(address: Address) -> HostPort:
     faults = []
     for sentinel in address.sentinels:
         try:
-            async with asyncio.timeout(PLACE_PATIENCE):
+            async with asyncio.timeout(ADDRESS_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
         except (OSError, UnicodeError, hiredis.ReplyError) as fault:
             faults.append(f"{sentinel}: {_without_secrets(reason(fault), address)}")
@@ -169,7 +169,7 @@ async def _find_master(address: Address) -> HostPort:
 
 async def _ask_sentinel(address: Address, sentinel: str) -> HostPort:
     lost = asyncio.Event()
-    wire = await _open(lambda: Wire(lambda *_: None, lost.set), address, _place(sentinel), None)
+    wire = await _open(lambda: Wire(lambda *_: None, lost.set), address, _parse(sentinel), None)
     try:
         if address.sentinel_password is not None:
             await wire.ask("AUTH", address.sentinel_password)

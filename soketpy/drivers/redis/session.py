@@ -46,7 +46,7 @@ them may declare another one dead.
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
 
 Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
-"""Opens a connection to Redis and logs in, within so many seconds. Raises OSError with the place and the reason."""
+"""Opens a connection to Redis and logs in, within so many seconds. Raises OSError with the address and the reason."""
 
 
 class Session(Commands):
@@ -74,7 +74,7 @@ class Session(Commands):
     # Start and stop
 
     async def start(self, patience: float) -> None:
-        """Join the cluster. Raise OSError, with the place and the reason, if that fails for ``patience`` seconds."""
+        """Join the cluster. Raise OSError, with the address and the reason, if that fails for ``patience`` seconds."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + patience, self._longest_pause / 20
         fault = await self._try_to_join(patience)
@@ -118,10 +118,10 @@ class Session(Commands):
                 self._why = CLOSED
             self._disconnect()
             why = self._why or "the connection has ended"
-            log.warning("Disconnected from Redis at %s (%s): %s", self.place, self.prefix[:-1], why)
+            log.warning("Disconnected from Redis at %s (%s): %s", self.address, self.prefix[:-1], why)
             pause = await self._rejoin(pause if loop.time() - joined < STEADY else self._longest_pause / 20)
             joined = loop.time()
-            log.info("Reconnected to Redis at %s (%s)", self.place, self.prefix[:-1])
+            log.info("Reconnected to Redis at %s (%s)", self.address, self.prefix[:-1])
 
     async def _rejoin(self, pause: float) -> float:
         """Try to join until it succeeds, first after ``pause``. Log equal faults once. Return the next pause."""
@@ -176,20 +176,20 @@ class Session(Commands):
         try:
             await self._join(min(patience, PATIENCE))
         except (OSError, Lost) as fault:
-            place = "" if isinstance(fault, ConnectionError) else f"{self.place}: "
+            address = "" if isinstance(fault, ConnectionError) else f"{self.address}: "
             self._disconnect()
-            return f"{place}{reason(fault)}"
+            return f"{address}{reason(fault)}"
         except Exception as fault:
             contain(log, fault, "A reply of Redis cannot be understood")
             self._disconnect()
-            return f"{self.place}: {fault!r}"
+            return f"{self.address}: {fault!r}"
         return None
 
     async def _join(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
         self._why = ""
         self.wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
-        self.place = self.wire.place
+        self.address = self.wire.address
         publishes = self.wire.publishes
         self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{publishes}'\n{_SCRIPT}")
         await self.ask(publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
@@ -224,7 +224,7 @@ class Session(Commands):
                 raise
             return False
         except Exception as fault:  # no reply of this version: the next attempt would get the same one
-            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.place)
+            contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.address)
             return False
         return not self._writes.forgot
 
@@ -272,7 +272,7 @@ class Session(Commands):
         try:
             self._state.disconnected()
         except Exception as fault:
-            contain(log, fault, "The loss of Redis at %s could not be processed", self.place)
+            contain(log, fault, "The loss of Redis at %s could not be processed", self.address)
         self._writes.abandon()
 
 

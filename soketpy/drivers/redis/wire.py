@@ -71,7 +71,7 @@ class Wire(asyncio.Protocol):
     """Sends commands together at the end of an event loop iteration. Their replies arrive in their order."""
 
     def __init__(self, heard: Heard, lost: Callable[[], None]) -> None:
-        self.place = "?"
+        self.address = "?"
         """Where Redis is, for people to read."""
         self.sharded = False
         """Whether topics are sharded: only the Redis nodes with the slot of a topic carry its messages."""
@@ -246,7 +246,7 @@ class Wire(asyncio.Protocol):
         try:
             self._lost()
         except Exception as fault:
-            contain(log, fault, "The end of the connection to Redis at %s could not be processed", self.place)
+            contain(log, fault, "The end of the connection to Redis at %s could not be processed", self.address)
 
 
 def _give(then: Answered, reply: Any) -> None:
