@@ -43,17 +43,17 @@ class RedisBus:
         self._inbox = inbox
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
-        """Raise Unavailable if Redis is disconnected."""
+        """Raise Unavailable if Redis is unavailable."""
         if not self._commands.connected:
             raise Unavailable
 
     def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
-        """Have every node deliver an event. Raise Unavailable if Redis is disconnected."""
+        """Have every node deliver an event. Raise Unavailable if Redis is unavailable."""
         sender = () if event.user_id is None else (event.user_id, isinstance(event.user_id, NumericId))
         return self._publish(app_id, channel, topics.EVENT, event.name, event.data, exclude or "", *sender)
 
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
-        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is disconnected."""
+        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is unavailable."""
         if not self._commands.connected:
             raise Unavailable
         name = event.name.encode("utf-8", "surrogatepass")
@@ -69,7 +69,7 @@ class RedisBus:
         return confirmed
 
     async def _confirm(self, write: Future[Any], confirmed: Future[None], app_id: str, weight: int) -> None:
-        """Wait until Redis has taken a cached event. Then confirm it, and release its room."""
+        """Wait until Redis has accepted a cached event. Then confirm it, and release its room."""
         try:
             await write
         except Lost:
@@ -82,7 +82,7 @@ class RedisBus:
             self._window.taken(app_id, weight)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
-        """Have every node close the connections of a user. Raise Unavailable if Redis is disconnected."""
+        """Have every node close the connections of a user. Raise Unavailable if Redis is unavailable."""
         return self._publish(app_id, user_channel(user_id), topics.TERMINATE, user_id)
 
     def _publish(self, app_id: str, channel: str, *message: Any) -> Receipt:
@@ -111,7 +111,7 @@ class RedisBus:
             else:
                 receipt.set_result(None)
         except Exception as fault:
-            contain(log, fault, "An operation failed after Redis had taken its events")
+            contain(log, fault, "An operation failed after Redis had accepted its events")
         self._in_flight.came()
         self._window.taken(app_id, weight)
 

@@ -17,7 +17,7 @@ class RedisCache:
         self._clock = clock
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """Return the last event, or None. Also None while Redis is disconnected, and for a damaged event."""
+        """Return the last event, or None. Also None while Redis is unavailable, and for a damaged event."""
         try:
             found = await self._commands.write(["last_event", app_id, channel])
         except Lost:

@@ -48,13 +48,13 @@ class Commands:
         return len(self._writes) > 0
 
     def send(self, *arguments: Argument, then: Answered) -> None:
-        """Send a command. Raise Lost if Redis is disconnected."""
+        """Send a command. Raise Lost if Redis is unavailable."""
         if self.wire is None:
             raise Lost
         self.wire.send(*arguments, then=then)
 
     def subscribe(self, topic: bytes) -> None:
-        """Subscribe to a topic, before the next command. Do nothing while Redis is disconnected."""
+        """Subscribe to a topic, before the next command. Do nothing while Redis is unavailable."""
         if self.wire is not None:
             self.wire.subscribe(topic)
 
@@ -79,7 +79,7 @@ class Commands:
     # Writes
 
     def write(self, write: Write) -> Future[Any]:
-        """Have the script do a write, after those before it. The future fails with Lost if Redis is disconnected."""
+        """Have the script do a write, after those before it. The future fails with Lost if Redis is unavailable."""
         if self.connected:
             future = self._writes.add(write)
             self._pump()

@@ -116,7 +116,7 @@ async def _greet(wire: Wire, address: Address) -> None:
         major = int(greeting[b"version"].split(b".")[0])
     except hiredis.ReplyError as fault:
         if str(fault).startswith("ERR unknown command"):
-            raise ConnectionRefusedError("it knows no HELLO, so it is no Redis of version 6 or later") from None
+            raise ConnectionRefusedError("it does not know HELLO: Redis must have version 6 or later") from None
         raise
     except (TypeError, LookupError, ValueError, AttributeError):
         raise ConnectionRefusedError("it does not answer HELLO as Redis does") from None
@@ -125,7 +125,7 @@ async def _greet(wire: Wire, address: Address) -> None:
     if address.db:
         await wire.ask("SELECT", address.db)
     if address.sentinels and (await wire.ask("ROLE"))[0] != b"master":
-        raise ConnectionRefusedError("the Sentinels take it for the master, but it is none")
+        raise ConnectionRefusedError("the Sentinels name it as the master, but it is not a master")
 
 
 def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
@@ -180,5 +180,5 @@ async def _ask_sentinel(address: Address, sentinel: str) -> HostPort:
         case [bytes(host), bytes(port)] if port.isdigit():
             return host.decode(), int(port)
         case None:
-            raise ConnectionRefusedError("it knows none of this name")
+            raise ConnectionRefusedError("it knows no master of this name")
     raise ConnectionRefusedError("it does not answer as a Sentinel does")

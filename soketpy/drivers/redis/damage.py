@@ -11,4 +11,4 @@ log = logging.getLogger("soketpy.redis")
 @lru_cache(maxsize=1000)
 def note_damage(what: str, why: str) -> None:
     """Log a damaged value and count it as a fault when it is found for the first time. Never raises."""
-    contain(log, ValueError(why), "%s in Redis is skipped; is something else writing there?", what)
+    contain(log, ValueError(why), "%s in Redis is damaged, and skipped: does another program write there?", what)

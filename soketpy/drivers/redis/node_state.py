@@ -23,7 +23,7 @@ class NodeState(Protocol):
         """Send the node's clients what they missed. With ``removals``, also tell them who left."""
 
     def disconnected(self) -> None:
-        """Note that Redis is disconnected: the node is on its own from now on."""
+        """Note that Redis is unavailable: the node works without Redis from now on."""
 
     def written(self, write: Write, answer: Any) -> None:
         """Report what a write has changed. Redis has done it, and nothing has acted on the answer yet."""

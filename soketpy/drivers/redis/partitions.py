@@ -60,11 +60,11 @@ class PartitionedBus:
             each.bus.check(app_id, group)
 
     def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
-        """Have every node deliver an event. Raise Unavailable if Redis is disconnected."""
+        """Have every node deliver an event. Raise Unavailable if Redis is unavailable."""
         return self._of(app_id, channel).publish(app_id, channel, event, exclude)
 
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
-        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is disconnected."""
+        """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is unavailable."""
         return self._of(app_id, channel).publish_cached(app_id, channel, event, exclude)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
@@ -189,7 +189,7 @@ class PartitionedCache:
         self._partitions = partitions
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
-        """Return the last event, or None. Also None while Redis is disconnected."""
+        """Return the last event, or None. Also None while Redis is unavailable."""
         return await self._partitions.of(app_id, channel).cache.get(app_id, channel)
 
     def ttl(self, event: CachedEvent) -> int:

@@ -88,7 +88,7 @@ class Quotas:
         return ["connections", app_id, "", "", self._counts.get(app_id, 0)]
 
     def _retry(self, app_id: str, fault: Exception) -> None:
-        contain(log, fault, "App %s: its number of connections has to be written again", app_id)
+        contain(log, fault, "App %s: its number of connections will be written again", app_id)
         self._uncertain.add(app_id)
 
     def _begin(self, app_id: str) -> None:

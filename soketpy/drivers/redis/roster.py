@@ -24,7 +24,7 @@ class RedisRoster:
     """Writes this node's entries, and has a replica of each presence channel with a subscriber on this node.
 
     Invariant: the replica of a presence channel equals the members in Redis as of the last message that was processed,
-    and a joiner is greeted between two messages. While Redis is disconnected, the node changes its replicas itself.
+    and a joiner is greeted between two messages. While Redis is unavailable, the node changes its replicas itself.
 
     If a write fails though Redis is connected, the counts of this node and those in Redis agree afterwards. A join is
     undone and raises. A leave is written again: at once, and then with each renewal of the lease, until Redis can do
@@ -70,7 +70,7 @@ class RedisRoster:
         try:
             return await self._write_count(app_id, channel, count)
         except Exception as fault:
-            contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
+            contain(log, fault, "App %s: the end of a subscription of %s will be written again", app_id, channel)
             self._write_count_again((app_id, channel))
             return count
 
@@ -164,7 +164,7 @@ class RedisRoster:
             came = not count
             self._commands.write(self._entry(name, user_id))
         except Exception as fault:
-            contain(log, fault, "App %s: the end of a subscription of %s has to be written again", app_id, channel)
+            contain(log, fault, "App %s: the end of a subscription of %s will be written again", app_id, channel)
             came = 0  # if that removes the member, Redis publishes it
             self._commands.write_again(self._entry(name, user_id))
         if came:
@@ -302,7 +302,7 @@ class RedisRoster:
                 if not self._commands.connected:
                     return
             except Exception as fault:
-                contain(log, fault, "App %s: members of %s could not be announced", *name)
+                contain(log, fault, "App %s: the subscribers of %s could not be notified of its members", *name)
         await self.users.catch_up(removals)
 
     async def _catch_up_members(self, name: ScopedName, removals: bool) -> None:

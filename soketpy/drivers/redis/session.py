@@ -39,8 +39,8 @@ STEADY = 10.0
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts to connect, at most. The first pause is a twentieth of that.
 
-Never more than a fifth of a lease: when Redis is back, all living nodes must have renewed their leases before one of
-them may declare another one dead.
+Never more than a fifth of a lease: when Redis is available again, all living nodes must renew their leases before one
+of them may declare another one dead.
 """
 
 _SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
@@ -67,7 +67,7 @@ class Session(Commands):
         self._partitions = partitions
         self.lease = Lease(lease)
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
-        self._before: set[Entry] = set()  # the entries that this node had when Redis was disconnected
+        self._before: set[Entry] = set()  # the entries that this node had when Redis became unavailable
         self._running: asyncio.Task[None] | None = None
         self._doubt_until = 0.0  # until then other nodes may still be rewriting their entries: report no removals
 
@@ -112,16 +112,16 @@ class Session(Commands):
             except Lost as lost:
                 self._lose(str(lost))
             except Exception as fault:  # what is in Redis is not what this version writes
-                contain(log, fault, "A reply of Redis cannot be understood")
+                contain(log, fault, "A reply of Redis is not valid")
                 self._lose(repr(fault))
             if not self._why and self.wire is not None and not self.wire.ended_here:
                 self._why = CLOSED
             self._disconnect()
             why = self._why or "the connection has ended"
-            log.warning("Disconnected from Redis at %s (%s): %s", self.address, self.prefix[:-1], why)
+            log.warning("Redis at %s is unavailable (%s): %s", self.address, self.prefix[:-1], why)
             pause = await self._rejoin(pause if loop.time() - joined < STEADY else self._longest_pause / 20)
             joined = loop.time()
-            log.info("Reconnected to Redis at %s (%s)", self.address, self.prefix[:-1])
+            log.info("Redis at %s is available again (%s)", self.address, self.prefix[:-1])
 
     async def _rejoin(self, pause: float) -> float:
         """Try to join until it succeeds, first after ``pause``. Log equal faults once. Return the next pause."""
@@ -180,7 +180,7 @@ class Session(Commands):
             self._disconnect()
             return f"{address}{reason(fault)}"
         except Exception as fault:
-            contain(log, fault, "A reply of Redis cannot be understood")
+            contain(log, fault, "A reply of Redis is not valid")
             self._disconnect()
             return f"{self.address}: {fault!r}"
         return None
@@ -255,7 +255,7 @@ class Session(Commands):
         try:
             self._state.reconnected(removals=removals)
         except Exception as fault:
-            contain(log, fault, "Clients could not be sent what they missed while Redis was disconnected")
+            contain(log, fault, "Clients could not be sent what they missed while Redis was unavailable")
 
     def _disconnect(self) -> None:
         """Close the connection. The operations that wait for Redis resume without it."""
@@ -272,7 +272,7 @@ class Session(Commands):
         try:
             self._state.disconnected()
         except Exception as fault:
-            contain(log, fault, "The loss of Redis at %s could not be processed", self.address)
+            contain(log, fault, "The node could not stop using Redis at %s", self.address)
         self._writes.abandon()
 
 

@@ -97,7 +97,7 @@ class Topics:
         try:
             message = unpack(packed)
         except ValueError as fault:  # from another program on the same Redis
-            contain(log, fault, "A message on %r is not one of soketpy", topic)
+            contain(log, fault, "A message on %r was not written by soketpy and is dropped", topic)
             return
         try:
             if message[0] in _OF_BUS:

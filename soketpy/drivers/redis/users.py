@@ -93,7 +93,7 @@ class RedisUsers:
             if not count:
                 self.set_online(app_id, user_id, False)
         except Exception as fault:
-            contain(log, fault, "App %s: the end of a sign-in has to be written again", app_id)
+            contain(log, fault, "App %s: the end of a sign-in will be written again", app_id)
             self._commands.write_again(self.entry((app_id, user_id)))
 
     def is_online(self, app_id: str, user_id: str) -> bool:

@@ -217,7 +217,7 @@ class Wire(asyncio.Protocol):
             return False
         then = self._unanswered.popleft()[1]
         if isinstance(then, bytes):
-            log.error("Redis does not let this node subscribe to %r: %s", then, reply)
+            log.error("Redis does not allow this node to subscribe to %r: %s", then, reply)
             self.close()
             return True
         _give(then, reply)

@@ -220,7 +220,7 @@ def _settle(settle: Callable[[Any], None], outcome: Any) -> None:
     try:
         settle(outcome)
     except Exception as fault:
-        contain(log, fault, "An operation failed after Redis had answered it")
+        contain(log, fault, "An operation failed after Redis had answered its write")
 
 
 def entry_of(write: Write) -> Entry:

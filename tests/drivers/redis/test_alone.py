@@ -31,7 +31,7 @@ class Parted(House):
             each._disconnect()
 
     def declare_dead(self) -> None:
-        """Have the second node clear up after the first one, which is disconnected from Redis."""
+        """Have the second node clear up after the first one, for which Redis is unavailable."""
         dead, other = self.sessions
         self._run(other._clear(dead.id, own=True))
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
     monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", 0.1)
     monkeypatch.setattr(first, "_stay", lambda: int("no number"))
     first._lost.set()
-    house.until(lambda: "cannot be understood" in caplog.text)
+    house.until(lambda: "A reply of Redis is not valid" in caplog.text)
     monkeypatch.undo()
     house.until(lambda: first.connected)
     assert house.members(ROOM) == ["ada"]

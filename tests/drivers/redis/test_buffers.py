@@ -101,7 +101,7 @@ async def test_a_connection_that_redis_closes_is_logged_with_its_likely_cause(
         redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
         async def logged() -> bool:
-            return "Disconnected from Redis" in caplog.text
+            return f"Redis at {redis.socket} is unavailable" in caplog.text
 
         await until(logged)
         await cluster.stop()

@@ -114,7 +114,7 @@ async def test_redis_may_restart(start_node: StartNode, at: Place, own_redis: Re
     own_redis.start()
     for peers in (first, second):
         await ready(peers)
-    # What each side has missed comes when Redis is back, once.
+    # When Redis is available again, each side gets once what it has missed.
     await hears(bob, "member_added", "dora")
     await hears(ada, "member_removed", "cleo")
     await hears(dora, "member_removed", "cleo")

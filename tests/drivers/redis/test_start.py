@@ -59,7 +59,7 @@ OLD = b"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `de
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the connection has ended"),
         (b"", "no answer"),
         (b"+OK\r\n", "it does not answer HELLO as Redis does"),
-        (OLD, "it knows no HELLO, so it is no Redis of version 6 or later"),
+        (OLD, "it does not know HELLO: Redis must have version 6 or later"),
         (b"-ERR you said wrong-secret\r\n", "ERR you said ***"),
     ],
     ids=["not Redis", "silent", "always OK", "too old", "an echo"],
