@@ -116,3 +116,18 @@ def test_a_module_opens_by_saying_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_is_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400, "is it two modules?"
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    """Yield the docstrings of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+@pytest.mark.parametrize("folder", ["soketpy", "tests", "benchmarks", "examples"])
+def test_no_docstring_begins_with_a_question_word(folder: str) -> None:
+    questions = {"What", "Who", "Whom", "Whose", "Whether", "How", "Where", "When", "Why", "Which"}
+    paths = [path for path in sorted((ROOT / folder).rglob("*.py")) if "node_modules" not in path.parts]
+    found = [f"{path}: {text}" for path in paths for text in docstrings(path) if text.split(" ")[0] in questions]
+    assert not found, "begin with a verb, or with what it is"

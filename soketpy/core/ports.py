@@ -237,7 +237,7 @@ class Cluster(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether this node is connected to the other nodes."""
+        """Return whether this node is connected to the other nodes."""
 
     @property
     def links(self) -> tuple[int, int]:

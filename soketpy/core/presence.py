@@ -64,5 +64,5 @@ class Members:
         return self._members.pop(user_id)
 
     def roster(self) -> bytes:
-        """The data, escaped, with which a joiner is greeted."""
+        """Return the escaped data of subscription_succeeded: the members and their number."""
         return messages.roster([(member.escaped_id, member.escaped_info) for member in self._members.values()])

@@ -31,7 +31,7 @@ class Opening:
     def __init__(
         self, transport: asyncio.Transport, state: ServerState, hello: Hello, acceptance: bytes, rest: bytes
     ) -> None:
-        """``acceptance`` answers the handshake; ``rest`` is what the client has sent after it."""
+        """Prepare the answer ``acceptance`` to a handshake. ``rest`` has the bytes that the client sent after it."""
         self._transport = transport
         self._state = state
         self._hello = hello

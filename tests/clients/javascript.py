@@ -144,7 +144,7 @@ class Client:
 
 
 class Runtime:
-    """Where pusher-js runs: Chromium or Node."""
+    """The environment of pusher-js: Chromium or Node."""
 
     def __init__(self, script: str, *arguments: str) -> None:
         self._script = Script(script, *arguments, on_report=self._take)

@@ -13,7 +13,7 @@ MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 class Publisher(Protocol):
-    """What both libraries do."""
+    """The calls that both libraries have."""
 
     def trigger(self, channels: str | list[str], event: str, data: object, socket_id: str | None = None) -> Any:
         """Trigger an event."""

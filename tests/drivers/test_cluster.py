@@ -1,4 +1,4 @@
-"""What nodes know together and tell each other: the contracts of a roster and of a bus, held by every driver."""
+"""The contracts of a roster and of a bus, which every driver must fulfil."""
 
 from collections.abc import Callable
 

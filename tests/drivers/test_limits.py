@@ -1,4 +1,4 @@
-"""How often something may happen."""
+"""The contract of a rate limiter, which every driver must fulfil."""
 
 from collections.abc import Callable
 

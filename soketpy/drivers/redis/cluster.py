@@ -96,7 +96,7 @@ class RedisCluster:
 
     @property
     def connected(self) -> bool:
-        """Whether all partitions are connected."""
+        """Return whether all partitions are connected."""
         return not self._away
 
     @property

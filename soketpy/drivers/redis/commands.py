@@ -44,7 +44,7 @@ class Commands:
 
     @property
     def busy(self) -> bool:
-        """Whether a write is waiting or in flight."""
+        """Return whether a write is waiting or in flight."""
         return len(self._writes) > 0
 
     def send(self, *arguments: Argument, then: Answered) -> None:

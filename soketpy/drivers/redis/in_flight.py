@@ -1,4 +1,4 @@
-"""What this node has sent to Redis and not yet received back: limited for each app, and waited for by flushes."""
+"""Publications and writes in flight to Redis: a limit for each app, and the flushes that wait for them."""
 
 import logging
 from collections import deque

@@ -66,7 +66,7 @@ class Writes:
 
     @property
     def in_flight(self) -> bool:
-        """Whether the last batch is unanswered."""
+        """Return whether the last batch is unanswered."""
         return bool(self._unanswered)
 
     def __len__(self) -> int:
@@ -181,9 +181,9 @@ class Writes:
             _settle(future.set_exception, fault)
 
     def restart(self, entries: list[Write], known: Set[Entry] = frozenset()) -> None:
-        """Number batches from 1 again, and write these entries instead of all that waited.
+        """Restart the batch numbers at 1, and replace all waiting writes by these entries.
 
-        ``done`` does not get the ``known`` ones.
+        ``done`` is not called for the entries in ``known``.
         """
         self.number, self.forgot = 0, False
         self._kept.clear()

@@ -1,4 +1,4 @@
-"""What a node counts of its commands to Redis is right whatever else fails, and what failed halfway is undone."""
+"""The counters of a node's commands to Redis stay correct after any fault, and a half-done operation is undone."""
 
 from collections import deque
 from collections.abc import Callable

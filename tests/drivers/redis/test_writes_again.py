@@ -1,4 +1,4 @@
-"""What a node has and what Redis counts for it agree again, once Redis can do a write that has failed before."""
+"""A failed write is repeated, until the state of the node and its counts in Redis agree."""
 
 import logging
 from dataclasses import replace
