@@ -162,7 +162,7 @@ def limit_fields() -> Mapping[str, Field]:
 
 @cache
 def app_fields() -> Mapping[str, Field]:
-    """Return every field in which an app is written down: ``id``, ``key`` and ``secret`` or ``keys``, and its limits.
+    """Return the fields of an app outside Python: ``id``, ``key`` and ``secret`` or ``keys``, and its limits.
 
     Files, variables, databases and APIs have these fields. ``Field.check`` raises an error that names the field.
     """

@@ -64,7 +64,7 @@ def member_of(app: App, user: events.User | None, request: events.Subscribe) -> 
 def user_of(app: App, socket_id: str, request: events.SignIn) -> events.User:
     """Return the user that ``user_data`` names. Raise ConnectionRefused (4009) for a wrong signature or user."""
     if not auth_holds(app, request.auth, signatures.user_text(socket_id, request.user_data)):
-        raise ConnectionRefused(Code.UNAUTHORIZED, "The signature of the sign-in does not hold.")
+        raise ConnectionRefused(Code.UNAUTHORIZED, "The signature of the sign-in is invalid.")
     try:
         user = events.parse_user(request.user_data)
     except ValueError as fault:

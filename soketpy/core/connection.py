@@ -48,7 +48,7 @@ class Transport(Protocol):
         """End the connection at once, without a close frame."""
 
     def resume(self) -> None:
-        """Read the next message: the one that had to wait has been served."""
+        """Read the next message, because the message that had to wait has been served."""
 
 
 class Operations(Protocol):

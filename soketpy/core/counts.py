@@ -9,20 +9,23 @@ from soketpy.core.steps import Later
 log = logging.getLogger("soketpy.counts")
 
 QUIET_ABOVE = 100
-"""Subscribers up to which each change is sent soon (Pusher, "Subscription count")."""
+"""Number of subscribers up to which each change is sent soon (Pusher, "Subscription count")."""
 
 INTERVAL = 5.0
-"""Seconds between two events if the channel has more subscribers than that."""
+"""Seconds between two events if the channel has more than ``QUIET_ABOVE`` subscribers."""
 
 SHORT_INTERVAL = 0.25
-"""Seconds between two events if it has fewer: a client that reconnects quickly must not flood the others."""
+"""Seconds between two events on a smaller channel: a client that reconnects quickly must not flood the others."""
 
 PATIENCE = 0.5
 """Seconds that a node waits longer than the node that sent last, so that two nodes do not send at the same time."""
 
 
 class _Interval:
-    """The interval after an event, in which changes are collected. ``many`` is about the newest count."""
+    """The interval after an event, in which changes are collected.
+
+    ``many`` says whether the newest count is above ``QUIET_ABOVE``.
+    """
 
     __slots__ = ("changed", "long", "many")
 
@@ -32,9 +35,9 @@ class _Interval:
 
 
 class SubscriptionCounts:
-    """Decides when the subscribers of a channel get their number: at the first change, and then once per interval.
+    """Decides when a channel's subscribers get the count of subscribers: at the first change, then once per interval.
 
-    An interval has 0.25 s or, above 100 subscribers, 5 s. The last change is always sent.
+    An interval lasts 0.25 s or, above 100 subscribers, 5 s. The last change is always sent.
     """
 
     def __init__(self, send: Callable[[str, str], None], later: Later) -> None:

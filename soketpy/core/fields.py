@@ -140,7 +140,7 @@ class Field:
         return bool(value > 0 if self.least is None else value >= self.least)
 
     def _problem(self, value: object, written: object) -> str:
-        """Return that the value is none of this field, and the mistake that the writer probably made."""
+        """Return the text of the error for a value that this field does not take, with the probable mistake."""
         given = value if written is None else written
         if given == "" and self.type is str:
             return "must not be empty"

@@ -7,7 +7,7 @@ Invariants:
 2. Frames that are published on a channel before its flush are joined, and each subscriber gets them in one write. The
    flush runs in the next event loop iteration, or later if ``flush_soon`` says so. A subscriber that is excluded from
    one frame gets the other frames.
-3. A subscriber that leaves first gets all earlier frames, so that a close loses none.
+3. Before a subscriber leaves, it gets all earlier frames, so that a close loses no frame.
 4. A long fan-out yields to the event loop after ``slice_size`` subscribers. Frames that are published in between wait
    for the next flush.
 5. No call waits. Each subscriber bounds its own write buffer.
@@ -175,7 +175,7 @@ class Hub:
     """All channels in this process that have a subscriber, of all apps.
 
     ``soon`` calls a function in the next event loop iteration. ``flush_soon`` calls the flushes; by default it is
-    ``soon``. ``channels`` are read by others, and changed here only.
+    ``soon``. Other modules read ``channels``; only the hub changes them.
     """
 
     def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:

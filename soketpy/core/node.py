@@ -1,7 +1,8 @@
 """The operations of the server: connect, subscribe, publish, sign in, terminate.
 
-``subscriptions`` and ``sign_ins`` have those that clients ask for. An operation that may have to ask other nodes is a
-coroutine (``steps``). In a cluster of one it never waits, and nothing interrupts it.
+The modules ``subscriptions`` and ``sign_ins`` have the operations that clients ask for. An operation that may have to
+ask other nodes is a coroutine (``steps``). In a cluster of one, such an operation never waits, and nothing interrupts
+it.
 """
 
 import logging
@@ -132,7 +133,7 @@ class Node:
         try:
             self.roster.disconnect(app_id)
         except Exception as fault:
-            contain(log, fault, "%r could not be taken off the count of its app", connection)
+            contain(log, fault, "%r could not be subtracted from the count of its app", connection)
 
     def connections(self, app_id: str) -> dict[str, Connection]:
         """Return the connections of an app on this node by socket id. Do not change the dict."""
@@ -151,8 +152,8 @@ class Node:
     def publish(self, app: App, *triggers: Trigger) -> Receipt | None:
         """Send events to the subscribers of their channels; cache channels remember them.
 
-        Return one receipt, or None if every node has the events. Raise Unavailable, with nothing done, if other nodes
-        cannot be reached. If one channel fails, the others get their events, and then the exception is raised.
+        Return one receipt, or None if every node has the events. If other nodes cannot be reached, raise Unavailable
+        and publish nothing. If one channel fails, publish on the others, and then raise the exception.
         """
         for trigger in triggers if self._bus.away else ():
             self._bus.check(app.id, trigger.channels)
@@ -199,7 +200,7 @@ class Node:
         try:
             self._bus.publish(app.id, channel, published, connection.id)
         except Unavailable:
-            self.deliver(app.id, channel, published, connection.id)  # to those whom this node can reach
+            self.deliver(app.id, channel, published, connection.id)  # to the subscribers on this node
 
     def _may_send(self, connection: Connection, rate: int | None) -> bool:
         if rate is None:
@@ -209,7 +210,7 @@ class Node:
         return bucket.take(1, now)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt | None:
-        """Close every connection of a user, on all nodes. Return a receipt, or None if that is done."""
+        """Close every connection of a user, on all nodes. Return a receipt, or None if every node knows of it."""
         return self._bus.terminate(app_id, user_id)
 
     # The inbox: calls of the bus and the roster

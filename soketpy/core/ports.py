@@ -47,7 +47,7 @@ class Unreachable(Exception):
 
 
 class Inbox(Protocol):
-    """The calls of a bus and a roster to each node."""
+    """The methods of a node that its bus and its roster call."""
 
     def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
         """Send an event to this node's subscribers of a channel, except the connection ``exclude``."""
@@ -86,13 +86,13 @@ class Roster(Protocol):
         """Call this node from now on. Called once, before anything else."""
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
-        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
+        """Count one more connection of an app that has ``on_this_node``. Above ``limit``, return False instead."""
 
     def disconnect(self, app_id: str) -> None:
         """Count one connection of an app as closed."""
 
     def limit(self, app_id: str, on_this_node: int, limit: int | None) -> None:
-        """Apply the limit of an app that has ``on_this_node`` connections, which may be uncounted."""
+        """Apply the limit of an app that has ``on_this_node`` connections. They may not be counted yet."""
 
     async def join(self, app_id: str, channel: str) -> int:
         """Add one subscription, which gets all later messages of the channel. Return the number of subscriptions."""
@@ -230,7 +230,7 @@ class Cluster(Protocol):
     limiter: RateLimiter
 
     def flush_soon(self, soon: Callable[..., object]) -> Soon:
-        """Return a function that calls a hub's flushes ``soon``, or later if more events are about to arrive.
+        """Return a function that schedules the flushes of a hub: with ``soon``, or later if more events will arrive.
 
         ``soon`` calls a function with arguments in the next event loop iteration, as ``loop.call_soon`` does.
         """

@@ -20,8 +20,9 @@ def update_connections(
     """Apply changed apps to ``connections`` (by app id and socket id). Return the number of connections to be closed.
 
     New limits and switches apply at once. If an app now has ``max_connections``, the roster begins to count its
-    connections on this node, because all nodes refuse by the count of the cluster. The connections of a removed app
-    (4001), of a disabled app (4003) and of a removed key (4009, if the app closes them) are closed in slices.
+    connections on this node, because each node compares the limit with the count of the whole cluster. The connections
+    of a removed app (4001), of a disabled app (4003) and of a removed key (4009, if the app closes them) are closed in
+    slices.
     """
     closing: list[tuple[Connection, Code, str]] = []
     for app_id, of_app in connections.items():

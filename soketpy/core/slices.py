@@ -31,6 +31,6 @@ def _next_slice(items: Iterator[T], act: Callable[[T], object], soon: Soon, size
         try:
             act(item)
         except Exception as fault:
-            contain(log, fault, "One of many could not be served: %r", item)
+            contain(log, fault, "One item of a slice could not be processed: %r", item)
     if done == size:
         soon(lambda: _next_slice(items, act, soon, size))

@@ -142,4 +142,4 @@ def _resume(operation: Operation, done: Callable[[], None] | None) -> None:
         try:
             done()
         except Exception as fault:
-            contain(log, fault, "What follows %s failed", getattr(operation, "__qualname__", operation))
+            contain(log, fault, "The callback after %s failed", getattr(operation, "__qualname__", operation))

@@ -1,4 +1,4 @@
-"""The subscriptions of this node's connections: begin them, greet them and end them.
+"""The operations that begin and end the subscriptions of this node's connections.
 
 An operation that may have to ask other nodes is a coroutine (``steps``). Each one checks after each wait whether the
 connection is still open.
@@ -93,7 +93,7 @@ class Subscriptions:
             self.leave(connection, channel)
 
     async def _join(self, connection: Connection, request: events.Subscribe, kind: Kind) -> None:
-        """Add the subscription and greet it. The connection gets every change that the greeting does not contain."""
+        """Add the subscription and greet the connection. It gets each change that the greeting does not contain."""
         app, channel = connection.app, request.channel
         members = user_id = None
         count = 0

@@ -163,7 +163,7 @@ def _checked_channels(body: Body, app: App) -> tuple[str, ...]:
 
 
 def _checked_data(raw: msgspec.Raw, app: App) -> bytes:
-    """Return the data as a JSON string literal: a string as it came, any other value as its compact JSON text."""
+    """Return the data as a JSON string literal: a string unchanged, any other value as its compact JSON text."""
     data, most = bytes(raw), app.max_event_payload
     if data[:1] == b'"':
         try:

@@ -1,9 +1,9 @@
-"""Patterns for app ids, app keys and the path prefix. All of them stand in URLs without percent-encoding.
+"""Patterns for app ids, app keys and the path prefix. A URL contains all of these without percent-encoding.
 
 Some clients percent-encode other characters and some do not, so other characters would not work with every client. The
 allowed characters are those of RFC 3986, section 3.3, without ``:`` and, in keys, without ``&``: a ``:`` ends the key
-of an ``auth``, and an ``&`` ends the ``auth_key`` of a REST request.
-Clients resolve ``.`` and ``..`` as parts of a path.
+of an ``auth``, and an ``&`` ends the ``auth_key`` of a REST request. An id or a key must not be ``.`` or ``..``, which
+clients resolve as parts of a path.
 """
 
 _CHARACTERS = r"\-A-Za-z0-9._~!$'()*+,;=@"

@@ -34,10 +34,10 @@ Operation = Callable[[Call, bytes], Coroutine[Any, None, Answer]]
 
 
 class Endpoints:
-    """The operations. Each raises RequestError or TriggerRefused for a call that it refuses: nothing has changed then.
+    """The operations. A call that is refused changes nothing: the operation raises RequestError or TriggerRefused.
 
-    Each raises Unavailable if this node cannot reach other nodes. ``Call.published`` tells whether the call had changed
-    something before.
+    An operation raises Unavailable if this node cannot reach other nodes. ``Call.published`` says whether the call has
+    changed something before that.
     """
 
     def __init__(self, node: Node, limiter: RateLimiter) -> None:

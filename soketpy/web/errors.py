@@ -64,7 +64,7 @@ def too_large(limit: int) -> RequestError:
 
 def broken_off() -> RequestError:
     """Return the error for a body that ends too early, or breaks the rules of its framing."""
-    return RequestError(HTTPStatus.BAD_REQUEST, "The body is broken off, or not framed as HTTP asks.")
+    return RequestError(HTTPStatus.BAD_REQUEST, "The body is incomplete, or its framing is not valid HTTP.")
 
 
 def bad_request(reason: str) -> NoReturn:

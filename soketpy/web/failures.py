@@ -29,7 +29,9 @@ class Failures:
         try:
             return self._answer(exchange, fault)
         except Exception as another:
-            contain(log, another, "A fault could not be explained: %s %s", exchange.method, exchange.path)
+            contain(
+                log, another, "The answer to a failed request could not be made: %s %s", exchange.method, exchange.path
+            )
             return failed()
 
     def _answer(self, exchange: Exchange, fault: Exception) -> Answer:

@@ -21,7 +21,7 @@ def error(status: HTTPStatus, reason: str, headers: str = "") -> bytes:
     ).encode()
 
 
-NOT_HTTP = "The request is not valid HTTP; if it is TLS, this port speaks none."
+NOT_HTTP = "The request is not valid HTTP. If it is TLS: this port does not use TLS."
 _NOT_HTTP = error(HTTPStatus.BAD_REQUEST, NOT_HTTP)
 _TOO_LONG = error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
 FULL = error(
@@ -109,7 +109,7 @@ class FirstRequest(asyncio.Protocol):
             self._port.log_refusal(self._transport, status, reason)
 
     def _refuse(self, transport: asyncio.Transport, answer: bytes) -> None:
-        """Answer bytes that cannot become a request, then ignore the client until it disconnects or the time is up.
+        """Answer bytes that cannot become a request, then ignore the client until it disconnects or its timeout ends.
 
         Closing the socket with unread bytes would send a reset, which can destroy the answer.
         """

@@ -20,7 +20,7 @@ from soketpy.web.request_bodies import IncompleteRequest
 log = logging.getLogger("soketpy.http")
 
 IDLE_TIMEOUT = 75.0
-"""Seconds that a connection without a request stays open; longer than common proxies keep theirs."""
+"""Seconds that a connection without a request stays open; longer than the idle timeout of common proxies."""
 
 REQUEST_TIMEOUT = 60.0
 """Seconds in which a request that has begun must be complete."""
@@ -86,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
             self._serve()
 
     def _serve(self) -> None:
-        """Serve the buffer, but not so much at a time that other clients wait long, nor more than the client reads."""
+        """Serve the buffer, for ``SLICE_SECONDS`` at a time, and only while the client reads its answers."""
         until = perf_counter() + SLICE_SECONDS
         try:
             while self._buffer and not self._unread and not self._waits and self._step():
@@ -123,7 +123,7 @@ class HttpConnection(asyncio.Protocol):
             self.answers.append(_failure(with_body=True))
             self._end()
         except Exception as another:
-            contain(log, another, "A client could not be told that its requests failed")
+            contain(log, another, "The error could not be sent to a client whose requests failed")
             self.abort()
 
     # Requests
@@ -301,7 +301,7 @@ class HttpConnection(asyncio.Protocol):
         return False
 
     def _end_lingering(self) -> bool:
-        """Write the answers, end this side, and discard all bytes until the client disconnects or the time is up.
+        """Write the answers, end this side, and discard all bytes until the client disconnects or ``LINGER`` ends.
 
         Closing the socket with unread bytes would send a reset, which can destroy the answers. Return False.
         """

@@ -55,7 +55,7 @@ class MetricsPort:
 
     @property
     def stopped(self) -> bool:
-        """Return False: no request is answered at the stop of the server before its time."""
+        """Return False: this port serves each request to its end, also when the server stops."""
         return False
 
     def open(
@@ -72,7 +72,7 @@ class MetricsPort:
         return path == "/ready" or (path == "/metrics" and exchange.method in READS)
 
     def wait(self, exchange: Exchange, ended: Ended) -> None:
-        """Wait for the body of a request, which has no meaning."""
+        """Do nothing: no operation of this port uses the body of a request."""
 
     def begin(self, exchange: Exchange, body: bytes, ended: Ended) -> bool:
         """Refresh the metrics and serve the request. Return False if ``ended`` is called when that is done."""

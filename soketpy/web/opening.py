@@ -22,8 +22,8 @@ STOPPING = "The server is stopping; please reconnect."
 class Opening:
     """A valid handshake whose client is not connected yet; it may wait for other nodes.
 
-    The WebSocket is already the protocol of the TCP connection. The answer to the handshake, the greeting or the
-    refusal are one write.
+    The WebSocket is already the protocol of the TCP connection. The answer to the handshake is sent together with the
+    greeting or the refusal, in one write.
     """
 
     __slots__ = ("_acceptance", "_hello", "_rest", "_state", "_transport", "_websocket")
@@ -95,19 +95,19 @@ class Opening:
         self._websocket.close(code, reason)
 
     def _resume(self) -> None:
-        """Read the client, now that it has an answer. Does nothing if it was refused before."""
+        """Read from the client again, because its handshake has an answer. Do nothing if it was refused before."""
         if self._state.entering.pop(self._websocket, None) is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._websocket.data_received(self._rest)
 
     def refuse(self, code: int, reason: str) -> None:
-        """Refuse a client whose handshake waits for other nodes; do nothing if it waits no more. Never raises."""
+        """Refuse a client whose handshake waits for other nodes. Do nothing if it no longer waits. Never raises."""
         try:
             if self._websocket in self._state.entering:
                 self._turn_away(code, reason)
                 self._resume()
         except Exception as fault:
-            contain(log, fault, "A client could not be turned away")
+            contain(log, fault, "A client could not be refused")
             self._websocket.abort()
 
     def _log_refusal(self, refused: ConnectionRefused) -> None:

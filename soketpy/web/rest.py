@@ -124,7 +124,7 @@ class Rest:
     def _open_call(
         self, exchange: Exchange, route: str, bare: str, query: str, headers: Mapping[str, str], *, by_key: bool = False
     ) -> None:
-        """Authenticate a call of an app. With ``by_key``, its key alone names the app. Raises RequestError."""
+        """Authenticate a call of an app. With ``by_key``, only the call's key names the app. Raises RequestError."""
         if self.draining:
             raise stopping()
         exchange.operation, arguments = self._route(exchange.method, route)

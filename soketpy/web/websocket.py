@@ -62,7 +62,7 @@ class WebSocket(asyncio.Protocol):
         self._unserved: Iterator[tuple[int, bytes]] | None = None  # frames after one that waits for other nodes
 
     def start(self, connection: Connection, opening: bytes) -> None:
-        """Serve a client that is connected; ``opening`` is what it gets first."""
+        """Serve a client that is connected. ``opening`` are the first bytes that it gets."""
         state = self._state
         self.connection = connection
         self.write = connection.write = self._transport.write
@@ -82,7 +82,7 @@ class WebSocket(asyncio.Protocol):
             self._serve(self._reader.feed(data))
 
     def _serve(self, incoming: Iterator[tuple[int, bytes]]) -> None:
-        """Serve frames, but not so many at a time that other clients wait long."""
+        """Serve frames until the limits of a slice, and the rest in later event loop iterations."""
         until = perf_counter() + SLICE_SECONDS
         try:
             for taken, (opcode, payload) in enumerate(incoming, 1):
@@ -101,7 +101,7 @@ class WebSocket(asyncio.Protocol):
             self._fail(fault.code, fault.reason)
             self._hang_up()
         except Exception as fault:
-            contain(log, fault, "What a client sent could not be served")
+            contain(log, fault, "A frame of a client could not be served")
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
     def resume(self) -> None:

@@ -59,7 +59,7 @@ def test_refused_messages_leave_a_trace(caplog: pytest.LogCaptureFixture) -> Non
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"auth": "wrong", "user_data": "{}"}, "The signature of the sign-in does not hold."),
+        ({"auth": "wrong", "user_data": "{}"}, "The signature of the sign-in is invalid."),
         ({"auth": 1}, "The data of pusher:signin is not valid"),
     ],
 )

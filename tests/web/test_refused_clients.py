@@ -162,7 +162,7 @@ async def test_a_lost_upgrade_is_answered_though_the_log_fails(
         (
             b"\x16\x03\x01\x02\x00\x01",
             400,
-            "No app: refused a request from 127.0.0.1: 400 The request is not valid HTTP; if it is TLS, ",
+            "No app: refused a request from 127.0.0.1: 400 The request is not valid HTTP. If it is TLS: ",
         ),
         (b"GET / HTTP/1.1\r\nA: " + b"a" * 100_000, 431, "No app: refused a request from 127.0.0.1: 431 "),
     ],

@@ -84,7 +84,7 @@ class PartitionedRoster:
             each.roster.attach(inbox)
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
-        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
+        """Count one more connection of an app that has ``on_this_node``. Above ``limit``, return False instead."""
         return await self._partitions.of(app_id, "").roster.connect(app_id, on_this_node, limit)
 
     def disconnect(self, app_id: str) -> None:

@@ -24,7 +24,7 @@ class Quotas:
         self._uncertain: set[str] = set()
 
     async def connect(self, app_id: str, on_this_node: int, limit: int | None) -> bool:
-        """Count one connection of an app that has ``on_this_node``; return False, uncounted, above ``limit``."""
+        """Count one more connection of an app that has ``on_this_node``. Above ``limit``, return False instead."""
         self.limit(app_id, on_this_node, limit)
         if app_id not in self._counts:
             return True
