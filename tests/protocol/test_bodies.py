@@ -1,5 +1,7 @@
 """The bodies of HTTP requests, however their bytes are cut."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -77,3 +79,16 @@ def test_a_chunked_body_over_its_limit_is_refused() -> None:
     assert body.feed(b"5\r\nabcde\r\n") is None
     with pytest.raises(BodyTooLarge):
         body.feed(b"1\r\nf")
+
+
+@pytest.mark.parametrize("body", [SizedBody(400_000), ChunkedBody(400_000)], ids=["sized", "chunked"])
+def test_a_body_in_tiny_pieces_takes_little_more_memory_than_its_content(body: SizedBody | ChunkedBody) -> None:
+    data = b"ab" if isinstance(body, SizedBody) else b"2\r\nab\r\n"
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(100_000):
+            assert body.feed(data) is None
+        assert tracemalloc.get_traced_memory()[0] - before < 400_000
+    finally:
+        tracemalloc.stop()
