@@ -120,6 +120,12 @@ def test_a_head_that_is_not_http_is_refused_with_a_reason(head: bytes) -> None:
     assert str(refused.value)
 
 
+def test_a_length_may_have_any_number_of_leading_zeros() -> None:
+    zeros = b"0" * 5_000
+    for digits, length in ((zeros, 0), (zeros + b"12", 12)):
+        assert parse_head(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + digits).fields.length == length
+
+
 LINE = b"GET / HTTP/1.1\r\nHost: a"
 
 
