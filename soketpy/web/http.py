@@ -143,6 +143,8 @@ class HttpConnection(asyncio.Protocol):
             return self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
         if head.fields.websocket and self._port.open_websocket and (upgrade := parse_upgrade(self._buffer[:end])):
             return self._upgrade(upgrade, end)
+        if head.version == "1.1" and "," in head.fields.headers.get("host", ","):  # RFC 9112, section 3.2
+            return self._refuse(HTTPStatus.BAD_REQUEST, not_http("A request needs one Host header"))
         self._buffer = self._buffer[end + 4 :]
         self._closes = head.closes
         target = head.target if head.target.startswith("/") else path_of(head.target)
