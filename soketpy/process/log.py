@@ -18,7 +18,7 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 class TextFormatter(logging.Formatter):
     """A line for people, in UTC.
 
-    Only the first line of a record begins at the margin, so that text from a client cannot look like a record.
+    Only the first line of a record is not indented, so that text from a client cannot look like a record.
     """
 
     converter = staticmethod(time.gmtime)

@@ -2,9 +2,9 @@
 
 A full collection visits every object, which takes 34 ms with 15,000 clients, and runs again whenever the number of
 objects has grown by a quarter. Here the objects that survive a collection are frozen (``gc.freeze``), so that the next
-collection visits new objects only. A frozen object is freed as usual when its last reference goes; only frozen
-reference cycles stay. Objects of soketpy leave no cycles when they end (``tests/process/test_memory.py``). For cycles
-of other libraries, everything is collected once the number of frozen objects has doubled.
+collection visits new objects only. A frozen object is freed as usual when its last reference is removed; only
+frozen reference cycles stay. Objects of soketpy leave no cycles when they end (``tests/process/test_memory.py``). For
+cycles of other libraries, everything is collected once the number of frozen objects has doubled.
 """
 
 import gc
@@ -13,7 +13,7 @@ from collections.abc import Callable
 FULL_AFTER = 3
 """Collections of the second generation before a full one.
 
-Each is of some 7,000 new objects: a full one takes a few ms.
+Each visits some 7,000 new objects, so a full one takes a few ms.
 """
 
 FEW = 1_000
@@ -63,7 +63,7 @@ def _malloc_trim() -> Callable[[int], object] | None:
 class Upkeep:
     """The periodic check of the memory.
 
-    It returns memory when half of the clients have gone, and collects frozen cycles.
+    It returns memory when half of the clients have disconnected, and collects frozen cycles.
     """
 
     def __init__(self, give_back: Callable[[], None] = give_back) -> None:

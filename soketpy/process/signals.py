@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Signals:
-    """The signal handlers of this process. No signal ends the process any more; SIGTERM and SIGINT set ``stopped``."""
+    """The handlers of four signals, which then do not end this process. SIGTERM and SIGINT set ``stopped``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

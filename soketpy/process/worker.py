@@ -1,6 +1,6 @@
 """The program of a worker: one of several processes on one port. ``soketpy.process.workers`` starts it.
 
-The worker and the process that started it exchange messages over a socket: settings and requests for counters in one
+The worker and its parent process exchange messages over a socket: settings and requests for counters in one
 direction, counters in the other. When the socket closes, the worker stops as at SIGTERM, so that no process is left
 behind.
 """
@@ -40,7 +40,7 @@ async def receive(reader: asyncio.StreamReader) -> tuple[str, Any]:
 
 
 def send(writer: asyncio.StreamWriter, kind: str, value: object = None) -> None:
-    """Send a message to the other process."""
+    """Send a message to the process at the other end of the socket."""
     packed = pickle.dumps((kind, value))
     writer.write(len(packed).to_bytes(4, "big") + packed)
 
@@ -58,7 +58,10 @@ def counted(server: Server) -> Counted:
 
 
 async def work(channel: socket.socket, listeners: list[socket.socket], private_redis: Path | None) -> int:
-    """Serve until SIGTERM, or until the other process has ended: then end its Redis too. Return the exit code."""
+    """Serve until SIGTERM, or until the parent process has ended. Return the exit code.
+
+    If the parent process has ended, also end its private Redis.
+    """
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
     configure(settings.log.level, settings.log.format)

@@ -1,4 +1,4 @@
-"""One worker from the point of view of the process that started it."""
+"""One worker, as an object of its parent process."""
 
 import asyncio
 import contextlib

@@ -17,7 +17,7 @@ Script = Callable[..., Awaitable[Any]]
 
 
 class Unclear(Exception):
-    """An entry of a ledger that could not be cleared as what it says. It is removed from the ledger all the same."""
+    """An entry of a ledger that could not be subtracted from the totals. It is removed from the ledger anyway."""
 
 
 async def clear(script: Script, state: NodeState, session_id: str | bytes, *, own: bool = False) -> None:
@@ -29,7 +29,7 @@ async def clear(script: Script, state: NodeState, session_id: str | bytes, *, ow
         cleared, transitions, faults = await script("clear", session_id, "1" if own else "0")
         for entry, why in zip(faults[::2], faults[1::2], strict=True):
             fault = Unclear(f"{entry!r}: {why.decode(errors='replace')}")
-            contain(log, fault, "An entry of the ledger of a node was removed")
+            contain(log, fault, "An entry was removed from the ledger of a node, but not from the totals")
         for transition, app_id, channel, user_id in msgpack.unpackb(transitions, unicode_errors="replace"):
             try:
                 state.report(Transition(transition), app_id, channel, user_id or None)

@@ -91,7 +91,7 @@ class RedisCluster:
         await asyncio.gather(*(each.stop() for each in self.sessions))
 
     def flush_soon(self, soon: Callable[..., object]) -> Soon:
-        """Return a function that calls a flush ``soon``, or when this node's publications so far are back."""
+        """Return a function that calls a flush ``soon``, or when this node's earlier publications are not in flight."""
         return self._in_flight.flush_soon(soon)
 
     @property

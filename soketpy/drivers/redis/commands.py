@@ -90,7 +90,7 @@ class Commands:
         return future
 
     def write_again(self, write: Write) -> None:
-        """Have the script do a write that nobody awaits: now, or when Redis is connected again."""
+        """Have the script do a write that nobody awaits: now, or when Redis is available again."""
         self._writes.keep(write)
         if self.connected:
             self._pump()
@@ -102,7 +102,7 @@ class Commands:
             return
         try:
             self.send(*self._batch(batch), then=self._batch_answered)
-        except Exception as fault:  # a batch that is never answered would hold back all others
+        except Exception as fault:  # a batch that is never answered would block all others
             contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.address)
             self._lose(repr(fault))
         else:

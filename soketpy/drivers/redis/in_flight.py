@@ -37,7 +37,7 @@ class InFlight:
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
 
     def flush_soon(self, soon: Callable[..., object]) -> Soon:
-        """Return a function that calls a flush ``soon``, or when everything is back that was sent before."""
+        """Return a function that calls a flush ``soon``, or when all earlier commands are no longer in flight."""
         self._soon = soon
         return partial(soon, self._flush)
 
@@ -48,7 +48,7 @@ class InFlight:
             flush()
 
     def came(self) -> None:
-        """Count one command as back, or as lost. Never raises."""
+        """Count one command as no longer in flight: Redis has replied, or the connection has ended. Never raises."""
         self.back += 1
         while self._held and self._held[0][0] <= self.back:
             flush = self._held.popleft()[1]
@@ -62,7 +62,7 @@ class Window:
     """Limits the bytes that each app has in flight, so that a flood of one app does not delay the others.
 
     A node sends the events of all apps over one connection (per partition), and its own heartbeat after them. An app
-    that has filled its share waits until Redis has taken some of it. Nothing is refused or lost.
+    that has filled its share waits until Redis has accepted some of it. No event is refused or lost.
 
     An app below its share may send one more call of any size. The bytes in flight can therefore exceed ``size`` by one
     call for each app, and an app with nothing in flight never waits.
@@ -92,7 +92,7 @@ class Window:
         return weight
 
     def taken(self, app_id: str, weight: int) -> None:
-        """Release the room of a command that Redis has taken, or that is lost. Resume operations that now have room.
+        """Release the room of a command that Redis has accepted, or that is lost. Resume operations that now have room.
 
         An exception of a resumed operation is contained.
         """

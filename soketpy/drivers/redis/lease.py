@@ -1,7 +1,7 @@
 """The lease of a node: when the node renews it, and when the node may declare others dead.
 
-A node that dies is noticed within a lease and a third of it: its lease ends a lease after its last renewal at the
-latest, and every other node asks which leases have ended when it renews its own, three times in each lease.
+The other nodes notice a dead node within a lease and a third of it. The lease of the dead node ends at most one lease
+after its last renewal. Every other node asks which leases have ended when it renews its own, three times in each lease.
 """
 
 import time
@@ -33,7 +33,7 @@ class Lease:
         return most if self._was_suspended else max(0.0, min(most, self._due_at - self.clock()))
 
     def look(self, patience: float) -> bool:
-        """Return whether this node is awake: it has looked within ``patience`` seconds.
+        """Return whether this node was not suspended: its last look was at most ``patience`` seconds ago.
 
         A node that was suspended has not read yet what Redis sent, so it cannot conclude that Redis is silent.
         """

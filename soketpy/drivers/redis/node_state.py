@@ -1,4 +1,4 @@
-"""The state of a node, as the session needs it that keeps the state in Redis."""
+"""The state of a node, in the form in which a session writes it to Redis."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -20,13 +20,13 @@ class NodeState(Protocol):
         """Write the current counts of entries whose writes have failed. Never raises."""
 
     def reconnected(self, *, removals: bool) -> None:
-        """Send the node's clients what they missed. With ``removals``, also tell them who left."""
+        """Send the node's clients what they missed. With ``removals``, also notify them of members who left."""
 
     def disconnected(self) -> None:
         """Note that Redis is unavailable: the node works without Redis from now on."""
 
     def written(self, write: Write, answer: Any) -> None:
-        """Report what a write has changed. Redis has done it, and nothing has acted on the answer yet."""
+        """Report what a write has changed. Called with the answer of Redis, before other code uses that answer."""
 
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None) -> None:
         """Report a transition that follows from the end of a session."""

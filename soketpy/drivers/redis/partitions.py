@@ -1,6 +1,6 @@
 """Several partitions as one: ports that pass each call on to the partition of its channel or user.
 
-Everything about one channel, or about one user, is in one partition. Each therefore has the guarantees of a single one.
+Everything about one channel, or about one user, is in one partition. Partitions therefore do not change the guarantees.
 """
 
 import zlib
@@ -150,7 +150,7 @@ class PartitionedRoster:
         watches = (enter(each, each.roster.users.watch(app_id, group)) for each, group in far.items())
         try:
             await gather(enter(home, home.roster.sign_in(app_id, user_id, near)), *watches)
-            # Since the first answer, users may have come or gone, of which this connection was not notified.
+            # After the first answer, users may have signed in or out. This connection was not notified of that.
             return {each for each in watchlist if self._of_user(app_id, each).roster.users.is_online(app_id, each)}
         except Exception:
             for each in entered:

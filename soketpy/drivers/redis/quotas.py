@@ -1,4 +1,4 @@
-"""The connections of apps with a connection limit: Redis, which counts those of all nodes, accepts each one."""
+"""The connections of apps with a connection limit. Redis counts those of all nodes, and accepts or refuses each one."""
 
 import logging
 
@@ -13,8 +13,8 @@ log = logging.getLogger("soketpy.redis")
 class Quotas:
     """Counts the connections of apps that have, or had, a limit. The other apps cost nothing.
 
-    If a change fails though Redis is connected, it is unknown whether Redis has counted it. The node's whole count is
-    then written once no change of the same app is in flight, and again until Redis has taken it.
+    If a change fails while Redis is available, the node does not know whether Redis has counted it. As soon as no
+    change of the same app is in flight, the node writes its whole count, and repeats this until Redis accepts it.
     """
 
     def __init__(self, commands: Commands) -> None:
@@ -79,7 +79,7 @@ class Quotas:
         try:
             await self._commands.write(self._entry(app_id))
         except Lost:
-            pass  # all counts are written when Redis is connected again
+            pass  # all counts are written when Redis is available again
         except Exception as fault:
             self._retry(app_id, fault)
         self._end(app_id)

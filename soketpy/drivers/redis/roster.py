@@ -26,7 +26,7 @@ class RedisRoster:
     Invariant: the replica of a presence channel equals the members in Redis as of the last message that was processed,
     and a joiner is greeted between two messages. While Redis is unavailable, the node changes its replicas itself.
 
-    If a write fails though Redis is connected, the counts of this node and those in Redis agree afterwards. A join is
+    If a write fails while Redis is available, the counts of this node and those in Redis agree afterwards. A join is
     undone and raises. A leave is written again: at once, and then with each renewal of the lease, until Redis can do
     the write.
     """
@@ -228,13 +228,13 @@ class RedisRoster:
                 self.users.set_online(app_id, name, online)
 
     def written(self, write: list[Any], answer: Any) -> None:
-        """Report the transitions of a write: a channel's before those of its members if it is occupied, else after."""
+        """Report the transitions of a write in this order: channel_occupied, those of a member, channel_vacated."""
         if write[0] not in ("subscriptions", "member"):
             return
         kind, app_id, channel, user_id = write[:4]
         if (app_id, channel) in self._late:
             self._late.discard((app_id, channel))
-            if self._commands.connected:  # whether or not the app wants it: a connection would say, and may have closed
+            if self._commands.connected:  # for every app: its setting is unknown after its last client has left
                 self.send_count(app_id, channel)
         of_channel, of_member = answer[1], answer[2] if kind == "member" else 0
         if of_channel > 0:
@@ -285,7 +285,7 @@ class RedisRoster:
         self._asked.clear()
 
     def reconnected(self, *, removals: bool) -> None:
-        """Send this node's clients what they missed. With ``removals``, also tell them who left."""
+        """Send this node's clients what they missed. With ``removals``, also notify them of members who left."""
         steps.begin(self._catch_up(removals))
 
     async def _catch_up(self, removals: bool) -> None:

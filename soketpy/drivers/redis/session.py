@@ -87,7 +87,7 @@ class Session(Commands):
             pause = min(2 * pause, self._longest_pause)
             left = until - loop.time()
             new = await self._try_to_join(left)
-            fault = new if new is None or left >= PATIENCE else fault  # an attempt that is cut short says less
+            fault = new if new is None or left >= PATIENCE else fault  # the reason of a shortened attempt says less
         self._running = loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -111,7 +111,7 @@ class Session(Commands):
                 await self._stay()
             except Lost as lost:
                 self._lose(str(lost))
-            except Exception as fault:  # what is in Redis is not what this version writes
+            except Exception as fault:  # the data in Redis was not written by this version
                 contain(log, fault, "A reply of Redis is not valid")
                 self._lose(repr(fault))
             if not self._why and self.wire is not None and not self.wire.ended_here:
@@ -138,7 +138,7 @@ class Session(Commands):
     # The lease
 
     async def _stay(self) -> None:
-        """Look after the lease until Redis is lost. Raises Lost."""
+        """Renew the lease until Redis is unavailable. Raises Lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), self.lease.pause(PATIENCE / 4))
@@ -172,7 +172,7 @@ class Session(Commands):
     # Joining and leaving
 
     async def _try_to_join(self, patience: float = PATIENCE) -> str | None:
-        """Connect, subscribe to all topics, and write all entries. Return what went wrong, if anything did."""
+        """Connect, subscribe to all topics, and write all entries. Return the reason of a failure, or None."""
         try:
             await self._join(min(patience, PATIENCE))
         except (OSError, Lost) as fault:
@@ -209,7 +209,7 @@ class Session(Commands):
                 loop.call_later(doubt, self._end_doubt)
 
     async def _resume(self) -> bool:
-        """Return whether the session continues. If so, the batch that was in flight is done, once."""
+        """Return whether the session continues. If so, Redis has run the batch that was in flight, exactly once."""
         if not self.id:
             return False
         try:
@@ -232,7 +232,7 @@ class Session(Commands):
         """Begin a new session, write all entries, and end the former session.
 
         If other nodes declared the former session dead, they have already reported its members as removed: report the
-        current ones again. If Redis only forgot the former session, nobody has: report what came since then.
+        current ones again. If Redis only forgot the former session, no node has: report only members that are new.
         """
         former, session_id = self.id, secrets.token_hex(8)
         known = set() if not former or await self.script("dead", former) else self._before

@@ -41,7 +41,7 @@ class Receiver(Protocol):
 
 
 class Topics:
-    """The topics that this node is subscribed to, each for as long as it has a listener."""
+    """The topics that this node is subscribed to. A topic stays as long as it has a listener."""
 
     def __init__(self, commands: Commands) -> None:
         self._prefix = commands.prefix.encode()

@@ -2,7 +2,7 @@
 
 A node whose format differs from that of the living nodes refuses to join. If no node is alive, it discards what the
 nodes of the other format have left, and sets its own. Versions before the format count as format 0. They refuse to join
-because ``roster.lua`` sets their key ``partitions`` to 0, which they take for a number of partitions unlike theirs.
+because ``roster.lua`` sets their key ``partitions`` to 0, which differs from their own number of partitions.
 """
 
 from soketpy.drivers.redis.commands import Commands

@@ -20,7 +20,7 @@ BATCH = 500
 """Writes in one batch, which take Redis some milliseconds."""
 
 MOST_WAITING = 100_000
-"""Entries whose writes wait until Redis is connected again."""
+"""Entries whose writes wait until Redis is available again."""
 
 Write = list[Any]
 
@@ -44,14 +44,14 @@ class Lost(Exception):
 
 
 class Failed(Exception):
-    """Redis is connected, and could not do a write that changes an entry."""
+    """Redis is available, and could not do a write that changes an entry."""
 
 
 class Writes:
-    """The writes that wait or are in flight. ``done`` gets each write that is done, with its answer.
+    """The writes that wait or are in flight. ``done`` is called with each write that Redis has done, and its answer.
 
-    The queue is bounded, although nothing here counts it: a connection that joins or signs in is not read until its
-    write is done, a leave follows a join, and publications have their window.
+    The queue is bounded, although this class does not count its writes: the server does not read from a connection
+    until its join or sign-in is done, each leave follows a join, and ``Window`` limits the publications.
     """
 
     def __init__(self, done: Callable[[Write, Any], None]) -> None:
@@ -80,7 +80,7 @@ class Writes:
         return future
 
     def keep(self, write: Write) -> None:
-        """Store the write of an entry until Redis is connected, instead of an older write of the same entry.
+        """Store the write of an entry until Redis is available, instead of an older write of the same entry.
 
         Drop a write of another command. If too many are stored, forget them all: the node must write all its entries
         again.
@@ -144,7 +144,7 @@ class Writes:
         Each write is settled on its own: an exception of ``done``, or of the operation that awaits a write, is
         contained. Raise ValueError, with the batch still in flight, if these are not its answers.
         """
-        answers = msgpack.unpackb(packed, raw=True, strict_map_key=False)  # an odd answer concerns its write alone
+        answers = msgpack.unpackb(packed, raw=True, strict_map_key=False)  # a wrong answer affects its own write only
         if not isinstance(answers, list) or len(answers) != len(self._unanswered):
             raise ValueError(f"Redis has not answered a batch of {len(self._unanswered)} writes")
         batch, self._unanswered = self._unanswered, []
@@ -205,7 +205,7 @@ class Writes:
             try:
                 self.keep(write)
             except Exception as fault:
-                contain(log, fault, "A write of kind %s could not be stored until Redis is connected", *write[:1])
+                contain(log, fault, "A write of kind %s could not be stored until Redis is available", *write[:1])
         for future in waiting:
             _settle(future.set_exception, Lost())
 
