@@ -72,7 +72,7 @@ def main() -> None:
     changes = sum(one[0] != other[0] for one, other in zip(path.calls, path.calls[1:], strict=False))
     for file, function in path.calls:
         print(f"{file:32} {function}")
-    print(f"{len({file for file, _ in path.calls})} files, {changes} changes, {len(path.calls)} calls")
+    print(f"{len({file for file, _ in path.calls})} files, {changes} file changes, {len(path.calls)} calls")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def _wrong_auth(app: App, auth: str, channel: str, text: str) -> SubscriptionRef
         AUTH_ERROR,
         AUTH_STATUS,
         f"Invalid signature: Expected HMAC SHA256 hex digest of {expected}, but got {got}",
-        logged="Invalid signature; the client is told which text must be signed.",
+        logged="Invalid signature; the error at the client contains the text that must be signed.",
     )
 
 

@@ -164,7 +164,7 @@ class Bus(Protocol):
 
     @property
     def away(self) -> Collection[object]:
-        """The parts of the bus that are disconnected. If there are any, call ``check`` before publishing."""
+        """The parts of the bus that are unavailable. If there are any, call ``check`` before publishing."""
 
     def attach(self, node: Inbox) -> None:
         """Call this node from now on. Called once, before anything else."""

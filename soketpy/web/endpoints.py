@@ -184,7 +184,7 @@ class Endpoints:
         return Answer({})
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:
-        """Take the cost of a call from the rate of its app; return headers with what is left. Raises RequestError."""
+        """Take the cost of a call from the rate limit of its app. Return headers with the rest. Raises RequestError."""
         if limit is None:
             return {}
         if cost > limit:

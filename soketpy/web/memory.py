@@ -50,7 +50,7 @@ def _limits() -> Iterator[int]:
 def _limit_files() -> Iterator[Path]:
     """Yield the files that may contain the limits: those of cgroup version 2, and of version 1's memory controller.
 
-    /proc/self/cgroup names the groups. A container may see its own group as the root, whatever that file names.
+    /proc/self/cgroup names the groups. A container may see its own group as the root, even if the file names another.
     """
     root = _CGROUP.parent
     yield _CGROUP

@@ -36,7 +36,7 @@ def test_the_log_holds_neither_a_signature_nor_what_it_should_sign(caplog: pytes
     [(_, line)] = records(caplog)
     assert line == (
         f"App app-id: refused a subscription of presence-a by connection {client.id}: 401 "
-        "Invalid signature; the client is told which text must be signed."
+        "Invalid signature; the error at the client contains the text that must be signed."
     )
 
 

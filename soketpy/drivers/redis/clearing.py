@@ -1,4 +1,4 @@
-"""Clearing up: removes the entries that a session has left in Redis, and reports the transitions that follow."""
+"""Clearing up after a session: its entries in Redis are removed, and the transitions that follow are reported."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ class Unclear(Exception):
 
 
 async def clear(script: Script, state: NodeState, session_id: str | bytes, *, own: bool = False) -> None:
-    """Remove what a session has left, slice by slice. Raises Lost.
+    """Remove the entries that a session has left in Redis, slice by slice. Raises Lost.
 
     The session must have ended, unless it is the node's ``own``.
     """

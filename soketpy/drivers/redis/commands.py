@@ -17,9 +17,9 @@ log = logging.getLogger("soketpy.redis")
 
 
 class Commands:
-    """Sends commands and writes while Redis is connected. The names of all keys and topics begin with ``prefix``.
+    """Sends commands and writes while Redis is available. The names of all keys and topics begin with ``prefix``.
 
-    ``away`` holds those of a node's partitions that are disconnected now. ``id`` is that of the session.
+    ``away`` has those of the node's partitions for which Redis is unavailable. ``id`` is that of the session.
     """
 
     def __init__(self, prefix: str, in_flight: InFlight, away: set[object]) -> None:

@@ -1,7 +1,7 @@
 """The session of a node with Redis: its connection, its session id, and its lease.
 
 A session is *connected* while its connection is open and its lease has not ended. Otherwise the node keeps trying to
-connect again, and then writes what it could not write meanwhile.
+connect again, and then writes the entries that it could not write before.
 """
 
 import asyncio

@@ -124,7 +124,7 @@ class RedisUsers:
         return ["user", *name, "", self._users.get(name, 0), []]
 
     async def catch_up(self, removals: bool) -> None:
-        """Notify watchers of what they missed; of users who went offline only with ``removals``."""
+        """Notify watchers of the changes that they missed; of users who went offline only with ``removals``."""
         of_apps: dict[str, list[str]] = {}
         for app_id, user_id in self._online:
             of_apps.setdefault(app_id, []).append(user_id)

@@ -123,7 +123,7 @@ class Writes:
             return None
         try:
             return _pack([write for write, _ in self._unanswered])
-        except Exception:  # whatever the fault is, it concerns single writes
+        except Exception:  # every fault concerns single writes, not the batch
             self._leave_out_unpackable()
             return _pack([write for write, _ in self._unanswered])
 
@@ -195,7 +195,7 @@ class Writes:
         """Fail all writes that operations await. Store the writes of entries, and drop the others.
 
         Their publishers get an error, so the batch in flight does not publish if it is sent again. If Redis already ran
-        this batch, it returns the stored answers to the batch as it was.
+        this batch, it returns the stored answers to the original batch.
         """
         self._take_kept()  # so that an older write in the queue does not replace one that was stored later
         waiting = [future for _, future in (*self._unanswered, *self._queue) if future is not None]
