@@ -136,6 +136,9 @@ class HttpConnection(asyncio.Protocol):
             end = head_end(self._buffer)
             if end < 0:
                 return False
+            if end == 0:  # RFC 9112, section 2.2: ignore empty lines before a request
+                self._buffer = self._buffer.lstrip(b"\r\n")
+                return True
             head = parse_head(self._buffer[:end])
         except BadRequest as fault:
             return self._refuse(HTTPStatus.BAD_REQUEST, not_http(str(fault)))

@@ -60,6 +60,15 @@ async def test_a_request_byte_by_byte_is_a_request(peers: Peers) -> None:
         assert (await client.answer()).body == b"OK"
 
 
+async def test_empty_lines_before_a_request_are_ignored(peers: Peers) -> None:
+    async with wire(peers.port) as client:
+        for lines in (0, 1, 2, 3, 100):
+            client.send(b"\r\n" * lines + request("GET", "/ready"))
+            assert (await client.answer()).status == 200
+        client.send(b"\r\n\r\n" + request("GET", "/ready", b"", *HANDSHAKE).replace(b"/ready", b"/app/app-key"))
+        assert (await client.answer()).status == 101
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
