@@ -95,7 +95,7 @@ class FirstRequest(asyncio.Protocol):
 
     def _hand_over(self, transport: asyncio.Transport, head: bytes) -> None:
         """Let an HttpConnection serve the requests, if there is room for one more."""
-        if not self._port.connections.admit(self, transport):
+        if not self._port.connections.admit(self, transport, self._port.outbox):
             self._refuse(transport, FULL)
             return
         self._port.deadlines.clear(self)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
@@ -34,7 +34,7 @@ class HttpConnections:
     """The connections without a WebSocket. Each operation takes constant time.
 
     - If a connection for HTTP exceeds ``most``, the connection that has been idle for longest is closed. If none is
-      idle, the new connection is refused.
+      idle, or all idle ones have answers that are not written yet, the new connection is refused.
     - A connection without a request may become a WebSocket, so it is not refused. If these and the connections for HTTP
       exceed ``most`` together, the oldest without a request are closed as soon as their grace period is over.
     """
@@ -74,15 +74,19 @@ class HttpConnections:
         """Return whether a connection without a request was accepted within the last ``seconds``."""
         return bool(self._new) and self._clock() - next(reversed(self._new.values()))[0] < seconds
 
-    def admit(self, protocol: object, transport: asyncio.Transport) -> bool:
-        """Count a connection as an idle one for HTTP. Return False if there is no room for it."""
+    def admit(self, protocol: object, transport: asyncio.Transport, unsent: Container[object] = ()) -> bool:
+        """Count a connection as an idle one for HTTP. Return False if there is no room for it.
+
+        No connection in ``unsent`` is closed to make room: its client would not learn that its call was served.
+        """
         if self._most is None:
             return True
         if len(self._idle) + len(self._busy) >= self._most:
-            if not self._idle:
+            oldest = next(iter(self._idle), None)
+            if oldest is None or oldest in unsent:  # then the others were used later, so in this iteration too
                 self._note(FULL, transport)
                 return False
-            _, longest = self._idle.popitem(last=False)
+            longest = self._idle.pop(oldest)
             self._note(TOOK_PLACE, longest)
             longest.abort()
         self._new.pop(protocol, None)
@@ -213,17 +217,20 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Sender] = []
+        self._waiting: dict[object, Sender] = {}
+
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._waiting
 
     def add(self, connection: Sender) -> None:
         """Let a connection write its answers at the end of this iteration."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._send)
-        self._waiting.append(connection)
+        self._waiting[connection] = connection
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for connection in waiting:
+        waiting, self._waiting = self._waiting, {}
+        for connection in waiting.values():
             try:
                 if connection.answers:
                     connection.send()

@@ -9,7 +9,9 @@ import pytest
 from soketpy import App, Key
 from soketpy.config.settings import Bounds, Metrics
 from soketpy.web import http_connections
+from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import SURGE, HttpConnections
+from soketpy.web.upgrades import main_port
 from tests.conftest import StartServer, until
 from tests.fakes import APP
 from tests.web.wire import HANDSHAKE, Wire, request, signed, wire
@@ -30,6 +32,24 @@ class Transport:
 
     def get_extra_info(self, _: str) -> object:
         return ("10.0.0.5", 4711)
+
+
+class Written(Transport):
+    """Also keeps its protocol and what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protocol: asyncio.Protocol | None = None
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+
+    def can_write_eof(self) -> bool:
+        return False
 
 
 class Port:
@@ -88,6 +108,33 @@ def test_one_that_is_served_stays_and_when_all_are_one_more_is_refused() -> None
     port.connections.end("a")
     assert port.admit("d") == [True]
     assert port.dropped == {"a", "b"}
+
+
+def test_one_whose_answers_are_not_written_yet_is_not_closed_for_another() -> None:
+    port = Port(2)
+    port.admit("a", "b")
+    assert not port.connections.admit("c", cast(Any, Transport()), unsent={"a", "b"})
+    assert not port.dropped
+    assert port.connections.admit("c", cast(Any, Transport()), unsent={"b"})
+    assert port.dropped == {"a"}
+
+
+async def test_of_two_requests_at_the_same_time_one_is_refused_and_neither_loses_its_answer(
+    start_server: StartServer,
+) -> None:
+    peers = await start_server(bounds=Bounds(max_http_connections=1))
+    port = main_port(peers.server._rest, peers.server._state, "")
+    transports = Written(), Written()
+    for transport in transports:
+        transport.protocol = connection = FirstRequest(port, 10.0)
+        connection.connection_made(cast(Any, transport))
+        connection.data_received(request("POST", signed("POST", EVENTS, BODY), BODY))
+    await asyncio.sleep(0)  # for the outbox
+    assert [transport.written[:12] for transport in transports] == [b"HTTP/1.1 200", b"HTTP/1.1 503"]
+    assert not any(transport.aborted for transport in transports)
+    for transport in transports:
+        assert transport.protocol is not None
+        transport.protocol.connection_lost(None)
 
 
 def test_one_that_leaves_makes_room() -> None:
