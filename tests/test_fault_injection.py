@@ -40,15 +40,15 @@ _CHANGES = {
     "users": ("add",),
     "session": ("write", "subscribe"),
     "wire": ("publish",),
-    "window": ("sent",),
+    "window": ("reserve",),
 }
 # Calls that must do their work, and may raise afterwards: an end cannot be refused.
 _ENDS = {
     "roster": ("leave", "leave_as", "sign_out", "disconnect"),
     "hub": ("leave",),
     "users": ("remove",),
-    "window": ("taken",),
-    "messages": ("heard",),  # of the roster: a lost message is lost, as if it had not been published
+    "window": ("release",),
+    "messages": ("receive",),  # of the roster: a lost message is lost, as if it had not been published
 }
 # Calls in which the exception comes before the work, and after it in a second round.
 _BOTH = {
@@ -62,7 +62,7 @@ _BOTH = {
     ),
     "session": ("unsubscribe",),
     "replies": ("_done",),
-    "events": ("heard",),
+    "events": ("receive",),
     "clearing": ("report",),
     "transport": ("write", "close"),
 }
@@ -133,7 +133,7 @@ def surrounded(house: House, transport: object, injector: Injector) -> Iterator[
                     stack.enter_context(injector.wrap(kind, around[kind], method))
 
         for session in house.sessions:
-            topics: Any = getattr(session._heard, "__self__", None)
+            topics: Any = getattr(session._receive, "__self__", None)
             wrap_all({"session": session, "wire": session.wire, "replies": session._writes})
             wrap_all({"messages": topics.roster, "clearing": topics.roster, "events": topics.bus})
         for node in house.nodes:

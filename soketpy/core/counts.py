@@ -56,7 +56,7 @@ class SubscriptionCounts:
         else:
             interval.changed, interval.many = True, many
 
-    def heard(self, app_id: str, channel: str, count: int) -> None:
+    def sent_elsewhere(self, app_id: str, channel: str, count: int) -> None:
         """Note that this node or another one has sent the count, which includes every change that waited."""
         key, many = (app_id, channel), count > QUIET_ABOVE
         interval = self._intervals.get(key)

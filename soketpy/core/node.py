@@ -155,7 +155,7 @@ class Node:
         Return one receipt, or None if every node has the events. If other nodes cannot be reached, raise Unavailable
         and publish nothing. If one channel fails, publish on the others, and then raise the exception.
         """
-        for trigger in triggers if self._bus.away else ():
+        for trigger in triggers if self._bus.unavailable else ():
             self._bus.check(app.id, trigger.channels)
         receipts: list[Receipt] = []
         faults: list[Exception] = []
@@ -247,7 +247,7 @@ class Node:
 
     def count_changed(self, app_id: str, channel: str, count: int) -> None:
         """Send the number of all subscribers to this node's subscribers of a channel."""
-        self._counts.heard(app_id, channel, count)
+        self._counts.sent_elsewhere(app_id, channel, count)
         self._send(app_id, channel, messages.subscription_count(channel, count))
 
     def end_user(self, app_id: str, user_id: str) -> None:

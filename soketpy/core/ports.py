@@ -163,7 +163,7 @@ class Bus(Protocol):
         """The apps that have as much in flight to other nodes as they may have: wait for ``room`` before publishing."""
 
     @property
-    def away(self) -> Collection[object]:
+    def unavailable(self) -> Collection[object]:
         """The parts of the bus that are unavailable. If there are any, call ``check`` before publishing."""
 
     def attach(self, node: Inbox) -> None:

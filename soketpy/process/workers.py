@@ -34,7 +34,7 @@ log = logging.getLogger("soketpy.workers")
 LONGEST_PAUSE = 5.0
 """Seconds before a worker that died is restarted, at most. The first pause is a fiftieth of that; then it doubles."""
 
-STEADY = 10.0
+STABLE_AFTER = 10.0
 """Seconds after which the death of a worker does not lengthen the pause."""
 
 END_PATIENCE = 10.0
@@ -98,7 +98,7 @@ class Workers:
                 if one.retired.is_set() or not one.proven:
                     break
                 log.error("%s; starting another one", end)
-                pause = LONGEST_PAUSE / 50 if loop.time() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
+                pause = LONGEST_PAUSE / 50 if loop.time() - began > STABLE_AFTER else min(2 * pause, LONGEST_PAUSE)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(one.retired.wait(), pause)
         finally:

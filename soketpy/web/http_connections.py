@@ -22,7 +22,7 @@ SURGE = 4096
 """New connections beyond the bound that may be in their grace period at the same time."""
 
 FULL = "Refused an HTTP connection of %s with 503: all %d are being served (bounds.max_http_connections)"
-TOOK_PLACE = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
+REPLACED = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
 TOO_MANY = "Closed a connection of %s without a request: there may be %d (bounds.max_http_connections)"
 
 
@@ -87,7 +87,7 @@ class HttpConnections:
                 self._note(FULL, transport)
                 return False
             longest = self._idle.pop(oldest)
-            self._note(TOOK_PLACE, longest)
+            self._note(REPLACED, longest)
             longest.abort()
         self._new.pop(protocol, None)
         self._idle[protocol] = transport

@@ -86,9 +86,9 @@ class Opening:
         elif not self._websocket.closing:
             attempt(log, self._log_refusal, fault)
         if not self._websocket.closing:
-            self._turn_away(fault.code, fault.message)
+            self._send_refusal(fault.code, fault.message)
 
-    def _turn_away(self, code: int, reason: str) -> None:
+    def _send_refusal(self, code: int, reason: str) -> None:
         """Answer the handshake, send the error, and close."""
         self._state.http.arrive(self._websocket, self._transport)  # counted until the client has read the error
         self._transport.write(self._acceptance + messages.error(code, reason).frame)
@@ -104,7 +104,7 @@ class Opening:
         """Refuse a client whose handshake waits for other nodes. Do nothing if it no longer waits. Never raises."""
         try:
             if self._websocket in self._state.entering:
-                self._turn_away(code, reason)
+                self._send_refusal(code, reason)
                 self._resume()
         except Exception as fault:
             contain(log, fault, "A client could not be refused")

@@ -37,7 +37,7 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_awaited",
-        "_last_heard",
+        "_last_received",
         "_reader",
         "_state",
         "_transport",
@@ -56,7 +56,7 @@ class WebSocket(asyncio.Protocol):
         self._transport = transport
         self._state = state
         self._reader: FrameReader | None = FrameReader(state.message_size)
-        self._last_heard = state.node.clock()
+        self._last_received = state.node.clock()
         self._awaited = _NOTHING
         self.closing = False
         self._unserved: Iterator[tuple[int, bytes]] | None = None  # frames after one that waits for other nodes
@@ -77,7 +77,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Serve the client's frames. A frame that breaks RFC 6455 ends the connection with its close code."""
-        self._last_heard = self._state.node.clock()
+        self._last_received = self._state.node.clock()
         if self._reader is not None:
             self._serve(self._reader.feed(data))
 
@@ -99,7 +99,7 @@ class WebSocket(asyncio.Protocol):
                     return
         except FrameError as fault:
             self._fail(fault.code, fault.reason)
-            self._hang_up()
+            self._end_writing()
         except Exception as fault:
             contain(log, fault, "A frame of a client could not be served")
             self._fail(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
@@ -108,7 +108,7 @@ class WebSocket(asyncio.Protocol):
         """Serve the frames after a message that had to wait and has been served. Does nothing the second time."""
         incoming, self._unserved = self._unserved, None
         if incoming is not None:
-            self._last_heard = self._state.node.clock()  # a pong may have arrived while the client was not read
+            self._last_received = self._state.node.clock()  # a pong may have arrived while the client was not read
             asyncio.get_running_loop().call_soon(self._serve_next, incoming)
 
     def _serve_next(self, incoming: Iterator[tuple[int, bytes]]) -> None:
@@ -172,11 +172,11 @@ class WebSocket(asyncio.Protocol):
             self.connection.end()
         code = CloseCode.NORMAL if close.code == CloseCode.NO_STATUS else close.code
         self.close(code, "")
-        self._hang_up()
+        self._end_writing()
         if not self._transport.can_write_eof():
             self._transport.close()
 
-    def _hang_up(self) -> None:
+    def _end_writing(self) -> None:
         """End this side, and discard what the client sends until it ends its own side (section 7.1.1).
 
         Closing the socket with unread bytes would send a reset, which can destroy the close frame. TLS cannot end one
@@ -244,8 +244,8 @@ class WebSocket(asyncio.Protocol):
             self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
             return
         if self._unserved is not None:
-            self._last_heard = now  # the server does not read this client, so the client may not be silent
-        silent = now - self._last_heard
+            self._last_received = now  # the server does not read this client, so the client may not be silent
+        silent = now - self._last_received
         if silent < state.activity_timeout:
             state.deadlines.set(self, state.activity_timeout - silent)
         elif awaited == _PONG and silent >= state.activity_timeout + state.pong_timeout:

@@ -107,13 +107,13 @@ def test_a_channel_that_grows_over_100_waits_for_the_5_s_from_then_on(sent: Sent
 
 def test_a_count_that_another_node_told_needs_no_event(sent: Sent) -> None:
     sent.change(1, 2)
-    sent.counts.heard(*NEWS, 2)
+    sent.counts.sent_elsewhere(*NEWS, 2)
     assert sent.wait(60) == 0
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(100, 0.25), (101, 5.5)])
 def test_after_another_node_has_sent_a_count_this_one_waits(sent: Sent, count: int, seconds: float) -> None:
-    sent.counts.heard(*NEWS, count)
+    sent.counts.sent_elsewhere(*NEWS, count)
     assert sent.change(count) == 0
     assert sent.wait(seconds - 0.01) == 0
     assert sent.wait(0.01) == 1

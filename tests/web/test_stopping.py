@@ -221,7 +221,7 @@ async def test_a_handshake_that_cannot_be_ended_at_the_stop_holds_up_nobody(
 
     async with wire(peers.port) as client:
         await connecting(peers, client)
-        monkeypatch.setattr(Opening, "_turn_away", bug)
+        monkeypatch.setattr(Opening, "_send_refusal", bug)
         await asyncio.wait_for(peers.server.stop(), PATIENCE)
         assert await client.rest() == b""
     assert contained.count == 1

@@ -42,7 +42,7 @@ async def test_what_cannot_be_published_at_all_is_503_and_says_to_try_again(
     def check(app_id: str, channels: Sequence[str]) -> None:
         raise Unavailable
 
-    monkeypatch.setattr(peers.server.node._bus, "away", {"everything"}, raising=False)
+    monkeypatch.setattr(peers.server.node._bus, "unavailable", {"everything"}, raising=False)
     monkeypatch.setattr(peers.server.node._bus, "check", check)
     async with wire(peers.port) as client:
         send(client, EVENTS, EVENT)

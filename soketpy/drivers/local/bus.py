@@ -10,7 +10,7 @@ from soketpy.protocol.messages import Event
 class LocalBus:
     """The bus of a cluster of one: calls the node at once, so nothing is ever in flight."""
 
-    full = away = frozenset[str]()
+    full = unavailable = frozenset[str]()
 
     def __init__(self, cache: LocalCache) -> None:
         self._cache = cache

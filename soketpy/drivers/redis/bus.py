@@ -30,7 +30,7 @@ class RedisBus:
         self, commands: Commands, names: Topics, in_flight: InFlight, window: Window, cache_ttl: float
     ) -> None:
         self.full, self.room = window, window.room
-        self.away: Collection[object] = commands.away
+        self.unavailable: Collection[object] = commands.unavailable
         self._commands = commands
         self._topics = names
         self._in_flight = in_flight
@@ -57,12 +57,12 @@ class RedisBus:
         if not self._commands.connected:
             raise Unavailable
         name = event.name.encode("utf-8", "surrogatepass")
-        weight = self._window.sent(app_id, len(app_id) + len(channel) + len(name) + len(event.data))
+        weight = self._window.reserve(app_id, len(app_id) + len(channel) + len(name) + len(event.data))
         arguments = app_id, channel, name, event.data, self._cache_ttl, exclude or ""
         try:
             write = self._commands.write(["publish_cached", *arguments])
         except Exception:
-            self._window.taken(app_id, weight)
+            self._window.release(app_id, weight)
             raise
         confirmed: Future[None] = Future()
         steps.begin(self._confirm(write, confirmed, app_id, weight))
@@ -79,7 +79,7 @@ class RedisBus:
         else:
             confirmed.set_result(None)
         finally:
-            self._window.taken(app_id, weight)
+            self._window.release(app_id, weight)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
         """Have every node close the connections of a user. Raise Unavailable if Redis is unavailable."""
@@ -91,11 +91,11 @@ class RedisBus:
         if not self._commands.connected or wire is None:
             raise Unavailable
         packed = topics.pack(message)
-        weight = self._window.sent(app_id, len(topic) + len(packed))
+        weight = self._window.reserve(app_id, len(topic) + len(packed))
         try:
             wire.publish(topic, packed, self._answered)
         except Exception:
-            self._window.taken(app_id, weight)
+            self._window.release(app_id, weight)
             raise
         receipt: Future[None] = Future()
         self._unanswered.append((app_id, weight, receipt))
@@ -112,10 +112,10 @@ class RedisBus:
                 receipt.set_result(None)
         except Exception as fault:
             contain(log, fault, "An operation failed after Redis had accepted its events")
-        self._in_flight.came()
-        self._window.taken(app_id, weight)
+        self._in_flight.returned()
+        self._window.release(app_id, weight)
 
-    def heard(self, app_id: str, channel: str, message: list[Any]) -> None:
+    def receive(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Process a message on the topic of a channel."""
         if message[0] == topics.EVENT:
             _, name, data, exclude, *sender = message

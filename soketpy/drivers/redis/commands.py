@@ -10,7 +10,7 @@ from soketpy.core.containment import contain
 from soketpy.core.steps import Future
 from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.node_state import NodeState
-from soketpy.drivers.redis.wire import Answered, Argument, Heard, Wire, reason
+from soketpy.drivers.redis.wire import Answered, Argument, Receive, Wire, reason
 from soketpy.drivers.redis.writes import Lost, Write, Writes
 
 log = logging.getLogger("soketpy.redis")
@@ -19,27 +19,27 @@ log = logging.getLogger("soketpy.redis")
 class Commands:
     """Sends commands and writes while Redis is available. The names of all keys and topics begin with ``prefix``.
 
-    ``away`` has those of the node's partitions for which Redis is unavailable. ``id`` is that of the session.
+    ``unavailable`` has those of the node's partitions for which Redis is unavailable. ``id`` is that of the session.
     """
 
-    def __init__(self, prefix: str, in_flight: InFlight, away: set[object]) -> None:
+    def __init__(self, prefix: str, in_flight: InFlight, unavailable: set[object]) -> None:
         self.prefix = prefix
         self.id = ""
         self.connected = False
-        self.away = away
+        self.unavailable = unavailable
         self.address = "?"
-        """Where Redis is, for people to read."""
+        """The address of Redis, for people to read."""
         self._in_flight = in_flight
         self.wire: Wire | None = None
         self._sha = b""  # the hash by which Redis knows the script
         self._lost = asyncio.Event()
         self._why = ""
-        away.add(self)
+        unavailable.add(self)
 
-    def attach(self, state: NodeState, heard: Heard) -> None:
-        """Write the state of a node, and pass messages to ``heard``. Called once, before the node connects."""
+    def attach(self, state: NodeState, receive: Receive) -> None:
+        """Write the state of a node, and pass messages to ``receive``. Called once, before the node connects."""
         self._state = state
-        self._heard = heard
+        self._receive = receive
         self._writes = Writes(state.written)
 
     @property
@@ -84,14 +84,14 @@ class Commands:
             future = self._writes.add(write)
             self._pump()
         else:
-            self._writes.keep(write)
+            self._writes.defer(write)
             future = Future()
             future.set_exception(Lost())
         return future
 
     def write_again(self, write: Write) -> None:
         """Have the script do a write that nobody awaits: now, or when Redis is available again."""
-        self._writes.keep(write)
+        self._writes.defer(write)
         if self.connected:
             self._pump()
 
@@ -104,7 +104,7 @@ class Commands:
             self.send(*self._batch(batch), then=self._batch_answered)
         except Exception as fault:  # a batch that is never answered would block all others
             contain(log, fault, "A batch of writes could not be sent to Redis at %s", self.address)
-            self._lose(repr(fault))
+            self._mark_lost(repr(fault))
         else:
             self._in_flight.sent += 1
 
@@ -112,19 +112,19 @@ class Commands:
         return "EVALSHA", self._sha, 1, self.prefix, "write", self.id, self._writes.number, packed
 
     def _batch_answered(self, reply: Any) -> None:
-        self._in_flight.came()
+        self._in_flight.returned()
         if isinstance(reply, hiredis.ReplyError):
-            self._lose(reason(reply))
+            self._mark_lost(reason(reply))
             return
         try:
             self._writes.answered(reply)
         except Exception as fault:  # no answer of this script: the writes of the batch fail with the connection
             contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.address)
-            self._lose(repr(fault))
+            self._mark_lost(repr(fault))
             return
         self._pump()
 
-    def _lose(self, why: str) -> None:
+    def _mark_lost(self, why: str) -> None:
         """End the use of the connection. The first reason is logged."""
         if not self._lost.is_set():
             self._why = why

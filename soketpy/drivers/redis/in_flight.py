@@ -47,7 +47,7 @@ class InFlight:
         else:
             flush()
 
-    def came(self) -> None:
+    def returned(self) -> None:
         """Count one command as no longer in flight: Redis has replied, or the connection has ended. Never raises."""
         self.back += 1
         while self._held and self._held[0][0] <= self.back:
@@ -85,13 +85,13 @@ class Window:
             self._waiting.setdefault(app_id, deque()).append(future)
             await future
 
-    def sent(self, app_id: str, size: int) -> int:
-        """Reserve room for a command of ``size`` bytes before it is sent. Return its weight, for ``taken``."""
+    def reserve(self, app_id: str, size: int) -> int:
+        """Reserve room for a command of ``size`` bytes before it is sent. Return its weight, for ``release``."""
         weight = size + COMMAND
         self._in_flight[app_id] = self._in_flight.get(app_id, 0) + weight
         return weight
 
-    def taken(self, app_id: str, weight: int) -> None:
+    def release(self, app_id: str, weight: int) -> None:
         """Release the room of a command that Redis has accepted, or that is lost. Resume operations that now have room.
 
         An exception of a resumed operation is contained.

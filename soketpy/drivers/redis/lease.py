@@ -51,6 +51,6 @@ class Lease:
         self._due_at = now + interval
         return True
 
-    def may_condemn(self) -> bool:
+    def may_declare_dead(self) -> bool:
         """Return whether this node has renewed its lease for long enough to declare other nodes dead."""
         return self._looked_at - self._steady_since >= self.length

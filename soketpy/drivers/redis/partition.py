@@ -20,17 +20,17 @@ class Partition:
         prefix: str,
         in_flight: InFlight,
         window: Window,
-        away: set[object],
+        unavailable: set[object],
         *,
         partitions: int,
         cache_ttl: float,
         lease: float,
     ) -> None:
-        self.session = Session(connect, prefix, in_flight, away, partitions=partitions, lease=lease)
+        self.session = Session(connect, prefix, in_flight, unavailable, partitions=partitions, lease=lease)
         topics = Topics(self.session)
         self.bus = RedisBus(self.session, topics, in_flight, window, cache_ttl)
         self.roster = RedisRoster(self.session, topics)
         self.cache = RedisCache(self.session, time.monotonic)
         self.limiter = RedisRateLimiter(self.session)
         topics.attach(self.bus, self.roster)
-        self.session.attach(self.roster, topics.heard)
+        self.session.attach(self.roster, topics.receive)

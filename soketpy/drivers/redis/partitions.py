@@ -44,7 +44,7 @@ class PartitionedBus:
     def __init__(self, partitions: Partitions, window: Window) -> None:
         self._partitions = partitions
         self.full, self.room = window, window.room
-        self.away = next(iter(partitions)).bus.away  # all partitions share it
+        self.unavailable = next(iter(partitions)).bus.unavailable  # all partitions share it
 
     def attach(self, inbox: Inbox) -> None:
         """Attach a node to every partition."""

@@ -214,7 +214,7 @@ class RedisRoster:
 
     # Calls of the topics and the session
 
-    def heard(self, app_id: str, name: str, message: list[Any]) -> None:
+    def receive(self, app_id: str, name: str, message: list[Any]) -> None:
         """Process a change of a channel or a user."""
         scoped = (app_id, name)
         match message:

@@ -23,7 +23,7 @@ from soketpy.drivers.redis.writes import Entry, Lost, entry_of
 
 log = logging.getLogger("soketpy.redis")
 
-LAST_WORDS = 5.0
+STOP_TIMEOUT = 5.0
 """Seconds that a node has to remove its entries when it stops. Other nodes remove the rest."""
 
 CLOSED = f"Redis closed the connection; reconnecting. If this repeats, raise {buffers.NAME} pubsub in Redis"
@@ -33,7 +33,7 @@ NO_ANSWER = f"no answer within {PATIENCE:g} s"
 LEASE = 10.0
 """Seconds without a heartbeat after which a node is considered dead."""
 
-STEADY = 10.0
+STABLE_AFTER = 10.0
 """Seconds after which a connection counts as steady: after its loss, the first pause is short again."""
 
 LONGEST_PAUSE = 2.0
@@ -57,19 +57,19 @@ class Session(Commands):
         connect: Connect,
         prefix: str,
         in_flight: InFlight,
-        away: set[object],
+        unavailable: set[object],
         *,
         partitions: int = 1,
         lease: float = LEASE,
     ) -> None:
-        super().__init__(prefix, in_flight, away)
+        super().__init__(prefix, in_flight, unavailable)
         self._connect = connect
         self._partitions = partitions
         self.lease = Lease(lease)
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._before: set[Entry] = set()  # the entries that this node had when Redis became unavailable
         self._running: asyncio.Task[None] | None = None
-        self._doubt_until = 0.0  # until then other nodes may still be rewriting their entries: report no removals
+        self._no_removals_until = 0.0  # until then other nodes may still be rewriting their entries: report no removals
 
     # Start and stop
 
@@ -96,7 +96,7 @@ class Session(Commands):
             self._running.cancel()
             await asyncio.wait([self._running])
         with contextlib.suppress(Lost, TimeoutError):
-            async with asyncio.timeout(LAST_WORDS):
+            async with asyncio.timeout(STOP_TIMEOUT):
                 while self.busy and self.connected and not self._lost.is_set():
                     await self.ask("ECHO", "a round trip")
                 await self._clear(self.id, own=True)
@@ -108,18 +108,18 @@ class Session(Commands):
         joined, pause = loop.time(), self._longest_pause / 20
         while True:
             try:
-                await self._stay()
+                await self._keep_lease()
             except Lost as lost:
-                self._lose(str(lost))
+                self._mark_lost(str(lost))
             except Exception as fault:  # the data in Redis was not written by this version
                 contain(log, fault, "A reply of Redis is not valid")
-                self._lose(repr(fault))
+                self._mark_lost(repr(fault))
             if not self._why and self.wire is not None and not self.wire.ended_here:
                 self._why = CLOSED
             self._disconnect()
             why = self._why or "the connection has ended"
             log.warning("Redis at %s is unavailable (%s): %s", self.address, self.prefix[:-1], why)
-            pause = await self._rejoin(pause if loop.time() - joined < STEADY else self._longest_pause / 20)
+            pause = await self._rejoin(pause if loop.time() - joined < STABLE_AFTER else self._longest_pause / 20)
             joined = loop.time()
             log.info("Redis at %s is available again (%s)", self.address, self.prefix[:-1])
 
@@ -137,26 +137,26 @@ class Session(Commands):
 
     # The lease
 
-    async def _stay(self) -> None:
+    async def _keep_lease(self) -> None:
         """Renew the lease until Redis is unavailable. Raises Lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), self.lease.pause(PATIENCE / 4))
-            await self._look()
+            await self._check_lease()
 
-    async def _look(self) -> None:
+    async def _check_lease(self) -> None:
         """Renew the lease if it is time, and remove the entries of dead nodes. Raises Lost."""
         if not self.lease.look(PATIENCE):
             return
         if self.wire is None or self.wire.silence() > PATIENCE:
-            self._lose(NO_ANSWER)
+            self._mark_lost(NO_ANSWER)
             return
         if not self.wire.silence():
             self.send("PING", then=_ignore)  # a node that sends nothing would not notice a silent Redis
         if self.lease.due():
             dead = await self.script("renew", self.id, self.lease.milliseconds)
             self._state.write_again(self._writes.failed())
-            if self.lease.may_condemn():
+            if self.lease.may_declare_dead():
                 for session_id in dead:
                     await self._clear(session_id)
 
@@ -188,7 +188,7 @@ class Session(Commands):
     async def _join(self, patience: float) -> None:
         self._lost = lost = asyncio.Event()
         self._why = ""
-        self.wire = await self._connect(lambda: Wire(self._heard, lost.set), patience)
+        self.wire = await self._connect(lambda: Wire(self._receive, lost.set), patience)
         self.address = self.wire.address
         publishes = self.wire.publishes
         self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{publishes}'\n{_SCRIPT}")
@@ -200,10 +200,10 @@ class Session(Commands):
             await self._begin()
         self.lease.begin()
         self.connected = True
-        self.away.discard(self)
+        self.unavailable.discard(self)
         self._pump()
         if not first:
-            doubt = self._doubt_until - loop.time()
+            doubt = self._no_removals_until - loop.time()
             self._catch_up(removals=doubt <= 0)
             if doubt > 0:
                 loop.call_later(doubt, self._end_doubt)
@@ -226,7 +226,7 @@ class Session(Commands):
         except Exception as fault:  # no reply of this version: the next attempt would get the same one
             contain(log, fault, "The reply of Redis at %s to a batch of writes is not valid", self.address)
             return False
-        return not self._writes.forgot
+        return not self._writes.overflowed
 
     async def _begin(self) -> None:
         """Begin a new session, write all entries, and end the former session.
@@ -239,7 +239,7 @@ class Session(Commands):
         await version.agree(self, session_id, self.lease.milliseconds, self._partitions)
         self.id = session_id
         if former:
-            self._doubt_until = asyncio.get_running_loop().time() + self.lease.length
+            self._no_removals_until = asyncio.get_running_loop().time() + self.lease.length
         self._writes.restart(self._state.entries(), known)
         while (batch := self._writes.next()) is not None:
             self._writes.answered(await self.ask(*self._batch(batch)))
@@ -265,7 +265,7 @@ class Session(Commands):
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
         self.connected = False
-        self.away.add(self)
+        self.unavailable.add(self)
         if self.wire is not None:
             self.wire.close()
             self.wire = None

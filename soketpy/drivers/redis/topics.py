@@ -36,7 +36,7 @@ unpack: Callable[[bytes], list[Any]] = partial(msgpack.unpackb, raw=True)
 class Receiver(Protocol):
     """Processes the messages of topics."""
 
-    def heard(self, app_id: str, name: str, message: list[Any]) -> None:
+    def receive(self, app_id: str, name: str, message: list[Any]) -> None:
         """Process a message about a channel or a user of an app."""
 
 
@@ -89,7 +89,7 @@ class Topics:
         """Return every topic with a listener."""
         return list(self._names)
 
-    def heard(self, topic: bytes, packed: bytes) -> None:
+    def receive(self, topic: bytes, packed: bytes) -> None:
         """Pass a message to the bus or the roster. Drop it if its topic has no listener. An exception is contained."""
         name = self._names.get(topic)
         if name is None:
@@ -101,9 +101,9 @@ class Topics:
             return
         try:
             if message[0] in _OF_BUS:
-                self.bus.heard(*name, message)
+                self.bus.receive(*name, message)
             else:
-                self.roster.heard(*name, message)
+                self.roster.receive(*name, message)
         except Exception as fault:  # also a message of another version
             contain(log, fault, "A message on %r could not be delivered", topic)
 

@@ -24,7 +24,7 @@ PATIENCE = 2.0
 
 Argument = str | bytes | int
 
-Heard = Callable[[bytes, bytes], None]
+Receive = Callable[[bytes, bytes], None]
 """Processes a message: its topic, and its bytes. An exception is contained."""
 
 Answered = Callable[[Any], None]
@@ -70,16 +70,16 @@ _ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
 class Wire(asyncio.Protocol):
     """Sends commands together at the end of an event loop iteration. Their replies arrive in their order."""
 
-    def __init__(self, heard: Heard, lost: Callable[[], None]) -> None:
+    def __init__(self, receive: Receive, lost: Callable[[], None]) -> None:
         self.address = "?"
-        """Where Redis is, for people to read."""
+        """The address of Redis, for people to read."""
         self.sharded = False
         """Whether topics are sharded: only the Redis nodes with the slot of a topic carry its messages."""
         self.publishes = "PUBLISH"
         """The command that publishes, ``SPUBLISH`` for sharded topics."""
         self.ended_here = False
         """Whether this node ended the connection, and not Redis."""
-        self._heard = heard
+        self._receive = receive
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
@@ -193,7 +193,7 @@ class Wire(asyncio.Protocol):
     def _hear(self, topic: bytes, message: bytes) -> bool:
         """Pass a message to its receiver."""
         try:
-            self._heard(topic, message)
+            self._receive(topic, message)
         except Exception as fault:
             contain(log, fault, "A message on %r could not be processed", topic)
         return True

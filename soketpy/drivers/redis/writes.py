@@ -56,11 +56,11 @@ class Writes:
 
     def __init__(self, done: Callable[[Write, Any], None]) -> None:
         self.number = 0  # of the last batch that was sent
-        self.forgot = False  # whether writes were dropped because too many waited
+        self.overflowed = False  # whether writes were dropped because too many waited
         self._done = done
         self._queue: list[tuple[Write, Future[Any] | None]] = []
         self._unanswered: list[tuple[Write, Future[Any] | None]] = []
-        self._kept: dict[Entry, Write] = {}  # for the next connection; the last write of each entry
+        self._deferred: dict[Entry, Write] = {}  # for the next connection; the last write of each entry
         self._failed: dict[Entry, None] = {}  # entries whose last write Redis could not do
         self._known: set[Entry] = set()  # entries that are written again, and that ``done`` got before
 
@@ -70,27 +70,27 @@ class Writes:
         return bool(self._unanswered)
 
     def __len__(self) -> int:
-        return len(self._kept) + len(self._queue) + len(self._unanswered)
+        return len(self._deferred) + len(self._queue) + len(self._unanswered)
 
     def add(self, write: Write) -> Future[Any]:
         """Append a write to the queue. Return its future answer."""
         future: Future[Any] = Future()
-        self._take_kept()
+        self._take_deferred()
         self._queue.append((write, future))
         return future
 
-    def keep(self, write: Write) -> None:
+    def defer(self, write: Write) -> None:
         """Store the write of an entry until Redis is available, instead of an older write of the same entry.
 
         Drop a write of another command. If too many are stored, forget them all: the node must write all its entries
         again.
         """
         if write[0] in _OF_ENTRIES:
-            self._kept.pop(entry_of(write), None)
-            self._kept[entry_of(write)] = write
-        if len(self._kept) > MOST_WAITING:
-            self._kept.clear()
-            self.forgot = True
+            self._deferred.pop(entry_of(write), None)
+            self._deferred[entry_of(write)] = write
+        if len(self._deferred) > MOST_WAITING:
+            self._deferred.clear()
+            self.overflowed = True
 
     def failed(self) -> list[Entry]:
         """Return some entries whose last write Redis could not do, and others at the next call if there are more."""
@@ -104,18 +104,18 @@ class Writes:
         """Return the next batch, packed, or None while one is in flight or nothing waits."""
         if self._unanswered:
             return None
-        self._take_kept()
+        self._take_deferred()
         if not self._queue:
             return None
         self._unanswered, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self.number += 1
         return self.again()
 
-    def _take_kept(self) -> None:
+    def _take_deferred(self) -> None:
         """Append the stored writes to the queue: after entries that are written again, which are older."""
-        if self._kept:
-            self._queue += [(write, None) for write in self._kept.values()]
-            self._kept.clear()
+        if self._deferred:
+            self._queue += [(write, None) for write in self._deferred.values()]
+            self._deferred.clear()
 
     def again(self) -> bytes | None:
         """Return the batch in flight, packed, to send it once more, or None if there is none."""
@@ -176,7 +176,7 @@ class Writes:
             self._failed[entry_of(write)] = None
         if len(self._failed) > MOST_WAITING:
             self._failed.clear()
-            self.forgot = True
+            self.overflowed = True
         if future is not None:
             _settle(future.set_exception, fault)
 
@@ -185,8 +185,8 @@ class Writes:
 
         ``done`` is not called for the entries in ``known``.
         """
-        self.number, self.forgot = 0, False
-        self._kept.clear()
+        self.number, self.overflowed = 0, False
+        self._deferred.clear()
         self._failed.clear()
         self._known = {entry_of(write) for write in entries} & known
         self._unanswered, self._queue = [], [(write, None) for write in entries]
@@ -197,13 +197,13 @@ class Writes:
         Their publishers get an error, so the batch in flight does not publish if it is sent again. If Redis already ran
         this batch, it returns the stored answers to the original batch.
         """
-        self._take_kept()  # so that an older write in the queue does not replace one that was stored later
+        self._take_deferred()  # so that an older write in the queue does not replace one that was stored later
         waiting = [future for _, future in (*self._unanswered, *self._queue) if future is not None]
         self._unanswered = [(write if write[0] in _OF_ENTRIES else _NOTHING, None) for write, _ in self._unanswered]
         queue, self._queue = self._queue, []
         for write, _ in queue:
             try:
-                self.keep(write)
+                self.defer(write)
             except Exception as fault:
                 contain(log, fault, "A write of kind %s could not be stored until Redis is available", *write[:1])
         for future in waiting:

@@ -273,7 +273,7 @@ def test_what_cannot_be_understood_is_an_absence_and_not_the_end(
     ada = member(house, "ada")
     first = house.sessions[0]
     monkeypatch.setattr("soketpy.drivers.redis.session.PATIENCE", 0.1)
-    monkeypatch.setattr(first, "_stay", lambda: int("no number"))
+    monkeypatch.setattr(first, "_keep_lease", lambda: int("no number"))
     first._lost.set()
     house.until(lambda: "A reply of Redis is not valid" in caplog.text)
     monkeypatch.undo()

@@ -52,12 +52,12 @@ def settled_by_a_bug(future: Future[Any]) -> None:
 @alone
 def test_operations_that_wait_for_room_continue_whatever_one_of_them_raises() -> None:
     window, continued = Window(size=SHARES * COMMAND), list[str]()
-    weight = window.sent("app", 0)
+    weight = window.reserve("app", 0)
     futures = {name: Future[None]() for name in "abc"}
     for name, future in futures.items():
         window._waiting.setdefault("app", deque()).append(future)
         future.then(raising if name == "b" else lambda name=name: continued.append(name))  # type: ignore[misc]
-    window.taken("app", weight)
+    window.release("app", weight)
     assert continued == ["a", "c"]
     assert window._waiting == {}
     assert "app" not in window
@@ -75,7 +75,7 @@ def test_flushes_that_wait_for_redis_follow_whatever_one_of_them_raises() -> Non
     flush_soon(raising)
     flush_soon(lambda: flushed.append("second"))
     before = failures.count
-    in_flight.came()
+    in_flight.returned()
     assert in_flight.back == 1
     assert flushed == ["second"]
     assert failures.count == before + 1
@@ -84,7 +84,7 @@ def test_flushes_that_wait_for_redis_follow_whatever_one_of_them_raises() -> Non
 @alone
 def test_operations_hear_that_redis_is_away_though_a_write_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(lambda write, answer: None)
-    monkeypatch.setattr(writes, "keep", once(writes.keep))
+    monkeypatch.setattr(writes, "defer", once(writes.defer))
     futures = [writes.add(["subscriptions", "app", channel, "", 1]) for channel in "ab"]
     told: list[Exception | None] = []
     for future in futures:

@@ -33,13 +33,13 @@ def test_a_flush_waits_for_what_was_sent_before_it_and_not_for_what_is_sent_late
     flushes.in_flight.sent += 1
     flushes.flush("b")
     flushes.loop.settle()
-    flushes.in_flight.came()
+    flushes.in_flight.returned()
     flushes.loop.settle()
     assert flushes.done == []
-    flushes.in_flight.came()
+    flushes.in_flight.returned()
     assert flushes.done == [], "there may be more in what was read"
     flushes.loop.settle()
     assert flushes.done == ["a"]
-    flushes.in_flight.came()
+    flushes.in_flight.returned()
     flushes.loop.settle()
     assert flushes.done == ["a", "b"]

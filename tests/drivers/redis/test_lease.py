@@ -71,15 +71,15 @@ def test_a_node_condemns_nobody_before_it_was_there_for_a_whole_lease(gap: float
     lease = Lease(LENGTH, clock)
     lease.begin()
     for _ in range(3):
-        assert not lease.may_condemn()
+        assert not lease.may_declare_dead()
         clock.now += LENGTH / 3
         assert lease.look(patience=LENGTH)
         assert lease.due()
-    assert lease.may_condemn()
+    assert lease.may_declare_dead()
     clock.now += gap
     assert lease.look(patience=LENGTH)
     assert lease.due()
-    assert lease.may_condemn() == may
+    assert lease.may_declare_dead() == may
 
 
 class Timed:
@@ -127,7 +127,7 @@ class Timed:
                 return
             each = min(self._looks, key=self._looks.__getitem__)
             self.set(max(self.clock.now, self._looks[each]))
-            self.house._run(each._look())
+            self.house._run(each._check_lease())
             self._looks[each] = self.clock.now + each.lease.pause(LOOK)
 
     def run(self, seconds: float) -> None:

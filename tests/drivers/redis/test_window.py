@@ -19,12 +19,12 @@ class Senders:
 
     async def _send(self, app_id: str, name: str, size: int) -> None:
         await self.window.room(app_id)
-        self.weights.append((app_id, self.window.sent(app_id, size)))
+        self.weights.append((app_id, self.window.reserve(app_id, size)))
         self.sent.append(name)
 
     def take(self) -> None:
         """Redis takes the oldest command."""
-        self.window.taken(*self.weights.pop(0))
+        self.window.release(*self.weights.pop(0))
 
 
 @pytest.fixture

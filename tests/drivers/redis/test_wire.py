@@ -34,11 +34,11 @@ class Talk:
         self.heard: list[tuple[bytes, bytes]] = []
         self.answers: list[Any] = []
         self.lost = 0
-        self.wire = Wire(lambda topic, message: self.heard.append((topic, message)), self._lose)
+        self.wire = Wire(lambda topic, message: self.heard.append((topic, message)), self._mark_lost)
         self.transport = Transport()
         self.wire.connection_made(cast(asyncio.Transport, self.transport))
 
-    def _lose(self) -> None:
+    def _mark_lost(self) -> None:
         self.lost += 1
 
 

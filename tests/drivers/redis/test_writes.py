@@ -79,8 +79,8 @@ def test_who_waits_resume_when_redis_is_away_and_only_what_changes_entries_is_ke
     script.add("last_event", "app", "cache-a")
     script.writes.abandon()
     assert script.answers == ["lost"] * 3
-    script.writes.keep(list(entry("later", 1)))
-    script.writes.keep(["take", "app", "reads", 1, 5])
+    script.writes.defer(list(entry("later", 1)))
+    script.writes.defer(["take", "app", "reads", 1, 5])
     assert script.writes.again() == sent, "the same, for it may have been done"
     script.answer(sent)
     assert [write[2] for write in script.answer(script.writes.next())] == ["waiting", "later"]
@@ -90,7 +90,7 @@ def test_who_waits_resume_when_redis_is_away_and_only_what_changes_entries_is_ke
 def test_while_redis_is_away_the_last_write_of_an_entry_stands_for_all() -> None:
     script = Script()
     for channel, count in (("a", 1), ("b", 1), ("a", 0)):
-        script.writes.keep(list(entry(channel, count)))
+        script.writes.defer(list(entry(channel, count)))
     script.add(*entry("c", 1))
     assert [write[2:5:2] for write in script.answer(script.writes.next())] == [
         ["b", 1],
@@ -103,11 +103,11 @@ def test_what_would_be_too_much_to_keep_is_written_anew_instead(monkeypatch: pyt
     monkeypatch.setattr(writes, "MOST_WAITING", 2)
     script = Script()
     for channel in "abc":
-        script.writes.keep(list(entry(channel, 1)))
-    assert (script.writes.forgot, len(script.writes)) == (True, 0)
+        script.writes.defer(list(entry(channel, 1)))
+    assert (script.writes.overflowed, len(script.writes)) == (True, 0)
     assert len(script.writes) == 0
     script.writes.restart([list(entry(channel, 1)) for channel in "abc"])
-    assert (script.writes.forgot, script.writes.number) == (False, 0)
+    assert (script.writes.overflowed, script.writes.number) == (False, 0)
     assert len(script.answer(script.writes.next())) == 3
 
 
@@ -135,7 +135,7 @@ def test_what_happens_while_entries_are_written_anew_comes_behind_them(monkeypat
     script = Script()
     script.writes.restart([list(entry(channel, 1)) for channel in "abc"])
     first = script.writes.next()
-    script.writes.keep(list(entry("c", 0)))
+    script.writes.defer(list(entry("c", 0)))
     script.answer(first)
     assert [write[2:5:2] for write in script.answer(script.writes.next())] == [["c", 1], ["c", 0]]
 
@@ -286,7 +286,7 @@ def test_a_write_that_nobody_waits_for_stays_behind_those_before_it_when_redis_g
     script.add(*entry("sent", 1))
     script.writes.next()
     script.add(*entry("a", 2))
-    script.writes.keep(list(entry("a", 1)))
+    script.writes.defer(list(entry("a", 1)))
     script.writes.abandon()
     script.answer(script.writes.again())
     assert script.answer(script.writes.next()) == [list(entry("a", 1))]

@@ -28,7 +28,7 @@ def renew(house: House, *sessions: Session) -> None:
     """Let nodes renew their leases now."""
     for each in sessions or house.sessions:
         each.lease._due_at = 0
-        house._run(each._look())
+        house._run(each._check_lease())
     house.loop.settle()
 
 
@@ -215,7 +215,7 @@ def test_more_failed_entries_than_may_be_kept_are_all_written_when_the_node_come
     for number in range(3):
         scene.victim.unsubscribe(f"news-{number}")
     scene.house.loop.settle()
-    assert first._writes.forgot
+    assert first._writes.overflowed
     assert not first._writes.failed()
     assert contained.count > 0
 

@@ -80,7 +80,7 @@ def lose(house: House, *sessions: Session) -> None:
     """Have sessions lose their connections, and wait until they are back."""
     wires = [each.wire for each in sessions]
     for each in sessions:
-        each._lose("the test says so")
+        each._mark_lost("the test says so")
     house.until(
         lambda: all(each.connected and each.wire is not wire for each, wire in zip(sessions, wires, strict=True))
     )
@@ -194,7 +194,7 @@ def test_an_unknown_entry_of_a_nodes_own_ledger_harms_nobody(entry: bytes, conta
     scene.check_others()
     session_id = scene.house.sessions[0].id
     scene.house.part(scene.house.sessions[0])
-    scene.house.sessions[0]._writes.forgot = True  # so that it begins a new session, and clears the former one
+    scene.house.sessions[0]._writes.overflowed = True  # so that it begins a new session, and clears the former one
     scene.house.join()
     assert scene.house.sessions[0].id != session_id
     assert scene.ask("EXISTS", f"node:{session_id}") == 0
@@ -333,7 +333,7 @@ def test_a_number_of_partitions_that_is_none_is_written_anew() -> None:
     scene = Scene()
     scene.ask("HSET", "agreed", "partitions", "many")
     newcomer, other = scene.house.sessions
-    newcomer._writes.forgot = True  # so that it begins a new session
+    newcomer._writes.overflowed = True  # so that it begins a new session
     lose(scene.house, newcomer)
     assert scene.ask("HGET", "agreed", "partitions") == b"1"
     assert other.connected
