@@ -84,10 +84,14 @@ def parse_unusual_head(head: bytes) -> Head:
         pass  # the request asks for another protocol, which the server may ignore (RFC 9110, section 7.8)
     except httptools.HttpParserError as fault:
         raise BadRequest(str(fault)) from None
-    version = parser.get_http_version()
-    if version not in ("1.0", "1.1"):
+    version, method = parser.get_http_version(), parser.get_method().decode()
+    if (
+        not head.lstrip(b"\r\n").partition(b"\r\n")[0].endswith((b" HTTP/1.0", b" HTTP/1.1"))
+    ):  # llhttp also knows RTSP and ICE
         raise BadRequest("Invalid HTTP version")
-    fields, method, target = _meaning(found.fields), parser.get_method().decode(), found.target.decode("latin-1")
+    if method == "CONNECT":  # a success would open a tunnel (RFC 9110, section 9.3.6)
+        raise BadRequest("CONNECT is a request to a proxy")
+    fields, target = _meaning(found.fields), found.target.decode("latin-1")
     return Head(method, target, fields, fields.closes or version == "1.0", version)
 
 

@@ -38,7 +38,6 @@ from soketpy.protocol.requests import (
         (b"PUT http://a/b HTTP/1.1", Head("PUT", "http://a/b", Fields({}))),
         (b"OPTIONS * HTTP/1.1", Head("OPTIONS", "*", Fields({}))),
         (b"GET / HTTP/1.0", Head("GET", "/", Fields({}), True, "1.0")),
-        (b"CONNECT a:1 HTTP/1.1", Head("CONNECT", "a:1", Fields({}))),
         (b"GET / HTTP/1.1\r\nA: b\r\na: c", Head("GET", "/", Fields({"a": "b, c"}))),
         (
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-Continue\r\nConnection: Close",
@@ -87,6 +86,10 @@ def test_a_head_tells_whether_the_connection_closes(head: bytes, closes: bool) -
         b"GET / HTTP/0.9",
         b"GET / HTTP/2.0",
         b"PRI * HTTP/2.0",
+        b"CONNECT a:1 HTTP/1.1",
+        b"CONNECT /ready HTTP/1.0",
+        b"GET / RTSP/1.0",
+        b"SOURCE / ICE/1.0",
         b"GOT / HTTP/1.1\r\nHost: a",
         b"get / HTTP/1.1\r\nHost: a",
         b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a",
