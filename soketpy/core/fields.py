@@ -1,7 +1,7 @@
 """The fields of apps and settings: the type, range, default and line of help of each, and the check of a value.
 
-A dataclass declares its fields with ``setting``. ``fields_of`` reads the declarations. ``Field.check`` holds a value
-that came from outside (a file, a variable, a database, an API) to the rules of its field.
+A dataclass declares its fields with ``setting``. ``fields_of`` reads the declarations. ``Field.check`` checks a value
+from outside (a file, a variable, a database, an API) against these rules.
 """
 
 import re

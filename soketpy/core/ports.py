@@ -160,7 +160,7 @@ class Bus(Protocol):
 
     @property
     def full(self) -> Container[str]:
-        """The apps that have as much in flight to other nodes as they may have: wait for ``room`` before publishing."""
+        """The apps that have reached their limit of bytes in flight: wait for ``room`` before publishing."""
 
     @property
     def unavailable(self) -> Collection[object]:

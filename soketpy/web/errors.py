@@ -47,7 +47,7 @@ def unconfirmed() -> RequestError:
 
 
 def crowded() -> RequestError:
-    """Return the error for a call of an app that has as many calls in progress as one app may have."""
+    """Return the error for a call of an app that has reached its limit of calls in progress."""
     reason = "The app has calls in progress on half of the HTTP connections (bounds.max_http_connections); try again."
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
 

@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import cast
 
 from soketpy.protocol import handshake
-from soketpy.protocol.requests import HEAD_LIMIT as HEAD_LIMIT
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
 from soketpy.web.http import HttpConnection
 from soketpy.web.http_port import HttpPort
@@ -26,7 +25,7 @@ _NOT_HTTP = error(HTTPStatus.BAD_REQUEST, NOT_HTTP)
 _TOO_LONG = error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
 FULL = error(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The server has as many HTTP connections as it may have (bounds.max_http_connections); try again.",
+    "The server has reached its limit of HTTP connections (bounds.max_http_connections); try again.",
     "Retry-After: 1\r\n",
 )
 

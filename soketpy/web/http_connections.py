@@ -170,7 +170,7 @@ class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):
         self._most = most
         self._of_app: dict[str, int] = {}
         self.full: set[str] = set()
-        """The apps that have as many calls in progress as they may have."""
+        """The apps that have reached their limit of calls in progress."""
 
     def enter(self, call: C, app_id: str, ended: Callable[[C], None]) -> None:
         """Count a call of an app until it leaves. ``ended``, called with the call, replaces an earlier one."""
