@@ -15,8 +15,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"protocol"},
     "drivers": {"core", "protocol"},
     "web": {"core", "protocol"},
+    "webhooks": {"core", "protocol"},
     "config": {"core", "protocol"},
-    "process": {"config", "core", "drivers", "protocol", "web"},
+    "process": {"config", "core", "drivers", "protocol", "web", "webhooks"},
     "cli": {"__init__", "config", "core", "process", "protocol"},
     "testing": {"config", "process"},
     "__main__": {"cli"},
@@ -25,9 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Modules that reach the outside world, and the folders or files that may import them.
 ONLY_IN = {
-    "aiohttp": set(),  # only tests use it
+    "aiohttp": {"webhooks"},
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
-    "asyncio": {"web", "drivers", "process", "cli", "testing", "core/steps.py"},
+    "asyncio": {"web", "webhooks", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
     "yaml": {"config"},
     "hiredis": {"drivers"},

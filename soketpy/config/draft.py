@@ -132,7 +132,7 @@ def _apps(node: ConfigNode) -> Iterator[AppDraft]:
             problem = f"must be a table with an id, a key and a secret, not {kind(item.value)}"
             raise item.position.error(app.name, problem)
         for name, each in item.value.items():
-            if name not in app_fields():
+            if name == WEBHOOKS or name not in app_fields():
                 problem = NO_WEBHOOKS if name == WEBHOOKS else f"no such setting of an app{hint_of_app(name)}"
                 raise each.at.error(f"{app.name}.{quote(name)}", problem)
             app.values[name] = app_value(name, each, f"{app.name}.{name}")

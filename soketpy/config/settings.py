@@ -168,6 +168,28 @@ class Redis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """The queue of webhooks, and the sending of them."""
+
+    queue: str = setting(
+        "auto",
+        "Where deliveries wait. auto: a file (sqlite), or Redis in a cluster. memory: for tests; a restart loses them.",
+        choices=("auto", "memory"),
+    )
+    batching: bool = setting(False, "Send the events of one batch_duration in one request.")
+    batch_duration: float = setting(0.05, "Seconds for which the events of a batch are collected.", most=60)
+    grace: float = setting(
+        3, "Seconds in which a returning client causes neither vacated, removed or offline, nor the opposite.", least=0
+    )
+    retry_for: float = setting(300, "Seconds for which a failed delivery is tried again.", least=0, most=LONGEST)
+    timeout: float = setting(10, "Seconds that one attempt may take.", most=600)
+    queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
+    keep_dead_letters: float = setting(
+        7 * 86_400, "Seconds for which deliveries that were given up are kept.", least=0, most=LONGEST
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """Timeouts, in seconds."""
 
@@ -263,6 +285,10 @@ class Settings:
     cors: Cors = field(default_factory=Cors, metadata={"help": "CORS headers of the REST API."})
     metrics: Metrics = field(default_factory=Metrics, metadata={"help": "Prometheus metrics."})
     redis: Redis = field(default_factory=Redis, metadata={"help": "The Redis that connects the nodes of a cluster."})
+    webhooks: Webhooks = field(
+        default_factory=Webhooks,
+        metadata={"help": "Queueing and sending of webhooks. Each app names its own webhooks."},
+    )
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "Timeouts, in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Limits of one process, over all apps together."})
     apps: tuple[App, ...] = setting((DEFAULT_APP,), "The apps (tenants).")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, get_args, get_origin
 
 from soketpy.core.fields import Field, fields_of, setting
 from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
+from soketpy.core.webhooks import Webhook
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
 
 KIB = 1024
@@ -40,7 +41,7 @@ class Key:
 class _Derived:
     """Values that an app computes once from its fields."""
 
-    __slots__ = ("max_event_payload", "max_presence_member_size", "origins")
+    __slots__ = ("max_event_payload", "max_presence_member_size", "origins", "webhook_types")
 
     origins: Origins
     """The app's ``allowed_origins``, parsed."""
@@ -50,6 +51,9 @@ class _Derived:
 
     max_presence_member_size: int
     """The most bytes that the ``user_info`` of one presence member may have."""
+
+    webhook_types: frozenset[str]
+    """The names of the events that at least one webhook of the app wants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class App(_Derived):
     keys: tuple[Key, ...] = field(
         metadata={"help": "A list of keys and secrets, instead of one key and secret, to rotate them."}
     )
+    webhooks: tuple[Webhook, ...] = setting((), "Servers that are notified of events.")
     enabled: bool = setting(
         True, "While false, connections of the app are refused with 4003 and its requests with 403."
     )
@@ -127,6 +132,8 @@ class App(_Derived):
         except BadOrigin:
             raise ValueError(_origin_mistake(self.allowed_origins)) from None
         object.__setattr__(self, "origins", origins)
+        types = frozenset(name for webhook in self.webhooks for name in webhook.event_types)
+        object.__setattr__(self, "webhook_types", types)
         object.__setattr__(self, "max_event_payload", int(self.max_event_payload_in_kb * KIB))
         object.__setattr__(self, "max_presence_member_size", int(self.max_presence_member_size_in_kb * KIB))
 
@@ -156,18 +163,19 @@ class App(_Derived):
 
 @cache
 def limit_fields() -> Mapping[str, Field]:
-    """Return the switches and limits of an app, which have defaults: every field but its id and keys."""
-    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys")}
+    """Return the switches and limits of an app, which have defaults: every field but its id, keys and webhooks."""
+    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys", "webhooks")}
 
 
 @cache
 def app_fields() -> Mapping[str, Field]:
-    """Return the fields of an app outside Python: ``id``, ``key`` and ``secret`` or ``keys``, and its limits.
+    """Return the fields of an app outside Python: ``id``, ``key`` and ``secret`` or ``keys``, webhooks and limits.
 
     Files, variables, databases and APIs have these fields. ``Field.check`` raises an error that names the field.
     """
     fields = fields_of(App)
-    return {"id": fields["id"], **fields_of(Key), "keys": fields["keys"], **limit_fields()}
+    lists = {name: fields[name] for name in ("keys", "webhooks")}
+    return {"id": fields["id"], **fields_of(Key), **lists, **limit_fields()}
 
 
 def _origin_mistake(origins: tuple[str, ...]) -> str:

@@ -27,6 +27,9 @@ from soketpy.protocol.messages import Message
 
 log = logging.getLogger("soketpy.connection")
 
+ABNORMAL = 1006
+"""The close code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
+
 BAD_MESSAGE_WINDOW = 60.0
 """Seconds until an empty budget for malformed messages is full again."""
 
@@ -78,8 +81,8 @@ class Operations(Protocol):
     def client_event(self, connection: "Connection", event: events.ClientEvent) -> None:
         """Send a client's event to the other subscribers of its channel. Raises ClientEventRejected."""
 
-    def forget(self, connection: "Connection") -> None:
-        """Remove a connection that has ended from its channels and counts. Never raises."""
+    def forget(self, connection: "Connection", code: int) -> None:
+        """Remove a connection that has ended with a close code from its channels and counts. Never raises."""
 
 
 class Connection:
@@ -247,7 +250,7 @@ class Connection:
         if not self.open:
             return
         log.debug("%r is closed: %d %s", self, code, reason)
-        self.end()
+        self.end(code)
         try:
             self.send(messages.error(code, reason))
             self._transport.close(code, reason)
@@ -260,11 +263,14 @@ class Connection:
         contain(log, fault, "A message of %r, or one for it, could not be served", self)
         self.refuse(CloseCode.INTERNAL_ERROR, "The server failed to serve this message.")
 
-    def end(self) -> None:
-        """Leave all channels, because the client or the server has ended the connection. Do nothing the second time."""
+    def end(self, code: int = ABNORMAL) -> None:
+        """Leave all channels, because the client or the server has ended the connection. Do nothing the second time.
+
+        ``code`` is the close code. The default means that the connection was lost without a close frame.
+        """
         if self.open:
             self.open = False
-            self._node.forget(self)
+            self._node.forget(self, code)
 
 
 def new_socket_id() -> str:

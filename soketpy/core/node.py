@@ -30,7 +30,9 @@ from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
 from soketpy.protocol import channels, events, frames, grammar, messages
 from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused
+from soketpy.protocol.event_types import EventType
 from soketpy.protocol.messages import Event, Message
+from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.node")
 
@@ -66,7 +68,8 @@ class Node:
         self._connections: dict[str, dict[str, Connection]] = {}
         self._later = later
         self._counts = SubscriptionCounts(cluster.roster.send_count, later)
-        self._subscriptions = Subscriptions(hub, self.roster, self.cache, self._counts, clock, later)
+        self._events = cluster.events
+        self._subscriptions = Subscriptions(hub, self.roster, self.cache, self._counts, self._events, clock, later)
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
         self.sign_in = self._sign_ins.sign_in
@@ -99,6 +102,8 @@ class Node:
         self._connections.setdefault(app.id, {})[socket_id] = connection
         self.total += 1
         self.traffic[app.id].connections += 1
+        if EventType.CONNECTION_OPENED in app.webhook_types:
+            self._events.append(WebhookEvent(app.id, EventType.CONNECTION_OPENED, socket_id=socket_id))
         try:
             connection.send(messages.connection_established(socket_id, self._activity_timeout))
         except Exception:
@@ -107,7 +112,7 @@ class Node:
         log.debug("%r connected", connection)
         return connection
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Connection, code: int) -> None:
         """Remove a connection that has ended: leave its channels, sign it out, and lower the counts. Never raises.
 
         A step that fails does not prevent the other steps.
@@ -130,6 +135,10 @@ class Node:
             del self._connections[app_id]  # an empty dict keeps the memory of its former size
         self.total -= 1
         self.traffic[app_id].disconnections += 1
+        if EventType.CONNECTION_CLOSED in connection.app.webhook_types:
+            user_id = "" if connection.user is None else connection.user.id
+            closed = EventType.CONNECTION_CLOSED
+            self._events.append(WebhookEvent(app_id, closed, user_id=user_id, socket_id=connection.id, number=code))
         try:
             self.roster.disconnect(app_id)
         except Exception as fault:
@@ -197,6 +206,11 @@ class Node:
         if not self._may_send(connection, app.max_client_events_per_second):
             _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
         published = Event(event.name, data, connection.channels[channel])
+        if EventType.CLIENT_EVENT in app.webhook_types:
+            user_id = connection.channels[channel] or ""
+            self._events.append(
+                WebhookEvent(app.id, EventType.CLIENT_EVENT, channel, user_id, connection.id, event.name, data)
+            )
         try:
             self._bus.publish(app.id, channel, published, connection.id)
         except Unavailable:

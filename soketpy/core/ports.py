@@ -19,6 +19,14 @@ from typing import Any, Protocol
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
 from soketpy.protocol.messages import Event
+from soketpy.protocol.webhooks import WebhookEvent
+
+
+class EventLog(Protocol):
+    """Takes the events of this node for webhooks."""
+
+    def append(self, event: WebhookEvent) -> None:
+        """Take an event that at least one webhook of its app wants. Never blocks and never raises."""
 
 
 class Transition(StrEnum):
@@ -203,6 +211,9 @@ class Cache(Protocol):
     def ttl(self, event: CachedEvent) -> int:
         """Return for how many whole seconds the event is still remembered."""
 
+    def note_miss(self, app_id: str, channel: str) -> None:
+        """Report cache_miss to webhooks: once for any number of subscribers, until the channel has an event again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -228,6 +239,7 @@ class Cluster(Protocol):
     roster: Roster
     cache: Cache
     limiter: RateLimiter
+    events: EventLog
 
     def flush_soon(self, soon: Callable[..., object]) -> Soon:
         """Return a function that schedules the flushes of a hub: with ``soon``, or later if more events will arrive.

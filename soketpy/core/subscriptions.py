@@ -15,12 +15,14 @@ from soketpy.core.containment import attempt
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import Cache, ChannelFull, Roster
+from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, Roster
 from soketpy.core.presence import Members
 from soketpy.core.steps import Future, Later
 from soketpy.protocol import channels, events, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import Code, SubscriptionRefused
+from soketpy.protocol.event_types import EventType
+from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.node")
 
@@ -34,6 +36,7 @@ class Subscriptions:
         roster: Roster,
         cache: Cache,
         counts: SubscriptionCounts,
+        events: EventLog,
         clock: Callable[[], float],
         later: Later,
     ) -> None:
@@ -41,6 +44,7 @@ class Subscriptions:
         self._roster = roster
         self._cache = cache
         self._counts = counts
+        self._events = events
         self._clock = clock
         self._later = later
 
@@ -75,9 +79,16 @@ class Subscriptions:
             await self._join(connection, request, kind)
             return
         members = await self._roster.members(app.id, channel) if kind.presence else None
-        last = await self._cache.get(app.id, channel) if kind.cache else None
+        last = await self._last_event(app, channel) if kind.cache else None
         if connection.open:
             connection.greet(channel, kind, members, last)
+
+    async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
+        """Return the last event of a cache channel. If there is none, report that to webhooks."""
+        last = await self._cache.get(app.id, channel)
+        if last is None and EventType.CACHE_MISS in app.webhook_types:
+            attempt(log, self._cache.note_miss, app.id, channel)
+        return last
 
     def _wait_to_subscribe(self, connection: Connection, rate: int | None) -> float:
         """Return the seconds until the connection may subscribe again. If the result is 0, a token was taken."""
@@ -107,7 +118,8 @@ class Subscriptions:
             await self._left(app, channel, user_id)
             return
         connection.channels[channel] = user_id  # the end of the connection now also ends the subscription
-        last = await self._cache.get(app.id, channel) if kind.cache else None
+        self._report(EventType.SUBSCRIBED, connection, channel, user_id)
+        last = await self._last_event(app, channel) if kind.cache else None
         if channel not in connection.channels:
             return
         connection.authorized |= kind.guarded
@@ -128,10 +140,17 @@ class Subscriptions:
     def leave(self, connection: Connection, channel: str) -> None:
         """End a subscription that exists, and notify the other subscribers of the channel."""
         user_id = connection.channels.pop(channel)
+        self._report(EventType.UNSUBSCRIBED, connection, channel, user_id)
         try:
             self._hub.leave(connection.app.id, channel, connection)
         finally:
             steps.begin(self._left(connection.app, channel, user_id))
+
+    def _report(self, name: EventType, connection: Connection, channel: str, user_id: str | None) -> None:
+        """Report a subscription or its end, if a webhook of the app wants that."""
+        app = connection.app
+        if name in app.webhook_types:
+            self._events.append(WebhookEvent(app.id, name, channel, user_id or "", connection.id))
 
     async def _left(self, app: App, channel: str, user_id: str | None) -> None:
         """Remove a subscription from the roster, and send the new count to the other subscribers."""

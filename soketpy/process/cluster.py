@@ -7,15 +7,22 @@ from soketpy.config import Settings
 from soketpy.config.addresses import hosts
 from soketpy.core.ports import Cluster
 from soketpy.drivers.local.cluster import LocalCluster
+from soketpy.process.webhooks import LocalWebhooks
 
 
-def cluster_of(settings: Settings, clock: Callable[[], float]) -> Cluster:
-    """Return the cluster that connects this node to the other nodes.
+def cluster_of(settings: Settings, clock: Callable[[], float], webhooks: LocalWebhooks) -> Cluster:
+    """Return the cluster that connects this node to the other nodes. ``webhooks`` are those of a cluster of one.
 
     Raise ConfigError if its driver is not installed.
     """
     if settings.cluster == "local":
-        return LocalCluster(clock, cache_ttl=settings.cache_ttl, cached_events=settings.bounds.cached_events)
+        return LocalCluster(
+            clock,
+            cache_ttl=settings.cache_ttl,
+            cached_events=settings.bounds.cached_events,
+            events=webhooks.collector,
+            transitions=webhooks.transitions,
+        )
     check_redis_driver(settings, "cluster")
     from soketpy.drivers.redis import cluster, connect
 

@@ -24,6 +24,7 @@ from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.tls import tls_context
+from soketpy.process.webhooks import LocalWebhooks
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
@@ -119,6 +120,8 @@ class Server:
         stack.push_async_callback(self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()
         report_limit(files, settings.bounds.max_connections)
+        stack.push_async_callback(self._webhooks.stop)
+        await self._webhooks.start()
         await stack.enter_async_context(self._state.deadlines.ticking())
         stack.push_async_callback(self._end)
         port = main_port(self._rest, self._state, settings.prefix)
@@ -132,7 +135,8 @@ class Server:
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
         self._apps = StaticApps(settings.apps)
-        self._cluster = cluster = cluster_of(settings, loop.time)
+        self._webhooks = LocalWebhooks(settings, self._apps, loop.call_later)
+        self._cluster = cluster = cluster_of(settings, loop.time, self._webhooks)
         self.node = Node(
             Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),
             cluster,

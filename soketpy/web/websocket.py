@@ -153,7 +153,7 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             if not self.closing and code != CloseCode.INTERNAL_ERROR:  # contain has logged this one
                 self.connection.note_close(code, reason)
-            self.connection.end()
+            self.connection.end(code)
         self.close(code, reason)
 
     def _refuse(self, connection: Connection, code: int, reason: str) -> None:
@@ -169,7 +169,7 @@ class WebSocket(asyncio.Protocol):
     def _answer_close(self, close: frames.Close) -> None:
         """Answer the client's close frame, or take it as the answer to the server's; then end the TCP connection."""
         if self.connection is not None:
-            self.connection.end()
+            self.connection.end(close.code)
         code = CloseCode.NORMAL if close.code == CloseCode.NO_STATUS else close.code
         self.close(code, "")
         self._end_writing()

@@ -2,24 +2,34 @@
 
 from collections.abc import Callable
 
-from soketpy.core.ports import Bus, Cache, RateLimiter, Roster
+from soketpy.core.ports import Bus, Cache, EventLog, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.local.roster import LocalRoster
+from soketpy.drivers.local.transitions import NO_WEBHOOKS, Transitions
 
 
 class LocalCluster:
-    """A cluster of one."""
+    """A cluster of one. ``events`` takes the events for webhooks, and ``transitions`` those of the roster."""
 
     connected = True
     links = (0, 0)
 
-    def __init__(self, clock: Callable[[], float], *, cache_ttl: float = 1800, cached_events: int = 100_000) -> None:
-        cache = LocalCache(cache_ttl, cached_events, clock)
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        cache_ttl: float = 1800,
+        cached_events: int = 100_000,
+        events: EventLog = NO_WEBHOOKS,
+        transitions: Transitions | None = None,
+    ) -> None:
+        self.events = events
+        cache = LocalCache(cache_ttl, cached_events, clock, events)
         self.bus: Bus = LocalBus(cache)
-        self.roster: Roster = LocalRoster()
+        self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)
 

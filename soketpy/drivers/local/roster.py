@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from soketpy.core.ports import ChannelFull, Inbox, Transition
 from soketpy.core.presence import Members
+from soketpy.drivers.local.transitions import Transitions
+from soketpy.protocol.event_types import EventType
 
 _NOBODY = Members()
 
 
 class LocalRoster:
-    """The subscriptions, members and signed-in users of this process."""
+    """The subscriptions, members and signed-in users of this process. ``transitions`` reports changes to webhooks."""
 
-    def __init__(self) -> None:
+    def __init__(self, transitions: Transitions | None = None) -> None:
+        self._transitions = transitions
         self._counts: dict[str, dict[str, int]] = {}
         self._members: dict[tuple[str, str], Members] = {}
         self._users: dict[tuple[str, str], int] = {}
@@ -39,6 +42,10 @@ class LocalRoster:
         count = counts[channel] = counts.get(channel, 0) + 1
         if count == 1:
             self._inbox.report(Transition.OCCUPIED, app_id, channel)
+        if self._transitions is not None:
+            if count == 1:
+                self._transitions.turned(EventType.CHANNEL_OCCUPIED, True, app_id, channel)
+            self._transitions.counted(app_id, channel, count)
         return count
 
     async def leave(self, app_id: str, channel: str) -> int:
@@ -53,6 +60,10 @@ class LocalRoster:
         else:
             del counts[channel]
             self._inbox.report(Transition.VACATED, app_id, channel)
+        if self._transitions is not None:
+            if not count:
+                self._transitions.turned(EventType.CHANNEL_OCCUPIED, False, app_id, channel)
+            self._transitions.counted(app_id, channel, count)
         return count
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:
@@ -68,6 +79,8 @@ class LocalRoster:
         if added is not None:
             self._inbox.member_added(app_id, channel, added)
             self._inbox.report(Transition.ADDED, app_id, channel, user_id)
+            if self._transitions is not None:
+                self._transitions.turned(EventType.MEMBER_ADDED, True, app_id, channel, str(user_id))
         return members
 
     async def leave_as(self, app_id: str, channel: str, user_id: str) -> None:
@@ -80,6 +93,8 @@ class LocalRoster:
             if removed is not None:
                 self._inbox.member_removed(app_id, channel, removed)
                 self._inbox.report(Transition.REMOVED, app_id, channel, user_id)
+                if self._transitions is not None:
+                    self._transitions.turned(EventType.MEMBER_ADDED, False, app_id, channel, str(user_id))
         finally:
             self._leave(app_id, channel)
 
@@ -112,6 +127,8 @@ class LocalRoster:
         count = self._users[app_id, user_id] = self._users.get((app_id, user_id), 0) + 1
         if count == 1:
             self._inbox.notify_watchers(app_id, user_id, True)
+            if self._transitions is not None:
+                self._transitions.turned(EventType.USER_ONLINE, True, app_id, user_id=str(user_id))
         return self._online(app_id, watchlist)
 
     def _online(self, app_id: str, user_ids: Iterable[str]) -> set[str]:
@@ -125,3 +142,5 @@ class LocalRoster:
         else:
             del self._users[app_id, user_id]
             self._inbox.notify_watchers(app_id, user_id, False)
+            if self._transitions is not None:
+                self._transitions.turned(EventType.USER_ONLINE, False, app_id, user_id=str(user_id))

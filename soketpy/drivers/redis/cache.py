@@ -38,3 +38,6 @@ class RedisCache:
     def ttl(self, event: CachedEvent) -> int:
         """Return for how many whole seconds the event is still remembered."""
         return max(0, round(event.expires - self._clock()))
+
+    def note_miss(self, app_id: str, channel: str) -> None:
+        """Do nothing."""

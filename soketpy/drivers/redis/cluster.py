@@ -9,7 +9,7 @@ from typing import Any
 
 import hiredis
 
-from soketpy.core.ports import Bus, Cache, RateLimiter, Roster, Unreachable
+from soketpy.core.ports import Bus, Cache, EventLog, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.in_flight import InFlight, Window
@@ -23,6 +23,7 @@ from soketpy.drivers.redis.partitions import (
 )
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.writes import Lost
+from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.redis")
 
@@ -45,6 +46,7 @@ class RedisCluster:
         start_timeout: float = 10,
         advises: bool = True,
     ) -> None:
+        self.events: EventLog = _NoWebhooks()
         self._advises = advises
         self._start_timeout = start_timeout
         self._in_flight = InFlight()
@@ -103,6 +105,13 @@ class RedisCluster:
     def links(self) -> tuple[int, int]:
         """The number of partitions that are connected, and of all partitions."""
         return len(self.sessions) - len(self._away), len(self.sessions)
+
+
+class _NoWebhooks:
+    """Drops the events for webhooks."""
+
+    def append(self, event: WebhookEvent) -> None:
+        """Do nothing."""
 
 
 def _check_buffers(address: str, reply: Any) -> None:

@@ -196,6 +196,10 @@ class PartitionedCache:
         """Return for how many whole seconds the event is still remembered."""
         return next(iter(self._partitions)).cache.ttl(event)
 
+    def note_miss(self, app_id: str, channel: str) -> None:
+        """Report cache_miss to webhooks, once until the channel has an event again."""
+        self._partitions.of(app_id, channel).cache.note_miss(app_id, channel)
+
 
 class PartitionedRateLimiter:
     """Token buckets. Each is in the partition of its app and its kind of call."""

@@ -1,0 +1,106 @@
+"""Deliveries: the requests that webhooks send, formed from events.
+
+A delivery is formed once, before it enters a queue. Its body and its id never change afterwards, so that a receiver can
+detect a repeated one. A delivery has events of one app for one webhook only.
+
+The events of one subject (a channel, a user or a connection) are always in the same *lane*. A queue delivers a lane one
+delivery at a time and in order. A later event of a channel therefore never overtakes an earlier one, and a webhook has
+at most ``LANES`` requests in flight.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from soketpy.core.apps import App
+from soketpy.core.webhooks import Webhook
+from soketpy.protocol import webhooks
+from soketpy.protocol.webhooks import WebhookEvent
+
+LANES = 4
+"""Requests that one webhook has in flight at most."""
+
+MOST_EVENTS = 100
+"""Events in one batch."""
+
+MOST_BYTES = 256 * 1024
+"""Bytes of events in one batch. A single event may be larger."""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One request of a webhook. ``created`` is a Unix time in seconds; ``events`` is the number of events in the body.
+
+    ``attempts`` counts the attempts that have failed, and ``error`` is the reason of the last one.
+    """
+
+    id: str
+    app_id: str
+    webhook_id: str
+    target: str
+    lane: str
+    body: bytes
+    events: int
+    created: float
+    attempts: int = 0
+    error: str = ""
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """Return the app and the webhook: one endpoint, which has a bounded queue of its own."""
+        return self.app_id, self.webhook_id
+
+
+@dataclass(slots=True)
+class _Batch:
+    webhook: Webhook
+    lane: str
+    events: list[bytes]
+    size: int = 0
+
+
+def form(
+    events: Iterable[WebhookEvent],
+    app_of: Callable[[str], App | None],
+    now: float,
+    new_id: Callable[[], str],
+    *,
+    batching: bool,
+) -> list[Delivery]:
+    """Return the deliveries of some events, in the order of the events.
+
+    Events of apps that no longer exist, and events that no webhook wants, have no delivery. ``batching`` is the
+    server's setting, which a webhook may override. ``now`` is a Unix time in seconds.
+    """
+    formed: list[tuple[str, _Batch]] = []
+    open_batches: dict[tuple[str, str], _Batch] = {}
+    for event in events:
+        app = app_of(event.app_id)
+        wanting = [each for each in app.webhooks if each.wants(event.name, event.channel)] if app is not None else []
+        if not wanting:
+            continue
+        text = event.encode()
+        for webhook in wanting:
+            lane = f"{webhook.id}:{zlib.crc32(event.subject.encode('utf-8', 'surrogatepass')) % LANES}"
+            batched = batching if webhook.batching is None else webhook.batching
+            batch = open_batches.get((event.app_id, lane)) if batched else None
+            if batch is None or len(batch.events) >= MOST_EVENTS or batch.size + len(text) > MOST_BYTES:
+                batch = _Batch(webhook, lane, [])
+                formed.append((event.app_id, batch))
+                open_batches[event.app_id, lane] = batch
+            batch.events.append(text)
+            batch.size += len(text)
+    return [
+        Delivery(
+            id=new_id(),
+            app_id=app_id,
+            webhook_id=batch.webhook.id,
+            target=batch.webhook.target,
+            lane=f"{app_id}:{batch.lane}",
+            body=webhooks.body(batch.events, int(now * 1000)),
+            events=len(batch.events),
+            created=now,
+        )
+        for app_id, batch in formed
+    ]

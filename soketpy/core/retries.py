@@ -1,0 +1,28 @@
+"""The time of the next attempt of a delivery that has failed, and its end."""
+
+from collections.abc import Callable
+
+FIRST_PAUSE = 1.0
+"""Seconds before the first retry. Each further pause is twice as long."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts, at most, unless the receiver asks for more."""
+
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds of a ``Retry-After`` that are respected."""
+
+
+def pause_after(attempts: int, retry_after: float | None, random: Callable[[], float]) -> float:
+    """Return the seconds before the next attempt, after ``attempts`` have failed.
+
+    The pause is exponential, and varies by half in both directions (``random`` is from 0 to 1), so that deliveries that
+    failed together are not tried again together. ``retry_after`` is the wish of the receiver, in seconds: the next
+    attempt is not earlier.
+    """
+    pause = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 30), LONGEST_PAUSE) * (0.5 + random())
+    return pause if retry_after is None else max(pause, min(retry_after, LONGEST_RETRY_AFTER))
+
+
+def is_over(created: float, now: float, retry_for: float) -> bool:
+    """Return whether a delivery that has just failed is given up: it is older than ``retry_for`` seconds."""
+    return now - created >= retry_for

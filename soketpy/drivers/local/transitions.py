@@ -1,0 +1,79 @@
+"""The webhook events that follow from the roster of a cluster of one."""
+
+from collections.abc import Callable, Iterable
+
+from soketpy.core.counts import INTERVAL, QUIET_ABOVE
+from soketpy.core.grace import OPPOSITE, GracePeriod, State
+from soketpy.core.steps import Later
+from soketpy.core.webhooks import WebhookTypes
+from soketpy.protocol.event_types import EventType
+from soketpy.protocol.webhooks import WebhookEvent
+
+
+class NoWebhooks:
+    """An event log that drops events, for a server without webhooks."""
+
+    def append(self, event: WebhookEvent) -> None:
+        """Do nothing."""
+
+
+NO_WEBHOOKS = NoWebhooks()
+
+
+class Transitions:
+    """Reports what changes in the roster to the webhooks that want it, with the grace period.
+
+    ``record`` gets each event and, if it turned a state on or off, the state. ``wanted`` returns the events that the
+    webhooks of an app want.
+    """
+
+    def __init__(
+        self,
+        wanted: WebhookTypes,
+        record: Callable[[WebhookEvent, State | None, bool], None],
+        clock: Callable[[], float],
+        later: Later,
+        *,
+        grace: float = 3,
+    ) -> None:
+        self.wanted = wanted
+        self._record = record
+        self._later = later
+        self._grace = GracePeriod(grace, clock, later, record)
+        self._counts: dict[tuple[str, str], int] = {}  # the newest counts of channels that are reported every 5 s
+
+    def restore(self, states: Iterable[State], seconds: float) -> None:
+        """Note the states that receivers know as on from before a restart. See ``GracePeriod.restore``."""
+        self._grace.restore((each for each in states if self._wants(EventType(each[0]), each[1])), seconds)
+
+    def turned(self, on: EventType, is_on: bool, app_id: str, channel: str = "", user_id: str = "") -> None:
+        """Note that a channel is occupied, a member is present or a user is online; or that it no longer is."""
+        if self._wants(on, app_id):
+            turn = self._grace.turn_on if is_on else self._grace.turn_off
+            turn(on, app_id, channel, user_id)
+
+    def _wants(self, on: EventType, app_id: str) -> bool:
+        wanted = self.wanted(app_id)
+        return on in wanted or OPPOSITE[on] in wanted
+
+    def counted(self, app_id: str, channel: str, count: int) -> None:
+        """Note the number of subscribers of a channel: above 100 it is reported once per 5 s."""
+        if EventType.SUBSCRIPTION_COUNT not in self.wanted(app_id):
+            return
+        key = (app_id, channel)
+        if count <= QUIET_ABOVE:
+            self._counts.pop(key, None)
+            self._report_count(key, count)
+        else:
+            if key not in self._counts:
+                self._later(INTERVAL, lambda: self._end_interval(key))
+            self._counts[key] = count
+
+    def _end_interval(self, key: tuple[str, str]) -> None:
+        count = self._counts.pop(key, None)
+        if count is not None:
+            self._report_count(key, count)
+
+    def _report_count(self, key: tuple[str, str], count: int) -> None:
+        app_id, channel = key
+        self._record(WebhookEvent(app_id, EventType.SUBSCRIPTION_COUNT, channel, number=count), None, False)
