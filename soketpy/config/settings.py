@@ -287,7 +287,7 @@ class Settings:
     redis: Redis = field(default_factory=Redis, metadata={"help": "The Redis that connects the nodes of a cluster."})
     webhooks: Webhooks = field(
         default_factory=Webhooks,
-        metadata={"help": "Queueing and sending of webhooks. Each app names its own webhooks."},
+        metadata={"help": "Queueing and sending of the webhooks of all apps."},
     )
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "Timeouts, in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Limits of one process, over all apps together."})
