@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from soketpy.config import ConfigError, Settings
     from soketpy.core.apps import App, Key
+    from soketpy.core.webhooks import Filter, Webhook
     from soketpy.process.server import Server
 
-__all__ = ["App", "ConfigError", "Key", "Server", "Settings", "__version__"]
+__all__ = ["App", "ConfigError", "Filter", "Key", "Server", "Settings", "Webhook", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "App": "soketpy.core.apps",
     "ConfigError": "soketpy.config",
+    "Filter": "soketpy.core.webhooks",
     "Key": "soketpy.core.apps",
     "Server": "soketpy.process.server",
     "Settings": "soketpy.config",
+    "Webhook": "soketpy.core.webhooks",
 }
 """The module of each name."""
 

@@ -105,7 +105,8 @@ def _app(app: AppDraft, limits: dict[str, Any]) -> App:
     if "id" not in app.values:
         raise app.position.error(f"{app.name}.id", "missing")
     keys = tuple(Key(str(key.value), str(secret.value)) for key, secret in _keys(app))
-    return App(id=str(app.values["id"].value), keys=keys, **(limits | own))
+    webhooks: Any = app.values["webhooks"].value if "webhooks" in app.values else ()
+    return App(id=str(app.values["id"].value), keys=keys, webhooks=webhooks, **(limits | own))
 
 
 def _keys(app: AppDraft) -> Iterator[tuple[Found, Found]]:

@@ -7,18 +7,15 @@ from functools import cache
 from soketpy.config.errors import guess, quote
 from soketpy.config.hints import hint, hint_of_app
 from soketpy.config.settings import DEFAULT_APP, Settings
-from soketpy.config.soketi.names import WEBHOOKS
 from soketpy.config.tree import ConfigNode, Position
-from soketpy.config.values import QUOTED, convert, is_quoted, split
+from soketpy.config.values import convert, items_of
+from soketpy.config.webhooks import read_webhooks
 from soketpy.core.apps import Key, app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of, kind
 
 APPS = "apps"
 APP_DEFAULTS = "app_defaults"
-NO_WEBHOOKS = (
-    "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
-)
-"""The error for a webhook, which would never be sent."""
+WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +95,11 @@ def read_table(table: dict[str, ConfigNode]) -> Draft:
 
 def app_value(name: str, node: ConfigNode, path: str) -> Found:
     """Return the value of one field of an app. Raise ConfigError for a wrong one."""
-    value = tuple(_keys(node, path)) if name == "keys" else convert(app_fields()[name], node, path)
-    return Found(value, node.position)
+    if name == "keys":
+        return Found(tuple(_keys(node, path)), node.position)
+    if name == WEBHOOKS:
+        return Found(read_webhooks(node, path), node.position)
+    return Found(convert(app_fields()[name], node, path), node.position)
 
 
 def _read_group(draft: Draft, table: dict[str, ConfigNode], group: tuple[str, ...]) -> None:
@@ -107,16 +107,15 @@ def _read_group(draft: Draft, table: dict[str, ConfigNode], group: tuple[str, ..
     for name, node in table.items():
         path = ".".join((*group, name))
         if name not in known:
-            problem = (
-                NO_WEBHOOKS if name == WEBHOOKS else "no such setting" + hint(name, group, setting_fields(), known)
-            )
+            problem = f"no such setting{hint(name, group, setting_fields(), known)}"
             raise node.at.error(".".join((*group, quote(name))), problem)
         if path in setting_fields():
             draft.put(path, node)
         elif isinstance(node.value, dict):
             _read_group(draft, node.value, (*group, name))
         elif node.value is not None:
-            raise node.position.error(path, f"must be a table of settings, not {kind(node.value)}")
+            instead = "; write the webhooks of an app in an item of apps:" if path == WEBHOOKS else ""
+            raise node.position.error(path, f"must be a table of settings, not {kind(node.value)}{instead}")
 
 
 @cache
@@ -126,21 +125,20 @@ def _names_in(group: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _apps(node: ConfigNode) -> Iterator[AppDraft]:
-    for at, item in enumerate(_items(node, APPS)):
+    for at, item in enumerate(items_of(node, APPS)):
         app = AppDraft(f"{APPS}[{at}]", item.position)
         if not isinstance(item.value, dict):
             problem = f"must be a table with an id, a key and a secret, not {kind(item.value)}"
             raise item.position.error(app.name, problem)
         for name, each in item.value.items():
-            if name == WEBHOOKS or name not in app_fields():
-                problem = NO_WEBHOOKS if name == WEBHOOKS else f"no such setting of an app{hint_of_app(name)}"
-                raise each.at.error(f"{app.name}.{quote(name)}", problem)
+            if name not in app_fields():
+                raise each.at.error(f"{app.name}.{quote(name)}", f"no such setting of an app{hint_of_app(name)}")
             app.values[name] = app_value(name, each, f"{app.name}.{name}")
         yield app
 
 
 def _keys(node: ConfigNode, path: str) -> Iterator[tuple[Found, Found]]:
-    items, pair = _items(node, path), fields_of(Key)
+    items, pair = items_of(node, path), fields_of(Key)
     if not items:
         raise node.position.error(path, "must have a key and a secret in it")
     for at, item in enumerate(items):
@@ -155,20 +153,6 @@ def _keys(node: ConfigNode, path: str) -> Iterator[tuple[Found, Found]]:
                 raise item.position.error(f"{one}.{name}", "missing")
         key, secret = (app_value(name, item.value[name], f"{one}.{name}") for name in pair)
         yield key, secret
-
-
-def _items(node: ConfigNode, path: str) -> list[ConfigNode]:
-    if node.loose and isinstance(node.value, str):
-        if is_quoted(node):
-            raise node.position.error("", QUOTED)
-        text = node.value.lstrip()
-        if not text.startswith("["):
-            found = "a table" if text.startswith("{") else "text" if text else "empty"
-            raise node.position.error("", f"must be a list as JSON, such as [{{…}}], not {found}")
-        node = split(node)
-    if not isinstance(node.value, list):
-        raise node.position.error(path, f"must be a list, not {kind(node.value)}")
-    return node.value
 
 
 def _fields_by_path(of: type, prefix: str) -> Iterator[tuple[str, Field]]:

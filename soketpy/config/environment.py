@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from soketpy.config.draft import APPS, NO_WEBHOOKS, Draft, setting_fields
+from soketpy.config.draft import APPS, Draft, setting_fields
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
 from soketpy.config.hints import hint_of_variable
 from soketpy.config.soketi.names import BY_PATH, VARIABLES
@@ -70,8 +70,6 @@ def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
 
 def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
     """Return the error for an unknown variable. ``known`` are the variables with this prefix."""
-    if prefix == PREFIX and "WEBHOOK" in name:
-        return ConfigError(f"{quote(name)}: {NO_WEBHOOKS}")
     if prefix == PREFIX and (said := hint_of_variable(name.removeprefix(prefix), variables(), prefix)):
         return ConfigError(f"{quote(name)}: no such variable{said}")
     rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]

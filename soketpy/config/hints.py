@@ -42,6 +42,8 @@ def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | 
         return REDIS_URL.format(host=f"{prefix}REDIS_HOST", port=f"{prefix}REDIS_PORT")
     if field := APP_NAMES.get(APP_VARIABLES.get(f"DEFAULT_{rest}", "")):
         return f"; did you mean {prefix}APP_{field.upper()}?"
+    if f"{prefix}APP_{rest}" in known:
+        return f"; did you mean {prefix}APP_{rest}?"
     inner = [name for name, path in known.items() if path.partition(".")[0] == rest.lower() and "." in path]
     enabled = f"{prefix}{rest}_ENABLED"
     if not inner or rest == "APPS":

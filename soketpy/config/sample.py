@@ -11,6 +11,7 @@ from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.yaml_tree import parse_yaml
 from soketpy.core.apps import app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
+from soketpy.core.webhooks import Webhook
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 HEAD = """\
@@ -54,7 +55,22 @@ def _apps() -> Iterator[str]:
         yield from (f"    # {written[name].help}", f"    {name}: {_shown(value)}")
     pair = ", ".join(f"{name}: {_shown(value)}" for name, value in given.items())
     yield from (f"    # {written['keys'].help}", f"    # keys: [{{{pair}}}]")
+    yield from _webhooks(written["webhooks"].help)
     yield from _group(limit_fields(), "    ")
+
+
+def _webhooks(help: str) -> Iterator[str]:
+    """Yield a webhook as an example, in comments, because the default is none."""
+    example = {"url": "https://example.com/webhooks", "event_types": ["channel_occupied", "channel_vacated"]}
+    yield from (f"    # {help}", "    # webhooks:")
+    for at, (name, field) in enumerate(fields_of(Webhook).items()):
+        yield f"    #   {'  ' if at else ''}# {field.help}"
+        if field.is_group:
+            yield f"    #     {name}:"
+            for inner, each in fields_of(field.type).items():
+                yield from (f"    #       # {each.help}", f"    #       {inner}: {_shown(each.default)}")
+        else:
+            yield f"    #   {'  ' if at else '- '}{name}: {_shown(example.get(name, field.default))}"
 
 
 def _shown(value: object) -> str:
@@ -62,6 +78,8 @@ def _shown(value: object) -> str:
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value))
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 

@@ -5,7 +5,7 @@ import re
 from soketpy.config.addresses import hosts
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Scalar
-from soketpy.core.fields import Field, FieldError, shown
+from soketpy.core.fields import Field, FieldError, kind, shown
 
 QUOTED = "remove the quotes: they are read as part of the value"
 """The error for a variable with quotes around its value."""
@@ -59,6 +59,21 @@ def split(node: ConfigNode) -> ConfigNode:
     if text.startswith("["):
         return parse_json(text, node.position.source, lines=False)
     return _split_at_commas(text, node)
+
+
+def items_of(node: ConfigNode, path: str) -> list[ConfigNode]:
+    """Return the items of a list of tables; the list of a variable is JSON. Raise ConfigError for another value."""
+    if node.loose and isinstance(node.value, str):
+        if is_quoted(node):
+            raise node.position.error("", QUOTED)
+        text = node.value.lstrip()
+        if not text.startswith("["):
+            found = "a table" if text.startswith("{") else "text" if text else "empty"
+            raise node.position.error("", f"must be a list as JSON, such as [{{…}}], not {found}")
+        node = split(node)
+    if not isinstance(node.value, list):
+        raise node.position.error(path, f"must be a list, not {kind(node.value)}")
+    return node.value
 
 
 def _check_quotes(node: ConfigNode, path: str) -> None:

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
-from math import inf
-from types import NoneType, UnionType
-from typing import Any, Protocol, get_args, get_origin
+from typing import Protocol
 
+from soketpy.core.arguments import check_types
 from soketpy.core.fields import Field, fields_of, setting
 from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
-from soketpy.core.webhooks import Webhook
+from soketpy.core.webhooks import Webhook, first_repeated
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
 
 KIB = 1024
@@ -35,7 +34,7 @@ class Key:
     )
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
 
 
 class _Derived:
@@ -124,13 +123,15 @@ class App(_Derived):
     max_event_batch_size: int = setting(10, "Most events in one batch.")
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         if not self.keys:
             raise ValueError("App.keys must have at least one Key")
         try:
             origins = Origins(self.allowed_origins) if self.allowed_origins else _NO_ORIGINS
         except BadOrigin:
             raise ValueError(_origin_mistake(self.allowed_origins)) from None
+        if (repeated := first_repeated(self.webhooks)) is not None:
+            raise ValueError(f"App.webhooks[{repeated}] has the target, event types and filter of an earlier webhook")
         object.__setattr__(self, "origins", origins)
         types = frozenset(name for webhook in self.webhooks for name in webhook.event_types)
         object.__setattr__(self, "webhook_types", types)
@@ -183,41 +184,6 @@ def _origin_mistake(origins: tuple[str, ...]) -> str:
     problems = ((at, each, origin_problem(each)) for at, each in enumerate(origins))
     at, bad, problem = next(found for found in problems if found[2] is not None)
     return f"App.allowed_origins[{at}]: {bad[:60]!r} {problem}"
-
-
-_WORDS = {str: "a str", bool: "True or False", int: "an int", float: "a number"}
-
-
-def _check_types(given: Any) -> None:
-    """Raise TypeError or ValueError for a field whose value is not what its type says. Make tuples of lists."""
-    for each in fields(given):
-        name, value, kind = f"{type(given).__name__}.{each.name}", getattr(given, each.name), each.type
-        optional = isinstance(kind, UnionType) and NoneType in get_args(kind)
-        if optional and value is None:
-            continue
-        if get_origin(kind) is tuple:
-            object.__setattr__(given, each.name, _tuple_of(get_args(kind)[0], value, name))
-        else:
-            _check_value(get_args(kind)[0] if optional else kind, value, name, " or None" if optional else "")
-
-
-def _tuple_of(kind: type, value: object, name: str) -> tuple[object, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} must be a list or tuple of {kind.__name__}, not {type(value).__name__}")
-    for one in value:
-        if not isinstance(one, kind):
-            raise TypeError(f"{name} must be a list or tuple of {kind.__name__}, not of {type(one).__name__}")
-    return tuple(value)
-
-
-def _check_value(kind: Any, value: object, name: str, otherwise: str) -> None:
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    if not fits or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name} must be {_WORDS[kind]}{otherwise}, not {type(value).__name__}")
-    if value == "":
-        raise ValueError(f"{name} must not be empty")
-    if isinstance(value, int | float) and kind is not bool and not 0 <= value < inf:
-        raise ValueError(f"{name} must be 0 or more{otherwise}, not {value}")
 
 
 class Apps(Protocol):

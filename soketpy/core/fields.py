@@ -130,7 +130,7 @@ class Field:
         if not fits or (self.choices and value not in self.choices):
             return self._problem(value, written)
         problem = None if self.check_text is None else self.check_text(value)
-        return None if problem is None else f"{shown(value)} {problem}"
+        return problem if problem is None or self.secret else f"{shown(value)} {problem}"
 
     def _is_in_range(self, value: Any) -> bool:
         if isinstance(value, bool):
@@ -195,6 +195,18 @@ def fields_of(of: type) -> Mapping[str, Field]:
     return found
 
 
+def check_texts(given: Any) -> None:
+    """Check each text of a dataclass against the rules of its field. Raise ValueError, which names the class."""
+    of: type = type(given)
+    for name, each in fields_of(of).items():
+        value = getattr(given, name)
+        if each.type is str and value is not None:
+            try:
+                each.check(value)
+            except FieldError as error:
+                raise ValueError(f"{of.__name__}.{error}") from None
+
+
 def differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
     """Yield the dotted names of the fields in which two values of one class differ."""
     of: type = type(one)
@@ -230,15 +242,20 @@ def kind(value: object) -> str:
 def _shape(hint: Any) -> dict[str, Any]:
     """Return what a type hint says of a field.
 
-    ``tuple[T, ...]`` is many, ``T | None`` is optional, and ``T | tuple[T, ...]`` is one_or_many.
+    ``tuple[T, ...]`` and ``Sequence[T]`` are many, ``T | None`` is optional, and ``T | tuple[T, ...]`` is one_or_many.
     """
     if get_origin(hint) is UnionType and get_origin(get_args(hint)[-1]) is tuple:
         return {"type": get_args(hint)[0], "one_or_many": True}
     optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
     if optional:
         hint = next(part for part in get_args(hint) if part is not NoneType)
-    many = get_origin(hint) is tuple
+    many = is_list(hint)
     return {"type": get_args(hint)[0] if many else hint, "many": many, "optional": optional}
+
+
+def is_list(hint: object) -> bool:
+    """Return whether a type hint is that of a list: ``tuple[T, ...]`` or ``Sequence[T]``."""
+    return get_origin(hint) in (tuple, Sequence)
 
 
 def shown(value: object) -> str:

@@ -1,38 +1,51 @@
 """The webhooks of an app: where each one sends events, and which events it wants."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from soketpy.core.fields import setting
+from soketpy.core.arguments import check_types
+from soketpy.core.fields import check_texts, setting
+from soketpy.core.webhook_headers import Headers, headers_of
 from soketpy.protocol.event_types import EVENT_TYPES
 
-HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-"""The pattern of a header's name (RFC 9110, section 5.6.2)."""
+LONGEST_URL = 2048
+"""Characters that the URL of a webhook may have."""
 
 
 def url_problem(url: str) -> str | None:
-    """Return what is wrong with the URL of a webhook, as the end of a sentence, or None."""
+    """Return what is wrong with the URL of a webhook, without the URL (which may contain a token), or None."""
+    if len(url) > LONGEST_URL:
+        return f"must have at most {LONGEST_URL} characters"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "is not a URL"
+        return "must be an http:// or https:// URL"
     if parts.scheme not in ("http", "https") or not host:
-        return "is not an http:// or https:// URL with a host"
+        return "must be an http:// or https:// URL with a host"
     if parts.username is not None or parts.password is not None:
-        return "must not contain a user or a password: use headers"
+        return "must not contain a user or a password: write them in headers"
+    if " " in url:
+        return "must not contain spaces"
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Conditions for the channel of an event. All given ones must hold. Events without a channel pass."""
+    """Conditions for the channel of an event. All given ones must hold. Events without a channel pass.
+
+    The constructor raises TypeError or ValueError for a condition that is not some text.
+    """
 
     channel_name_starts_with: str | None = setting(None, "Only channels whose names start with this text.")
     channel_name_ends_with: str | None = setting(None, "Only channels whose names end with this text.")
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_texts(self)
 
     def passes(self, channel: str) -> bool:
         """Return whether a channel fulfils the conditions. The channel of an event without one is empty."""
@@ -42,31 +55,38 @@ class Filter:
         return (start is None or channel.startswith(start)) and (end is None or channel.endswith(end))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Webhook:
-    """One webhook. It has either a ``url`` or a ``lambda_function``. ``repr`` does not show the headers.
+    """One webhook. It has either a ``url`` or a ``lambda_function``, and at least one event type.
 
-    ``headers`` is a tuple of pairs of name and value; a mapping in its place becomes one.
+    A list in the place of a tuple becomes a tuple. The constructor raises TypeError for a value of another type than
+    its field has, and ValueError for a value that cannot work. Headers and the path of the URL may have secrets:
+    neither ``repr`` nor an error shows them.
     """
 
-    url: str | None = setting(None, "URL that events are posted to.", check_text=url_problem)
+    url: str | None = setting(None, "URL that events are posted to.", check_text=url_problem, secret=True)
     lambda_function: str | None = setting(None, "Name or ARN of the AWS Lambda function that gets events.")
-    event_types: tuple[str, ...] = setting((), "Events to send.", choices=EVENT_TYPES)
+    event_types: Sequence[str] = setting((), "Names of the events to send; at least one.", choices=EVENT_TYPES)
     filter: Filter = field(default=Filter(), metadata={"help": "Conditions for the channels of events."})
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    batching: bool | None = setting(None, "Send several events in one request; null for the server's setting.")
+    headers: Mapping[str, str] = field(default=Headers(), metadata={"help": "Further headers of each request."})
+    batching: bool | None = setting(None, "Send several events in one request; null for webhooks.batching.")
     id: str = field(init=False, compare=False)
     """A short text that identifies the webhook in its app. It does not depend on the headers or on batching."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if (self.url is None) == (self.lambda_function is None):
-            raise ValueError("a Webhook needs either a url or a lambda_function")
-        given: Any = self.headers
-        pairs = given.items() if isinstance(given, Mapping) else given
-        object.__setattr__(self, "headers", tuple((str(name), str(value)) for name, value in pairs))
-        object.__setattr__(self, "event_types", tuple(self.event_types))
+            raise ValueError("Webhook must have either a url or a lambda_function")
+        if not self.event_types:
+            raise ValueError("Webhook.event_types must have at least one event type")
+        check_texts(self)
+        object.__setattr__(self, "headers", headers_of(self.headers, "Webhook.headers"))
+        object.__setattr__(self, "event_types", tuple(dict.fromkeys(map(str, self.event_types))))
         identity = repr((self.target, sorted(self.event_types), self.filter))
         object.__setattr__(self, "id", hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12])
+
+    def __repr__(self) -> str:
+        return f"Webhook(id={self.id!r}, host={self.host!r}, event_types={self.event_types!r})"
 
     @property
     def target(self) -> str:
@@ -86,6 +106,19 @@ class Webhook:
 def host_of(target: str) -> str:
     """Return the host and the port of a URL, or the target itself if it is a Lambda function."""
     return target if target.startswith("lambda:") else urlsplit(target).netloc
+
+
+def first_repeated(webhooks: Sequence[Any]) -> int | None:
+    """Return the position of the first webhook that has the id of an earlier one, or None.
+
+    Such a webhook would send the same events to the same target again.
+    """
+    seen: set[str] = set()
+    for at, webhook in enumerate(webhooks):
+        if webhook.id in seen:
+            return at
+        seen.add(webhook.id)
+    return None
 
 
 WebhookTypes = Callable[[str], frozenset[str]]

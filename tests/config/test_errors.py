@@ -13,9 +13,6 @@ ORIGIN = "matches no origin: {} (write for example https://example.com, example.
 MIXED = "{} is a name of soketi's, and {} (config.yaml:1) is one of soketpy's; a file has names of one kind: {}"
 WITHOUT_QUOTES = ", which is text: write it without quotes"
 COLON = "; a text that ends with a colon, or has a colon and a space in it, must be in quotes"
-NO_WEBHOOKS = (
-    "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
-)
 ONE_OF_BOTH = "use one of both"
 SAFE = "A-Z, a-z, 0-9 and -._~!$'()*+,;=@"
 PATH = f"must be a path such as /realtime, of {SAFE}&:, or empty, not"
@@ -44,6 +41,7 @@ NUMBER = "must be a whole number from 0 to 65535, not"
 NO_URL = "instead of a URL; tls, username, password and db are settings of their own"
 LARGEST_NUMBER = 2**53
 ABOVE_0 = f"must be a number above 0 and at most {LARGEST_NUMBER}, not"
+NO_LIST = "must be a table of settings, not a list"
 A_LIST = "must be a list as JSON, such as [{…}], not"
 FILES = [
     # names
@@ -289,11 +287,10 @@ FILES = [
         f"2: {MIXED.format('queue.driver', 'bounds', 'leave out queue.driver')}",
     ),
     ("bounds: {}\nqueue: 5\n", f"2: {MIXED.format('queue', 'bounds', 'leave out queue')}"),
-    # missing features
-    (f"apps:\n- {{{APP},\n  webhooks: [{{url: 'http://a'}}]}}\n", f"3: apps[0].webhooks: {NO_WEBHOOKS}"),
-    ("webhooks: [{url: 'http://a'}]\n", f"1: webhooks: {NO_WEBHOOKS}"),
-    ("app_defaults: {webhooks: []}\n", f"1: app_defaults.webhooks: {NO_WEBHOOKS}"),
-    ("webhooks: []\nbounds: {}\n", f"1: webhooks: {NO_WEBHOOKS}"),
+    # webhooks in another place
+    ("webhooks: [{url: 'http://a'}]\n", f"1: webhooks: {NO_LIST}; write the webhooks of an app in an item of apps:"),
+    ("log: []\n", f"1: log: {NO_LIST}"),
+    ("app_defaults: {webhooks: []}\n", "1: app_defaults.webhooks: no such setting; write webhooks in an item of apps:"),
     # quotes
     ("port: '6001'\n", f"1: port: {NUMBER} '6001'{WITHOUT_QUOTES}"),
     ("timeouts: {pong: '1.5'}\n", f"1: timeouts.pong: must be a number above 0, not '1.5'{WITHOUT_QUOTES}"),
@@ -395,8 +392,8 @@ VARIABLES = [
         "SOKETPY_APP_ENABLE_CLIENT_MESSAGES: no such variable; did you mean SOKETPY_APP_CLIENT_EVENTS?",
     ),
     ({"SOKETPY_REDIS_PASWORD": "a"}, "SOKETPY_REDIS_PASWORD: no such variable; did you mean SOKETPY_REDIS_PASSWORD?"),
-    ({"SOKETPY_WEBHOOKS": "a"}, f"SOKETPY_WEBHOOKS: {NO_WEBHOOKS}"),
-    ({"SOKETPY_APP_WEBHOOKS": "a"}, f"SOKETPY_APP_WEBHOOKS: {NO_WEBHOOKS}"),
+    ({"SOKETPY_WEBHOOKS": "a"}, "SOKETPY_WEBHOOKS: no such variable; did you mean SOKETPY_APP_WEBHOOKS?"),
+    ({"SOKETPY_APP_WEBHOOKS": "a"}, f"SOKETPY_APP_WEBHOOKS: {A_LIST} text"),
     ({f"SOKETPY_PORT{'T' * 90}": "1"}, f"SOKETPY_PORT{'T' * 48}…: no such variable"),
     ({"SOKETPY_FOO": "1"}, "SOKETPY_FOO: no such variable"),
     ({"SOKETI_FOO": "1"}, "SOKETI_FOO: no such variable"),

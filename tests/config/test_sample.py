@@ -1,5 +1,6 @@
 """The file that lists every setting agrees with the code."""
 
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from soketpy.config.files import read_file
 from soketpy.config.sample import sample
 from soketpy.config.tree import ConfigNode
 from soketpy.core.apps import App, app_fields, limit_fields
-from soketpy.core.fields import Field
+from soketpy.core.fields import Field, fields_of
+from soketpy.core.webhooks import Filter, Webhook
 
 FILE = Path(__file__).parent.parent.parent / "config" / "soketpy.yaml"
 
@@ -44,7 +46,23 @@ def test_every_setting_has_its_line_of_help_in_the_file(field: Field) -> None:
 def test_every_field_of_an_app_can_be_written() -> None:
     fields = set(App.__dataclass_fields__)
     assert set(app_fields()) - {"key", "secret"} == fields
-    assert set(limit_fields()) == fields - {"id", "keys"}
+    assert set(limit_fields()) == fields - {"id", "keys", "webhooks"}
+
+
+def test_the_webhook_in_comments_can_be_used_and_has_every_setting_of_a_webhook(tmp_path: Path) -> None:
+    lines = FILE.read_text().splitlines()
+    start = lines.index("    # webhooks:")
+    shown = list(takewhile(lambda line: line.startswith("    #  ") or line == lines[start], lines[start:]))
+    (tmp_path / "soketpy.yaml").write_text(
+        "\n".join([*lines[:start], *(line.replace("# ", "", 1) for line in shown), *lines[start + len(shown) :]])
+    )
+    (webhook,) = load(str(tmp_path / "soketpy.yaml"), {}, {}).apps[0].webhooks
+    types = ("channel_occupied", "channel_vacated")
+    assert webhook == Webhook(url="https://example.com/webhooks", event_types=types)
+    text = "\n".join(shown)
+    for name, field in {**fields_of(Webhook), **fields_of(Filter)}.items():
+        assert f"# {field.help}\n" in text
+        assert f" {name}:" in text
 
 
 def test_no_two_settings_share_a_variable() -> None:

@@ -49,7 +49,7 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("DEFAULT_APP_MAX_READ_REQ_PER_SEC", "10", "app.max_read_requests_per_second", 10),
     ("DEFAULT_APP_SECRET", "s", "app.keys", (Key("app-key", "s"),)),
     ("DEFAULT_APP_USER_AUTHENTICATION", "1", "app.authorized_connections", True),
-    ("DEFAULT_APP_WEBHOOKS", "[]", "port", 6001),
+    ("DEFAULT_APP_WEBHOOKS", "[]", "app.webhooks", ()),
     ("EVENT_MAX_BATCH_SIZE", "20", "app.max_event_batch_size", 20),
     ("EVENT_MAX_CHANNELS_AT_ONCE", "7", "app.max_event_channels_at_once", 7),
     ("EVENT_MAX_NAME_LENGTH", "8", "app.max_event_name_length", 8),
@@ -73,6 +73,9 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("SSL_KEY", "k.pem", "tls.key", "k.pem"),
     ("SSL_PASS", "123", "tls.passphrase", "123"),
     ("USER_AUTHENTICATION_TIMEOUT", "10000", "timeouts.authorization", 10),
+    ("WEBHOOKS_BATCHING", "true", "webhooks.batching", True),
+    ("WEBHOOKS_BATCHING", "0", "webhooks.batching", False),
+    ("WEBHOOKS_BATCHING_DURATION", "250", "webhooks.batch_duration", 0.25),
 ]
 # the value of each choice that this version has, and the further values of soketi
 CHOICES = {
@@ -83,7 +86,6 @@ CHOICES = {
     "MODE": ("full", ["worker"]),
     "QUEUE_DRIVER": ("sync", ["redis", "sqs"]),
     "RATE_LIMITER_DRIVER": ("redis", ["cluster"]),
-    "WEBHOOKS_BATCHING": ("false", ["true"]),
 }
 WITHOUT_EFFECT = """
     ADAPTER_CLUSTER_REQUESTS_TIMEOUT ADAPTER_REDIS_CLUSTER_MODE ADAPTER_REDIS_REQUESTS_TIMEOUT
@@ -99,7 +101,7 @@ WITHOUT_EFFECT = """
     DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE QUEUE_REDIS_CONCURRENCY
     QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL
     QUEUE_SQS_ENDPOINT QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS
-    RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE WEBHOOKS_BATCHING_DURATION
+    RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE
 """.split()  # noqa: SIM905 - a list with one name per line would be a page long
 
 
@@ -204,7 +206,7 @@ def test_the_driver_of_this_version_may_be_named(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "later"),
-    [(name, later) for name, (_, more) in CHOICES.items() for later in more if name != "WEBHOOKS_BATCHING"],
+    [(name, later) for name, (_, more) in CHOICES.items() for later in more],
 )
 def test_a_driver_that_is_not_built_yet_is_refused_plainly(name: str, later: str) -> None:
     with pytest.raises(ConfigError, match=f"^SOKETI_{name}: {later} is not built yet in soketpy .this version has: "):
@@ -288,9 +290,6 @@ def test_names_that_both_have_mean_the_same(write: Write) -> None:
     assert (settings.host, settings.port, settings.metrics.port, settings.cors.credentials) == ("::1", 1, 2, False)
 
 
-NO_WEBHOOKS = (
-    "soketpy cannot send webhooks yet, so it does not start with this setting: remove it to run without webhooks"
-)
 MIXED = "debug is a name of soketi's, and bounds (config.json:1) is one of soketpy's; a file has names of one kind"
 FILES: list[tuple[object, str]] = [
     ('{"debug": true,\n "prot": 1}', "2: prot: no such setting in soketi; did you mean port?"),
@@ -337,13 +336,16 @@ FILES: list[tuple[object, str]] = [
         '{"appManager.array.apps.0.maxConnections": "many"}',
         "1: appManager.array.apps.0.maxConnections: must be a whole number of 1 or more, or null for none, not 'many'",
     ),
+    ('{"webhooks.batching.enabled": "maybe"}', "1: webhooks.batching.enabled: must be true or false, not 'maybe'"),
+    ('{"webhooks.batching": true,\n "debug": true}', "1: webhooks.batching: must be a table, not true or false"),
     (
-        '{"appManager.array.apps.0.webhooks":\n [{"url": "http://x"}]}',
-        "1: appManager.array.apps.0.webhooks: " + NO_WEBHOOKS,
+        '{"webhooks": {"batching": true},\n "debug": true}',
+        f"2: {MIXED.replace('bounds', 'webhooks.batching')}: write log.level instead of debug",
     ),
     (
-        '{"webhooks.batching.enabled": true}',
-        "1: webhooks.batching.enabled: " + NO_WEBHOOKS,
+        '{"webhooks": {"batching": {"enabled": true}},\n "bounds": {}}',
+        "1: webhooks.batching.enabled is a name of soketi's, and bounds (config.json:2) is one of soketpy's; a file "
+        "has names of one kind: write webhooks.batching instead of webhooks.batching.enabled",
     ),
     (
         '{"database.redis.keyPrefix": "a",\n "adapter.redis.prefix": true}',
@@ -359,8 +361,3 @@ def test_an_error_in_soketis_names_uses_soketis_names(write: Write, content: obj
     with pytest.raises(ConfigError) as caught:
         load(write(content), {}, {})
     assert str(caught.value) == f"config.json:{said}"
-
-
-def test_webhooks_in_the_environment_are_not_built_yet() -> None:
-    with pytest.raises(ConfigError, match=f"^SOKETI_DEFAULT_APP_WEBHOOKS: {NO_WEBHOOKS}$"):
-        load(None, {"SOKETI_DEFAULT_APP_WEBHOOKS": '[{"url": "http://x", "event_types": []}]'}, {})

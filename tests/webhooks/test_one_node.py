@@ -15,9 +15,7 @@ from tests.receiver import answer_with, receiving
 
 async def test_every_event_of_a_client_arrives_signed(start_server: StartServer) -> None:
     async with receiving() as receiver:
-        app = replace(
-            APP, webhooks=(Webhook(url=receiver.url(), event_types=EVENT_TYPES, headers=(("X-Own", "yes"),)),)
-        )
+        app = replace(APP, webhooks=(Webhook(url=receiver.url(), event_types=EVENT_TYPES, headers={"X-Own": "yes"}),))
         peers = await start_server(apps=(app,), webhooks=config.Webhooks(grace=0))
         ada, bob = await peers.client(), await peers.client()
         for client in (ada, bob):

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from soketpy.config.draft import APPS, NO_WEBHOOKS, setting_fields
+from soketpy.config.draft import APPS, setting_fields
 from soketpy.config.errors import ConfigError, quote
-from soketpy.config.soketi.names import APPS_PATH, BY_PATH, WEBHOOKS
+from soketpy.config.soketi.names import APPS_PATH, BY_PATH
 from soketpy.config.tree import ConfigNode
+
+_TABLES = {path.rpartition(".")[0] for path in BY_PATH}
+"""Names of tables of soketi's. ``webhooks.batching`` is a table of soketi's and a single setting of ours."""
 
 
 def is_soketi(table: dict[str, ConfigNode]) -> bool:
@@ -20,9 +23,13 @@ def is_soketi(table: dict[str, ConfigNode]) -> bool:
     soketis: tuple[str, ConfigNode] | None = None
     for name, node in table.items():
         for path, each in _first_names(name, node):
-            if path in theirs and (path not in ours or "." in name):
+            only_ours = only_soketis = False
+            if path in setting_fields() and path in _TABLES:
+                only_soketis = isinstance(each.value, dict)
+                only_ours = not only_soketis
+            if path in theirs and (path not in ours or "." in name or only_soketis):
                 soketis = soketis or (name if "." in name else path, each)
-            elif path in ours and path not in theirs:
+            elif path in ours and (path not in theirs or only_ours):
                 own = own or (path, each)
     if own and soketis:
         raise _mixed(*own, *soketis)
@@ -32,8 +39,6 @@ def is_soketi(table: dict[str, ConfigNode]) -> bool:
 def _mixed(own: str, own_node: ConfigNode, soketis: str, node: ConfigNode) -> ConfigError:
     """Return the error for a file with names of both. The error names what to write instead of soketi's name."""
     at = node.at
-    if soketis == WEBHOOKS:
-        return at.error(WEBHOOKS, NO_WEBHOOKS)
     path = soketis
     while path not in BY_PATH and path != APPS_PATH and isinstance(node.value, dict) and node.value:
         name, node = next(iter(node.value.items()))

@@ -74,7 +74,8 @@ NAMES = (
     SoketiName("cache.driver", "CACHE_DRIVER", has=("memory", "redis")),
     SoketiName("queue.driver", "QUEUE_DRIVER", has=("sync",), later=("redis", "sqs")),
     SoketiName("rateLimiter.driver", "RATE_LIMITER_DRIVER", has=("local", "redis"), later=("cluster",)),
-    SoketiName("webhooks.batching.enabled", "WEBHOOKS_BATCHING", has=("false",), later=("true",)),
+    SoketiName("webhooks.batching.enabled", "WEBHOOKS_BATCHING", to="webhooks.batching"),
+    SoketiName("webhooks.batching.duration", "WEBHOOKS_BATCHING_DURATION", to="webhooks.batch_duration", per=1000),
     # the drivers' own
     SoketiName("adapter.cluster.requestsTimeout", "ADAPTER_CLUSTER_REQUESTS_TIMEOUT"),
     SoketiName("adapter.nats.nodesNumber", "ADAPTER_NATS_NODES_NUMBER"),
@@ -149,7 +150,6 @@ NAMES = (
     SoketiName("queue.sqs.region", "QUEUE_SQS_REGION"),
     SoketiName("rateLimiter.redis.clusterMode", "RATE_LIMITER_REDIS_CLUSTER_MODE"),
     SoketiName("rateLimiter.redis.redisOptions", "RATE_LIMITER_REDIS_OPTIONS"),
-    SoketiName("webhooks.batching.duration", "WEBHOOKS_BATCHING_DURATION"),
 )
 BY_PATH = {name.path: name for name in NAMES}
 APPS_PATH = "appManager.array.apps"

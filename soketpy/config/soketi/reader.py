@@ -7,11 +7,12 @@ A setting for a feature that this version does not have is an error. Names witho
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from soketpy.config.draft import APPS, NO_WEBHOOKS, AppDraft, Draft, Found, app_value
+from soketpy.config.draft import APPS, AppDraft, Draft, Found, app_value
 from soketpy.config.environment import given, unknown
 from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi.names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, VARIABLES, WEBHOOKS, SoketiName
+from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
 from soketpy.core.fields import either, kind
@@ -44,8 +45,6 @@ class SoketiDraft:
                 self._read_apps(node)
             elif path in BY_PATH:
                 self._take(path, node)
-            elif path == WEBHOOKS and isinstance(node.value, list):
-                raise node.at.error(path, NO_WEBHOOKS)
             elif path in _PREFIXES:
                 self.read_table(_table(node, path), path)
             elif path.startswith(f"{APPS_PATH}."):
@@ -97,7 +96,7 @@ class SoketiDraft:
         for at, item in enumerate(node.value):
             app = AppDraft(f"{APPS_PATH}.{at}", item.position)
             for key, each in _table(item, app.name).items():
-                _put(app, key, each)
+                self._put(app, key, each)
             self.draft.apps.append(app)
 
     def _read_app_change(self, path: str, node: ConfigNode) -> None:
@@ -107,7 +106,27 @@ class SoketiDraft:
         at, position = int(number), Position(node.at.source, node.at.line)
         app = self.draft.changes.setdefault(at, AppDraft(f"{APPS_PATH}.{at}", position))
         for name, each in {key: node}.items() if key else _table(node, path).items():
-            _put(app, name, each)
+            self._put(app, name, each)
+
+    def _put(self, app: AppDraft, key: str, node: ConfigNode) -> None:
+        """Store one field of an app. Raise ConfigError for an unknown one, and for a wrong value."""
+        name = APP_NAMES.get(key)
+        path = f"{app.name}.{key}"
+        position = _named(node.at, path)
+        if name is None:
+            known = guess(key, APP_NAMES)
+            raise node.at.error(f"{app.name}.{quote(key)}", f"no such field of an app in soketi{known}")
+        if _is_nothing(node):
+            return
+        if name in app.values:
+            raise position.error(path, f"given twice, first at {app.values[name].position}")
+        if name == WEBHOOKS:
+            node = soketis_webhooks(node, position, path, self.ignored)
+        else:
+            node = _loose(node, position, path)
+        if name == "max_connections" and str(node.value).strip() == "0":
+            node = replace(node, value=-1)  # soketi takes 0 for no limit
+        app.values[name] = Found(app_value(name, node, f"{APPS}.{name}").value, position)
 
     def _check_first(self, path: str, position: Position) -> None:
         if path in self._seen:
@@ -135,25 +154,6 @@ def read_soketi_environment(environ: Mapping[str, str], file: SoketiDraft) -> tu
             read.read_variable(name, text)
             count += 1
     return read, count
-
-
-def _put(app: AppDraft, key: str, node: ConfigNode) -> None:
-    """Store one field of an app. Raise ConfigError for an unknown one, a wrong value, and webhooks."""
-    name = APP_NAMES.get(key)
-    path = f"{app.name}.{key}"
-    position = _named(node.at, path)
-    if name is None:
-        known = guess(key, APP_NAMES)
-        raise node.at.error(f"{app.name}.{quote(key)}", f"no such field of an app in soketi{known}")
-    if name == WEBHOOKS:
-        _check_no_webhooks(node, position)
-    elif not _is_nothing(node):
-        if name in app.values:
-            raise position.error(path, f"given twice, first at {app.values[name].position}")
-        node = _loose(node, position, path)
-        if name == "max_connections" and str(node.value).strip() == "0":
-            node = replace(node, value=-1)  # soketi takes 0 for no limit
-        app.values[name] = Found(app_value(name, node, f"{APPS}.{name}").value, position)
 
 
 def _ours(name: SoketiName, node: ConfigNode) -> ConfigNode:
@@ -204,25 +204,12 @@ def _check_choice(name: SoketiName, node: ConfigNode, position: Position) -> Non
     if isinstance(node.value, list | dict):
         raise position.error(name.path, f"must be {either(name.has)}, not {kind(node.value)}")
     text = str(node.value).strip().lower()
-    if "true" in name.later:
-        text = {"1": "true", "0": "false"}.get(text, text)
     if text in name.has:
         return
     has = f"(this version has: {', '.join(name.has)})"
-    if name.path.startswith(f"{WEBHOOKS}.") and text in name.later:
-        raise position.error(name.path, NO_WEBHOOKS)
     if text in name.later:
         raise position.error(name.path, f"{text} is not built yet in soketpy {has}")
     raise position.error(name.path, QUOTED if is_quoted(node) else f"there is no {quote(text)} {has}")
-
-
-def _check_no_webhooks(node: ConfigNode, position: Position) -> None:
-    if is_quoted(node):
-        raise position.error(WEBHOOKS, QUOTED)
-    if isinstance(node.value, str) and node.value.strip():
-        node = parse_json(node.value, position.source, lines=False)
-    if not _is_nothing(node) and node.value != []:
-        raise position.error(WEBHOOKS, NO_WEBHOOKS)
 
 
 def _from_text(text: str, position: Position) -> ConfigNode:

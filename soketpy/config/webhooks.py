@@ -1,0 +1,111 @@
+"""A reader of the webhooks of an app, from a file or a variable."""
+
+from typing import Any
+
+from soketpy.config.errors import guess, quote
+from soketpy.config.tree import ConfigNode
+from soketpy.config.values import convert, items_of
+from soketpy.core.fields import Field, fields_of, kind
+from soketpy.core.webhook_headers import MOST, Headers, name_problem, value_problem
+from soketpy.core.webhooks import Filter, Webhook
+from soketpy.protocol.event_types import EVENT_TYPES
+
+_HEADER = Field(name="headers", type=str, help="", secret=True, check_text=value_problem)
+_NAMES = tuple(fields_of(Webhook))
+
+
+def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
+    """Return the webhooks of an app. ``path`` is the name of their list in an error.
+
+    Raise ConfigError, which never shows a URL or the value of a header.
+    """
+    found: dict[str, int] = {}
+    webhooks = []
+    for at, item in enumerate(items_of(node, path)):
+        webhook = _webhook(item, f"{path}[{at}]")
+        if (first := found.setdefault(webhook.id, at)) != at:
+            problem = f"has the target, event_types and filter of {path}[{first}]: remove one of both"
+            raise item.position.error(f"{path}[{at}]", problem)
+        webhooks.append(webhook)
+    return tuple(webhooks)
+
+
+def _webhook(node: ConfigNode, path: str) -> Webhook:
+    table = _table(node, path, "a table with a url and event_types")
+    fields = fields_of(Webhook)
+    given: dict[str, Any] = {}
+    for name, each in table.items():
+        where = f"{path}.{quote(name)}"
+        if name not in fields:
+            raise each.at.error(where, f"no such setting of a webhook{guess(name, _NAMES)}")
+        if name == "headers":
+            given[name] = _headers(each, where)
+        elif name == "filter":
+            given[name] = _filter(each, where)
+        elif name == "event_types":
+            given[name] = _event_types(each, where)
+        else:
+            given[name] = convert(fields[name], each, where)
+    _check_target(node, table, given, path)
+    if "event_types" not in given:
+        raise node.position.error(path, "must have event_types, a list of the events to send")
+    try:
+        return Webhook(**given)
+    except ValueError as error:
+        raise node.position.error(path, str(error)) from None
+
+
+def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[str, object], path: str) -> None:
+    """Raise ConfigError unless the webhook has one target, and for a setting without the one that it needs."""
+    url, function = given.get("url"), given.get("lambda_function")
+    if url is not None and function is not None:
+        problem = f"given next to url ({table['url'].at}): a webhook has one target"
+        raise table["lambda_function"].at.error(f"{path}.lambda_function", problem)
+    if url is None and function is None:
+        raise node.position.error(path, "must have a url or a lambda_function")
+    for name, field in fields_of(Webhook).items():
+        if field.needs is not None and given.get(name) is not None and given.get(field.needs) is None:
+            raise table[name].at.error(f"{path}.{name}", f"has no effect without {field.needs}")
+
+
+def _event_types(node: ConfigNode, path: str) -> object:
+    for at, item in enumerate(node.value if isinstance(node.value, list) else ()):
+        if isinstance(item.value, str) and item.value not in EVENT_TYPES and (meant := guess(item.value, EVENT_TYPES)):
+            raise item.position.error(f"{path}[{at}]", f"no such event: {quote(item.value)}{meant}")
+    found = convert(fields_of(Webhook)["event_types"], node, path)
+    if not found:
+        raise node.position.error(path, "must have at least one event: without one, the webhook sends nothing")
+    return found
+
+
+def _filter(node: ConfigNode, path: str) -> Filter:
+    fields, given = fields_of(Filter), dict[str, Any]()
+    if node.value is None:
+        return Filter()
+    for name, each in _table(node, path, f"a table, such as {{{next(iter(fields))}: private-}}").items():
+        where = f"{path}.{quote(name)}"
+        if name not in fields:
+            raise each.at.error(where, f"no such condition{guess(name, fields)}")
+        given[name] = convert(fields[name], each, where)
+    return Filter(**given)
+
+
+def _headers(node: ConfigNode, path: str) -> Headers:
+    if node.value is None:
+        return Headers()
+    table, seen = _table(node, path, "a table of names and values"), dict[str, str]()
+    for name, each in table.items():
+        where = f"{path}.{quote(name)}"
+        if (problem := name_problem(name)) is not None:
+            raise each.at.error(where, problem)
+        if (first := seen.setdefault(name.lower(), name)) != name:
+            raise each.at.error(where, f"given twice, first at {table[first].at}")
+    if len(table) > MOST:
+        raise node.at.error(path, f"must have at most {MOST} headers")
+    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote(name)}")) for name, each in table.items()})
+
+
+def _table(node: ConfigNode, path: str, like: str) -> dict[str, ConfigNode]:
+    if not isinstance(node.value, dict):
+        raise node.position.error(path, f"must be {like}, not {kind(node.value)}")
+    return node.value
