@@ -35,6 +35,7 @@ ONLY_IN = {
     "httptools": {"protocol"},
     "msgpack": {"drivers"},
     "prometheus_client": {"web"},
+    "re2": {"core/patterns.py"},
 }
 NOT_IN_PROTOCOL = {"asyncio", "logging", "time", "socket", "os", "random", "secrets"}
 

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from soketpy.core.arguments import check_types
-from soketpy.core.fields import check_texts, setting
+from soketpy.core.fields import check_texts, fields_of, setting
+from soketpy.core.patterns import compile_pattern, pattern_problem
 from soketpy.core.webhook_headers import Headers, headers_of
 from soketpy.protocol.event_types import EVENT_TYPES
 
@@ -33,26 +35,47 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+class _Derived:
+    """A value that a filter computes once from its fields."""
+
+    __slots__ = ("found_in",)
+
+    found_in: Callable[[str], object] | None
+    """Returns a true value if ``channel_name_matches`` is found in a channel's name. None without a pattern."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(_Derived):
     """Conditions for the channel of an event. All given ones must hold. Events without a channel pass.
 
-    The constructor raises TypeError or ValueError for a condition that is not some text.
+    The constructor raises TypeError for a condition that is not a str, and ValueError for an empty one and for a
+    pattern that RE2 does not take.
     """
 
     channel_name_starts_with: str | None = setting(None, "Only channels whose names start with this text.")
     channel_name_ends_with: str | None = setting(None, "Only channels whose names end with this text.")
+    channel_name_matches: str | None = setting(
+        None, "Only channels in whose names this regular expression (RE2) is found.", check_text=pattern_problem
+    )
 
     def __post_init__(self) -> None:
         check_types(self)
         check_texts(self)
+        pattern = self.channel_name_matches
+        object.__setattr__(self, "found_in", None if pattern is None else compile_pattern(pattern))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the fields only; the pattern is compiled again."""
+        return partial(Filter, **{name: getattr(self, name) for name in fields_of(Filter)}), ()
 
     def passes(self, channel: str) -> bool:
         """Return whether a channel fulfils the conditions. The channel of an event without one is empty."""
         if not channel:
             return True
         start, end = self.channel_name_starts_with, self.channel_name_ends_with
-        return (start is None or channel.startswith(start)) and (end is None or channel.endswith(end))
+        if (start is not None and not channel.startswith(start)) or (end is not None and not channel.endswith(end)):
+            return False
+        return self.found_in is None or bool(self.found_in(channel))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

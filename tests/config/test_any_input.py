@@ -13,7 +13,7 @@ from soketpy.config.environment import variables
 from soketpy.config.soketi.names import BY_PATH, VARIABLES
 
 ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
-NAMES = "port apps metrics log id key secret keys app_defaults appManager.array.apps"
+NAMES = "port apps metrics log id key secret keys webhooks url event_types app_defaults appManager.array.apps"
 SIGNS = ": |\n|  |\t|- |{|}|[|]|,|'|\"|&a |*a|!!int |>\n|? |#|%|@|---\n|...\n|<<|\\u0000|\ud7ff|\ufeff"
 PLAIN = "null true -1 1e999 .nan 0x1F 1_0 2001-01-01 12:30:45"
 SCRAPS = st.sampled_from([*BY_PATH, *NAMES.split(), *SIGNS.split("|"), "|", *PLAIN.split()])

@@ -1,6 +1,7 @@
 """The webhooks of apps in files and variables, and the errors for wrong ones."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,10 @@ MISTAKES = [
         f"{{{HOOK}, filter: {{channel_name_starts_with: ''}}}}",
         ".filter.channel_name_starts_with: must not be empty",
     ),
+    (
+        f"{{{HOOK}, filter: {{channel_name_matches: 'room-('}}}}",
+        ".filter.channel_name_matches: 'room-(' is not a regular expression of RE2: missing ): room-(",
+    ),
     (f"{{{HOOK}, headers: [hidden]}}", ".headers: must be a table of names and values, not a list"),
     (f"{{{HOOK}, headers: {{Host: hidden}}}}", ".headers.Host: is set by the server itself"),
     (f"{{{HOOK}, headers: {{x-pusher-key: hidden}}}}", ".headers.x-pusher-key: is set by the server itself"),
@@ -162,6 +167,19 @@ def test_a_mistake_in_a_webhook_names_its_line_and_setting(
     error = capsys.readouterr().err
     assert error.endswith(f"config.yaml:2: apps[0].webhooks[1]{said}\n")
     assert "hidden" not in error
+
+
+def test_a_pattern_without_its_library_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "re2", None)
+    Path("config.yaml").write_text(
+        f"apps: [{{{APP}, webhooks: [{{{HOOK}, filter: {{\nchannel_name_matches: ^room}}}}]}}]"
+    )
+    assert main(["check-config", "config.yaml"]) == 2
+    said = "apps[0].webhooks[0].filter.channel_name_matches: '^room' needs the library RE2: pip install google-re2\n"
+    assert capsys.readouterr().err.endswith(f"config.yaml:2: {said}")
 
 
 def test_the_same_webhook_twice_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
