@@ -2,10 +2,11 @@
 
     python -m benchmarks.chaos [--seconds N] [--nodes N] [--clients N] [--rate N] [--gently]
 
-It prints its progress every ten seconds and ends with a ledger of every event and every client. The exit code is 1 if a
-connected client lost an event, got it twice or out of order, or if the nodes still count clients that are gone. An
-event is lost if a client got an earlier and a later event on the same connection, but not this one. The ledger ignores
-calls without a 200 response, because their event may or may not have been published.
+It prints its progress every ten seconds and ends with a ledger of every event, every client and every webhook. The exit
+code is 1 if a connected client lost an event, got it twice or out of order, or if the nodes still count clients that
+are gone. It is also 1 if a webhook is lost or out of order, or arrives twice although no node was killed. An event is
+lost if a client got an earlier and a later event on the same connection, but not this one. The ledger ignores calls
+without a 200 response, because their event may or may not have been published.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from aiohttp import web
 
+from benchmarks.webhook_ledger import Talkers, WebhookLedger
 from soketpy.protocol import signatures
 
 KEY, SECRET, APP = "app-key", "app-secret", "app-id"
@@ -73,7 +76,7 @@ class Process:
 class Node(Process):
     """A node. It keeps its port when it starts again."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, webhook: str) -> None:
         self.port = 0
         self._config = folder / f"node-{number}.json"
         self._settings = {
@@ -81,7 +84,17 @@ class Node(Process):
             "cluster": "redis",
             "redis": {"unix_socket": str(folder / "redis.sock")},
             "timeouts": {"shutdown": 1},
-            "apps": [{"id": APP, "key": KEY, "secret": SECRET}],
+            "apps": [
+                {
+                    "id": APP,
+                    "key": KEY,
+                    "secret": SECRET,
+                    "client_events": True,
+                    "webhooks": [
+                        {"url": webhook, "event_types": ["channel_occupied", "channel_vacated", "client_event"]}
+                    ],
+                }
+            ],
         }
         super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(self._config))
 
@@ -128,17 +141,26 @@ class Chaos:
     """The nodes, the clients, the publishers, and the task that kills nodes."""
 
     def __init__(
-        self, nodes: list[Node], clients: int, rate: float, *, gently: bool, tell: Callable[[str], None]
+        self,
+        nodes: list[Node],
+        clients: int,
+        rate: float,
+        webhooks: WebhookLedger,
+        *,
+        gently: bool,
+        tell: Callable[[str], None],
     ) -> None:
         self.ledger = Ledger(accepted={f"channel-{number}": set() for number in range(CHANNELS)})
         self.connected = Counter[str]()
         self.exact = False
+        self.webhooks = webhooks
         self._nodes = nodes
         self._clients = clients
         self._rate = rate
         self._gently = gently
         self._tell = tell
         self._over = asyncio.Event()
+        self.webhooks_complete = False
 
     async def run(self, seconds: float) -> None:
         """Kill nodes under load for so many seconds, and then wait until all clients are connected again."""
@@ -146,6 +168,8 @@ class Chaos:
         async with aiohttp.ClientSession(connector=unlimited) as session, asyncio.TaskGroup() as group:
             listening = [group.create_task(self._listen(session, number % CHANNELS)) for number in range(self._clients)]
             await self._all_back()
+            talkers = Talkers(self.webhooks, lambda: self._any_up().port, KEY, SECRET)
+            talkers.start(session)
             publishing = [group.create_task(self._publish(session, channel)) for channel in self.ledger.accepted]
             killing = group.create_task(self._kill())
             telling = group.create_task(self._tell_now_and_then())
@@ -153,10 +177,13 @@ class Chaos:
             self._over.set()
             await killing
             await asyncio.gather(*publishing)
+            await talkers.stop()
             telling.cancel()
             self._tell("over: waiting until all clients are connected and the counts are exact")
             await self._all_back()
             self.exact = await self._counts_become_exact()
+            self._tell("waiting until all webhooks have arrived")
+            await self._webhooks_arrive()
             for task in listening:
                 task.cancel()
 
@@ -240,6 +267,15 @@ class Chaos:
                 return True
         return False
 
+    async def _webhooks_arrive(self) -> None:
+        """Wait until the receiver knows which channels are occupied, and has every client event; or for a minute."""
+        occupied = set(self.ledger.accepted)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self.webhooks.occupied != occupied or self.webhooks.faults()["webhooks lost"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.5)
+        self.webhooks_complete = self.webhooks.occupied == occupied
+
     async def _counts(self) -> dict[str, int]:
         """Return the subscription counts of all channels from one node."""
         path = f"/apps/{APP}/channels"
@@ -266,17 +302,25 @@ async def chaos(
         folder = Path(name)
         redis = Process(redis_server, "--port", "0", "--unixsocket", str(folder / "redis.sock"), "--save", "")
         await redis.start("eady to accept connections")
-        started = [Node(folder, number) for number in range(nodes)]
+        webhooks = WebhookLedger()
+        receiver = web.Application()
+        receiver.router.add_post("/", webhooks.receive)
+        runner = web.AppRunner(receiver, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        started = [Node(folder, number, url) for number in range(nodes)]
         try:
             for node in started:
                 await node.come()
-            run = Chaos(started, clients, rate, gently=gently, tell=tell)
+            run = Chaos(started, clients, rate, webhooks, gently=gently, tell=tell)
             await run.run(seconds)
             return run
         finally:
             for node in started:
                 await node.end(kill=True)
             await redis.end(kill=True)
+            await runner.cleanup()
 
 
 def main() -> int:
@@ -308,7 +352,17 @@ def main() -> int:
     for fault, times in faults.items():
         print(f"{fault.replace('_', ' '):31} {times:,}")
     print(f"counts at the end               {'exact' if run.exact else 'WRONG'}")
-    return 0 if run.exact and not faults.total() else 1
+    webhooks = run.webhooks
+    print(f"client events received          {len(webhooks.heard):,}")
+    print(f"events in webhooks              {len(webhooks.events):,}")
+    print(f"webhooks accepted and refused   {webhooks.accepted.total():,} and {webhooks.refused:,}")
+    for fault, times in webhooks.faults().items():
+        print(f"{fault:31} {times:,}")
+    print(f"webhooks doubled                {webhooks.doubled:,}{'' if given.gently else ' (a kill may cause it)'}")
+    print(f"occupied channels at the end    {'exact' if run.webhooks_complete else 'WRONG'}")
+    faults.update(webhooks.faults())
+    doubled = given.gently and webhooks.doubled
+    return 0 if run.exact and run.webhooks_complete and not faults.total() and not doubled else 1
 
 
 def _say(line: str) -> None:
