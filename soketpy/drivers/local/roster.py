@@ -35,22 +35,26 @@ class LocalRoster:
 
     async def join(self, app_id: str, channel: str) -> int:
         """Add one subscription. Return the number of subscriptions."""
-        return self._join(app_id, channel)
+        count = self._join(app_id, channel)
+        if self._transitions is not None:
+            self._transitions.counted(app_id, channel, count)
+        return count
 
     def _join(self, app_id: str, channel: str) -> int:
         counts = self._counts.setdefault(app_id, {})
         count = counts[channel] = counts.get(channel, 0) + 1
         if count == 1:
             self._inbox.report(Transition.OCCUPIED, app_id, channel)
-        if self._transitions is not None:
-            if count == 1:
+            if self._transitions is not None:
                 self._transitions.turned(EventType.CHANNEL_OCCUPIED, True, app_id, channel)
-            self._transitions.counted(app_id, channel, count)
         return count
 
     async def leave(self, app_id: str, channel: str) -> int:
         """Remove one subscription. Return the number of those left."""
-        return self._leave(app_id, channel)
+        count = self._leave(app_id, channel)
+        if self._transitions is not None:
+            self._transitions.counted(app_id, channel, count)
+        return count
 
     def _leave(self, app_id: str, channel: str) -> int:
         counts = self._counts[app_id]
@@ -60,10 +64,8 @@ class LocalRoster:
         else:
             del counts[channel]
             self._inbox.report(Transition.VACATED, app_id, channel)
-        if self._transitions is not None:
-            if not count:
+            if self._transitions is not None:
                 self._transitions.turned(EventType.CHANNEL_OCCUPIED, False, app_id, channel)
-            self._transitions.counted(app_id, channel, count)
         return count
 
     async def join_as(self, app_id: str, channel: str, user_id: str, info: bytes, limit: int) -> Members:

@@ -57,7 +57,7 @@ class Transitions:
         return on in wanted or OPPOSITE[on] in wanted
 
     def counted(self, app_id: str, channel: str, count: int) -> None:
-        """Note the number of subscribers of a channel: above 100 it is reported once per 5 s."""
+        """Note the number of subscribers of a channel without members. Above 100 it is reported once per 5 s."""
         if EventType.SUBSCRIPTION_COUNT not in self.wanted(app_id):
             return
         key = (app_id, channel)
