@@ -182,7 +182,17 @@ class Webhooks:
         3, "Seconds in which a returning client causes neither vacated, removed or offline, nor the opposite.", least=0
     )
     retry_for: float = setting(300, "Seconds for which a failed delivery is tried again.", least=0, most=LONGEST)
-    timeout: float = setting(10, "Seconds that one attempt may take.", most=600)
+    connect_timeout: float = setting(5, "Seconds to connect to a receiver, with the name server and TLS.", most=600)
+    timeout: float = setting(10, "Seconds in which a receiver must answer: until all headers have arrived.", most=600)
+    body_timeout: float = setting(
+        5, "Seconds to read the body of an answer, which has no effect. A slower one closes the connection.", most=600
+    )
+    ca: str | None = setting(None, "Further certificate authorities for receivers with TLS (PEM file).")
+    private_addresses: str = setting(
+        "auto",
+        "Addresses of private and special networks: allow or block. auto: allow for apps of the configuration.",
+        choices=("auto", "allow", "block"),
+    )
     queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
     keep_dead_letters: float = setting(
         7 * 86_400, "Seconds for which deliveries that were given up are kept.", least=0, most=LONGEST

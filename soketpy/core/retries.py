@@ -1,6 +1,8 @@
 """The time of the next attempt of a delivery that has failed, and its end."""
 
 from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 FIRST_PAUSE = 1.0
 """Seconds before the first retry. Each further pause is twice as long."""
@@ -26,3 +28,19 @@ def pause_after(attempts: int, retry_after: float | None, random: Callable[[], f
 def is_over(created: float, now: float, retry_for: float) -> bool:
     """Return whether a delivery that has just failed is given up: it is older than ``retry_for`` seconds."""
     return now - created >= retry_for
+
+
+def seconds_of(retry_after: str, now: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for, from 0 to ``LONGEST_RETRY_AFTER``, or None if it is invalid.
+
+    The header has seconds or a date (RFC 9110, section 10.2.3). ``now`` is the Unix time in seconds.
+    """
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return LONGEST_RETRY_AFTER if len(text) > 9 else min(float(text), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(text)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

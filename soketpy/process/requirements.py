@@ -12,6 +12,10 @@ def check_requirements(settings: Settings) -> None:
         from soketpy.process.tls import tls_context
 
         tls_context(settings)
+    if settings.webhooks.ca is not None:
+        from soketpy.process.tls import receivers_context
+
+        receivers_context(settings)
     several = number_of(settings) > 1
     if several or settings.cluster == "redis":
         from soketpy.process.cluster import check_redis_driver

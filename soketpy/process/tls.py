@@ -1,4 +1,4 @@
-"""TLS with the operator's certificate."""
+"""TLS with the operator's certificate, and with certificate authorities of the operator."""
 
 import ssl
 from pathlib import Path
@@ -41,6 +41,21 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     if tls.ca is not None:
         _check_certificates(settings, "tls.ca", tls.ca)
         context.load_verify_locations(tls.ca)
+    return context
+
+
+def receivers_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context of connections to receivers of webhooks, or None for the default one.
+
+    It trusts the certificate authorities of the system and those of ``webhooks.ca``. Raise ConfigError, with the
+    position of the setting, for a file that does not work.
+    """
+    file = settings.webhooks.ca
+    if file is None:
+        return None
+    _check_certificates(settings, "webhooks.ca", file)
+    context = ssl.create_default_context()
+    context.load_verify_locations(file)
     return context
 
 

@@ -9,6 +9,7 @@ from soketpy.core.steps import Later
 from soketpy.core.webhook_ports import Queue, Target
 from soketpy.drivers.local.queue import MemoryQueue
 from soketpy.drivers.local.transitions import Transitions
+from soketpy.process.tls import receivers_context
 from soketpy.webhooks.collector import Collector
 from soketpy.webhooks.sender import Sender
 
@@ -47,20 +48,30 @@ class LocalWebhooks:
         await self._running.aclose()
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        from soketpy.webhooks.http import HttpTarget
-
         await self.queue.start()
         stack.push_async_callback(self.queue.stop)
         self.transitions.restore(await self.queue.states(), RETURN_TIMEOUT)
-        http = HttpTarget(timeout=self._settings.webhooks.timeout)
-        stack.push_async_callback(http.close)
-        targets: dict[str, Target] = {"http": http}
+        targets: dict[str, Target] = {"http": http_target(self._settings)}
+        for target in targets.values():
+            stack.push_async_callback(target.close)
         sender = Sender(self.queue, self._apps.by_id, targets, retry_for=self._settings.webhooks.retry_for)
         stack.push_async_callback(sender.stop)
         for run in (sender.run, self.collector.run):
             running = asyncio.create_task(run())
             stack.push_async_callback(_cancel, running)
         stack.push_async_callback(self.collector.flush)
+
+
+def http_target(settings: Settings) -> Target:
+    """Return the target of webhooks with a URL. Raise ConfigError for a file of ``webhooks.ca`` that does not work."""
+    from soketpy.webhooks.http import HttpTarget, HttpTimeouts
+
+    given = settings.webhooks
+    return HttpTarget(
+        timeouts=HttpTimeouts(given.connect_timeout, given.timeout, given.body_timeout),
+        tls=receivers_context(settings),
+        private_addresses=given.private_addresses != "block",
+    )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
