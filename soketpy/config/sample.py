@@ -63,14 +63,22 @@ def _webhooks(help: str) -> Iterator[str]:
     """Yield a webhook as an example, in comments, because the default is none."""
     example = {"url": "https://example.com/webhooks", "event_types": ["channel_occupied", "channel_vacated"]}
     yield from (f"    # {help}", "    # webhooks:")
-    for at, (name, field) in enumerate(fields_of(Webhook).items()):
-        yield f"    #   {'  ' if at else ''}# {field.help}"
+    first = True
+    for line in _of_webhook(fields_of(Webhook), example):
+        is_name = not line.lstrip().startswith("#")
+        yield f"    #   {'- ' if first and is_name else '' if first else '  '}{line}"
+        first = first and not is_name
+
+
+def _of_webhook(of: Mapping[str, Field], example: Mapping[str, object]) -> Iterator[str]:
+    for name, field in of.items():
+        yield f"# {field.help}"
+        written = name.rstrip("_")
         if field.is_group:
-            yield f"    #     {name}:"
-            for inner, each in fields_of(field.type).items():
-                yield from (f"    #       # {each.help}", f"    #       {inner}: {_shown(each.default)}")
+            yield f"{written}:"
+            yield from (f"  {line}" for line in _of_webhook(fields_of(field.type), {}))
         else:
-            yield f"    #   {'  ' if at else '- '}{name}: {_shown(example.get(name, field.default))}"
+            yield f"{written}: {_shown(example.get(name, field.default))}"
 
 
 def _shown(value: object) -> str:

@@ -7,11 +7,10 @@ from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert, items_of
 from soketpy.core.fields import Field, fields_of, kind
 from soketpy.core.webhook_headers import MOST, Headers, name_problem, value_problem
-from soketpy.core.webhooks import Filter, Webhook
+from soketpy.core.webhooks import Webhook
 from soketpy.protocol.event_types import EVENT_TYPES
 
 _HEADER = Field(name="headers", type=str, help="", secret=True, check_text=value_problem)
-_NAMES = tuple(fields_of(Webhook))
 
 
 def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
@@ -32,20 +31,7 @@ def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
 
 def _webhook(node: ConfigNode, path: str) -> Webhook:
     table = _table(node, path, "a table with a url and event_types")
-    fields = fields_of(Webhook)
-    given: dict[str, Any] = {}
-    for name, each in table.items():
-        where = f"{path}.{quote(name)}"
-        if name not in fields:
-            raise each.at.error(where, f"no such setting of a webhook{guess(name, _NAMES)}")
-        if name == "headers":
-            given[name] = _headers(each, where)
-        elif name == "filter":
-            given[name] = _filter(each, where)
-        elif name == "event_types":
-            given[name] = _event_types(each, where)
-        else:
-            given[name] = convert(fields[name], each, where)
+    given = _values(Webhook, table, path, "no such setting of a webhook")
     _check_target(node, table, given, path)
     if "event_types" not in given:
         raise node.position.error(path, "must have event_types, a list of the events to send")
@@ -55,17 +41,48 @@ def _webhook(node: ConfigNode, path: str) -> Webhook:
         raise node.position.error(path, str(error)) from None
 
 
+def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> dict[str, Any]:
+    """Return the values of a table by the names of the fields of ``of``.
+
+    A field whose name is a word of Python's has a ``_`` at its end, which the configuration leaves out. Raise
+    ConfigError for an unknown name, a wrong value, and a value without the one that it needs.
+    """
+    fields = {name.rstrip("_"): each for name, each in fields_of(of).items()}
+    given: dict[str, Any] = {}
+    for name, each in table.items():
+        where, field = f"{path}.{quote(name)}", fields.get(name)
+        if field is None:
+            raise each.at.error(where, f"{unknown}{guess(name, fields)}")
+        if name == "headers":
+            given[field.name] = _headers(each, where)
+        elif name == "event_types":
+            given[field.name] = _event_types(each, where)
+        elif field.is_group:
+            given[field.name] = _group(field, each, where)
+        else:
+            given[field.name] = convert(field, each, where)
+    for name, field in fields.items():
+        if field.needs is not None and given.get(field.name) is not None and given.get(field.needs) is None:
+            raise table[name].at.error(f"{path}.{name}", f"has no effect without {field.needs}")
+    return given
+
+
+def _group(field: Field, node: ConfigNode, path: str) -> object:
+    if node.value is None:
+        return field.default
+    first = next(iter(fields_of(field.type)))
+    table = _table(node, path, f"a table of settings, such as {first}")
+    return field.type(**_values(field.type, table, path, "no such setting"))
+
+
 def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[str, object], path: str) -> None:
-    """Raise ConfigError unless the webhook has one target, and for a setting without the one that it needs."""
+    """Raise ConfigError unless the webhook has one target."""
     url, function = given.get("url"), given.get("lambda_function")
     if url is not None and function is not None:
         problem = f"given next to url ({table['url'].at}): a webhook has one target"
         raise table["lambda_function"].at.error(f"{path}.lambda_function", problem)
     if url is None and function is None:
         raise node.position.error(path, "must have a url or a lambda_function")
-    for name, field in fields_of(Webhook).items():
-        if field.needs is not None and given.get(name) is not None and given.get(field.needs) is None:
-            raise table[name].at.error(f"{path}.{name}", f"has no effect without {field.needs}")
 
 
 def _event_types(node: ConfigNode, path: str) -> object:
@@ -76,18 +93,6 @@ def _event_types(node: ConfigNode, path: str) -> object:
     if not found:
         raise node.position.error(path, "must have at least one event: without one, the webhook sends nothing")
     return found
-
-
-def _filter(node: ConfigNode, path: str) -> Filter:
-    fields, given = fields_of(Filter), dict[str, Any]()
-    if node.value is None:
-        return Filter()
-    for name, each in _table(node, path, f"a table, such as {{{next(iter(fields))}: private-}}").items():
-        where = f"{path}.{quote(name)}"
-        if name not in fields:
-            raise each.at.error(where, f"no such condition{guess(name, fields)}")
-        given[name] = convert(fields[name], each, where)
-    return Filter(**given)
 
 
 def _headers(node: ConfigNode, path: str) -> Headers:

@@ -123,11 +123,11 @@ MISTAKES = [
     (f"{{{HOOK}, batching: 'yes'}}", ".batching: must be true or false, or null for none, not 'yes'"),
     (
         f"{{{HOOK}, filter: private-}}",
-        ".filter: must be a table, such as {channel_name_starts_with: private-}, not text",
+        ".filter: must be a table of settings, such as channel_name_starts_with, not text",
     ),
     (
         f"{{{HOOK}, filter: {{channel_name_starts: a}}}}",
-        ".filter.channel_name_starts: no such condition; did you mean channel_name_starts_with?",
+        ".filter.channel_name_starts: no such setting; did you mean channel_name_starts_with?",
     ),
     (
         f"{{{HOOK}, filter: {{channel_name_starts_with: ''}}}}",
@@ -240,6 +240,21 @@ def test_a_webhook_of_soketi_without_events_is_named_as_without_effect(tmp_path:
     settings = load(None, {"SOKETI_DEFAULT_APP_WEBHOOKS": json.dumps(webhooks)}, {})
     assert settings.apps[0].webhooks == EXPECTED
     assert settings.ignored == ("SOKETI_DEFAULT_APP_WEBHOOKS [0]",)
+
+
+def test_headers_of_soketi_that_soketpy_sets_itself_are_named_as_without_effect(tmp_path: Path) -> None:
+    headers = {"content-type": "application/json", "X-Pusher-Key": "a", "X-A": "b", "X-Number": 5}
+    webhooks = [{"url": "http://a", "event_types": ["cache_miss"], "headers": headers}]
+    (webhook,), ignored = soketis(tmp_path, webhooks)
+    assert dict(webhook.headers) == {"X-A": "b", "X-Number": "5"}
+    assert ignored == (f"{APPS}.0.webhooks.0.headers.content-type", f"{APPS}.0.webhooks.0.headers.X-Pusher-Key")
+
+
+def test_an_empty_text_is_nothing_in_soketis_form(tmp_path: Path) -> None:
+    filter = {"channel_name_starts_with": "", "channel_name_ends_with": "z"}
+    webhook = {"url": "http://a", "lambda_function": "", "event_types": ["cache_miss"], "filter": filter}
+    expected = Webhook(url="http://a", event_types=["cache_miss"], filter=Filter(channel_name_ends_with="z"))
+    assert soketis(tmp_path, [webhook]) == ((expected,), ())
 
 
 SOKETIS_MISTAKES = [

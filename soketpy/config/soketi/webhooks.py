@@ -1,21 +1,20 @@
-"""The webhooks of an app in soketi's form, which differs from ours in the settings of Lambda functions only."""
+"""The webhooks of an app in soketi's configuration: the same form as ours, with other names in errors."""
 
 from dataclasses import replace
 
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
-from soketpy.core.fields import fields_of
-from soketpy.core.webhooks import Webhook
 
-LAMBDA = "lambda"
+_SET_HERE = ("content-type", "x-pusher-key", "x-pusher-signature")
+"""Headers that a webhook of soketi may have, and that have no effect here."""
 
 
 def soketis_webhooks(node: ConfigNode, position: Position, path: str, ignored: list[str]) -> ConfigNode:
     """Return the list of webhooks in our form, with soketi's names in its positions. ``path`` is the name of the list.
 
-    A text is the JSON of the list. Webhooks without event types, which soketi never sends, and settings of Lambda
-    functions without effect here are left out, and their names are appended to ``ignored``.
+    A text is the JSON of the list. Webhooks without event types, for which soketi sends nothing, and headers without
+    effect are left out, and their names are appended to ``ignored``.
     """
     if is_quoted(node):
         raise position.error(path, QUOTED)
@@ -25,30 +24,24 @@ def soketis_webhooks(node: ConfigNode, position: Position, path: str, ignored: l
     named = _named(replace(node, position=position), position, own)
     if not isinstance(named.value, list):
         return named
-    source = f"{position.source} " if own == "" else ""
-    items = []
-    for at, item in enumerate(named.value):
-        if isinstance(item.value, dict) and (types := item.value.get("event_types")) is not None and types.value == []:
-            ignored.append(source + _item(own, at))
-        elif isinstance(item.value, dict):
-            items.append(replace(item, value=_flat(item.value, source, ignored)))
-        else:
-            items.append(item)
-    return replace(named, value=items)
+    left_out: list[Position] = []
+    items = [_webhook(item, left_out) for item in named.value]
+    ignored += [f"{each.source} {each.name}" if own == "" else str(each.name) for each in left_out]
+    return replace(named, value=[item for item in items if item is not None])
 
 
-def _flat(table: dict[str, ConfigNode], source: str, ignored: list[str]) -> dict[str, ConfigNode]:
-    """Return the table of a webhook with the settings of its Lambda function among the others, as ours are."""
-    nested = table.get(LAMBDA)
-    if nested is None or not isinstance(nested.value, dict):
-        return table
-    flat = {name: each for name, each in table.items() if name != LAMBDA}
-    for name, each in nested.value.items():
-        if (ours := f"{LAMBDA}_{name}") in fields_of(Webhook):
-            flat[ours] = each
-        else:
-            ignored.append(source + str(each.at.name))
-    return flat
+def _webhook(node: ConfigNode, left_out: list[Position]) -> ConfigNode | None:
+    if not isinstance(node.value, dict):
+        return node
+    types, headers = node.value.get("event_types"), node.value.get("headers")
+    if types is not None and types.value == []:
+        left_out.append(node.position)
+        return None
+    if headers is None or not isinstance(headers.value, dict):
+        return node
+    left_out += [each.at for name, each in headers.value.items() if name.lower() in _SET_HERE]
+    kept = {name: each for name, each in headers.value.items() if name.lower() not in _SET_HERE}
+    return replace(node, value=node.value | {"headers": replace(headers, value=kept)})
 
 
 def _named(node: ConfigNode, of: Position, name: str) -> ConfigNode:
@@ -61,7 +54,7 @@ def _named(node: ConfigNode, of: Position, name: str) -> ConfigNode:
         value = {key: _named(each, of, f"{name}{separator}{key}") for key, each in value.items()}
     elif isinstance(value, list):
         value = [_named(each, of, _item(name, index)) for index, each in enumerate(value)]
-    return ConfigNode(value, position, at, loose=not isinstance(value, str | list | dict))
+    return ConfigNode(value, position, at, loose=value == "" or not isinstance(value, str | list | dict))
 
 
 def _item(name: str, at: int) -> str:
