@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from uuid import uuid4
 
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
-from soketpy.core.deliveries import form
+from soketpy.core.deliveries import Delivery, form
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import Queue, QueueUnavailable
 from soketpy.protocol.webhooks import WebhookEvent
@@ -16,7 +18,12 @@ from soketpy.protocol.webhooks import WebhookEvent
 log = logging.getLogger("soketpy.webhooks")
 
 MOST_WAITING = 50_000
-"""Events that wait for the queue, at most. If more arrive, the oldest ones are dropped."""
+"""Events that wait for the queue, at most. Further ones are dropped, except those that turn a state on or off: their
+number is limited by that of the clients, and receivers rely on them to alternate.
+"""
+
+MOST_AT_ONCE = 1_000
+"""Events that are formed and stored at a time: some milliseconds of work."""
 
 PAUSE = 1.0
 """Seconds between two attempts to store events in a queue that is unavailable."""
@@ -27,6 +34,15 @@ OnEvent = Callable[[WebhookEvent], Awaitable[None]]
 
 def _random_id() -> str:
     return str(uuid4())
+
+
+@dataclass(slots=True)
+class _Formed:
+    """Events, their deliveries, and the states that they turn on or off."""
+
+    events: list[WebhookEvent]
+    deliveries: list[Delivery]
+    states: dict[State, bool]
 
 
 class Collector:
@@ -50,20 +66,27 @@ class Collector:
         self._batching = batching
         self._batch_duration = batch_duration
         self._on_event = on_event
-        self._events: list[WebhookEvent] = []
-        self._states: dict[State, bool] = {}
+        self._events: deque[tuple[WebhookEvent, State | None, bool]] = deque()
+        self._formed: _Formed | None = None
         self._wake = asyncio.Event()
 
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
-        self._events.append(event)
+        if len(self._events) >= MOST_WAITING:
+            self._drop()
+            return
+        self._events.append((event, None, False))
         self._wake.set()
 
     def record(self, event: WebhookEvent, state: State | None, is_on: bool) -> None:
         """Take an event that turned a state on or off."""
-        if state is not None:
-            self._states[state] = is_on
-        self.append(event)
+        self._events.append((event, state, is_on))
+        self._wake.set()
+
+    def _drop(self) -> None:
+        if not self.dropped:
+            log.error("Dropping webhook events: more than %d wait for their queue", MOST_WAITING)
+        self.dropped += 1
 
     async def run(self) -> None:
         """Store events until the task is cancelled. Then ``flush`` stores the rest."""
@@ -74,42 +97,43 @@ class Collector:
                 await self.flush()
             except QueueUnavailable as fault:
                 log.warning("Webhook events cannot be stored (%s): trying again", fault)
-                self._drop_oldest()
                 await asyncio.sleep(PAUSE)
-            except Exception as fault:
-                contain(log, fault, "Webhook events could not be stored, and are lost")
 
     def _batches(self) -> bool:
         """Return whether a webhook of the app of the first event sends several events in one request."""
-        app = self._app_of(self._events[0].app_id) if self._events else None
+        app = self._app_of(self._events[0][0].app_id) if self._events else None
         return app is not None and any(
             self._batching if each.batching is None else each.batching for each in app.webhooks
         )
 
-    def _drop_oldest(self) -> None:
-        excess = len(self._events) - MOST_WAITING
-        if excess > 0:
-            del self._events[:excess]
-            self.dropped += excess
-            log.error("Dropped %d webhook events: their queue was unavailable for too long", excess)
-
     async def flush(self) -> None:
         """Store all events that were taken until now. Raises QueueUnavailable, and then keeps the events."""
         self._wake.clear()
-        events, self._events = self._events, []
-        states, self._states = self._states, {}
-        if not events and not states:
-            return
         try:
-            deliveries = form(events, self._app_of, time.time(), _random_id, batching=self._batching)
-            await self._queue.put(deliveries, states)
+            while self._formed is not None or self._events:
+                await self._store_some()
         except QueueUnavailable:
-            self._events = events + self._events
-            self._states = states | self._states
             self._wake.set()
             raise
+
+    async def _store_some(self) -> None:
+        """Form deliveries once, and store them. If that fails, the same deliveries are stored the next time."""
+        if self._formed is None:
+            taken = [self._events.popleft() for _ in range(min(MOST_AT_ONCE, len(self._events)))]
+            events = [event for event, _, _ in taken]
+            states = {state: is_on for _, state, is_on in taken if state is not None}
+            deliveries = form(events, self._app_of, time.time(), _random_id, batching=self._batching)
+            self._formed = _Formed(events, deliveries, states)
+        formed = self._formed
+        try:
+            await self._queue.put(formed.deliveries, formed.states)
+        except QueueUnavailable:
+            raise
+        except Exception as fault:
+            contain(log, fault, "%d webhook events could not be stored, and are lost", len(formed.events))
+        self._formed = None
         if self._on_event is not None:
-            for event in events:
+            for event in formed.events:
                 try:
                     await self._on_event(event)
                 except Exception as fault:

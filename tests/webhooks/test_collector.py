@@ -1,0 +1,103 @@
+"""The collector: events wait while their queue is unavailable, within a bound, and are stored once."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from soketpy.core.deliveries import Delivery
+from soketpy.core.grace import State
+from soketpy.core.webhook_ports import QueueUnavailable
+from soketpy.core.webhooks import Webhook
+from soketpy.drivers.local.queue import MemoryQueue
+from soketpy.protocol.event_types import EVENT_TYPES
+from soketpy.protocol.webhooks import WebhookEvent
+from soketpy.webhooks import collector
+from soketpy.webhooks.collector import Collector
+from tests.fakes import APP
+from tests.patience import until
+
+HOOKED = replace(APP, webhooks=(Webhook(url="http://127.0.0.1/hook", event_types=EVENT_TYPES),))
+
+
+class Stubborn(MemoryQueue):
+    """A queue that is unavailable until it is told otherwise. It remembers what it was asked to store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.available = False
+        self.asked: list[list[str]] = []
+        self.stored: list[Delivery] = []
+        self.known: dict[State, bool] = {}
+
+    async def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool] | None = None) -> int:
+        self.asked.append([each.id for each in deliveries])
+        if not self.available:
+            raise QueueUnavailable("no disk")
+        self.stored += deliveries
+        self.known.update(states or {})
+        return 0
+
+
+def collecting(queue: MemoryQueue) -> Collector:
+    return Collector(queue, {HOOKED.id: HOOKED}.get)
+
+
+def miss(number: int) -> WebhookEvent:
+    return WebhookEvent("app-id", "cache_miss", f"cache-{number}")
+
+
+async def test_the_same_deliveries_are_stored_when_the_queue_is_available_again() -> None:
+    queue = Stubborn()
+    collected = collecting(queue)
+    collected.append(miss(1))
+    for _ in range(2):
+        with pytest.raises(QueueUnavailable):
+            await collected.flush()
+    queue.available = True
+    collected.append(miss(2))
+    await collected.flush()
+    assert queue.asked[0] == queue.asked[1] == queue.asked[2]
+    assert [b"cache-1" in each.body for each in queue.stored] == [True, False]
+
+
+async def test_the_task_tries_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "PAUSE", 0.01)
+    queue = Stubborn()
+    collected = collecting(queue)
+    running = asyncio.create_task(collected.run())
+    collected.append(miss(1))
+    await until(lambda: len(queue.asked) >= 2)
+    queue.available = True
+    await until(lambda: queue.stored)
+    running.cancel()
+
+
+async def test_events_beyond_the_bound_are_dropped_and_counted_but_never_states(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(collector, "MOST_WAITING", 3)
+    queue = Stubborn()
+    collected = collecting(queue)
+    for number in range(5):
+        collected.append(miss(number))
+    state = ("channel_occupied", "app-id", "news", "")
+    collected.record(WebhookEvent("app-id", "channel_occupied", "news"), state, True)
+    queue.available = True
+    await collected.flush()
+    assert [each.body.count(b"cache_miss") for each in queue.stored] == [1, 1, 1, 0]
+    assert queue.known == {state: True}
+    assert collected.dropped == 2
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_many_events_are_stored_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "MOST_AT_ONCE", 2)
+    queue = Stubborn()
+    queue.available = True
+    collected = collecting(queue)
+    for number in range(5):
+        collected.append(miss(number))
+    await collected.flush()
+    assert [len(ids) for ids in queue.asked] == [2, 2, 1]
