@@ -36,6 +36,7 @@ ONLY_IN = {
     "msgpack": {"drivers"},
     "prometheus_client": {"web"},
     "re2": {"core/patterns.py"},
+    "sqlite3": {"drivers"},
 }
 NOT_IN_PROTOCOL = {"asyncio", "logging", "time", "socket", "os", "random", "secrets"}
 

@@ -16,6 +16,9 @@ from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
 from soketpy.core.webhooks import Webhook
 
+FULL = "the queue of the endpoint was full"
+"""The reason of a dead letter that had to make room."""
+
 
 class QueueUnavailable(Exception):
     """The queue cannot be reached now. The text gives the reason, for people to read."""
@@ -90,8 +93,8 @@ class Queue(Protocol):
     async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Queue dead letters again: one, those of an app, or all. Return their number."""
 
-    async def purge(self, app_id: str | None = None) -> int:
-        """Remove dead letters: those of an app, or all. Return their number."""
+    async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
+        """Remove dead letters: one, those of an app, or all. Return their number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,10 @@ import msgspec
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import DeadLetter, QueueLength
+from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength
 
 MOST_DEAD = 10_000
 """Dead letters that are kept, at most."""
-
-FULL = "the queue of the endpoint was full"
-"""The reason of a dead letter that had to make room."""
 
 
 class _Lane:
@@ -160,11 +157,7 @@ class MemoryQueue:
     async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Queue dead letters again: one, those of an app, or all. Return their number."""
         self._forget_dead()
-        chosen = [
-            each
-            for each in self._dead
-            if app_id in (None, each.delivery.app_id) and delivery_id in (None, each.delivery.id)
-        ]
+        chosen = self._chosen(app_id, delivery_id)
         for each in chosen:
             self._dead.remove(each)
         now = self._clock()
@@ -173,9 +166,16 @@ class MemoryQueue:
         )
         return len(chosen)
 
-    async def purge(self, app_id: str | None = None) -> int:
-        """Remove dead letters: those of an app, or all. Return their number."""
-        kept = [each for each in self._dead if app_id not in (None, each.delivery.app_id)]
-        removed = len(self._dead) - len(kept)
-        self._dead = deque(kept, maxlen=MOST_DEAD)
-        return removed
+    async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
+        """Remove dead letters: one, those of an app, or all. Return their number."""
+        chosen = self._chosen(app_id, delivery_id)
+        for each in chosen:
+            self._dead.remove(each)
+        return len(chosen)
+
+    def _chosen(self, app_id: str | None, delivery_id: str | None) -> list[DeadLetter]:
+        return [
+            each
+            for each in self._dead
+            if app_id in (None, each.delivery.app_id) and delivery_id in (None, each.delivery.id)
+        ]

@@ -44,7 +44,11 @@ class Transitions:
 
     def restore(self, states: Iterable[State], seconds: float) -> None:
         """Note the states that receivers know as on from before a restart. See ``GracePeriod.restore``."""
-        self._grace.restore((each for each in states if self._wants(EventType(each[0]), each[1])), seconds)
+        self._grace.restore(filter(self.wants, states), seconds)
+
+    def wants(self, state: State) -> bool:
+        """Return whether a webhook asks for the events that turn this state on or off."""
+        return self._wants(EventType(state[0]), state[1])
 
     def turned(self, on: EventType, is_on: bool, app_id: str, channel: str = "", user_id: str = "") -> None:
         """Note that a channel is occupied, a member is present or a user is online; or that it no longer is."""

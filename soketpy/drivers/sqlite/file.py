@@ -1,0 +1,125 @@
+"""The SQLite file of a queue: its creation, its schema, its version, and the lock of the server that uses it."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from soketpy.core.webhook_ports import QueueUnavailable
+
+VERSION = 1
+"""The version of the schema. Raise it with each change of the tables."""
+
+APPLICATION = 0x736F6B65
+"""The number that marks our files (``PRAGMA application_id``): the bytes "soke"."""
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that writes to the file."""
+
+LARGEST_LOG = 16 * 1024 * 1024
+"""Bytes of the write-ahead log that remain on the disk after a checkpoint."""
+
+SCHEMA = (
+    # Numbers are never used twice, so the number of a delivery in flight never names another delivery.
+    "CREATE TABLE endpoints (id INTEGER PRIMARY KEY, app TEXT NOT NULL, webhook TEXT NOT NULL, target TEXT NOT NULL,"
+    " UNIQUE (app, webhook))",
+    "CREATE TABLE deliveries (number INTEGER PRIMARY KEY AUTOINCREMENT, endpoint INTEGER NOT NULL, lane TEXT NOT NULL,"
+    " due REAL NOT NULL DEFAULT 0, id TEXT NOT NULL, body BLOB NOT NULL, events INTEGER NOT NULL,"
+    " created REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '')",
+    "CREATE INDEX deliveries_of_lanes ON deliveries (endpoint, lane, number)",
+    "CREATE TABLE dead (number INTEGER PRIMARY KEY AUTOINCREMENT, endpoint INTEGER NOT NULL, lane TEXT NOT NULL,"
+    " died REAL NOT NULL, reason TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, events INTEGER NOT NULL,"
+    " created REAL NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL)",
+    "CREATE INDEX dead_of_endpoints ON dead (endpoint, number)",
+    "CREATE INDEX dead_by_time ON dead (died)",
+    "CREATE TABLE states (state TEXT PRIMARY KEY) WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+
+class Lock:
+    """The lock of the server that uses a file. The system releases the lock when the process ends, in any way.
+
+    The lock is on a file of its own beside the database: SQLite has locks on the database, which the end of any other
+    access of this process to the same file would release.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Lock. Raise QueueUnavailable if another server has the lock."""
+        self._file = _open(f"{path}-lock", path)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 20).decode("ascii", "replace").strip()
+            os.close(self._file)
+            by = f" (process {holder})" if holder.isdecimal() else ""
+            raise QueueUnavailable(
+                f"another server{by} uses {path}: stop that server, or give each server a path of its own"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, b"%d\n" % os.getpid())
+
+    def release(self) -> None:
+        """Release the lock. The lock file stays, because another server may already wait for it."""
+        os.close(self._file)
+
+
+def _open(file: str, path: str) -> int:
+    """Open a file for reading and writing, and create it if it is missing: only its owner may read it."""
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as fault:
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise QueueUnavailable(f"{path} cannot be created: there is no directory {folder}") from None
+        raise QueueUnavailable(f"{path} cannot be opened: {getattr(fault, 'strerror', None) or fault}") from None
+
+
+def connect(path: str, *, create: bool) -> sqlite3.Connection:
+    """Open the database, in autocommit mode. Raise QueueUnavailable if the file cannot be used.
+
+    With ``create``, a missing file is created.
+    """
+    if create:
+        os.close(_open(path, path))
+    elif not Path(path).exists():
+        raise QueueUnavailable(f"there is no file {path}: no server has queued webhooks there yet")
+    opened = None
+    try:
+        opened = sqlite3.connect(
+            f"file:{quote(os.path.abspath(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+        )
+        _prepare(opened, path)
+    except sqlite3.Error as fault:
+        if opened is not None:
+            opened.close()
+        raise QueueUnavailable(f"{path} cannot be used: {fault}") from None
+    except QueueUnavailable:
+        assert opened is not None  # noqa: S101 - only _prepare raises it
+        opened.close()
+        raise
+    return opened
+
+
+def _prepare(opened: sqlite3.Connection, path: str) -> None:
+    """Check that the database is ours, and create the tables of a new one."""
+    version, application, tables = (
+        opened.execute(question).fetchone()[0]
+        for question in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_schema")
+    )
+    if (version or tables) and application != APPLICATION:
+        raise QueueUnavailable(f"{path} is the database of another program")
+    if version > VERSION:
+        raise QueueUnavailable(
+            f"a newer version of soketpy has written {path} (format {version}; this version knows {VERSION})"
+        )
+    if opened.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise QueueUnavailable(f"the file system of {path} has no shared memory, which SQLite needs: use a local disk")
+    opened.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
+    opened.execute("BEGIN IMMEDIATE")
+    if opened.execute("PRAGMA user_version").fetchone()[0] == 0:  # another process may just have created them
+        for statement in SCHEMA:
+            opened.execute(statement)
+    opened.execute("COMMIT")
