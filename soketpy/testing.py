@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from soketpy.config import Settings
+    from soketpy.config.settings import Webhooks
 
 START_TIMEOUT = 10.0
 """Seconds that a server has to start."""
@@ -46,7 +47,8 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
     if settings is not None and not settings.apps:
         raise ValueError("running_server needs settings with at least one app")
     app = replace(DEFAULT_APP, id="1", client_events=True)
-    settings = replace(settings or Settings(apps=(app,)), host="127.0.0.1", port=0)
+    settings = settings or Settings(apps=(app,))
+    settings = replace(settings, host="127.0.0.1", port=0, webhooks=in_memory(settings.webhooks))
     started: Any = threading.Event()
     thread = _ServerThread(settings, started)
     thread.start()
@@ -57,6 +59,11 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
         yield RunningServer("127.0.0.1", thread.port, first.id, first.key, first.keys[0].secret)
     finally:
         thread.stop()
+
+
+def in_memory(webhooks: "Webhooks") -> "Webhooks":
+    """Return settings with the queue ``memory``, unless they name a queue: tests must not share a file."""
+    return replace(webhooks, queue="memory") if webhooks.queue == "auto" else webhooks
 
 
 class _ServerThread(threading.Thread):

@@ -251,7 +251,10 @@ StartServer = Callable[..., Awaitable[Peers]]
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[StartServer]:
-    """Return a function that starts a server in the test's event loop, with settings that differ from the defaults."""
+    """Return a function that starts a server in the test's event loop, with settings that differ from the defaults.
+
+    Without another choice, webhooks wait in memory, so that servers of several tests do not use the same file.
+    """
     over: list[dict[str, Any]] = [{}]
     if House.redis is not None:
         meeting = replace(House.redis, prefix=f"test-{uuid4()}")
@@ -259,6 +262,7 @@ async def start_server() -> AsyncIterator[StartServer]:
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Peers:
+            settings["webhooks"] = testing.in_memory(settings.get("webhooks", config.Webhooks()))
             servers = [Server(**{"host": "127.0.0.1", "port": 0, "apps": (APP,), **each, **settings}) for each in over]
             for server in servers:
                 await stack.enter_async_context(server)

@@ -174,7 +174,11 @@ class Webhooks:
     queue: str = setting(
         "auto",
         "Where deliveries wait. auto: a file (sqlite), or Redis in a cluster. memory: for tests; a restart loses them.",
-        choices=("auto", "memory"),
+        choices=("auto", "sqlite", "memory"),
+    )
+    path: str = setting(
+        "soketpy-webhooks.db",
+        "The file of the queue sqlite, on a local disk. It is created when an app has webhooks; one server may use it.",
     )
     batching: bool = setting(False, "Send the events of one batch_duration in one request.")
     batch_duration: float = setting(0.05, "Seconds for which the events of a batch are collected.", most=60)

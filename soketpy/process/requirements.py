@@ -25,6 +25,9 @@ def check_requirements(settings: Settings) -> None:
         from soketpy.process.private_redis import redis_server
 
         redis_server(settings)
+    from soketpy.process.queues import check_queue
+
+    check_queue(settings)
 
 
 def number_of(settings: Settings) -> int:

@@ -105,6 +105,7 @@ class Server:
         """
         node = self._started
         self._apps.replace(settings.apps)
+        self._webhooks.update(settings.apps)
         return node.update(self._apps.by_id)
 
     def totals(self) -> Totals:

@@ -1,20 +1,28 @@
 """The webhooks of a running process: queue, collector, targets and sender, built from the settings."""
 
 import asyncio
+import logging
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 from soketpy.config import Settings
-from soketpy.core.apps import Apps
+from soketpy.core.apps import App, Apps
+from soketpy.core.containment import contain
 from soketpy.core.steps import Later
-from soketpy.core.webhook_ports import Queue, Target
-from soketpy.drivers.local.queue import MemoryQueue
+from soketpy.core.webhook_ports import QueueUnavailable, Target
 from soketpy.drivers.local.transitions import Transitions
+from soketpy.process.queues import queue_of, unusable
 from soketpy.process.tls import receivers_context
 from soketpy.webhooks.collector import Collector
 from soketpy.webhooks.sender import Sender
 
+log = logging.getLogger("soketpy.webhooks")
+
 RETURN_TIMEOUT = 30.0
 """Seconds after a start in which clients may return before their channels are reported as vacated."""
+
+PAUSE = 1.0
+"""Seconds between two attempts to open the queue after a reload."""
 
 _NOTHING = frozenset[str]()
 
@@ -28,7 +36,9 @@ class LocalWebhooks:
         self._settings = settings
         self._apps = apps
         self._running = AsyncExitStack()
-        self.queue: Queue = MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
+        self._started = False
+        self._late_start: asyncio.Task[None] | None = None
+        self.queue = queue_of(settings)
         self.collector = Collector(self.queue, apps.by_id, batching=given.batching, batch_duration=given.batch_duration)
         self.transitions = Transitions(self._wanted, self.collector.record, loop.time, later, grace=given.grace)
 
@@ -37,20 +47,61 @@ class LocalWebhooks:
         return _NOTHING if app is None else app.webhook_types
 
     async def start(self) -> None:
-        """Send webhooks until ``stop``, if an app has any."""
-        if any(app.webhooks for app in self._settings.apps):
-            async with AsyncExitStack() as stack:
-                await self._start(stack)
-                self._running = stack.pop_all()
+        """Send webhooks until ``stop``, if an app has any. Raise ConfigError if the queue cannot be used."""
+        if _have_webhooks(self._settings.apps):
+            try:
+                await self._start(late=False)
+            except QueueUnavailable as fault:
+                raise unusable(self._settings, fault) from None
+
+    def update(self, apps: Iterable[App]) -> None:
+        """Begin to send webhooks if none of the earlier apps had any. Removed webhooks become dead letters."""
+        if not self._started and self._late_start is None and _have_webhooks(apps):
+            self._late_start = asyncio.create_task(self._start_late())
+
+    async def _start_late(self) -> None:
+        """Start while the server runs. If the queue cannot be opened, the events wait, and the start is repeated."""
+        logged = ""
+        while not self._started:
+            try:
+                await self._start(late=True)
+            except QueueUnavailable as fault:
+                if str(fault) != logged:
+                    log.error("Webhooks cannot start, and their events wait: %s", fault)  # noqa: TRY400
+                    logged = str(fault)
+                await asyncio.sleep(PAUSE)
+            except Exception as fault:
+                contain(log, fault, "Webhooks could not start")
+                await asyncio.sleep(PAUSE)
 
     async def stop(self) -> None:
         """Store the last events, and wait for the requests in flight. The queue keeps the other deliveries."""
+        if self._late_start is not None:
+            await _cancel(self._late_start)
         await self._running.aclose()
 
-    async def _start(self, stack: AsyncExitStack) -> None:
-        await self.queue.start()
-        stack.push_async_callback(self.queue.stop)
-        self.transitions.restore(await self.queue.states(), RETURN_TIMEOUT)
+    async def _start(self, *, late: bool) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.queue.stop)
+            await self.queue.start()
+            await self._restore(late=late)
+            self._run(stack)
+            self._running = stack.pop_all()
+        self._started = True
+
+    async def _restore(self, *, late: bool) -> None:
+        """Give clients the time to return that were connected before a restart.
+
+        If the server runs already, the states of the file are older than its clients. Forget them, as well as those
+        that no webhook asks for any more.
+        """
+        states = await self.queue.states()
+        forgotten = [state for state in states if late or not self.transitions.wants(state)]
+        if forgotten:
+            await self.queue.put((), dict.fromkeys(forgotten, False))
+        self.transitions.restore(set(states).difference(forgotten), RETURN_TIMEOUT)
+
+    def _run(self, stack: AsyncExitStack) -> None:
         targets: dict[str, Target] = {"http": http_target(self._settings)}
         for target in targets.values():
             stack.push_async_callback(target.close)
@@ -59,7 +110,17 @@ class LocalWebhooks:
         for run in (sender.run, self.collector.run):
             running = asyncio.create_task(run())
             stack.push_async_callback(_cancel, running)
-        stack.push_async_callback(self.collector.flush)
+        stack.push_async_callback(self._flush)
+
+    async def _flush(self) -> None:
+        try:
+            await self.collector.flush()
+        except QueueUnavailable as fault:
+            log.error("The last webhook events could not be stored, and are lost: %s", fault)  # noqa: TRY400
+
+
+def _have_webhooks(apps: Iterable[App]) -> bool:
+    return any(app.webhooks for app in apps)
 
 
 def http_target(settings: Settings) -> Target:

@@ -69,6 +69,7 @@ class Collector:
         self._events: deque[tuple[WebhookEvent, State | None, bool]] = deque()
         self._formed: _Formed | None = None
         self._wake = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
@@ -108,13 +109,14 @@ class Collector:
 
     async def flush(self) -> None:
         """Store all events that were taken until now. Raises QueueUnavailable, and then keeps the events."""
-        self._wake.clear()
-        try:
-            while self._formed is not None or self._events:
-                await self._store_some()
-        except QueueUnavailable:
-            self._wake.set()
-            raise
+        async with self._flushing:  # the flush at the end waits for the one of ``run``, and repeats no ``put``
+            self._wake.clear()
+            try:
+                while self._formed is not None or self._events:
+                    await self._store_some()
+            except QueueUnavailable:
+                self._wake.set()
+                raise
 
     async def _store_some(self) -> None:
         """Form deliveries once, and store them. If that fails, the same deliveries are stored the next time."""

@@ -1,0 +1,33 @@
+"""The choice of the queue of webhooks by the settings. The library of a queue is imported when the queue starts."""
+
+from soketpy.config import ConfigError, Settings
+from soketpy.core.webhook_ports import Queue, QueueUnavailable
+from soketpy.drivers.local.queue import MemoryQueue
+from soketpy.drivers.sqlite.queue import SqliteQueue
+
+
+def kind_of(settings: Settings) -> str:
+    """Return the kind of the queue: sqlite or memory."""
+    chosen = settings.webhooks.queue
+    if chosen != "auto":
+        return chosen
+    return "sqlite" if settings.cluster == "local" else "memory"
+
+
+def queue_of(settings: Settings, *, owner: bool = True) -> Queue:
+    """Return the queue of a server or, if ``owner`` is false, of an operator's command. It is not started."""
+    given = settings.webhooks
+    if kind_of(settings) == "sqlite":
+        return SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters, owner=owner)
+    return MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
+
+
+def check_queue(settings: Settings) -> None:
+    """Raise ConfigError for a queue that several nodes cannot share."""
+    if settings.webhooks.queue == "sqlite" and (settings.cluster != "local" or settings.workers != 1):
+        raise settings.mistake("webhooks.queue", "several nodes or workers cannot share a sqlite file: use auto")
+
+
+def unusable(settings: Settings, fault: QueueUnavailable) -> ConfigError:
+    """Return the error for a queue that cannot be used at the start of the server."""
+    return settings.mistake("webhooks.path" if kind_of(settings) == "sqlite" else "webhooks.queue", str(fault))
