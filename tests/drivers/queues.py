@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import Queue
@@ -100,6 +101,14 @@ class SqliteKit:
     async def close(self) -> None:
         for queue, *_ in self._opened:
             await queue.stop()
+
+
+KINDS = ["memory", "sqlite"]
+
+
+def kit_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Kit:
+    """Return the kit of a kind of queue. ``request`` gives the fixtures that a kit needs, such as a server."""
+    return MemoryKit() if kind == "memory" else SqliteKit(folder)
 
 
 def delivery(

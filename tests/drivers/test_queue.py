@@ -1,4 +1,4 @@
-"""The contract of every queue of webhooks. Another queue needs a kit in ``tests/drivers/queues.py`` and a parameter."""
+"""The contract of every queue of webhooks. Another queue needs a kit in ``tests/drivers/queues.py``."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,19 +8,13 @@ import pytest
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import FULL, Queue
-from tests.drivers.queues import Kit, MemoryKit, SqliteKit, after, delivery, ids
+from tests.drivers.queues import KINDS, Kit, after, delivery, ids, kit_of
 from tests.patience import PATIENCE
-
-KINDS = ["memory", "sqlite"]
-
-
-def kit_of(kind: str, folder: Path) -> Kit:
-    return MemoryKit() if kind == "memory" else SqliteKit(folder)
 
 
 @pytest.fixture(params=KINDS)
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
-    kit = kit_of(request.param, tmp_path)
+    kit = kit_of(request.param, request, tmp_path)
     yield kit
     await kit.close()
 

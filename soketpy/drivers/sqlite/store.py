@@ -23,6 +23,9 @@ from soketpy.drivers.sqlite.file import connect
 MOST_TAKEN = 100
 """Deliveries that one call of ``take`` returns, at most."""
 
+MOST_DEAD = 10_000
+"""Dead letters of one endpoint, at most. If there are more, its oldest ones are removed."""
+
 _DELIVERY = "d.id, e.app, e.webhook, e.target, d.lane, d.body, d.events, d.created, d.attempts, d.error"
 """The columns of a Delivery, in the order of its fields."""
 
@@ -296,7 +299,7 @@ class Store:
         self._remove(key, number)
         endpoint = key[0]
         self._dead[endpoint] = self._dead.get(endpoint, 0) + 1
-        if self._dead[endpoint] > self._bound:
+        if self._dead[endpoint] > MOST_DEAD:
             oldest = "(SELECT min(number) FROM dead WHERE endpoint = ?)"
             self._run(f"DELETE FROM dead WHERE number = {oldest}", endpoint)  # noqa: S608 - constants
             self._dead[endpoint] -= 1
