@@ -26,11 +26,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Modules that reach the outside world, and the folders or files that may import them.
 ONLY_IN = {
-    "aiohttp": {"webhooks"},
+    "aiobotocore": {"drivers"},
+    "aiohttp": {"webhooks", "drivers/aws/clients.py"},
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
     "asyncio": {"web", "webhooks", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
     "yaml": {"config"},
+    "botocore": {"drivers"},
     "hiredis": {"drivers"},
     "httptools": {"protocol"},
     "msgpack": {"drivers"},

@@ -5,9 +5,10 @@ from typing import Any
 from soketpy.config.errors import guess, quote
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert, items_of
-from soketpy.core.fields import Field, fields_of, kind
+from soketpy.core.aws_options import AwsOptions, sdk_options
+from soketpy.core.fields import Field, FieldError, fields_of, kind
 from soketpy.core.webhook_headers import MOST, Headers, name_problem, value_problem
-from soketpy.core.webhooks import Webhook
+from soketpy.core.webhooks import LambdaOptions, Webhook
 from soketpy.protocol.event_types import EVENT_TYPES
 
 _HEADER = Field(name="headers", type=str, help="", secret=True, check_text=value_problem)
@@ -57,6 +58,8 @@ def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> 
             given[field.name] = _headers(each, where)
         elif name == "event_types":
             given[field.name] = _event_types(each, where)
+        elif name == "client_options":
+            given[field.name] = _client_options(each, where)
         elif field.is_group:
             given[field.name] = _group(field, each, where)
         else:
@@ -75,6 +78,21 @@ def _group(field: Field, node: ConfigNode, path: str) -> object:
     return field.type(**_values(field.type, table, path, "no such setting"))
 
 
+def _client_options(node: ConfigNode, path: str) -> AwsOptions:
+    """Return the options of a client of AWS. They may have the names of the AWS SDK."""
+    if node.value is None:
+        return AwsOptions()
+    table = _table(node, path, "a table of settings, such as credentials")
+    try:
+        return sdk_options({name: _plain(each) for name, each in table.items()})
+    except FieldError as error:
+        raise node.at.error(path, str(error)) from None
+
+
+def _plain(node: ConfigNode) -> object:
+    return {name: _plain(each) for name, each in node.value.items()} if isinstance(node.value, dict) else node.value
+
+
 def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[str, object], path: str) -> None:
     """Raise ConfigError unless the webhook has one target."""
     url, function = given.get("url"), given.get("lambda_function")
@@ -83,6 +101,8 @@ def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[st
         raise table["lambda_function"].at.error(f"{path}.lambda_function", problem)
     if url is None and function is None:
         raise node.position.error(path, "must have a url or a lambda_function")
+    if function is None and given.get("lambda_", LambdaOptions()) != LambdaOptions():
+        raise table["lambda"].at.error(f"{path}.lambda", "has no effect without lambda_function")
 
 
 def _event_types(node: ConfigNode, path: str) -> object:

@@ -130,7 +130,8 @@ class Field:
         if not fits or (self.choices and value not in self.choices):
             return self._problem(value, written)
         problem = None if self.check_text is None else self.check_text(value)
-        return problem if problem is None or self.secret else f"{shown(value)} {problem}"
+        hides = self.secret or ("://" in value and "@" in value)  # such a URL may contain a password
+        return problem if problem is None or hides else f"{shown(value)} {problem}"
 
     def _is_in_range(self, value: Any) -> bool:
         if isinstance(value, bool):

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from soketpy.core.arguments import check_types
+from soketpy.core.aws_options import REGION, AwsOptions, function_problem, region_of
 from soketpy.core.fields import check_texts, fields_of, setting
 from soketpy.core.patterns import compile_pattern, pattern_problem
 from soketpy.core.webhook_headers import Headers, headers_of
@@ -78,17 +79,37 @@ class Filter(_Derived):
         return self.found_in is None or bool(self.found_in(channel))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LambdaOptions:
+    """The options of a Lambda function. In a file, ``async_`` is ``async``."""
+
+    region: str | None = setting(None, "Region of the function; null for that of its ARN, or else us-east-1.", **REGION)
+    async_: bool = setting(False, "Let AWS queue the event, and do not wait for the function's result.")
+    client_options: AwsOptions = field(default=AwsOptions(), metadata={"help": "Endpoint and credentials."})
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_texts(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Webhook:
     """One webhook. It has either a ``url`` or a ``lambda_function``, and at least one event type.
 
     A list in the place of a tuple becomes a tuple. The constructor raises TypeError for a value of another type than
-    its field has, and ValueError for a value that cannot work. Headers and the path of the URL may have secrets:
-    neither ``repr`` nor an error shows them.
+    its field has, and ValueError for a value that cannot work. Headers, the path of the URL and the options of a
+    function may have secrets: neither ``repr`` nor an error shows them. In a file, ``lambda_`` is ``lambda``.
     """
 
     url: str | None = setting(None, "URL that events are posted to.", check_text=url_problem, secret=True)
-    lambda_function: str | None = setting(None, "Name or ARN of the AWS Lambda function that gets events.")
+    lambda_function: str | None = setting(
+        None,
+        "Name or ARN of the AWS Lambda function that gets events.",
+        pattern=r"[A-Za-z0-9$_.:-]{1,256}",
+        like="the name or ARN of a Lambda function",
+        check_text=function_problem,
+    )
+    lambda_: LambdaOptions = field(default=LambdaOptions(), metadata={"help": "Options of the Lambda function."})
     event_types: Sequence[str] = setting((), "Names of the events to send; at least one.", choices=EVENT_TYPES)
     filter: Filter = field(default=Filter(), metadata={"help": "Conditions for the channels of events."})
     headers: Mapping[str, str] = field(default=Headers(), metadata={"help": "Further headers of each request."})
@@ -113,8 +134,13 @@ class Webhook:
 
     @property
     def target(self) -> str:
-        """Return the URL, or the name of the Lambda function after ``lambda:``."""
-        return self.url if self.url is not None else f"lambda:{self.lambda_function}"
+        """Return the URL, or ``lambda:``, the region and the name or ARN of the Lambda function."""
+        return self.url if self.url is not None else f"lambda:{self.region}:{self.lambda_function}"
+
+    @property
+    def region(self) -> str:
+        """Return the region of the Lambda function."""
+        return region_of(self.lambda_.client_options, self.lambda_.region, self.lambda_function or "")
 
     @property
     def host(self) -> str:

@@ -59,6 +59,8 @@ def configure(level: str = "info", format: str = "text") -> None:
     output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
+    for library in ("botocore", "aiobotocore"):  # their records may contain signed requests and session tokens
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from soketpy.core.containment import contain
 from soketpy.core.steps import Later
 from soketpy.core.webhook_ports import QueueUnavailable, Target
 from soketpy.drivers.local.transitions import Transitions
+from soketpy.process.aws import LambdaTargetOnDemand
 from soketpy.process.queues import queue_of, unusable
 from soketpy.process.tls import receivers_context
 from soketpy.webhooks.collector import Collector
@@ -102,7 +103,8 @@ class LocalWebhooks:
         self.transitions.restore(set(states).difference(forgotten), RETURN_TIMEOUT)
 
     def _run(self, stack: AsyncExitStack) -> None:
-        targets: dict[str, Target] = {"http": http_target(self._settings)}
+        functions = LambdaTargetOnDemand(timeout=self._settings.webhooks.timeout)
+        targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
         for target in targets.values():
             stack.push_async_callback(target.close)
         sender = Sender(self.queue, self._apps.by_id, targets, retry_for=self._settings.webhooks.retry_for)

@@ -13,7 +13,7 @@ from soketpy.config.sample import sample
 from soketpy.config.tree import ConfigNode
 from soketpy.core.apps import App, app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
-from soketpy.core.webhooks import Filter, Webhook
+from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 
 FILE = Path(__file__).parent.parent.parent / "config" / "soketpy.yaml"
 
@@ -60,9 +60,9 @@ def test_the_webhook_in_comments_can_be_used_and_has_every_setting_of_a_webhook(
     types = ("channel_occupied", "channel_vacated")
     assert webhook == Webhook(url="https://example.com/webhooks", event_types=types)
     text = "\n".join(shown)
-    for name, field in {**fields_of(Webhook), **fields_of(Filter)}.items():
+    for name, field in {**fields_of(Webhook), **fields_of(Filter), **fields_of(LambdaOptions)}.items():
         assert f"# {field.help}\n" in text
-        assert f" {name}:" in text
+        assert f" {name.rstrip('_')}:" in text
 
 
 def test_no_two_settings_share_a_variable() -> None:

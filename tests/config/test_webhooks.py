@@ -9,11 +9,14 @@ import pytest
 from soketpy import Filter, Webhook
 from soketpy.cli import main
 from soketpy.config import ConfigError, load
+from soketpy.core.aws_options import AwsOptions
 from soketpy.core.webhook_headers import LONGEST, MOST
+from soketpy.core.webhooks import LambdaOptions
 from soketpy.protocol.event_types import EVENT_TYPES
 
 APP = "id: a, key: k, secret: s"
 HOOK = "url: 'https://example.com/hidden', event_types: [cache_miss]"
+FUNCTION = "lambda_function: f, event_types: [cache_miss]"
 TOO_MANY = ", ".join(f"X-{at}: hidden" for at in range(MOST + 1))
 ASCII = "must be printable ASCII characters, without a space at its beginning or end"
 EVENTS = f"must be {', '.join(EVENT_TYPES[:-1])} or {EVENT_TYPES[-1]}, not"
@@ -34,6 +37,12 @@ apps:
         batching: true
       - lambda_function: chat-events
         event_types: [client_event]
+        lambda:
+          region: eu-west-1
+          async: true
+          client_options:
+            endpoint: http://localhost:4566
+            credentials: {accessKeyId: hidden-key, secretAccessKey: hidden}
 """
 LIST = [
     {
@@ -43,7 +52,18 @@ LIST = [
         "headers": {"Authorization": "Bearer hidden"},
         "batching": True,
     },
-    {"lambda_function": "chat-events", "event_types": ["client_event"]},
+    {
+        "lambda_function": "chat-events",
+        "event_types": ["client_event"],
+        "lambda": {
+            "region": "eu-west-1",
+            "async": True,
+            "client_options": {
+                "endpoint": "http://localhost:4566",
+                "credentials": {"accessKeyId": "hidden-key", "secretAccessKey": "hidden"},
+            },
+        },
+    },
 ]
 EXPECTED = (
     Webhook(
@@ -53,7 +73,17 @@ EXPECTED = (
         headers={"Authorization": "Bearer hidden"},
         batching=True,
     ),
-    Webhook(lambda_function="chat-events", event_types=("client_event",)),
+    Webhook(
+        lambda_function="chat-events",
+        event_types=("client_event",),
+        lambda_=LambdaOptions(
+            region="eu-west-1",
+            async_=True,
+            client_options=AwsOptions(
+                endpoint="http://localhost:4566", access_key_id="hidden-key", secret_access_key="hidden"
+            ),
+        ),
+    ),
 )
 
 
@@ -110,6 +140,25 @@ MISTAKES = [
     (
         f"{{{HOOK}, lambda_function: f}}",
         ".lambda_function: given next to url (config.yaml:2): a webhook has one target",
+    ),
+    (f"{{{HOOK}, lambda: {{async: true}}}}", ".lambda: has no effect without lambda_function"),
+    (f"{{{FUNCTION}, lambda: fast}}", ".lambda: must be a table of settings, such as region, not text"),
+    (
+        f"{{{FUNCTION}, lambda: {{asnyc: true}}}}",
+        ".lambda.asnyc: no such setting; did you mean async?",
+    ),
+    (f"{{{FUNCTION}, lambda: {{async: 5}}}}", ".lambda.async: must be true or false, not 5"),
+    (
+        f"{{{FUNCTION}, lambda: {{client_options: {{accessKeyId: hidden}}}}}}",
+        ".lambda.client_options: accessKeyId: has no effect without secretAccessKey",
+    ),
+    (
+        f"{{{FUNCTION}, lambda: {{client_options: {{credentials: {{secretAccessKey: [hidden]}}}}}}}}",
+        ".lambda.client_options: secretAccessKey: must be text, or null for none, not a list",
+    ),
+    (
+        "{lambda_function: a b, event_types: [cache_miss]}",
+        ".lambda_function: must be the name or ARN of a Lambda function, or null for none, not 'a b'",
     ),
     (
         "{url: 'ftp://a/hidden', event_types: [cache_miss]}",

@@ -9,6 +9,7 @@ import pytest
 
 from soketpy import App, Filter, Key, Webhook
 from soketpy.core.webhook_headers import LONGEST, MOST
+from soketpy.core.webhooks import LambdaOptions
 from soketpy.protocol.event_types import EVENT_TYPES, EventType
 
 URL = "https://example.com/hooks/hidden-token"
@@ -53,7 +54,8 @@ def test_the_id_depends_on_the_target_the_events_and_the_filter_only() -> None:
         replace(HOOK, url="https://example.com/other"),
         replace(HOOK, event_types=EVENT_TYPES),
         replace(HOOK, filter=Filter(channel_name_starts_with="a")),
-        Webhook(lambda_function=URL, event_types=OCCUPIED),
+        Webhook(lambda_function="f", event_types=OCCUPIED),
+        Webhook(lambda_function="f", lambda_=LambdaOptions(region="eu-west-1"), event_types=OCCUPIED),
     ]
     assert same.id == HOOK.id
     assert len({HOOK.id, *(each.id for each in others)}) == 1 + len(others)
