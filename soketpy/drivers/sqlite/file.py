@@ -103,6 +103,15 @@ def connect(path: str, *, create: bool) -> sqlite3.Connection:
     return opened
 
 
+def identity_of(path: str) -> tuple[int, int] | None:
+    """Return numbers that tell the file at a path from any other file, or None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _prepare(opened: sqlite3.Connection, path: str) -> None:
     """Check that the database is ours, and create the tables of a new one."""
     version, application, tables = (

@@ -17,8 +17,8 @@ from typing import Any
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength
-from soketpy.drivers.sqlite.file import connect
+from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, QueueUnavailable
+from soketpy.drivers.sqlite.file import connect, identity_of
 
 MOST_TAKEN = 100
 """Deliveries that one call of ``take`` returns, at most."""
@@ -60,6 +60,7 @@ class Store:
         self._clock = clock
         self._owner = owner
         self._file: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._version = -1
         self._endpoints: dict[tuple[str, str], int] = {}
         self._lanes: dict[int, dict[str, _Lane]] = {}
@@ -72,10 +73,16 @@ class Store:
     # The file
 
     def open(self) -> None:
-        """Open the file if it is not open, and read the heads of the lanes. Raise QueueUnavailable."""
+        """Open the file if it is not open, and read the heads of the lanes. Raise QueueUnavailable.
+
+        If the file was removed or replaced, raise QueueUnavailable once: the next call opens the new file.
+        """
         if self._file is None:
             self._file = connect(self._path, create=self._owner)
+            self._identity = identity_of(self._path)
             self._version = -1
+        elif identity_of(self._path) != self._identity:
+            raise QueueUnavailable(f"{self._path} was removed or replaced")
         self.refresh()
 
     def close(self) -> None:
