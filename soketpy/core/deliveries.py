@@ -9,8 +9,8 @@ at most ``LANES`` requests in flight.
 """
 
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -56,7 +56,8 @@ class Delivery(msgspec.Struct, frozen=True):
 class _Batch:
     webhook: Webhook
     lane: str
-    events: list[bytes]
+    events: list[bytes] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     size: int = 0
 
 
@@ -64,40 +65,42 @@ def form(
     events: Iterable[WebhookEvent],
     app_of: Callable[[str], App | None],
     now: float,
-    new_id: Callable[[], str],
+    new_id: Callable[[str, Sequence[int]], str],
     *,
     batching: bool,
 ) -> list[Delivery]:
     """Return the deliveries of some events, in the order of the events.
 
     Events of apps that no longer exist, and events that no webhook wants, have no delivery. ``batching`` is the
-    server's setting, which a webhook may override. ``now`` is a Unix time in seconds.
+    server's setting, which a webhook may override. ``now`` is a Unix time in seconds. ``new_id`` returns the id of a
+    delivery from its lane and the positions of its events in ``events``.
     """
     formed: list[tuple[str, _Batch]] = []
-    open_batches: dict[tuple[str, str], _Batch] = {}
-    for event in events:
+    open_batches: dict[str, _Batch] = {}
+    for position, event in enumerate(events):
         app = app_of(event.app_id)
         wanting = [each for each in app.webhooks if each.wants(event.name, event.channel)] if app is not None else []
         if not wanting:
             continue
         text = event.encode()
         for webhook in wanting:
-            lane = f"{webhook.id}:{zlib.crc32(event.subject.encode('utf-8', 'surrogatepass')) % LANES}"
+            lane = f"{event.app_id}:{webhook.id}:{zlib.crc32(event.subject.encode('utf-8', 'surrogatepass')) % LANES}"
             batched = batching if webhook.batching is None else webhook.batching
-            batch = open_batches.get((event.app_id, lane)) if batched else None
+            batch = open_batches.get(lane) if batched else None
             if batch is None or len(batch.events) >= MOST_EVENTS or batch.size + len(text) > MOST_BYTES:
-                batch = _Batch(webhook, lane, [])
+                batch = _Batch(webhook, lane)
                 formed.append((event.app_id, batch))
-                open_batches[event.app_id, lane] = batch
+                open_batches[lane] = batch
             batch.events.append(text)
+            batch.positions.append(position)
             batch.size += len(text)
     return [
         Delivery(
-            id=new_id(),
+            id=new_id(batch.lane, batch.positions),
             app_id=app_id,
             webhook_id=batch.webhook.id,
             target=batch.webhook.target,
-            lane=f"{app_id}:{batch.lane}",
+            lane=batch.lane,
             body=webhooks.body(batch.events, int(now * 1000)),
             events=len(batch.events),
             created=now,

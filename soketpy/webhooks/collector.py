@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -32,7 +32,7 @@ OnEvent = Callable[[WebhookEvent], Awaitable[None]]
 """Gets the events inside a Python program."""
 
 
-def _random_id() -> str:
+def _random_id(lane: str, positions: Sequence[int]) -> str:
     return str(uuid4())
 
 

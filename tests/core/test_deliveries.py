@@ -25,7 +25,7 @@ def app(name: str, *webhooks: Webhook) -> App:
 def formed(events: list[WebhookEvent], *apps: App, batching: bool = False) -> list[Delivery]:
     by_id = {each.id: each for each in apps}
     numbers = count(1)
-    return form(events, by_id.get, 1000.5, lambda: str(next(numbers)), batching=batching)
+    return form(events, by_id.get, 1000.5, lambda lane, positions: str(next(numbers)), batching=batching)
 
 
 def names(delivery: Delivery) -> list[str]:
