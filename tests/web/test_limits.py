@@ -9,7 +9,7 @@ import pytest
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
 from soketpy.drivers.local.limits import LocalRateLimiter
-from soketpy.drivers.redis import session
+from soketpy.drivers.redis import scripts
 from soketpy.web import http
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
@@ -33,12 +33,14 @@ def limited(**limits: Any) -> App:
 @pytest.fixture(autouse=True)
 def nothing_flows_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still for rates, in this process and in Redis."""
-    begin, script = LocalRateLimiter.__init__, session._SCRIPT
+    begin = LocalRateLimiter.__init__
     monkeypatch.setattr(LocalRateLimiter, "__init__", lambda self, clock: begin(self, lambda: 1000.0))
-    for real, stopped in (("redis.call('TIME')", "{'1000', '0'}"), ("redis.call('PEXPIRE', key, 10000)", "")):
-        assert script.count(real) == 1
-        script = script.replace(real, stopped)
-    monkeypatch.setattr(session, "_SCRIPT", script)
+    for name, real, stopped in (
+        ("events.lua", "redis.call('TIME')", "{'1000', '0'}"),
+        ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
+    ):
+        assert scripts.SOURCES[name].count(real) == 1
+        monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, stopped))
 
 
 async def test_reads_beyond_the_rate_are_refused_with_soketis_headers(start_server: StartServer) -> None:

@@ -1,19 +1,25 @@
 """The cache over Redis: the last event of each cache channel, for all nodes."""
 
+import contextlib
 from collections.abc import Callable
 
+from soketpy.core import steps
 from soketpy.core.ports import CachedEvent
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.writes import Lost
 from soketpy.protocol.grammar import is_json
 
+LEAST_MARK_TTL = 60.0
+"""Seconds after which a channel that is still empty is reported again, at least."""
+
 
 class RedisCache:
     """The last event of each cache channel; ``RedisBus.publish_cached`` writes it."""
 
-    def __init__(self, commands: Commands, clock: Callable[[], float]) -> None:
+    def __init__(self, commands: Commands, clock: Callable[[], float], ttl: float) -> None:
         self._commands = commands
+        self._mark_ttl = round(1000 * max(ttl, LEAST_MARK_TTL))
         self._clock = clock
 
     async def get(self, app_id: str, channel: str) -> CachedEvent | None:
@@ -40,4 +46,10 @@ class RedisCache:
         return max(0, round(event.expires - self._clock()))
 
     def note_miss(self, app_id: str, channel: str) -> None:
-        """Do nothing."""
+        """Report cache_miss to webhooks, once until the channel has an event again. Not while Redis is unavailable."""
+        if self._commands.connected:  # otherwise this node does not know whether the channel has an event
+            steps.begin(self._note_miss(app_id, channel))
+
+    async def _note_miss(self, app_id: str, channel: str) -> None:
+        with contextlib.suppress(Lost):
+            await self._commands.write(["miss", app_id, channel, self._mark_ttl])

@@ -11,19 +11,21 @@ import hiredis
 
 from soketpy.core.ports import Bus, Cache, EventLog, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
+from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
     PartitionedBus,
     PartitionedCache,
+    PartitionedEvents,
     PartitionedRateLimiter,
     PartitionedRoster,
     Partitions,
 )
 from soketpy.drivers.redis.session import LEASE, Connect, Session
+from soketpy.drivers.redis.webhook_flags import no_webhooks
 from soketpy.drivers.redis.writes import Lost
-from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.redis")
 
@@ -33,6 +35,7 @@ class RedisCluster:
 
     ``prefix`` separates clusters on one Redis. ``connect`` gets the prefix of a partition's keys: in a Redis Cluster,
     the prefix decides which Redis node has the keys. With ``advises``, a warning says what should be set in Redis.
+    ``webhook_types`` returns the events that the webhooks of an app want; ``grace`` is their grace period in seconds.
     """
 
     def __init__(
@@ -45,15 +48,23 @@ class RedisCluster:
         lease: float = LEASE,
         start_timeout: float = 10,
         advises: bool = True,
+        webhook_types: WebhookTypes = no_webhooks,
+        grace: float = 3,
     ) -> None:
-        self.events: EventLog = _NoWebhooks()
         self._advises = advises
         self._start_timeout = start_timeout
         self._in_flight = InFlight()
         self._away = set[object]()
         window = Window()
-        partition = partial(Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease)
-        all_of_them = [
+        partition = partial(
+            Partition,
+            partitions=partitions,
+            cache_ttl=cache_ttl,
+            lease=lease,
+            webhook_types=webhook_types,
+            grace=grace,
+        )
+        self.partitions = all_of_them = [
             partition(connect(keys), keys, self._in_flight, window, self._away)
             for keys in (f"{{{prefix}:{number}}}:" for number in range(partitions))
         ]
@@ -62,13 +73,16 @@ class RedisCluster:
         self.roster: Roster
         self.cache: Cache
         self.limiter: RateLimiter
+        self.events: EventLog
         if partitions == 1:
             [one] = all_of_them
             self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
+            self.events = one.events
         else:
             many = Partitions(all_of_them)
             self.bus, self.roster = PartitionedBus(many, window), PartitionedRoster(many)
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
+            self.events = PartitionedEvents(many)
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""
@@ -105,13 +119,6 @@ class RedisCluster:
     def links(self) -> tuple[int, int]:
         """The number of partitions that are connected, and of all partitions."""
         return len(self.sessions) - len(self._away), len(self.sessions)
-
-
-class _NoWebhooks:
-    """Drops the events for webhooks."""
-
-    def append(self, event: WebhookEvent) -> None:
-        """Do nothing."""
 
 
 def _check_buffers(address: str, reply: Any) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
 
-from soketpy.core.containment import contain
+from soketpy.core.containment import attempt, contain
 from soketpy.core.steps import Future
 from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.node_state import NodeState
@@ -27,6 +28,8 @@ class Commands:
         self.id = ""
         self.connected = False
         self.unavailable = unavailable
+        self.watchers: list[Callable[[], None]] = []
+        """Called whenever ``connected`` has changed."""
         self.address = "?"
         """The address of Redis, for people to read."""
         self._in_flight = in_flight
@@ -41,6 +44,15 @@ class Commands:
         self._state = state
         self._receive = receive
         self._writes = Writes(state.written)
+
+    def _notify_watchers(self) -> None:
+        for watcher in self.watchers:
+            attempt(log, watcher)
+
+    @property
+    def publishes(self) -> str:
+        """The command that publishes."""
+        return "PUBLISH" if self.wire is None else self.wire.publishes
 
     @property
     def busy(self) -> bool:

@@ -1,14 +1,18 @@
 """One partition of what the nodes share: a session with Redis, and the ports that use it."""
 
+import secrets
 import time
 
+from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
+from soketpy.drivers.redis.events import RedisEvents
 from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
 from soketpy.drivers.redis.topics import Topics
+from soketpy.drivers.redis.webhook_flags import flags_of
 
 
 class Partition:
@@ -25,12 +29,16 @@ class Partition:
         partitions: int,
         cache_ttl: float,
         lease: float,
+        webhook_types: WebhookTypes,
+        grace: float,
     ) -> None:
-        self.session = Session(connect, prefix, in_flight, unavailable, partitions=partitions, lease=lease)
-        topics = Topics(self.session)
+        self.session = Session(connect, prefix, in_flight, unavailable, partitions=partitions, lease=lease, grace=grace)
+        self.grace = grace
+        self.topics = topics = Topics(self.session)
         self.bus = RedisBus(self.session, topics, in_flight, window, cache_ttl)
-        self.roster = RedisRoster(self.session, topics)
-        self.cache = RedisCache(self.session, time.monotonic)
+        self.roster = RedisRoster(self.session, topics, flags_of(webhook_types))
+        self.cache = RedisCache(self.session, time.monotonic, cache_ttl)
+        self.events = RedisEvents(self.session, secrets.token_hex(8))
         self.limiter = RedisRateLimiter(self.session)
         topics.attach(self.bus, self.roster)
         self.session.attach(self.roster, topics.receive)

@@ -15,6 +15,7 @@ from soketpy.drivers.redis.in_flight import Window
 from soketpy.drivers.redis.partition import Partition
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Event
+from soketpy.protocol.webhooks import WebhookEvent
 
 
 class Partitions:
@@ -199,6 +200,17 @@ class PartitionedCache:
     def note_miss(self, app_id: str, channel: str) -> None:
         """Report cache_miss to webhooks, once until the channel has an event again."""
         self._partitions.of(app_id, channel).cache.note_miss(app_id, channel)
+
+
+class PartitionedEvents:
+    """An event log over several partitions. The events of one channel, and of one connection, are in one partition."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+
+    def append(self, event: WebhookEvent) -> None:
+        """Take an event."""
+        self._partitions.of(event.app_id, event.subject).events.append(event)
 
 
 class PartitionedRateLimiter:

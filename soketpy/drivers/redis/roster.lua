@@ -1,19 +1,11 @@
 -- What the nodes share, changed by one script at a time. docs/design/roster.md has the words and the reasons.
 --
--- PUBLISH  the command that publishes; defined in front of this file by session.py
--- KEYS[1]  the prefix of the partition, with its hash tag: all other keys begin with it
--- ARGV[1]  the operation: "begin", "discard", "dead", "renew", "write" or "clear"
--- ARGV[2]  a session id
+-- events.lua is in front of this file. ARGV[1] is "begin", "discard", "dead", "renew", "write" or "clear".
 
-local prefix, operation, session = KEYS[1], ARGV[1], ARGV[2]
-local LEASES, DYING, AGREED = prefix .. 'leases', prefix .. 'dying', prefix .. 'agreed'
+local DYING, AGREED = prefix .. 'dying', prefix .. 'agreed'
 local UNVERSIONED = prefix .. 'partitions'
 local SLICE = 500 -- entries that are cleared at a time
-
-local function milliseconds()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local RETURN_TIMEOUT = 30000 -- milliseconds in which clients may return after a time without any node
 
 -- Return the text of an app and a name. No two pairs have the same text.
 local function scoped(app, name)
@@ -38,16 +30,28 @@ local function check_count(hash, field)
   return count
 end
 
+-- Return the count and the flags of an entry, from its value in a ledger: "3", or "3 1" with flags. The count is nil if
+-- the value is not valid.
+local function read_value(text)
+  local count, flags = string.match(text, '^(%-?%d+) ?(%d*)$')
+  return integer(count or ''), tonumber(flags or '') or 0
+end
+
 -- Return the count of an entry in the ledger of a session, and a function that sets the count. Change the totals in
 -- between: if a total cannot be changed, the entry must not be either, or clearing it would remove what was never added.
-local function open_entry(owner, entry)
+-- The flags are those of the app at the last write, for the script that clears the entry.
+local function open_entry(owner, entry, flags)
   local ledger, field = prefix .. 'node:' .. owner, cmsgpack.pack(entry)
-  local before = integer(redis.call('HGET', ledger, field) or '0') or 0
-  return before, function(count)
+  local value = redis.call('HGET', ledger, field) or '0'
+  return read_value(value) or 0, function(count)
+    local new = string.format('%.0f', count)
+    if flags and flags > 0 then
+      new = new .. ' ' .. bit.band(flags, QUIET - 1)
+    end
     if count == 0 then
       redis.call('HDEL', ledger, field)
-    elseif count ~= before then
-      redis.call('HSET', ledger, field, count)
+    elseif new ~= value then
+      redis.call('HSET', ledger, field, new)
     end
   end
 end
@@ -83,25 +87,29 @@ end
 local commands = {}
 
 -- Set the subscriptions of a channel. Return the total, and its transition.
-function commands.subscriptions(owner, app, channel, _, count)
-  local before, set = open_entry(owner, {'subscriptions', app, channel, ''})
+function commands.subscriptions(owner, app, channel, _, count, flags)
+  local before, set = open_entry(owner, {'subscriptions', app, channel, ''}, flags)
   local total, transition = add(prefix .. 'channels:' .. app, channel, count - before)
   set(count)
+  if flags and count ~= before then
+    turn(CHANNEL, transition, flags, app, channel, '')
+    note_count(flags, app, channel, total)
+  end
   return {total, transition}
 end
 
 -- Set the connections of a user on a presence channel. Return whether the channel had room, the transitions of channel
 -- and member, and the list of members if it is wanted.
-function commands.member(owner, app, channel, user, count, info, limit, wanted)
+function commands.member(owner, app, channel, user, count, info, limit, wanted, flags)
   local name = scoped(app, channel)
   local members, connections = prefix .. 'members:' .. name, prefix .. 'connections:' .. name
   local known = redis.call('HEXISTS', members, user) == 1
   if count > 0 and not known and redis.call('HLEN', members) >= limit then
     return {false, 0, 0, wanted and list_members(app, channel)}
   end
-  local before, set = open_entry(owner, {'member', app, channel, user})
+  local before, set = open_entry(owner, {'member', app, channel, user}, flags)
   check_count(connections, user)
-  local _, of_channel = add(prefix .. 'channels:' .. app, channel, count - before)
+  local total, of_channel = add(prefix .. 'channels:' .. app, channel, count - before)
   local _, of_member = add(connections, user, count - before)
   set(count)
   if of_member == 1 then
@@ -111,16 +119,22 @@ function commands.member(owner, app, channel, user, count, info, limit, wanted)
     redis.call('HDEL', members, user)
     publish('t:', app, channel, 'removed', user)
   end
+  if flags and count ~= before then
+    turn(CHANNEL, of_channel, flags, app, channel, '')
+    note_count(flags, app, channel, total)
+    turn(MEMBER, of_member, flags, app, channel, user)
+  end
   return {true, of_channel, of_member, wanted and list_members(app, channel)}
 end
 
 -- Set the signed-in connections of a user. Return which of the watched users are online.
-function commands.user(owner, app, user, _, count, watched)
-  local before, set = open_entry(owner, {'user', app, user, ''})
+function commands.user(owner, app, user, _, count, watched, flags)
+  local before, set = open_entry(owner, {'user', app, user, ''}, flags)
   local _, transition = add(prefix .. 'users:' .. app, user, count - before)
   set(count)
   if transition ~= 0 then
     publish('w:', app, user, 'online', transition == 1)
+    turn(USER, transition, flags or 0, app, '', user)
   end
   return online_of(app, watched or {})
 end
@@ -162,6 +176,31 @@ function commands.publish_cached(_, app, channel, name, data, ttl, exclude)
     redis.call('PEXPIRE', key, ttl)
   end
   publish('t:', app, channel, 'event', name, data, exclude)
+  return true
+end
+
+-- Append events of a node, except those that were appended before. The node numbers its events from 1, and sends them
+-- again under the same numbers if it does not know whether Redis has them.
+function commands.append(_, source, first, events)
+  local key = prefix .. 'appended:' .. source
+  local done = integer(call('GET', key) or '0') or 0
+  for index, event in ipairs(events) do
+    if first + index - 1 > done then
+      append(event)
+    end
+  end
+  call('SET', key, string.format('%.0f', math.max(done, first + #events - 1)), 'EX', 86400)
+  return true
+end
+
+-- Append cache_miss for a cache channel without an event, once until it has one. The mark is in the hash of the last
+-- event, so it ends with the event. An empty channel is reported again after `ttl` milliseconds.
+function commands.miss(_, app, channel, ttl)
+  local key = prefix .. 'last:' .. scoped(app, channel)
+  if redis.call('HEXISTS', key, 'name') == 0 and redis.call('HSETNX', key, 'miss', 1) == 1 then
+    redis.call('PEXPIRE', key, ttl)
+    append(pack_event('cache_miss', app, channel, '', 0))
+  end
   return true
 end
 
@@ -254,6 +293,9 @@ if operation == 'begin' then
     redis.call('SET', UNVERSIONED, 0) -- makes versions before the format refuse to join
   end
   if format == own_format and partitions == own_partitions then
+    if not alive and redis.call('EXISTS', PENDING) == 1 then
+      redis.call('SET', RETURNING, milliseconds(), 'PX', RETURN_TIMEOUT)
+    end
     redis.call('ZADD', LEASES, milliseconds() + ARGV[3], session)
   end
   return {format, partitions, alive and 1 or 0}
@@ -326,7 +368,7 @@ end
 
 -- Remove as much as possible of the entry of a member that cannot be set to 0 as a whole. Return the answer of
 -- commands.member.
-local function salvage(app, channel, user, count)
+local function salvage(app, channel, user, count, flags)
   local name = scoped(app, channel)
   local _, _, of_channel = pcall(add, prefix .. 'channels:' .. app, channel, -count)
   local counted, _, of_member = pcall(add, prefix .. 'connections:' .. name, user, -count)
@@ -335,7 +377,20 @@ local function salvage(app, channel, user, count)
     publish('t:', app, channel, 'removed', user)
     of_member = -1
   end
-  return {true, tonumber(of_channel) or 0, of_member}
+  of_channel = tonumber(of_channel) or 0
+  turn(CHANNEL, of_channel, flags, app, channel, '')
+  turn(MEMBER, of_member, flags, app, channel, user)
+  return {true, of_channel, of_member}
+end
+
+-- Set an entry to 0. Return the answer of its command.
+local function end_entry(kind, app, name, user, flags)
+  if kind == 'member' then
+    return commands.member(session, app, name, user, 0, '', 0, false, flags)
+  elseif kind == 'user' then
+    return commands.user(session, app, name, user, 0, {}, flags)
+  end
+  return commands[kind](session, app, name, user, 0, flags)
 end
 
 local ENTRIES = {subscriptions = true, member = true, user = true, connections = true}
@@ -378,13 +433,14 @@ if operation == 'clear' then
     faults = {ledger, 'the ledger was a ' .. kind}
   end
   for index = 1, #fields, 2 do
-    local field, count, entry = fields[index], integer(fields[index + 1]), read_entry(fields[index])
+    local field, entry = fields[index], read_entry(fields[index])
+    local count, flags = read_value(fields[index + 1])
     local answer, fault
     cleared = cleared + 1
     if entry and count then
-      answer, fault = try(commands[entry[1]], session, entry[2], entry[3], entry[4], 0)
+      answer, fault = try(end_entry, entry[1], entry[2], entry[3], entry[4], flags)
       if fault and entry[1] == 'member' then
-        answer = salvage(entry[2], entry[3], entry[4], count)
+        answer = salvage(entry[2], entry[3], entry[4], count, flags)
       end
     else
       fault = 'this was not one of soketpy, or not one of this version'

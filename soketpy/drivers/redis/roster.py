@@ -15,6 +15,7 @@ from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.topics import ScopedName, Topics, add
 from soketpy.drivers.redis.users import RedisUsers
+from soketpy.drivers.redis.webhook_flags import Flags
 from soketpy.drivers.redis.writes import Entry, Lost, Write
 
 log = logging.getLogger("soketpy.redis")
@@ -31,15 +32,16 @@ class RedisRoster:
     the write.
     """
 
-    def __init__(self, commands: Commands, names: Topics) -> None:
+    def __init__(self, commands: Commands, names: Topics, flags: Flags) -> None:
         self._commands = commands
         self._topics = names
+        self._flags = flags
         self._subscriptions: dict[ScopedName, int] = {}
         self._connections: dict[ScopedName, dict[str, tuple[int, bytes]]] = {}
         self._replicas: dict[ScopedName, Members] = {}
         self._late: set[ScopedName] = set()  # channels whose subscribers got a count before it was written
         self._asked: set[ScopedName] = set()  # presence channels whose list of members is in flight
-        self.users = users = RedisUsers(commands, names)
+        self.users = users = RedisUsers(commands, names, flags)
         self._reads = reads = Reads(commands)
         self._quotas = quotas = Quotas(commands)
         self.connect, self.disconnect, self.limit = quotas.connect, quotas.disconnect, quotas.limit
@@ -81,12 +83,13 @@ class RedisRoster:
 
     def _count(self, name: ScopedName) -> Write:
         """Return the write of the number of subscriptions that this node has of a channel."""
-        return ["subscriptions", *name, "", self._subscriptions.get(name, 0)]
+        return ["subscriptions", *name, "", self._subscriptions.get(name, 0), *self._flags(name[0])]
 
     async def _write_count(self, app_id: str, channel: str, count: int) -> int:
         """Write the number of subscriptions of this node. Return the number on all nodes."""
         try:
-            total, _ = await self._commands.write(["subscriptions", app_id, channel, "", count])
+            write = ["subscriptions", app_id, channel, "", count, *self._flags(app_id)]
+            total, _ = await self._commands.write(write)
         except Lost:
             return count
         return int(total)
@@ -125,7 +128,7 @@ class RedisRoster:
         """Write the number of connections of a member on this node. Return whether the channel had room."""
         try:
             had_room, _, came, listed = await self._commands.write(
-                ["member", *name, user_id, count, info, limit, wanted]
+                ["member", *name, user_id, count, info, limit, wanted, *self._flags(name[0])]
             )
             if listed is False and name not in self._replicas:  # the join that asked for the list has failed
                 listed = await self._commands.write(["members", *name])
@@ -159,7 +162,8 @@ class RedisRoster:
         name = (app_id, channel)
         count = self._leave_as(name, user_id)
         try:
-            _, _, came, _ = await self._commands.write(["member", app_id, channel, user_id, count, b"", 0, False])
+            write = ["member", *name, user_id, count, b"", 0, False, *self._flags(app_id)]
+            _, _, came, _ = await self._commands.write(write)
         except Lost:
             came = not count
             self._commands.write(self._entry(name, user_id))
@@ -173,7 +177,7 @@ class RedisRoster:
     def _entry(self, name: ScopedName, user_id: str) -> Write:
         """Return the write of the number of connections that a user has on a presence channel, without a limit."""
         count, info = self._connections.get(name, {}).get(user_id, (0, b""))
-        return ["member", *name, user_id, count, info, _NO_LIMIT, False]
+        return ["member", *name, user_id, count, info, _NO_LIMIT, False, *self._flags(name[0])]
 
     def _leave_as(self, name: ScopedName, user_id: str) -> int:
         """Remove one connection of a member on this node. Return the number of those left."""

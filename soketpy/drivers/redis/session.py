@@ -9,11 +9,10 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from typing import Any
 
 from soketpy.core.containment import contain
-from soketpy.drivers.redis import buffers, version
+from soketpy.drivers.redis import buffers, scripts, version
 from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.in_flight import InFlight
@@ -43,8 +42,6 @@ Never more than a fifth of a lease: when Redis is available again, all living no
 of them may declare another one dead.
 """
 
-_SCRIPT = files("soketpy.drivers.redis").joinpath("roster.lua").read_text()
-
 Connect = Callable[[Callable[[], Wire], float], Awaitable[Wire]]
 """Opens a connection to Redis and logs in, within so many seconds. Raises OSError with the address and the reason."""
 
@@ -61,8 +58,10 @@ class Session(Commands):
         *,
         partitions: int = 1,
         lease: float = LEASE,
+        grace: float = 3,
     ) -> None:
         super().__init__(prefix, in_flight, unavailable)
+        self._grace = grace
         self._connect = connect
         self._partitions = partitions
         self.lease = Lease(lease)
@@ -191,7 +190,7 @@ class Session(Commands):
         self.wire = await self._connect(lambda: Wire(self._receive, lost.set), patience)
         self.address = self.wire.address
         publishes = self.wire.publishes
-        self._sha = await self.ask("SCRIPT", "LOAD", f"local PUBLISH = '{publishes}'\n{_SCRIPT}")
+        self._sha = await self.ask("SCRIPT", "LOAD", scripts.text("roster.lua", publishes, self._grace))
         await self.ask(publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
         for topic in self._state.topics():
             self.subscribe(topic)
@@ -202,6 +201,7 @@ class Session(Commands):
         self.connected = True
         self.unavailable.discard(self)
         self._pump()
+        self._notify_watchers()
         if not first:
             doubt = self._no_removals_until - loop.time()
             self._catch_up(removals=doubt <= 0)
@@ -266,6 +266,7 @@ class Session(Commands):
                 contain(log, fault, "The subscriptions of this node could not be listed")
         self.connected = False
         self.unavailable.add(self)
+        self._notify_watchers()
         if self.wire is not None:
             self.wire.close()
             self.wire = None

@@ -48,6 +48,7 @@ class Topics:
         self._commands = commands
         self._listeners: dict[bytes, int] = {}
         self._names: dict[bytes, ScopedName] = {}
+        self._signals: dict[bytes, Callable[[], None]] = {}
 
     def attach(self, bus: Receiver, roster: Receiver) -> None:
         """Pass messages to these from now on. Called once, before the node connects."""
@@ -85,14 +86,29 @@ class Topics:
             contain(log, fault, "App %s: the topic of %s could not be unsubscribed", app_id, name)
         return False
 
+    def listen_for(self, signal: str, call: Callable[[], None]) -> None:
+        """Call a function at each message on the topic of a signal. Such a message has no content."""
+        topic = self._prefix + signal.encode()
+        if topic not in self._signals:
+            self._commands.subscribe(topic)
+        self._signals[topic] = call
+
+    def ignore(self, signal: str) -> None:
+        """Undo ``listen_for``."""
+        topic = self._prefix + signal.encode()
+        if self._signals.pop(topic, None) is not None:
+            self._commands.unsubscribe(topic)
+
     def all(self) -> list[bytes]:
         """Return every topic with a listener."""
-        return list(self._names)
+        return [*self._names, *self._signals]
 
     def receive(self, topic: bytes, packed: bytes) -> None:
         """Pass a message to the bus or the roster. Drop it if its topic has no listener. An exception is contained."""
         name = self._names.get(topic)
         if name is None:
+            if topic in self._signals:
+                self._signals[topic]()
             return
         try:
             message = unpack(packed)

@@ -8,6 +8,7 @@ from soketpy.core.ports import Inbox
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.topics import ScopedName, Topics, add
+from soketpy.drivers.redis.webhook_flags import Flags
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.protocol.channels import user_channel
 
@@ -20,9 +21,10 @@ SLICE = 500
 class RedisUsers:
     """Writes the entries of this node's users, and stores which of the watched users are online."""
 
-    def __init__(self, commands: Commands, names: Topics) -> None:
+    def __init__(self, commands: Commands, names: Topics, flags: Flags) -> None:
         self._commands = commands
         self._topics = names
+        self._flags = flags
         self._users: dict[ScopedName, int] = {}
         self._online: dict[ScopedName, bool] = {}  # of the users whom clients of this node watch
 
@@ -36,7 +38,8 @@ class RedisUsers:
         count = add(self._users, (app_id, user_id), 1)
         try:
             try:
-                found = await self._commands.write(["user", app_id, user_id, "", count, list(watchlist)])
+                write = ["user", app_id, user_id, "", count, list(watchlist), *self._flags(app_id)]
+                found = await self._commands.write(write)
             except Lost:
                 if count == 1:
                     self.set_online(app_id, user_id, True)
@@ -88,7 +91,7 @@ class RedisUsers:
         self.unwatch(app_id, watchlist)
         count = add(self._users, (app_id, user_id), -1)
         try:
-            await self._commands.write(["user", app_id, user_id, "", count, []])
+            await self._commands.write(["user", app_id, user_id, "", count, [], *self._flags(app_id)])
         except Lost:
             if not count:
                 self.set_online(app_id, user_id, False)
@@ -121,7 +124,7 @@ class RedisUsers:
 
     def entry(self, name: ScopedName) -> Write:
         """Return the write of the number of signed-in connections that a user has on this node."""
-        return ["user", *name, "", self._users.get(name, 0), []]
+        return ["user", *name, "", self._users.get(name, 0), [], *self._flags(name[0])]
 
     async def catch_up(self, removals: bool) -> None:
         """Notify watchers of the changes that they missed; of users who went offline only with ``removals``."""

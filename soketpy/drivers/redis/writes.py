@@ -13,6 +13,7 @@ import msgpack
 
 from soketpy.core.containment import contain
 from soketpy.core.steps import Future
+from soketpy.drivers.redis.webhook_flags import QUIET
 
 log = logging.getLogger("soketpy.redis")
 
@@ -32,6 +33,9 @@ MOST_AGAIN = 500
 
 _OF_ENTRIES = ("subscriptions", "member", "user", "connections")
 """The commands that set an entry."""
+
+_FLAGS_AT = {"subscriptions": 5, "member": 8, "user": 6}
+"""The positions of the flags in the writes that may have any: the events that the webhooks of the app want."""
 
 _CONNECTION = "connection"
 """The command that adds or removes one connection of an app."""
@@ -183,13 +187,14 @@ class Writes:
     def restart(self, entries: list[Write], known: Set[Entry] = frozenset()) -> None:
         """Restart the batch numbers at 1, and replace all waiting writes by these entries.
 
-        ``done`` is not called for the entries in ``known``.
+        ``done`` is not called for the entries in ``known``, and the receivers of webhooks know them too.
         """
         self.number, self.overflowed = 0, False
         self._deferred.clear()
         self._failed.clear()
         self._known = {entry_of(write) for write in entries} & known
-        self._unanswered, self._queue = [], [(write, None) for write in entries]
+        self._unanswered = []
+        self._queue = [(_quiet(write) if entry_of(write) in self._known else write, None) for write in entries]
 
     def abandon(self) -> None:
         """Fail all writes that operations await. Store the writes of entries, and drop the others.
@@ -221,6 +226,14 @@ def _settle(settle: Callable[[Any], None], outcome: Any) -> None:
         settle(outcome)
     except Exception as fault:
         contain(log, fault, "An operation failed after Redis had answered its write")
+
+
+def _quiet(write: Write) -> Write:
+    """Return a write that appends no event, though it turns something on."""
+    position = _FLAGS_AT.get(write[0])
+    if position is None or len(write) <= position:
+        return write
+    return [*write[:position], write[position] | QUIET]
 
 
 def entry_of(write: Write) -> Entry:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from soketpy.core.ports import Transition
-from soketpy.drivers.redis import session as sessions
+from soketpy.drivers.redis import scripts
 from soketpy.drivers.redis.lease import Lease
 from soketpy.drivers.redis.session import Session
 from tests.conftest import Contained
@@ -89,9 +89,9 @@ class Timed:
         assert House.redis is not None
         monkeypatch.setattr(House, "redis", replace(House.redis, lease=LENGTH))
         by_clock = "local time = {redis.call('GET', KEYS[1] .. 'clock') or '0', 0}"
-        script = sessions._SCRIPT.replace("local time = redis.call('TIME')", by_clock)
-        assert script != sessions._SCRIPT
-        monkeypatch.setattr(sessions, "_SCRIPT", script)
+        script = scripts.SOURCES["events.lua"].replace("local time = redis.call('TIME')", by_clock)
+        assert script != scripts.SOURCES["events.lua"]
+        monkeypatch.setitem(scripts.SOURCES, "events.lua", script)
         self.house = house = Parted()
         self.first, self.second = house.sessions
         self.reported: list[tuple[float, str]] = []

@@ -20,7 +20,8 @@ from tests.drivers.redis.test_alone import Parted
 from tests.fakes import APP, Client, House
 from tests.redis import LEASE, SLOW_REDIS, Redis
 
-OTHER = version.FORMAT + 1
+OWN = version.FORMAT
+OTHER = OWN + 1
 
 over_redis = pytest.mark.parametrize("nodes", ["two nodes", "two nodes over a Redis Cluster"], indirect=True)
 over_one_redis = pytest.mark.parametrize("nodes", ["two nodes"], indirect=True)
@@ -113,7 +114,8 @@ def test_a_node_of_another_version_refuses_to_join(scene: Scene, other_version: 
     with pytest.raises(Unreachable) as refused:
         scene.start_third()
     said = str(refused.value)
-    assert f"writes data format {OTHER}, but the nodes of {{{scene.prefix}:0}} there write format 1: stop them" in said
+    cluster = f"{{{scene.prefix}:0}}"
+    assert f"writes data format {OTHER}, but the nodes of {cluster} there write format {OWN}: stop them" in said
     scene.trigger("news", "said")
     assert client.heard() == ["said"]
     assert scene.channels() == {"news": 1}
@@ -135,7 +137,9 @@ def test_a_node_that_finds_another_version_when_it_comes_back_keeps_trying(
     with monkeypatch.context() as patched:
         patched.setattr(version, "FORMAT", OTHER)
         scene.start_third()
-    refused = f"this version of soketpy writes data format 1, but the nodes of {{{scene.prefix}:0}} there write format"
+    refused = (
+        f"this version of soketpy writes data format {OWN}, but the nodes of {{{scene.prefix}:0}} there write format"
+    )
     for each in scene.sessions:
         each._connect = scene._connect
     scene.until(lambda: refused in caplog.text)
