@@ -173,8 +173,8 @@ class Webhooks:
 
     queue: str = setting(
         "auto",
-        "Where deliveries wait. auto: a file (sqlite), or Redis in a cluster. memory: for tests; a restart loses them.",
-        choices=("auto", "sqlite", "memory"),
+        "Where deliveries wait. auto: a file (sqlite), or redis in a cluster. memory: for tests; a restart loses them.",
+        choices=("auto", "sqlite", "redis", "memory"),
     )
     path: str = setting(
         "soketpy-webhooks.db",

@@ -5,26 +5,33 @@ from functools import partial
 
 from soketpy.config import Settings
 from soketpy.config.addresses import hosts
+from soketpy.core.apps import Apps
 from soketpy.core.ports import Cluster
+from soketpy.core.steps import Later
 from soketpy.drivers.local.cluster import LocalCluster
-from soketpy.process.webhooks import LocalWebhooks
+from soketpy.process.queues import check_queue, kind_of, queue_of
+from soketpy.process.webhooks import LocalWebhooks, Webhooks, webhook_types
 
 
-def cluster_of(settings: Settings, clock: Callable[[], float], webhooks: LocalWebhooks) -> Cluster:
-    """Return the cluster that connects this node to the other nodes. ``webhooks`` are those of a cluster of one.
+def cluster_of(settings: Settings, apps: Apps, clock: Callable[[], float], later: Later) -> tuple[Cluster, Webhooks]:
+    """Return the cluster that connects this node to the other nodes, and the webhooks of this node.
 
-    Raise ConfigError if its driver is not installed.
+    Raise ConfigError if a driver is not installed, and for a queue of webhooks that the cluster does not have.
     """
+    check_queue(settings)
     if settings.cluster == "local":
-        return LocalCluster(
+        webhooks = LocalWebhooks(settings, apps, later)
+        local = LocalCluster(
             clock,
             cache_ttl=settings.cache_ttl,
             cached_events=settings.bounds.cached_events,
             events=webhooks.collector,
             transitions=webhooks.transitions,
         )
+        return local, webhooks
     check_redis_driver(settings, "cluster")
     from soketpy.drivers.redis import cluster, connect
+    from soketpy.process.cluster_webhooks import ClusterWebhooks
 
     given = settings.redis
     address = connect.Address(
@@ -40,7 +47,7 @@ def cluster_of(settings: Settings, clock: Callable[[], float], webhooks: LocalWe
         given.sentinel_password,
         given.cluster_nodes,
     )
-    return cluster.RedisCluster(
+    over_redis = cluster.RedisCluster(
         partial(connect.connector, address),
         given.prefix,
         partitions=given.partitions,
@@ -48,7 +55,11 @@ def cluster_of(settings: Settings, clock: Callable[[], float], webhooks: LocalWe
         lease=given.lease,
         start_timeout=given.start_timeout,
         advises=settings.advises,
+        webhook_types=webhook_types(apps),
+        grace=settings.webhooks.grace,
     )
+    queue = None if kind_of(settings) == "redis" else queue_of(settings)
+    return over_redis, ClusterWebhooks(settings, apps, over_redis, queue)
 
 
 def check_redis_driver(settings: Settings, path: str) -> None:

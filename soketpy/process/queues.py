@@ -7,11 +7,11 @@ from soketpy.drivers.sqlite.queue import SqliteQueue
 
 
 def kind_of(settings: Settings) -> str:
-    """Return the kind of the queue: sqlite or memory."""
+    """Return the kind of the queue: sqlite, redis or memory."""
     chosen = settings.webhooks.queue
     if chosen != "auto":
         return chosen
-    return "sqlite" if settings.cluster == "local" else "memory"
+    return "sqlite" if settings.cluster == "local" else "redis"
 
 
 def queue_of(settings: Settings, *, owner: bool = True) -> Queue:
@@ -22,8 +22,10 @@ def queue_of(settings: Settings, *, owner: bool = True) -> Queue:
     return MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
 
 
-def check_queue(settings: Settings) -> None:
-    """Raise ConfigError for a queue that several nodes cannot share."""
+def check_queue(settings: Settings, workers: int = 1) -> None:
+    """Raise ConfigError for a queue that the nodes or the ``workers`` of a server cannot share, or do not have."""
+    if settings.webhooks.queue == "redis" and settings.cluster == "local" and workers == 1:
+        raise settings.mistake("webhooks.queue", "redis needs cluster: redis, or workers: 2 or more")
     if settings.webhooks.queue == "sqlite" and (settings.cluster != "local" or settings.workers != 1):
         raise settings.mistake("webhooks.queue", "several nodes or workers cannot share a sqlite file: use auto")
 

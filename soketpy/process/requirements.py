@@ -27,7 +27,7 @@ def check_requirements(settings: Settings) -> None:
         redis_server(settings)
     from soketpy.process.queues import check_queue
 
-    check_queue(settings)
+    check_queue(settings, number_of(settings))
 
 
 def number_of(settings: Settings) -> int:

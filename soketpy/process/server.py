@@ -24,7 +24,6 @@ from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.tls import tls_context
-from soketpy.process.webhooks import LocalWebhooks
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
@@ -136,8 +135,8 @@ class Server:
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
         self._apps = StaticApps(settings.apps)
-        self._webhooks = LocalWebhooks(settings, self._apps, loop.call_later)
-        self._cluster = cluster = cluster_of(settings, loop.time, self._webhooks)
+        self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later)
+        cluster = self._cluster
         self.node = Node(
             Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),
             cluster,

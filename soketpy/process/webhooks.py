@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 from soketpy.config import Settings
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.steps import Later
-from soketpy.core.webhook_ports import QueueUnavailable, Target
+from soketpy.core.webhook_ports import Queue, QueueUnavailable, Target
+from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.local.transitions import Transitions
 from soketpy.process.aws import LambdaTargetOnDemand
 from soketpy.process.queues import queue_of, unusable
@@ -28,24 +30,15 @@ PAUSE = 1.0
 _NOTHING = frozenset[str]()
 
 
-class LocalWebhooks:
-    """The webhooks of a cluster of one. Nothing runs and no library is imported until an app has a webhook."""
+class Webhooks:
+    """The webhooks of a node. Nothing runs and no library is imported until an app has a webhook."""
 
-    def __init__(self, settings: Settings, apps: Apps, later: Later) -> None:
-        given = settings.webhooks
-        loop = asyncio.get_running_loop()
+    def __init__(self, settings: Settings, apps: Apps) -> None:
         self._settings = settings
         self._apps = apps
         self._running = AsyncExitStack()
         self._started = False
         self._late_start: asyncio.Task[None] | None = None
-        self.queue = queue_of(settings)
-        self.collector = Collector(self.queue, apps.by_id, batching=given.batching, batch_duration=given.batch_duration)
-        self.transitions = Transitions(self._wanted, self.collector.record, loop.time, later, grace=given.grace)
-
-    def _wanted(self, app_id: str) -> frozenset[str]:
-        app = self._apps.by_id(app_id)
-        return _NOTHING if app is None else app.webhook_types
 
     async def start(self) -> None:
         """Send webhooks until ``stop``, if an app has any. Raise ConfigError if the queue cannot be used."""
@@ -78,17 +71,55 @@ class LocalWebhooks:
     async def stop(self) -> None:
         """Store the last events, and wait for the requests in flight. The queue keeps the other deliveries."""
         if self._late_start is not None:
-            await _cancel(self._late_start)
+            await cancel(self._late_start)
         await self._running.aclose()
 
     async def _start(self, *, late: bool) -> None:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self.queue.stop)
-            await self.queue.start()
-            await self._restore(late=late)
-            self._run(stack)
+            await self._open(stack, late=late)
             self._running = stack.pop_all()
         self._started = True
+
+    async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
+        """Start everything that the stack stops again. If the server runs already, the start is ``late``."""
+        raise NotImplementedError
+
+    def _targets(self, stack: AsyncExitStack) -> Mapping[str, Target]:
+        """Return the targets of all kinds."""
+        functions = LambdaTargetOnDemand(timeout=self._settings.webhooks.timeout)
+        targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
+        for target in targets.values():
+            stack.push_async_callback(target.close)
+        return targets
+
+    def _send(self, stack: AsyncExitStack, queue: Queue, targets: Mapping[str, Target]) -> None:
+        """Send what is in a queue."""
+        sender = Sender(queue, self._apps.by_id, targets, retry_for=self._settings.webhooks.retry_for)
+        stack.push_async_callback(sender.stop)
+        self._run(stack, sender.run)
+
+    def _run(self, stack: AsyncExitStack, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        stack.push_async_callback(cancel, asyncio.create_task(run()))
+
+
+class LocalWebhooks(Webhooks):
+    """The webhooks of a cluster of one."""
+
+    def __init__(self, settings: Settings, apps: Apps, later: Later) -> None:
+        super().__init__(settings, apps)
+        given = settings.webhooks
+        clock = asyncio.get_running_loop().time
+        self.queue = queue_of(settings)
+        self.collector = Collector(self.queue, apps.by_id, batching=given.batching, batch_duration=given.batch_duration)
+        self.transitions = Transitions(webhook_types(apps), self.collector.record, clock, later, grace=given.grace)
+
+    async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
+        stack.push_async_callback(self.queue.stop)
+        await self.queue.start()
+        await self._restore(late=late)
+        self._send(stack, self.queue, self._targets(stack))
+        self._run(stack, self.collector.run)
+        stack.push_async_callback(self._flush)
 
     async def _restore(self, *, late: bool) -> None:
         """Give clients the time to return that were connected before a restart.
@@ -102,23 +133,21 @@ class LocalWebhooks:
             await self.queue.put((), dict.fromkeys(forgotten, False))
         self.transitions.restore(set(states).difference(forgotten), RETURN_TIMEOUT)
 
-    def _run(self, stack: AsyncExitStack) -> None:
-        functions = LambdaTargetOnDemand(timeout=self._settings.webhooks.timeout)
-        targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
-        for target in targets.values():
-            stack.push_async_callback(target.close)
-        sender = Sender(self.queue, self._apps.by_id, targets, retry_for=self._settings.webhooks.retry_for)
-        stack.push_async_callback(sender.stop)
-        for run in (sender.run, self.collector.run):
-            running = asyncio.create_task(run())
-            stack.push_async_callback(_cancel, running)
-        stack.push_async_callback(self._flush)
-
     async def _flush(self) -> None:
         try:
             await self.collector.flush()
         except QueueUnavailable as fault:
             log.error("The last webhook events could not be stored, and are lost: %s", fault)  # noqa: TRY400
+
+
+def webhook_types(apps: Apps) -> WebhookTypes:
+    """Return a function from the id of an app to the events that its webhooks want."""
+
+    def types(app_id: str) -> frozenset[str]:
+        app = apps.by_id(app_id)
+        return _NOTHING if app is None else app.webhook_types
+
+    return types
 
 
 def _have_webhooks(apps: Iterable[App]) -> bool:
@@ -137,6 +166,7 @@ def http_target(settings: Settings) -> Target:
     )
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.wait([task])

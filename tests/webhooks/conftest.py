@@ -13,5 +13,5 @@ def delivery_for(webhook: Webhook, app: App = APP, channel: str = "news") -> Del
     """Return a delivery of one event for a webhook. Its id is the name of the channel."""
     listening = replace(app, webhooks=(webhook,))
     event = WebhookEvent(app.id, webhook.event_types[0], channel)
-    [delivery] = form([event], lambda _: listening, 1_800_000_000, lambda: channel, batching=False)
+    [delivery] = form([event], lambda _: listening, 1_800_000_000, lambda *_: channel, batching=False)
     return delivery

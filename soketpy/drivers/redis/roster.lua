@@ -109,7 +109,7 @@ function commands.member(owner, app, channel, user, count, info, limit, wanted, 
   end
   local before, set = open_entry(owner, {'member', app, channel, user}, flags)
   check_count(connections, user)
-  local total, of_channel = add(prefix .. 'channels:' .. app, channel, count - before)
+  local _, of_channel = add(prefix .. 'channels:' .. app, channel, count - before)
   local _, of_member = add(connections, user, count - before)
   set(count)
   if of_member == 1 then
@@ -121,7 +121,6 @@ function commands.member(owner, app, channel, user, count, info, limit, wanted, 
   end
   if flags and count ~= before then
     turn(CHANNEL, of_channel, flags, app, channel, '')
-    note_count(flags, app, channel, total)
     turn(MEMBER, of_member, flags, app, channel, user)
   end
   return {true, of_channel, of_member, wanted and list_members(app, channel)}

@@ -1,9 +1,10 @@
-"""Webhooks of one server, received by a real HTTP server."""
+"""Webhooks of a server, or of two nodes, received by a real HTTP server."""
 
 import json
 from dataclasses import replace
 
 import pusher
+import pytest
 
 from soketpy.config import settings as config
 from soketpy.core.webhooks import Webhook
@@ -11,6 +12,8 @@ from soketpy.protocol.event_types import EVENT_TYPES
 from tests.conftest import StartServer
 from tests.fakes import APP
 from tests.receiver import answer_with, receiving
+
+pytestmark = pytest.mark.usefixtures("nodes")
 
 
 async def test_every_event_of_a_client_arrives_signed(start_server: StartServer) -> None:

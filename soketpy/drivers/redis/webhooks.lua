@@ -1,0 +1,370 @@
+-- The position of the holder, the forming of deliveries, and their queue. docs/design/webhooks.md has the words and the
+-- reasons. events.lua is in front of this file.
+--
+-- ARGV[1]  the operation
+-- ARGV[2]  the session of the node, or "" for a program that is no node
+-- ARGV[3]  the time in milliseconds, or "" for the time of Redis
+
+local HOLDER, SEED = prefix .. 'holder', prefix .. 'seed'
+local DELIVERIES, BODIES, NUMBER = prefix .. 'deliveries', prefix .. 'bodies', prefix .. 'number'
+local DUE, TAKEN, ENDPOINTS = prefix .. 'due', prefix .. 'taken', prefix .. 'endpoints'
+local DEAD, LETTERS = prefix .. 'dead', prefix .. 'letters'
+local SLICE, SLICE_BYTES = 500, 1048576 -- of events or deliveries in one answer
+local MOST_DEAD = 10000 -- dead letters
+local FULL = 'the queue of the endpoint was full'
+local KINDS = {[MEMBER.number] = MEMBER, [CHANNEL.number] = CHANNEL, [USER.number] = USER}
+local now = tonumber(ARGV[3]) or milliseconds()
+
+local function lane_key(lane)
+  return prefix .. 'lane:' .. lane
+end
+
+local function endpoint_key(app, webhook)
+  return prefix .. 'endpoint:' .. #app .. ':' .. app .. ':' .. webhook
+end
+
+local function is_holder()
+  return redis.call('GET', HOLDER) == session and session ~= ''
+end
+
+-- The holder
+
+-- Make the lanes due whose deliveries a former holder has taken.
+local function give_back()
+  for _, lane in ipairs(redis.call('SMEMBERS', TAKEN)) do
+    redis.call('ZADD', DUE, now, lane)
+  end
+  redis.call('DEL', TAKEN)
+end
+
+-- ARGV[4]: a random text. Become the holder if there is none, or if the session of the holder has ended. Return whether
+-- this node is the holder, and the text that is part of the ids of all deliveries.
+if operation == 'hold' then
+  if not redis.call('ZSCORE', LEASES, session) then
+    return {0, ''}
+  end
+  local holder = call('GET', HOLDER)
+  if holder ~= session then
+    local lease = holder and redis.call('ZSCORE', LEASES, holder)
+    if lease and tonumber(lease) > milliseconds() then
+      return {0, ''}
+    end
+    redis.call('SET', HOLDER, session)
+    give_back()
+  end
+  redis.call('SETNX', SEED, ARGV[4])
+  return {1, redis.call('GET', SEED)}
+end
+
+-- Cease to be the holder.
+if operation == 'release' then
+  if is_holder() then
+    redis.call('DEL', HOLDER)
+    give_back()
+    redis.call(PUBLISH, prefix .. 'free', '')
+  end
+  return 1
+end
+
+local FENCED = {read = true, move = true, remove = true, take = true, retry = true}
+if FENCED[operation] and not is_holder() then
+  return redis.error_reply('NOTHOLDER this node is not the holder of the partition')
+end
+
+-- Append the event that turns a state off, or the number of subscribers that a channel has now.
+local function finish_state(state)
+  local kind, app, channel, user = unpack(cmsgpack.unpack(state))
+  if kind == COUNT.number then
+    local total = tonumber(redis.call('HGET', prefix .. 'channels:' .. app, channel) or '0')
+    append(pack_event('subscription_count', app, channel, '', total))
+  else
+    append(pack_event(KINDS[kind].off, app, channel, user, 0))
+  end
+end
+
+-- Finish the states that are due. Return the milliseconds until the next one, or -1. After a time without any node,
+-- clients may still return: the states from before that wait.
+local function finish_states()
+  local earliest, pause = '-inf', -1
+  local returning = tonumber(call('GET', RETURNING) or '')
+  if returning then
+    earliest = '(' .. string.format('%.0f', returning + GRACE)
+    pause = redis.call('PTTL', RETURNING)
+  end
+  for _, state in ipairs(call('ZRANGEBYSCORE', PENDING, earliest, now, 'LIMIT', 0, SLICE)) do
+    redis.call('ZREM', PENDING, state)
+    pcall(finish_state, state) -- a state that another program has written is only removed
+  end
+  local next_one = redis.call('ZRANGEBYSCORE', PENDING, earliest, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if next_one[2] then
+    local left = math.max(0, tonumber(next_one[2]) - now)
+    pause = pause < 0 and left or math.min(pause, left)
+  end
+  return pause
+end
+
+-- Return the milliseconds until the next state is due (or -1), the number of events that were dropped since the last
+-- call, and the oldest events: pairs of an id and an event.
+if operation == 'read' then
+  local pause = finish_states()
+  local dropped = tonumber(call('GET', DROPPED) or '') or 0
+  redis.call('DEL', DROPPED)
+  redis.call('PEXPIRE', EVENTS, KEEP)
+  redis.call('PEXPIRE', PENDING, KEEP)
+  local found, size, start = {}, 0, '-'
+  repeat
+    local page = call('XRANGE', EVENTS, start, '+', 'COUNT', 50)
+    for _, entry in ipairs(page) do
+      local event = entry[2][2]
+      table.insert(found, entry[1])
+      table.insert(found, event)
+      size, start = size + #event, '(' .. entry[1]
+    end
+  until #page < 50 or #found >= 2 * SLICE or size >= SLICE_BYTES
+  return {pause, dropped, found}
+end
+
+-- The queue
+
+local function append_letter(id, meta, reason)
+  local number = redis.call('INCR', NUMBER)
+  redis.call('HSET', LETTERS, id, cmsgpack.pack({meta, now, reason}))
+  redis.call('ZADD', DEAD, number, id)
+end
+
+local function forget_letter(id)
+  redis.call('ZREM', DEAD, id)
+  redis.call('HDEL', LETTERS, id)
+  redis.call('HDEL', BODIES, id)
+end
+
+-- Remove the oldest dead letters: those older than `keep` milliseconds, and those above the bound.
+local function forget_letters(keep)
+  for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, SLICE - 1)) do
+    local letter = redis.call('HGET', LETTERS, id)
+    if letter and cmsgpack.unpack(letter)[2] > now - keep and redis.call('ZCARD', DEAD) <= MOST_DEAD then
+      return
+    end
+    forget_letter(id)
+  end
+end
+
+-- Count a delivery that has left its lane. Return its description.
+local function leave(id, lane)
+  local meta = redis.call('HGET', DELIVERIES, id)
+  redis.call('HDEL', DELIVERIES, id)
+  if not meta then
+    return nil
+  end
+  local fields = cmsgpack.unpack(meta)
+  local endpoint = endpoint_key(fields[5], fields[6])
+  if redis.call('HINCRBY', endpoint, lane, -1) <= 0 then
+    redis.call('HDEL', endpoint, lane)
+  end
+  if redis.call('EXISTS', endpoint) == 0 then
+    redis.call('SREM', ENDPOINTS, endpoint)
+  end
+  return meta
+end
+
+-- Make the first delivery of a lane due, if the lane has one.
+local function make_due(lane, at)
+  if redis.call('LLEN', lane_key(lane)) > 0 then
+    redis.call('ZADD', DUE, at, lane)
+  else
+    redis.call('ZREM', DUE, lane)
+  end
+end
+
+-- Make room in the queue of an endpoint: its oldest delivery that is not in flight becomes a dead letter. Return the
+-- number of these.
+local function bury_oldest(endpoint)
+  local oldest, of_lane, of_index, number
+  for _, lane in ipairs(redis.call('HKEYS', endpoint)) do
+    local index = redis.call('SISMEMBER', TAKEN, lane)
+    local id = redis.call('LINDEX', lane_key(lane), index)
+    local meta = id and redis.call('HGET', DELIVERIES, id)
+    local its_number = meta and cmsgpack.unpack(meta)[1]
+    if its_number and (not number or its_number < number) then
+      oldest, of_lane, of_index, number = id, lane, index, its_number
+    end
+  end
+  if not oldest then
+    return 0
+  end
+  redis.call('LREM', lane_key(of_lane), 1, oldest)
+  append_letter(oldest, leave(oldest, of_lane), FULL)
+  if of_index == 0 then
+    make_due(of_lane, now)
+  end
+  return 1
+end
+
+-- Append a delivery to its lane, unless the queue has it. Return the number of deliveries that became dead letters.
+local function put(bound, id, app, webhook, lane, target, events, created, body)
+  if redis.call('HEXISTS', DELIVERIES, id) == 1 then
+    return 0
+  end
+  local endpoint = endpoint_key(app, webhook)
+  local number = redis.call('INCR', NUMBER)
+  redis.call('HSET', DELIVERIES, id, cmsgpack.pack({number, 0, '', created, app, webhook, lane, target, events}))
+  redis.call('HSET', BODIES, id, body)
+  redis.call('SADD', ENDPOINTS, endpoint)
+  redis.call('HINCRBY', endpoint, lane, 1)
+  if redis.call('RPUSH', lane_key(lane), id) == 1 then
+    redis.call('ZADD', DUE, now, lane)
+  end
+  local length = 0
+  for _, of_lane in ipairs(redis.call('HVALS', endpoint)) do
+    length = length + of_lane
+  end
+  return length > bound and bury_oldest(endpoint) or 0
+end
+
+-- ARGV[4]: the most deliveries of an endpoint; ARGV[5]: milliseconds for which dead letters are kept; ARGV[6]:
+-- deliveries; from ARGV[7] on: the events that they were formed from. Append the deliveries and remove the events. Return
+-- the number of deliveries that became dead letters.
+if operation == 'move' or operation == 'put' then
+  local buried = 0
+  for _, delivery in ipairs(cmsgpack.unpack(ARGV[6])) do
+    buried = buried + put(tonumber(ARGV[4]), unpack(delivery))
+  end
+  if operation == 'move' then
+    redis.call('XDEL', EVENTS, unpack(ARGV, 7))
+  elseif not is_holder() then
+    wake()
+  end
+  forget_letters(tonumber(ARGV[5]))
+  return buried
+end
+
+-- From ARGV[4] on: ids of events. Remove these.
+if operation == 'remove' then
+  return redis.call('XDEL', EVENTS, unpack(ARGV, 4))
+end
+
+-- Take the first delivery of each lane that is due. Return the milliseconds until the next lane is due (or -1), and
+-- three values for each delivery: its id, its description and its body.
+if operation == 'take' then
+  local answer, size = {-1}, 0
+  for _, lane in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, SLICE)) do
+    local id = redis.call('LINDEX', lane_key(lane), 0)
+    local meta, body = id and redis.call('HGET', DELIVERIES, id), id and redis.call('HGET', BODIES, id)
+    if meta and body then
+      redis.call('ZREM', DUE, lane)
+      redis.call('SADD', TAKEN, lane)
+      table.insert(answer, id)
+      table.insert(answer, meta)
+      table.insert(answer, body)
+      size = size + #body
+    else -- damaged by another program
+      redis.call('LPOP', lane_key(lane))
+      make_due(lane, now)
+    end
+    if size >= SLICE_BYTES then
+      break
+    end
+  end
+  local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  if first[2] then
+    answer[1] = math.max(0, tonumber(first[2]) - now)
+  end
+  return answer
+end
+
+-- Release a lane. A node that has ceased to be the holder does not release what the new holder has taken.
+local function release(lane, at)
+  local holder = is_holder()
+  if holder or redis.call('SISMEMBER', TAKEN, lane) == 0 then
+    redis.call('SREM', TAKEN, lane)
+    make_due(lane, at)
+  end
+  if not holder then
+    wake()
+  end
+end
+
+-- ARGV[4]: the id of a delivery that was taken; ARGV[5]: its lane. For "bury" ARGV[6]: the reason; ARGV[7]: the
+-- milliseconds for which dead letters are kept. For "retry" ARGV[6]: the milliseconds until it is due again; ARGV[7]: the
+-- error. A delivery that is not the first one of its lane has already left the queue.
+if operation == 'finish' or operation == 'bury' or operation == 'retry' then
+  local id, lane, at = ARGV[4], ARGV[5], now
+  local is_first = redis.call('LINDEX', lane_key(lane), 0) == id
+  if is_first and operation == 'retry' then
+    local fields = cmsgpack.unpack(redis.call('HGET', DELIVERIES, id))
+    fields[2], fields[3], at = fields[2] + 1, ARGV[7], now + tonumber(ARGV[6])
+    redis.call('HSET', DELIVERIES, id, cmsgpack.pack(fields))
+  elseif is_first then
+    redis.call('LPOP', lane_key(lane))
+    local meta = leave(id, lane)
+    if operation == 'finish' then
+      redis.call('HDEL', BODIES, id)
+    elseif meta then
+      append_letter(id, meta, ARGV[6])
+      forget_letters(tonumber(ARGV[7]))
+    end
+  end
+  release(lane, at)
+  return is_first and 1 or 0
+end
+
+-- For operators
+
+-- Return for each endpoint: its app, its webhook, its target, the number of its deliveries, and the time when the oldest
+-- one was formed.
+if operation == 'lengths' then
+  local answer = {}
+  for _, endpoint in ipairs(redis.call('SMEMBERS', ENDPOINTS)) do
+    local length, oldest, fields = 0, nil, nil
+    local lanes = redis.call('HGETALL', endpoint)
+    for index = 1, #lanes, 2 do
+      local id = redis.call('LINDEX', lane_key(lanes[index]), 0)
+      local meta = id and redis.call('HGET', DELIVERIES, id)
+      if meta then
+        fields = cmsgpack.unpack(meta)
+        length, oldest = length + lanes[index + 1], math.min(oldest or fields[4], fields[4])
+      end
+    end
+    if fields then
+      table.insert(answer, cmsgpack.pack({fields[5], fields[6], fields[8], length, oldest}))
+    end
+  end
+  return answer
+end
+
+-- ARGV[4]: milliseconds for which dead letters are kept; ARGV[5]: the most letters to return. Return three values for
+-- each dead letter, the newest first: its id, its description and its body.
+if operation == 'dead' then
+  forget_letters(tonumber(ARGV[4]))
+  local answer = {}
+  for _, id in ipairs(redis.call('ZREVRANGE', DEAD, 0, tonumber(ARGV[5]) - 1)) do
+    local body = redis.call('HGET', BODIES, id) or ''
+    table.insert(answer, id)
+    table.insert(answer, redis.call('HGET', LETTERS, id))
+    table.insert(answer, body)
+  end
+  return answer
+end
+
+-- ARGV[4]: milliseconds for which dead letters are kept; ARGV[5]: an app, or "" for all; ARGV[6]: an id, or "" for all;
+-- ARGV[7]: the most deliveries of an endpoint. Queue dead letters again, or remove them. Return their number.
+if operation == 'revive' or operation == 'purge' then
+  forget_letters(tonumber(ARGV[4]))
+  local found = 0
+  for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, -1)) do
+    local meta = cmsgpack.unpack(cmsgpack.unpack(redis.call('HGET', LETTERS, id))[1])
+    local _, _, _, _, app, webhook, lane, target, events = unpack(meta)
+    if (ARGV[5] == '' or app == ARGV[5]) and (ARGV[6] == '' or id == ARGV[6]) then
+      local body = redis.call('HGET', BODIES, id)
+      forget_letter(id)
+      found = found + 1
+      if operation == 'revive' and body then
+        put(tonumber(ARGV[7]), id, app, webhook, lane, target, events, now / 1000, body)
+      end
+    end
+  end
+  if operation == 'revive' and found > 0 then
+    wake()
+  end
+  return found
+end

@@ -1,0 +1,57 @@
+"""The webhooks of a node over Redis: the holder of each partition forms deliveries and sends them."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+from soketpy.config import Settings
+from soketpy.core.apps import Apps
+from soketpy.core.deliveries import Delivery
+from soketpy.core.webhook_ports import Queue
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.forming import Forming, Store
+from soketpy.drivers.redis.holder import Holder, WebhookScript
+from soketpy.drivers.redis.queue import RedisQueue
+from soketpy.process.webhooks import Webhooks
+
+
+class ClusterWebhooks(Webhooks):
+    """The webhooks of a node over Redis.
+
+    ``queue`` is None for the queue in Redis. Another queue gets the deliveries that this node forms as a holder.
+    """
+
+    def __init__(self, settings: Settings, apps: Apps, cluster: RedisCluster, queue: Queue | None = None) -> None:
+        super().__init__(settings, apps)
+        self._cluster = cluster
+        self._queue = queue
+
+    async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
+        given = self._settings.webhooks
+        targets = self._targets(stack)
+        if self._queue is not None:
+            stack.push_async_callback(self._queue.stop)
+            await self._queue.start()
+            self._send(stack, self._queue, targets)
+        for partition in self._cluster.partitions:
+            script = WebhookScript(partition.session, given.grace)
+            holder = Holder(partition.session, partition.topics, script)
+            stack.push_async_callback(holder.release)
+            store: Store
+            if self._queue is None:
+                queue = RedisQueue(holder, bound=given.queue_size, keep_dead=given.keep_dead_letters)
+                self._send(stack, queue, targets)
+                store = queue.move
+            else:
+                store = partial(_store, self._queue, script)
+            forming = Forming(
+                holder, self._apps.by_id, store, batching=given.batching, batch_duration=given.batch_duration
+            )
+            self._run(stack, partial(holder.run, forming.work))
+
+
+async def _store(queue: Queue, script: WebhookScript, deliveries: Sequence[Delivery], ids: Sequence[bytes]) -> int:
+    """Store deliveries in a queue outside of Redis, and then remove the events with these ids."""
+    buried = await queue.put(deliveries)
+    await script.run("remove", *ids)
+    return buried
