@@ -22,11 +22,11 @@ from soketpy.protocol.webhooks import WebhookEvent
 LANES = 4
 """Requests that one webhook has in flight at most."""
 
-MOST_EVENTS = 100
+MOST_EVENTS = 500
 """Events in one batch."""
 
-MOST_BYTES = 256 * 1024
-"""Bytes of events in one batch. A single event may be larger."""
+MOST_BYTES = 64 * 1024
+"""Bytes of events in one batch. A single event may be larger. Express reads bodies of up to 100 KB by default."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
