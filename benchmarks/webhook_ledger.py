@@ -18,13 +18,13 @@ from aiohttp import web
 
 from soketpy.protocol import signatures
 
-FAILURES = 0.02
+FAILURES = 0.01
 """The share of requests that the receiver refuses with 500, so that they are repeated."""
 
 TALKERS = 20
 """Private channels, each with two clients that send client events to each other."""
 
-INTERVAL = 0.05
+INTERVAL = 0.2
 """Seconds between two events of one client."""
 
 Sent = tuple[str, str, int]

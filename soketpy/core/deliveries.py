@@ -4,8 +4,9 @@ A delivery is formed once, before it enters a queue. Its body and its id never c
 detect a repeated one. A delivery has events of one app for one webhook only.
 
 The events of one subject (a channel, a user or a connection) are always in the same *lane*. A queue delivers a lane one
-delivery at a time and in order. A later event of a channel therefore never overtakes an earlier one, and a webhook has
-at most ``LANES`` requests in flight.
+delivery at a time and in order. A later event of a channel therefore never overtakes an earlier one, and the requests
+of a webhook in flight are limited. (If the batching of a webhook is switched on or off, the lanes change: then an event
+may overtake another one that is queued.)
 """
 
 import zlib
@@ -19,8 +20,11 @@ from soketpy.core.webhooks import Webhook
 from soketpy.protocol import webhooks
 from soketpy.protocol.webhooks import WebhookEvent
 
-LANES = 4
-"""Requests that one webhook has in flight at most."""
+LANES = 16
+"""Requests that one webhook without batching has in flight at most."""
+
+BATCH_LANES = 2
+"""Requests that one webhook with batching has in flight at most. Fewer lanes make larger batches."""
 
 MOST_EVENTS = 500
 """Events in one batch."""
@@ -82,10 +86,10 @@ def form(
         wanting = [each for each in app.webhooks if each.wants(event.name, event.channel)] if app is not None else []
         if not wanting:
             continue
-        text = event.encode()
+        text, subject = event.encode(), zlib.crc32(event.subject.encode("utf-8", "surrogatepass"))
         for webhook in wanting:
-            lane = f"{event.app_id}:{webhook.id}:{zlib.crc32(event.subject.encode('utf-8', 'surrogatepass')) % LANES}"
             batched = batching if webhook.batching is None else webhook.batching
+            lane = f"{event.app_id}:{webhook.id}:{subject % (BATCH_LANES if batched else LANES)}"
             batch = open_batches.get(lane) if batched else None
             if batch is None or len(batch.events) >= MOST_EVENTS or batch.size + len(text) > MOST_BYTES:
                 batch = _Batch(webhook, lane)
