@@ -6,6 +6,8 @@ returned by then.
 
 import heapq
 from collections.abc import Callable, Iterable
+from functools import partial
+from math import inf
 
 from soketpy.core.steps import Later
 from soketpy.protocol.event_types import EventType
@@ -48,7 +50,7 @@ class GracePeriod:
         self._report = report
         self._due: dict[State, float] = {}  # states that are off and still reported as on, with the ends of the periods
         self._ends: list[tuple[float, State]] = []  # a heap; an entry whose end is not the one in _due is void
-        self._scheduled = False
+        self._look_at = inf  # the time of the next look at the ends
 
     def __len__(self) -> int:
         return len(self._due)
@@ -77,13 +79,17 @@ class GracePeriod:
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._ends and not self._scheduled:
-            self._scheduled = True
-            self._later(max(STEP, self._ends[0][0] - self._clock()), self._end)
+        """Schedule a look at the next end, unless one is scheduled that is not much later."""
+        if self._ends and self._ends[0][0] + STEP < self._look_at:
+            now = self._clock()
+            at = self._look_at = max(now + STEP, self._ends[0][0])
+            self._later(at - now, partial(self._end, at))
 
-    def _end(self) -> None:
+    def _end(self, at: float) -> None:
         """Report the states whose grace period has ended, and wait for the next ones."""
-        self._scheduled = False
+        if at != self._look_at:
+            return  # an earlier look was scheduled after this one
+        self._look_at = inf
         now = self._clock()
         while self._ends and self._ends[0][0] <= now:
             end, state = heapq.heappop(self._ends)

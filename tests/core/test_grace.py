@@ -100,3 +100,16 @@ def test_reports_alternate_and_end_at_the_truth(steps: list[tuple[int, int]]) ->
     reports.loop.advance(4)
     assert {state[2] for state in reports.known} == on
     assert not len(reports.grace)
+
+
+def test_the_long_period_after_a_restart_delays_no_other_report() -> None:
+    reports = Reports()
+    old = (str(ON), "app", "old", "")
+    reports.known.add(old)
+    reports.grace.restore([old], 30)
+    reports.grace.turn_on(ON, "app", "news")
+    reports.grace.turn_off(ON, "app", "news")
+    reports.loop.advance(3.1)
+    assert reports.take() == [ON, OFF]
+    reports.loop.advance(27)
+    assert reports.events == [WebhookEvent("app", OFF, "old")]
