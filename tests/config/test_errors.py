@@ -284,7 +284,7 @@ FILES = [
     ),
     (
         "bounds: {}\nqueue.driver: sync\n",
-        f"2: {MIXED.format('queue.driver', 'bounds', 'leave out queue.driver')}",
+        f"2: {MIXED.format('queue.driver', 'bounds', 'write webhooks.queue instead of queue.driver')}",
     ),
     ("bounds: {}\nqueue: 5\n", f"2: {MIXED.format('queue', 'bounds', 'leave out queue')}"),
     # webhooks in another place

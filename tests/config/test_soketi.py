@@ -67,6 +67,7 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("PORT", "7000", "port", 7000),
     ("PRESENCE_MAX_MEMBERS", "5", "app.max_presence_members_per_channel", 5),
     ("PRESENCE_MAX_MEMBER_SIZE", "10", "app.max_presence_member_size_in_kb", 10),
+    ("QUEUE_DRIVER", "redis", "webhooks.queue", "auto"),
     ("SHUTDOWN_GRACE_PERIOD", "1500", "timeouts.shutdown", 1.5),
     ("SSL_CA", "", "tls.ca", None),
     ("SSL_CERT", "c.pem", "tls.cert", "c.pem"),
@@ -84,7 +85,7 @@ CHOICES = {
     "CACHE_DRIVER": ("redis", []),
     "METRICS_DRIVER": ("prometheus", []),
     "MODE": ("full", ["worker"]),
-    "QUEUE_DRIVER": ("sync", ["redis", "sqs"]),
+    "QUEUE_DRIVER": ("sync", ["sqs"]),
     "RATE_LIMITER_DRIVER": ("redis", ["cluster"]),
 }
 WITHOUT_EFFECT = """

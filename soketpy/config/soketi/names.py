@@ -13,7 +13,8 @@ class SoketiName:
     """The name of a setting of soketi.
 
     ``variable`` has no prefix. ``to`` is the path of soketpy's setting, and ``per`` divides soketi's number. ``has``
-    are the values of a choice that this version supports, ``later`` are those that it does not support yet.
+    are the values of a choice that this version supports, ``later`` are those that it does not support yet. ``means``
+    has soketpy's values for those of soketi that differ, as pairs.
     """
 
     path: str
@@ -22,6 +23,7 @@ class SoketiName:
     per: int = 1
     has: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
+    means: tuple[tuple[str, str], ...] = ()
 
 
 NAMES = (
@@ -72,7 +74,14 @@ NAMES = (
     SoketiName("adapter.driver", "ADAPTER_DRIVER", to="cluster", has=("local", "redis"), later=("cluster", "nats")),
     SoketiName("appManager.driver", "APP_MANAGER_DRIVER", has=("array",), later=("dynamodb", "mysql", "postgres")),
     SoketiName("cache.driver", "CACHE_DRIVER", has=("memory", "redis")),
-    SoketiName("queue.driver", "QUEUE_DRIVER", has=("sync",), later=("redis", "sqs")),
+    SoketiName(
+        "queue.driver",
+        "QUEUE_DRIVER",
+        to="webhooks.queue",
+        has=("sync", "redis"),
+        later=("sqs",),
+        means=(("sync", "auto"), ("redis", "auto")),
+    ),
     SoketiName("rateLimiter.driver", "RATE_LIMITER_DRIVER", has=("local", "redis"), later=("cluster",)),
     SoketiName("webhooks.batching.enabled", "WEBHOOKS_BATCHING", to="webhooks.batching"),
     SoketiName("webhooks.batching.duration", "WEBHOOKS_BATCHING_DURATION", to="webhooks.batch_duration", per=1000),

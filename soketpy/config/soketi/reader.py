@@ -164,7 +164,7 @@ def _ours(name: SoketiName, node: ConfigNode) -> ConfigNode:
         return node
     text = str(node.value).strip().lower()
     if name.has:
-        return replace(node, value=text)
+        return replace(node, value=dict(name.means).get(text, text))
     if name.to == "log.level":
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
         if level is None:
