@@ -12,7 +12,7 @@ from .routes import authorization, notices, webhooks
 
 PAGE = Path(__file__).with_name("page.html")
 
-app = FastAPI(title="Notices", max_body_size=256 * 1024)
+app = FastAPI(title="Notices", max_body_size=1024 * 1024)
 app.add_middleware(BodyTimeout, seconds=15)
 for routes in (authorization, notices, webhooks):
     app.include_router(routes.router)

@@ -4,7 +4,6 @@ https://pusher.com/docs/channels/server_api/webhooks/
 """
 
 import hmac
-import time
 from collections import deque
 from hashlib import sha256
 from typing import Annotated
@@ -16,10 +15,11 @@ from . import settings
 KEYS = {settings.KEY: settings.SECRET, **settings.MORE_KEYS}
 """The secrets by key. There are two while you replace a key."""
 
-MAX_AGE = 300_000
-"""The largest age of a webhook, in milliseconds; Pusher's libraries have the same limit."""
-
 MOST_KEPT = 100
+"""Events for the page."""
+
+MOST_KNOWN = 10_000
+"""Deliveries that are recognized if they come again."""
 
 Text = Annotated[str, Field(max_length=200)]
 
@@ -57,23 +57,24 @@ def is_signed(body: bytes, key: str, signature: str) -> bool:
 
 
 class Feed:
-    """The last events, each stored once even if its webhook comes twice. Several processes need a database instead."""
+    """The last events, each stored once even if its delivery comes twice. Several processes need a database instead."""
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=MOST_KEPT)
-        self._known: dict[str, int] = {}  # the times of the webhooks that may still come again, by signature
+        self._known: dict[str, None] = {}  # the ids of deliveries, the oldest first
 
-    def add(self, webhook: Webhook, signature: str) -> list[Entry]:
-        """Store the events and return the new ones. Raise ValueError if the webhook is too old."""
-        oldest = time.time() * 1000 - MAX_AGE
-        if webhook.time_ms < oldest:
-            raise ValueError("This webhook is too old.")
-        self._known = {known: made for known, made in self._known.items() if made >= oldest}
-        if signature in self._known:
+    def add(self, webhook: Webhook, delivery: str) -> list[Entry]:
+        """Store the events of a delivery and return them. Return none if the delivery has come before.
+
+        A delivery is not refused for its age: after an outage it arrives late.
+        """
+        if delivery in self._known:
             return []
-        self._known[signature] = webhook.time_ms
+        self._known[delivery] = None
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
         entries = [
-            Entry(**event.model_dump(), id=f"{signature[:16]}-{number}", time_ms=webhook.time_ms)
+            Entry(**event.model_dump(), id=f"{delivery}-{number}", time_ms=webhook.time_ms)
             for number, event in enumerate(webhook.events)
         ]
         self.entries.extend(entries)

@@ -1,5 +1,6 @@
 """The routes that sign requests to join a channel and to sign in. pusher-js calls them; soketpy never does."""
 
+import re
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -30,7 +31,8 @@ class Session(BaseModel):
 @router.post("/session")
 async def sign_in(wish: SignIn) -> Session:
     """Sign in anybody, under any name."""
-    user = User(id=uuid4().hex, name=wish.name)
+    word = re.sub(r"[^a-z0-9]+", "-", wish.name.lower()).strip("-")
+    user = User(id=f"{word or 'user'}-{uuid4().hex[:8]}", name=wish.name)
     return Session(user=user, token=issue_token(user))
 
 

@@ -19,7 +19,7 @@ class Draft(BaseModel):
     """A text of a user, for one user or for all."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-    to: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = None
+    to: Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,60}$")] | None = None
 
 
 class Notice(Draft):

@@ -22,17 +22,16 @@ async def receive(
     tasks: BackgroundTasks,
     key: Annotated[str, Header(alias="X-Pusher-Key")] = "",
     signature: Annotated[str, Header(alias="X-Pusher-Signature")] = "",
+    delivery: Annotated[str, Header(alias="X-Soketpy-Delivery", max_length=100)] = "",
 ) -> None:
-    """Receive a webhook. Check its signature before the body is parsed."""
+    """Receive a webhook. Check its signature before the body is parsed. Pusher sends no id of the delivery."""
     body = await request.body()
     if not is_signed(body, key, signature):
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "The signature is invalid.")
     try:
-        entries = feed.add(Webhook.model_validate_json(body), signature)
+        entries = feed.add(Webhook.model_validate_json(body), delivery or signature)
     except ValidationError:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "The body is not a webhook.") from None
-    except ValueError as fault:
-        raise HTTPException(status.HTTP_400_BAD_REQUEST, str(fault)) from None
     tasks.add_task(show, entries)  # after the response, because the sender waits for it
 
 
