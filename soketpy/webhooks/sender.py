@@ -12,13 +12,18 @@ from soketpy.core.deliveries import Delivery
 from soketpy.core.retries import is_over, pause_after
 from soketpy.core.webhook_ports import Outcome, Queue, QueueUnavailable, Target
 from soketpy.core.webhooks import Webhook
+from soketpy.webhooks.endpoints import Endpoint, Endpoints
+from soketpy.webhooks.statistics import Statistics
 
 log = logging.getLogger("soketpy.webhooks")
 
 PAUSE = 1.0
 """Seconds between two attempts to use a queue that is unavailable."""
 
-STOP_TIMEOUT = 5.0
+STORE_ATTEMPTS = 60
+"""Attempts to store the result of a delivery. After them the delivery is left to the queue, which repeats it."""
+
+STOP_TIMEOUT = 3.0
 """Seconds that requests in flight may take when the server stops. The queue keeps the others."""
 
 REMOVED = "the webhook was removed from the configuration"
@@ -37,14 +42,18 @@ class Sender:
         targets: Mapping[str, Target],
         *,
         retry_for: float = 300,
+        statistics: Statistics | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._app_of = app_of
         self._targets = targets
         self._retry_for = retry_for
+        self._statistics = statistics or Statistics()
         self._clock = clock
+        self._endpoints = Endpoints()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def run(self) -> None:
         """Send deliveries until the task is cancelled. Then ``stop`` waits for those in flight."""
@@ -62,7 +71,11 @@ class Sender:
                 await asyncio.sleep(PAUSE)
 
     async def stop(self) -> None:
-        """Wait for the deliveries in flight, for some seconds. The queue keeps those that do not end."""
+        """Wait for the requests in flight, for some seconds, and cancel the others. The queue keeps their deliveries.
+
+        A result that has arrived is stored before this method returns.
+        """
+        self._stopping = True
         if self._tasks:
             _, unfinished = await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
             for task in unfinished:
@@ -74,34 +87,94 @@ class Sender:
         try:
             await self._attempt(delivery)
         except Exception as fault:
-            contain(log, fault, "App %s: a webhook could not be delivered", delivery.app_id)
-            await self._store(self._queue.retry(delivery, self._pause(delivery, None), repr(fault)))
+            contain(log, fault, "App %s: the result of a webhook could not be stored", delivery.app_id)
 
     async def _attempt(self, delivery: Delivery) -> None:
         app = self._app_of(delivery.app_id)
         webhook = None if app is None else webhook_of(app, delivery)
         if app is None or webhook is None:
-            await self._store(self._queue.bury(delivery, REMOVED))
+            self._endpoints.forget(delivery.endpoint)
+            await self._bury(delivery, REMOVED)
             return
+        with self._endpoints.use(delivery.endpoint) as endpoint:
+            async with endpoint.turn() as pause:
+                if self._stopping:
+                    return
+                if not pause:
+                    outcome = await self._send(delivery, app, webhook)
+                    await self._conclude(delivery, endpoint, outcome)
+                    return
+            await self._postpone(delivery, endpoint, pause)
+
+    async def _send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
         kind = "lambda" if webhook.url is None else "http"
-        outcome = await self._targets[kind].send(delivery, app, webhook)
-        if not outcome.error:
-            await self._store(self._queue.finish(delivery))
-        elif outcome.gone or is_over(delivery.created, self._clock(), self._retry_for):
-            await self._store(self._queue.bury(delivery, outcome.error))
-        else:
-            await self._store(self._queue.retry(delivery, self._pause(delivery, outcome), outcome.error))
-
-    def _pause(self, delivery: Delivery, outcome: Outcome | None) -> float:
-        retry_after = None if outcome is None else outcome.retry_after
-        return pause_after(delivery.attempts + 1, retry_after, random.random)
-
-    async def _store(self, change: Awaitable[object]) -> None:
-        """Make a change to the queue. If the queue is unavailable, the delivery is repeated later."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            await change
-        except QueueUnavailable as fault:
-            log.warning("The result of a webhook could not be stored (%s): it may be sent again", fault)
+            outcome = await self._targets[kind].send(delivery, app, webhook)
+        except Exception as fault:
+            contain(log, fault, "App %s: a webhook could not be delivered", delivery.app_id)
+            outcome = Outcome(f"a fault of the server: {type(fault).__name__}")
+        self._statistics.of(delivery).requested(loop.time() - began)
+        return outcome
+
+    async def _conclude(self, delivery: Delivery, endpoint: Endpoint, outcome: Outcome) -> None:
+        """Store the result of an attempt, and count and log it."""
+        traffic = self._statistics.of(delivery)
+        if not outcome.error:
+            traffic.sent += 1
+            seconds = endpoint.succeed()
+            await self._store(lambda: self._queue.finish(delivery))
+            if seconds is not None:
+                await self._statistics.recovered(self._queue, delivery, seconds)
+            return
+        traffic.failed += 1
+        began = endpoint.fail(outcome)
+        if outcome.gone or self._is_over(delivery):
+            await self._bury(delivery, outcome.error)
+        else:
+            traffic.retried += 1
+            own = pause_after(delivery.attempts + 1, outcome.retry_after, random.random)
+            pause = max(own, endpoint.pause)
+            await self._store(lambda: self._queue.retry(delivery, pause, outcome.error))
+        if began:
+            await self._statistics.began_to_fail(self._queue, delivery, outcome.error)
+
+    async def _postpone(self, delivery: Delivery, endpoint: Endpoint, pause: float) -> None:
+        """Put a delivery back, because another one of its endpoint has failed.
+
+        If the endpoint has failed for the whole time of retries, give up deliveries that are as old, so that a dead
+        endpoint does not keep them for hours.
+        """
+        if endpoint.failing_for >= self._retry_for and self._is_over(delivery):
+            await self._bury(delivery, endpoint.error)
+        else:
+            await self._store(lambda: self._queue.retry(delivery, pause, endpoint.error))
+
+    def _is_over(self, delivery: Delivery) -> bool:
+        return is_over(delivery.created, self._clock(), self._retry_for)
+
+    async def _bury(self, delivery: Delivery, reason: str) -> None:
+        self._statistics.of(delivery).dead += 1
+        await self._store(lambda: self._queue.bury(delivery, reason))
+
+    async def _store(self, change: Callable[[], Awaitable[object]]) -> None:
+        """Make a change to the queue, also if this task is cancelled. Repeat the change if the queue is unavailable."""
+        for _ in range(STORE_ATTEMPTS):
+            storing = asyncio.ensure_future(change())
+            try:
+                await asyncio.shield(storing)
+            except QueueUnavailable as fault:
+                log.warning("The result of a webhook could not be stored (%s): trying again", fault)
+                await asyncio.sleep(PAUSE)
+            except asyncio.CancelledError:
+                await asyncio.wait([storing])
+                if not storing.cancelled():
+                    storing.exception()
+                raise
+            else:
+                return
+        log.error("The result of a webhook could not be stored: it may be sent again")
 
 
 def webhook_of(app: App, delivery: Delivery) -> Webhook | None:
