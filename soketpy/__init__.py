@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from soketpy.core.apps import App, Key
     from soketpy.core.webhooks import Filter, Webhook
     from soketpy.process.server import Server
+    from soketpy.protocol.webhooks import WebhookEvent
 
-__all__ = ["App", "ConfigError", "Filter", "Key", "Server", "Settings", "Webhook", "__version__"]
+__all__ = ["App", "ConfigError", "Filter", "Key", "Server", "Settings", "Webhook", "WebhookEvent", "__version__"]
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ _HOMES = {
     "Server": "soketpy.process.server",
     "Settings": "soketpy.config",
     "Webhook": "soketpy.core.webhooks",
+    "WebhookEvent": "soketpy.protocol.webhooks",
 }
 """The module of each name."""
 

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"__init__", "config", "core", "process", "protocol"},
     "testing": {"config", "process"},
     "__main__": {"cli"},
-    "__init__": {"config", "core", "process"},
+    "__init__": {"config", "core", "process", "protocol"},
 }
 
 # Modules that reach the outside world, and the folders or files that may import them.

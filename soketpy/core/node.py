@@ -102,7 +102,7 @@ class Node:
         self._connections.setdefault(app.id, {})[socket_id] = connection
         self.total += 1
         self.traffic[app.id].connections += 1
-        if app.webhooks and EventType.CONNECTION_OPENED in app.webhook_types:
+        if app.webhook_types and EventType.CONNECTION_OPENED in app.webhook_types:
             self._events.append(WebhookEvent(app.id, EventType.CONNECTION_OPENED, socket_id=socket_id))
         try:
             connection.send(messages.connection_established(socket_id, self._activity_timeout))
@@ -135,7 +135,7 @@ class Node:
             del self._connections[app_id]  # an empty dict keeps the memory of its former size
         self.total -= 1
         self.traffic[app_id].disconnections += 1
-        if connection.app.webhooks and EventType.CONNECTION_CLOSED in connection.app.webhook_types:
+        if connection.app.webhook_types and EventType.CONNECTION_CLOSED in connection.app.webhook_types:
             user_id = "" if connection.user is None else connection.user.id
             closed = EventType.CONNECTION_CLOSED
             self._events.append(WebhookEvent(app_id, closed, user_id=user_id, socket_id=connection.id, number=code))
@@ -206,7 +206,7 @@ class Node:
         if not self._may_send(connection, app.max_client_events_per_second):
             _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
         published = Event(event.name, data, connection.channels[channel])
-        if app.webhooks and EventType.CLIENT_EVENT in app.webhook_types:
+        if app.webhook_types and EventType.CLIENT_EVENT in app.webhook_types:
             user_id = connection.channels[channel] or ""
             self._events.append(
                 WebhookEvent(app.id, EventType.CLIENT_EVENT, channel, user_id, connection.id, event.name, data)

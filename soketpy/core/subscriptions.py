@@ -86,7 +86,7 @@ class Subscriptions:
     async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
         """Return the last event of a cache channel. If there is none, report that to webhooks."""
         last = await self._cache.get(app.id, channel)
-        if last is None and app.webhooks and EventType.CACHE_MISS in app.webhook_types:
+        if last is None and app.webhook_types and EventType.CACHE_MISS in app.webhook_types:
             attempt(log, self._cache.note_miss, app.id, channel)
         return last
 
@@ -118,7 +118,7 @@ class Subscriptions:
             await self._left(app, channel, user_id)
             return
         connection.channels[channel] = user_id  # the end of the connection now also ends the subscription
-        if app.webhooks:
+        if app.webhook_types:
             self._report(EventType.SUBSCRIBED, connection, channel, user_id)
         last = await self._last_event(app, channel) if kind.cache else None
         if channel not in connection.channels:
@@ -141,7 +141,7 @@ class Subscriptions:
     def leave(self, connection: Connection, channel: str) -> None:
         """End a subscription that exists, and notify the other subscribers of the channel."""
         user_id = connection.channels.pop(channel)
-        if connection.app.webhooks:
+        if connection.app.webhook_types:
             self._report(EventType.UNSUBSCRIBED, connection, channel, user_id)
         try:
             self._hub.leave(connection.app.id, channel, connection)

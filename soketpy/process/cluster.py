@@ -11,16 +11,22 @@ from soketpy.core.steps import Later
 from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.process.queues import check_queue, kind_of, queue_of
 from soketpy.process.webhooks import LocalWebhooks, Webhooks, webhook_types
+from soketpy.webhooks.callback import Callback
 
 
-def cluster_of(settings: Settings, apps: Apps, clock: Callable[[], float], later: Later) -> tuple[Cluster, Webhooks]:
+def cluster_of(
+    settings: Settings, apps: Apps, clock: Callable[[], float], later: Later, callback: Callback | None = None
+) -> tuple[Cluster, Webhooks]:
     """Return the cluster that connects this node to the other nodes, and the webhooks of this node.
+
+    ``callback`` gets the events of webhooks in this program. Over Redis it gets those of the partitions that this node
+    holds.
 
     Raise ConfigError if a driver is not installed, and for a queue of webhooks that the cluster does not have.
     """
     check_queue(settings)
     if settings.cluster == "local":
-        webhooks = LocalWebhooks(settings, apps, later)
+        webhooks = LocalWebhooks(settings, apps, later, callback)
         local = LocalCluster(
             clock,
             cache_ttl=settings.cache_ttl,
@@ -59,7 +65,7 @@ def cluster_of(settings: Settings, apps: Apps, clock: Callable[[], float], later
         grace=settings.webhooks.grace,
     )
     queue = None if kind_of(settings) == "redis" else queue_of(settings)
-    return over_redis, ClusterWebhooks(settings, apps, over_redis, queue)
+    return over_redis, ClusterWebhooks(settings, apps, over_redis, queue, callback)
 
 
 def check_redis_driver(settings: Settings, path: str) -> None:

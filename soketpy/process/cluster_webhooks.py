@@ -1,18 +1,19 @@
 """The webhooks of a node over Redis: the holder of each partition forms deliveries and sends them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
 from soketpy.config import Settings
-from soketpy.core.apps import Apps
+from soketpy.core.apps import App, Apps
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import Queue
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.forming import Forming, Store
 from soketpy.drivers.redis.holder import Holder, WebhookScript
 from soketpy.drivers.redis.queue import RedisQueue
-from soketpy.process.webhooks import Webhooks
+from soketpy.process.webhooks import Webhooks, have_webhooks
+from soketpy.webhooks.callback import Callback
 
 
 class ClusterWebhooks(Webhooks):
@@ -21,10 +22,21 @@ class ClusterWebhooks(Webhooks):
     ``queue`` is None for the queue in Redis. Another queue gets the deliveries that this node forms as a holder.
     """
 
-    def __init__(self, settings: Settings, apps: Apps, cluster: RedisCluster, queue: Queue | None = None) -> None:
-        super().__init__(settings, apps)
+    def __init__(
+        self,
+        settings: Settings,
+        apps: Apps,
+        cluster: RedisCluster,
+        queue: Queue | None = None,
+        callback: Callback | None = None,
+    ) -> None:
+        super().__init__(settings, apps, callback)
         self._cluster = cluster
         self._queue = queue
+
+    def _is_needed(self, apps: Iterable[App]) -> bool:
+        """Return whether an app has webhooks, or the program wants its events: the holder reads both from Redis."""
+        return self._callback is not None or have_webhooks(apps)
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
         given = self._settings.webhooks
@@ -45,7 +57,12 @@ class ClusterWebhooks(Webhooks):
             else:
                 store = partial(_store, self._queue, script)
             forming = Forming(
-                holder, self._apps.by_id, store, batching=given.batching, batch_duration=given.batch_duration
+                holder,
+                self._apps.by_id,
+                store,
+                batching=given.batching,
+                batch_duration=given.batch_duration,
+                heard=None if self._callback is None else self._callback.offer,
             )
             self._run(stack, partial(holder.run, forming.work))
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from soketpy.config import Settings
 from soketpy.config.arguments import settings_of
-from soketpy.core.apps import StaticApps
+from soketpy.core.apps import App, StaticApps
 from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
@@ -32,6 +32,7 @@ from soketpy.web.rest import Rest
 from soketpy.web.server_state import ServerState
 from soketpy.web.tls_handshakes import note_failed_handshakes
 from soketpy.web.upgrades import main_port
+from soketpy.webhooks.callback import Callback, OnEvent, with_all_events
 
 log = logging.getLogger("soketpy")
 
@@ -43,8 +44,9 @@ class Server:
 
     It takes settings, or the settings that differ from the defaults: ``Server(port=0, apps=(App(...),))``. A
     ``listener`` is a listening socket, or several, that other processes may share: the server uses it instead of host
-    and port, and closes it when the server stops. The constructor raises TypeError or ValueError for settings that a
-    file could not have, except limits of 0 in an ``App``, and for several workers.
+    and port, and closes it when the server stops. ``on_event`` is an async function that gets each ``WebhookEvent`` of
+    every app, one after the other. The constructor raises TypeError or ValueError for settings that a file could not
+    have, except limits of 0 in an ``App``, and for several workers.
     """
 
     def __init__(
@@ -53,10 +55,14 @@ class Server:
         /,
         *,
         listener: socket.socket | Sequence[socket.socket] | None = None,
+        on_event: OnEvent | None = None,
         **overrides: Any,
     ) -> None:
         self.settings = settings_of(settings, overrides)
         self._shared_sockets = sockets_of(listener)
+        if on_event is not None and not callable(on_event):
+            raise TypeError(f"on_event must be an async function, not {type(on_event).__name__}")
+        self._on_event = on_event
         self._listening: list[asyncio.Server] = []
         self._handshakes: WeakSet[FirstRequest] = WeakSet()  # connections that may be in the middle of a TLS handshake
         self.port: int | None = None
@@ -103,9 +109,13 @@ class Server:
         before the first start.
         """
         node = self._started
-        self._apps.replace(settings.apps)
+        self._apps.replace(self._heard(settings.apps))
         self._webhooks.update(settings.apps)
         return node.update(self._apps.by_id)
+
+    def _heard(self, apps: tuple[App, ...]) -> tuple[App, ...]:
+        """Return the apps with the events that this server needs of them."""
+        return apps if self._on_event is None else with_all_events(apps)
 
     def totals(self) -> Totals:
         """Return the counters of this process that do not belong to one app."""
@@ -117,6 +127,9 @@ class Server:
         files = raise_limit()
         tls = tls_context(settings)
         self._build(files)
+        if self._callback is not None:
+            self._callback.start()
+            stack.push_async_callback(self._callback.stop)
         stack.push_async_callback(self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()
         report_limit(files, settings.bounds.max_connections)
@@ -134,8 +147,9 @@ class Server:
         """Build what serves clients. ``files`` is the number of files that this process may have open."""
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
-        self._apps = StaticApps(settings.apps)
-        self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later)
+        self._apps = StaticApps(self._heard(settings.apps))
+        self._callback = None if self._on_event is None else Callback(self._on_event)
+        self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later, self._callback)
         cluster = self._cluster
         self.node = Node(
             Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),

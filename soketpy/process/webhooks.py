@@ -16,8 +16,10 @@ from soketpy.drivers.local.transitions import Transitions
 from soketpy.process.aws import LambdaTargetOnDemand
 from soketpy.process.queues import queue_of, unusable
 from soketpy.process.tls import receivers_context
+from soketpy.webhooks.callback import Callback
 from soketpy.webhooks.collector import Collector
 from soketpy.webhooks.sender import Sender
+from soketpy.webhooks.statistics import Statistics
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -31,9 +33,14 @@ _NOTHING = frozenset[str]()
 
 
 class Webhooks:
-    """The webhooks of a node. Nothing runs and no library is imported until an app has a webhook."""
+    """The webhooks of a node. Nothing runs and no library is imported until an app has a webhook.
 
-    def __init__(self, settings: Settings, apps: Apps) -> None:
+    ``callback`` gets the events of all apps, also of those without webhooks.
+    """
+
+    def __init__(self, settings: Settings, apps: Apps, callback: Callback | None = None) -> None:
+        self.statistics = Statistics()
+        self._callback = callback
         self._settings = settings
         self._apps = apps
         self._running = AsyncExitStack()
@@ -42,7 +49,7 @@ class Webhooks:
 
     async def start(self) -> None:
         """Send webhooks until ``stop``, if an app has any. Raise ConfigError if the queue cannot be used."""
-        if _have_webhooks(self._settings.apps):
+        if self._is_needed(self._settings.apps):
             try:
                 await self._start(late=False)
             except QueueUnavailable as fault:
@@ -50,8 +57,12 @@ class Webhooks:
 
     def update(self, apps: Iterable[App]) -> None:
         """Begin to send webhooks if none of the earlier apps had any. Removed webhooks become dead letters."""
-        if not self._started and self._late_start is None and _have_webhooks(apps):
+        if not self._started and self._late_start is None and self._is_needed(apps):
             self._late_start = asyncio.create_task(self._start_late())
+
+    def _is_needed(self, apps: Iterable[App]) -> bool:
+        """Return whether something must run for these apps."""
+        return have_webhooks(apps)
 
     async def _start_late(self) -> None:
         """Start while the server runs. If the queue cannot be opened, the events wait, and the start is repeated."""
@@ -94,7 +105,8 @@ class Webhooks:
 
     def _send(self, stack: AsyncExitStack, queue: Queue, targets: Mapping[str, Target]) -> None:
         """Send what is in a queue."""
-        sender = Sender(queue, self._apps.by_id, targets, retry_for=self._settings.webhooks.retry_for)
+        retry_for = self._settings.webhooks.retry_for
+        sender = Sender(queue, self._apps.by_id, targets, retry_for=retry_for, statistics=self.statistics)
         stack.push_async_callback(sender.stop)
         self._run(stack, sender.run)
 
@@ -105,13 +117,26 @@ class Webhooks:
 class LocalWebhooks(Webhooks):
     """The webhooks of a cluster of one."""
 
-    def __init__(self, settings: Settings, apps: Apps, later: Later) -> None:
-        super().__init__(settings, apps)
+    def __init__(self, settings: Settings, apps: Apps, later: Later, callback: Callback | None = None) -> None:
+        super().__init__(settings, apps, callback)
         given = settings.webhooks
         clock = asyncio.get_running_loop().time
         self.queue = queue_of(settings)
-        self.collector = Collector(self.queue, apps.by_id, batching=given.batching, batch_duration=given.batch_duration)
+        self.collector = Collector(
+            self.queue,
+            apps.by_id,
+            batching=given.batching,
+            batch_duration=given.batch_duration,
+            statistics=self.statistics,
+            callback=callback,
+        )
+        self.collector.stores = have_webhooks(settings.apps)
         self.transitions = Transitions(webhook_types(apps), self.collector.record, clock, later, grace=given.grace)
+
+    def update(self, apps: Iterable[App]) -> None:
+        """See ``Webhooks``."""
+        self.collector.stores |= have_webhooks(apps)
+        super().update(apps)
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
         stack.push_async_callback(self.queue.stop)
@@ -150,7 +175,8 @@ def webhook_types(apps: Apps) -> WebhookTypes:
     return types
 
 
-def _have_webhooks(apps: Iterable[App]) -> bool:
+def have_webhooks(apps: Iterable[App]) -> bool:
+    """Return whether an app has webhooks."""
     return any(app.webhooks for app in apps)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -14,6 +14,8 @@ from soketpy.core.deliveries import Delivery, form
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import Queue, QueueUnavailable
 from soketpy.protocol.webhooks import WebhookEvent
+from soketpy.webhooks.callback import Callback
+from soketpy.webhooks.statistics import Statistics
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -27,9 +29,6 @@ MOST_AT_ONCE = 1_000
 
 PAUSE = 1.0
 """Seconds between two attempts to store events in a queue that is unavailable."""
-
-OnEvent = Callable[[WebhookEvent], Awaitable[None]]
-"""Gets the events inside a Python program."""
 
 
 def _random_id(lane: str, positions: Sequence[int]) -> str:
@@ -49,6 +48,9 @@ class Collector:
     """Collects events, forms deliveries from them and stores these in a queue.
 
     An event is accepted when the queue has stored it. Events of one ``put`` are stored in one transaction.
+
+    The callback of a program gets each event at once. While no app has webhooks, ``stores`` is false, and events are
+    only for the callback.
     """
 
     def __init__(
@@ -58,14 +60,17 @@ class Collector:
         *,
         batching: bool = False,
         batch_duration: float = 0.05,
-        on_event: OnEvent | None = None,
+        statistics: Statistics | None = None,
+        callback: Callback | None = None,
     ) -> None:
         self.dropped = 0
+        self.stores = True
         self._queue = queue
         self._app_of = app_of
         self._batching = batching
         self._batch_duration = batch_duration
-        self._on_event = on_event
+        self._statistics = statistics or Statistics()
+        self._callback = callback
         self._events: deque[tuple[WebhookEvent, State | None, bool]] = deque()
         self._formed: _Formed | None = None
         self._wake = asyncio.Event()
@@ -73,21 +78,30 @@ class Collector:
 
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
+        if self._callback is not None:
+            self._callback.offer((event,))
+        if not self.stores:
+            return
         if len(self._events) >= MOST_WAITING:
-            self._drop()
+            self._drop(event)
             return
         self._events.append((event, None, False))
         self._wake.set()
 
     def record(self, event: WebhookEvent, state: State | None, is_on: bool) -> None:
         """Take an event that turned a state on or off."""
+        if self._callback is not None:
+            self._callback.offer((event,))
+        if not self.stores:
+            return
         self._events.append((event, state, is_on))
         self._wake.set()
 
-    def _drop(self) -> None:
+    def _drop(self, event: WebhookEvent) -> None:
         if not self.dropped:
             log.error("Dropping webhook events: more than %d wait for their queue", MOST_WAITING)
         self.dropped += 1
+        self._statistics.traffic[event.app_id, ""].dropped += 1
 
     async def run(self) -> None:
         """Store events until the task is cancelled. Then ``flush`` stores the rest."""
@@ -128,15 +142,12 @@ class Collector:
             self._formed = _Formed(events, deliveries, states)
         formed = self._formed
         try:
-            await self._queue.put(formed.deliveries, formed.states)
+            buried = await self._queue.put(formed.deliveries, formed.states)
         except QueueUnavailable:
             raise
         except Exception as fault:
             contain(log, fault, "%d webhook events could not be stored, and are lost", len(formed.events))
+            buried = 0
         self._formed = None
-        if self._on_event is not None:
-            for event in formed.events:
-                try:
-                    await self._on_event(event)
-                except Exception as fault:
-                    contain(log, fault, "App %s: on_event failed for %s", event.app_id, event.name)
+        if buried:
+            await self._statistics.overflowed(self._queue, formed.deliveries, buried)

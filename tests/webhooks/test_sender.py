@@ -52,7 +52,7 @@ class Line:
     def form(self, channels: Sequence[str], now: float | None = None) -> list[Delivery]:
         created = self.queue._clock() if now is None else now
         events = [WebhookEvent("app-id", "channel_occupied", channel) for channel in channels]
-        return form(events, lambda _: self.app, created, lambda: next(self._ids), batching=False)
+        return form(events, lambda _: self.app, created, lambda lane, positions: next(self._ids), batching=False)
 
     async def put(self, *channels: str, now: float | None = None) -> None:
         await self.queue.put(self.form(channels, now))
@@ -60,11 +60,15 @@ class Line:
     async def length(self) -> int:
         return sum(each.length for each in await self.queue.lengths())
 
-    async def empty(self) -> None:
-        async def is_empty() -> bool:
-            return await self.length() == 0 and not self.sender._tasks
+    async def until_length(self, length: int) -> None:
+        async def has_length() -> bool:
+            return await self.length() == length
 
-        await until(is_empty)
+        await until(has_length)
+
+    async def empty(self) -> None:
+        await self.until_length(0)
+        await until(lambda: not self.sender._tasks)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,7 +96,7 @@ async def test_hanging_endpoints_delay_no_other(monkeypatch: pytest.MonkeyPatch)
             await line.put(*channels)
             await until(lambda: len(healthy.requests) == len(channels))
             await until(lambda: all(len(each.requests) == LANES for each in hanging))
-            assert await line.length() == 20 * len(channels)
+            await line.until_length(20 * len(channels))
             monkeypatch.setattr(sender, "STOP_TIMEOUT", 0.0)
 
 
@@ -103,10 +107,12 @@ async def test_hanging_endpoints_of_one_host_delay_no_other_endpoint_of_this_hos
     async with raw_receiving(script) as receiver:
         line = Line(*(hook(receiver, f"/hang/{number}") for number in range(50)), hook(receiver, "/healthy"))
         async with line.running():
-            await line.put(*(f"channel-{number}" for number in range(20)))
+            deliveries = line.form([f"channel-{number}" for number in range(20)])
+            lanes = len({each.lane for each in deliveries}) // 51
+            await line.queue.put(deliveries)
             await until(lambda: sum(b"/healthy" in request for request in receiver.requests) == 20)
-            await until(lambda: receiver.open >= 50 * LANES)
-            assert receiver.open <= 51 * LANES
+            await until(lambda: receiver.open >= 50 * lanes)
+            assert receiver.open <= 51 * lanes
             for task in line.sender._tasks:
                 task.cancel()
 
@@ -252,17 +258,13 @@ async def test_a_full_queue_is_bounded_logged_once_and_counted(caplog: pytest.Lo
     async with raw_receiving(raw_receiver.hang) as receiver, raw_receiving(accept) as other:
         line = Line(hook(receiver), hook(other), queue=MemoryQueue(bound=100))
         dead, free = f"127.0.0.1:{receiver.port}", f"127.0.0.1:{other.port}"
-
-        async def only_the_dead_ones() -> bool:
-            return await line.length() == 100
-
         async with line.running():
             for number in range(0, 10_000, 100):
                 deliveries = line.form([f"channel-{each}" for each in range(number, number + 100)])
                 buried = await line.queue.put(deliveries)
                 if buried:
                     await line.statistics.overflowed(line.queue, deliveries, buried)
-                await until(only_the_dead_ones)
+                await line.until_length(100)
             await line.statistics.measure(line.queue)
             traffic = line.statistics.traffic
             assert (traffic["app-id", dead].queued, traffic["app-id", dead].dead) == (100, 9_900)

@@ -28,6 +28,8 @@ class Forming:
 
     The id of a delivery follows from the ids of its events. So if a holder stores a delivery and dies before it removes
     the events, the next holder forms the same id again from the same events.
+
+    ``heard`` gets the events too, for the callback of a program. It never blocks and never raises.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Forming:
         *,
         batching: bool = False,
         batch_duration: float = 0.05,
-        on_event: Callable[[WebhookEvent], Awaitable[None]] | None = None,
+        heard: Callable[[Sequence[WebhookEvent]], None] | None = None,
     ) -> None:
         self.dropped = 0
         self._holder = holder
@@ -46,7 +48,7 @@ class Forming:
         self._store = store
         self._batching = batching
         self._batch_duration = batch_duration
-        self._on_event = on_event
+        self._heard = heard
 
     async def work(self) -> float | None:
         """Form deliveries until the stream is empty. Return the seconds until a grace period ends, or None."""
@@ -68,12 +70,8 @@ class Forming:
                 continue
             await self._store(self._form(events, [event_id for _, event_id in decoded]), ids)
             waited = False
-            if self._on_event is not None:
-                for event in events:
-                    try:
-                        await self._on_event(event)
-                    except Exception as fault:
-                        contain(log, fault, "App %s: on_event failed for %s", event.app_id, event.name)
+            if self._heard is not None:
+                self._heard(events)
 
     def _batches(self, event: WebhookEvent) -> bool:
         """Return whether a webhook of the app sends several events in one request."""
