@@ -44,7 +44,23 @@ class QueueLength:
     oldest: float
 
 
-class Queue(Protocol):
+class OperatorsQueue(Protocol):
+    """The part of a queue that an operator's command uses. All methods may raise QueueUnavailable."""
+
+    async def lengths(self) -> Sequence[QueueLength]:
+        """Return the number of deliveries of each endpoint that has any."""
+
+    async def dead(self, limit: int) -> Sequence[DeadLetter]:
+        """Return dead letters, the newest first."""
+
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
+        """Queue dead letters again: one, those of an app, or all. Return their number."""
+
+    async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
+        """Remove dead letters: one, those of an app, or all. Return their number."""
+
+
+class Queue(OperatorsQueue, Protocol):
     """Stores deliveries until they are delivered or given up. All methods may raise QueueUnavailable.
 
     1. ``put`` returns when the deliveries are stored. A durable queue has them after a ``kill -9``.
@@ -81,20 +97,6 @@ class Queue(Protocol):
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
         """Make a delivery a dead letter."""
-
-    # For operators
-
-    async def lengths(self) -> Sequence[QueueLength]:
-        """Return the number of deliveries of each endpoint that has any."""
-
-    async def dead(self, limit: int) -> Sequence[DeadLetter]:
-        """Return dead letters, the newest first."""
-
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
-
-    async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Remove dead letters: one, those of an app, or all. Return their number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """The choice of the queue of webhooks by the settings. The library of a queue is imported when the queue starts."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
 from soketpy.config import ConfigError, Settings
-from soketpy.core.webhook_ports import Queue, QueueUnavailable
-from soketpy.drivers.local.queue import MemoryQueue
-from soketpy.drivers.sqlite.queue import SqliteQueue
+
+if TYPE_CHECKING:
+    from soketpy.core.webhook_ports import OperatorsQueue, Queue, QueueUnavailable
 
 
 def kind_of(settings: Settings) -> str:
@@ -14,12 +18,38 @@ def kind_of(settings: Settings) -> str:
     return "sqlite" if settings.cluster == "local" else "redis"
 
 
-def queue_of(settings: Settings, *, owner: bool = True) -> Queue:
-    """Return the queue of a server or, if ``owner`` is false, of an operator's command. It is not started."""
+def queue_of(settings: Settings) -> "Queue":
+    """Return the queue of a server of one process. It is not started."""
     given = settings.webhooks
     if kind_of(settings) == "sqlite":
-        return SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters, owner=owner)
+        from soketpy.drivers.sqlite.queue import SqliteQueue
+
+        return SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters)
+    from soketpy.drivers.local.queue import MemoryQueue
+
     return MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
+
+
+@asynccontextmanager
+async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[OperatorsQueue]]":
+    """Open the queues of a configuration for an operator's command; there is one for each partition of a cluster.
+
+    Raise ConfigError for a queue that no other process reaches, and QueueUnavailable.
+    """
+    given, kind = settings.webhooks, kind_of(settings)
+    if kind == "sqlite":
+        from soketpy.drivers.sqlite.queue import SqliteQueue
+
+        queue = SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters, owner=False)
+        try:
+            await queue.start()
+            yield [queue]
+        finally:
+            await queue.stop()
+    elif kind == "memory":
+        raise settings.mistake("webhooks.queue", "no command reaches the queue in the memory of the server")
+    else:
+        raise settings.mistake("webhooks.queue", f"the commands do not know the queue {kind} yet")
 
 
 def check_queue(settings: Settings, workers: int = 1) -> None:
@@ -30,6 +60,6 @@ def check_queue(settings: Settings, workers: int = 1) -> None:
         raise settings.mistake("webhooks.queue", "several nodes or workers cannot share a sqlite file: use auto")
 
 
-def unusable(settings: Settings, fault: QueueUnavailable) -> ConfigError:
+def unusable(settings: Settings, fault: "QueueUnavailable") -> ConfigError:
     """Return the error for a queue that cannot be used at the start of the server."""
     return settings.mistake("webhooks.path" if kind_of(settings) == "sqlite" else "webhooks.queue", str(fault))
