@@ -32,6 +32,7 @@ from soketpy.config.soketi.names import APP_VARIABLES, NAMES
 from soketpy.core.apps import StaticApps, app_fields
 from soketpy.core.fields import Field
 from soketpy.core.traffic import Totals, TrafficByApp
+from soketpy.core.webhook_traffic import WebhookTraffic
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
@@ -223,7 +224,10 @@ def test_every_metric_is_documented_and_no_other() -> None:
     traffic = TrafficByApp()
     assert traffic["app"].connections == 0
     totals = Totals(refused=Counter({4001: 1}))
-    collector = TrafficCollector(Settings().metrics.prefix, 6001, traffic, lambda app_id: 0, lambda: totals)
+    webhooks = {("app", "example.com"): WebhookTraffic()}
+    collector = TrafficCollector(
+        Settings().metrics.prefix, 6001, traffic, lambda app_id: 0, lambda: totals, lambda: webhooks
+    )
     names = {sample.name for metric in collector.collect() for sample in metric.samples}
     assert {row[0].strip("`") for row in rows_of("docs/operations.md", r"`soketi_\w+`")} == names
 

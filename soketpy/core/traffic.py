@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from soketpy.core.webhook_traffic import WebhookTrafficByHost
+
 
 class Traffic:
     """Counters of one app since the start; bytes are those of messages and bodies, without framing and headers."""
@@ -85,10 +87,14 @@ class Totals:
 
 @dataclass(slots=True)
 class Counted:
-    """The counts of one process. ``apps`` maps an app id to its number of connections and its traffic counters."""
+    """The counts of one process. ``apps`` maps an app id to its number of connections and its traffic counters.
+
+    ``webhooks`` maps an app id and a host to the counters of webhooks.
+    """
 
     apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
+    webhooks: WebhookTrafficByHost = field(default_factory=WebhookTrafficByHost)
 
     def __add__(self, other: "Counted") -> "Counted":
         apps = dict(self.apps)
@@ -98,8 +104,10 @@ class Counted:
                 before + connected,
                 {name: counted.get(name, 0) + value for name, value in counters.items()},
             )
-        return Counted(apps, self.totals + other.totals)
+        return Counted(apps, self.totals + other.totals, self.webhooks.add(other.webhooks))
 
     def ended(self) -> "Counted":
         """Return the counts of a process that has ended: its counters, and no connections."""
-        return Counted({app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}, self.totals.ended())
+        apps = {app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}
+        webhooks = WebhookTrafficByHost({key: traffic.ended() for key, traffic in self.webhooks.items()})
+        return Counted(apps, self.totals.ended(), webhooks)

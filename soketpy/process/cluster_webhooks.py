@@ -52,10 +52,10 @@ class ClusterWebhooks(Webhooks):
             store: Store
             if self._queue is None:
                 queue = RedisQueue(holder, bound=given.queue_size, keep_dead=given.keep_dead_letters)
-                self._send(stack, queue, targets)
-                store = queue.move
+                self._send(stack, queue, targets, holder.held.is_set)
+                store = partial(self._move, queue)
             else:
-                store = partial(_store, self._queue, script)
+                store = partial(self._store, self._queue, script)
             forming = Forming(
                 holder,
                 self._apps.by_id,
@@ -66,9 +66,19 @@ class ClusterWebhooks(Webhooks):
             )
             self._run(stack, partial(holder.run, forming.work))
 
+    async def _move(self, queue: RedisQueue, deliveries: Sequence[Delivery], ids: Sequence[bytes]) -> int:
+        """Store deliveries in Redis, and remove the events with these ids in the same step."""
+        return await self._count(queue, deliveries, await queue.move(deliveries, ids))
 
-async def _store(queue: Queue, script: WebhookScript, deliveries: Sequence[Delivery], ids: Sequence[bytes]) -> int:
-    """Store deliveries in a queue outside of Redis, and then remove the events with these ids."""
-    buried = await queue.put(deliveries)
-    await script.run("remove", *ids)
-    return buried
+    async def _store(
+        self, queue: Queue, script: WebhookScript, deliveries: Sequence[Delivery], ids: Sequence[bytes]
+    ) -> int:
+        """Store deliveries in a queue outside of Redis, and then remove the events with these ids."""
+        buried = await queue.put(deliveries)
+        await script.run("remove", *ids)
+        return await self._count(queue, deliveries, buried)
+
+    async def _count(self, queue: Queue, deliveries: Sequence[Delivery], buried: int) -> int:
+        if buried:
+            await self.statistics.overflowed(queue, deliveries, buried)
+        return buried

@@ -12,6 +12,7 @@ from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.http_port import HttpPort
+from soketpy.web.metrics import ByHost
 from soketpy.web.metrics_port import MetricsPort
 
 FIRST_REQUEST_TIMEOUT = 10.0
@@ -27,6 +28,7 @@ async def serve_metrics(
     totals: Callable[[], Totals],
     refresh: Callable[[], Awaitable[None]] | None = None,
     *,
+    webhooks: Callable[[], ByHost],
     most: int | None = None,
     draining: Callable[[], bool],
     available: Callable[[], bool],
@@ -34,10 +36,19 @@ async def serve_metrics(
     """Serve the metrics of the server on ``port`` until the stack is closed. Return the number of the metrics port.
 
     ``refresh`` is awaited before the counters are read. ``most`` is the largest number of HTTP connections.
-    ``draining`` returns whether the server stops, and ``available`` whether it reaches the other nodes.
+    ``webhooks`` returns the counters of webhooks. ``draining`` returns whether the server stops, and ``available``
+    whether it reaches the other nodes.
     """
     operations = MetricsPort(
-        metrics.prefix, port, traffic, connected, totals, refresh, draining=draining, available=available
+        metrics.prefix,
+        port,
+        traffic,
+        connected,
+        totals,
+        refresh,
+        webhooks=webhooks,
+        draining=draining,
+        available=available,
     )
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     http = HttpPort(operations, Deadlines(loop.time), HttpConnections(most), loop.time, draining=stopping.is_set)

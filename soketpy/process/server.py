@@ -18,6 +18,7 @@ from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
 from soketpy.core.traffic import Totals
+from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
@@ -121,6 +122,10 @@ class Server:
         """Return the counters of this process that do not belong to one app."""
         up, links = self._cluster.links
         return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up)
+
+    def webhook_traffic(self) -> WebhookTrafficByHost:
+        """Return the counters of webhooks of this process."""
+        return self._webhooks.statistics.traffic
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings
@@ -227,6 +232,7 @@ class Server:
             self.node.traffic,
             lambda app_id: len(self.node.connections(app_id)),
             self.totals,
+            webhooks=self.webhook_traffic,
             most=self.settings.bounds.http_connections(raise_limit()),
             draining=lambda: self._rest.draining,
             available=lambda: self._cluster.connected,

@@ -29,6 +29,9 @@ RETURN_TIMEOUT = 30.0
 PAUSE = 1.0
 """Seconds between two attempts to open the queue after a reload."""
 
+COUNT_INTERVAL = 5.0
+"""Seconds between two counts of the queued deliveries, for the metrics."""
+
 _NOTHING = frozenset[str]()
 
 
@@ -41,6 +44,7 @@ class Webhooks:
     def __init__(self, settings: Settings, apps: Apps, callback: Callback | None = None) -> None:
         self.statistics = Statistics()
         self._callback = callback
+        self._counted: list[tuple[Queue, Callable[[], bool]]] = []
         self._settings = settings
         self._apps = apps
         self._running = AsyncExitStack()
@@ -86,10 +90,21 @@ class Webhooks:
         await self._running.aclose()
 
     async def _start(self, *, late: bool) -> None:
+        self._counted.clear()
         async with AsyncExitStack() as stack:
             await self._open(stack, late=late)
+            self._run(stack, self._measure)
             self._running = stack.pop_all()
         self._started = True
+
+    async def _measure(self) -> None:
+        """Count queued deliveries every few seconds."""
+        while True:
+            try:
+                await self.statistics.measure([queue for queue, holds in self._counted if holds()])
+            except Exception as fault:
+                contain(log, fault, "The queued webhooks could not be counted")
+            await asyncio.sleep(COUNT_INTERVAL)
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
         """Start everything that the stack stops again. If the server runs already, the start is ``late``."""
@@ -103,8 +118,15 @@ class Webhooks:
             stack.push_async_callback(target.close)
         return targets
 
-    def _send(self, stack: AsyncExitStack, queue: Queue, targets: Mapping[str, Target]) -> None:
-        """Send what is in a queue."""
+    def _send(
+        self,
+        stack: AsyncExitStack,
+        queue: Queue,
+        targets: Mapping[str, Target],
+        holds: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Send what is in a queue. The node counts the deliveries of the queue while ``holds`` returns true."""
+        self._counted.append((queue, holds))
         retry_for = self._settings.webhooks.retry_for
         sender = Sender(queue, self._apps.by_id, targets, retry_for=retry_for, statistics=self.statistics)
         stack.push_async_callback(sender.stop)

@@ -54,7 +54,7 @@ def counted(server: Server) -> Counted:
         )
         for app_id, traffic in server.node.traffic.items()
     }
-    return Counted(apps, server.totals())
+    return Counted(apps, server.totals(), server.webhook_traffic())
 
 
 async def work(channel: socket.socket, listeners: list[socket.socket], private_redis: Path | None) -> int:

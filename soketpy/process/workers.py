@@ -19,6 +19,7 @@ from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.core.ports import Unreachable
 from soketpy.core.traffic import Counted, Totals, Traffic
+from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process import worker
 from soketpy.process.descriptors import raise_limit
 from soketpy.process.listening import open_for_workers
@@ -175,6 +176,10 @@ class Workers:
         """Return the counters of all workers that do not belong to one app."""
         return self._sum().totals
 
+    def webhook_traffic(self) -> WebhookTrafficByHost:
+        """Return the counters of webhooks of all workers."""
+        return self._sum().webhooks
+
     def _sum(self) -> Counted:
         return sum((each.counted for each in self._workers), self._former)
 
@@ -241,6 +246,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             workers.connected,
             workers.totals,
             workers.count,
+            webhooks=workers.webhook_traffic,
             most=settings.bounds.http_connections(raise_limit()),
             draining=lambda: workers.stopping,
             available=workers.available,

@@ -6,6 +6,11 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from soketpy.core.traffic import Totals, Traffic
+from soketpy.core.webhook_traffic import WebhookTraffic
+from soketpy.web import webhook_metrics
+
+ByHost = Mapping[tuple[str, str], WebhookTraffic]
+"""The counters of webhooks, by the id of the app and the host of the endpoint."""
 
 # The name in soketi, the counter with its value, and its help.
 _COUNTERS = (
@@ -31,7 +36,9 @@ class TrafficCollector(Collector):
         traffic: Mapping[str, Traffic],
         connected: Callable[[str], int],
         totals: Callable[[], Totals] = Totals,
+        webhooks: Callable[[], ByHost] = dict,
     ) -> None:
+        self._webhooks = webhooks
         self._totals = totals
         self._prefix = prefix
         self._port = str(port)
@@ -52,6 +59,7 @@ class TrafficCollector(Collector):
                 metric.add_sample(f"{self._prefix}{name}", self._labels(app_id), getattr(traffic, attribute))
             yield metric
         yield from self._collect_totals()
+        yield from webhook_metrics.collect(self._prefix, self._port, self._webhooks())
 
     def _collect_totals(self) -> Iterator[Metric]:
         """Yield the metrics of the whole process, which soketi does not have."""

@@ -19,7 +19,7 @@ from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, rea
 from soketpy.web.errors import READS, RequestError
 from soketpy.web.exchange import Ended, Exchange
 from soketpy.web.memory import memory
-from soketpy.web.metrics import TrafficCollector
+from soketpy.web.metrics import ByHost, TrafficCollector
 
 log = logging.getLogger("soketpy.http")
 
@@ -41,6 +41,7 @@ class MetricsPort:
         totals: Callable[[], Totals] = Totals,
         refresh: Callable[[], Awaitable[None]] | None = None,
         *,
+        webhooks: Callable[[], ByHost] = dict,
         draining: Callable[[], bool] = lambda: False,
         available: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -48,7 +49,7 @@ class MetricsPort:
         self._draining = draining
         self._available = available
         self._registry = CollectorRegistry()
-        self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals))
+        self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals, webhooks))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
 
     # HTTP; ``soketpy.web.http_port.Api`` documents these methods

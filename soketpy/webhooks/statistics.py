@@ -1,12 +1,13 @@
 """The counters of webhooks, and the log lines about endpoints that begin to fail, recover, or have a full queue."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from soketpy.core.deliveries import Delivery
-from soketpy.core.webhook_ports import Queue, QueueUnavailable
+from soketpy.core.webhook_ports import Queue, QueueLength, QueueUnavailable
 from soketpy.core.webhook_traffic import WebhookTraffic, WebhookTrafficByHost
 from soketpy.core.webhooks import host_of
 
@@ -17,6 +18,10 @@ QUIET = 60.0
 
 MOST_QUIET = 10_000
 """Endpoints whose last lines are remembered, at most."""
+
+
+LONGEST_COUNT = 2.0
+"""Seconds that a queue may take to count its deliveries."""
 
 
 class Statistics:
@@ -53,10 +58,7 @@ class Statistics:
         A queue does not say which endpoints were full, so the dead letters are counted for those that are full now.
         """
         put = Counter(each.endpoint for each in deliveries)
-        try:
-            lengths = {(each.app_id, each.webhook_id): each for each in await queue.lengths()}
-        except QueueUnavailable:
-            lengths = {}
+        lengths = {(each.app_id, each.webhook_id): each for each in await _lengths(queue)}
         full = sorted(put, key=lambda each: -lengths[each].length if each in lengths else 0)
         for endpoint in full:
             number = min(put[endpoint], buried)
@@ -71,19 +73,18 @@ class Statistics:
                     *(delivery.app_id, host_of(delivery.target)),
                 )
 
-    async def measure(self, queue: Queue) -> None:
-        """Update the gauges: the lengths of the queues, and the ages of their oldest deliveries."""
-        try:
-            lengths = await queue.lengths()
-        except QueueUnavailable:
-            return
-        for traffic in self.traffic.values():
-            traffic.queued, traffic.oldest = 0, 0.0
-        now = self._clock()
-        for each in lengths:
-            traffic = self.traffic[each.app_id, host_of(each.target)]
-            traffic.queued += each.length
-            traffic.oldest = max(traffic.oldest, now - each.oldest)
+    async def measure(self, queues: Iterable[Queue]) -> None:
+        """Update the gauges: the lengths of some queues, and the ages of their oldest deliveries."""
+        gauges: dict[tuple[str, str], tuple[int, float]] = {}
+        for queue in queues:
+            for each in await _lengths(queue):
+                key = each.app_id, host_of(each.target)
+                length, oldest = gauges.get(key, (0, each.oldest))
+                gauges[key] = length + each.length, min(oldest, each.oldest)
+        for key in self.traffic.keys() | gauges.keys():
+            length, oldest = gauges.get(key, (0, 0.0))
+            traffic = self.traffic[key]
+            traffic.queued, traffic.oldest = length, max(0.0, self._clock() - oldest) if length else 0.0
 
     def _may_log(self, kind: str, delivery: Delivery) -> bool:
         key, now = (kind, *delivery.endpoint), self._clock()
@@ -98,9 +99,15 @@ class Statistics:
 
 async def _queued(queue: Queue, delivery: Delivery) -> str:
     """Return in words the number of queued deliveries of an endpoint."""
-    try:
-        lengths = await queue.lengths()
-    except QueueUnavailable:
-        return "an unknown number of deliveries is"
+    lengths = await _lengths(queue)
     number = sum(each.length for each in lengths if (each.app_id, each.webhook_id) == delivery.endpoint)
     return f"{number} deliver{'y is' if number == 1 else 'ies are'}"
+
+
+async def _lengths(queue: Queue) -> Sequence[QueueLength]:
+    """Return the lengths of a queue, or none if the queue does not answer."""
+    try:
+        async with asyncio.timeout(LONGEST_COUNT):
+            return await queue.lengths()
+    except (QueueUnavailable, TimeoutError):
+        return ()

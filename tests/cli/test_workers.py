@@ -28,6 +28,7 @@ from tests.fakes import APP
 from tests.patience import PATIENCE
 from tests.process.test_listening import has_ipv6, ready
 from tests.process.test_signals import LONG_CLOSING
+from tests.receiver import answer_with, receiving
 from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis
 from tests.slices.sitecustomize import environment
 from tests.web.wire import HANDSHAKE, Wire, request, wire
@@ -415,6 +416,27 @@ async def test_the_counters_are_those_of_all_workers(start: Start, at: Place) ->
         await until(lambda: len(server.children("soketpy.process.worker") - before) == 1)
         await until(lambda: found(r"^soketi_new_connections_total{.*} 10\.0$"))
         assert len(clients) == 10
+
+
+async def test_the_webhooks_of_all_workers_are_counted_once(start: Start, at: Place) -> None:
+    port = free_port()
+    async with receiving() as receiver:
+        receiver.answer = answer_with(500, 200)
+        webhook = {"url": receiver.url(), "event_types": ["channel_occupied", "connection_opened"]}
+        app = {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "webhooks": [webhook]}
+        server = start(metrics={"enabled": True, "host": "127.0.0.1", "port": port}, apps=[app])
+        async with AsyncExitStack() as stack:
+            peers, metrics = at(server), At(port, stack)
+            for _ in range(10):
+                await (await peers.client()).subscribe("news")
+
+            async def found(line: str) -> bool:
+                return re.search(line, (await metrics.request("GET", "/metrics")).text, re.M) is not None
+
+            label = rf'host="127\.0\.0\.1:{receiver.port}"'
+            await until(lambda: found(rf"^soketi_webhook_sent_total{{.*{label}.*}} 11\.0$"))
+            await until(lambda: found(rf"^soketi_webhook_failed_total{{.*{label}.*}} 1\.0$"))
+            await until(lambda: found(rf"^soketi_webhook_queued{{.*{label}.*}} 0\.0$"))
 
 
 class RedisServer:

@@ -265,7 +265,7 @@ async def test_a_full_queue_is_bounded_logged_once_and_counted(caplog: pytest.Lo
                 if buried:
                     await line.statistics.overflowed(line.queue, deliveries, buried)
                 await line.until_length(100)
-            await line.statistics.measure(line.queue)
+            await line.statistics.measure([line.queue])
             traffic = line.statistics.traffic
             assert (traffic["app-id", dead].queued, traffic["app-id", dead].dead) == (100, 9_900)
             assert (traffic["app-id", free].dead, traffic["app-id", free].sent) == (0, 10_000)
