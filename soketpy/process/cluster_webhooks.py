@@ -52,6 +52,7 @@ class ClusterWebhooks(Webhooks):
             store: Store
             if self._queue is None:
                 queue = RedisQueue(holder, bound=given.queue_size, keep_dead=given.keep_dead_letters)
+                stack.push_async_callback(queue.stop)
                 self._send(stack, queue, targets, holder.held.is_set)
                 store = partial(self._move, queue)
             else:

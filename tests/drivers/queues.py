@@ -1,9 +1,11 @@
 """The queues of webhooks for the contract tests: each kit opens queues of one kind."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
-from typing import Protocol
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import msgspec
@@ -12,7 +14,14 @@ import pytest
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import Queue
 from soketpy.drivers.local.queue import MemoryQueue
+from soketpy.drivers.redis.cluster import RedisCluster
+from soketpy.drivers.redis.connect import Address, connector
+from soketpy.drivers.redis.holder import Holder, WebhookScript
+from soketpy.drivers.redis.queue import RedisQueue
+from soketpy.drivers.redis.session import Session
 from soketpy.drivers.sqlite.queue import SqliteQueue
+from soketpy.process.server import cancel
+from tests.redis import LONG_LEASE
 
 
 class Kit(Protocol):
@@ -22,6 +31,7 @@ class Kit(Protocol):
     """
 
     durable: bool
+    stores_states: bool
 
     async def open(self, *, bound: int = 10_000, keep_dead: float = 1000) -> Queue:
         """Return a new, empty queue that is started."""
@@ -42,7 +52,7 @@ class Kit(Protocol):
 class MemoryKit:
     """Queues in memory, with a fake clock."""
 
-    durable = False
+    durable = stores_states = False
 
     def __init__(self) -> None:
         self.time = 1_000_000.0
@@ -69,7 +79,7 @@ class SqliteKit:
     ``crash`` opens a copy of the files as they are on the disk at this moment, without any end of the first queue.
     """
 
-    durable = True
+    durable = stores_states = True
 
     def __init__(self, folder: Path) -> None:
         self.time = 1_000_000.0
@@ -103,12 +113,76 @@ class SqliteKit:
             await queue.stop()
 
 
-KINDS = ["memory", "sqlite"]
+class RedisKit:
+    """Queues in a Redis, each in a cluster of its own, with a fake clock. ``crash`` lets another node take over."""
+
+    durable = True
+    stores_states = False  # the roster has them
+
+    def __init__(self, socket: str) -> None:
+        self.time = 1_000_000.0
+        self._connect = partial(connector, Address(unix_socket=socket))
+        self._opened: list[tuple[RedisQueue, RedisCluster, asyncio.Task[None], str, int, float]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def open(self, *, bound: int = 10_000, keep_dead: float = 1000) -> Queue:
+        return await self._open(f"test-{uuid4()}", bound, keep_dead)
+
+    async def _open(self, prefix: str, bound: int, keep_dead: float) -> Queue:
+        cluster = RedisCluster(self._connect, prefix, lease=LONG_LEASE)
+        cluster.bus.attach(cast(Any, None))
+        cluster.roster.attach(cast(Any, None))
+        await cluster.start()
+        [partition] = cluster.partitions
+        holder = Holder(partition.session, partition.topics, WebhookScript(partition.session, clock=self.now))
+        queue = RedisQueue(holder, bound=bound, keep_dead=keep_dead)
+
+        async def work() -> None:
+            """Form no deliveries."""
+
+        running = asyncio.create_task(holder.run(work))
+        self._opened.append((queue, cluster, running, prefix, bound, keep_dead))
+        await holder.held.wait()
+        return queue
+
+    async def advance(self, seconds: float) -> None:
+        self.time += seconds
+
+    async def crash(self, queue: Queue) -> Queue:
+        _, cluster, running, prefix, bound, keep_dead = next(each for each in self._opened if each[0] is queue)
+        await cancel(running)
+        [session] = cluster.sessions
+        await session.ask("ZADD", f"{session.prefix}leases", 1, session.id)
+        await cut_off(session)
+        return await self._open(prefix, bound, keep_dead)
+
+    async def close(self) -> None:
+        for queue, cluster, running, *_ in self._opened:
+            await cancel(running)
+            await queue.stop()
+            await cluster.stop()
+
+
+async def cut_off(session: Session) -> None:
+    """Disconnect a node for good, as if its process was killed."""
+    assert session._running is not None
+    await cancel(session._running)
+    session._disconnect()
+
+
+KINDS = ["memory", "sqlite", "redis"]
 
 
 def kit_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Kit:
     """Return the kit of a kind of queue. ``request`` gives the fixtures that a kit needs, such as a server."""
-    return MemoryKit() if kind == "memory" else SqliteKit(folder)
+    match kind:
+        case "memory":
+            return MemoryKit()
+        case "sqlite":
+            return SqliteKit(folder)
+    return RedisKit(request.getfixturevalue("redis"))
 
 
 def delivery(

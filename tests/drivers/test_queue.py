@@ -208,7 +208,7 @@ async def test_a_durable_queue_has_everything_after_a_crash(kit: Kit, queue: Que
     await queue.retry((await take(queue))[0], 1, "HTTP 500")
     queue = await kit.crash(queue)
     known = {("channel_occupied", "app", "room", ""), ("member_added", "app", "room", "\ud800")}
-    assert set(await queue.states()) == known
+    assert set(await queue.states()) == (known if kit.stores_states else set())
     assert ids([each.delivery for each in await queue.dead(10)]) == [deliveries[1].id]
     await kit.advance(1)
     assert await take(queue) == [after(deliveries[2], 1, "HTTP 500")]

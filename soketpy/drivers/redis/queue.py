@@ -66,12 +66,16 @@ class RedisQueue(StoredQueue):
         super().__init__(holder.script, bound=bound, keep_dead=keep_dead)
         self._holder = holder
         self._in_flight: set[str] = set()  # the lanes of this node's attempts, which may outlast its time as the holder
+        self._taking: asyncio.Task[Sequence[Delivery]] | None = None
 
     async def start(self) -> None:
         """Do nothing: the holder connects."""
 
     async def stop(self) -> None:
-        """Do nothing: the holder gives back what is taken."""
+        """End a take whose caller was cancelled. The holder gives back what is taken."""
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.wait([self._taking])
 
     async def states(self) -> Collection[State]:
         """Return nothing: the roster of the cluster has the states."""
@@ -91,7 +95,18 @@ class RedisQueue(StoredQueue):
         return buried
 
     async def take(self) -> Sequence[Delivery]:
-        """Wait until this node is the holder and deliveries are due, and return them."""
+        """Wait until this node is the holder and deliveries are due, and return them.
+
+        If the caller is cancelled, the next call returns what Redis has given out meanwhile.
+        """
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take())
+        taking = self._taking
+        await asyncio.wait([taking])
+        self._taking = None
+        return taking.result()
+
+    async def _take(self) -> Sequence[Delivery]:
         changed = self._holder.queue_changed
         while True:
             await self._holder.held.wait()
