@@ -140,7 +140,8 @@ class Session(Commands):
         """Renew the lease until Redis is unavailable. Raises Lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), self.lease.pause(PATIENCE / 4))
+                async with asyncio.timeout(self.lease.pause(PATIENCE / 4)):  # wait_for of 3.11 may swallow a cancel
+                    await self._lost.wait()
             await self._check_lease()
 
     async def _check_lease(self) -> None:
