@@ -1,6 +1,7 @@
 """The webhook events that follow from the roster of a cluster of one."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from soketpy.core.counts import INTERVAL, QUIET_ABOVE
 from soketpy.core.grace import OPPOSITE, GracePeriod, State
@@ -18,6 +19,12 @@ class NoWebhooks:
 
 
 NO_WEBHOOKS = NoWebhooks()
+
+
+class _Waiting:
+    """The newest number of subscribers of a channel, until its interval ends."""
+
+    count = 0
 
 
 class Transitions:
@@ -40,7 +47,7 @@ class Transitions:
         self._record = record
         self._later = later
         self._grace = GracePeriod(grace, clock, later, record)
-        self._counts: dict[tuple[str, str], int] = {}  # the newest counts of channels that are reported every 5 s
+        self._counts: dict[tuple[str, str], _Waiting] = {}  # of channels that are reported every 5 s
 
     def restore(self, states: Iterable[State], seconds: float) -> None:
         """Note the states that receivers know as on from before a restart. See ``GracePeriod.restore``."""
@@ -69,14 +76,16 @@ class Transitions:
             self._counts.pop(key, None)
             self._report_count(key, count)
         else:
-            if key not in self._counts:
-                self._later(INTERVAL, lambda: self._end_interval(key))
-            self._counts[key] = count
+            waiting = self._counts.get(key)
+            if waiting is None:
+                waiting = self._counts[key] = _Waiting()
+                self._later(INTERVAL, partial(self._end_interval, key, waiting))
+            waiting.count = count
 
-    def _end_interval(self, key: tuple[str, str]) -> None:
-        count = self._counts.pop(key, None)
-        if count is not None:
-            self._report_count(key, count)
+    def _end_interval(self, key: tuple[str, str], waiting: "_Waiting") -> None:
+        if self._counts.get(key) is waiting:  # otherwise the channel was reported with few subscribers meanwhile
+            del self._counts[key]
+            self._report_count(key, waiting.count)
 
     def _report_count(self, key: tuple[str, str], count: int) -> None:
         app_id, channel = key
