@@ -24,7 +24,10 @@ _REPORT = re.compile(r"App app-id: (channel_occupied|channel_vacated|member_adde
 class Node(Launched):
     """``soketpy start`` as one node of a cluster; what it reports is read from its log."""
 
-    def __init__(self, folder: Path, redis: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, redis: dict[str, Any], hook: dict[str, Any] | None = None) -> None:
+        app = {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}
+        if hook is not None:
+            app["webhooks"] = [hook]
         settings = {
             "host": "127.0.0.1",
             "port": 0,
@@ -32,7 +35,8 @@ class Node(Launched):
             "redis": {"lease": LONG_LEASE, **redis},
             "log": {"level": "debug", "format": "json"},
             "timeouts": {"shutdown": 0.2},
-            "apps": [{"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}],
+            "webhooks": {"grace": 0.5},
+            "apps": [app],
         }
         config = folder / "soketpy.json"
         config.write_text(json.dumps(settings))
