@@ -18,7 +18,8 @@ class ByExample(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not type
     def _split_scope(self, nodeid: str) -> str:
         module, _, rest = nodeid.partition("::")
         chat = re.search(r"\w+-chat", rest)
-        return chat[0] if chat else NEXTJS.name if module.endswith("test_proxies.py") else module
+        of_nextjs = module.endswith(("test_proxies.py", "test_nextjs_online.py"))
+        return chat[0] if chat else NEXTJS.name if of_nextjs else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByExample:

@@ -2,7 +2,9 @@
 
 import { useActionState } from "react";
 
+import { useOnline } from "@/hooks/use-online";
 import { LONGEST_NAME, type Session } from "@/lib/chat";
+import type { Online } from "@/lib/online";
 
 interface Props {
   /** The reason why the user must sign in again. */
@@ -27,6 +29,8 @@ export function SignIn({ notice, onSignIn }: Props) {
     { name: "", problem: notice },
   );
 
+  const online = useOnline();
+
   return (
     <main className="sign-in">
       <form action={action} className="card">
@@ -40,7 +44,18 @@ export function SignIn({ notice, onSignIn }: Props) {
           Join
         </button>
         <p role="alert">{problem}</p>
+        <p role="status" aria-label="Online">
+          {online && wordsOf(online)}
+        </p>
       </form>
     </main>
   );
+}
+
+/** Return who is online in words. Names of users that the server does not know are only counted. */
+function wordsOf({ names, count }: Online): string {
+  if (count === 0) return "Nobody is online.";
+  const others = count - names.length;
+  const unnamed = others > 0 ? [others === 1 ? "one more" : `${others} more`] : [];
+  return `Online now: ${[...names, ...unnamed].join(", ")}`;
 }

@@ -1,5 +1,6 @@
 import { withSmallBody } from "@/lib/body";
 import { LONGEST_NAME } from "@/lib/chat";
+import { remember } from "@/lib/people";
 import { issueToken } from "@/lib/session";
 
 /** Sign in anybody, under any name. */
@@ -10,5 +11,7 @@ export const POST = withSmallBody(async (request) => {
   if (!name || name.length > LONGEST_NAME || !name.isWellFormed()) {
     return Response.json({ error: `A name has 1 to ${LONGEST_NAME} characters.` }, { status: 400 });
   }
-  return Response.json(issueToken(name));
+  const session = issueToken(name);
+  remember(session.user);
+  return Response.json(session);
 });
