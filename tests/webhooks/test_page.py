@@ -6,9 +6,12 @@ from pathlib import Path
 
 from soketpy import App, Webhook
 from soketpy.config import settings as config
+from soketpy.core import deliveries, retries
 from soketpy.core.fields import fields_of
 from soketpy.core.webhooks import Filter
+from soketpy.process.webhooks import RETURN_TIMEOUT
 from soketpy.protocol.event_types import EVENT_TYPES
+from soketpy.webhooks import http
 from tests.conftest import StartServer
 from tests.fakes import APP
 from tests.receiver import receiving
@@ -61,3 +64,19 @@ def test_every_field_of_a_webhook_is_documented() -> None:
     assert re.findall(r"^\| `(\w+)` \|", section, flags=re.M) == [name.rstrip("_") for name in fields_of(Webhook)]
     for name in fields_of(Filter):
         assert f"`{name}`" in section
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    prose = " ".join(PAGE.split())
+    defaults = config.Webhooks()
+    assert f"at most {deliveries.MOST_EVENTS} events and {deliveries.MOST_BYTES // 1024} KiB" in prose
+    assert f"at most {deliveries.LANES} requests in flight, and with batching at most {deliveries.BATCH_LANES}" in prose
+    assert f"about {retries.FIRST_PAUSE:g}, 2, 4 … seconds, about {retries.LONGEST_PAUSE:g} seconds apart" in prose
+    assert f"until it is {defaults.retry_for / 60:g} minutes old" in prose
+    assert f"at most {defaults.queue_size:,} deliveries" in prose
+    assert f"kept for {defaults.keep_dead_letters / 86_400:g} days" in prose
+    assert f"wait for {defaults.grace:g} seconds" in prose
+    assert f"`webhooks.timeout` ({defaults.timeout:g} s)" in prose
+    assert f"`batch_duration` ({defaults.batch_duration * 1000:g} ms)" in prose
+    assert f"at most {http.MOST_READ // 1024} KiB of an answer" in prose
+    assert f"clients have {RETURN_TIMEOUT:g} seconds to return" in prose
