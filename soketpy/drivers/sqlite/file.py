@@ -3,7 +3,6 @@
 import fcntl
 import os
 import sqlite3
-from pathlib import Path
 from urllib.parse import quote
 
 from soketpy.core.webhook_ports import QueueUnavailable
@@ -71,8 +70,8 @@ def _open(file: str, path: str) -> int:
     try:
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as fault:
-        folder = Path(path).parent
-        if not folder.is_dir():
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
             raise QueueUnavailable(f"{path} cannot be created: there is no directory {folder}") from None
         raise QueueUnavailable(f"{path} cannot be opened: {getattr(fault, 'strerror', None) or fault}") from None
 
@@ -84,13 +83,11 @@ def connect(path: str, *, create: bool) -> sqlite3.Connection:
     """
     if create:
         os.close(_open(path, path))
-    elif not Path(path).exists():
+    elif not os.path.lexists(path):
         raise QueueUnavailable(f"there is no file {path}: no server has queued webhooks there yet")
-    opened = None
+    opened, name = None, quote(os.fsencode(os.path.abspath(path)))
     try:
-        opened = sqlite3.connect(
-            f"file:{quote(os.path.abspath(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
-        )
+        opened = sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
         _prepare(opened, path)
     except sqlite3.Error as fault:
         if opened is not None:
