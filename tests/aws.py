@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
+from aiobotocore.session import get_session
 from aiohttp import web
 
 from soketpy.core.aws_options import AwsOptions
@@ -16,12 +17,20 @@ from soketpy.core.aws_options import AwsOptions
 ACCESS_KEY, SECRET_KEY, TOKEN = "AKIATESTTESTTESTTEST", "the-secret-of-the-access-key", "the-session-token"
 
 MOTO = """
+import time
 import sys
+from itertools import count
 from moto.server import ThreadedMotoServer
+now, tick = time.time() * 1000, count()
+if sys.argv[1] == "fake":
+    import moto.sqs.models
+    moto.sqs.models.unix_time_millis = lambda: now + next(tick) / 1000
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    now += float(line) * 1000
+    print("ok", flush=True)
 """
 
 
@@ -30,20 +39,50 @@ def options(endpoint: str) -> AwsOptions:
     return AwsOptions(endpoint=endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, session_token=TOKEN)
 
 
+@dataclass
+class Moto:
+    """A server of moto. ``advance`` lets time pass for the messages of SQS, if its clock is not real."""
+
+    url: str
+    advance: Callable[[float], None]
+
+
 @contextmanager
-def moto() -> Iterator[str]:
-    """Run moto's server, which keeps everything in memory. Yield its URL."""
-    command = [sys.executable, "-c", MOTO]
+def moto(clock: str = "real") -> Iterator[Moto]:
+    """Run moto's server, which keeps everything in memory."""
+    command = [sys.executable, "-c", MOTO, clock]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
-            assert process.stdout is not None
-            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            reader, writer = process.stdout, process.stdin
+            assert reader is not None
+            assert writer is not None
+            url = f"http://127.0.0.1:{int(reader.readline())}"
             _post(f"{url}/moto-api/config", {"lambda": {"use_docker": False}})
-            yield url
+
+            def advance(seconds: float) -> None:
+                writer.write(f"{seconds}\n")
+                writer.flush()
+                reader.readline()
+
+            yield Moto(url, advance)
         finally:
             process.kill()
+
+
+async def create_queue(url: str, name: str, **attributes: str) -> str:
+    """Create a queue of SQS. Return its URL."""
+    async with get_session().create_client("sqs", **client_arguments(url)) as sqs:
+        given = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        answer = await sqs.create_queue(QueueName=name, Attributes=given | attributes)
+        return str(answer["QueueUrl"])
+
+
+def client_arguments(url: str) -> dict[str, str]:
+    """Return the arguments of a client for a server on the loopback address."""
+    secrets = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+    return {"region_name": "us-east-1", "endpoint_url": url, **secrets}
 
 
 def _post(url: str, body: object) -> None:

@@ -15,6 +15,7 @@ from soketpy.config.addresses import (
 from soketpy.config.errors import ConfigError
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key
+from soketpy.core.aws_options import AwsOptions, queue_problem
 from soketpy.core.fields import setting
 from soketpy.core.url_patterns import PATH_PREFIX, SAFE
 from soketpy.protocol.origins import origin_problem
@@ -173,8 +174,8 @@ class Webhooks:
 
     queue: str = setting(
         "auto",
-        "Where deliveries wait. auto: a file (sqlite), or redis in a cluster. memory: for tests; a restart loses them.",
-        choices=("auto", "sqlite", "redis", "memory"),
+        "Where deliveries wait. auto: a file (sqlite), or redis in a cluster. sqs: AWS. memory: lost at a restart.",
+        choices=("auto", "sqlite", "redis", "sqs", "memory"),
     )
     path: str = setting(
         "soketpy-webhooks.db",
@@ -200,6 +201,18 @@ class Webhooks:
     queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
     keep_dead_letters: float = setting(
         7 * 86_400, "Seconds for which deliveries that were given up are kept.", least=0, most=LONGEST
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sqs(AwsOptions):
+    """The queue of webhooks in SQS, and the options of its client."""
+
+    url: str | None = setting(None, "URL of the FIFO queue for webhooks.queue: sqs.", check_text=queue_problem)
+    dead_letter_url: str | None = setting(
+        None,
+        "URL of the FIFO queue for dead letters; null for the name of the first with -dead. It is created if missing.",
+        check_text=queue_problem,
     )
 
 
@@ -303,6 +316,7 @@ class Settings:
         default_factory=Webhooks,
         metadata={"help": "Queueing and sending of the webhooks of all apps."},
     )
+    sqs: Sqs = field(default_factory=Sqs, metadata={"help": "The queue of AWS for webhooks.queue: sqs."})
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "Timeouts, in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Limits of one process, over all apps together."})
     apps: tuple[App, ...] = setting((DEFAULT_APP,), "The apps (tenants).")

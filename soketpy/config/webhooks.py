@@ -59,7 +59,7 @@ def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> 
         elif name == "event_types":
             given[field.name] = _event_types(each, where)
         elif name == "client_options":
-            given[field.name] = _client_options(each, where)
+            given[field.name] = client_options(each, where)
         elif field.is_group:
             given[field.name] = _group(field, each, where)
         else:
@@ -78,7 +78,7 @@ def _group(field: Field, node: ConfigNode, path: str) -> object:
     return field.type(**_values(field.type, table, path, "no such setting"))
 
 
-def _client_options(node: ConfigNode, path: str) -> AwsOptions:
+def client_options(node: ConfigNode, path: str) -> AwsOptions:
     """Return the options of a client of AWS. They may have the names of the AWS SDK."""
     if node.value is None:
         return AwsOptions()

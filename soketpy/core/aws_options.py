@@ -47,8 +47,20 @@ def endpoint_problem(url: str) -> str | None:
 
 def function_problem(function: str) -> str | None:
     """Return why a Lambda function cannot be used, as the end of a sentence, or None. The library is not imported."""
-    is_installed = sys.modules.get(LIBRARY) is not None or find_spec(LIBRARY) is not None
-    return None if is_installed else f"needs the library {LIBRARY}: {INSTALL}"
+    return None if has_library() else f"needs the library {LIBRARY}: {INSTALL}"
+
+
+def has_library() -> bool:
+    """Return whether the library for AWS is installed, without importing it."""
+    return sys.modules.get(LIBRARY) is not None or find_spec(LIBRARY) is not None
+
+
+def queue_problem(url: str) -> str | None:
+    """Return what is wrong with the URL of a queue of SQS, as the end of a sentence, or None."""
+    problem = endpoint_problem(url)
+    if problem is None and not url.endswith(".fifo"):
+        problem = "does not end with .fifo: only a FIFO queue keeps the order of events"
+    return problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from soketpy.config import ConfigError, Settings
+from soketpy.core.aws_options import INSTALL, LIBRARY, has_library
 
 if TYPE_CHECKING:
     from soketpy.core.webhook_ports import OperatorsQueue, Queue, QueueUnavailable
+    from soketpy.drivers.aws.sqs_queue import SqsQueue
 
 
 def kind_of(settings: Settings) -> str:
-    """Return the kind of the queue: sqlite, redis or memory."""
+    """Return the kind of the queue: sqlite, redis, sqs or memory."""
     chosen = settings.webhooks.queue
     if chosen != "auto":
         return chosen
@@ -25,6 +27,8 @@ def queue_of(settings: Settings) -> "Queue":
         from soketpy.drivers.sqlite.queue import SqliteQueue
 
         return SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters)
+    if kind_of(settings) == "sqs":
+        return _sqs_queue(settings, owner=True)
     from soketpy.drivers.local.queue import MemoryQueue
 
     return MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
@@ -37,10 +41,14 @@ async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[Operat
     Raise ConfigError for a queue that no other process reaches, and QueueUnavailable.
     """
     given, kind = settings.webhooks, kind_of(settings)
-    if kind == "sqlite":
-        from soketpy.drivers.sqlite.queue import SqliteQueue
+    queue: OperatorsQueue
+    if kind in ("sqlite", "sqs"):
+        if kind == "sqs":
+            queue = _sqs_queue(settings, owner=False)
+        else:
+            from soketpy.drivers.sqlite.queue import SqliteQueue
 
-        queue = SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters, owner=False)
+            queue = SqliteQueue(given.path, bound=given.queue_size, keep_dead=given.keep_dead_letters, owner=False)
         try:
             await queue.start()
             yield [queue]
@@ -52,8 +60,33 @@ async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[Operat
         raise settings.mistake("webhooks.queue", f"the commands do not know the queue {kind} yet")
 
 
+def _sqs_queue(settings: Settings, *, owner: bool) -> "SqsQueue":
+    _check_sqs(settings)
+    from soketpy.drivers.aws.sqs_queue import SqsQueue
+
+    given = settings.sqs
+    is_shared = settings.cluster != "local"
+    return SqsQueue(
+        str(given.url),
+        given,
+        dead_url=given.dead_letter_url,
+        bound=None if is_shared else settings.webhooks.queue_size,
+        keep_dead=settings.webhooks.keep_dead_letters,
+        owner=owner,
+    )
+
+
+def _check_sqs(settings: Settings) -> None:
+    if settings.sqs.url is None:
+        raise settings.mistake("webhooks.queue", "sqs needs sqs.url, the URL of a FIFO queue")
+    if not has_library():
+        raise settings.mistake("webhooks.queue", f"sqs needs the library {LIBRARY}: {INSTALL}")
+
+
 def check_queue(settings: Settings, workers: int = 1) -> None:
     """Raise ConfigError for a queue that the nodes or the ``workers`` of a server cannot share, or do not have."""
+    if settings.webhooks.queue == "sqs":
+        _check_sqs(settings)
     if settings.webhooks.queue == "redis" and settings.cluster == "local" and workers == 1:
         raise settings.mistake("webhooks.queue", "redis needs cluster: redis, or workers: 2 or more")
     if settings.webhooks.queue == "sqlite" and (settings.cluster != "local" or settings.workers != 1):
@@ -62,4 +95,5 @@ def check_queue(settings: Settings, workers: int = 1) -> None:
 
 def unusable(settings: Settings, fault: "QueueUnavailable") -> ConfigError:
     """Return the error for a queue that cannot be used at the start of the server."""
-    return settings.mistake("webhooks.path" if kind_of(settings) == "sqlite" else "webhooks.queue", str(fault))
+    path = {"sqlite": "webhooks.path", "sqs": "sqs.url"}.get(kind_of(settings), "webhooks.queue")
+    return settings.mistake(path, str(fault))

@@ -25,9 +25,10 @@ def check_requirements(settings: Settings) -> None:
         from soketpy.process.private_redis import redis_server
 
         redis_server(settings)
-    from soketpy.process.queues import check_queue
+    if settings.webhooks.queue != "auto":
+        from soketpy.process.queues import check_queue
 
-    check_queue(settings, number_of(settings))
+        check_queue(settings, number_of(settings))
 
 
 def number_of(settings: Settings) -> int:

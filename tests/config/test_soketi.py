@@ -68,6 +68,17 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
     ("PRESENCE_MAX_MEMBERS", "5", "app.max_presence_members_per_channel", 5),
     ("PRESENCE_MAX_MEMBER_SIZE", "10", "app.max_presence_member_size_in_kb", 10),
     ("QUEUE_DRIVER", "redis", "webhooks.queue", "auto"),
+    ("QUEUE_DRIVER", "sqs", "webhooks.queue", "sqs"),
+    ("QUEUE_SQS_CLIENT_OPTIONS", '{"credentials":{"accessKeyId":"k","secretAccessKey":"s"}}', "sqs.access_key_id", "k"),
+    ("QUEUE_SQS_CLIENT_OPTIONS", '{"region":"eu-west-1"}', "sqs.region", "eu-west-1"),
+    ("QUEUE_SQS_ENDPOINT", "http://localhost:4566", "sqs.endpoint", "http://localhost:4566"),
+    ("QUEUE_SQS_REGION", "eu-west-1", "sqs.region", "eu-west-1"),
+    (
+        "QUEUE_SQS_URL",
+        "https://sqs.eu-west-1.amazonaws.com/1/q.fifo",
+        "sqs.url",
+        "https://sqs.eu-west-1.amazonaws.com/1/q.fifo",
+    ),
     ("SHUTDOWN_GRACE_PERIOD", "1500", "timeouts.shutdown", 1.5),
     ("SSL_CA", "", "tls.ca", None),
     ("SSL_CERT", "c.pem", "tls.cert", "c.pem"),
@@ -85,7 +96,7 @@ CHOICES = {
     "CACHE_DRIVER": ("redis", []),
     "METRICS_DRIVER": ("prometheus", []),
     "MODE": ("full", ["worker"]),
-    "QUEUE_DRIVER": ("sync", ["sqs"]),
+    "QUEUE_DRIVER": ("sync", []),
     "RATE_LIMITER_DRIVER": ("redis", ["cluster"]),
 }
 WITHOUT_EFFECT = """
@@ -100,8 +111,8 @@ WITHOUT_EFFECT = """
     CLUSTER_PREFIX CLUSTER_UNICAST_ADDRESSES DB_POOLING_ENABLED DB_POOLING_MIN DB_POOLING_MAX DB_MYSQL_HOST
     DB_MYSQL_PORT DB_MYSQL_USERNAME DB_MYSQL_PASSWORD DB_MYSQL_DATABASE DB_POSTGRES_HOST DB_POSTGRES_PORT
     DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE QUEUE_REDIS_CONCURRENCY
-    QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_REGION QUEUE_SQS_CLIENT_OPTIONS QUEUE_SQS_URL
-    QUEUE_SQS_ENDPOINT QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE QUEUE_SQS_POLLING_WAIT_TIME_MS
+    QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE
+    QUEUE_SQS_POLLING_WAIT_TIME_MS
     RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE
 """.split()  # noqa: SIM905 - a list with one name per line would be a page long
 

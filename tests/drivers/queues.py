@@ -13,6 +13,8 @@ import pytest
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import Queue
+from soketpy.drivers.aws.fifo import Received
+from soketpy.drivers.aws.sqs_queue import SqsQueue
 from soketpy.drivers.local.queue import MemoryQueue
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
@@ -21,6 +23,7 @@ from soketpy.drivers.redis.queue import RedisQueue
 from soketpy.drivers.redis.session import Session
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from soketpy.process.server import cancel
+from tests.aws import Moto, create_queue, options
 from tests.redis import LONG_LEASE
 
 
@@ -31,6 +34,7 @@ class Kit(Protocol):
     """
 
     durable: bool
+    remembers_errors: bool
     stores_states: bool
 
     async def open(self, *, bound: int = 10_000, keep_dead: float = 1000) -> Queue:
@@ -52,7 +56,7 @@ class Kit(Protocol):
 class MemoryKit:
     """Queues in memory, with a fake clock."""
 
-    durable = stores_states = False
+    durable = remembers_errors = stores_states = False
 
     def __init__(self) -> None:
         self.time = 1_000_000.0
@@ -79,7 +83,7 @@ class SqliteKit:
     ``crash`` opens a copy of the files as they are on the disk at this moment, without any end of the first queue.
     """
 
-    durable = stores_states = True
+    durable = remembers_errors = stores_states = True
 
     def __init__(self, folder: Path) -> None:
         self.time = 1_000_000.0
@@ -116,7 +120,7 @@ class SqliteKit:
 class RedisKit:
     """Queues in a Redis, each in a cluster of its own, with a fake clock. ``crash`` lets another node take over."""
 
-    durable = True
+    durable = remembers_errors = True
     stores_states = False  # the roster has them
 
     def __init__(self, socket: str) -> None:
@@ -172,7 +176,72 @@ async def cut_off(session: Session) -> None:
     session._disconnect()
 
 
-KINDS = ["memory", "sqlite", "redis"]
+class SqsKit:
+    """Queues in moto's SQS, whose clock is fake.
+
+    ``crash`` makes the messages of the dead process visible. If the time of several messages of a group ended by
+    itself, moto would return the last one first.
+    """
+
+    durable = True
+    remembers_errors = stores_states = False
+
+    def __init__(self, server: Moto) -> None:
+        self.time = 1_000_000.0
+        self._server = server
+        self._opened: list[tuple[SqsQueue, str, int, float]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def open(self, *, bound: int = 10_000, keep_dead: float = 1000) -> Queue:
+        return await self._open(await create_queue(self._server.url, f"{uuid4()}.fifo"), bound, keep_dead)
+
+    async def _open(self, url: str, bound: int, keep_dead: float) -> Queue:
+        queue = SqsQueue(
+            url,
+            options(self._server.url),
+            bound=bound,
+            keep_dead=keep_dead,
+            clock=self.now,
+            long_poll=1,
+            look_for_dead=0,
+        )
+        self._opened.append((queue, url, bound, keep_dead))
+        await queue.start()
+        return queue
+
+    async def advance(self, seconds: float) -> None:
+        self.time += seconds
+        self._server.advance(seconds)
+
+    async def crash(self, queue: Queue) -> Queue:
+        opened = next(each for each in self._opened if each[0] is queue)
+        self._opened.remove(opened)
+        await kill(opened[0])
+        await opened[0]._queue.hide([each.receipt for each in opened[0]._lanes.held], 0)
+        await opened[0]._clients.close()
+        return await self._open(*opened[1:])
+
+    async def close(self) -> None:
+        for queue, *_ in self._opened:
+            await queue.stop()
+
+
+async def kill(queue: SqsQueue) -> None:
+    """End a queue without its ``stop``. The last poll ends first, since moto would give messages to a dead client."""
+
+    async def none(**_: object) -> list[Received]:
+        raise asyncio.CancelledError
+
+    queue._queue.receive = none  # type: ignore[method-assign]
+    for task in queue._tasks[1:]:
+        task.cancel()
+    if queue._tasks:
+        await asyncio.wait(queue._tasks)
+
+
+KINDS = ["memory", "sqlite", "redis", "sqs"]
 
 
 def kit_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Kit:
@@ -182,6 +251,8 @@ def kit_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Kit:
             return MemoryKit()
         case "sqlite":
             return SqliteKit(folder)
+        case "sqs":
+            return SqsKit(request.getfixturevalue("sqs_server"))
     return RedisKit(request.getfixturevalue("redis"))
 
 

@@ -15,7 +15,9 @@ from soketpy.config.soketi.names import APP_NAMES, APPS_PATH, BY_PATH, PREFIX, V
 from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
-from soketpy.core.fields import either, kind
+from soketpy.config.webhooks import client_options
+from soketpy.core.aws_options import AwsOptions
+from soketpy.core.fields import either, fields_of, kind
 
 _PREFIXES_IN_REDIS = ("database.redis.keyPrefix", "adapter.redis.prefix")
 """The prefix of keys and the prefix of topics."""
@@ -70,6 +72,8 @@ class SoketiDraft:
         self._check_first(path, position)
         if name.has:
             _check_choice(name, node, position)
+        elif path == _CLIENT_OPTIONS:
+            self._take_client_options(path, node, position)
         elif not name.to:
             if is_quoted(node):
                 raise position.error(path, QUOTED)
@@ -78,6 +82,19 @@ class SoketiDraft:
             self.draft.put(name.to, _ours(name, _loose(node, position, path)))
             if path in _PREFIXES_IN_REDIS:
                 self._join_prefixes(path, self.draft.values[name.to])
+
+    def _take_client_options(self, path: str, node: ConfigNode, position: Position) -> None:
+        """Read the options of the client of SQS: a table, or its JSON in a variable."""
+        if is_quoted(node):
+            raise position.error(path, QUOTED)
+        if isinstance(node.value, str) and node.value.strip():
+            node = parse_json(node.value, position.source, lines=False)
+        if _is_nothing(node):
+            return
+        found = client_options(replace(node, position=position, name_position=None), path)
+        for name in fields_of(AwsOptions):
+            if (value := getattr(found, name)) is not None:
+                self.draft.values[f"sqs.{name}"] = Found(value, position)
 
     def _join_prefixes(self, path: str, found: Found) -> None:
         """Set our prefix to both of soketi's, so that clusters that differ in one of them do not meet."""
@@ -178,6 +195,8 @@ def _ours(name: SoketiName, node: ConfigNode) -> ConfigNode:
             return node
     return node
 
+
+_CLIENT_OPTIONS = "queue.sqs.clientOptions"
 
 _PORTS = {"redis.sentinels": 26379, "redis.cluster_nodes": 6379}
 """Lists of addresses, with the port of an address that has none."""

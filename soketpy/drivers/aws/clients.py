@@ -56,15 +56,18 @@ async def read_at_most(stream: Any, most: int) -> bytes:
 
 
 class Clients:
-    """The clients of one process. Calls with the same options share a client and its connections."""
+    """The clients of one process. Calls with the same options share a client and its connections.
 
-    def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
+    Timeouts are in seconds. A call that fails is repeated until there were ``attempts``.
+    """
+
+    def __init__(self, *, connect_timeout: float, read_timeout: float, attempts: int = 1) -> None:
         self._session = AioSession()
         self._config = AioConfig(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             max_pool_connections=CONNECTIONS,
-            retries={"total_max_attempts": 1},
+            retries={"total_max_attempts": attempts, "mode": "standard"},
             http_session_cls=_BoundedSession,
             warm_up_loader_caches=True,
         )

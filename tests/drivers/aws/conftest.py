@@ -10,8 +10,8 @@ from tests.aws import Functions, functions, moto
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """Run moto's server for all tests of this process."""
-    with moto() as url:
-        yield url
+    with moto() as server:
+        yield server.url
 
 
 @pytest.fixture

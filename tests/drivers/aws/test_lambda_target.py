@@ -19,7 +19,7 @@ from soketpy.core.webhook_ports import Outcome
 from soketpy.core.webhooks import LambdaOptions, Webhook
 from soketpy.drivers.aws.lambda_target import LambdaTarget
 from soketpy.protocol.webhooks import WebhookEvent, body
-from tests.aws import ACCESS_KEY, SECRET_KEY, TOKEN, Functions, Invocation, fail_with, options, refuse
+from tests.aws import ACCESS_KEY, SECRET_KEY, TOKEN, Functions, Invocation, client_arguments, fail_with, options, refuse
 from tests.fakes import APP
 from tests.patience import PATIENCE, attempts
 
@@ -181,14 +181,12 @@ async def test_moto_accepts_an_invocation(moto_url: str, async_: bool) -> None:
 
 
 async def create_function(url: str, name: str) -> None:
-    given = {"region_name": "us-east-1", "endpoint_url": url}
-    secrets = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("code.py", "def handler(event, context): pass")
     async with (
-        get_session().create_client("iam", **given, **secrets) as iam,
-        get_session().create_client("lambda", **given, **secrets) as functions,
+        get_session().create_client("iam", **client_arguments(url)) as iam,
+        get_session().create_client("lambda", **client_arguments(url)) as functions,
     ):
         role = await iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
         await functions.create_function(
