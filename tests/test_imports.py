@@ -14,6 +14,9 @@ SERVER = {
     "msgspec",
     "msgpack",
     "hiredis",
+    "aiohttp",
+    "aiobotocore",
+    "re2",
     "soketpy.process.server",
     "soketpy.core.node",
 }
@@ -21,7 +24,7 @@ NETWORK = {"asyncio", "ssl", "socket", "http.client"}
 CONFIGURATION = {"yaml", "dataclasses", "json", "logging", "soketpy.config"}
 NOT_NEEDED = [
     ("import soketpy", SERVER | NETWORK | CONFIGURATION),
-    ("from soketpy import App, Key", SERVER | NETWORK | {"yaml", "soketpy.config"}),
+    ("from soketpy import App, Filter, Key, Webhook", SERVER | NETWORK | {"yaml", "soketpy.config"}),
     ("from soketpy import ConfigError, Settings", SERVER | NETWORK | {"yaml"}),
     ("run('--version')", SERVER | NETWORK | CONFIGURATION),
     ("run('--help')", SERVER | NETWORK | CONFIGURATION),
