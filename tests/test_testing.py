@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from soketpy import App, Key, Settings
 from soketpy.config.settings import Tls
+from soketpy.core.webhooks import Webhook
 from soketpy.testing import RunningServer, running_server
 from tests.patience import PATIENCE
 
@@ -151,3 +152,12 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_running_server_says_what_it_takes(given: Any, said: str) -> None:
     with pytest.raises((TypeError, ValueError), match=said), running_server(given):
         pass
+
+
+def test_webhooks_of_tests_wait_in_memory_and_share_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    webhook = Webhook(url="http://127.0.0.1:1/", event_types=("channel_occupied",))
+    settings = Settings(apps=(App(id="1", keys=(Key("k", "s"),), webhooks=(webhook,)),))
+    with running_server(settings), running_server(settings):
+        pass
+    assert list(tmp_path.iterdir()) == []

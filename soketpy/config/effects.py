@@ -65,6 +65,10 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "host", "next to unix_socket"
         if not settings.metrics.enabled:  # with metrics, the port is a label of every metric
             yield "port", "next to unix_socket"
+    if settings.webhooks.queue in ("memory", "redis"):
+        yield "webhooks.path", f"while webhooks.queue is {settings.webhooks.queue}"
+    elif settings.cluster != "local" or settings.workers > 1:
+        yield "webhooks.path", "in a cluster, whose Redis has the queue of webhooks"
     if not any(app.authorized_connections for app in settings.apps):
         yield "timeouts.authorization", "while no app has authorized_connections"
 

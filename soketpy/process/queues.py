@@ -89,7 +89,7 @@ def check_queue(settings: Settings, workers: int = 1) -> None:
         _check_sqs(settings)
     if settings.webhooks.queue == "redis" and settings.cluster == "local" and workers == 1:
         raise settings.mistake("webhooks.queue", "redis needs cluster: redis, or workers: 2 or more")
-    if settings.webhooks.queue == "sqlite" and (settings.cluster != "local" or settings.workers != 1):
+    if settings.webhooks.queue == "sqlite" and (settings.cluster != "local" or workers > 1):
         raise settings.mistake("webhooks.queue", "several nodes or workers cannot share a sqlite file: use auto")
 
 

@@ -47,6 +47,15 @@ WARNINGS = [
             "which keeps the events of cache channels"
         ],
     ),
+    ("webhooks: {path: w.db}\n", []),
+    (
+        "webhooks: {path: w.db, queue: memory}\n",
+        ["config.yaml:1: webhooks.path: has no effect while webhooks.queue is memory"],
+    ),
+    (
+        "workers: 2\nwebhooks: {path: w.db}\n",
+        ["config.yaml:2: webhooks.path: has no effect in a cluster, whose Redis has the queue of webhooks"],
+    ),
     ("metrics: {port: 9000}\n", ["config.yaml:1: metrics.port: has no effect while metrics.enabled is false"]),
     ("metrics: {port: 9000, enabled: true}\n", []),
     (
