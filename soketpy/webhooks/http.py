@@ -19,6 +19,7 @@ from soketpy.core.webhooks import Webhook
 from soketpy.protocol import webhooks
 from soketpy.webhooks.addresses import is_public
 from soketpy.webhooks.network_faults import BlockedAddress, describe
+from soketpy.webhooks.resolver import Resolver
 
 USER_AGENT = "soketpy-webhooks"
 
@@ -87,6 +88,7 @@ class HttpTarget:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
+                resolver=Resolver(),
                 ssl=True if tls is None else tls,
                 socket_factory=None if private_addresses else _public_socket,
             ),

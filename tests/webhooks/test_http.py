@@ -1,6 +1,5 @@
 """The HTTP target against receivers that fail in every way."""
 
-import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -227,20 +226,20 @@ async def test_the_error_for_a_private_address_names_the_setting(targets: Target
 async def test_a_name_that_resolves_to_another_address_later_cannot_bypass_the_check(
     targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
     looked_up: list[str] = []
 
-    async def rebinding(host: str, port: int, **_: object) -> list[Any]:
+    def rebinding(host: str, port: int, *_: object) -> list[Any]:
         looked_up.append(host)
         address = "192.0.2.1" if len(looked_up) == 1 else "127.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr(loop, "getaddrinfo", rebinding)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     async with raw_receiving(accept) as receiver:
         target = targets(private_addresses=False)
-        target._session.connector._cached_hosts.clear()  # type: ignore[union-attr]
-        for _ in range(2):
+        for _ in range(3):
             assert (await send(target, receiver.url(host="rebinding.test"))).error
+            target._session.connector._cached_hosts.clear()  # type: ignore[union-attr]
+        assert looked_up == ["rebinding.test"] * 3
         assert receiver.connections == 0
 
 

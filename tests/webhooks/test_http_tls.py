@@ -1,6 +1,5 @@
 """Webhooks over TLS: certificates are verified, and the operator may add certificate authorities."""
 
-import asyncio
 import logging
 import socket
 import ssl
@@ -78,11 +77,11 @@ async def test_a_certificate_for_another_name_is_refused(
 ) -> None:
     caplog.set_level(logging.CRITICAL, "asyncio")
 
-    async def found(host: str, port: int, **_: object) -> list[object]:
+    def found(host: str, port: int, *_: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
     async with raw_receiving(accept, served) as receiver:
+        monkeypatch.setattr(socket, "getaddrinfo", found)
         outcome = await send(receiver, "other.test", ca=ca)
         assert outcome == Outcome(
             "the TLS certificate is refused: Hostname mismatch, certificate is not valid for 'other.test'."
