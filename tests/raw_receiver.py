@@ -163,6 +163,7 @@ def endless(head: bytes, piece: bytes) -> Script:
                 while not end.done():
                     await peer.write(piece)
                     await asyncio.sleep(0)
+        await asyncio.gather(end, return_exceptions=True)
 
     return script
 

@@ -120,7 +120,7 @@ class HttpTarget:
                 outcome = Outcome(describe(fault))
                 if not attempt.reused:
                     break
-            except (aiohttp.ClientError, OSError, ValueError) as fault:
+            except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as fault:  # uvloop raises the last one too
                 return Outcome(describe(fault))
         return outcome
 
