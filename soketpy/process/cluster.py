@@ -1,15 +1,14 @@
 """The choice of the cluster driver by the settings. A driver is imported only if it is used."""
 
 from collections.abc import Callable
-from functools import partial
 
 from soketpy.config import Settings
-from soketpy.config.addresses import hosts
 from soketpy.core.apps import Apps
 from soketpy.core.ports import Cluster
 from soketpy.core.steps import Later
 from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.process.queues import check_queue, kind_of, queue_of
+from soketpy.process.redis_address import connector_of
 from soketpy.process.webhooks import LocalWebhooks, Webhooks, webhook_types
 from soketpy.webhooks.callback import Callback
 
@@ -36,25 +35,12 @@ def cluster_of(
         )
         return local, webhooks
     check_redis_driver(settings, "cluster")
-    from soketpy.drivers.redis import cluster, connect
+    from soketpy.drivers.redis import cluster
     from soketpy.process.cluster_webhooks import ClusterWebhooks
 
     given = settings.redis
-    address = connect.Address(
-        hosts(given.host)[0],
-        given.port,
-        given.unix_socket,
-        given.tls,
-        given.db,
-        given.username,
-        given.password,
-        given.sentinels,
-        given.sentinel_master,
-        given.sentinel_password,
-        given.cluster_nodes,
-    )
     over_redis = cluster.RedisCluster(
-        partial(connect.connector, address),
+        connector_of(settings),
         given.prefix,
         partitions=given.partitions,
         cache_ttl=settings.cache_ttl,

@@ -41,6 +41,8 @@ async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[Operat
     Raise ConfigError for a queue that no other process reaches, and QueueUnavailable.
     """
     given, kind = settings.webhooks, kind_of(settings)
+    if kind in ("sqlite", "redis") and settings.cluster == "local" and settings.workers != 1:
+        raise settings.mistake("workers", "no command reaches the private Redis of the workers: use cluster: redis")
     queue: OperatorsQueue
     if kind in ("sqlite", "sqs"):
         if kind == "sqs":
@@ -56,8 +58,21 @@ async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[Operat
             await queue.stop()
     elif kind == "memory":
         raise settings.mistake("webhooks.queue", "no command reaches the queue in the memory of the server")
+    elif settings.cluster == "local":
+        check_queue(settings)
     else:
-        raise settings.mistake("webhooks.queue", f"the commands do not know the queue {kind} yet")
+        from soketpy.drivers.redis import operators
+        from soketpy.process.redis_address import connector_of
+
+        opened = operators.operators_queues(
+            connector_of(settings),
+            settings.redis.prefix,
+            settings.redis.partitions,
+            bound=given.queue_size,
+            keep_dead=given.keep_dead_letters,
+        )
+        async with opened as queues:
+            yield queues
 
 
 def _sqs_queue(settings: Settings, *, owner: bool) -> "SqsQueue":

@@ -131,8 +131,8 @@ class RedisKit:
     def now(self) -> float:
         return self.time
 
-    async def open(self, *, bound: int = 10_000, keep_dead: float = 1000) -> Queue:
-        return await self._open(f"test-{uuid4()}", bound, keep_dead)
+    async def open(self, *, bound: int = 10_000, keep_dead: float = 1000, prefix: str = "") -> Queue:
+        return await self._open(prefix or f"test-{uuid4()}", bound, keep_dead)
 
     async def _open(self, prefix: str, bound: int, keep_dead: float) -> Queue:
         cluster = RedisCluster(self._connect, prefix, lease=LONG_LEASE)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -65,8 +65,7 @@ class RedisCluster:
             grace=grace,
         )
         self.partitions = all_of_them = [
-            partition(connect(keys), keys, self._in_flight, window, self._away)
-            for keys in (f"{{{prefix}:{number}}}:" for number in range(partitions))
+            partition(connect(keys), keys, self._in_flight, window, self._away) for keys in prefixes(prefix, partitions)
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
         self.bus: Bus
@@ -119,6 +118,11 @@ class RedisCluster:
     def links(self) -> tuple[int, int]:
         """The number of partitions that are connected, and of all partitions."""
         return len(self.sessions) - len(self._away), len(self.sessions)
+
+
+def prefixes(prefix: str, partitions: int) -> Iterator[str]:
+    """Yield the prefix of the keys of each partition."""
+    return (f"{{{prefix}:{number}}}:" for number in range(partitions))
 
 
 def _check_buffers(address: str, reply: Any) -> None:
