@@ -10,7 +10,7 @@ local prefix, operation, session = KEYS[1], ARGV[1], ARGV[2]
 local LEASES = prefix .. 'leases'
 local EVENTS, PENDING, DROPPED = prefix .. 'events', prefix .. 'pending', prefix .. 'dropped'
 local RETURNING = prefix .. 'returning'
-local MOST_EVENTS = 50000 -- that wait until the holder forms deliveries from them
+local MOST_EVENTS = 50000 -- that wait until the holder forms deliveries from them; twice as many with those of states
 local KEEP = 604800000 -- milliseconds for which events wait for a holder
 local COUNTED_AT_ONCE = 100 -- subscribers up to which each change of their number is an event
 local COUNT_INTERVAL = 5000 -- milliseconds between two such events above that
@@ -51,15 +51,24 @@ local function pack_event(name, app, channel, user, number)
   return cmsgpack.pack({app, name, channel, user, '', '', '', number})
 end
 
--- Append an event to the stream. Drop the oldest events of a stream that is too long, and count them.
+-- Append an event to the stream. If the stream is full, drop its oldest events, and count them.
 local function append(packed)
   call('XADD', EVENTS, '*', 'e', packed)
   local length = redis.call('XLEN', EVENTS)
   if length == 1 then
     redis.call('PEXPIRE', EVENTS, KEEP)
     wake()
-  elseif length > MOST_EVENTS then
-    call('INCRBY', DROPPED, redis.call('XTRIM', EVENTS, 'MAXLEN', MOST_EVENTS))
+  elseif length > 2 * MOST_EVENTS then
+    call('INCRBY', DROPPED, redis.call('XTRIM', EVENTS, 'MAXLEN', 2 * MOST_EVENTS))
+  end
+end
+
+-- Append an event that is about no state, unless the stream is full: such events must not displace those of states.
+local function append_other(packed)
+  if call('XLEN', EVENTS) < MOST_EVENTS then
+    append(packed)
+  else
+    call('INCRBY', DROPPED, 1)
   end
 end
 

@@ -185,7 +185,7 @@ function commands.append(_, source, first, events)
   local done = integer(call('GET', key) or '0') or 0
   for index, event in ipairs(events) do
     if first + index - 1 > done then
-      append(event)
+      append_other(event)
     end
   end
   call('SET', key, string.format('%.0f', math.max(done, first + #events - 1)), 'EX', 86400)
@@ -198,7 +198,7 @@ function commands.miss(_, app, channel, ttl)
   local key = prefix .. 'last:' .. scoped(app, channel)
   if redis.call('HEXISTS', key, 'name') == 0 and redis.call('HSETNX', key, 'miss', 1) == 1 then
     redis.call('PEXPIRE', key, ttl)
-    append(pack_event('cache_miss', app, channel, '', 0))
+    append_other(pack_event('cache_miss', app, channel, '', 0))
   end
   return true
 end

@@ -252,8 +252,8 @@ class Scene:
             event = _decode(packed)
             assert event is not None
             self.events.append(event)
-            if event.name != EventType.SUBSCRIPTION_COUNT:
-                state, is_on = about(event), event.name in OPPOSITE
+            state, is_on = about(event), event.name in OPPOSITE
+            if state[0] in OPPOSITE:
                 assert self.known.get(state, False) != is_on, f"{event} twice"
                 self.known[state] = is_on
 
