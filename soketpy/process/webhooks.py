@@ -18,6 +18,7 @@ from soketpy.process.queues import queue_of, unusable
 from soketpy.process.tls import receivers_context
 from soketpy.webhooks.callback import Callback
 from soketpy.webhooks.collector import Collector
+from soketpy.webhooks.endpoints import Endpoints
 from soketpy.webhooks.sender import Sender
 from soketpy.webhooks.statistics import Statistics
 
@@ -43,6 +44,7 @@ class Webhooks:
 
     def __init__(self, settings: Settings, apps: Apps, callback: Callback | None = None) -> None:
         self.statistics = Statistics()
+        self._endpoints = Endpoints()
         self._callback = callback
         self._counted: list[tuple[Queue, Callable[[], bool]]] = []
         self._settings = settings
@@ -128,7 +130,14 @@ class Webhooks:
         """Send what is in a queue. The node counts the deliveries of the queue while ``holds`` returns true."""
         self._counted.append((queue, holds))
         retry_for = self._settings.webhooks.retry_for
-        sender = Sender(queue, self._apps.by_id, targets, retry_for=retry_for, statistics=self.statistics)
+        sender = Sender(
+            queue,
+            self._apps.by_id,
+            targets,
+            retry_for=retry_for,
+            statistics=self.statistics,
+            endpoints=self._endpoints,
+        )
         stack.push_async_callback(sender.stop)
         self._run(stack, sender.run)
 

@@ -32,6 +32,8 @@ REMOVED = "the webhook was removed from the configuration"
 class Sender:
     """Sends deliveries. Each delivery in flight has its own task, so a slow endpoint delays no other one.
 
+    Senders of several queues share ``endpoints``, so that a failing endpoint is paused in all of them.
+
     The number of tasks is bounded by the lanes: a webhook has at most ``deliveries.LANES`` of them.
     """
 
@@ -43,6 +45,7 @@ class Sender:
         *,
         retry_for: float = 300,
         statistics: Statistics | None = None,
+        endpoints: Endpoints | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
@@ -51,7 +54,7 @@ class Sender:
         self._retry_for = retry_for
         self._statistics = statistics or Statistics()
         self._clock = clock
-        self._endpoints = Endpoints()
+        self._endpoints = Endpoints() if endpoints is None else endpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 

@@ -16,6 +16,7 @@ from soketpy.core.webhooks import Webhook
 from soketpy.drivers.local.queue import MemoryQueue
 from soketpy.protocol.webhooks import WebhookEvent
 from soketpy.webhooks import endpoints, sender
+from soketpy.webhooks.endpoints import Endpoints
 from soketpy.webhooks.http import HttpTarget, HttpTimeouts
 from soketpy.webhooks.sender import Sender
 from soketpy.webhooks.statistics import Statistics
@@ -26,6 +27,7 @@ from tests.patience import PATIENCE, until
 from tests.raw_receiver import RawReceiver, Script, accept, raw_receiving, status
 
 FAST = 0.001
+CHANNELS = [f"channel-{number}" for number in range(20)]
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +41,24 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 class Line:
     """A queue, a sender and an HTTP target, and the webhooks of one app."""
 
-    def __init__(self, *webhooks: Webhook, queue: MemoryQueue | None = None, retry_for: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        *webhooks: Webhook,
+        queue: MemoryQueue | None = None,
+        retry_for: float = PATIENCE,
+        known: Endpoints | None = None,
+    ) -> None:
         self.app: App | None = replace(APP, webhooks=webhooks)
         self.queue = queue or MemoryQueue()
         self.statistics = Statistics()
         self.http = HttpTarget(timeouts=HttpTimeouts(PATIENCE, PATIENCE, PATIENCE))
         self.sender = Sender(
-            self.queue, lambda _: self.app, {"http": self.http}, retry_for=retry_for, statistics=self.statistics
+            self.queue,
+            lambda _: self.app,
+            {"http": self.http},
+            retry_for=retry_for,
+            statistics=self.statistics,
+            endpoints=known,
         )
         self._ids = map(str, count(1))
 
@@ -65,6 +78,11 @@ class Line:
             return await self.length() == length
 
         await until(has_length)
+
+    def was_put_back(self) -> bool:
+        """Return whether the head of every lane has been tried, or postponed."""
+        lanes = [lane for lanes in self.queue._endpoints.values() for lane in lanes.values()]
+        return bool(lanes) and all(lane.deliveries[0][1].attempts == 1 for lane in lanes)
 
     async def empty(self) -> None:
         await self.until_length(0)
@@ -151,6 +169,19 @@ async def test_a_retry_after_pauses_the_whole_endpoint_and_no_other() -> None:
             await until(lambda: not line.sender._tasks)
             assert len(full.requests) == 1
             assert await line.length() == 51
+
+
+async def test_a_pause_holds_for_all_queues_of_a_process() -> None:
+    known = Endpoints()
+    async with raw_receiving(status(429, "Retry-After: 3600")) as receiver:
+        first, second = (Line(hook(receiver), known=known) for _ in range(2))
+        async with first.running(), second.running():
+            await first.put(*CHANNELS)
+            await until(first.was_put_back)
+            requests = len(receiver.requests)
+            await second.put(*CHANNELS)
+            await until(second.was_put_back)
+            assert len(receiver.requests) == requests <= LANES
 
 
 async def test_a_channel_keeps_its_order_through_failures() -> None:
