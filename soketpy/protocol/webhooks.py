@@ -34,7 +34,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, array_like=True):
     @property
     def subject(self) -> str:
         """Return what the event is about. Events with one subject are delivered in their order."""
-        return self.channel or self.user_id or self.socket_id
+        return self.channel or self.socket_id or self.user_id
 
     def encode(self) -> bytes:
         """Return the JSON text of the event: compact, with characters beyond ASCII unescaped."""

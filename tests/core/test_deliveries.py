@@ -75,3 +75,10 @@ def test_a_filter_is_applied_before_the_body_is_formed() -> None:
 
 def test_an_event_of_an_unknown_app_has_no_delivery() -> None:
     assert formed([WebhookEvent("gone", OCCUPIED, "x")], app("a", hook())) == []
+
+
+def test_the_events_of_one_connection_are_in_one_lane_though_only_some_have_a_user() -> None:
+    opened = WebhookEvent("a", "connection_opened", socket_id="1.2")
+    closed = WebhookEvent("a", "connection_closed", user_id="ada", socket_id="1.2", number=1001)
+    lanes = {each.lane for each in formed([opened, closed], app("a", hook()))}
+    assert len(lanes) == 1

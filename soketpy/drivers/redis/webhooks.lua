@@ -9,7 +9,8 @@ local HOLDER, SEED = prefix .. 'holder', prefix .. 'seed'
 local DELIVERIES, BODIES, NUMBER = prefix .. 'deliveries', prefix .. 'bodies', prefix .. 'number'
 local DUE, TAKEN, ENDPOINTS = prefix .. 'due', prefix .. 'taken', prefix .. 'endpoints'
 local DEAD, LETTERS = prefix .. 'dead', prefix .. 'letters'
-local SLICE, SLICE_BYTES = 500, 1048576 -- of events or deliveries in one answer
+local SLICE, SLICE_BYTES = 500, 1048576 -- of states or deliveries, and of bytes, in one answer
+local MOST_FORMED = 100 -- events in one answer, since Redis serves nobody else while it stores their deliveries
 local MOST_DEAD = 10000 -- dead letters
 local FULL = 'the queue of the endpoint was full'
 local KINDS = {[MEMBER.number] = MEMBER, [CHANNEL.number] = CHANNEL, [USER.number] = USER}
@@ -120,7 +121,7 @@ if operation == 'read' then
       table.insert(found, event)
       size, start = size + #event, '(' .. entry[1]
     end
-  until #page < 50 or #found >= 2 * SLICE or size >= SLICE_BYTES
+  until #page < 50 or #found >= 2 * MOST_FORMED or size >= SLICE_BYTES
   return {pause, dropped, found}
 end
 
