@@ -229,16 +229,21 @@ class SqsKit:
 
 
 async def kill(queue: SqsQueue) -> None:
-    """End a queue without its ``stop``. The last poll ends first, since moto would give messages to a dead client."""
+    """End a queue without its ``stop``."""
+    await stop_polling(queue)
+    for task in queue._tasks:
+        task.cancel()
+
+
+async def stop_polling(queue: SqsQueue) -> None:
+    """Wait for the end of the last poll. moto would give messages to a client that has disconnected."""
 
     async def none(**_: object) -> list[Received]:
         raise asyncio.CancelledError
 
     queue._queue.receive = none  # type: ignore[method-assign]
-    for task in queue._tasks[1:]:
-        task.cancel()
     if queue._tasks:
-        await asyncio.wait(queue._tasks)
+        await asyncio.wait(queue._tasks[:1])
 
 
 KINDS = ["memory", "sqlite", "redis", "sqs"]

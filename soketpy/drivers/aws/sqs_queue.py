@@ -74,10 +74,11 @@ class SqsQueue:
         owner: bool = True,
         clock: Callable[[], float] = time.time,
         invisible: int = INVISIBLE,
-        long_poll: int = LONG_POLL,
+        long_poll: int | None = None,
         look_for_dead: int = 1,
     ) -> None:
-        self._clients = Clients(connect_timeout=5, read_timeout=long_poll + 10, attempts=3)
+        self._long_poll = int(LONG_POLL if long_poll is None else long_poll)
+        self._clients = Clients(connect_timeout=5, read_timeout=self._long_poll + 10, attempts=3)
         self._queue = Fifo(self._clients, url, options)
         dead = Fifo(self._clients, dead_url or dead_url_of(url), options)
         self._dead = DeadLetters(dead, keep=keep_dead, wait=look_for_dead, clock=clock)
@@ -86,7 +87,6 @@ class SqsQueue:
         self._owner = owner
         self._clock = clock
         self._invisible = invisible
-        self._long_poll = long_poll
         self._most_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
@@ -291,12 +291,16 @@ class SqsQueue:
         if held is None:
             return
         tail = self._lanes.tail(held)
+        try:
+            await self._queue.hide([each.receipt for each in tail], 0)
+        except QueueUnavailable:
+            self._note_failure(held)
+            raise
         for each in tail:
             self._lanes.release(each)
         seconds = min(ceil(pause), LONGEST_INVISIBLE - self._invisible)
         self._lanes.pause(held, error, asyncio.get_running_loop().time() + seconds)
         try:
-            await self._queue.hide([each.receipt for each in tail], 0)
             await self._queue.hide([held.receipt], seconds)
         except QueueUnavailable:
             self._lanes.restore(held)
