@@ -13,8 +13,9 @@ from soketpy.core.webhooks import Webhook
 class LambdaTargetOnDemand:
     """The target of Lambda functions. It is built at the first delivery, since a reload may add the first function."""
 
-    def __init__(self, *, timeout: float) -> None:
+    def __init__(self, *, timeout: float, endpoints: bool = True) -> None:
         self._timeout = timeout
+        self._endpoints = endpoints
         self._target: Target | None = None
 
     async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
@@ -30,7 +31,7 @@ class LambdaTargetOnDemand:
     def _build(self) -> Target:
         from soketpy.drivers.aws.lambda_target import LambdaTarget
 
-        return LambdaTarget(timeout=self._timeout)
+        return LambdaTarget(timeout=self._timeout, endpoints=self._endpoints)
 
     async def close(self) -> None:
         """Close all connections."""

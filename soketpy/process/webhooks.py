@@ -114,7 +114,9 @@ class Webhooks:
 
     def _targets(self, stack: AsyncExitStack) -> Mapping[str, Target]:
         """Return the targets of all kinds."""
-        functions = LambdaTargetOnDemand(timeout=self._settings.webhooks.timeout)
+        functions = LambdaTargetOnDemand(
+            timeout=self._settings.webhooks.timeout, endpoints=self._settings.webhooks.private_addresses != "block"
+        )
         targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
         for target in targets.values():
             stack.push_async_callback(target.close)

@@ -20,6 +20,8 @@ from soketpy.protocol import webhooks
 MOST_READ = 64 * 1024
 """Bytes of the result of a function that are read. The connection of a longer result is closed."""
 
+NO_ENDPOINT = "the endpoint of a Lambda function is not used, because private addresses are blocked"
+
 TOO_LARGE = "RequestTooLargeException"
 
 _PRINTABLE = re.compile(r"[^A-Za-z0-9_.:$-]")
@@ -29,15 +31,19 @@ class LambdaTarget:
     """Invokes Lambda functions with ``{"payload": <body>, "headers": {...}}``.
 
     A synchronous invocation waits for the function: its errors are failed attempts. An asynchronous one ends when AWS
-    has queued the event; AWS then makes the further attempts. ``timeout`` is in seconds, for one attempt.
+    has queued the event; AWS then makes the further attempts. ``timeout`` is in seconds, for one attempt. Without
+    ``endpoints``, functions are invoked at AWS only: an endpoint could be an address of a private network.
     """
 
-    def __init__(self, *, timeout: float = 10) -> None:
+    def __init__(self, *, timeout: float = 10, endpoints: bool = True) -> None:
         self._timeout = timeout
+        self._endpoints = endpoints
         self._clients = Clients(connect_timeout=timeout, read_timeout=timeout)
 
     async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
         """Make one attempt. A status that is not 2xx, and an error of the function, refuse the delivery."""
+        if webhook.lambda_.client_options.endpoint is not None and not self._endpoints:
+            return Outcome(NO_ENDPOINT, gone=True)
         try:
             async with asyncio.timeout(self._timeout):
                 client = await self._clients.get("lambda", webhook.region, webhook.lambda_.client_options)

@@ -157,6 +157,13 @@ async def test_no_text_shows_credentials(lambdas: Functions) -> None:
         assert not any(secret in text for secret in (ACCESS_KEY, SECRET_KEY, TOKEN))
 
 
+async def test_without_endpoints_a_function_is_invoked_at_aws_only(lambdas: Functions) -> None:
+    target, webhook = LambdaTarget(endpoints=False), function(lambdas.url)
+    outcome = await target.send(delivery(webhook), APP, webhook)
+    await target.close()
+    assert (outcome.gone, lambdas.invocations) == (True, [])
+
+
 async def test_functions_with_the_same_options_share_a_connection(lambdas: Functions) -> None:
     ports = set()
 
