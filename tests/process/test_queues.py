@@ -1,7 +1,10 @@
 """The queue of webhooks that the settings choose."""
 
+from pathlib import Path
+
 import pytest
 
+from soketpy.cli import main
 from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Webhooks
 from soketpy.process.queues import check_queue, kind_of, operators_queues
@@ -36,4 +39,32 @@ def test_several_nodes_share_no_file(cluster: str, workers: int, problem: str | 
 async def test_commands_do_not_reach_the_memory_of_a_server() -> None:
     with pytest.raises(ConfigError, match=r"^webhooks\.queue: no command reaches"):
         async with operators_queues(Settings(webhooks=Webhooks(queue="memory"))):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("cluster", "workers", "works"), [("local", 1, False), ("local", 2, True), ("redis", 1, True), ("redis", 2, True)]
+)
+def test_a_queue_in_redis_needs_a_redis(cluster: str, workers: int, works: bool) -> None:
+    settings = Settings(cluster=cluster, webhooks=Webhooks(queue="redis"))
+    if works:
+        check_queue(settings, workers)
+    else:
+        with pytest.raises(ConfigError, match=r"^webhooks\.queue: redis needs cluster: redis, or workers: 2 or more$"):
+            check_queue(settings, workers)
+
+
+def test_the_error_names_the_file_the_line_and_the_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "soketpy.yaml"
+    config.write_text("webhooks:\n  queue: redis\n")
+    assert main(("start", "--config", str(config))) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{config}:2" in line
+    assert "webhooks.queue: redis needs cluster: redis" in line
+
+
+@pytest.mark.parametrize("queue", ["auto", "redis"])
+async def test_commands_do_not_reach_the_private_redis_of_workers(queue: str) -> None:
+    with pytest.raises(ConfigError, match=r"^workers: no command reaches the private Redis"):
+        async with operators_queues(Settings(workers=2, webhooks=Webhooks(queue=queue))):
             pass
