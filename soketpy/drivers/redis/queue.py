@@ -116,7 +116,8 @@ class RedisQueue(StoredQueue):
             except NotHolder:
                 self._holder.lose()
                 continue
-            except Lost:
+            except Lost:  # Redis may have given out deliveries: as the holder again, this node gets them back
+                self._holder.lose()
                 await asyncio.sleep(PAUSE)
                 continue
             deliveries = [

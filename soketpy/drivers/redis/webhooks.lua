@@ -30,7 +30,7 @@ end
 
 -- The holder
 
--- Make the lanes due whose deliveries a former holder has taken.
+-- Make the lanes due whose deliveries were taken.
 local function give_back()
   for _, lane in ipairs(redis.call('SMEMBERS', TAKEN)) do
     redis.call('ZADD', DUE, now, lane)
@@ -51,8 +51,8 @@ if operation == 'hold' then
       return {0, ''}
     end
     redis.call('SET', HOLDER, session)
-    give_back()
   end
+  give_back() -- also what this node has taken: it asks when it may have lost the answer
   redis.call('SETNX', SEED, ARGV[4])
   return {1, redis.call('GET', SEED)}
 end

@@ -164,6 +164,17 @@ async def test_a_node_that_becomes_the_holder_again_does_not_repeat_its_own_atte
     assert ids(await taken(node)) == [second.id]
 
 
+async def test_deliveries_whose_take_was_not_answered_are_taken_again(nodes: tuple[Node, Node]) -> None:
+    node, _ = nodes
+    await node.hold()
+    put = delivery()
+    await node.queue.put([put])
+    await node.script.run("take")  # as if the answer was lost
+    assert node.session.wire is not None
+    node.session.wire.close()
+    assert await taken(node) == [put]
+
+
 async def test_the_result_of_an_attempt_is_stored_when_redis_is_available_again(
     nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
