@@ -170,8 +170,8 @@ async def test_events_of_a_node_wait_while_redis_is_unavailable(scene: Scene) ->
     await node.rejoin()
     log.append(client_event(500))
     await until(lambda: not node.session.busy)
-    await scene.read()
-    await scene.read()
+    for _ in range(6):  # a read returns some of them
+        await scene.read()
     assert numbers(scene) == list(range(1, 501))
 
 
