@@ -8,7 +8,7 @@ from soketpy.config.values import convert, items_of
 from soketpy.core.aws_options import AwsOptions, sdk_options
 from soketpy.core.fields import Field, FieldError, fields_of, kind
 from soketpy.core.webhook_headers import MOST, Headers, name_problem, value_problem
-from soketpy.core.webhooks import LambdaOptions, Webhook
+from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 from soketpy.protocol.event_types import EVENT_TYPES
 
 _HEADER = Field(name="headers", type=str, help="", secret=True, check_text=value_problem)
@@ -24,7 +24,7 @@ def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
     for at, item in enumerate(items_of(node, path)):
         webhook = _webhook(item, f"{path}[{at}]")
         if (first := found.setdefault(webhook.id, at)) != at:
-            problem = f"has the target, event_types and filter of {path}[{first}]: remove one of both"
+            problem = f"has the target, event_types and filter of {path}[{first}]: remove one of the two"
             raise item.position.error(f"{path}[{at}]", problem)
         webhooks.append(webhook)
     return tuple(webhooks)
@@ -32,6 +32,7 @@ def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
 
 def _webhook(node: ConfigNode, path: str) -> Webhook:
     table = _table(node, path, "a table with a url and event_types")
+    _check_single_target(table, path)
     given = _values(Webhook, table, path, "no such setting of a webhook")
     _check_target(node, table, given, path)
     if "event_types" not in given:
@@ -53,7 +54,8 @@ def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> 
     for name, each in table.items():
         where, field = f"{path}.{quote(name)}", fields.get(name)
         if field is None:
-            raise each.at.error(where, f"{unknown}{guess(name, fields)}")
+            meant = f"; a filter has {', '.join(fields)}" if of is Filter else guess(name, fields)
+            raise each.at.error(where, f"{unknown}{meant}")
         if name == "headers":
             given[field.name] = _headers(each, where)
         elif name == "event_types":
@@ -93,12 +95,16 @@ def _plain(node: ConfigNode) -> object:
     return {name: _plain(each) for name, each in node.value.items()} if isinstance(node.value, dict) else node.value
 
 
-def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[str, object], path: str) -> None:
-    """Raise ConfigError unless the webhook has one target."""
-    url, function = given.get("url"), given.get("lambda_function")
-    if url is not None and function is not None:
+def _check_single_target(table: dict[str, ConfigNode], path: str) -> None:
+    """Raise ConfigError if the webhook has two targets."""
+    if all(name in table and table[name].value not in (None, "") for name in ("url", "lambda_function")):
         problem = f"given next to url ({table['url'].at}): a webhook has one target"
         raise table["lambda_function"].at.error(f"{path}.lambda_function", problem)
+
+
+def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[str, object], path: str) -> None:
+    """Raise ConfigError if the webhook has no target, or options of a Lambda function without the function."""
+    url, function = given.get("url"), given.get("lambda_function")
     if url is None and function is None:
         raise node.position.error(path, "must have a url or a lambda_function")
     if function is None and given.get("lambda_", LambdaOptions()) != LambdaOptions():

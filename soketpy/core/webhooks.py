@@ -25,8 +25,9 @@ def url_problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "must be an http:// or https:// URL"
+    except ValueError as fault:
+        is_port = str(fault).startswith("Port ")
+        return "must have a port from 0 to 65535" if is_port else "must be a valid http:// or https:// URL"
     if parts.scheme not in ("http", "https") or not host:
         return "must be an http:// or https:// URL with a host"
     if parts.username is not None or parts.password is not None:

@@ -164,6 +164,9 @@ MISTAKES = [
         "{url: 'ftp://a/hidden', event_types: [cache_miss]}",
         ".url: must be an http:// or https:// URL with a host",
     ),
+    ("{url: 'http://a:99999/hidden', event_types: [cache_miss]}", ".url: must have a port from 0 to 65535"),
+    ("{url: 'http://a:hidden/', event_types: [cache_miss]}", ".url: must have a port from 0 to 65535"),
+    ("{url: 'http://[::1/hidden', event_types: [cache_miss]}", ".url: must be a valid http:// or https:// URL"),
     (
         "{url: 'https://a:hidden@a', event_types: [cache_miss]}",
         ".url: must not contain a user or a password: write them in headers",
@@ -175,8 +178,9 @@ MISTAKES = [
         ".filter: must be a table of settings, such as channel_name_starts_with, not text",
     ),
     (
-        f"{{{HOOK}, filter: {{channel_name_starts: a}}}}",
-        ".filter.channel_name_starts: no such setting; did you mean channel_name_starts_with?",
+        f"{{{HOOK}, filter: {{channel_name_begins_with: a}}}}",
+        ".filter.channel_name_begins_with: no such setting; a filter has "
+        "channel_name_starts_with, channel_name_ends_with, channel_name_matches",
     ),
     (
         f"{{{HOOK}, filter: {{channel_name_starts_with: ''}}}}",
@@ -238,7 +242,7 @@ def test_the_same_webhook_twice_is_a_mistake(tmp_path: Path, monkeypatch: pytest
         load("config.yaml", {}, {})
     assert str(caught.value) == (
         "config.yaml:2: apps[0].webhooks[1]: has the target, event_types and filter of apps[0].webhooks[0]: "
-        "remove one of both"
+        "remove one of the two"
     )
 
 
@@ -254,6 +258,15 @@ def test_a_mistake_in_a_variable_names_the_variable(text: str, said: str) -> Non
     with pytest.raises(ConfigError) as caught:
         load(None, {"SOKETPY_APP_WEBHOOKS": text}, {})
     assert str(caught.value) == f"SOKETPY_APP_WEBHOOKS: {said}"
+
+
+def test_two_targets_are_the_mistake_also_without_the_library_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.core.aws_options.has_library", lambda: False)
+    (tmp_path / "soketpy.yaml").write_text(f"apps: [{{{APP}, webhooks: [{{{HOOK}, lambda_function: f}}]}}]")
+    with pytest.raises(ConfigError, match="a webhook has one target"):
+        load(str(tmp_path / "soketpy.yaml"), {}, {})
 
 
 def test_the_summary_of_a_configuration_shows_no_secret_of_a_webhook(
@@ -285,10 +298,10 @@ def test_webhooks_in_soketis_form_mean_the_same(tmp_path: Path) -> None:
 
 def test_a_webhook_of_soketi_without_events_is_named_as_without_effect(tmp_path: Path) -> None:
     webhooks = [{"url": "http://a", "event_types": []}, *LIST]
-    assert soketis(tmp_path, webhooks) == (EXPECTED, (f"{APPS}.0.webhooks.0",))
+    assert soketis(tmp_path, webhooks) == (EXPECTED, (f"{APPS}.0.webhooks.0 (no event_types)",))
     settings = load(None, {"SOKETI_DEFAULT_APP_WEBHOOKS": json.dumps(webhooks)}, {})
     assert settings.apps[0].webhooks == EXPECTED
-    assert settings.ignored == ("SOKETI_DEFAULT_APP_WEBHOOKS [0]",)
+    assert settings.ignored == ("SOKETI_DEFAULT_APP_WEBHOOKS [0] (no event_types)",)
 
 
 def test_headers_of_soketi_that_soketpy_sets_itself_are_named_as_without_effect(tmp_path: Path) -> None:
@@ -296,7 +309,9 @@ def test_headers_of_soketi_that_soketpy_sets_itself_are_named_as_without_effect(
     webhooks = [{"url": "http://a", "event_types": ["cache_miss"], "headers": headers}]
     (webhook,), ignored = soketis(tmp_path, webhooks)
     assert dict(webhook.headers) == {"X-A": "b", "X-Number": "5"}
-    assert ignored == (f"{APPS}.0.webhooks.0.headers.content-type", f"{APPS}.0.webhooks.0.headers.X-Pusher-Key")
+    assert ignored == tuple(
+        f"{APPS}.0.webhooks.0.headers.{name} (set by the server)" for name in ("content-type", "X-Pusher-Key")
+    )
 
 
 def test_an_empty_text_is_nothing_in_soketis_form(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def soketis_webhooks(node: ConfigNode, position: Position, path: str, ignored: l
     """Return the list of webhooks in our form, with soketi's names in its positions. ``path`` is the name of the list.
 
     A text is the JSON of the list. Webhooks without event types, for which soketi sends nothing, and headers without
-    effect are left out, and their names are appended to ``ignored``.
+    effect are left out, and their names are appended to ``ignored``, with the reasons.
     """
     if is_quoted(node):
         raise position.error(path, QUOTED)
@@ -24,22 +24,23 @@ def soketis_webhooks(node: ConfigNode, position: Position, path: str, ignored: l
     named = _named(replace(node, position=position), position, own)
     if not isinstance(named.value, list):
         return named
-    left_out: list[Position] = []
+    left_out: list[tuple[Position, str]] = []
     items = [_webhook(item, left_out) for item in named.value]
-    ignored += [f"{each.source} {each.name}" if own == "" else str(each.name) for each in left_out]
+    for at, reason in left_out:
+        ignored.append(f"{at.source} {at.name} ({reason})" if own == "" else f"{at.name} ({reason})")
     return replace(named, value=[item for item in items if item is not None])
 
 
-def _webhook(node: ConfigNode, left_out: list[Position]) -> ConfigNode | None:
+def _webhook(node: ConfigNode, left_out: list[tuple[Position, str]]) -> ConfigNode | None:
     if not isinstance(node.value, dict):
         return node
     types, headers = node.value.get("event_types"), node.value.get("headers")
     if types is not None and types.value == []:
-        left_out.append(node.position)
+        left_out.append((node.position, "no event_types"))
         return None
     if headers is None or not isinstance(headers.value, dict):
         return node
-    left_out += [each.at for name, each in headers.value.items() if name.lower() in _SET_HERE]
+    left_out += [(each.at, "set by the server") for name, each in headers.value.items() if name.lower() in _SET_HERE]
     kept = {name: each for name, each in headers.value.items() if name.lower() not in _SET_HERE}
     return replace(node, value=node.value | {"headers": replace(headers, value=kept)})
 
