@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(settings: "Settings") -> str:
-    """Return the settings in one line: the addresses to listen on, the apps, the metrics, the workers and the Redis."""
+    """Return the settings in one line: the addresses to listen on, apps, webhooks, metrics, workers and the Redis."""
     from soketpy.config.addresses import listing
     from soketpy.process.log import quantity
 
@@ -43,7 +43,24 @@ def summary(settings: "Settings") -> str:
     enabled = settings.metrics.enabled
     metrics = f"metrics on {listing(settings.metrics.host, settings.metrics.port)}" if enabled else "no metrics"
     listens = where + (" with TLS" if settings.tls.cert else "")
-    return ", ".join([listens, apps, metrics, *_workers(settings.workers), *_redis(settings)])
+    return ", ".join([listens, apps, *_webhooks(settings), metrics, *_workers(settings.workers), *_redis(settings)])
+
+
+def _webhooks(settings: "Settings") -> list[str]:
+    """Return the number of webhooks and their queue, if an app has webhooks."""
+    from soketpy.process.log import quantity
+    from soketpy.process.queues import kind_of
+    from soketpy.process.requirements import number_of
+
+    number = sum(len(app.webhooks) for app in settings.apps)
+    if not number:
+        return []
+    kind = kind_of(settings)
+    if kind in ("sqlite", "redis") and settings.cluster == "local" and number_of(settings) > 1:
+        place = "the private Redis of the workers"
+    else:
+        place = {"sqlite": settings.webhooks.path, "redis": "Redis", "sqs": "SQS"}.get(kind, "memory")
+    return [f"{quantity(number, 'webhook')} (queue: {place})"]
 
 
 def _workers(number: int) -> list[str]:

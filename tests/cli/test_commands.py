@@ -126,6 +126,25 @@ def test_check_config_prints_a_summary(run: Run, tmp_path: Path) -> None:
     assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
 
 
+HOOKS = "apps: [{id: a, key: k, secret: s, webhooks: [{url: 'http://a/hidden', event_types: [cache_miss]}]}]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "1 webhook (queue: soketpy-webhooks.db), no metrics"),
+        ("webhooks: {path: /data/w.db}", "1 webhook (queue: /data/w.db), no metrics"),
+        ("webhooks: {queue: memory}", "1 webhook (queue: memory), no metrics"),
+        ("workers: 2", "1 webhook (queue: the private Redis of the workers), no metrics, 2 workers"),
+        ("cluster: redis", "1 webhook (queue: Redis), no metrics, over Redis at 127.0.0.1:6379, prefix soketpy"),
+    ],
+)
+def test_check_config_prints_where_webhooks_are_queued(run: Run, tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(HOOKS + content)
+    assert run("check-config", str(path)) == (0, f"{path}: 0.0.0.0:6001, 1 app (a), {said}\n", "")
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [
