@@ -40,6 +40,8 @@ _CONNECTING = (
 )
 """The settings of the connection to Redis."""
 
+_SQS = ("url", "dead_letter_url", "region", "endpoint", "access_key_id", "secret_access_key", "session_token")
+
 
 def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the path of each setting that has no effect next to others, and why."""
@@ -65,7 +67,9 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "host", "next to unix_socket"
         if not settings.metrics.enabled:  # with metrics, the port is a label of every metric
             yield "port", "next to unix_socket"
-    if settings.webhooks.queue in ("memory", "redis"):
+    if settings.webhooks.queue != "sqs":
+        yield from ((f"sqs.{name}", "while webhooks.queue is not sqs") for name in _SQS)
+    if settings.webhooks.queue in ("memory", "redis", "sqs"):
         yield "webhooks.path", f"while webhooks.queue is {settings.webhooks.queue}"
     elif settings.cluster != "local" or settings.workers > 1:
         yield "webhooks.path", "in a cluster, whose Redis has the queue of webhooks"

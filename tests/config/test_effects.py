@@ -53,6 +53,10 @@ WARNINGS = [
         ["config.yaml:1: webhooks.path: has no effect while webhooks.queue is memory"],
     ),
     (
+        "sqs: {region: eu-central-1}\n",
+        ["config.yaml:1: sqs.region: has no effect while webhooks.queue is not sqs"],
+    ),
+    (
         "workers: 2\nwebhooks: {path: w.db}\n",
         ["config.yaml:2: webhooks.path: has no effect in a cluster, whose Redis has the queue of webhooks"],
     ),
