@@ -93,9 +93,17 @@ def _sqs_queue(settings: Settings, *, owner: bool) -> "SqsQueue":
 
 def _check_sqs(settings: Settings) -> None:
     if settings.sqs.url is None:
-        raise settings.mistake("webhooks.queue", "sqs needs sqs.url, the URL of a FIFO queue")
+        raise settings.mistake("webhooks.queue", f"sqs needs {_name_of_url(settings)}, the URL of a FIFO queue")
     if not has_library():
         raise settings.mistake("webhooks.queue", f"sqs needs the library {LIBRARY}: {INSTALL}")
+
+
+def _name_of_url(settings: Settings) -> str:
+    """Return the name of ``sqs.url`` for whoever has written ``webhooks.queue``."""
+    position = settings.positions.get("webhooks.queue")
+    if position is not None and position.source.startswith("SOKETI_"):
+        return "SOKETI_QUEUE_SQS_URL"
+    return "queue.sqs.queueUrl" if position is not None and position.name == "queue.driver" else "sqs.url"
 
 
 def check_queue(settings: Settings, workers: int = 1) -> None:

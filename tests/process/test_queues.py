@@ -63,6 +63,21 @@ def test_the_error_names_the_file_the_line_and_the_setting(tmp_path: Path, capsy
     assert "webhooks.queue: redis needs cluster: redis" in line
 
 
+def test_a_missing_url_of_sqs_has_the_name_that_the_writer_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = tmp_path / "soketpy.yaml", tmp_path / "config.json"
+    ours.write_text("webhooks: {queue: sqs}")
+    theirs.write_text('{"queue.driver": "sqs"}')
+    assert main(("check-config", str(ours))) == main(("check-config", str(theirs))) == 2
+    monkeypatch.setenv("SOKETI_QUEUE_DRIVER", "sqs")
+    assert main(("check-config",)) == 2
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first.endswith("webhooks.queue: sqs needs sqs.url, the URL of a FIFO queue")
+    assert second.endswith("queue.driver: sqs needs queue.sqs.queueUrl, the URL of a FIFO queue")
+    assert third.endswith("SOKETI_QUEUE_DRIVER: sqs needs SOKETI_QUEUE_SQS_URL, the URL of a FIFO queue")
+
+
 @pytest.mark.parametrize("queue", ["auto", "redis"])
 async def test_commands_do_not_reach_the_private_redis_of_workers(queue: str) -> None:
     with pytest.raises(ConfigError, match=r"^workers: no command reaches the private Redis"):
