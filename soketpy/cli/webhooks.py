@@ -16,6 +16,10 @@ T = TypeVar("T")
 LIMIT = 50
 """Dead letters that ``failed`` prints, if the call does not name another number."""
 
+QUEUED_AGAIN = (
+    "Queued {} again. A running server sends them within a second, or to a failing endpoint when its pause has ended."
+)
+
 EPILOG = """\
 examples:
   soketpy webhooks list --config soketpy.yaml       deliveries that wait, by app and webhook
@@ -31,25 +35,29 @@ The commands use the queue of the configuration. The server may run at the same 
 def add(commands: Any) -> None:
     """Add the command with its five forms."""
     text = "Show and change the queue of webhooks, or send a sample."
-    parser = commands.add_parser("webhooks", help="the queue of webhooks", description=text, epilog=EPILOG)
+    parser = commands.add_parser(
+        "webhooks", help="show and change the queue of webhooks", description=text, epilog=EPILOG
+    )
     forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
 
     forms.add_parser("list", help="the number of deliveries that wait").set_defaults(run=run_list)
     failed = forms.add_parser("failed", help="the deliveries that were given up, the newest first")
     failed.add_argument("--limit", type=_positive, default=LIMIT, metavar="N", help=f"most lines (default: {LIMIT})")
     failed.set_defaults(run=run_failed)
-    retry = forms.add_parser("retry", help="send deliveries again that were given up")
+    retry = forms.add_parser("retry", help="queue deliveries that were given up once more")
     retry.set_defaults(run=run_retry)
     purge = forms.add_parser("purge", help="remove deliveries that were given up")
     purge.set_defaults(run=run_purge)
     for form in (retry, purge):
         chosen = form.add_mutually_exclusive_group(required=True)
         chosen.add_argument("id", metavar="ID", nargs="?", help="the id of one delivery, as `failed` prints it")
-        chosen.add_argument("--app-id", "--app", metavar="APP", help="those of one app")
-        chosen.add_argument("--all", action="store_true", help="all")
+        chosen.add_argument("--app-id", "--app", metavar="APP", help="all such deliveries of one app")
+        chosen.add_argument("--all", action="store_true", help="all such deliveries")
     test = forms.add_parser("test", help="send one signed sample to a URL, and print the answer", epilog=EPILOG)
     test.add_argument("--url", required=True, help="the receiver; a webhook of the app with this URL adds its headers")
-    test.add_argument("--event", metavar="TYPE", default="channel_occupied", help="the type (default: %(default)s)")
+    test.add_argument(
+        "--event", metavar="TYPE", default="channel_occupied", help="the event type (default: %(default)s)"
+    )
     test.add_argument("--app-id", "--app", metavar="APP", help="the app that signs (default: the first)")
     test.set_defaults(run=run_test)
     for form in forms.choices.values():
@@ -100,7 +108,7 @@ def run_failed(args: argparse.Namespace) -> int:
 def run_retry(args: argparse.Namespace) -> int:
     """Queue dead letters again. Raise Failure if there is none with the id."""
     changed = sum(_use(args, lambda queue: queue.revive(args.app_id, args.id)))
-    return _report(args, changed, "Queued {} again. A running server sends them within a second.")
+    return _report(args, changed, QUEUED_AGAIN)
 
 
 def run_purge(args: argparse.Namespace) -> int:
@@ -110,8 +118,14 @@ def run_purge(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace, number: int, text: str) -> int:
+    """Print the number of changed dead letters. Raise Failure if there is none with the id."""
+    from soketpy.config.errors import quote
+
     if not number and args.id is not None:
         raise Failure(f"no delivery with the id {args.id!r} was given up")
+    if not number and args.app_id is not None:
+        print(f"No deliveries of the app {quote(args.app_id)} were given up.")
+        return 0
     print(text.format(f"{number} deliver{'y' if number == 1 else 'ies'}") if number else "No deliveries were given up.")
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soketpy.cli import main
+from soketpy.cli.webhooks import QUEUED_AGAIN
 from soketpy.core.deliveries import Delivery
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from soketpy.protocol.event_types import EVENT_TYPES
@@ -87,13 +88,14 @@ async def test_a_running_server_sends_what_retry_has_queued_again(queue: SqliteQ
     one, other, third = delivery("1"), delivery("2"), delivery(app="b")
     await bury(queue, one, other, third)
     taking = asyncio.create_task(queue.take())
-    text = "Queued 1 delivery again. A running server sends them within a second.\n"
+    text = QUEUED_AGAIN.format("1 delivery") + "\n"
     assert await run("retry", one.id) == (0, text, "")
     async with asyncio.timeout(PATIENCE):
         assert ids(await taking) == [one.id]
     assert (await run("retry", "--app-id", "b"))[1].startswith("Queued 1 delivery again.")
     assert (await run("retry", "--all"))[1].startswith("Queued 1 delivery again.")
     assert await run("retry", "--all") == (0, "No deliveries were given up.\n", "")
+    assert await run("retry", "--app-id", "b") == (0, "No deliveries of the app b were given up.\n", "")
     await queue.stop()
 
 
