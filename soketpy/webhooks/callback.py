@@ -17,6 +17,9 @@ log = logging.getLogger("soketpy.webhooks")
 MOST_WAITING = 10_000
 """Events that wait for the callback, at most. Beyond it the oldest ones are dropped."""
 
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of data of the events that wait, at most. Client events may have 100 KB each."""
+
 QUIET = 60.0
 """Seconds between two log lines about dropped events."""
 
@@ -31,7 +34,7 @@ class Callback:
     """Calls an async function with each event, one after the other, in a task of its own.
 
     A slow function delays neither the server nor webhooks: events wait in a bounded buffer. An exception ends only the
-    call that raised it.
+    call that raised it, also a CancelledError that does not come from ``stop``.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Callback:
         self._most = most
         self._clock = clock
         self._events: deque[WebhookEvent] = deque()
+        self._bytes = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,15 +55,24 @@ class Callback:
 
     def offer(self, events: Iterable[WebhookEvent]) -> None:
         """Take events. Never blocks and never raises. If too many wait, the oldest ones are dropped."""
-        self._events.extend(events)
-        excess = len(self._events) - self._most
-        if excess > 0:
-            for _ in range(excess):
-                self._events.popleft()
+        for event in events:
+            self._events.append(event)
+            self._bytes += len(event.data)
+        excess = 0
+        while len(self._events) > self._most or self._bytes > MOST_BYTES:
+            self._next()
+            excess += 1
+        if excess:
             self._drop(excess)
         if self._events:
             self._idle.clear()
             self._wake.set()
+
+    def _next(self) -> WebhookEvent:
+        """Remove the oldest event from the buffer."""
+        event = self._events.popleft()
+        self._bytes -= len(event.data)
+        return event
 
     def _drop(self, number: int) -> None:
         self.dropped += number
@@ -76,7 +89,10 @@ class Callback:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Wait until the function has had all events, for some seconds. Then cancel its call."""
+        """Wait until the function has had all events, for some seconds. Then cancel its call.
+
+        A call that goes on after that is left alone, and is the last one.
+        """
         if self._task is None:
             return
         try:
@@ -85,18 +101,26 @@ class Callback:
         except TimeoutError:
             log.warning("on_event did not end in time: %d events are lost", len(self._events))
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._task], timeout=STOP_TIMEOUT)
 
     async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - ``start`` creates one
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._events:
-                event = self._events.popleft()
+                event = self._next()
                 try:
                     await self._on_event(event)
+                except asyncio.CancelledError as fault:  # of this task, or of another one that the function waited for
+                    if task.cancelling():
+                        raise
+                    contain(log, fault, "App %s: on_event failed for %s", event.app_id, event.name)
                 except Exception as fault:
                     contain(log, fault, "App %s: on_event failed for %s", event.app_id, event.name)
+                if task.cancelling():  # and the function has hidden it
+                    return
                 await asyncio.sleep(0)  # a function that never waits must not block the event loop
             self._idle.set()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from soketpy.webhooks import callback
 from soketpy.webhooks.callback import Callback, with_all_events
 from tests.conftest import Contained, StartServer, until
 from tests.fakes import APP
+from tests.patience import PATIENCE
 from tests.receiver import receiving
 
 
@@ -127,6 +128,51 @@ async def test_a_fault_of_the_callback_ends_one_call_only(contained: Contained) 
         one.offer([event(1), event(2)])
         await until(lambda: len(heard) == 2)
     assert contained.count == 1
+
+
+async def test_a_cancelled_task_that_the_callback_waits_for_ends_one_call_only(contained: Contained) -> None:
+    heard = Heard()
+
+    async def wait_for_another(event: WebhookEvent) -> None:
+        heard.append(event)
+        other = asyncio.create_task(asyncio.Event().wait())
+        other.cancel()
+        await other
+
+    one = Callback(wait_for_another)
+    async with running(one):
+        one.offer([event(1), event(2)])
+        await until(lambda: len(heard) == 2)
+    assert contained.count == 2
+
+
+async def test_a_callback_that_hides_its_cancellation_does_not_keep_the_server_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(callback, "STOP_TIMEOUT", 0.01)
+    heard = Heard()
+
+    async def hide(event: WebhookEvent) -> None:
+        heard.append(event)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    one = Callback(hide)
+    one.start()
+    one.offer([event(1), event(2)])
+    await until(lambda: len(heard) == 1)
+    async with asyncio.timeout(PATIENCE):
+        await one.stop()
+    assert len(heard) == 1
+
+
+async def test_a_slow_callback_has_a_buffer_of_bounded_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callback, "MOST_BYTES", 1000)
+    one = Callback(Heard())
+    for number in range(20):
+        one.offer([WebhookEvent("app-id", "client_event", f"channel-{number}", data=bytes(100))])
+    assert [each.channel for each in one._events] == [f"channel-{number}" for number in range(10, 20)]
+    assert one.dropped == 10
 
 
 async def test_a_slow_callback_has_a_bounded_buffer_and_the_oldest_events_are_dropped(
