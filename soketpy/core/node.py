@@ -118,7 +118,8 @@ class Node:
         A step that fails does not prevent the other steps.
         """
         log.debug("%r disconnected", connection)
-        app_id = connection.app.id
+        app = connection.app
+        app_id = app.id
         for channel in list(connection.channels):
             try:
                 self._subscriptions.leave(connection, channel)
@@ -135,7 +136,7 @@ class Node:
             del self._connections[app_id]  # an empty dict keeps the memory of its former size
         self.total -= 1
         self.traffic[app_id].disconnections += 1
-        if connection.app.webhook_types and EventType.CONNECTION_CLOSED in connection.app.webhook_types:
+        if app.webhook_types and EventType.CONNECTION_CLOSED in app.webhook_types:
             user_id = "" if connection.user is None else connection.user.id
             closed = EventType.CONNECTION_CLOSED
             self._events.append(WebhookEvent(app_id, closed, user_id=user_id, socket_id=connection.id, number=code))

@@ -140,13 +140,13 @@ class Subscriptions:
 
     def leave(self, connection: Connection, channel: str) -> None:
         """End a subscription that exists, and notify the other subscribers of the channel."""
-        user_id = connection.channels.pop(channel)
-        if connection.app.webhook_types:
+        user_id, app = connection.channels.pop(channel), connection.app
+        if app.webhook_types:
             self._report(EventType.UNSUBSCRIBED, connection, channel, user_id)
         try:
-            self._hub.leave(connection.app.id, channel, connection)
+            self._hub.leave(app.id, channel, connection)
         finally:
-            steps.begin(self._left(connection.app, channel, user_id))
+            steps.begin(self._left(app, channel, user_id))
 
     def _report(self, name: EventType, connection: Connection, channel: str, user_id: str | None) -> None:
         """Report a subscription or its end, if a webhook of the app wants that."""

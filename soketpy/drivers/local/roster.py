@@ -41,7 +41,9 @@ class LocalRoster:
         return count
 
     def _join(self, app_id: str, channel: str) -> int:
-        counts = self._counts.setdefault(app_id, {})
+        counts = self._counts.get(app_id)
+        if counts is None:  # not setdefault, which would create a dict in each call
+            counts = self._counts[app_id] = {}
         count = counts[channel] = counts.get(channel, 0) + 1
         if count == 1:
             self._inbox.report(Transition.OCCUPIED, app_id, channel)

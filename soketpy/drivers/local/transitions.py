@@ -65,11 +65,12 @@ class Transitions:
 
     def _wants(self, on: EventType, app_id: str) -> bool:
         wanted = self.wanted(app_id)
-        return on in wanted or OPPOSITE[on] in wanted
+        return bool(wanted) and (on in wanted or OPPOSITE[on] in wanted)
 
     def counted(self, app_id: str, channel: str, count: int) -> None:
         """Note the number of subscribers of a channel without members. Above 100 it is reported once per 5 s."""
-        if EventType.SUBSCRIPTION_COUNT not in self.wanted(app_id):
+        wanted = self.wanted(app_id)
+        if not wanted or EventType.SUBSCRIPTION_COUNT not in wanted:
             return
         key = (app_id, channel)
         if count <= QUIET_ABOVE:
