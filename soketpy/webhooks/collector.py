@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from soketpy.core.apps import App
@@ -16,13 +16,9 @@ from soketpy.core.webhook_ports import Queue, QueueUnavailable
 from soketpy.protocol.webhooks import WebhookEvent
 from soketpy.webhooks.callback import Callback
 from soketpy.webhooks.statistics import Statistics
+from soketpy.webhooks.waiting import Waiting
 
 log = logging.getLogger("soketpy.webhooks")
-
-MOST_WAITING = 50_000
-"""Events that wait for the queue, at most. Further ones are dropped, except those that turn a state on or off: their
-number is limited by that of the clients, and receivers rely on them to alternate.
-"""
 
 MOST_AT_ONCE = 1_000
 """Events that are formed and stored at a time: some milliseconds of work."""
@@ -71,22 +67,14 @@ class Collector:
         self._batch_duration = batch_duration
         self._statistics = statistics or Statistics()
         self._callback = callback
-        self._events: deque[tuple[WebhookEvent, State | None, bool]] = deque()
+        self._events = Waiting()
         self._formed: _Formed | None = None
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
 
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
-        if self._callback is not None:
-            self._callback.offer((event,))
-        if not self.stores:
-            return
-        if len(self._events) >= MOST_WAITING:
-            self._drop(event)
-            return
-        self._events.append((event, None, False))
-        self._wake.set()
+        self.record(event, None, False)
 
     def record(self, event: WebhookEvent, state: State | None, is_on: bool) -> None:
         """Take an event that turned a state on or off."""
@@ -94,14 +82,16 @@ class Collector:
             self._callback.offer((event,))
         if not self.stores:
             return
-        self._events.append((event, state, is_on))
-        self._wake.set()
+        if lost := self._events.add(event, state, is_on):
+            self._drop(event, lost)
+        else:
+            self._wake.set()
 
-    def _drop(self, event: WebhookEvent) -> None:
+    def _drop(self, event: WebhookEvent, number: int) -> None:
         if not self.dropped:
-            log.error("Dropping webhook events: more than %d wait for their queue", MOST_WAITING)
-        self.dropped += 1
-        self._statistics.traffic[event.app_id, ""].dropped += 1
+            log.error("Dropping webhook events: too many wait for their queue")
+        self.dropped += number
+        self._statistics.traffic[event.app_id, ""].dropped += number
 
     async def run(self) -> None:
         """Store events until the task is cancelled. Then ``flush`` stores the rest."""
@@ -116,7 +106,7 @@ class Collector:
 
     def _batches(self) -> bool:
         """Return whether a webhook of the app of the first event sends several events in one request."""
-        app = self._app_of(self._events[0][0].app_id) if self._events else None
+        app = self._app_of(self._events.first.app_id) if self._events else None
         return app is not None and any(
             self._batching if each.batching is None else each.batching for each in app.webhooks
         )
@@ -132,13 +122,27 @@ class Collector:
                 self._wake.set()
                 raise
 
+    def _form(self, events: Sequence[WebhookEvent]) -> list[Delivery]:
+        """Return the deliveries of some events. If one event cannot be encoded, the others still have theirs."""
+        create = partial(form, app_of=self._app_of, now=time.time(), new_id=_random_id, batching=self._batching)
+        try:
+            return create(events)
+        except Exception:  # every fault concerns single events
+            deliveries = []
+            for event in events:
+                try:
+                    deliveries += create([event])
+                except Exception as fault:
+                    contain(log, fault, "App %s: no webhook could be formed for %s", event.app_id, event.name)
+            return deliveries
+
     async def _store_some(self) -> None:
         """Form deliveries once, and store them. If that fails, the same deliveries are stored the next time."""
         if self._formed is None:
-            taken = [self._events.popleft() for _ in range(min(MOST_AT_ONCE, len(self._events)))]
+            taken = self._events.take(MOST_AT_ONCE)
             events = [event for event, _, _ in taken]
             states = {state: is_on for _, state, is_on in taken if state is not None}
-            deliveries = form(events, self._app_of, time.time(), _random_id, batching=self._batching)
+            deliveries = self._form(events)
             self._formed = _Formed(events, deliveries, states)
         formed = self._formed
         try:

@@ -1,6 +1,7 @@
 """The collector: events wait while their queue is unavailable, within a bound, and are stored once."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ from soketpy.core.webhooks import Webhook
 from soketpy.drivers.local.queue import MemoryQueue
 from soketpy.protocol.event_types import EVENT_TYPES
 from soketpy.protocol.webhooks import WebhookEvent
-from soketpy.webhooks import collector
+from soketpy.webhooks import collector, waiting
 from soketpy.webhooks.collector import Collector
+from tests.conftest import Contained
 from tests.fakes import APP
 from tests.patience import until
 
@@ -77,7 +79,7 @@ async def test_the_task_tries_again_by_itself(monkeypatch: pytest.MonkeyPatch) -
 async def test_events_beyond_the_bound_are_dropped_and_counted_but_never_states(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(collector, "MOST_WAITING", 3)
+    monkeypatch.setattr(waiting, "MOST", 3)
     queue = Stubborn()
     collected = collecting(queue)
     for number in range(5):
@@ -101,3 +103,59 @@ async def test_many_events_are_stored_in_slices(monkeypatch: pytest.MonkeyPatch)
         collected.append(miss(number))
     await collected.flush()
     assert [len(ids) for ids in queue.asked] == [2, 2, 1]
+
+
+async def test_the_waiting_events_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST_BYTES", 1000)
+    queue = Stubborn()
+    collected = collecting(queue)
+    for number in range(20):
+        collected.append(WebhookEvent("app-id", "client_event", f"private-{number}", data=b"1" * 100))
+    assert collected.dropped == 10
+    queue.available = True
+    await collected.flush()
+    collected.append(WebhookEvent("app-id", "client_event", "private-later", data=b"1" * 900))
+    assert collected.dropped == 10
+    await collected.flush()
+    assert len(queue.stored) == 11
+
+
+async def test_states_that_come_and_go_are_bounded_and_still_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST", 3)
+    queue = Stubborn()
+    collected = collecting(queue)
+
+    def turn(channel: str, is_on: bool) -> None:
+        name = "channel_occupied" if is_on else "channel_vacated"
+        collected.record(WebhookEvent("app-id", name, channel), ("channel_occupied", "app-id", channel, ""), is_on)
+
+    turn("known", False)
+    turn("stays", True)
+    for number in range(1000):
+        turn(f"short-{number}", True)
+        turn(f"short-{number}", False)
+        turn("known", True)
+        turn("known", False)
+    assert len(collected._events) <= 5
+    queue.available = True
+    await collected.flush()
+    events = [json.loads(each.body)["events"][0] for each in queue.stored]
+    reported = [each["name"] for each in events if each["channel"] == "known"]
+    assert reported[::2] == ["channel_vacated"] * len(reported[::2])
+    assert reported[1::2] == ["channel_occupied"] * len(reported[1::2])
+    assert reported[-1] == "channel_vacated"
+    assert [each["name"] for each in events if each["channel"] == "stays"] == ["channel_occupied"]
+    assert {state[2]: is_on for state, is_on in queue.known.items()} | {"known": False, "stays": True} == {
+        state[2]: is_on for state, is_on in queue.known.items()
+    }
+
+
+async def test_an_event_that_cannot_be_formed_costs_no_other_event(contained: Contained) -> None:
+    queue = Stubborn()
+    queue.available = True
+    collected = collecting(queue)
+    for event in (miss(1), WebhookEvent("app-id", "client_event", "private-a", data=b"\xff"), miss(2)):
+        collected.append(event)
+    await collected.flush()
+    assert [b"cache_miss" in each.body for each in queue.stored] == [True, True]
+    assert contained.count == 1
