@@ -57,9 +57,11 @@ def _webhooks(settings: "Settings") -> list[str]:
         return []
     kind = kind_of(settings)
     if kind in ("sqlite", "redis") and settings.cluster == "local" and number_of(settings) > 1:
-        place = "the private Redis of the workers"
+        place = "the private Redis of the workers, lost at a restart"
     else:
-        place = {"sqlite": settings.webhooks.path, "redis": "Redis", "sqs": "SQS"}.get(kind, "memory")
+        place = {"sqlite": settings.webhooks.path, "redis": "Redis", "sqs": "SQS"}.get(
+            kind, "memory, lost at a restart"
+        )
     return [f"{quantity(number, 'webhook')} (queue: {place})"]
 
 

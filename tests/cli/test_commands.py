@@ -134,8 +134,8 @@ HOOKS = "apps: [{id: a, key: k, secret: s, webhooks: [{url: 'http://a/hidden', e
     [
         ("", "1 webhook (queue: soketpy-webhooks.db), no metrics"),
         ("webhooks: {path: /data/w.db}", "1 webhook (queue: /data/w.db), no metrics"),
-        ("webhooks: {queue: memory}", "1 webhook (queue: memory), no metrics"),
-        ("workers: 2", "1 webhook (queue: the private Redis of the workers), no metrics, 2 workers"),
+        ("webhooks: {queue: memory}", "1 webhook (queue: memory, lost at a restart), no metrics"),
+        ("workers: 2", "1 webhook (queue: the private Redis of the workers, lost at a restart), no metrics, 2 workers"),
         ("cluster: redis", "1 webhook (queue: Redis), no metrics, over Redis at 127.0.0.1:6379, prefix soketpy"),
     ],
 )
