@@ -71,7 +71,9 @@ def test_the_numbers_are_those_of_the_code() -> None:
     defaults = config.Webhooks()
     assert f"at most {deliveries.MOST_EVENTS} events and {deliveries.MOST_BYTES // 1024} KiB" in prose
     assert f"at most {deliveries.LANES} requests in flight, and with batching at most {deliveries.BATCH_LANES}" in prose
-    assert f"about {retries.FIRST_PAUSE:g}, 2, 4 … seconds, about {retries.LONGEST_PAUSE:g} seconds apart" in prose
+    assert f"after about {retries.FIRST_PAUSE:g} second, then after about 2, 4, 8, 16, 32 and" in prose
+    assert f"32 and {retries.LONGEST_PAUSE:g} seconds, until" in prose
+    assert f"at most {'an hour' if retries.LONGEST_RETRY_AFTER == 3600 else ''})" in prose
     assert f"until it is {defaults.retry_for / 60:g} minutes old" in prose
     assert f"at most {defaults.queue_size:,} deliveries" in prose
     assert f"kept for {defaults.keep_dead_letters / 86_400:g} days" in prose
