@@ -14,10 +14,14 @@ from soketpy.protocol.event_types import EventType
 from soketpy.protocol.webhooks import WebhookEvent
 
 State = tuple[str, str, str, str]
-"""What can be on or off: the name of the event that turns it on, the app, the channel and the user. May be empty."""
+"""A state that is on or off: a channel is occupied, a user is a member of a channel, or a user is online.
+
+The fields are the name of the event that turns the state on, the app, the channel and the user. The channel or the user
+may be empty.
+"""
 
 STEP = 0.02
-"""Seconds between two looks at the ends of grace periods: one call of the event loop ends many of them."""
+"""Seconds between two checks for grace periods that have ended. One check ends all of them."""
 
 OPPOSITE = {
     EventType.CHANNEL_OCCUPIED: EventType.CHANNEL_VACATED,
@@ -28,7 +32,7 @@ OPPOSITE = {
 
 
 class GracePeriod:
-    """Turns states on and off, and reports the changes that receivers must know of.
+    """Turns states on and off, and reports the changes that receivers must get.
 
     Invariant: for each state, the reported events alternate, and begin with the one that turns the state on. An event
     that turns a state on is reported at once. Its opposite is reported ``seconds`` after the state was turned off,
@@ -49,8 +53,8 @@ class GracePeriod:
         self._later = later
         self._report = report
         self._due: dict[State, float] = {}  # states that are off and still reported as on, with the ends of the periods
-        self._ends: list[tuple[float, State]] = []  # a heap; an entry whose end is not the one in _due is void
-        self._look_at = inf  # the time of the next look at the ends
+        self._ends: list[tuple[float, State]] = []  # a heap; an entry with another end than in _due is obsolete
+        self._check_at = inf  # the time of the next check
 
     def __len__(self) -> int:
         return len(self._due)
@@ -79,17 +83,17 @@ class GracePeriod:
         self._schedule()
 
     def _schedule(self) -> None:
-        """Schedule a look at the next end, unless one is scheduled that is not much later."""
-        if self._ends and self._ends[0][0] + STEP < self._look_at:
+        """Schedule a check for the next end, unless a check is scheduled that is earlier, or at most ``STEP`` later."""
+        if self._ends and self._ends[0][0] + STEP < self._check_at:
             now = self._clock()
-            at = self._look_at = max(now + STEP, self._ends[0][0])
+            at = self._check_at = max(now + STEP, self._ends[0][0])
             self._later(at - now, partial(self._end, at))
 
     def _end(self, at: float) -> None:
         """Report the states whose grace period has ended, and wait for the next ones."""
-        if at != self._look_at:
-            return  # an earlier look was scheduled after this one
-        self._look_at = inf
+        if at != self._check_at:
+            return  # an earlier check was scheduled afterwards, and replaced this one
+        self._check_at = inf
         now = self._clock()
         while self._ends and self._ends[0][0] <= now:
             end, state = heapq.heappop(self._ends)

@@ -1,4 +1,4 @@
-"""The time of the next attempt of a delivery that has failed, and its end."""
+"""The pause before the next attempt of a failed delivery, and the end of its attempts."""
 
 from collections.abc import Callable
 from datetime import UTC

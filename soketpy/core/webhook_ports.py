@@ -17,7 +17,7 @@ from soketpy.core.grace import State
 from soketpy.core.webhooks import Webhook
 
 FULL = "the queue of the endpoint was full"
-"""The reason of a dead letter that had to make room."""
+"""The reason of a dead letter that was the oldest delivery of a full queue."""
 
 
 class QueueUnavailable(Exception):
@@ -75,7 +75,7 @@ class Queue(OperatorsQueue, Protocol):
         """Open the queue. Call ``stop`` in any case."""
 
     async def stop(self) -> None:
-        """Store what was put, and close the queue. A waiting ``take`` is cancelled by its caller."""
+        """Store the deliveries of earlier ``put`` calls, and close the queue. The caller cancels a waiting ``take``."""
 
     async def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool] | None = None) -> int:
         """Store deliveries, and note in the same transaction which states receivers now know as on or off.

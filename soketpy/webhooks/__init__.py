@@ -1,1 +1,1 @@
-"""Webhooks on their way out: events become deliveries, which are queued, sent and retried."""
+"""The sending of webhooks: events become deliveries, which are queued, sent and retried."""

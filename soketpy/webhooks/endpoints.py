@@ -1,8 +1,8 @@
 """The health of endpoints: a failing one is paused, and tried by one delivery at a time.
 
-Each lane of an endpoint retries its own delivery. Without the pause, four lanes would send four requests to a dead
-endpoint where one is enough, and a receiver that asks for a pause (``Retry-After``) would get the requests of the other
-lanes nevertheless.
+Each lane of an endpoint retries its own delivery. Without the pause, 16 lanes would send 16 requests to a dead
+endpoint, where one is enough. A receiver that asks for a pause (``Retry-After``) would still get the requests
+of the other lanes.
 
 1. A failed attempt makes the endpoint failing, and pauses all of its lanes. The pause doubles with each failure in a
    row, and is never shorter than the ``Retry-After`` of the receiver.
@@ -20,7 +20,7 @@ from soketpy.core.retries import pause_after
 from soketpy.core.webhook_ports import Outcome
 
 SLACK = 0.05
-"""Seconds that a delivery may be early: the clock of the queue is another one."""
+"""Seconds by which a delivery may come before the end of the pause, because the queue uses another clock."""
 
 
 class Endpoint:
@@ -47,8 +47,8 @@ class Endpoint:
         return 0.0 if self.failing_since is None else self._clock() - self.failing_since
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """Wait while a failing endpoint is being tried. Return 0 for an attempt, or the seconds of the pause."""
+    async def attempt(self) -> AsyncIterator[float]:
+        """Wait for the probe of a failing endpoint. Return 0 if an attempt may begin, or the seconds of the pause."""
         while self._probing:
             self._probed.clear()
             await self._probed.wait()
@@ -100,7 +100,7 @@ class Endpoints:
 
     @contextmanager
     def use(self, key: tuple[str, str]) -> Iterator[Endpoint]:
-        """Return an endpoint for the time of one attempt."""
+        """Return an endpoint for the duration of one attempt."""
         endpoint = self._known.get(key)
         if endpoint is None:
             endpoint = self._known[key] = Endpoint(self._clock)

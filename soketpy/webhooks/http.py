@@ -27,7 +27,7 @@ MOST_READ = 64 * 1024
 """Bytes of an answer's body that are read. The connection of a longer answer is closed."""
 
 MOST_STALE = 8
-"""Connections that the receiver may have closed while they were idle, before the attempt fails."""
+"""Idle connections that one attempt may find closed by the receiver. Then the attempt fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class HttpTarget:
         assert webhook.url is not None  # noqa: S101 - the sender chooses the target
         key = app.keys[0]
         ours = webhooks.headers(delivery.body, key.key, key.secret, delivery.id)
-        headers = {**webhook.headers, **ours}  # a webhook has no headers of the server's own
+        headers = {**webhook.headers, **ours}  # no header is replaced: a webhook cannot have the names of ours
         for _ in range(MOST_STALE):
             attempt = _Attempt(self._timeouts)
             try:
@@ -156,7 +156,7 @@ def _public_socket(info: tuple[Any, ...]) -> socket.socket:
 
 
 def _tracing() -> aiohttp.TraceConfig:
-    """Return hooks that tell an attempt about its connection."""
+    """Return trace hooks that call ``connected`` of an attempt when its connection is ready."""
 
     async def connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.connected()

@@ -100,7 +100,7 @@ class Sender:
             await self._bury(delivery, REMOVED)
             return
         with self._endpoints.use(delivery.endpoint) as endpoint:
-            async with endpoint.turn() as pause:
+            async with endpoint.attempt() as pause:
                 if self._stopping:
                     return
                 if not pause:

@@ -31,7 +31,7 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def fail(endpoint: Endpoint, outcome: Outcome = BAD) -> float:
     """Fail one attempt, which must be allowed. Return the pause after it."""
-    async with endpoint.turn() as pause:
+    async with endpoint.attempt() as pause:
         assert pause == 0
         endpoint.fail(outcome)
     return endpoint.pause
@@ -49,7 +49,7 @@ async def test_an_accepted_delivery_ends_the_pauses(clock: Clock) -> None:
     endpoint = Endpoint(clock)
     for _ in range(3):
         clock.now += await fail(endpoint)
-    async with endpoint.turn():
+    async with endpoint.attempt():
         assert endpoint.succeed() == 7
     assert endpoint.pause == 0
     assert endpoint.succeed() is None
@@ -69,7 +69,7 @@ async def test_a_paused_endpoint_tells_each_lane_its_pause(clock: Clock) -> None
     await fail(endpoint, Outcome("HTTP 429", 30))
     clock.now += 10
     for _ in range(2):
-        async with endpoint.turn() as pause:
+        async with endpoint.attempt() as pause:
             assert pause == 20
 
 
@@ -90,7 +90,7 @@ async def test_an_endpoint_that_is_gone_is_not_paused(clock: Clock) -> None:
 
 async def test_a_healthy_endpoint_has_several_attempts_at_a_time(clock: Clock) -> None:
     endpoint = Endpoint(clock)
-    async with endpoint.turn() as first, endpoint.turn() as second:
+    async with endpoint.attempt() as first, endpoint.attempt() as second:
         assert (first, second) == (0, 0)
 
 
@@ -100,7 +100,7 @@ async def race(endpoint: Endpoint, outcomes: list[Outcome], clock: Clock) -> tup
 
     async def lane() -> None:
         nonlocal now, most
-        async with endpoint.turn() as pause:
+        async with endpoint.attempt() as pause:
             if pause:
                 pauses.append(pause)
                 return
@@ -137,7 +137,7 @@ async def test_a_cancelled_attempt_frees_the_endpoint(clock: Clock) -> None:
     clock.now += await fail(endpoint)
 
     async def hang() -> None:
-        async with endpoint.turn():
+        async with endpoint.attempt():
             await asyncio.Event().wait()
 
     hanging = asyncio.create_task(hang())

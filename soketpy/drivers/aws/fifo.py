@@ -31,13 +31,13 @@ class SqsFault(QueueUnavailable):
 
     @property
     def is_missing(self) -> bool:
-        """True if the queue does not exist."""
+        """Return whether the queue does not exist."""
         return "NonExistentQueue" in self.code or "QueueDoesNotExist" in self.code
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that was received. ``receives`` counts how often, and ``receipt`` allows to delete it."""
+    """A message that was received. ``receives`` counts how often, and ``receipt`` is needed to delete it."""
 
     id: str
     receipt: str
@@ -99,7 +99,7 @@ class Fifo:
         return [entries[int(each["Id"])] for each in failed]
 
     async def receive(self, *, wait: int, invisible: int) -> list[Received]:
-        """Receive up to ten messages; wait up to so many seconds for the first one."""
+        """Receive up to ten messages. Wait up to ``wait`` seconds for the first one."""
         answer = await self._call(
             "receive_message",
             wait=wait,
@@ -131,7 +131,7 @@ class Fifo:
                 raise SqsFault(f"SQS: AWS answered {each.get('Code')}", str(each.get("Code")))
 
     async def hide(self, receipts: Sequence[str], seconds: int) -> list[str]:
-        """Keep received messages invisible for so many seconds from now; with 0 they are due at once.
+        """Keep received messages invisible for some seconds from now. With 0 seconds they are visible at once.
 
         Return the receipts that SQS no longer knows: other consumers may have these messages.
         """

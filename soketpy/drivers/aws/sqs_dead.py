@@ -16,7 +16,7 @@ MOST_LISTED = 10_000
 """Letters that are looked at, at most."""
 
 INVISIBLE = 60
-"""Seconds in which one command has the letters that it has received."""
+"""Seconds for which no other command receives the letters that a command has received."""
 
 LONGEST_KEPT = 14 * 86_400
 """Seconds for which SQS keeps a message, at most."""
@@ -24,7 +24,7 @@ LONGEST_KEPT = 14 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter that was received. ``receipt`` allows to delete it."""
+    """A dead letter that was received. ``receipt`` is needed to delete it."""
 
     id: str
     receipt: str

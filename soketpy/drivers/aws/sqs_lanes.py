@@ -1,8 +1,9 @@
-"""The messages of SQS that this process has received, by lane, and what it knows of those that it has not.
+"""The messages of SQS that this process has received, by lane, and the number of known deliveries.
 
 1. A lane is a message group of SQS. SQS returns no message of a group while another one of it is in flight.
 2. Of the received messages of a lane only the first one, the head, is given to the sender.
-3. While a head waits for its next attempt, SQS has the lane: nothing of it is stored here but the receipt of the head.
+3. While a head waits for its next attempt, SQS has all messages of the lane. This process has only the receipt of the
+   head.
 """
 
 from collections import OrderedDict, deque
@@ -31,7 +32,7 @@ class Held:
     until: float
     is_taken: bool = False
     failed: float | None = None
-    """The time since which the end of its attempt cannot be stored."""
+    """The time of the first failure to store the end of its attempt."""
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class Lanes:
             waiting.created.setdefault(delivery.id, delivery.created)
 
     def forget(self, delivery: Delivery) -> None:
-        """Count a delivery no longer."""
+        """Remove a delivery from the count."""
         waiting = self._waiting.get(delivery.endpoint)
         if waiting is not None:
             waiting.created.pop(delivery.id, None)

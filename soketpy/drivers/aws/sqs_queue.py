@@ -36,7 +36,7 @@ from soketpy.drivers.aws.sqs_messages import Entry, NotOurs, batches, decode, en
 log = logging.getLogger("soketpy.webhooks")
 
 INVISIBLE = 30
-"""Seconds after which others may have the messages of a process that has died."""
+"""Seconds after which other processes receive the messages of a process that has died."""
 
 LONG_POLL = 20
 """Seconds for which SQS waits for a message, at most."""
@@ -233,7 +233,7 @@ class SqsQueue:
             self._buried += await self._make_room(endpoint)
 
     async def _store(self, messages: Sequence[Received]) -> Collection[tuple[str, str]]:
-        """Store received messages in their lanes, and give back what is too much. Return their endpoints."""
+        """Store received messages in their lanes, and give back those above ``MOST_HELD``. Return their endpoints."""
         until = asyncio.get_running_loop().time() + self._invisible
         surplus = []
         endpoints: dict[tuple[str, str], None] = {}

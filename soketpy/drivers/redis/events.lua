@@ -1,5 +1,5 @@
 -- Events for webhooks. The script that changes the roster also appends the event. This file is in front of roster.lua and
--- webhooks.lua. docs/design/webhooks.md has the words and the reasons.
+-- webhooks.lua. docs/design/webhooks.md explains the terms and the reasons.
 --
 -- PUBLISH, GRACE  the command that publishes, and the grace period in milliseconds; defined in front of this file
 -- KEYS[1]  the prefix of the partition, with its hash tag: all other keys begin with it
@@ -10,7 +10,7 @@ local prefix, operation, session = KEYS[1], ARGV[1], ARGV[2]
 local LEASES = prefix .. 'leases'
 local EVENTS, PENDING, DROPPED = prefix .. 'events', prefix .. 'pending', prefix .. 'dropped'
 local RETURNING = prefix .. 'returning'
-local MOST_EVENTS = 50000 -- that wait until the holder forms deliveries from them; twice as many with those of states
+local MOST_EVENTS = 50000 -- events that wait for the holder; twice as many if they turn a state on or off
 local KEEP = 604800000 -- milliseconds for which events wait for a holder
 local COUNTED_AT_ONCE = 100 -- subscribers up to which each change of their number is an event
 local COUNT_INTERVAL = 5000 -- milliseconds between two such events above that

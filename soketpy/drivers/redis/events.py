@@ -1,4 +1,4 @@
-"""The event log of a node: events that it appends to the stream of a partition, besides those of the roster."""
+"""The event log of a node. It appends the events that do not come from the roster to the stream of a partition."""
 
 import logging
 from collections import deque
@@ -35,7 +35,7 @@ class RedisEvents:
         self._first = 1  # the number of the first waiting event
         self._bytes = 0
         self._in_flight = 0
-        self._dropped_before = 0  # of ``dropped``: those that were logged
+        self._dropped_before = 0  # the value of ``dropped`` at the last log line
         commands.watchers.append(self._send)
 
     def append(self, event: WebhookEvent) -> None:

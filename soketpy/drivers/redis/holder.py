@@ -41,7 +41,7 @@ class Asked(Protocol):
 
     @property
     def publishes(self) -> str:
-        """The command that publishes."""
+        """Return the name of the command that publishes."""
 
     async def ask(self, *arguments: Argument) -> Any:
         """Return the reply to a command. Raise Lost if there is none, or if the reply is an error."""
@@ -77,7 +77,7 @@ class WebhookScript:
 
 
 class Holder:
-    """The position of the holder, as one node sees it. ``run`` tries to get it, and works while the node has it."""
+    """The role of the holder, as one node sees it. ``run`` tries to get the role, and works while the node has it."""
 
     def __init__(self, session: Session, topics: Topics, script: WebhookScript) -> None:
         self.script = script

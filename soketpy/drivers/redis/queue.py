@@ -97,7 +97,7 @@ class RedisQueue(StoredQueue):
     async def take(self) -> Sequence[Delivery]:
         """Wait until this node is the holder and deliveries are due, and return them.
 
-        If the caller is cancelled, the next call returns what Redis has given out meanwhile.
+        If the caller is cancelled, the next call returns the deliveries that Redis returns for the cancelled call.
         """
         if self._taking is None:
             self._taking = asyncio.create_task(self._take())

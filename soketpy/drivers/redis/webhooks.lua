@@ -1,5 +1,5 @@
--- The position of the holder, the forming of deliveries, and their queue. docs/design/webhooks.md has the words and the
--- reasons. events.lua is in front of this file.
+-- The position of the holder, the forming of deliveries, and their queue. docs/design/webhooks.md explains the terms
+-- and the reasons. events.lua is in front of this file.
 --
 -- ARGV[1]  the operation
 -- ARGV[2]  the session of the node, or "" for a program that is no node
@@ -83,8 +83,8 @@ local function finish_state(state)
   end
 end
 
--- Finish the states that are due. Return the milliseconds until the next one, or -1. After a time without any node,
--- clients may still return: the states from before that wait.
+-- Finish the states that are due. Return the milliseconds until the next one is due, or -1. If no node was alive for a
+-- time, clients may still return: the states that became pending before that time wait for RETURN_TIMEOUT.
 local function finish_states()
   local earliest, pause = '-inf', -1
   local returning = tonumber(call('GET', RETURNING) or '')

@@ -46,7 +46,7 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        """Lock. Raise QueueUnavailable if another server has the lock."""
+        """Acquire the lock. Raise QueueUnavailable if another server has it."""
         self._file = _open(f"{path}-lock", path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

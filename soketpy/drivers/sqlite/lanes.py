@@ -24,7 +24,7 @@ _HEADS = """SELECT json_group_array(json_array(w.endpoint, w.lane, d.number, d.d
 FROM (SELECT json_extract(value, '$[0]') AS endpoint, json_extract(value, '$[1]') AS lane FROM json_each(?)) w
 LEFT JOIN deliveries d
 ON d.number = (SELECT min(number) FROM deliveries WHERE endpoint = w.endpoint AND lane = w.lane)"""
-"""The heads of some lanes, in one row: each row of an answer is a step that a busy event loop may delay."""
+"""The heads of some lanes, as one row: a busy event loop may delay this thread at each row that SQLite returns."""
 
 Key = tuple[int, str]
 """The id of an endpoint, and a lane of it."""
@@ -65,7 +65,7 @@ class Lanes:
         self._lanes: dict[int, dict[str, _Lane]] = {}
         self._lengths: dict[int, int] = {}
         self._dead: dict[int, int] = {}
-        self._heap: list[tuple[float, int, Key]] = []  # due, head, lane; void if the lane has changed since then
+        self._heap: list[tuple[float, int, Key]] = []  # due, head, lane; obsolete if the lane has changed since
         self._taken: dict[Key, _InFlight] = {}
         self._finished: dict[Key, int] = {}  # deliveries that are in flight, and that this transaction removes
         self._undo: list[tuple[Key, _InFlight | None]] = []
@@ -101,7 +101,7 @@ class Lanes:
     def begin(self, *, write: bool, durable: bool) -> None:
         """Begin a transaction. A ``durable`` one survives also a crash of the machine, others a crash of the process.
 
-        What is not durable are the results of attempts: without them, a delivery is repeated.
+        The result of an attempt need not be durable: if the result is lost, the delivery is sent again.
         """
         self._undo.clear()
         if durable != self._durable:

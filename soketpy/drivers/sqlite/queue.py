@@ -1,7 +1,7 @@
 """A durable queue of deliveries for one node, in an SQLite file.
 
-What ``put`` has returned for survives ``kill -9`` and, on disks that do not lie, a crash of the machine. Nothing is
-opened or imported before ``start``.
+When ``put`` has returned, its deliveries survive ``kill -9``. They also survive a crash of the machine, if the disk
+confirms a write only after storing it. Nothing is opened or imported before ``start``.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ class SqliteQueue:
             raise
 
     def _give_back(self, taking: "asyncio.Future[tuple[list[Delivery], float | None]]") -> None:
-        """Make deliveries due again whose ``take`` was cancelled."""
+        """Make the deliveries due again that a cancelled ``take`` would have returned."""
         if taking.cancelled() or taking.exception() is not None or self._thread is None:
             return
         taken, _ = taking.result()

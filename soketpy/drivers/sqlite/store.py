@@ -27,7 +27,7 @@ class Store(Lanes):
     # The operations of the port
 
     def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool]) -> int:
-        """Append deliveries and note states. Return the number of deliveries that made room for them."""
+        """Append deliveries and note states. Return the number of older deliveries that became dead letters."""
         self._remove_finished()
         buried = 0
         for each in deliveries:
@@ -113,7 +113,7 @@ class Store(Lanes):
         return found
 
     def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries back that nobody got."""
+        """Make deliveries due again that no caller of ``take`` has received."""
         self._remove_finished()
         for each in deliveries:
             if (found := self._in_flight(each)) is not None:
