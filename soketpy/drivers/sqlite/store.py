@@ -29,7 +29,6 @@ class Store(Lanes):
     def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool]) -> int:
         """Append deliveries and note states. Return the number of older deliveries that became dead letters."""
         self._remove_finished()
-        buried = 0
         for each in deliveries:
             endpoint = self._endpoint(each)
             number = self._run(
@@ -40,7 +39,7 @@ class Store(Lanes):
             self._lengths[endpoint] = self._lengths.get(endpoint, 0) + 1
             if each.lane not in self._lanes.get(endpoint, ()):
                 self._set_head((endpoint, each.lane), number, 0.0)
-            buried += self._bury_oldest(endpoint)
+        buried = sum(self._bury_oldest(self._endpoint(each)) for each in _of_endpoints(deliveries))
         for state, is_on in states.items():
             change = "INSERT OR IGNORE INTO states VALUES (?)" if is_on else "DELETE FROM states WHERE state = ?"
             self._run(change, json.dumps(state))
@@ -57,27 +56,41 @@ class Store(Lanes):
         return found
 
     def _bury_oldest(self, endpoint: int) -> int:
-        """Bury the oldest deliveries of an endpoint that has too many. Those in flight stay. Return their number."""
-        buried = 0
-        while self._owner and self._lengths.get(endpoint, 0) > self._bound:
-            waiting = [
-                (number, lane) for lane in self._lanes[endpoint] if (number := self._first_waiting(endpoint, lane))
-            ]
-            if not waiting:
-                break
-            number, lane = min(waiting)
-            self._bury((endpoint, lane), number, FULL)
-            buried += 1
-        return buried
+        """Bury the oldest deliveries of an endpoint that has too many. Those in flight stay. Return their number.
 
-    def _first_waiting(self, endpoint: int, lane: str) -> int | None:
-        """Return the oldest delivery of a lane that is not in flight."""
-        taken = self._taken.get((endpoint, lane))
-        if taken is None:
-            return self._lanes[endpoint][lane].head
-        of_lane = "SELECT min(number) FROM deliveries WHERE endpoint = ? AND lane = ? AND number != ?"
-        number: int | None = self._one(of_lane, endpoint, lane, taken[0])[0]
-        return number
+        This is one change for all of them: a flood of one endpoint must not delay the others.
+        """
+        excess = self._lengths.get(endpoint, 0) - self._bound
+        if not self._owner or excess <= 0:
+            return 0
+        waiting: list[tuple[int, str]] = []
+        for lane in self._lanes[endpoint]:
+            flying = self._taken.get((endpoint, lane), (0, ""))
+            oldest = (
+                "SELECT number FROM deliveries WHERE endpoint = ? AND lane = ? AND number != ? ORDER BY number LIMIT ?"
+            )
+            waiting += ((number, lane) for (number,) in self._run(oldest, endpoint, lane, flying[0], excess))
+        chosen = sorted(waiting)[:excess]
+        if chosen:
+            self._bury_all(endpoint, [number for number, _ in chosen], FULL)
+            self._find_heads([(endpoint, lane) for lane in {lane for _, lane in chosen}])
+        return len(chosen)
+
+    def _bury_all(self, endpoint: int, numbers: Sequence[int], reason: str) -> None:
+        """Make deliveries of an endpoint dead letters. The caller finds the new heads of their lanes."""
+        listed = json.dumps(numbers)
+        chosen = "number IN (SELECT value FROM json_each(?))"
+        copied = f"SELECT endpoint, lane, ?, ?, {_COPIED} FROM deliveries WHERE {chosen} ORDER BY number"  # noqa: S608
+        into = f"INSERT INTO dead (endpoint, lane, died, reason, {_COPIED}) {copied}"
+        self._run(into, self._clock(), _printable(reason), listed)
+        self._run(f"DELETE FROM deliveries WHERE {chosen}", listed)  # noqa: S608 - constants
+        for _ in numbers:
+            self._count_removed(endpoint)
+        self._dead[endpoint] = self._dead.get(endpoint, 0) + len(numbers)
+        if (excess := self._dead[endpoint] - MOST_DEAD) > 0:
+            oldest = "(SELECT number FROM dead WHERE endpoint = ? ORDER BY number LIMIT ?)"
+            self._run(f"DELETE FROM dead WHERE number IN {oldest}", endpoint, excess)  # noqa: S608 - constants
+            self._dead[endpoint] -= excess
 
     def states(self) -> list[State]:
         """Return the states that receivers know as on."""
@@ -133,15 +146,6 @@ class Store(Lanes):
             key, number = found
             self._finished[key] = number
 
-    def _remove(self, key: Key, number: int) -> None:
-        self._run("DELETE FROM deliveries WHERE number = ?", number)
-        endpoint, lane = key
-        self._count_removed(endpoint)
-        if (flying := self._taken.get(key)) is not None and flying[0] == number:
-            self._take(key, None)
-        if self._lanes[endpoint][lane].head == number:
-            self._find_head(key)
-
     def retry(self, delivery: Delivery, due: float, error: str) -> None:
         """Make a delivery that is in flight due again at a time, with one more failed attempt."""
         self._remove_finished()
@@ -159,16 +163,10 @@ class Store(Lanes):
             self._bury(*found, reason)
 
     def _bury(self, key: Key, number: int, reason: str) -> None:
-        copied = f"SELECT endpoint, lane, ?, ?, {_COPIED} FROM deliveries WHERE number = ?"  # noqa: S608 - constants
-        into = f"INSERT INTO dead (endpoint, lane, died, reason, {_COPIED}) {copied}"
-        self._run(into, self._clock(), _printable(reason), number)
-        self._remove(key, number)
-        endpoint = key[0]
-        self._dead[endpoint] = self._dead.get(endpoint, 0) + 1
-        if self._dead[endpoint] > MOST_DEAD:
-            oldest = "(SELECT min(number) FROM dead WHERE endpoint = ?)"
-            self._run(f"DELETE FROM dead WHERE number = {oldest}", endpoint)  # noqa: S608 - constants
-            self._dead[endpoint] -= 1
+        """Make the delivery of a lane that is in flight a dead letter."""
+        self._bury_all(key[0], [number], reason)
+        self._take(key, None)
+        self._find_head(key)
 
     # For operators
 
@@ -231,6 +229,11 @@ def _chosen(app_id: str | None, delivery_id: str | None) -> tuple[str, tuple[str
     }
     given = {text: value for text, value in conditions.items() if value is not None}
     return " AND ".join(given) or "1", tuple(given.values())
+
+
+def _of_endpoints(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Return one delivery of each endpoint."""
+    return list({each.endpoint: each for each in deliveries}.values())
 
 
 def _printable(text: str) -> str:
