@@ -150,6 +150,22 @@ async def test_states_that_come_and_go_are_bounded_and_still_alternate(monkeypat
     }
 
 
+def test_a_flood_of_one_app_neither_delays_nor_displaces_the_events_of_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "MOST", 100)
+    events = waiting.Waiting()
+    lost = sum(events.add(WebhookEvent("loud", "client_event", "private-a", number=number)) for number in range(1000))
+    assert lost == 900
+    assert sum(events.add(WebhookEvent("calm", "client_event", "private-a", number=number)) for number in range(5)) == 0
+    taken = [event for event, _, _ in events.take(20)]
+    assert [each.number for each in taken if each.app_id == "calm"] == list(range(5))
+    assert [each.number for each in taken if each.app_id == "loud"] == list(range(15))
+    rest = [event for event, _, _ in events.take(1000)]
+    assert [each.number for each in rest] == list(range(15, 100))
+    assert (len(events), events.take(1)) == (0, [])
+
+
 async def test_an_event_that_cannot_be_formed_costs_no_other_event(contained: Contained) -> None:
     queue = Stubborn()
     queue.available = True
