@@ -179,23 +179,29 @@ class Webhooks:
     )
     path: str = setting(
         "soketpy-webhooks.db",
-        "The file of the queue sqlite, on a local disk. It is created when an app has webhooks; one server may use it.",
+        "The file of the queue sqlite, on a local disk. Created when an app has webhooks. Only one server may use it.",
     )
     batching: bool = setting(False, "Send the events of one batch_duration in one request.")
     batch_duration: float = setting(0.05, "Seconds for which the events of a batch are collected.", most=60)
     grace: float = setting(
-        3, "Seconds in which a returning client causes neither vacated, removed or offline, nor the opposite.", least=0
+        3,
+        "Seconds before vacated, removed and offline are sent. A client that returns in this time causes no event.",
+        least=0,
     )
     retry_for: float = setting(300, "Seconds for which a failed delivery is tried again.", least=0, most=LONGEST)
-    connect_timeout: float = setting(5, "Seconds to connect to a receiver, with the name server and TLS.", most=600)
+    connect_timeout: float = setting(
+        5, "Seconds to connect to a receiver, including the name server and TLS.", most=600
+    )
     timeout: float = setting(10, "Seconds in which a receiver must answer: until all headers have arrived.", most=600)
     body_timeout: float = setting(
-        5, "Seconds to read the body of an answer, which has no effect. A slower one closes the connection.", most=600
+        5,
+        "Seconds to read the body of an answer. The body has no effect; a slower one closes the connection.",
+        most=600,
     )
     ca: str | None = setting(None, "Further certificate authorities for receivers with TLS (PEM file).")
     private_addresses: str = setting(
         "auto",
-        "Addresses of private and special networks: allow or block. auto: allow for apps of the configuration.",
+        "Addresses of private and special networks: allow or block. auto: as allow, for the apps of this configuration.",
         choices=("auto", "allow", "block"),
     )
     queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
@@ -211,7 +217,7 @@ class Sqs(AwsOptions):
     url: str | None = setting(None, "URL of the FIFO queue for webhooks.queue: sqs.", check_text=queue_problem)
     dead_letter_url: str | None = setting(
         None,
-        "URL of the FIFO queue for dead letters; null for the name of the first with -dead. It is created if missing.",
+        "URL of the FIFO queue for dead letters; null for the name of the first queue with -dead. Created if missing.",
         check_text=queue_problem,
     )
 
