@@ -201,7 +201,7 @@ class Webhooks:
     ca: str | None = setting(None, "Further certificate authorities for receivers with TLS (PEM file).")
     private_addresses: str = setting(
         "auto",
-        "Addresses of private and special networks: allow or block. auto: as allow, for the apps of this configuration.",
+        "Addresses of private and special networks: allow or block. auto: allow, for apps of the configuration.",
         choices=("auto", "allow", "block"),
     )
     queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
