@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from soketpy.core.retries import LONGEST_RETRY_AFTER
 from soketpy.core.webhook_ports import QueueUnavailable
 from soketpy.drivers.sqlite.file import connect, identity_of
 
@@ -25,6 +26,9 @@ FROM (SELECT json_extract(value, '$[0]') AS endpoint, json_extract(value, '$[1]'
 LEFT JOIN deliveries d
 ON d.number = (SELECT min(number) FROM deliveries WHERE endpoint = w.endpoint AND lane = w.lane)"""
 """The heads of some lanes, as one row: a busy event loop may delay this thread at each row that SQLite returns."""
+
+SET_BACK = 1.0
+"""Seconds by which the clock may go back without an effect."""
 
 Key = tuple[int, str]
 """The id of an endpoint, and a lane of it."""
@@ -69,6 +73,7 @@ class Lanes:
         self._taken: dict[Key, _InFlight] = {}
         self._finished: dict[Key, int] = {}  # deliveries that are in flight, and that this transaction removes
         self._undo: list[tuple[Key, _InFlight | None]] = []
+        self._latest = 0.0  # the time of the last ``take``
 
     # The file
 
@@ -152,9 +157,21 @@ class Lanes:
 
     def _set_head(self, key: Key, head: int, due: float) -> None:
         endpoint, lane = key
+        due = min(due, self._clock() + LONGEST_RETRY_AFTER)  # the file may be from before the clock was set back
         self._lanes.setdefault(endpoint, {})[lane] = _Lane(head, due)
         if key not in self._taken:
             heapq.heappush(self._heap, (due, head, key))
+
+    def _now(self) -> float:
+        """Return the time. If the clock of the machine was set back, make all lanes due that wait for a later time."""
+        now, before = self._clock(), self._latest
+        self._latest = now
+        if now < before - SET_BACK:
+            for endpoint, lanes in self._lanes.items():
+                for name, lane in list(lanes.items()):
+                    if lane.due > now:
+                        self._set_head((endpoint, name), lane.head, now)
+        return now
 
     def _find_head(self, key: Key) -> None:
         """Find the delivery at the head of a lane whose head was removed or has changed."""

@@ -99,7 +99,7 @@ class Store(Lanes):
     def take(self) -> tuple[list[Delivery], float | None]:
         """Take the deliveries that are due. Return them, and the time at which the next ones are."""
         self._remove_finished()
-        now, next_due = self._clock(), None
+        now, next_due = self._now(), None
         taken: dict[int, Key] = {}
         while self._heap and len(taken) < MOST_TAKEN:
             due, head, key = self._heap[0]

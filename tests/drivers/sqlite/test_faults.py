@@ -176,3 +176,22 @@ async def test_a_killed_process_loses_nothing_that_was_put(tmp_path: Path) -> No
                 await queue.finish(each)
     await queue.stop()
     assert all(found[lane][: len(put[lane])] == put[lane] for lane in put)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_clock_that_is_set_back_delays_no_retry_for_long(tmp_path: Path, restarts: bool) -> None:
+    time = 100_000.0
+    path = str(tmp_path / "queue.db")
+    queue = SqliteQueue(path, clock=lambda: time)
+    await queue.start()
+    put = delivery()
+    await queue.put([put])
+    await queue.retry((await take(queue))[0], 60, "HTTP 500")
+    time -= 90_000
+    if restarts:
+        await queue.stop()
+        queue = SqliteQueue(path, clock=lambda: time)
+        await queue.start()
+        time += 3600
+    assert ids(await asyncio.wait_for(queue.take(), PATIENCE)) == [put.id]
+    await queue.stop()
