@@ -9,8 +9,10 @@
 local prefix, operation, session = KEYS[1], ARGV[1], ARGV[2]
 local LEASES = prefix .. 'leases'
 local EVENTS, PENDING, DROPPED = prefix .. 'events', prefix .. 'pending', prefix .. 'dropped'
+local EVENT_BYTES = prefix .. 'event-bytes' -- the size of the stream
 local RETURNING = prefix .. 'returning'
 local MOST_EVENTS = 50000 -- events that wait for the holder; twice as many if they turn a state on or off
+local MOST_EVENT_BYTES = 33554432
 local KEEP = 604800000 -- milliseconds for which events wait for a holder
 local COUNTED_AT_ONCE = 100 -- subscribers up to which each change of their number is an event
 local COUNT_INTERVAL = 5000 -- milliseconds between two such events above that
@@ -57,15 +59,32 @@ local function append(packed)
   local length = redis.call('XLEN', EVENTS)
   if length == 1 then
     redis.call('PEXPIRE', EVENTS, KEEP)
+    redis.call('SET', EVENT_BYTES, #packed, 'PX', KEEP)
     wake()
-  elseif length > 2 * MOST_EVENTS then
+    return
+  end
+  call('INCRBY', EVENT_BYTES, #packed)
+  if length > 2 * MOST_EVENTS then
     call('INCRBY', DROPPED, redis.call('XTRIM', EVENTS, 'MAXLEN', 2 * MOST_EVENTS))
   end
 end
 
--- Append an event that is about no state, unless the stream is full: such events must not displace those of states.
+-- True if Redis has reached its maxmemory.
+local redis_is_full = false
+
+-- Let this script write although Redis has reached its maxmemory. Redis refuses only the first command of a script that
+-- may take memory. PERSIST takes none, and changes nothing here.
+local function write_anyway()
+  redis.call('PERSIST', LEASES)
+end
+
+-- Append an event that is about no state, unless Redis or the stream is full: such events must not displace others.
 local function append_other(packed)
-  if call('XLEN', EVENTS) < MOST_EVENTS then
+  if redis_is_full then
+    return call('INCRBY', DROPPED, 1)
+  end
+  local size = tonumber(call('GET', EVENT_BYTES) or '') or 0
+  if call('XLEN', EVENTS) < MOST_EVENTS and size < MOST_EVENT_BYTES then
     append(packed)
   else
     call('INCRBY', DROPPED, 1)

@@ -167,10 +167,12 @@ function commands.last_event(_, app, channel)
   return event[1] and event[2] and {event[1], event[2], redis.call('PTTL', key)} or false
 end
 
--- Publish an event of a cache channel, and remember it.
+-- Publish an event of a cache channel, and remember it. If Redis is full, only forget the event before it.
 function commands.publish_cached(_, app, channel, name, data, ttl, exclude)
   local key = prefix .. 'last:' .. scoped(app, channel)
-  if ttl > 0 then
+  if redis_is_full then
+    redis.call('DEL', key)
+  elseif ttl > 0 then
     redis.call('HSET', key, 'name', name, 'data', data)
     redis.call('PEXPIRE', key, ttl)
   end
@@ -196,7 +198,7 @@ end
 -- event, so it ends with the event. An empty channel is reported again after `ttl` milliseconds.
 function commands.miss(_, app, channel, ttl)
   local key = prefix .. 'last:' .. scoped(app, channel)
-  if redis.call('HEXISTS', key, 'name') == 0 and redis.call('HSETNX', key, 'miss', 1) == 1 then
+  if not redis_is_full and redis.call('HEXISTS', key, 'name') == 0 and redis.call('HSETNX', key, 'miss', 1) == 1 then
     redis.call('PEXPIRE', key, ttl)
     append_other(pack_event('cache_miss', app, channel, '', 0))
   end
@@ -270,6 +272,10 @@ local function read_agreed()
   if format and partitions then
     return format, partitions
   end
+end
+
+if operation ~= 'write' then
+  write_anyway()
 end
 
 if operation == 'begin' or operation == 'renew' or operation == 'discard' then
@@ -353,6 +359,10 @@ if operation == 'write' then
     return last[2]
   elseif number ~= done + 1 then
     return redis.error_reply('NOSESSION batch ' .. number .. ' does not follow ' .. done)
+  end
+  redis_is_full = type(redis.pcall('HSET', batch, 'number', done)) == 'table'
+  if redis_is_full then
+    write_anyway() -- the roster is small, and must not end because of other data
   end
   redis.call('HLEN', prefix .. 'node:' .. session) -- fails for a ledger of another type: the node begins a new session
   local answers = {}

@@ -9,9 +9,11 @@ local HOLDER, SEED = prefix .. 'holder', prefix .. 'seed'
 local DELIVERIES, BODIES, NUMBER = prefix .. 'deliveries', prefix .. 'bodies', prefix .. 'number'
 local DUE, TAKEN, ENDPOINTS = prefix .. 'due', prefix .. 'taken', prefix .. 'endpoints'
 local DEAD, LETTERS = prefix .. 'dead', prefix .. 'letters'
+local SIZES, DEAD_BYTES = prefix .. 'sizes', prefix .. 'dead-bytes'
 local SLICE, SLICE_BYTES = 500, 1048576 -- of states or deliveries, and of bytes, in one answer
 local MOST_FORMED = 100 -- events in one answer, since Redis serves nobody else while it stores their deliveries
 local MOST_DEAD = 10000 -- dead letters
+local MOST_BYTES = 67108864 -- of the bodies that one endpoint has in the queue; and of the bodies of all dead letters
 local FULL = 'the queue of the endpoint was full'
 local KINDS = {[MEMBER.number] = MEMBER, [CHANNEL.number] = CHANNEL, [USER.number] = USER}
 local now = tonumber(ARGV[3]) or milliseconds()
@@ -67,6 +69,7 @@ if operation == 'release' then
   return 1
 end
 
+write_anyway() -- to send the queue frees memory
 local FENCED = {read = true, move = true, remove = true, take = true, retry = true}
 if FENCED[operation] and not is_holder() then
   return redis.error_reply('NOTHOLDER this node is not the holder of the partition')
@@ -110,8 +113,9 @@ if operation == 'read' then
   local pause = finish_states()
   local dropped = tonumber(call('GET', DROPPED) or '') or 0
   redis.call('DEL', DROPPED)
-  redis.call('PEXPIRE', EVENTS, KEEP)
-  redis.call('PEXPIRE', PENDING, KEEP)
+  for _, key in ipairs({EVENTS, EVENT_BYTES, PENDING}) do
+    redis.call('PEXPIRE', key, KEEP)
+  end
   local found, size, start = {}, 0, '-'
   repeat
     local page = call('XRANGE', EVENTS, start, '+', 'COUNT', 50)
@@ -125,25 +129,43 @@ if operation == 'read' then
   return {pause, dropped, found}
 end
 
+-- Remove events, whose ids are from ARGV[first] on. Return their number.
+local function remove_events(first)
+  local size = 0
+  for index = first, #ARGV do
+    local entry = redis.call('XRANGE', EVENTS, ARGV[index], ARGV[index])[1]
+    size = size + (entry and #entry[2][2] or 0)
+  end
+  call('INCRBY', EVENT_BYTES, -size)
+  return redis.call('XDEL', EVENTS, unpack(ARGV, first))
+end
+
 -- The queue
 
 local function append_letter(id, meta, reason)
   local number = redis.call('INCR', NUMBER)
+  call('INCRBY', DEAD_BYTES, redis.call('HSTRLEN', BODIES, id))
   redis.call('HSET', LETTERS, id, cmsgpack.pack({meta, now, reason}))
   redis.call('ZADD', DEAD, number, id)
 end
 
 local function forget_letter(id)
-  redis.call('ZREM', DEAD, id)
+  if redis.call('ZREM', DEAD, id) == 1 then
+    call('INCRBY', DEAD_BYTES, -redis.call('HSTRLEN', BODIES, id))
+  end
   redis.call('HDEL', LETTERS, id)
   redis.call('HDEL', BODIES, id)
 end
 
--- Remove the oldest dead letters: those older than `keep` milliseconds, and those above the bound.
+local function too_many_letters()
+  return redis.call('ZCARD', DEAD) > MOST_DEAD or (tonumber(call('GET', DEAD_BYTES) or '') or 0) > MOST_BYTES
+end
+
+-- Remove the oldest dead letters: those older than `keep` milliseconds, and those above the bounds.
 local function forget_letters(keep)
   for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, SLICE - 1)) do
     local letter = redis.call('HGET', LETTERS, id)
-    if letter and cmsgpack.unpack(letter)[2] > now - keep and redis.call('ZCARD', DEAD) <= MOST_DEAD then
+    if letter and cmsgpack.unpack(letter)[2] > now - keep and not too_many_letters() then
       return
     end
     forget_letter(id)
@@ -162,8 +184,10 @@ local function leave(id, lane)
   if redis.call('HINCRBY', endpoint, lane, -1) <= 0 then
     redis.call('HDEL', endpoint, lane)
   end
+  call('HINCRBY', SIZES, endpoint, -redis.call('HSTRLEN', BODIES, id))
   if redis.call('EXISTS', endpoint) == 0 then
     redis.call('SREM', ENDPOINTS, endpoint)
+    redis.call('HDEL', SIZES, endpoint)
   end
   return meta
 end
@@ -212,6 +236,7 @@ local function put(bound, id, app, webhook, lane, target, events, created, body)
   redis.call('HSET', BODIES, id, body)
   redis.call('SADD', ENDPOINTS, endpoint)
   redis.call('HINCRBY', endpoint, lane, 1)
+  local size = call('HINCRBY', SIZES, endpoint, #body)
   if redis.call('RPUSH', lane_key(lane), id) == 1 then
     redis.call('ZADD', DUE, now, lane)
   end
@@ -219,7 +244,11 @@ local function put(bound, id, app, webhook, lane, target, events, created, body)
   for _, of_lane in ipairs(redis.call('HVALS', endpoint)) do
     length = length + of_lane
   end
-  return length > bound and bury_oldest(endpoint) or 0
+  local buried = length > bound and bury_oldest(endpoint) or 0
+  while size > MOST_BYTES and bury_oldest(endpoint) == 1 do
+    size, buried = tonumber(redis.call('HGET', SIZES, endpoint) or '0'), buried + 1
+  end
+  return buried
 end
 
 -- ARGV[4]: the most deliveries of an endpoint; ARGV[5]: milliseconds for which dead letters are kept; ARGV[6]:
@@ -231,7 +260,7 @@ if operation == 'move' or operation == 'put' then
     buried = buried + put(tonumber(ARGV[4]), unpack(delivery))
   end
   if operation == 'move' then
-    redis.call('XDEL', EVENTS, unpack(ARGV, 7))
+    remove_events(7)
   elseif not is_holder() then
     wake()
   end
@@ -241,7 +270,7 @@ end
 
 -- From ARGV[4] on: ids of events. Remove these.
 if operation == 'remove' then
-  return redis.call('XDEL', EVENTS, unpack(ARGV, 4))
+  return remove_events(4)
 end
 
 -- Take the first delivery of each lane that is due. Return the milliseconds until the next lane is due (or -1), and

@@ -242,6 +242,28 @@ async def test_a_full_stream_drops_other_events_before_those_of_states(redis: st
     await scene.close()
 
 
+async def test_the_bytes_of_the_stream_are_bounded(
+    redis: str, monkeypatch: pytest.MonkeyPatch, scripts_with_the_clock_of_the_test: None
+) -> None:
+    source = scripts.SOURCES["events.lua"]
+    assert source.count("MOST_EVENT_BYTES = 33554432") == 1
+    small = source.replace("MOST_EVENT_BYTES = 33554432", "MOST_EVENT_BYTES = 2000")
+    monkeypatch.setitem(scripts.SOURCES, "events.lua", small)
+    scene = Scene(redis, 0)
+    await scene.start()
+    node, _ = scene.nodes
+    for _ in range(2):  # the second time, the bytes of the removed events count no more
+        for number in range(8):
+            node.cluster.events.append(
+                WebhookEvent("app", EventType.CLIENT_EVENT, "news", data=b"%d" % number + b" " * 600)
+            )
+        await until(lambda: not node.session.busy)
+        _, dropped, found = await scene.script.run("read")
+        assert (dropped, len(found) / 2) == (4, 4)
+        await scene.script.run("remove", *found[::2])
+    await scene.close()
+
+
 async def test_an_event_that_cannot_be_encoded_harms_no_other(scene: Scene, contained: Contained) -> None:
     node, _ = scene.nodes
     node.cluster.events.append(WebhookEvent("app", EventType.CLIENT_EVENT, "news", data=cast(Any, object())))
