@@ -5,8 +5,8 @@ detect a repeated one. A delivery has events of one app for one webhook only.
 
 The events of one subject (a channel, a user or a connection) are always in the same *lane*. A queue delivers a lane one
 delivery at a time and in order. A later event of a channel therefore never overtakes an earlier one, and the requests
-of a webhook in flight are limited. (If the batching of a webhook is switched on or off, the lanes change: then an event
-may overtake another one that is queued.)
+of a webhook in flight are limited. (If the batching, the event types or the filter of a webhook change, its lanes
+change: then an event may overtake another one that is queued.)
 """
 
 import zlib
