@@ -74,13 +74,14 @@ class Endpoint:
     def fail(self, outcome: Outcome) -> bool:
         """Note a failed attempt. Return whether the endpoint has just begun to fail.
 
-        A receiver that answers 410 is not paused: all its deliveries end with their first attempt.
+        A receiver that answers 410 is not paused: all its deliveries end with their first attempt. Nor does 410 count
+        for the pause of a later failure.
         """
         now = self._clock()
         began = self.failing_since is None
         if began:
             self.failing_since = now
-        if began or self._probing:
+        if (began or self._probing) and not outcome.gone:
             self._failures += 1
         self.error = outcome.error
         pause = 0.0 if outcome.gone else pause_after(self._failures, outcome.retry_after, random.random)

@@ -88,6 +88,13 @@ async def test_an_endpoint_that_is_gone_is_not_paused(clock: Clock) -> None:
         assert await fail(endpoint, Outcome("HTTP 410", gone=True)) == 0
 
 
+async def test_deliveries_that_are_gone_do_not_lengthen_the_pause_of_the_next_failure(clock: Clock) -> None:
+    endpoint = Endpoint(clock)
+    for _ in range(10):
+        await fail(endpoint, Outcome("HTTP 410", gone=True))
+    assert await fail(endpoint) == 1
+
+
 async def test_a_healthy_endpoint_has_several_attempts_at_a_time(clock: Clock) -> None:
     endpoint = Endpoint(clock)
     async with endpoint.attempt() as first, endpoint.attempt() as second:
