@@ -4,8 +4,10 @@ Each lane of an endpoint retries its own delivery. Without the pause, 16 lanes w
 endpoint, where one is enough. A receiver that asks for a pause (``Retry-After``) would still get the requests
 of the other lanes.
 
-1. A failed attempt makes the endpoint failing, and pauses all of its lanes. The pause doubles with each failure in a
-   row, and is never shorter than the ``Retry-After`` of the receiver.
+1. An endpoint is failing after ``FAILURES`` failed attempts without an accepted one in between, or at once if the
+   receiver asks for a pause. All of its lanes are then paused. The pause doubles with each further failure, and is
+   never shorter than the ``Retry-After`` of the receiver. Before that, a failed attempt pauses only its own lane: a
+   receiver that sometimes fails gets the other deliveries without delay.
 2. After the pause, one delivery is tried. The others wait for its result.
 3. An accepted delivery ends the failing state, and all lanes continue at once.
 """
@@ -19,17 +21,22 @@ from contextlib import asynccontextmanager, contextmanager
 from soketpy.core.retries import pause_after
 from soketpy.core.webhook_ports import Outcome
 
+FAILURES = 5
+"""Failed attempts in a row that make an endpoint failing."""
+
 SLACK = 0.05
 """Seconds by which a delivery may come before the end of the pause, because the queue uses another clock."""
 
 
 class Endpoint:
-    """One endpoint. It is failing from its first failed attempt until a delivery is accepted."""
+    """One endpoint. ``row`` counts the failed attempts since the last accepted delivery."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.failing_since: float | None = None
         self.error = ""
         self.users = 0
+        self.row = 0
+        self._row_since = 0.0
         self._clock = clock
         self._failures = 0
         self._next = 0.0
@@ -68,7 +75,7 @@ class Endpoint:
     def succeed(self) -> float | None:
         """Note an accepted delivery. If the endpoint was failing, return for how many seconds, else None."""
         since, self.failing_since = self.failing_since, None
-        self._failures = 0
+        self._failures = self.row = 0
         return None if since is None else self._clock() - since
 
     def fail(self, outcome: Outcome) -> bool:
@@ -78,9 +85,14 @@ class Endpoint:
         for the pause of a later failure.
         """
         now = self._clock()
+        self.row += 1
+        if self.row == 1:
+            self._row_since = now
+        if self.failing_since is None and self.row < FAILURES and outcome.retry_after is None:
+            return False
         began = self.failing_since is None
         if began:
-            self.failing_since = now
+            self.failing_since = self._row_since
         if (began or self._probing) and not outcome.gone:
             self._failures += 1
         self.error = outcome.error
@@ -110,7 +122,7 @@ class Endpoints:
             yield endpoint
         finally:
             endpoint.users -= 1
-            if not endpoint.users and endpoint.failing_since is None:
+            if not endpoint.users and not endpoint.row:
                 self._known.pop(key, None)
 
     def forget(self, key: tuple[str, str]) -> None:

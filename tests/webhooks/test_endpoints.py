@@ -6,7 +6,8 @@ import pytest
 
 from soketpy.core.retries import LONGEST_PAUSE
 from soketpy.core.webhook_ports import Outcome
-from soketpy.webhooks.endpoints import Endpoint, Endpoints
+from soketpy.webhooks import endpoints
+from soketpy.webhooks.endpoints import FAILURES, Endpoint, Endpoints
 
 BAD = Outcome("HTTP 500")
 
@@ -29,6 +30,12 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.random", lambda: 0.5)
 
 
+@pytest.fixture(autouse=True)
+def one_failure_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first failure make an endpoint failing."""
+    monkeypatch.setattr(endpoints, "FAILURES", 1)
+
+
 async def fail(endpoint: Endpoint, outcome: Outcome = BAD) -> float:
     """Fail one attempt, which must be allowed. Return the pause after it."""
     async with endpoint.attempt() as pause:
@@ -43,6 +50,41 @@ async def test_pauses_double_with_each_failure_in_a_row(clock: Clock) -> None:
         pauses.append(await fail(endpoint))
         clock.now += pauses[-1]
     assert pauses == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE]
+
+
+async def test_a_receiver_that_sometimes_fails_is_not_paused(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "FAILURES", FAILURES)
+    endpoint = Endpoint(clock)
+    for _ in range(20):
+        for _ in range(FAILURES - 1):
+            assert not endpoint.fail(BAD)
+            assert (endpoint.pause, endpoint.failing_since) == (0, None)
+        assert endpoint.succeed() is None
+
+
+async def test_failures_in_a_row_make_an_endpoint_failing_since_the_first_one(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "FAILURES", FAILURES)
+    known, began = Endpoints(clock), []
+    for _ in range(FAILURES):
+        with known.use(("app", "hook")) as endpoint:  # an endpoint with failures is not forgotten between attempts
+            began.append(endpoint.fail(BAD))
+        clock.now += 1
+    assert began == [False] * (FAILURES - 1) + [True]
+    assert endpoint.failing_for == FAILURES
+    with known.use(("app", "hook")) as endpoint:
+        endpoint.succeed()
+    assert len(known) == 0
+
+
+async def test_the_first_wish_for_a_pause_makes_an_endpoint_failing(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "FAILURES", FAILURES)
+    endpoint = Endpoint(clock)
+    assert endpoint.fail(Outcome("HTTP 429", retry_after=30))
+    assert endpoint.pause == 30
 
 
 async def test_an_accepted_delivery_ends_the_pauses(clock: Clock) -> None:

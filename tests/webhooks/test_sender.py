@@ -38,6 +38,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "PAUSE", FAST)
 
 
+@pytest.fixture
+def one_failure_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first failure make an endpoint failing."""
+    monkeypatch.setattr(endpoints, "FAILURES", 1)
+
+
 class Line:
     """A queue, a sender and an HTTP target, and the webhooks of one app."""
 
@@ -135,6 +141,7 @@ async def test_hanging_endpoints_of_one_host_delay_no_other_endpoint_of_this_hos
                 task.cancel()
 
 
+@pytest.mark.usefixtures("one_failure_suffices")
 @pytest.mark.parametrize("script", [raw_receiver.close, raw_receiver.reset, status(500), status(302)])
 async def test_a_failing_endpoint_is_tried_by_one_delivery_at_a_time(script: Script) -> None:
     at_once = []
@@ -269,6 +276,25 @@ async def test_a_failure_and_a_recovery_have_one_line_each(caplog: pytest.LogCap
         assert "s3cret" not in caplog.text
 
 
+async def test_a_receiver_that_sometimes_fails_gets_the_other_deliveries_without_a_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    codes = [200, 200, 500] * 20
+
+    async def script(peer: raw_receiver.Peer, request: bytes) -> None:
+        await status(codes.pop(0) if codes else 200)(peer, request)
+
+    caplog.set_level(logging.INFO)
+    async with raw_receiving(script) as receiver:
+        line = Line(hook(receiver))
+        async with line.running():
+            await line.put(*CHANNELS * 2)
+            await line.empty()
+        assert len(receiver.requests) == 60 - 1  # 40 deliveries, and a repeat of each one that failed
+        assert " fail: " not in caplog.text
+
+
+@pytest.mark.usefixtures("one_failure_suffices")
 async def test_an_endpoint_that_fails_again_and_again_has_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     codes = [500, 200] * 20
 
