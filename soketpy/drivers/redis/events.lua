@@ -100,6 +100,9 @@ local function delay(state, pause)
   end
 end
 
+-- The grace period. It is longer for the clients of dead nodes after a time without any node.
+local grace = GRACE
+
 -- Note that a state was turned on (1) or off (-1), for the webhooks that want to know.
 local function turn(kind, transition, flags, app, channel, user)
   if transition == 0 or bit.band(flags, kind.flag) == 0 then
@@ -107,7 +110,7 @@ local function turn(kind, transition, flags, app, channel, user)
   end
   local state = cmsgpack.pack({kind.number, app, channel, user})
   if transition < 0 then
-    delay(state, GRACE)
+    delay(state, grace)
   elseif call('ZREM', PENDING, state) == 0 and bit.band(flags, QUIET) == 0 then
     append(pack_event(kind.on, app, channel, user, 0))
   end

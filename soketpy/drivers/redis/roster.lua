@@ -298,7 +298,7 @@ if operation == 'begin' then
     redis.call('SET', UNVERSIONED, 0) -- makes versions before the format refuse to join
   end
   if format == own_format and partitions == own_partitions then
-    if not alive and redis.call('EXISTS', PENDING) == 1 then
+    if not alive and redis.call('EXISTS', PENDING, LEASES, DYING) > 0 then
       redis.call('SET', RETURNING, milliseconds(), 'PX', RETURN_TIMEOUT)
     end
     redis.call('ZADD', LEASES, milliseconds() + ARGV[3], session)
@@ -429,6 +429,9 @@ if operation == 'clear' then
     end
     redis.call('ZREM', LEASES, session)
     redis.call('ZADD', DYING, lease, session)
+  end
+  if ARGV[3] ~= '1' then
+    grace = math.max(grace, redis.call('PTTL', RETURNING))
   end
   local ledger, transitions, faults, cleared = prefix .. 'node:' .. session, {}, {}, 0
   local cursor, fields = '0', {}

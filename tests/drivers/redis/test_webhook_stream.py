@@ -11,6 +11,7 @@ from soketpy.protocol.event_types import EventType
 from soketpy.protocol.messages import Event
 from soketpy.protocol.webhooks import WebhookEvent
 from tests.conftest import Contained
+from tests.drivers.queues import cut_off
 from tests.drivers.redis.test_transitions import ended
 from tests.drivers.redis.test_webhook_events import GRACE, Key, Node, Scene
 from tests.drivers.redis.test_webhook_events import scene as scene
@@ -146,6 +147,25 @@ async def test_clients_may_return_after_a_time_without_any_node(scene: Scene) ->
     await command(scene, "DEL", "%returning")
     await scene.read()
     assert sorted(names(scene)) == ["channel_vacated", "channel_vacated", "member_removed", "user_offline"]
+
+
+async def test_clients_of_nodes_that_all_died_may_return(scene: Scene) -> None:
+    await come(scene, scene.nodes[0])
+    names(scene)
+    dead = [scene.watch.sessions[0], *(node.session for node in scene.nodes)]
+    for session in dead:
+        await session.ask("ZADD", f"{session.prefix}leases", -1, session.id)
+        await cut_off(session)
+    scene.nodes.clear()
+    await scene.start()
+    for session in dead:
+        await scene.nodes[0].session._clear(session.id)
+    await scene.pass_time(2 * GRACE)
+    await scene.change(scene.nodes[0], NEWS, 1)
+    await scene.pass_time(2 * GRACE)
+    assert names(scene) == []
+    await scene.pass_time(30)
+    assert sorted(names(scene)) == ["channel_vacated", "member_removed", "user_offline"]
 
 
 # Events of nodes
