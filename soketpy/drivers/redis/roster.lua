@@ -274,7 +274,7 @@ local function read_agreed()
   end
 end
 
-if operation ~= 'write' then
+if operation ~= 'write' and operation ~= 'begin' then -- a node does not begin on a full Redis
   write_anyway()
 end
 
