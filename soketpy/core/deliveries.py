@@ -57,6 +57,16 @@ class Delivery(msgspec.Struct, frozen=True):
         return self.app_id, self.webhook_id
 
 
+def is_batched(webhook: Webhook, batching: bool) -> bool:
+    """Return whether a webhook sends several events in one request. ``batching`` is the server's setting."""
+    return batching if webhook.batching is None else webhook.batching
+
+
+def has_batches(app: App | None, batching: bool) -> bool:
+    """Return whether a webhook of the app sends several events in one request."""
+    return app is not None and any(is_batched(each, batching) for each in app.webhooks)
+
+
 @dataclass(slots=True)
 class _Batch:
     webhook: Webhook
@@ -89,7 +99,7 @@ def form(
             continue
         text, subject = event.encode(), zlib.crc32(event.subject.encode("utf-8", "surrogatepass"))
         for webhook in wanting:
-            batched = batching if webhook.batching is None else webhook.batching
+            batched = is_batched(webhook, batching)
             lane = f"{event.app_id}:{webhook.id}:{subject % (BATCH_LANES if batched else LANES)}"
             batch = open_batches.get(lane) if batched else None
             if batch is None or len(batch.events) >= MOST_EVENTS or batch.size + len(text) > MOST_BYTES:

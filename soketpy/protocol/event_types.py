@@ -26,6 +26,3 @@ class EventType(StrEnum):
 
 
 EVENT_TYPES = tuple(str(each) for each in EventType)
-
-PUSHERS = EVENT_TYPES[: EVENT_TYPES.index(EventType.USER_ONLINE)]
-"""The types that Pusher has."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
-from soketpy.core.deliveries import Delivery, form
+from soketpy.core.deliveries import Delivery, form, has_batches
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import Queue, QueueUnavailable
 from soketpy.protocol.webhooks import WebhookEvent
@@ -107,9 +107,7 @@ class Collector:
     def _batches(self) -> bool:
         """Return whether a webhook of the app of the first event sends several events in one request."""
         app = self._app_of(self._events.first.app_id) if self._events else None
-        return app is not None and any(
-            self._batching if each.batching is None else each.batching for each in app.webhooks
-        )
+        return has_batches(app, self._batching)
 
     async def flush(self) -> None:
         """Store all events that were taken until now. Raises QueueUnavailable, and then keeps the events."""

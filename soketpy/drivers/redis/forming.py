@@ -11,7 +11,7 @@ import msgpack
 
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
-from soketpy.core.deliveries import Delivery, form
+from soketpy.core.deliveries import Delivery, form, has_batches
 from soketpy.drivers.redis.holder import Holder
 from soketpy.protocol.webhooks import WebhookEvent
 
@@ -64,7 +64,7 @@ class Forming:
             pairs = ((_decode(packed), event_id) for event_id, packed in zip(ids, found[1::2], strict=True))
             decoded = [(event, event_id) for event, event_id in pairs if event is not None]
             events = [event for event, _ in decoded]
-            if not waited and events and self._batches(events[0]):
+            if not waited and events and has_batches(self._app_of(events[0].app_id), self._batching):
                 waited = True
                 await asyncio.sleep(self._batch_duration)
                 continue
@@ -72,13 +72,6 @@ class Forming:
             waited = False
             if self._heard is not None:
                 self._heard(events)
-
-    def _batches(self, event: WebhookEvent) -> bool:
-        """Return whether a webhook of the app sends several events in one request."""
-        app = self._app_of(event.app_id)
-        return app is not None and any(
-            self._batching if each.batching is None else each.batching for each in app.webhooks
-        )
 
     def _form(self, events: Sequence[WebhookEvent], ids: Sequence[bytes]) -> list[Delivery]:
         """Return the deliveries of some events. If one event cannot be encoded, the others still have theirs."""
