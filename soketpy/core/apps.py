@@ -19,7 +19,8 @@ _NO_ORIGINS = Origins(())
 class Key:
     """One key and its secret. An app may have several keys, for rotation. ``repr`` does not show the secret.
 
-    Raises TypeError for a value that is not a str, and ValueError for an empty one.
+    ``ends_at`` is the Unix time (in seconds) from which a registry leaves the key out; None for a key without an end.
+    Raises TypeError for a value of another type, and ValueError for an empty text.
     """
 
     key: str = field(
@@ -32,6 +33,7 @@ class Key:
     secret: str = field(
         repr=False, metadata={"help": "Secret that requests and authorizations are signed with.", "secret": True}
     )
+    ends_at: float | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -1,0 +1,171 @@
+"""The rows of a registry of apps: the conversion of a row to an app, and back.
+
+The columns have soketi's names, as its tables in SQL and DynamoDB have them. A field that soketi does not have is a
+column with the field's name. The column ``keys`` has the further keys of an app: a JSON list of tables with ``key``,
+``secret`` and perhaps ``ends_at`` (Unix seconds).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass, replace
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from soketpy.config.draft import app_value
+from soketpy.config.errors import ConfigError
+from soketpy.config.json_tree import parse_json
+from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
+from soketpy.config.soketi.webhooks import soketis_webhooks
+from soketpy.config.tree import ConfigNode, Position
+from soketpy.core.app_registry import BrokenApp
+from soketpy.core.apps import App, Key, app_fields, limit_fields
+from soketpy.core.fields import FieldError, fields_of, kind
+
+Row = Mapping[str, Any]
+"""The values of one app by the names of its columns. None is a value that the row does not have."""
+
+ReadRow = Callable[[Row], App | BrokenApp]
+
+KEYS = "keys"
+
+NO_LIMIT = -1
+
+
+@cache
+def columns() -> Mapping[str, str]:
+    """Return the column of each field of an app: soketi's name in SQL, or the field's own name."""
+    own = {name: name for name in app_fields()}
+    return own | {field: column for column, field in APP_NAMES.items() if column == column.lower()}
+
+
+def reader(limits: Mapping[str, object] | None = None) -> ReadRow:
+    """Return a function that reads rows. ``limits`` are the values of fields that a row does not have."""
+    return lambda row: app_of(row, limits or {})
+
+
+def app_of(row: Row, limits: Mapping[str, object]) -> App | BrokenApp:
+    """Return the app in a row. Never raises.
+
+    Text, numbers and switches may be written in any type that a database has. Unknown columns are ignored. An error
+    names the column, and never shows a secret.
+    """
+    given: dict[str, Any] = {}
+    try:
+        for column, value in row.items():
+            name = _field_of(column)
+            if name is not None and value is not None and value != "":
+                given[name] = _named_value(name, column, value)
+        missing = [name for name in ("id", *fields_of(Key)) if name not in given]
+        if missing:
+            return _broken(row, f"{missing[0]}: missing")
+        first = Key(given.pop("key"), given.pop("secret"))
+        given["keys"] = (first, *(key for key in given.get(KEYS, ()) if key.key != first.key))
+        return App(**{**limits, **given})
+    except (ConfigError, FieldError, ValueError, TypeError) as fault:
+        return _broken(row, str(fault))
+
+
+def row_of(app: App) -> dict[str, object]:
+    """Return the row of an app. Lists and tables are values of their own, for JSON; "no limit" is -1, as in soketi."""
+    limits = {columns()[name]: getattr(app, name) for name in limit_fields()}
+    values = {column: NO_LIMIT if value is None else value for column, value in limits.items()}
+    values["allowed_origins"] = list(app.allowed_origins)
+    first, *others = app.keys
+    return {
+        "id": app.id,
+        "key": first.key,
+        "secret": first.secret,
+        **values,
+        "webhooks": [_document(webhook) for webhook in app.webhooks],
+        KEYS: [
+            {"key": key.key, "secret": key.secret} | ({} if key.ends_at is None else {"ends_at": key.ends_at})
+            for key in others
+        ],
+    }
+
+
+def _field_of(column: str) -> str | None:
+    return APP_NAMES.get(column, column if column in app_fields() else None)
+
+
+def _named_value(name: str, column: str, value: object) -> object:
+    """Return the value of one field. Raise FieldError, which names the column."""
+    try:
+        return _value(name, column, value)
+    except ConfigError as fault:
+        problem = str(fault)
+        raise FieldError(column, problem.removeprefix(f"{column}: ")) from None
+
+
+def _value(name: str, column: str, value: object) -> object:
+    """Return the value of one field. Raise ConfigError or FieldError, which name the column."""
+    position = Position("", name=column)
+    node = _node(value, position)
+    if name == KEYS:
+        return _keys(node, column)
+    if name == WEBHOOKS:
+        node = soketis_webhooks(node, position, column, [])
+    elif name == "max_connections" and str(value).strip() == "0":
+        node = replace(node, value=-1)  # soketi takes 0 for no limit
+    return app_value(name, node, column).value
+
+
+def _node(value: object, position: Position) -> ConfigNode:
+    """Return a value of a database in the form of the configuration."""
+    match value:
+        case bytes() | bytearray() | memoryview():
+            value = bytes(value).decode("utf-8", "replace")
+        case Decimal():
+            value = int(value) if value == value.to_integral_value() else float(value)
+        case Mapping():
+            return ConfigNode({str(name): _node(each, position) for name, each in value.items()}, position)
+        case list() | tuple() | set() | frozenset():
+            return ConfigNode([_node(each, position) for each in value], position)
+        case str() | int() | float() | None:
+            pass
+        case _:
+            value = str(value)
+    return ConfigNode(value, position, loose=True)
+
+
+def _keys(node: ConfigNode, column: str) -> tuple[Key, ...]:
+    """Return the further keys of an app."""
+    if isinstance(node.value, str):
+        node = parse_json(node.value, "", lines=False)
+    if not isinstance(node.value, list):
+        raise FieldError(column, f"must be a list, not {kind(node.value)}")
+    return tuple(_key(item, f"{column}[{at}]") for at, item in enumerate(node.value))
+
+
+def _key(node: ConfigNode, path: str) -> Key:
+    if not isinstance(node.value, dict):
+        raise FieldError(path, f"must be a table of key and secret, not {kind(node.value)}")
+    for name in fields_of(Key):
+        if name not in node.value:
+            raise FieldError(path, f"must have a {name}")
+    key, secret = (app_value(name, node.value[name], f"{path}.{name}").value for name in fields_of(Key))
+    ends_at = node.value["ends_at"].value if "ends_at" in node.value else None
+    if ends_at is not None and (isinstance(ends_at, bool) or not isinstance(ends_at, int | float)):
+        raise FieldError(f"{path}.ends_at", f"must be a time in Unix seconds, not {kind(ends_at)}")
+    return Key(str(key), str(secret), None if ends_at is None else float(ends_at))
+
+
+def _broken(row: Row, problem: str) -> BrokenApp:
+    """Return an entry without its secrets. Its key, if it has one, is known to be in use."""
+    ids = [value for column, value in row.items() if _field_of(column) == "id"]
+    keys = [value for column, value in row.items() if _field_of(column) == "key"]
+    return BrokenApp(str(ids[0]) if ids else "", tuple(map(str, keys)), problem)
+
+
+def _document(value: Any) -> Any:
+    """Return a webhook or a part of one as JSON has it, without the fields that have their defaults."""
+    if is_dataclass(value):
+        of: type = type(value)
+        return {
+            name.rstrip("_"): _document(getattr(value, name))
+            for name, field in fields_of(of).items()
+            if getattr(value, name) != field.default
+        }
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,91 @@
+"""The ports of a registry of apps: reading apps from a database, and changing them."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from soketpy.core.apps import App
+
+
+class RegistryUnavailable(Exception):
+    """The registry cannot answer now. The text gives the reason, for people to read, and has no secret in it."""
+
+
+class RegistryRefused(Exception):
+    """The registry does not make a change. The text says why, for people to read. Nothing was changed."""
+
+
+class NoSuchApp(RegistryRefused):
+    """There is no app with this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenApp:
+    """An entry of a registry that is no valid app. ``problem`` names the column and has no secret in it."""
+
+    id: str
+    keys: tuple[str, ...]
+    problem: str
+
+
+Found = Sequence[App | BrokenApp]
+
+Changed = Callable[[str | None], None]
+"""Is called with the id of an app that has changed, or with None if any app may have changed. Never raises."""
+
+
+class AppSource(Protocol):
+    """Reads apps. ``fetch`` raises RegistryUnavailable if the database does not answer within its time limit.
+
+    A source reconnects by itself: after a fault, a later ``fetch`` works again as soon as the database does.
+    """
+
+    async def start(self, changed: Changed) -> None:
+        """Open the database. ``changed`` is called for changes that the database reports; it may miss some.
+
+        Raise RegistryUnavailable if the database does not answer, and RegistryRefused if it can never work, for example
+        because the table does not exist. Call ``stop`` in any case.
+        """
+
+    async def stop(self) -> None:
+        """Close all connections."""
+
+    async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
+        """Return the apps that have one of these ids or one of these keys, in any order, each of them once.
+
+        Two apps with the same key are both returned. An entry that is no valid app is returned as a BrokenApp, and does
+        not affect the others.
+        """
+
+
+class AppRegistry(AppSource, Protocol):
+    """Reads and changes apps. Every method may raise RegistryUnavailable.
+
+    A change is atomic, also if two operators make changes at the same moment. After a change, the registry notifies the
+    other processes if the database can do that. ``writable`` is None if apps can be changed, or else the reason why
+    not; then all changes raise RegistryRefused with this reason.
+    """
+
+    writable: str | None
+
+    async def page(self, after: str = "", limit: int = 100) -> Found:
+        """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
+
+    async def add(self, app: App) -> None:
+        """Add an app. Raise RegistryRefused if another app has its id or one of its keys."""
+
+    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+        """Replace an app by ``change(app)``, and return the new app. ``change`` may be called several times.
+
+        The id stays the same. Raise NoSuchApp, or RegistryRefused if the entry is no valid app or another app has one
+        of the new keys. An exception of ``change`` passes through, and nothing is changed.
+        """
+
+    async def remove(self, app_id: str) -> None:
+        """Remove an app, also if its entry is no valid app. Raise NoSuchApp."""
+
+    async def initialise(self) -> Sequence[str]:
+        """Create the tables that are missing, or bring older tables of soketpy to the newest version.
+
+        Return what was done, a sentence each; nothing if all was there. Tables of others never change.
+        """

@@ -1,0 +1,135 @@
+"""Rows of registries of apps, with soketi's columns."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from soketpy.config.app_rows import Row, columns, reader, row_of
+from soketpy.core.app_registry import BrokenApp
+from soketpy.core.apps import App, Key
+from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
+
+LEAST = {"id": "7", "key": "k", "secret": "s"}
+
+WEBHOOKS = [
+    {
+        "url": "https://hooks.example/pusher",
+        "event_types": ["channel_occupied"],
+        "headers": {"X-Token": "t"},
+        "filter": {"channel_name_starts_with": "room-"},
+    }
+]
+
+
+def app(row: Row, limits: dict[str, object] | None = None) -> App:
+    found = reader(limits)(row)
+    assert isinstance(found, App), found
+    return found
+
+
+def problem(**row: object) -> str:
+    found = reader()({**LEAST, **row})
+    assert isinstance(found, BrokenApp), found
+    return found.problem
+
+
+def test_an_app_of_soketis_columns() -> None:
+    found = app({**LEAST, "enable_client_messages": 1, "max_read_req_per_sec": "5", "webhooks": json.dumps(WEBHOOKS)})
+    assert found.keys == (Key("k", "s"),)
+    assert found.client_events
+    assert found.max_read_requests_per_second == 5
+    assert found.webhooks[0].filter.channel_name_starts_with == "room-"
+
+
+def test_an_app_of_soketis_attributes_in_dynamodb() -> None:
+    found = app({"AppId": Decimal(7), "AppKey": "k", "AppSecret": "s", "MaxConnections": Decimal(5), "Enabled": False})
+    assert (found.id, found.max_connections, found.enabled) == ("7", 5, False)
+
+
+@pytest.mark.parametrize("id", ["7", 7, Decimal("7"), b"7"])
+def test_an_id_may_be_a_number_or_text(id: object) -> None:
+    assert app({**LEAST, "id": id}).id == "7"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_value_is_the_default_of_the_server(value: object) -> None:
+    assert app({**LEAST, "max_event_batch_size": value}, {"max_event_batch_size": 3}).max_event_batch_size == 3
+
+
+@pytest.mark.parametrize("value", [-1, 0, "-1", Decimal(-1)])
+def test_max_connections_without_a_limit(value: object) -> None:
+    assert app({**LEAST, "max_connections": value}).max_connections is None
+
+
+def test_unknown_columns_are_ignored() -> None:
+    assert app({**LEAST, "created_at": object()}) == app(LEAST)
+
+
+def test_unusual_characters_in_a_secret() -> None:
+    secret = "пароль\"'`;--$\\ {}"
+    assert app({**LEAST, "secret": secret}).keys[0].secret == secret
+
+
+def test_further_keys() -> None:
+    keys = [{"key": "old", "secret": "o", "ends_at": 17.5}, {"key": "older", "secret": "p"}]
+    assert app({**LEAST, "keys": json.dumps(keys)}).keys == (Key("k", "s"), Key("old", "o", 17.5), Key("older", "p"))
+
+
+FULL = App(
+    id="7",
+    keys=(Key("k", "s"), Key("old", "o", 17.5)),
+    webhooks=(
+        Webhook(url="https://a.example/", event_types=("channel_occupied",), headers={"A": "b"}, batching=True),
+        Webhook(
+            lambda_function="f",
+            lambda_=LambdaOptions(region="eu-central-1", async_=True),
+            event_types=("member_added",),
+            filter=Filter(channel_name_matches="^a"),
+        ),
+    ),
+    allowed_origins=("https://a.example",),
+    max_connections=5,
+    max_subscribes_per_second=None,
+    max_event_payload_in_kb=1.5,
+    enabled=False,
+)
+
+
+@pytest.mark.parametrize("given", [FULL, App(id="1", keys=(Key("k", "s"),))])
+def test_the_row_of_an_app_is_read_as_the_same_app(given: App) -> None:
+    assert app(json.loads(json.dumps(row_of(given)))) == given
+
+
+def test_a_row_has_every_column() -> None:
+    assert set(row_of(FULL)) == set(columns().values())
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"key": None}, "key: missing"),
+        ({"secret": ""}, "secret: missing"),
+        ({"id": None}, "id: missing"),
+        ({"webhooks": "[{"}, "webhooks: not valid JSON: expected a name in double quotes"),
+        ({"webhooks": {}}, "webhooks: must be a list, not a table"),
+        ({"max_event_batch_size": "many"}, "max_event_batch_size: must be a whole number of 1 or more, not 'many'"),
+        ({"keys": "[1]"}, "keys[0]: must be a table of key and secret, not a number"),
+        ({"keys": '[{"key":"a"}]'}, "keys[0]: must have a secret"),
+        ({"keys": '{"key":"a"}'}, "keys: must be a list, not a table"),
+        (
+            {"keys": '[{"key":"a","secret":"b","ends_at":"soon"}]'},
+            "keys[0].ends_at: must be a time in Unix seconds, not text",
+        ),
+    ],
+)
+def test_a_broken_row_names_the_column(row: dict[str, Any], expected: str) -> None:
+    assert problem(**row) == expected
+
+
+def test_a_broken_row_shows_no_secret_and_keeps_its_id_and_key() -> None:
+    found = reader()({"id": 7, "key": "k", "secret": "top\nsecret"})
+    assert isinstance(found, BrokenApp)
+    assert (found.id, found.keys) == ("7", ("k",))
+    assert "top" not in repr(found)
