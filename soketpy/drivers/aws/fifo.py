@@ -1,7 +1,7 @@
 """One FIFO queue of SQS: send, receive, delete, and change the time for which messages are invisible."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,13 +11,16 @@ from botocore.exceptions import ClientError
 from soketpy.core.aws_options import AwsOptions, region_of
 from soketpy.core.webhook_ports import QueueUnavailable
 from soketpy.drivers.aws.clients import AwsFault, Clients, code_of, reason_of
-from soketpy.drivers.aws.sqs_messages import MOST_IN_BATCH, Entry, batch_of
+from soketpy.drivers.aws.sqs_messages import MOST_IN_BATCH, Entry, batch_of, batches, rounds
 
 PATIENCE = 10.0
 """Seconds for the answer to a call that waits for nothing."""
 
 LONGEST_INVISIBLE = 12 * 3600
 """Seconds for which SQS keeps a message invisible after it was received, at most."""
+
+MOST_CALLS = 8
+"""Calls in progress that send messages."""
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 
@@ -98,6 +101,19 @@ class Fifo:
                 raise SqsFault(f"SQS: AWS answered {each.get('Code')}", str(each.get("Code")))
         return [entries[int(each["Id"])] for each in failed]
 
+    async def send_all(self, entries: list[Entry], most_bytes: int) -> list[Entry]:
+        """Send messages, each group in order. Return those that SQS will never take.
+
+        ``most_bytes`` is the size of the largest message, and of the largest batch.
+        """
+        lost = [each for each in entries if len(each.body) > most_bytes]
+        for one in rounds([each for each in entries if len(each.body) <= most_bytes]):
+            divided = batches(one, most_bytes)
+            for at in range(0, len(divided), MOST_CALLS):
+                for refused in await _all(self.send(each) for each in divided[at : at + MOST_CALLS]):
+                    lost += refused
+        return lost
+
     async def receive(self, *, wait: int, invisible: int) -> list[Received]:
         """Receive up to ten messages. Wait up to ``wait`` seconds for the first one."""
         answer = await self._call(
@@ -145,3 +161,12 @@ class Fifo:
             answer = await self._call("change_message_visibility_batch", QueueUrl=self.url, Entries=entries)
             unknown += [part[int(each["Id"])] for each in answer.get("Failed", ())]
         return unknown
+
+
+async def _all(calls: Iterable[Awaitable[list[Entry]]]) -> list[list[Entry]]:
+    """Wait for all calls, and then raise the first fault, so that no call is in progress after a fault."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in results if not isinstance(each, BaseException)]

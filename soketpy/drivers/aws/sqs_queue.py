@@ -31,7 +31,7 @@ from soketpy.drivers.aws.clients import Clients
 from soketpy.drivers.aws.fifo import LONGEST_INVISIBLE, Fifo, Received, SqsFault
 from soketpy.drivers.aws.sqs_dead import DeadLetters
 from soketpy.drivers.aws.sqs_lanes import Held, Lanes
-from soketpy.drivers.aws.sqs_messages import Entry, NotOurs, batches, decode, entry_of, renewed, rounds
+from soketpy.drivers.aws.sqs_messages import NotOurs, decode, entry_of, renewed
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -46,9 +46,6 @@ PAUSE = 1.0
 
 MOST_HELD = 8 * 1024 * 1024
 """Bytes of bodies behind the heads of lanes. Beyond it, they are given back to SQS."""
-
-MOST_CALLS = 8
-"""Calls in progress that send messages."""
 
 GIVE_UP = 120.0
 """Seconds after which a message is released, if the end of its attempt cannot be stored."""
@@ -148,7 +145,7 @@ class SqsQueue:
             if each.id not in self._unfinished:  # else it may be delivered already
                 self._lanes.note(each)
         self._unfinished = {each.id for each in deliveries}
-        lost = set(await self._send(entries))
+        lost = set(await self._queue.send_all(entries, self._most_bytes))
         self._unfinished.clear()
         for each, entry in zip(deliveries, entries, strict=True):
             if entry in lost:
@@ -165,16 +162,6 @@ class SqsQueue:
             log.warning("The oldest webhooks of a full queue could not be removed (%s): trying again", fault)
         buried, self._buried = self._buried, 0
         return buried + len(lost)
-
-    async def _send(self, entries: list[Entry]) -> list[Entry]:
-        """Send messages, each lane in order. Return those that SQS does not take."""
-        lost = [each for each in entries if len(each.body) > self._most_bytes]
-        for one in rounds([each for each in entries if each not in lost]):
-            divided = batches(one, self._most_bytes)
-            for at in range(0, len(divided), MOST_CALLS):
-                for refused in await _all(self._queue.send(each) for each in divided[at : at + MOST_CALLS]):
-                    lost += refused
-        return lost
 
     async def _make_room(self, endpoint: tuple[str, str]) -> int:
         """Bury the oldest deliveries of an endpoint that has too many. Return the number of buried deliveries.
@@ -365,7 +352,8 @@ class SqsQueue:
         letters = await self._dead.take(app_id, delivery_id)
         now = self._clock()
         revived = [renewed(each.letter.delivery, now) for each in letters]
-        await self._send([entry_of(new, again=each.id) for new, each in zip(revived, letters, strict=True)])
+        entries = [entry_of(new, again=each.id) for new, each in zip(revived, letters, strict=True)]
+        await self._queue.send_all(entries, self._most_bytes)
         await self._dead.delete(letters)
         for each in revived:
             self._lanes.note(each)
@@ -381,12 +369,3 @@ class SqsQueue:
 def dead_url_of(url: str) -> str:
     """Return the URL of the queue for the dead letters of another queue."""
     return f"{url.removesuffix(SUFFIX)}-dead{SUFFIX}"
-
-
-async def _all(calls: Any) -> list[list[Entry]]:
-    """Wait for all calls, and then raise the first fault, so that no call is in progress after a fault."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    for each in results:
-        if isinstance(each, BaseException):
-            raise each
-    return [each for each in results if not isinstance(each, BaseException)]
