@@ -36,8 +36,7 @@ MOST_BYTES = 64 * 1024
 class Delivery(msgspec.Struct, frozen=True):
     """One request of a webhook. ``created`` is a Unix time in seconds; ``events`` is the number of events in the body.
 
-    ``attempts`` counts the failed attempts: its own, and those of the endpoint for which it was put back. ``error`` is
-    the reason of the last one.
+    ``attempts`` counts the failed attempts, and ``error`` is the reason of the last one.
     """
 
     id: str

@@ -65,7 +65,7 @@ class Queue(OperatorsQueue, Protocol):
 
     1. ``put`` returns when the deliveries are stored. A durable queue has them after a ``kill -9``.
     2. The deliveries of one lane are taken in the order of ``put``, and one at a time: the next one is taken after
-       ``finish`` or ``bury``. ``retry`` puts a delivery back in front of its lane.
+       ``finish`` or ``bury``. ``retry`` and ``postpone`` put a delivery back in front of its lane.
     3. If the process that took a delivery dies, the delivery is taken again.
     4. An endpoint has at most ``bound`` deliveries. If there are more, its oldest ones become dead letters.
     5. Dead letters are removed after ``keep_dead`` seconds.
@@ -94,6 +94,9 @@ class Queue(OperatorsQueue, Protocol):
 
     async def retry(self, delivery: Delivery, pause: float, error: str) -> None:
         """Make a delivery due again after ``pause`` seconds, with one more failed attempt."""
+
+    async def postpone(self, delivery: Delivery, pause: float) -> None:
+        """Make a delivery that was not tried due again after ``pause`` seconds. It keeps ``attempts`` and ``error``."""
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
         """Make a delivery a dead letter."""

@@ -152,7 +152,7 @@ class Sender:
         if endpoint.failing_for >= self._retry_for and self._is_over(delivery):
             await self._bury(delivery, endpoint.error)
         else:
-            await self._store(lambda: self._queue.retry(delivery, pause, endpoint.error))
+            await self._store(lambda: self._queue.postpone(delivery, pause))
 
     def _is_over(self, delivery: Delivery) -> bool:
         return is_over(delivery.created, self._clock(), self._retry_for)

@@ -90,6 +90,22 @@ async def test_a_retry_keeps_the_head_of_its_lane_and_counts_the_attempt(kit: Ki
     assert await take(queue) == [second]
 
 
+async def test_a_postponed_delivery_keeps_the_head_of_its_lane_and_its_attempts(kit: Kit, queue: Queue) -> None:
+    first, second = delivery(), delivery()
+    await queue.put([first, second])
+    for expected in (first, after(first, 1, "HTTP 500")):
+        (taken,) = await take(queue)
+        await queue.postpone(taken, 1)
+        await assert_nothing_is_due(queue)
+        await kit.advance(1)
+        (taken,) = await take(queue)
+        assert taken == expected
+        await queue.retry(taken, 1, "HTTP 500")
+        await kit.advance(1)
+    await queue.finish((await take(queue))[0])
+    assert await take(queue) == [second]
+
+
 async def test_a_buried_delivery_is_a_dead_letter_and_the_next_one_is_due(kit: Kit, queue: Queue) -> None:
     first, second = delivery(), delivery()
     await queue.put([first, second])

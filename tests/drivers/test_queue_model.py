@@ -120,6 +120,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.queue.retry(chosen, pause, "HTTP 500"))
 
     @precondition(lambda self: self.flying)
+    @rule(data=st.data(), pause=st.sampled_from([0, 10]))
+    def postpone(self, data: st.DataObject, pause: float) -> None:
+        chosen = self.chosen(data)
+        self.due[self.lanes[chosen.id]] = self.kit.now() + pause
+        self.run(self.queue.postpone(chosen, pause))
+
+    @precondition(lambda self: self.flying)
     @rule(data=st.data())
     def bury(self, data: st.DataObject) -> None:
         chosen = self.chosen(data)

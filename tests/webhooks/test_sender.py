@@ -88,7 +88,11 @@ class Line:
     def was_put_back(self) -> bool:
         """Return whether the head of every lane has been tried, or postponed."""
         lanes = [lane for lanes in self.queue._endpoints.values() for lane in lanes.values()]
-        return bool(lanes) and all(lane.deliveries[0][1].attempts == 1 for lane in lanes)
+        return bool(lanes) and all(not lane.taken and lane.due > 0 for lane in lanes)
+
+    def queued(self) -> list[Delivery]:
+        lanes = [lane for lanes in self.queue._endpoints.values() for lane in lanes.values()]
+        return [delivery for lane in lanes for _, delivery in lane.deliveries]
 
     async def empty(self) -> None:
         await self.until_length(0)
@@ -176,6 +180,19 @@ async def test_a_retry_after_pauses_the_whole_endpoint_and_no_other() -> None:
             await until(lambda: not line.sender._tasks)
             assert len(full.requests) == 1
             assert await line.length() == 51
+
+
+async def test_a_delivery_that_waits_for_a_paused_endpoint_has_no_failed_attempt() -> None:
+    async with raw_receiving(status(429, "Retry-After: 3600")) as receiver:
+        line = Line(hook(receiver))
+        async with line.running():
+            await line.put("first")
+            await until(line.was_put_back)
+            await line.put(*CHANNELS)
+            await until(line.was_put_back)
+        assert len(receiver.requests) == 1
+        [tried] = [each for each in line.queued() if each.attempts or each.error]
+        assert (tried.id, tried.attempts, tried.error) == ("1", 1, "HTTP 429")
 
 
 async def test_a_pause_holds_for_all_queues_of_a_process() -> None:

@@ -17,7 +17,7 @@ from soketpy.core.webhook_ports import QueueLength
 from soketpy.drivers.aws.fifo import Received
 
 MOST_REMEMBERED = 10_000
-"""Failed deliveries whose attempts and errors are remembered. SQS has no place for them."""
+"""Deliveries in SQS whose attempts and errors are remembered. SQS has no place for them."""
 
 Endpoint = tuple[str, str]
 
@@ -124,10 +124,12 @@ class Lanes:
         self._failures.pop(held.delivery.id, None)
         self.forget(held.delivery)
 
-    def pause(self, held: Held, error: str, due: float) -> None:
-        """Give a failed head back to SQS until ``due``, and remember its receipt. Its lane has no other message."""
+    def pause(self, held: Held, delivery: Delivery, due: float) -> None:
+        """Give a head back to SQS until ``due``, and remember its receipt. Its lane has no other message.
+
+        ``delivery`` is the delivery with its attempts and its error at the next take.
+        """
         self._drop(held)
-        delivery = msgspec.structs.replace(held.delivery, attempts=held.delivery.attempts + 1, error=error)
         self._remember(delivery)
         if self._counts:
             self._paused[delivery.id] = Held(held.id, held.receipt, delivery, due)

@@ -51,6 +51,11 @@ def dead_entry(letter: DeadLetter, message_id: str) -> Entry:
     return Entry(encode(letter), once, once)
 
 
+def failed(delivery: Delivery, error: str) -> Delivery:
+    """Return a delivery after one more failed attempt."""
+    return msgspec.structs.replace(delivery, attempts=delivery.attempts + 1, error=error)
+
+
 def renewed(delivery: Delivery, now: float) -> Delivery:
     """Return a dead delivery as if it was formed now, with the same id and body."""
     return msgspec.structs.replace(delivery, created=now, attempts=0, error="")

@@ -2,7 +2,8 @@
 
 The queue of SQS is a FIFO queue. A lane is one of its message groups: SQS keeps their order, and returns no message of
 a group while an earlier one is in flight. A message is invisible while this process holds it, and its time is extended
-as long as the process lives. ``retry`` leaves the head of a lane invisible for the pause, so that its group waits.
+as long as the process lives. ``retry`` and ``postpone`` leave the head of a lane invisible for the pause, so that its
+group waits.
 
 SQS differs from the other queues in these points:
 
@@ -31,7 +32,7 @@ from soketpy.drivers.aws.clients import Clients
 from soketpy.drivers.aws.fifo import LONGEST_INVISIBLE, Fifo, Received, SqsFault
 from soketpy.drivers.aws.sqs_dead import DeadLetters
 from soketpy.drivers.aws.sqs_lanes import Held, Lanes
-from soketpy.drivers.aws.sqs_messages import NotOurs, decode, entry_of, renewed
+from soketpy.drivers.aws.sqs_messages import NotOurs, decode, entry_of, failed, renewed
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -273,6 +274,14 @@ class SqsQueue:
             await self._end(held, self._queue.delete([held.receipt]))
 
     async def retry(self, delivery: Delivery, pause: float, error: str) -> None:
+        """Make a delivery due again after ``pause`` seconds, with one more failed attempt."""
+        await self._put_back(failed(delivery, error), pause)
+
+    async def postpone(self, delivery: Delivery, pause: float) -> None:
+        """Make a delivery due again after ``pause`` seconds, without a failed attempt."""
+        await self._put_back(delivery, pause)
+
+    async def _put_back(self, delivery: Delivery, pause: float) -> None:
         """Make a delivery due again after ``pause`` seconds, rounded up. SQS has its lane until then."""
         held = self._lanes.head(delivery)
         if held is None:
@@ -286,7 +295,7 @@ class SqsQueue:
         for each in tail:
             self._lanes.release(each)
         seconds = min(ceil(pause), LONGEST_INVISIBLE - self._invisible)
-        self._lanes.pause(held, error, asyncio.get_running_loop().time() + seconds)
+        self._lanes.pause(held, delivery, asyncio.get_running_loop().time() + seconds)
         try:
             await self._queue.hide([held.receipt], seconds)
         except QueueUnavailable:

@@ -121,10 +121,15 @@ class MemoryQueue:
         self._changed.set()
 
     async def retry(self, delivery: Delivery, pause: float, error: str) -> None:
-        """Make a delivery due again after ``pause`` seconds."""
+        """Make a delivery due again after ``pause`` seconds, with one more failed attempt."""
         lane = self._endpoints[delivery.endpoint][delivery.lane]
         number, _ = lane.deliveries[0]
         lane.deliveries[0] = number, msgspec.structs.replace(delivery, attempts=delivery.attempts + 1, error=error)
+        await self.postpone(delivery, pause)
+
+    async def postpone(self, delivery: Delivery, pause: float) -> None:
+        """Make a delivery due again after ``pause`` seconds, as it is in the queue."""
+        lane = self._endpoints[delivery.endpoint][delivery.lane]
         lane.taken, lane.due = False, self._clock() + pause
         self._changed.set()
 

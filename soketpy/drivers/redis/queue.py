@@ -138,6 +138,10 @@ class RedisQueue(StoredQueue):
         """Make a delivery due again after ``pause`` seconds, with one more failed attempt."""
         await self._settle("retry", delivery, round(1000 * pause), _text(error))
 
+    async def postpone(self, delivery: Delivery, pause: float) -> None:
+        """Make a delivery due again after ``pause`` seconds, without a failed attempt."""
+        await self._settle("postpone", delivery, round(1000 * pause))
+
     async def bury(self, delivery: Delivery, reason: str) -> None:
         """Make a delivery a dead letter."""
         await self._settle("bury", delivery, _text(reason), self._keep_dead)

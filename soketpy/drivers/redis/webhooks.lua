@@ -70,7 +70,7 @@ if operation == 'release' then
 end
 
 write_anyway() -- to send the queue frees memory
-local FENCED = {read = true, move = true, remove = true, take = true, retry = true}
+local FENCED = {read = true, move = true, remove = true, take = true, retry = true, postpone = true}
 if FENCED[operation] and not is_holder() then
   return redis.error_reply('NOTHOLDER this node is not the holder of the partition')
 end
@@ -315,15 +315,18 @@ local function release(lane, at)
 end
 
 -- ARGV[4]: the id of a delivery that was taken; ARGV[5]: its lane. For "bury" ARGV[6]: the reason; ARGV[7]: the
--- milliseconds for which dead letters are kept. For "retry" ARGV[6]: the milliseconds until it is due again; ARGV[7]: the
--- error. A delivery that is not the first one of its lane has already left the queue.
-if operation == 'finish' or operation == 'bury' or operation == 'retry' then
+-- milliseconds for which dead letters are kept. For "retry" and "postpone" ARGV[6]: the milliseconds until it is due
+-- again; for "retry" ARGV[7]: the error. A delivery that is not the first one of its lane has already left the queue.
+if operation == 'finish' or operation == 'bury' or operation == 'retry' or operation == 'postpone' then
   local id, lane, at = ARGV[4], ARGV[5], now
   local is_first = redis.call('LINDEX', lane_key(lane), 0) == id
-  if is_first and operation == 'retry' then
-    local fields = cmsgpack.unpack(redis.call('HGET', DELIVERIES, id))
-    fields[2], fields[3], at = fields[2] + 1, ARGV[7], now + tonumber(ARGV[6])
-    redis.call('HSET', DELIVERIES, id, cmsgpack.pack(fields))
+  if is_first and (operation == 'retry' or operation == 'postpone') then
+    at = now + tonumber(ARGV[6])
+    if operation == 'retry' then
+      local fields = cmsgpack.unpack(redis.call('HGET', DELIVERIES, id))
+      fields[2], fields[3] = fields[2] + 1, ARGV[7]
+      redis.call('HSET', DELIVERIES, id, cmsgpack.pack(fields))
+    end
   elseif is_first then
     redis.call('LPOP', lane_key(lane))
     local meta = leave(id, lane)

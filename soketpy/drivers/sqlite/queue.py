@@ -133,9 +133,14 @@ class SqliteQueue:
         await self._store_result(lambda store: store.finish(delivery))
 
     async def retry(self, delivery: Delivery, pause: float, error: str) -> None:
-        """Make a delivery due again after ``pause`` seconds."""
+        """Make a delivery due again after ``pause`` seconds, with one more failed attempt."""
         due = self._clock() + pause
         await self._store_result(lambda store: store.retry(delivery, due, error))
+
+    async def postpone(self, delivery: Delivery, pause: float) -> None:
+        """Make a delivery due again after ``pause`` seconds, without a failed attempt."""
+        due = self._clock() + pause
+        await self._store_result(lambda store: store.postpone(delivery, due))
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
         """Make a delivery a dead letter."""

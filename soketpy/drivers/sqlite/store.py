@@ -148,11 +148,17 @@ class Store(Lanes):
 
     def retry(self, delivery: Delivery, due: float, error: str) -> None:
         """Make a delivery that is in flight due again at a time, with one more failed attempt."""
+        self._put_back(delivery, "due = ?, attempts = attempts + 1, error = ?", due, _printable(error))
+
+    def postpone(self, delivery: Delivery, due: float) -> None:
+        """Make a delivery that is in flight due again at a time, without a failed attempt."""
+        self._put_back(delivery, "due = ?", due)
+
+    def _put_back(self, delivery: Delivery, changes: str, *values: float | str) -> None:
         self._remove_finished()
         if (found := self._in_flight(delivery)) is not None:
             key, number = found
-            change = "UPDATE deliveries SET due = ?, attempts = attempts + 1, error = ? WHERE number = ?"
-            self._run(change, due, _printable(error), number)
+            self._run(f"UPDATE deliveries SET {changes} WHERE number = ?", *values, number)  # noqa: S608 - constants
             self._take(key, None)
             self._find_head(key)
 

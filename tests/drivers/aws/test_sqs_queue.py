@@ -256,7 +256,7 @@ async def test_after_a_fault_take_works_again(open_queue: Open, monkeypatch: pyt
     assert await take(queue) == [put]
 
 
-@pytest.mark.parametrize("end", ["finish", "retry", "bury"])
+@pytest.mark.parametrize("end", ["finish", "retry", "postpone", "bury"])
 async def test_the_end_of_an_attempt_may_be_repeated_after_a_fault(
     sqs_server: Moto, open_queue: Open, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
@@ -267,6 +267,7 @@ async def test_the_end_of_an_attempt_may_be_repeated_after_a_fault(
     ends = {
         "finish": lambda: queue.finish(taken),
         "retry": lambda: queue.retry(taken, 5, "HTTP 500"),
+        "postpone": lambda: queue.postpone(taken, 5),
         "bury": lambda: queue.bury(taken, "HTTP 410"),
     }
 
@@ -281,5 +282,5 @@ async def test_the_end_of_an_attempt_may_be_repeated_after_a_fault(
     await ends[end]()
     sqs_server.advance(6)
     (again,) = await take(queue)
-    assert again == (after(first, 1, "HTTP 500") if end == "retry" else second)
+    assert again == {"retry": after(first, 1, "HTTP 500"), "postpone": first}.get(end, second)
     assert len(await queue.dead(10)) == (end == "bury")
