@@ -5,6 +5,12 @@ import re
 import sys
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from stat import S_ISDIR, S_ISSOCK
+from typing import Any
+
+LAST_PORT = 65_535
+
+HOST: dict[str, Any] = {"pattern": r"[^\s/]+", "like": "a host name or an address"}
+"""The rules of a host. ``check_text`` of the field has further ones."""
 
 Host = str | tuple[str, ...]
 """A host name or an address, or several."""

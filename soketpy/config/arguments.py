@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from soketpy.config.build import check_neighbours, check_ports
+from soketpy.config.build import check_admin, check_neighbours, check_ports
 from soketpy.config.errors import guess
-from soketpy.config.settings import Settings
+from soketpy.config.registry import CONFIG
+from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import convert
 from soketpy.core.apps import App, StaticApps, app_fields
@@ -29,8 +30,13 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
             raise TypeError(f"Server has no setting {name!r}{guess(name, names)}")
     given = replace(settings or Settings(), **overrides)
     checked: Settings = replace(_checked(given, ""), apps=_apps(given.apps))
+    if checked.registry.driver != CONFIG:
+        if checked.apps not in ((), (DEFAULT_APP,)):
+            raise checked.mistake("apps", f"given while registry.driver is {checked.registry.driver}")
+        checked = replace(checked, apps=())
     check_neighbours(replace(checked, positions={}))
     check_ports(checked)
+    check_admin(checked)
     if checked.workers != 1:
         raise checked.mistake("workers", "a Server is one process; `soketpy start` starts several workers")
     return checked

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
-from soketpy.config.addresses import meet
-from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_fields
+from soketpy.config.addresses import Host, meet
+from soketpy.config.draft import APP_DEFAULTS, APPS, DEFAULT_POSITION, AppDraft, Draft, Found, setting_fields
 from soketpy.config.effects import warnings
 from soketpy.config.environment import PREFIX as OWN_PREFIX
+from soketpy.config.registry import CONFIG
 from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
@@ -21,16 +22,18 @@ _SIZES = ("max_event_payload_in_kb", "max_presence_member_size_in_kb")
 def build(draft: Draft) -> Settings:
     """Return the settings of a draft.
 
-    Raise ConfigError for an app without an id, a key or a secret, for two apps with the same id or key, and for a
-    setting that needs or excludes another one.
+    Raise ConfigError for an app without an id, a key or a secret, for two apps with the same id or key, for an app
+    while the apps are in a database, and for a setting that needs or excludes another one.
     """
     written = {path: found.position for path, found in draft.values.items()}
     for app in draft.apps or ():
         named = f"{APPS}.{app.values['id'].value}" if "id" in app.values else ""
         written |= {f"{named}.{name}": app.values[name].position for name in _SIZES if name in app.values}
-    settings: Settings = _group(Settings, "", draft, apps=_apps(draft), positions=written)
+    limits = _limits(draft)
+    settings: Settings = _group(Settings, "", draft, apps=_apps(draft, limits), app_defaults=limits, positions=written)
     check_neighbours(settings)
     check_ports(settings)
+    check_admin(settings)
     return replace(settings, warnings=tuple(warnings(settings)))
 
 
@@ -53,13 +56,25 @@ def check_neighbours(settings: Settings) -> None:
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise ConfigError if the metrics port is the main port on the same host."""
-    metrics = settings.metrics
-    if not metrics.enabled or settings.unix_socket is not None or settings.port != metrics.port or metrics.port == 0:
-        return
-    if meet(settings.host, metrics.host):
-        path = "port" if "port" in settings.positions and "metrics.port" not in settings.positions else "metrics.port"
-        raise settings.mistake(path, f"port and metrics.port are both {metrics.port}; give them different ports")
+    """Raise ConfigError if two of the main port, the metrics port and the admin port are the same on one host."""
+    ports: list[tuple[str, Host]] = [] if settings.unix_socket is not None else [("port", settings.host)]
+    if settings.metrics.enabled:
+        ports.append(("metrics.port", settings.metrics.host))
+    if settings.admin.enabled:
+        ports.append(("admin.port", settings.admin.host))
+    for at, (path, host) in enumerate(ports):
+        for earlier, other in ports[:at]:
+            number = settings.value(path)
+            if number and number == settings.value(earlier) and meet(host, other):
+                written = earlier if earlier in settings.positions and path not in settings.positions else path
+                problem = f"{earlier} and {path} are both {number}; give them different ports"
+                raise settings.mistake(written, problem)
+
+
+def check_admin(settings: Settings) -> None:
+    """Raise ConfigError if the admin API is on and has no token."""
+    if settings.admin.enabled and not settings.admin.tokens:
+        raise settings.mistake("admin.enabled", "the admin API needs a token: give admin.tokens")
 
 
 def _group(of: type, prefix: str, draft: Draft, **given: object) -> Any:
@@ -84,10 +99,17 @@ def _name_like(position: Position | None, path: str) -> str:
     return PREFIX + soketis.variable if position.name == "" and soketis.variable else soketis.path
 
 
-def _apps(draft: Draft) -> tuple[App, ...]:
-    limits: dict[str, Any] = {
+def _limits(draft: Draft) -> dict[str, Any]:
+    return {
         name: draft.values[path].value for name in limit_fields() if (path := f"{APP_DEFAULTS}.{name}") in draft.values
     }
+
+
+def _apps(draft: Draft, limits: dict[str, Any]) -> tuple[App, ...]:
+    driver = draft.values.get("registry.driver")
+    if driver is not None and driver.value != CONFIG:
+        _check_none(draft.apps or [], driver)
+        return ()
     if draft.apps is None:
         return (replace(DEFAULT_APP, **limits),)
     ids: dict[object, Position] = {}
@@ -98,6 +120,15 @@ def _apps(draft: Draft) -> tuple[App, ...]:
         for key, _ in _keys(app):
             _check_first(keys, key, f"{app.name}.key")
     return tuple(_app(app, limits) for app in draft.apps)
+
+
+def _check_none(apps: list[AppDraft], driver: Found) -> None:
+    """Raise ConfigError for an app of the configuration while the apps are in a database."""
+    for app in apps:
+        changed = (each.position for each in app.values.values() if each.position != app.position)
+        position = next(changed, app.position) if app.position.source == DEFAULT_POSITION.source else app.position
+        problem = f"given while registry.driver is {driver.value} ({driver.position}), whose database has the apps"
+        raise position.error(app.name, problem)
 
 
 def _app(app: AppDraft, limits: dict[str, Any]) -> App:

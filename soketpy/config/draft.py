@@ -16,6 +16,7 @@ from soketpy.core.fields import Field, fields_of, kind
 APPS = "apps"
 APP_DEFAULTS = "app_defaults"
 WEBHOOKS = "webhooks"
+DEFAULT_POSITION = Position("the default app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,6 @@ def _fields_by_path(of: type, prefix: str) -> Iterator[tuple[str, Field]]:
 
 
 def _default_app() -> AppDraft:
-    position = Position("the default app")
+    position = DEFAULT_POSITION
     given = {"id": DEFAULT_APP.id, "key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret}
     return AppDraft(f"{APPS}[0]", position, {name: Found(value, position) for name, value in given.items()})

@@ -1,11 +1,13 @@
 """Warnings of valid settings that have no effect next to others, or that contradict others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.settings import DEFAULT_SECRET, Settings
 from soketpy.config.tree import Position
 from soketpy.core.apps import App
+from soketpy.core.fields import fields_of
 
 MOST_NAMED = 5
 """Most apps that one line names."""
@@ -40,6 +42,9 @@ _CONNECTING = (
 )
 """The settings of the connection to Redis."""
 
+_DATABASES: Mapping[str, type] = {"sqlite": Sqlite, "postgres": Postgres, "mysql": Mysql, "dynamodb": Dynamodb}
+"""The group of each driver of a registry."""
+
 _SQS = ("url", "dead_letter_url", "region", "endpoint", "access_key_id", "secret_access_key", "session_token")
 
 
@@ -73,8 +78,24 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "webhooks.path", f"while webhooks.queue is {settings.webhooks.queue}"
     elif settings.cluster != "local" or settings.workers > 1:
         yield "webhooks.path", "in a cluster, whose Redis has the queue of webhooks"
-    if not any(app.authorized_connections for app in settings.apps):
+    yield from _of_registry(settings)
+    if settings.registry.driver == CONFIG and not any(app.authorized_connections for app in settings.apps):
         yield "timeouts.authorization", "while no app has authorized_connections"
+
+
+def _of_registry(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a registry that is not in use, of TLS without TLS, and of the admin API while it is off."""
+    driver = settings.registry.driver
+    if driver == CONFIG:
+        names = fields_of(Registry)
+        yield from ((f"registry.{name}", "while registry.driver is config") for name in names if name != "driver")
+    for database, group in _DATABASES.items():
+        if driver != database:
+            yield from ((f"{database}.{name}", f"while registry.driver is not {database}") for name in fields_of(group))
+        elif database in ("postgres", "mysql") and settings.value(f"{database}.tls") != "verify-full":
+            yield f"{database}.ca", f"while {database}.tls is not verify-full"
+    if not settings.admin.enabled:
+        yield from ((f"admin.{name}", "while admin.enabled is false") for name in fields_of(Admin))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soketpy.config.addresses import (
+    HOST,
+    LAST_PORT,
     address_problem,
     host_problem,
     hosts,
@@ -13,6 +15,7 @@ from soketpy.config.addresses import (
     written,
 )
 from soketpy.config.errors import ConfigError
+from soketpy.config.registry import Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key
 from soketpy.core.aws_options import AwsOptions, queue_problem
@@ -22,7 +25,6 @@ from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - publicly known; the log warns of it
 DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
-LAST_PORT = 65_535
 LONGEST = 10 * 365 * 86_400
 """Seconds. Redis refuses a duration whose end overflows its clock in milliseconds."""
 
@@ -30,9 +32,6 @@ WHY_EXCLUDED = {"redis.db": "a Redis Cluster has only database 0"}
 """The reason for which a setting excludes another one, by the path of the other one."""
 
 ONE_OF_BOTH = "use one of both"
-
-HOST: dict[str, Any] = {"pattern": r"[^\s/]+", "like": "a host name or an address"}
-"""The rules of a host. ``check_text`` of the field has further ones."""
 
 HTTP_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """The pattern of a method or of the name of a header (RFC 9110, section 5.6.2)."""
@@ -279,7 +278,9 @@ class Bounds:
 class Settings:
     """The whole configuration of a server.
 
-    Some fields are not settings and do not count when two configurations are compared. ``sources`` names the sources,
+    ``app_defaults`` has the written defaults of all apps by field, which ``apps`` already have: an app of a database
+    has the defaults for each field that its row leaves out. The fields after it are not settings and do not count when
+    two configurations are compared. ``sources`` names the sources,
     ``apps_in_file`` is true if the file has apps, and ``positions`` has the position of each written setting by its
     dotted path. ``ignored`` lists soketi's names without effect here. ``warnings`` has a line for each setting without
     effect. ``advises`` is true if the process warns of settings that Redis should have: one of several workers does.
@@ -323,9 +324,24 @@ class Settings:
         metadata={"help": "Queueing and sending of the webhooks of all apps."},
     )
     sqs: Sqs = field(default_factory=Sqs, metadata={"help": "The queue of AWS for webhooks.queue: sqs."})
+    registry: Registry = field(
+        default_factory=Registry, metadata={"help": "Where the apps are, and the cache in front of a database."}
+    )
+    sqlite: Sqlite = field(default_factory=Sqlite, metadata={"help": "The file for registry.driver: sqlite."})
+    postgres: Postgres = field(
+        default_factory=Postgres, metadata={"help": "The PostgreSQL database for registry.driver: postgres."}
+    )
+    mysql: Mysql = field(
+        default_factory=Mysql, metadata={"help": "The MySQL or MariaDB database for registry.driver: mysql."}
+    )
+    dynamodb: Dynamodb = field(
+        default_factory=Dynamodb, metadata={"help": "The DynamoDB for registry.driver: dynamodb."}
+    )
+    admin: Admin = field(default_factory=Admin, metadata={"help": "The admin API: apps over HTTP, on its own port."})
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "Timeouts, in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Limits of one process, over all apps together."})
-    apps: tuple[App, ...] = setting((DEFAULT_APP,), "The apps (tenants).")
+    apps: tuple[App, ...] = setting((DEFAULT_APP,), "The apps (tenants), while registry.driver is config.")
+    app_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     sources: tuple[str, ...] = field(default=(), compare=False)
     apps_in_file: bool = field(default=False, compare=False)
     positions: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)

@@ -67,7 +67,8 @@ FILES = [
     ("metrics: {level: a}\n", "1: metrics.level: no such setting; write level under log:"),
     (
         "log: {port: a}\n",
-        "1: log.port: no such setting; write port at the top of the file, under metrics: or under redis:",
+        "1: log.port: no such setting; write port at the top of the file, under metrics:, under redis:, "
+        "under postgres:, under mysql: or under admin:",
     ),
     (
         f"apps: [{{{APP}, enableClientMessages: 1}}]\n",

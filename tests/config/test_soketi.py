@@ -16,7 +16,7 @@ from soketpy.core.apps import App, Key
 Write = Callable[[object], str]
 
 # The settings of a configuration that uses any of soketi's names.
-OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),))
+OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),), app_defaults={"numeric_ids": True})
 
 # variable, a value, the setting (a path in Settings or a field of the first app), and the expected value
 WITH_EFFECT: list[tuple[str, str, str, Any]] = [
