@@ -1,6 +1,7 @@
 """One FIFO queue of SQS: send, receive, delete, and change the time for which messages are invisible."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from soketpy.core.aws_options import AwsOptions, region_of
 from soketpy.core.webhook_ports import QueueUnavailable
 from soketpy.drivers.aws.clients import AwsFault, Clients, code_of, reason_of
 from soketpy.drivers.aws.sqs_messages import MOST_IN_BATCH, Entry, batch_of, batches, rounds
+
+log = logging.getLogger("soketpy.webhooks")
 
 PATIENCE = 10.0
 """Seconds for the answer to a call that waits for nothing."""
@@ -82,6 +85,20 @@ class Fifo:
         answer = await self._call("get_queue_attributes", QueueUrl=self.url, AttributeNames=["All"])
         found: Mapping[str, str] = answer.get("Attributes", {})
         return found
+
+    async def check(self) -> int:
+        """Return the bytes of the largest message. Raise QueueUnavailable if the queue cannot store deliveries."""
+        try:
+            attributes = await self.attributes()
+        except SqsFault as fault:
+            if fault.is_missing:
+                raise QueueUnavailable(f"there is no queue {self.url}: create it") from None
+            raise
+        if attributes.get("FifoQueue") != "true":
+            raise QueueUnavailable(f"{self.url} is not a FIFO queue")
+        if "RedrivePolicy" in attributes:
+            log.warning("The SQS queue has a redrive policy, which takes deliveries away: remove it")
+        return int(attributes.get("MaximumMessageSize", 256 * 1024))
 
     async def create(self, attributes: Mapping[str, str]) -> None:
         """Create the queue."""

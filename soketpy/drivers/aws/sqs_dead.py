@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from soketpy.core.webhook_ports import DeadLetter
-from soketpy.drivers.aws.fifo import Fifo
+from soketpy.core.webhook_ports import DeadLetter, QueueUnavailable
+from soketpy.drivers.aws.fifo import Fifo, SqsFault
 from soketpy.drivers.aws.sqs_messages import NotOurs, dead_entry, decode
 
 MOST_LISTED = 10_000
@@ -40,10 +40,22 @@ class DeadLetters:
         self._wait = wait
         self._clock = clock
 
-    async def create(self) -> None:
-        """Create the queue."""
+    async def open(self) -> None:
+        """Create the queue if it does not exist. Raise QueueUnavailable."""
+        try:
+            await self.queue.attributes()
+        except SqsFault as fault:
+            if not fault.is_missing:
+                raise
+            await self._create()
+
+    async def _create(self) -> None:
         kept = max(60, min(LONGEST_KEPT, round(self._keep)))
-        await self.queue.create({"MessageRetentionPeriod": str(kept)})
+        try:
+            await self.queue.create({"MessageRetentionPeriod": str(kept)})
+        except SqsFault as refusal:
+            problem = f"the queue {self.queue.url} for dead letters cannot be created ({refusal}): create it"
+            raise QueueUnavailable(problem) from None
 
     async def store(self, letter: DeadLetter, message_id: str) -> None:
         """Store a letter. A letter of the same message is stored once."""

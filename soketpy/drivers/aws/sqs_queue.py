@@ -29,7 +29,7 @@ from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, QueueUnavailable
 from soketpy.drivers.aws.clients import Clients
-from soketpy.drivers.aws.fifo import LONGEST_INVISIBLE, Fifo, Received, SqsFault
+from soketpy.drivers.aws.fifo import LONGEST_INVISIBLE, Fifo, Received
 from soketpy.drivers.aws.sqs_dead import DeadLetters
 from soketpy.drivers.aws.sqs_lanes import Held, Lanes
 from soketpy.drivers.aws.sqs_messages import NotOurs, decode, entry_of, failed, renewed
@@ -96,27 +96,8 @@ class SqsQueue:
 
     async def start(self) -> None:
         """Look at the queues. Create that of dead letters if it does not exist. Raise QueueUnavailable."""
-        try:
-            attributes = await self._queue.attributes()
-        except SqsFault as fault:
-            if fault.is_missing:
-                raise QueueUnavailable(f"there is no queue {self._queue.url}: create it") from None
-            raise
-        if attributes.get("FifoQueue") != "true":
-            raise QueueUnavailable(f"{self._queue.url} is not a FIFO queue")
-        if "RedrivePolicy" in attributes:
-            log.warning("The SQS queue has a redrive policy, which takes deliveries away: remove it")
-        self._most_bytes = int(attributes.get("MaximumMessageSize", 256 * 1024))
-        try:
-            await self._dead.queue.attributes()
-        except SqsFault as fault:
-            if not fault.is_missing:
-                raise
-            try:
-                await self._dead.create()
-            except SqsFault as refusal:
-                problem = f"the queue {self._dead.queue.url} for dead letters cannot be created ({refusal}): create it"
-                raise QueueUnavailable(problem) from None
+        self._most_bytes = await self._queue.check()
+        await self._dead.open()
 
     async def stop(self) -> None:
         """Give the messages back that this process holds, the last one of each lane first."""
