@@ -20,6 +20,11 @@ QUEUED_AGAIN = (
     "Queued {} again. A running server sends them within a second, or to a failing endpoint when its pause has ended."
 )
 
+NO_ROOM = (
+    "{} could not be queued: the queue of the endpoint is full (webhooks.queue_size). "
+    "Retry when fewer deliveries wait (soketpy webhooks list)."
+)
+
 EPILOG = """\
 examples:
   soketpy webhooks list --config soketpy.yaml       deliveries that wait, by app and webhook
@@ -106,9 +111,16 @@ def run_failed(args: argparse.Namespace) -> int:
 
 
 def run_retry(args: argparse.Namespace) -> int:
-    """Queue dead letters again. Raise Failure if there is none with the id."""
-    changed = sum(_use(args, lambda queue: queue.revive(args.app_id, args.id)))
-    return _report(args, changed, QUEUED_AGAIN)
+    """Queue dead letters again. Raise Failure if there is none with the id, or if full queues have no room for any."""
+    revivals = _use(args, lambda queue: queue.revive(args.app_id, args.id))
+    queued, kept = sum(each.queued for each in revivals), sum(each.kept for each in revivals)
+    if not kept:
+        return _report(args, queued, QUEUED_AGAIN)
+    if not queued:
+        raise Failure(NO_ROOM.format(_deliveries(kept)))
+    print(QUEUED_AGAIN.format(_deliveries(queued)))
+    print(NO_ROOM.format(_deliveries(kept)))
+    return 0
 
 
 def run_purge(args: argparse.Namespace) -> int:
@@ -126,8 +138,12 @@ def _report(args: argparse.Namespace, number: int, text: str) -> int:
     if not number and args.app_id is not None:
         print(f"No deliveries of the app {quote(args.app_id)} were given up.")
         return 0
-    print(text.format(f"{number} deliver{'y' if number == 1 else 'ies'}") if number else "No deliveries were given up.")
+    print(text.format(_deliveries(number)) if number else "No deliveries were given up.")
     return 0
+
+
+def _deliveries(number: int) -> str:
+    return f"{number} deliver{'y' if number == 1 else 'ies'}"
 
 
 def _use(args: argparse.Namespace, act: "Callable[[OperatorsQueue], Awaitable[T]]") -> Sequence[T]:

@@ -44,6 +44,14 @@ class QueueLength:
     oldest: float
 
 
+@dataclass(frozen=True, slots=True)
+class Revival:
+    """The number of dead letters that were queued again, and of those that the full queue of an endpoint kept dead."""
+
+    queued: int
+    kept: int = 0
+
+
 class OperatorsQueue(Protocol):
     """The part of a queue that an operator's command uses. All methods may raise QueueUnavailable."""
 
@@ -53,8 +61,11 @@ class OperatorsQueue(Protocol):
     async def dead(self, limit: int) -> Sequence[DeadLetter]:
         """Return dead letters, the newest first."""
 
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
+        """Queue dead letters again: one, those of an app, or all.
+
+        Each endpoint gets its oldest letters, up to its bound. Its other letters stay dead.
+        """
 
     async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Remove dead letters: one, those of an app, or all. Return their number."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soketpy.cli import main
-from soketpy.cli.webhooks import QUEUED_AGAIN
+from soketpy.cli.webhooks import NO_ROOM, QUEUED_AGAIN
 from soketpy.core.deliveries import Delivery
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from soketpy.protocol.event_types import EVENT_TYPES
@@ -97,6 +97,19 @@ async def test_a_running_server_sends_what_retry_has_queued_again(queue: SqliteQ
     assert await run("retry", "--all") == (0, "No deliveries were given up.\n", "")
     assert await run("retry", "--app-id", "b") == (0, "No deliveries of the app b were given up.\n", "")
     await queue.stop()
+
+
+async def test_retry_says_how_many_stay_dead_because_the_queue_is_full(
+    queue: SqliteQueue, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = [delivery(str(lane)) for lane in range(5)]
+    await bury(queue, *deliveries)
+    await queue.stop()
+    monkeypatch.setenv("SOKETPY_WEBHOOKS_QUEUE_SIZE", "3")
+    said = f"{QUEUED_AGAIN}\n{NO_ROOM}\n"
+    assert await run("retry", "--all") == (0, said.format("3 deliveries", "2 deliveries"), "")
+    failure = f"soketpy webhooks: {NO_ROOM}\n".format("1 delivery")
+    assert await run("retry", deliveries[4].id) == (1, "", failure)
 
 
 async def test_purge_removes_what_it_is_asked_to(queue: SqliteQueue, run: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from soketpy.core.deliveries import Delivery
-from soketpy.core.webhook_ports import FULL, Queue
+from soketpy.core.webhook_ports import FULL, Queue, Revival
 from tests.drivers.queues import KINDS, Kit, after, delivery, ids, kit_of
 from tests.patience import PATIENCE, until
 
@@ -175,7 +175,7 @@ async def test_dead_letters_are_listed_the_newest_first_up_to_a_limit(queue: Que
 async def test_revived_letters_are_delivered_in_their_order_as_if_new(kit: Kit, queue: Queue) -> None:
     deliveries = [delivery() for _ in range(3)]
     await bury(queue, *deliveries)
-    assert await queue.revive() == 3
+    assert await queue.revive() == Revival(3)
     assert list(await queue.dead(10)) == []
     for each in deliveries:
         (taken,) = await take(queue)
@@ -184,11 +184,37 @@ async def test_revived_letters_are_delivered_in_their_order_as_if_new(kit: Kit, 
         await queue.finish(taken)
 
 
+async def test_letters_stay_dead_while_their_endpoint_has_no_room(kit: Kit) -> None:
+    queue = await kit.open(bound=3)
+    deliveries = [delivery(str(number % 2)) for number in range(4)]
+    other = delivery(webhook="other")
+    await bury(queue, *deliveries, other)
+    waiting = delivery("3")
+    await queue.put([waiting])
+    await dead_are(queue, 10, ids([other, *deliveries[::-1]]))
+    assert await queue.revive() == Revival(3, kept=2)
+    await dead_are(queue, 10, ids(deliveries[:1:-1]))
+    assert {each.webhook_id: each.length for each in await queue.lengths()} == {"hook": 3, "other": 1}
+    assert await queue.revive(delivery_id=deliveries[2].id) == Revival(0, kept=1)
+    taken = await take(queue, 4)
+    assert sorted(ids(taken)) == sorted(ids([waiting, other, *deliveries[:2]]))
+    for each in taken:
+        await queue.finish(each)
+    assert await queue.revive() == Revival(2)
+
+
 @pytest.mark.parametrize("change", ["revive", "purge"])
 async def test_one_letter_or_those_of_an_app_are_chosen(queue: Queue, change: str) -> None:
     deliveries = [delivery(app="a"), delivery(app="a"), delivery(app="b"), delivery(app="c")]
     await bury(queue, *deliveries)
-    act = queue.revive if change == "revive" else queue.purge
+
+    async def act(app_id: str | None = None, delivery_id: str | None = None) -> int:
+        if change == "purge":
+            return await queue.purge(app_id, delivery_id)
+        revival = await queue.revive(app_id, delivery_id)
+        assert revival.kept == 0
+        return revival.queued
+
     assert await act(delivery_id="unknown") == 0
     assert await act(delivery_id=deliveries[0].id) == 1
     assert await act(app_id="b") == 1
@@ -207,7 +233,7 @@ async def test_dead_letters_are_forgotten_after_their_time(kit: Kit) -> None:
     await bury(queue, kept)
     await kit.advance(6)
     await dead_are(queue, 10, [kept.id])
-    assert await queue.revive() == 1
+    assert await queue.revive() == Revival(1)
 
 
 async def test_a_cancelled_take_loses_nothing(queue: Queue) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from soketpy.core.deliveries import Delivery
+from soketpy.core.webhook_ports import Revival
 from tests.drivers.queues import Kit, delivery, ids, kit_of
 from tests.patience import PATIENCE
 
@@ -54,12 +55,14 @@ class QueueMachine(RuleBasedStateMachine):
         self.order.append(id)
         self.attempts[id] = 0
         self.waiting.setdefault(lane, []).append(id)
-        ours = [each for key, each in self.waiting.items() if key[0] == lane[0]]
-        if sum(map(len, ours)) > BOUND:
+        if self.length(lane[0]) > BOUND:
             flying = {each.id for each in self.flying.values()}
             oldest = next(each for each in self.order if self.lanes[each][0] == lane[0] and each not in flying)
             self.remove(oldest)
             self.dead.append((lane[0], oldest))
+
+    def length(self, webhook: str) -> int:
+        return sum(len(each) for lane, each in self.waiting.items() if lane[0] == webhook)
 
     def remove(self, id: str) -> None:
         lane = self.lanes[id]
@@ -142,9 +145,26 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def revive_one(self, data: st.DataObject) -> None:
         chosen = data.draw(st.sampled_from(self.dead))
-        self.dead.remove(chosen)
-        assert self.run(self.queue.revive(delivery_id=chosen[1])) == 1
-        self.append(self.lanes[chosen[1]], chosen[1])
+        kept = self.revive([chosen])
+        assert self.run(self.queue.revive(delivery_id=chosen[1])) == Revival(1 - kept, kept)
+
+    @rule()
+    def revive_all(self) -> None:
+        number = len(self.dead)
+        kept = self.revive(list(self.dead))
+        assert self.run(self.queue.revive()) == Revival(number - kept, kept)
+
+    def revive(self, chosen: list[tuple[str, str]]) -> int:
+        """Revive letters of the model. Return the number of those that stay dead."""
+        kept = 0
+        for letter in chosen:
+            webhook, id = letter
+            if self.length(webhook) < BOUND:
+                self.dead.remove(letter)
+                self.append(self.lanes[id], id)
+            else:
+                kept += 1
+        return kept
 
     @rule()
     def purge(self) -> None:

@@ -75,7 +75,8 @@ class DeadLetters:
             for each in letters
             if app_id in (None, each.letter.delivery.app_id) and delivery_id in (None, each.letter.delivery.id)
         ]
-        await self.give_back([each for each in letters if each not in chosen])
+        ids = {each.id for each in chosen}
+        await self.give_back([each for each in letters if each.id not in ids])
         return sorted(chosen, key=_died)
 
     async def delete(self, letters: Sequence[Letter]) -> None:

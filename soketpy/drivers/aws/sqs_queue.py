@@ -9,8 +9,9 @@ SQS differs from the other queues in these points:
 
 1. The attempts and the error of a delivery are in the memory of this process. After a restart, and on another node, the
    attempts are the number of times that SQS has returned the message.
-2. The bound of an endpoint counts the deliveries that this process has put or received. Nodes that share a queue have
-   no bound.
+2. The bound of an endpoint counts the deliveries that this process has put or received. An operator's command knows
+   only the number of all messages, so it revives no letters beyond the bound for all endpoints together. Nodes that
+   share a queue have no bound.
 3. Pauses are whole seconds, and SQS ends a pause after 12 hours.
 4. Dead letters are in a second queue (``sqs_dead``), for at most 14 days.
 5. States are not stored.
@@ -19,6 +20,7 @@ SQS differs from the other queues in these points:
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from math import ceil
 from typing import Any
@@ -27,10 +29,10 @@ from soketpy.core.aws_options import AwsOptions
 from soketpy.core.containment import contain
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, QueueUnavailable
+from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, QueueUnavailable, Revival
 from soketpy.drivers.aws.clients import Clients
 from soketpy.drivers.aws.fifo import LONGEST_INVISIBLE, Fifo, Received
-from soketpy.drivers.aws.sqs_dead import DeadLetters
+from soketpy.drivers.aws.sqs_dead import DeadLetters, Letter
 from soketpy.drivers.aws.sqs_lanes import Held, Lanes
 from soketpy.drivers.aws.sqs_messages import NotOurs, decode, entry_of, failed, renewed
 
@@ -52,6 +54,9 @@ GIVE_UP = 120.0
 """Seconds after which a message is released, if the end of its attempt cannot be stored."""
 
 SUFFIX = ".fifo"
+
+ALL = "(all)", "(all)"
+"""All endpoints together, as an operator's command sees them."""
 
 
 class SqsQueue:
@@ -331,15 +336,17 @@ class SqsQueue:
         attributes = await self._queue.attributes()
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         length = sum(int(attributes.get(name, 0)) for name in names)
-        return [QueueLength("(all)", "(all)", "sqs", length, self._clock())] if length else []
+        return [QueueLength(*ALL, "sqs", length, self._clock())] if length else []
 
     async def dead(self, limit: int) -> Sequence[DeadLetter]:
         """Return dead letters, the newest first."""
         return await self._dead.newest(limit)
 
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
-        letters = await self._dead.take(app_id, delivery_id)
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
+        """Queue dead letters again: one, those of an app, or all. A full endpoint keeps its newest letters dead."""
+        found = await self._dead.take(app_id, delivery_id)
+        letters, kept = await self._divide(found)
+        await self._dead.give_back(kept)
         now = self._clock()
         revived = [renewed(each.letter.delivery, now) for each in letters]
         entries = [entry_of(new, again=each.id) for new, each in zip(revived, letters, strict=True)]
@@ -347,7 +354,22 @@ class SqsQueue:
         await self._dead.delete(letters)
         for each in revived:
             self._lanes.note(each)
-        return len(letters)
+        return Revival(len(letters), len(kept))
+
+    async def _divide(self, letters: Sequence[Letter]) -> tuple[Sequence[Letter], Sequence[Letter]]:
+        """Return the letters that their endpoints have room for, and the others."""
+        if self._bound is None:
+            return letters, ()
+        others = 0 if self._owner else sum(each.length for each in await self.lengths())
+        lengths: Counter[tuple[str, str]] = Counter()
+        fitting: list[Letter] = []
+        kept: list[Letter] = []
+        for each in letters:
+            endpoint = each.letter.delivery.endpoint if self._owner else ALL
+            is_full = others + self._lanes.length(endpoint) + lengths[endpoint] >= self._bound
+            (kept if is_full else fitting).append(each)
+            lengths[endpoint] += not is_full
+        return fitting, kept
 
     async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Remove dead letters: one, those of an app, or all. Return their number."""

@@ -10,7 +10,7 @@ import msgspec
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength
+from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, Revival
 
 MOST_DEAD = 10_000
 """Dead letters that are kept, at most."""
@@ -54,10 +54,13 @@ class MemoryQueue:
             lanes = self._endpoints.setdefault(delivery.endpoint, {})
             self._number += 1
             lanes.setdefault(delivery.lane, _Lane()).deliveries.append((self._number, delivery))
-            if sum(len(lane.deliveries) for lane in lanes.values()) > self._bound:
+            if self._length(delivery.endpoint) > self._bound:
                 buried += self._bury_oldest(lanes)
         self._changed.set()
         return buried
+
+    def _length(self, endpoint: tuple[str, str]) -> int:
+        return sum(len(lane.deliveries) for lane in self._endpoints.get(endpoint, {}).values())
 
     def _bury_oldest(self, lanes: dict[str, _Lane]) -> int:
         """Bury the oldest delivery of an endpoint that is not in flight. Return the number of buried deliveries."""
@@ -144,7 +147,7 @@ class MemoryQueue:
             QueueLength(
                 *endpoint,
                 next(iter(lanes.values())).deliveries[0][1].target,
-                sum(len(lane.deliveries) for lane in lanes.values()),
+                self._length(endpoint),
                 min(lane.deliveries[0][1].created for lane in lanes.values()),
             )
             for endpoint, lanes in self._endpoints.items()
@@ -159,17 +162,17 @@ class MemoryQueue:
         while self._dead and self._dead[-1].died < self._clock() - self._keep_dead:
             self._dead.pop()
 
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
+        """Queue dead letters again: one, those of an app, or all. A full endpoint keeps its newest letters dead."""
         self._forget_dead()
         chosen = self._chosen(app_id, delivery_id)
-        for each in chosen:
-            self._dead.remove(each)
-        now = self._clock()
-        await self.put(
-            [msgspec.structs.replace(each.delivery, created=now, attempts=0, error="") for each in reversed(chosen)]
-        )
-        return len(chosen)
+        now, queued = self._clock(), 0
+        for each in reversed(chosen):
+            if self._length(each.delivery.endpoint) < self._bound:
+                self._dead.remove(each)
+                await self.put([msgspec.structs.replace(each.delivery, created=now, attempts=0, error="")])
+                queued += 1
+        return Revival(queued, len(chosen) - queued)
 
     async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Remove dead letters: one, those of an app, or all. Return their number."""

@@ -8,7 +8,7 @@ import msgpack
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import DeadLetter, QueueLength, QueueUnavailable
+from soketpy.core.webhook_ports import DeadLetter, QueueLength, QueueUnavailable, Revival
 from soketpy.drivers.redis.holder import PAUSE, Holder, NotHolder, WebhookScript, wait
 from soketpy.drivers.redis.writes import Lost
 
@@ -46,10 +46,10 @@ class StoredQueue:
             letters.append(DeadLetter(_delivery(delivery_id, meta, body), died / 1000, reason.decode(errors="replace")))
         return letters
 
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
+        """Queue dead letters again: one, those of an app, or all. A full endpoint keeps its newest letters dead."""
         chosen = app_id or "", delivery_id or ""
-        return int(await self._run("revive", self._keep_dead, *chosen, self._bound))
+        return Revival(*await self._run("revive", self._keep_dead, *chosen, self._bound))
 
     async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Remove dead letters: one, those of an app, or all. Return their number."""

@@ -225,6 +225,15 @@ local function bury_oldest(endpoint)
   return 1
 end
 
+-- Return the number of deliveries of an endpoint.
+local function length_of(endpoint)
+  local length = 0
+  for _, of_lane in ipairs(redis.call('HVALS', endpoint)) do
+    length = length + of_lane
+  end
+  return length
+end
+
 -- Append a delivery to its lane, unless the queue has it. Return the number of deliveries that became dead letters.
 local function put(bound, id, app, webhook, lane, target, events, created, body)
   if redis.call('HEXISTS', DELIVERIES, id) == 1 then
@@ -240,11 +249,7 @@ local function put(bound, id, app, webhook, lane, target, events, created, body)
   if redis.call('RPUSH', lane_key(lane), id) == 1 then
     redis.call('ZADD', DUE, now, lane)
   end
-  local length = 0
-  for _, of_lane in ipairs(redis.call('HVALS', endpoint)) do
-    length = length + of_lane
-  end
-  local buried = length > bound and bury_oldest(endpoint) or 0
+  local buried = length_of(endpoint) > bound and bury_oldest(endpoint) or 0
   while size > MOST_BYTES and bury_oldest(endpoint) == 1 do
     size, buried = tonumber(redis.call('HGET', SIZES, endpoint) or '0'), buried + 1
   end
@@ -379,25 +384,51 @@ if operation == 'dead' then
   return answer
 end
 
--- ARGV[4]: milliseconds for which dead letters are kept; ARGV[5]: an app, or "" for all; ARGV[6]: an id, or "" for all;
--- ARGV[7]: the most deliveries of an endpoint. Queue dead letters again, or remove them. Return their number.
-if operation == 'revive' or operation == 'purge' then
-  forget_letters(tonumber(ARGV[4]))
-  local found = 0
-  for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, -1)) do
-    local meta = cmsgpack.unpack(cmsgpack.unpack(redis.call('HGET', LETTERS, id))[1])
-    local _, _, _, _, app, webhook, lane, target, events = unpack(meta)
-    if (ARGV[5] == '' or app == ARGV[5]) and (ARGV[6] == '' or id == ARGV[6]) then
-      local body = redis.call('HGET', BODIES, id)
-      forget_letter(id)
-      found = found + 1
-      if operation == 'revive' and body then
-        put(tonumber(ARGV[7]), id, app, webhook, lane, target, events, now / 1000, body)
-      end
+-- Return the dead letters of an app and with an id, the oldest first: for each its id and its description. "" is for all.
+local function letters_of(app, id)
+  local found = {}
+  for _, each in ipairs(redis.call('ZRANGE', DEAD, 0, -1)) do
+    local fields = cmsgpack.unpack(cmsgpack.unpack(redis.call('HGET', LETTERS, each))[1])
+    if (app == '' or fields[5] == app) and (id == '' or each == id) then
+      table.insert(found, {each, fields})
     end
   end
-  if operation == 'revive' and found > 0 then
+  return found
+end
+
+-- ARGV[4]: milliseconds for which dead letters are kept; ARGV[5]: an app, or "" for all; ARGV[6]: an id, or "" for all.
+-- Remove dead letters. Return their number.
+if operation == 'purge' then
+  forget_letters(tonumber(ARGV[4]))
+  local found = letters_of(ARGV[5], ARGV[6])
+  for _, letter in ipairs(found) do
+    forget_letter(letter[1])
+  end
+  return #found
+end
+
+-- ARGV[4] to ARGV[6] as for "purge"; ARGV[7]: the most deliveries of an endpoint. Queue dead letters again: of each
+-- endpoint the oldest ones, until its queue is full. Return their number, and the number of those that stay dead.
+if operation == 'revive' then
+  forget_letters(tonumber(ARGV[4]))
+  local bound, queued, kept, full = tonumber(ARGV[7]), 0, 0, {}
+  for _, letter in ipairs(letters_of(ARGV[5], ARGV[6])) do
+    local id, _, _, _, _, app, webhook, lane, target, events = letter[1], unpack(letter[2])
+    local endpoint, body = endpoint_key(app, webhook), redis.call('HGET', BODIES, id)
+    local size = (tonumber(redis.call('HGET', SIZES, endpoint) or '') or 0) + #(body or '')
+    full[endpoint] = full[endpoint] or length_of(endpoint) >= bound or size > MOST_BYTES
+    if not body then -- damaged by another program
+      forget_letter(id)
+    elseif full[endpoint] then
+      kept = kept + 1
+    else
+      forget_letter(id)
+      put(bound, id, app, webhook, lane, target, events, now / 1000, body)
+      queued = queued + 1
+    end
+  end
+  if queued > 0 then
     wake()
   end
-  return found
+  return {queued, kept}
 end

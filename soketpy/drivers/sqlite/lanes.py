@@ -50,7 +50,7 @@ class _Lane:
 class Lanes:
     """The lanes of the queue in one file. ``open`` comes first. Methods may raise sqlite3.Error.
 
-    ``owner`` is true for the server, which creates the file and obeys the bound, and false for an operator's command.
+    ``owner`` is true for the server, which creates the file, and false for an operator's command.
     """
 
     def __init__(

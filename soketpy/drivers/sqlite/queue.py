@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import DeadLetter, QueueLength, QueueUnavailable
+from soketpy.core.webhook_ports import DeadLetter, QueueLength, QueueUnavailable, Revival
 from soketpy.drivers.sqlite.kinds import Kind
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class SqliteQueue:
         """Return dead letters, the newest first."""
         return await self._submit(Kind.READ, lambda store: store.dead(limit))
 
-    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
-        """Queue dead letters again: one, those of an app, or all. Return their number."""
+    async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
+        """Queue dead letters again: one, those of an app, or all. A full endpoint keeps its newest letters dead."""
         revived = await self._submit(Kind.CHANGE, lambda store: store.revive(app_id, delivery_id))
         self._changed.set()
         return revived

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
-from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength
+from soketpy.core.webhook_ports import FULL, DeadLetter, QueueLength, Revival
 from soketpy.drivers.sqlite.lanes import Key, Lanes
 
 MOST_TAKEN = 100
@@ -61,7 +61,7 @@ class Store(Lanes):
         This is one change for all of them: a flood of one endpoint must not delay the others.
         """
         excess = self._lengths.get(endpoint, 0) - self._bound
-        if not self._owner or excess <= 0:
+        if excess <= 0:
             return 0
         waiting: list[tuple[int, str]] = []
         for lane in self._lanes[endpoint]:
@@ -204,19 +204,28 @@ class Store(Lanes):
             self._run("DELETE FROM dead WHERE died < ?", end)
             self._read_lanes()
 
-    def revive(self, app_id: str | None, delivery_id: str | None) -> int:
-        """Queue dead letters again, the oldest first. Return their number."""
+    def revive(self, app_id: str | None, delivery_id: str | None) -> Revival:
+        """Queue the oldest dead letters of each endpoint again, as many as the endpoint has room for."""
         self._remove_finished()
         self.forget()
         chosen, values = _chosen(app_id, delivery_id)
-        columns = f"endpoint, lane, id, body, events, ?, 0, '' FROM dead WHERE {chosen} ORDER BY number"
-        into = "INSERT INTO deliveries (endpoint, lane, id, body, events, created, attempts, error)"
-        revived = self._run(f"{into} SELECT {columns}", self._clock(), *values).rowcount
-        self._run(f"DELETE FROM dead WHERE {chosen}", *values)  # noqa: S608 - constants
+        letters = f"SELECT endpoint, count(*) FROM dead WHERE {chosen} GROUP BY endpoint"  # noqa: S608 - constants
+        queued = kept = 0
+        for endpoint, number in self._run(letters, *values).fetchall():
+            # The server may have put deliveries since an operator's command has read the lengths.
+            length = self._one("SELECT count(*) FROM deliveries WHERE endpoint = ?", endpoint)[0]
+            fitting = min(number, max(0, self._bound - length))
+            self._revive_oldest(f"{chosen} AND endpoint = ?", (*values, endpoint), fitting)
+            queued, kept = queued + fitting, kept + number - fitting
         self._read_lanes()
-        for endpoint in list(self._lengths):
-            self._bury_oldest(endpoint)
-        return revived
+        return Revival(queued, kept)
+
+    def _revive_oldest(self, chosen: str, values: Sequence[str | int], number: int) -> None:
+        oldest = f"number IN (SELECT number FROM dead WHERE {chosen} ORDER BY number LIMIT ?)"  # noqa: S608 - constants
+        columns = f"endpoint, lane, id, body, events, ?, 0, '' FROM dead WHERE {oldest} ORDER BY number"
+        into = "INSERT INTO deliveries (endpoint, lane, id, body, events, created, attempts, error)"
+        self._run(f"{into} SELECT {columns}", self._clock(), *values, number)
+        self._run(f"DELETE FROM dead WHERE {oldest}", *values, number)  # noqa: S608 - constants
 
     def purge(self, app_id: str | None, delivery_id: str | None) -> int:
         """Remove dead letters. Return their number."""

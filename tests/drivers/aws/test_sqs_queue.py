@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from aiobotocore.session import get_session
 
-from soketpy.core.webhook_ports import QueueUnavailable
+from soketpy.core.webhook_ports import QueueUnavailable, Revival
 from soketpy.drivers.aws.fifo import SqsFault
 from soketpy.drivers.aws.sqs_queue import SqsQueue, dead_url_of
 from tests.aws import SECRET_KEY, TOKEN, Moto, client_arguments, create_queue, options
@@ -224,6 +224,25 @@ async def test_an_operator_gets_the_number_of_all_messages(open_queue: Open) -> 
     await server.put([delivery("1"), delivery("2"), delivery("3")])
     await take(server)
     assert [(each.target, each.length) for each in await operator.lengths()] == [("sqs", 3)]
+
+
+async def test_an_operator_revives_no_letters_beyond_the_bound_for_all_messages(open_queue: Open) -> None:
+    server, operator = await open_queue(), await open_queue(owner=False, bound=4)
+    for _ in range(3):
+        await server.put([delivery()])
+        await server.bury((await take(server))[0], "HTTP 500")
+    await until_dead(operator, 3)
+    await server.put([delivery("1"), delivery("2", webhook="other")])
+    assert await operator.revive() == Revival(2, kept=1)
+    await until_dead(operator, 1)
+    assert [each.length for each in await operator.lengths()] == [4]
+
+
+async def until_dead(queue: SqsQueue, number: int) -> None:
+    async def are_listed() -> bool:
+        return len(await queue.dead(10)) == number
+
+    await until(are_listed)
 
 
 # Faults

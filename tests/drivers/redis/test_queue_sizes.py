@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from soketpy.core.webhook_ports import Revival
 from soketpy.drivers.redis import scripts
 from tests.drivers.queues import RedisKit, delivery, ids
 
@@ -40,6 +41,20 @@ async def test_finished_deliveries_make_room(kit: RedisKit) -> None:
         for _ in range(2):
             [taken] = await queue.take()
             await queue.finish(taken)
+
+
+async def test_letters_stay_dead_while_their_endpoint_has_too_many_bytes(kit: RedisKit) -> None:
+    queue = await kit.open()
+    given = [delivery(size=SIZE) for _ in range(2)]
+    small, waiting = delivery(), delivery(size=SIZE)
+    for each in given:
+        await queue.put([each])
+        await queue.bury((await queue.take())[0], "gone")
+    await queue.put([small])
+    await queue.bury((await queue.take())[0], "gone")
+    await queue.put([waiting])
+    assert await queue.revive() == Revival(1, kept=2)
+    assert [each.delivery.id for each in await queue.dead(10)] == ids([small, given[1]])  # none overtakes another one
 
 
 async def test_the_oldest_dead_letters_are_removed_if_all_have_too_many_bytes(kit: RedisKit) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soketpy.core.webhook_ports import QueueUnavailable
+from soketpy.core.webhook_ports import QueueUnavailable, Revival
 from soketpy.drivers.sqlite.file import VERSION, identity_of
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from tests.drivers.queues import delivery, ids
@@ -70,7 +70,7 @@ async def test_letters_that_a_command_revives_are_sent_by_the_server(queue: Sqli
     command = SqliteQueue(str(path), owner=False)
     await command.start()
     assert ids([each.delivery for each in await command.dead(10)]) == [dead.id]
-    assert await command.revive(delivery_id=dead.id) == 1
+    assert await command.revive(delivery_id=dead.id) == Revival(1)
     await command.stop()
     async with asyncio.timeout(PATIENCE):
         assert ids(await taking) == [dead.id]
