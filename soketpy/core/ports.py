@@ -226,10 +226,18 @@ class Allowance:
 
 
 class RateLimiter(Protocol):
-    """Limits the rate of the calls of apps. A refused call costs nothing."""
+    """Limits what an app may do in a second, on all nodes together. A refusal costs nothing.
+
+    Each app has a token bucket for each kind of thing (``what``), with the points of one second. If its limit changes,
+    the bucket keeps the points that it has. The methods are coroutines for ``steps``. They raise Unavailable if the
+    points cannot be counted now.
+    """
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
-        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. A coroutine for ``steps``."""
+        """Take ``cost`` points of the ``limit`` that an app has each second for ``what``."""
+
+    async def take_one(self, app_id: str, what: str, limit: int) -> Allowance:
+        """Take one point for something frequent: a node may take several points together and keep some for later."""
 
 
 class Cluster(Protocol):

@@ -39,6 +39,6 @@ class Partition:
         self.roster = RedisRoster(self.session, topics, flags_of(webhook_types))
         self.cache = RedisCache(self.session, time.monotonic, cache_ttl)
         self.events = RedisEvents(self.session, secrets.token_hex(8))
-        self.limiter = RedisRateLimiter(self.session)
+        self.limiter = RedisRateLimiter(self.session, time.monotonic)
         topics.attach(self.bus, self.roster)
         self.session.attach(self.roster, topics.receive)

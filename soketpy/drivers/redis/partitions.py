@@ -223,6 +223,10 @@ class PartitionedRateLimiter:
         """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. Raises Unavailable."""
         return await self._partitions.of(app_id, what).limiter.take(app_id, what, cost, limit)
 
+    async def take_one(self, app_id: str, what: str, limit: int) -> Allowance:
+        """Take one point for something frequent. Raises Unavailable."""
+        return await self._partitions.of(app_id, what).limiter.take_one(app_id, what, limit)
+
 
 def _in_order(channels: Sequence[str], groups: Mapping[Partition, list[str]], found: list[list[int]]) -> list[int]:
     """Return the counts of grouped channels in the order of the channels."""

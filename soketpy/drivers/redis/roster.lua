@@ -205,19 +205,21 @@ function commands.miss(_, app, channel, ttl)
   return true
 end
 
--- Take from a token bucket. Return whether that was possible, and how many tokens the bucket has left.
-function commands.take(_, app, what, cost, limit)
+-- Take tokens from a bucket: `most`, or as many as there are, or none if there are fewer than `least`. Return how many
+-- were taken, and how many are left. The bucket of a changed limit keeps the tokens that it has.
+function commands.take(_, app, what, least, most, limit)
   local key, now = prefix .. 'rate:' .. scoped(app, what), milliseconds()
-  local bucket = redis.call('HMGET', key, 'tokens', 'updated', 'limit')
+  local bucket = redis.call('HMGET', key, 'tokens', 'updated')
   local tokens, left, updated = limit, tonumber(bucket[1]), tonumber(bucket[2])
-  if left and left >= 0 and updated and updated >= 0 and tonumber(bucket[3]) == limit then -- NaN is not >= 0
+  if left and left >= 0 and updated and updated >= 0 then -- NaN is not >= 0
     tokens = math.min(limit, left + math.max(0, now - updated) * limit / 1000)
   end
-  local taken = cost <= tokens
-  if taken then
-    tokens = tokens - cost
+  local taken = 0
+  if least <= tokens then
+    taken = math.max(least, math.min(most, math.floor(tokens)))
+    tokens = tokens - taken
   end
-  redis.call('HSET', key, 'tokens', tostring(tokens), 'updated', now, 'limit', limit)
+  redis.call('HSET', key, 'tokens', tostring(tokens), 'updated', now)
   redis.call('PEXPIRE', key, 10000)
   return {taken, tostring(tokens)}
 end

@@ -91,7 +91,7 @@ def test_a_last_event_that_is_damaged_is_a_cache_miss(fields: tuple[str | bytes,
 )
 def test_a_token_bucket_that_is_damaged_is_a_new_one(tokens: str, updated: str) -> None:
     scene = Scene()
-    scene.ask("HSET", RATE, "tokens", tokens, "updated", updated, "limit", "3")
+    scene.ask("HSET", RATE, "tokens", tokens, "updated", updated)
     limiter = scene.house._clusters[0].limiter
     allowed = scene.house.ask(limiter.take(APP.id, "reads", 1, 3))
     assert (allowed.allowed, allowed.remaining) == (True, 2)

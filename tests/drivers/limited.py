@@ -1,0 +1,45 @@
+"""The rate limiters of all nodes of a cluster, and the clock of their buckets, which stands still."""
+
+from itertools import cycle
+
+import pytest
+
+from soketpy.core.ports import Allowance
+from soketpy.drivers.redis import scripts
+from soketpy.drivers.redis.cluster import RedisCluster
+from tests.fakes import House
+
+START = 1000.0
+
+
+class Limited:
+    """Takes points on alternating nodes of a house. Only ``advance`` lets time pass, in the nodes and in Redis."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = f"{{redis.call('GET', prefix .. 'clock') or '{START}', '0'}}"
+        for name, real, instead in (
+            ("events.lua", "redis.call('TIME')", clock),
+            ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
+        ):
+            assert scripts.SOURCES[name].count(real) == 1
+            monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, instead))
+        self.house = House()
+        for cluster in self.house._clusters:
+            for partition in cluster.partitions if isinstance(cluster, RedisCluster) else ():
+                partition.limiter._clock = self.house.loop.time
+        self._turn = cycle(self.house._clusters)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.house.loop.advance(seconds)
+        passed = self.house.loop.now - START
+        for session in self.house.sessions:
+            self.house._run(session.ask("SET", f"{session.prefix}clock", str(START + passed)))
+
+    def take(self, what: str, cost: int, limit: int, app_id: str = "app") -> Allowance:
+        """Take points on the next node."""
+        return self.house.ask(next(self._turn).limiter.take(app_id, what, cost, limit))
+
+    def take_one(self, what: str, limit: int, app_id: str = "app") -> Allowance:
+        """Take one point, of something frequent, on the next node."""
+        return self.house.ask(next(self._turn).limiter.take_one(app_id, what, limit))
