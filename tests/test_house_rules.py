@@ -15,9 +15,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"protocol"},
     "drivers": {"core", "protocol"},
     "web": {"core", "protocol"},
+    "registry": {"core", "protocol"},
     "webhooks": {"core", "protocol"},
     "config": {"core", "protocol"},
-    "process": {"config", "core", "drivers", "protocol", "web", "webhooks"},
+    "process": {"config", "core", "drivers", "protocol", "registry", "web", "webhooks"},
     "cli": {"__init__", "config", "core", "process", "protocol"},
     "testing": {"config", "process"},
     "__main__": {"cli"},
@@ -29,7 +30,7 @@ ONLY_IN = {
     "aiobotocore": {"drivers"},
     "aiohttp": {"webhooks", "drivers/aws/clients.py"},
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
-    "asyncio": {"web", "webhooks", "drivers", "process", "cli", "testing", "core/steps.py"},
+    "asyncio": {"web", "webhooks", "registry", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
     "yaml": {"config"},
     "botocore": {"drivers"},
@@ -92,7 +93,7 @@ def test_a_technology_is_known_where_it_belongs(path: Path) -> None:
 
 def test_the_top_level_is_folders_and_few_files() -> None:
     inside = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert sum(path.is_dir() for path in inside) <= 8
+    assert sum(path.is_dir() for path in inside) <= 9
     assert sum(path.suffix == ".py" for path in inside) <= 4
 
 

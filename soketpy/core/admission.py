@@ -2,6 +2,7 @@
 
 import msgspec
 
+from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App, Apps
 from soketpy.protocol.errors import Code, ConnectionRefused
 
@@ -25,11 +26,23 @@ class Hello(msgspec.Struct, frozen=True):
     path: str = ""
 
 
-def admit(hello: Hello, apps: Apps, strict_protocol: bool) -> App:
-    """Return the app that the client connects to. Raise ConnectionRefused with the code of the failed check."""
+async def find_app(hello: Hello, apps: Apps) -> App | None:
+    """Return the app that the client asks for, or None; a coroutine for ``steps``.
+
+    Raise ConnectionRefused (4100, so that the client tries again) if the app cannot be looked up now.
+    """
+    if hello.key is None:
+        return None
+    try:
+        return apps.by_key(hello.key) or await apps.find_by_key(hello.key)
+    except RegistryUnavailable:
+        raise ConnectionRefused(Code.OVER_CAPACITY, "The app cannot be looked up now; reconnect in a while.") from None
+
+
+def admit(hello: Hello, app: App | None, strict_protocol: bool) -> App:
+    """Return ``app``, which ``find_app`` has found. Raise ConnectionRefused with the code of the first failed check."""
     if hello.key is None:
         raise ConnectionRefused(Code.NO_SUCH_PATH, "There is nothing at this path; connect to /app/KEY.")
-    app = apps.by_key(hello.key)
     if app is None:
         raise ConnectionRefused(Code.NO_SUCH_APP, f"App key {hello.key[:100]} does not exist.")
     if not app.enabled:

@@ -189,17 +189,30 @@ def _origin_mistake(origins: tuple[str, ...]) -> str:
 
 
 class Apps(Protocol):
-    """A registry of apps. Lookups never block: a registry that reads from a database loads apps in advance."""
+    """The apps that a server knows. ``by_id`` and ``by_key`` never wait: they know the apps that are loaded.
+
+    The coroutines load an app that is not. They are for ``steps`` and for tasks, and raise RegistryUnavailable
+    (``core/app_registry.py``) if the database of the apps does not answer.
+    """
 
     def by_id(self, app_id: str) -> App | None:
-        """Return the app with this id, or None."""
+        """Return the app with this id if it is loaded, else None."""
 
     def by_key(self, key: str) -> App | None:
-        """Return the app that has this key, or None."""
+        """Return the app that has this key if it is loaded, else None."""
+
+    async def find_by_id(self, app_id: str) -> App | None:
+        """Return the app with this id, or None if there is none."""
+
+    async def find_by_key(self, key: str) -> App | None:
+        """Return the app that has this key, or None if there is none."""
+
+    async def load(self, ids: Iterable[str]) -> None:
+        """Load the apps with these ids, as far as they exist."""
 
 
 class StaticApps:
-    """The apps of the configuration. ``replace`` exchanges all of them in one step."""
+    """The apps of the configuration. All of them are always loaded. ``replace`` exchanges all of them in one step."""
 
     def __init__(self, apps: Iterable[App] = ()) -> None:
         self._by_id: dict[str, App] = {}
@@ -230,3 +243,14 @@ class StaticApps:
     def by_key(self, key: str) -> App | None:
         """Return the app that has this key, or None."""
         return self._by_key.get(key)
+
+    async def find_by_id(self, app_id: str) -> App | None:
+        """Return the app with this id, or None."""
+        return self._by_id.get(app_id)
+
+    async def find_by_key(self, key: str) -> App | None:
+        """Return the app that has this key, or None."""
+        return self._by_key.get(key)
+
+    async def load(self, ids: Iterable[str]) -> None:
+        """Do nothing."""

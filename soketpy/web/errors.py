@@ -52,6 +52,12 @@ def crowded() -> RequestError:
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
 
 
+def no_registry() -> RequestError:
+    """Return the error for a request whose app cannot be looked up now. The log has the reason."""
+    reason = "The app cannot be looked up now; try again."
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+
+
 def too_slow(seconds: float) -> RequestError:
     """Return the error for a body that does not arrive completely within this many seconds."""
     return RequestError(HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {seconds:g} s.")

@@ -22,7 +22,12 @@ class Exchange(msgspec.Struct, eq=False):
     answer: Answer | None = None
     call: Call | None = None
     operation: Operation | None = None
+    opening: Callable[["Ended"], bool] | None = None
+    """Continues with the head of a request whose app is not loaded, as soon as the app has been looked up.
+
+    It returns whether that is done; if not, it calls its argument later. It is None for all other requests.
+    """
 
 
 Ended = Callable[[Exchange], None]
-"""Is called with a call that had to wait, when the call has its answer."""
+"""Is called with a request that had to wait, when it has its answer or, if its app was looked up, is open."""

@@ -3,6 +3,7 @@
 import logging
 from http import HTTPStatus
 
+from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.node import Node
@@ -11,7 +12,7 @@ from soketpy.core.refusals import address
 from soketpy.core.triggers import TriggerRefused
 from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
-from soketpy.web.errors import RequestError, of_trigger, unavailable, unconfirmed
+from soketpy.web.errors import RequestError, no_registry, of_trigger, unavailable, unconfirmed
 from soketpy.web.exchange import Exchange
 
 log = logging.getLogger("soketpy.rest")
@@ -40,6 +41,8 @@ class Failures:
         elif isinstance(fault, Unavailable):
             published = exchange.call is not None and exchange.call.published
             fault = unconfirmed() if published else unavailable(str(fault))
+        elif isinstance(fault, RegistryUnavailable):
+            fault = no_registry()
         elif isinstance(fault, TooManyParameters):
             fault = RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.")
         if isinstance(fault, RequestError):

@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-import time
-from email.utils import formatdate
-from functools import lru_cache
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 
 from soketpy.core.containment import attempt, contain
 from soketpy.protocol.handshake import Upgrade, parse_upgrade
 from soketpy.protocol.requests import HEAD_TOO_LONG, BadRequest, Head, head_end, parse_head
-from soketpy.web.answers import FAILED, Reply, malformed, not_http, path_of
+from soketpy.web.answers import malformed, not_http, path_of
+from soketpy.web.encoding import encode, failure
 from soketpy.web.errors import RequestError, broken_off, stopping, too_large, too_slow
 from soketpy.web.exchange import Exchange
 from soketpy.web.http_port import HttpPort
@@ -38,8 +37,6 @@ SLICE_SECONDS = 0.005
 """Time for which the requests of one client are served in one iteration of the event loop."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-_STATUS_LINES = {status: f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class HttpConnection(asyncio.Protocol):
@@ -120,7 +117,7 @@ class HttpConnection(asyncio.Protocol):
         """Contain an exception that belongs to no answer: answer 500 and close. Never raises."""
         contain(log, fault, "The requests of a client could not be served")
         try:
-            self.answers.append(_failure(with_body=True))
+            self.answers.append(failure(with_body=True))
             self._end()
         except Exception as another:
             contain(log, another, "The error could not be sent to a client whose requests failed")
@@ -152,6 +149,23 @@ class HttpConnection(asyncio.Protocol):
         self._closes = head.closes
         target = head.target if head.target.startswith("/") else path_of(head.target)
         exchange = self._api.open(head.method, target, head.fields.headers, self._transport)
+        if exchange.opening is not None and not exchange.opening(partial(self._opened, head)):
+            return self._wait()
+        return self._receive_body(exchange, head)
+
+    def _opened(self, head: Head, exchange: Exchange) -> None:
+        """Continue with a request whose app had to be looked up. Never raises."""
+        self._waits = False
+        try:
+            if not self._transport.is_closing():
+                self._port.outbox.add(self)
+                if self._receive_body(exchange, head):
+                    self._serve_later()
+        except Exception as fault:
+            self._fail(fault)
+
+    def _receive_body(self, exchange: Exchange, head: Head) -> bool:
+        """Serve a call whose body is in the buffer, or wait for the body. Return False if no more can be taken."""
         length = head.fields.length
         if length is None or length > len(self._buffer) or exchange.answer is not None or length > self._api.body_size:
             return self._open_incomplete(exchange, head)
@@ -209,6 +223,10 @@ class HttpConnection(asyncio.Protocol):
         if self._api.begin(exchange, body, self._called):
             self._answer(exchange)
             return not self._closes or self._end()
+        return self._wait()
+
+    def _wait(self) -> bool:
+        """Take no more requests until the current one has its answer. Return False."""
         self._waits = True
         self._port.connections.begin(self)
         self._transport.pause_reading()
@@ -257,10 +275,10 @@ class HttpConnection(asyncio.Protocol):
             reply = self._api.reply(exchange)
             if self._closes:
                 reply.announce_close()
-            answer = _encode(reply, with_body=with_body)
+            answer = encode(reply, with_body=with_body)
         except Exception as fault:
             contain(log, fault, "The answer to %s %s could not be made", exchange.method, exchange.path)
-            answer = _failure(with_body=with_body)
+            answer = failure(with_body=with_body)
         try:
             self._port.connections.end(self)
         except Exception as fault:
@@ -283,7 +301,7 @@ class HttpConnection(asyncio.Protocol):
         self._port.log_refusal(self._transport, status, reason)
         reply = malformed(status, reason)
         reply.announce_close()
-        self.answers.append(_encode(reply, with_body=True))
+        self.answers.append(encode(reply, with_body=True))
         return self._end_lingering()
 
     def pause_writing(self) -> None:
@@ -363,28 +381,3 @@ class HttpConnection(asyncio.Protocol):
         if self._discards or (self._incomplete is not None and self._incomplete.exchange is None):
             return LINGER
         return REQUEST_TIMEOUT if self._buffer or self._incomplete is not None else IDLE_TIMEOUT
-
-
-def _encode(reply: Reply, *, with_body: bool) -> bytes:
-    """Return the bytes of an answer."""
-    body = reply.body
-    lines = [_STATUS_LINES[reply.status], *[f"{name}: {value}\r\n" for name, value in reply.headers.items()]]
-    lines.append(_date(int(time.time())))
-    if body is None:
-        return "".join([*lines, "\r\n"]).encode()
-    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
-    return head + body if with_body else head
-
-
-def _failure(*, with_body: bool) -> bytes:
-    """Return the bytes of the answer to a request whose answer cannot be made."""
-    body = FAILED.body or b""
-    lines = [_STATUS_LINES[FAILED.status], *[f"{name}: {value}\r\n" for name, value in FAILED.headers.items()]]
-    head = "".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode()
-    return head + body if with_body else head
-
-
-@lru_cache(maxsize=1)
-def _date(now: int) -> str:
-    """Return the Date header of this second (RFC 9110, section 6.6.1)."""
-    return f"Date: {formatdate(now, usegmt=True)}\r\n"

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from soketpy.core import steps
-from soketpy.core.admission import Hello, admit
+from soketpy.core.admission import Hello, admit, find_app
 from soketpy.core.apps import App
 from soketpy.core.connection import Connection
 from soketpy.core.containment import attempt, contain
@@ -53,14 +53,16 @@ class Opening:
         websocket.write = opening.append
         connection: Connection | None = None
         try:
-            app = self._admit(Code.RECONNECT if state.port_is_shared else Code.OVER_CAPACITY)
+            app = await self._admit(Code.RECONNECT if state.port_is_shared else Code.OVER_CAPACITY)
+            if self._is_closing():  # the client disconnected or was refused while the app was looked up
+                return
             connection = await state.node.connect(app, websocket, app.held_key(self._hello.key))
-            if websocket.closing:  # the client disconnected or was refused while other nodes were asked
+            if self._is_closing():  # the same, while other nodes were asked
                 connection.end()
                 return
             app = connection.app
             if state.draining or state.apps.by_id(app.id) is not app:  # something changed while other nodes were asked
-                connection.app = self._admit(Code.RECONNECT)
+                connection.app = await self._admit(Code.RECONNECT)
         except Exception as fault:
             if connection is not None:
                 connection.end()
@@ -68,7 +70,10 @@ class Opening:
             return
         websocket.start(connection, b"".join(opening))
 
-    def _admit(self, when_draining: Code) -> App:
+    def _is_closing(self) -> bool:
+        return self._websocket.closing
+
+    async def _admit(self, when_draining: Code) -> App:
         """Return the app of the client. Raises ConnectionRefused, with ``when_draining`` if the server stops.
 
         A client that gets 4200 (RECONNECT) reconnects at once, which is right only if it reaches another process.
@@ -76,7 +81,8 @@ class Opening:
         if self._state.draining:
             reason = STOPPING if when_draining == Code.RECONNECT else "The server is stopping; reconnect in a while."
             raise ConnectionRefused(when_draining, reason)
-        return admit(self._hello, self._state.apps, self._state.strict_protocol)
+        app = await find_app(self._hello, self._state.apps)
+        return admit(self._hello, app, self._state.strict_protocol)
 
     def _failed(self, fault: Exception) -> None:
         """Refuse a client, unless it has disconnected or was refused already."""

@@ -8,10 +8,10 @@ body of an unauthenticated client costs nothing. Source: Pusher's HTTP API refer
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import msgspec
@@ -38,6 +38,11 @@ log = logging.getLogger("soketpy.rest")
 access_log = logging.getLogger("soketpy.access")
 
 _encode = msgspec.json.encode
+
+AppLookup = Callable[[], Coroutine[Any, Any, App | None]]
+
+UNKNOWN = ""
+"""Stands for the app of the requests whose apps are being looked up."""
 
 
 class Rest:
@@ -97,29 +102,77 @@ class Rest:
     ) -> Exchange:
         """Open a request by its head. Names of headers are in lower case. Never raises.
 
-        If the request is refused, the log line has the address of the ``caller``.
+        If the app is not loaded, the request is open after ``Exchange.opening``. If the request is refused, the log
+        line has the address of the ``caller``.
         """
         path, _, query = target.partition("?")
         exchange = Exchange(method, path, headers.get("origin"), None, caller)
         try:
             bare = bare_path(path, self._prefix) if self._prefix else path
             parts = bare.split("/", 3)
-            of_app = len(parts) == 4 and parts[1] == "apps"
-            if of_app:
-                exchange.app = self._apps.by_id(unquote(parts[2]) if "%" in parts[2] else parts[2])
-            if of_app and method != "OPTIONS":
-                self._open_call(exchange, parts[3], bare, query, headers)
-            elif bare in health.PATHS:
-                exchange.answer = self._health.answer(bare, self.draining)
-            elif method == "OPTIONS":
-                exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
-            elif len(parts) == 4 and parts[1] == "users":
-                self._open_call(exchange, bare[1:], bare, query, headers, by_key=True)
+            lookup: AppLookup | None = None
+            if len(parts) == 4 and parts[1] == "apps":
+                app_id = unquote(parts[2]) if "%" in parts[2] else parts[2]
+                exchange.app = self._apps.by_id(app_id)
+                if exchange.app is None:
+                    lookup = partial(self._apps.find_by_id, app_id)
+            elif len(parts) == 4 and parts[1] == "users" and method != "OPTIONS":
+                key = dict(parse_query(query)).get("auth_key", "")
+                if self._apps.by_key(key) is None:
+                    lookup = partial(self._apps.find_by_key, key)
+            if lookup is None:
+                self._open(exchange, parts, bare, query, headers)
             else:
-                self._refuse_path(exchange)
+                opening = self._look_up(exchange, lookup, parts, bare, query, headers)
+                exchange.opening = partial(self._begin_opening, exchange, opening)
         except Exception as fault:
             exchange.answer = self._failures.answer(exchange, fault)
         return exchange
+
+    async def _look_up(
+        self,
+        exchange: Exchange,
+        lookup: AppLookup,
+        parts: list[str],
+        bare: str,
+        query: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Look up the app of a request, and open the request; a coroutine for ``steps``. Never raises."""
+        try:
+            app = await self._find(lookup)
+            if exchange.answer is not None:  # the server has stopped meanwhile
+                return
+            if parts[1] == "apps":
+                exchange.app = app
+            self._open(exchange, parts, bare, query, headers)
+        except Exception as fault:
+            exchange.answer = self._failures.answer(exchange, fault)
+
+    async def _find(self, lookup: AppLookup) -> App | None:
+        if UNKNOWN in self._in_progress.full:
+            raise crowded()
+        return await lookup()
+
+    def _begin_opening(self, exchange: Exchange, opening: steps.Operation, opened: Ended) -> bool:
+        if steps.begin(opening, partial(self._ended, exchange, opened)):
+            return True
+        self._in_progress.enter(exchange, UNKNOWN, opened)
+        return False
+
+    def _open(self, exchange: Exchange, parts: list[str], bare: str, query: str, headers: Mapping[str, str]) -> None:
+        """Open a request whose app is loaded, or does not exist. Raises what ``Failures`` turns into an answer."""
+        kind = parts[1] if len(parts) == 4 else ""
+        if kind == "apps" and exchange.method != "OPTIONS":
+            self._open_call(exchange, parts[3], bare, query, headers)
+        elif bare in health.PATHS:
+            exchange.answer = self._health.answer(bare, self.draining)
+        elif exchange.method == "OPTIONS":
+            exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
+        elif kind == "users":
+            self._open_call(exchange, bare[1:], bare, query, headers, by_key=True)
+        else:
+            self._refuse_path(exchange)
 
     def _open_call(
         self, exchange: Exchange, route: str, bare: str, query: str, headers: Mapping[str, str], *, by_key: bool = False

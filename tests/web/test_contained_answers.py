@@ -86,7 +86,7 @@ async def test_a_fault_where_an_answer_is_encoded(
 ) -> None:
     async with wire(peers.port) as client:
         with monkeypatch.context() as patched:
-            patched.setattr(http, "_encode", bug)
+            patched.setattr(http, "encode", bug)
             client.send(trigger() + request("HEAD", "/ready"))
             assert (await client.answer()).json == FAILED
             assert (await client.answer(without_body=True)).status == 500
@@ -137,7 +137,7 @@ async def test_a_fault_where_a_fault_is_told_ends_the_connection(
 ) -> None:
     async with wire(peers.port) as client:
         monkeypatch.setattr(Rest, "open", bug)
-        monkeypatch.setattr(http, "_failure", bug)
+        monkeypatch.setattr(http, "failure", bug)
         client.send(trigger())
         assert await client.rest() == b""
     assert contained.count == 2

@@ -145,9 +145,9 @@ async def test_who_goes_while_it_waits_for_room_takes_none(
     opened: list[Opening] = []
     admit = Opening._admit
 
-    def admitted(self: Opening, when_draining: Code) -> App:
+    async def admitted(self: Opening, when_draining: Code) -> App:
         opened.append(self)
-        return admit(self, when_draining)
+        return await admit(self, when_draining)
 
     monkeypatch.setattr(Opening, "_admit", admitted)
     let_go = request.getfixturevalue("hold")

@@ -1,0 +1,1 @@
+"""Apps from a database: the cache in front of a registry of apps."""
