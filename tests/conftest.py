@@ -65,7 +65,7 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give Redis, servers and new clients of this process as much time as the tests have."""
-    for module in ("drivers.redis.wire", "drivers.redis.session", "drivers.redis.operators", "cli.call"):
+    for module in ("drivers.redis.wire", "drivers.redis.session", "drivers.redis.webhooks.operators", "cli.call"):
         monkeypatch.setattr(f"soketpy.{module}.PATIENCE", PATIENCE)
     monkeypatch.setattr("soketpy.web.http_connections.GRACE", PATIENCE)
 

@@ -9,9 +9,9 @@ from soketpy.core.apps import App, Apps
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhook_ports import Queue
 from soketpy.drivers.redis.cluster import RedisCluster
-from soketpy.drivers.redis.forming import Forming, Store
-from soketpy.drivers.redis.holder import Holder, WebhookScript
-from soketpy.drivers.redis.queue import RedisQueue
+from soketpy.drivers.redis.webhooks.forming import Forming, Store
+from soketpy.drivers.redis.webhooks.holder import Holder, WebhookScript
+from soketpy.drivers.redis.webhooks.queue import RedisQueue
 from soketpy.process.webhooks import Webhooks, have_webhooks
 from soketpy.webhooks.callback import Callback
 

@@ -61,7 +61,7 @@ async def operators_queues(settings: Settings) -> "AsyncIterator[Sequence[Operat
     elif settings.cluster == "local":
         check_queue(settings)
     else:
-        from soketpy.drivers.redis import operators
+        from soketpy.drivers.redis.webhooks import operators
         from soketpy.process.redis_address import connector_of
 
         opened = operators.operators_queues(

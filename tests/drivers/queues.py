@@ -18,9 +18,9 @@ from soketpy.drivers.aws.sqs_queue import SqsQueue
 from soketpy.drivers.local.queue import MemoryQueue
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
-from soketpy.drivers.redis.holder import Holder, WebhookScript
-from soketpy.drivers.redis.queue import RedisQueue
 from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.webhooks.holder import Holder, WebhookScript
+from soketpy.drivers.redis.webhooks.queue import RedisQueue
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from soketpy.process.server import cancel
 from tests.aws import Moto, create_queue, options

@@ -36,7 +36,7 @@ def nothing_flows_in(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = LocalRateLimiter.__init__
     monkeypatch.setattr(LocalRateLimiter, "__init__", lambda self, clock: begin(self, lambda: 1000.0))
     for name, real, stopped in (
-        ("events.lua", "redis.call('TIME')", "{'1000', '0'}"),
+        ("webhooks/events.lua", "redis.call('TIME')", "{'1000', '0'}"),
         ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
     ):
         assert scripts.SOURCES[name].count(real) == 1

@@ -5,5 +5,6 @@ users over several partitions. A ``partition`` has a ``session``, and the ports 
 ``limits`` over it. The parts of the roster are ``users``, ``quotas`` and ``reads``. A session opens a ``wire`` with
 ``connect``, agrees on the ``version`` of the data, and renews its ``lease``. The ports use the session through
 ``commands``: they send ``writes``, which ``roster.lua`` does, and messages on ``topics``. ``in_flight`` limits and
-counts what is in flight. Only ``wire`` and ``connect`` use the network.
+counts what is in flight. Only ``wire`` and ``connect`` use the network. The folder ``webhooks`` has the events and
+the queue of webhooks.
 """

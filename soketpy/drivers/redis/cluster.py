@@ -24,7 +24,7 @@ from soketpy.drivers.redis.partitions import (
     Partitions,
 )
 from soketpy.drivers.redis.session import LEASE, Connect, Session
-from soketpy.drivers.redis.webhook_flags import no_webhooks
+from soketpy.drivers.redis.webhooks.flags import no_webhooks
 from soketpy.drivers.redis.writes import Lost
 
 log = logging.getLogger("soketpy.redis")

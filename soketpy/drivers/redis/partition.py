@@ -6,13 +6,13 @@ import time
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
-from soketpy.drivers.redis.events import RedisEvents
 from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
 from soketpy.drivers.redis.topics import Topics
-from soketpy.drivers.redis.webhook_flags import flags_of
+from soketpy.drivers.redis.webhooks.events import RedisEvents
+from soketpy.drivers.redis.webhooks.flags import flags_of
 
 
 class Partition:

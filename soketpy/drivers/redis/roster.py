@@ -15,7 +15,7 @@ from soketpy.drivers.redis.quotas import Quotas
 from soketpy.drivers.redis.reads import Reads
 from soketpy.drivers.redis.topics import ScopedName, Topics, add
 from soketpy.drivers.redis.users import RedisUsers
-from soketpy.drivers.redis.webhook_flags import Flags
+from soketpy.drivers.redis.webhooks.flags import Flags
 from soketpy.drivers.redis.writes import Entry, Lost, Write
 
 log = logging.getLogger("soketpy.redis")

@@ -8,7 +8,7 @@ from soketpy.core.ports import Inbox
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.topics import ScopedName, Topics, add
-from soketpy.drivers.redis.webhook_flags import Flags
+from soketpy.drivers.redis.webhooks.flags import Flags
 from soketpy.drivers.redis.writes import Lost, Write
 from soketpy.protocol.channels import user_channel
 

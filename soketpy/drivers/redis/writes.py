@@ -13,7 +13,7 @@ import msgpack
 
 from soketpy.core.containment import contain
 from soketpy.core.steps import Future
-from soketpy.drivers.redis.webhook_flags import QUIET
+from soketpy.drivers.redis.webhooks.flags import QUIET
 
 log = logging.getLogger("soketpy.redis")
 

@@ -89,9 +89,9 @@ class Timed:
         assert House.redis is not None
         monkeypatch.setattr(House, "redis", replace(House.redis, lease=LENGTH))
         by_clock = "local time = {redis.call('GET', KEYS[1] .. 'clock') or '0', 0}"
-        script = scripts.SOURCES["events.lua"].replace("local time = redis.call('TIME')", by_clock)
-        assert script != scripts.SOURCES["events.lua"]
-        monkeypatch.setitem(scripts.SOURCES, "events.lua", script)
+        script = scripts.SOURCES["webhooks/events.lua"].replace("local time = redis.call('TIME')", by_clock)
+        assert script != scripts.SOURCES["webhooks/events.lua"]
+        monkeypatch.setitem(scripts.SOURCES, "webhooks/events.lua", script)
         self.house = house = Parted()
         self.first, self.second = house.sessions
         self.reported: list[tuple[float, str]] = []

@@ -9,7 +9,7 @@ import msgpack
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import DeadLetter, QueueLength, QueueUnavailable, Revival
-from soketpy.drivers.redis.holder import PAUSE, Holder, NotHolder, WebhookScript, wait
+from soketpy.drivers.redis.webhooks.holder import PAUSE, Holder, NotHolder, WebhookScript, wait
 from soketpy.drivers.redis.writes import Lost
 
 

@@ -9,9 +9,9 @@ import hiredis
 
 from soketpy.core.webhook_ports import OperatorsQueue, QueueUnavailable
 from soketpy.drivers.redis.cluster import prefixes
-from soketpy.drivers.redis.holder import WebhookScript
-from soketpy.drivers.redis.queue import StoredQueue
 from soketpy.drivers.redis.session import Connect
+from soketpy.drivers.redis.webhooks.holder import WebhookScript
+from soketpy.drivers.redis.webhooks.queue import StoredQueue
 from soketpy.drivers.redis.wire import PATIENCE, Argument, Wire, reason
 from soketpy.drivers.redis.writes import Lost
 

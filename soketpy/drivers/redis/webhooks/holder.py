@@ -58,7 +58,7 @@ class WebhookScript:
 
     async def run(self, operation: str, *arguments: Argument) -> Any:
         """Return the answer of an operation. Raise Lost if there is none, and NotHolder."""
-        text = scripts.text("webhooks.lua", self._connection.publishes, self._grace)
+        text = scripts.text("webhooks/webhooks.lua", self._connection.publishes, self._grace)
         if text != self._text:
             self._text, self._sha = text, sha1(text.encode()).hexdigest()  # noqa: S324 - the name that Redis gives it
         now = "" if self._clock is None else round(1000 * self._clock())

@@ -13,10 +13,10 @@ from soketpy.core.deliveries import Delivery
 from soketpy.core.webhooks import Webhook
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
-from soketpy.drivers.redis.forming import Forming
-from soketpy.drivers.redis.holder import Holder, NotHolder, WebhookScript
-from soketpy.drivers.redis.queue import RedisQueue
 from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.webhooks.forming import Forming
+from soketpy.drivers.redis.webhooks.holder import Holder, NotHolder, WebhookScript
+from soketpy.drivers.redis.webhooks.queue import RedisQueue
 from soketpy.process.server import cancel
 from soketpy.protocol.event_types import EventType
 from soketpy.protocol.webhooks import WebhookEvent
@@ -178,7 +178,7 @@ async def test_deliveries_whose_take_was_not_answered_are_taken_again(nodes: tup
 async def test_the_result_of_an_attempt_is_stored_when_redis_is_available_again(
     nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.drivers.redis.queue.PAUSE", 0.01)
+    monkeypatch.setattr("soketpy.drivers.redis.webhooks.queue.PAUSE", 0.01)
     node, _ = nodes
     await node.hold()
     put = delivery()

@@ -16,9 +16,9 @@ from soketpy.drivers.local.transitions import Transitions
 from soketpy.drivers.redis import scripts
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
-from soketpy.drivers.redis.forming import _decode
-from soketpy.drivers.redis.holder import WebhookScript
 from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.webhooks.forming import _decode
+from soketpy.drivers.redis.webhooks.holder import WebhookScript
 from soketpy.protocol.event_types import EVENT_TYPES, EventType
 from soketpy.protocol.webhooks import WebhookEvent
 from tests.drivers.queues import cut_off
@@ -40,14 +40,14 @@ Key = tuple[str, str, str]
 @pytest.fixture(autouse=True)
 def scripts_with_the_clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the scripts read the time from a key, and count at once up to few subscribers."""
-    source = scripts.SOURCES["events.lua"]
+    source = scripts.SOURCES["webhooks/events.lua"]
     for real, instead in (
         ("local time = redis.call('TIME')", "local time = {(redis.call('GET', KEYS[1] .. 'clock') or '0') / 1000, 0}"),
         ("local COUNTED_AT_ONCE = 100", f"local COUNTED_AT_ONCE = {COUNTED_AT_ONCE}"),
     ):
         assert source.count(real) == 1
         source = source.replace(real, instead)
-    monkeypatch.setitem(scripts.SOURCES, "events.lua", source)
+    monkeypatch.setitem(scripts.SOURCES, "webhooks/events.lua", source)
     monkeypatch.setattr(transitions, "QUIET_ABOVE", COUNTED_AT_ONCE)
     monkeypatch.setattr("soketpy.drivers.redis.session.LONGEST_PAUSE", 0.01)
 

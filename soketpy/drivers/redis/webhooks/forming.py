@@ -12,7 +12,7 @@ import msgpack
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
 from soketpy.core.deliveries import Delivery, form, has_batches
-from soketpy.drivers.redis.holder import Holder
+from soketpy.drivers.redis.webhooks.holder import Holder
 from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.webhooks")

@@ -4,18 +4,18 @@ from typing import Any, cast
 
 import pytest
 
-from soketpy.drivers.redis import events as node_events
 from soketpy.drivers.redis import scripts
-from soketpy.drivers.redis.events import RedisEvents
+from soketpy.drivers.redis.webhooks import events as node_events
+from soketpy.drivers.redis.webhooks.events import RedisEvents
 from soketpy.protocol.event_types import EventType
 from soketpy.protocol.messages import Event
 from soketpy.protocol.webhooks import WebhookEvent
 from tests.conftest import Contained
 from tests.drivers.queues import cut_off
 from tests.drivers.redis.test_transitions import ended
-from tests.drivers.redis.test_webhook_events import GRACE, Key, Node, Scene
-from tests.drivers.redis.test_webhook_events import scene as scene
-from tests.drivers.redis.test_webhook_events import (
+from tests.drivers.redis.webhooks.test_events import GRACE, Key, Node, Scene
+from tests.drivers.redis.webhooks.test_events import scene as scene
+from tests.drivers.redis.webhooks.test_events import (
     scripts_with_the_clock_of_the_test as scripts_with_the_clock_of_the_test,
 )
 from tests.patience import until
@@ -241,9 +241,11 @@ async def test_the_bytes_of_waiting_events_are_bounded(scene: Scene, monkeypatch
 
 @pytest.fixture
 def small_stream(monkeypatch: pytest.MonkeyPatch, scripts_with_the_clock_of_the_test: None) -> None:
-    source = scripts.SOURCES["events.lua"]
+    source = scripts.SOURCES["webhooks/events.lua"]
     assert source.count("MOST_EVENTS = 50000") == 1
-    monkeypatch.setitem(scripts.SOURCES, "events.lua", source.replace("MOST_EVENTS = 50000", "MOST_EVENTS = 10"))
+    monkeypatch.setitem(
+        scripts.SOURCES, "webhooks/events.lua", source.replace("MOST_EVENTS = 50000", "MOST_EVENTS = 10")
+    )
 
 
 @pytest.mark.usefixtures("small_stream")
@@ -265,10 +267,10 @@ async def test_a_full_stream_drops_other_events_before_those_of_states(redis: st
 async def test_the_bytes_of_the_stream_are_bounded(
     redis: str, monkeypatch: pytest.MonkeyPatch, scripts_with_the_clock_of_the_test: None
 ) -> None:
-    source = scripts.SOURCES["events.lua"]
+    source = scripts.SOURCES["webhooks/events.lua"]
     assert source.count("MOST_EVENT_BYTES = 33554432") == 1
     small = source.replace("MOST_EVENT_BYTES = 33554432", "MOST_EVENT_BYTES = 2000")
-    monkeypatch.setitem(scripts.SOURCES, "events.lua", small)
+    monkeypatch.setitem(scripts.SOURCES, "webhooks/events.lua", small)
     scene = Scene(redis, 0)
     await scene.start()
     node, _ = scene.nodes
