@@ -55,5 +55,6 @@ class ConfigNode:
 def add(table: dict[str, ConfigNode], name: str, node: ConfigNode) -> None:
     """Add a named value to a table. Raise ConfigError if the table has the name already."""
     if name in table:
-        raise node.at.error(quote(name), f"given twice, first at {table[name].at}")
+        first = str(table[name].at)
+        raise node.at.error(quote(name), f"given twice, first at {first}" if first else "given twice")
     table[name] = node

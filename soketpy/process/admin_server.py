@@ -1,0 +1,47 @@
+"""The HTTP server on the admin port."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+
+from soketpy.config import Settings
+from soketpy.config.app_documents import read_document
+from soketpy.core.app_registry import AppRegistry, Changed
+from soketpy.process.listening import open_sockets, serve_sockets
+from soketpy.registry.administration import Administration
+from soketpy.web.admin_port import AdminPort
+from soketpy.web.deadlines import Deadlines
+from soketpy.web.first_request import FirstRequest
+from soketpy.web.http_connections import HttpConnections
+from soketpy.web.http_port import HttpPort
+
+FIRST_REQUEST_TIMEOUT = 10.0
+"""Seconds that a connection to the admin port has to send its first request."""
+
+MOST_CONNECTIONS = 100
+"""Connections of the admin port. With the largest body, they bound the memory of its requests (6 MiB)."""
+
+
+async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRegistry, changed: Changed) -> int:
+    """Serve the admin API until the stack is closed. Return the number of the admin port.
+
+    ``changed`` is called with the id of an app after each change, before the change is answered. Raise OSError if the
+    address cannot be used.
+    """
+    loop, stopping, given = asyncio.get_running_loop(), asyncio.Event(), settings.admin
+    api = AdminPort(administration_of(settings, registry, changed), given.tokens, loop.time, loop.call_later)
+    http = HttpPort(api, Deadlines(loop.time), HttpConnections(MOST_CONNECTIONS), loop.time, draining=stopping.is_set)
+    sockets = await open_sockets(given.host, given.port)
+    bound: int = sockets[0].getsockname()[1]
+    await stack.enter_async_context(http.deadlines.ticking())
+    stack.callback(http.deadlines.expire_all)
+    stack.push_async_callback(api.stop)
+    stack.callback(stopping.set)
+    await serve_sockets(stack, sockets, partial(FirstRequest, http, FIRST_REQUEST_TIMEOUT))
+    return bound
+
+
+def administration_of(settings: Settings, registry: AppRegistry, changed: Changed) -> Administration:
+    """Return the operations of the admin API on a registry, with the defaults of the settings for new apps."""
+    return Administration(registry, read_document, settings.app_defaults, changed, time.time)

@@ -1,0 +1,140 @@
+"""The operations on the apps of a registry: show, add, change, rotate keys, remove."""
+
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from soketpy.core.app_registry import AppRegistry, BrokenApp, Found, NoSuchApp, RegistryRefused
+from soketpy.core.apps import App, Key, app_fields
+
+MOST_KEYS = 10
+"""Keys that an app may have after a rotation."""
+
+PAGE = 100
+"""Most apps of a page."""
+
+CHANGEABLE: Collection[str] = tuple(name for name in app_fields() if name not in ("id", "key", "secret", "keys"))
+"""The fields of an app that may change. A rotation changes the keys, and the id never changes."""
+
+
+class WrongValue(ValueError):
+    """Values that make no valid app. The text is for people to read, and has no secret in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some apps in ascending order of their ids. ``next`` is the id after which the next page begins, or None."""
+
+    apps: Found
+    next: str | None
+
+
+async def page(registry: AppRegistry, after: str = "", limit: int = PAGE) -> Page:
+    """Return the apps whose ids are greater than ``after``, at most ``limit``. Raise RegistryUnavailable."""
+    found = await registry.page(after, limit + 1)
+    shown = found[:limit]
+    return Page(shown, shown[-1].id or None if len(found) > limit else None)
+
+
+async def find(registry: AppRegistry, app_id: str) -> App | BrokenApp:
+    """Return one app. Raise NoSuchApp or RegistryUnavailable."""
+    for each in await registry.fetch([app_id], []):
+        if each.id == app_id:
+            return each
+    raise NoSuchApp(f"there is no app with the id {app_id!r}")
+
+
+def new_id() -> str:
+    """Return an id for a new app: 16 characters, at random."""
+    return secrets.token_hex(8)
+
+
+def new_key(given: Mapping[str, Any]) -> Key:
+    """Return the ``key`` and the ``secret`` of a mapping. A missing one is made at random: 20 and 40 characters.
+
+    Raise WrongValue for a secret without its key.
+    """
+    if "secret" in given and "key" not in given:
+        raise WrongValue("secret: has no effect without key")
+    return Key(given.get("key") or secrets.token_hex(10), given.get("secret") or secrets.token_hex(20))
+
+
+async def add(registry: AppRegistry, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> App:
+    """Add an app with these fields, and return it. ``defaults`` are values of fields that are not given.
+
+    A missing id, key or secret is made at random. Raise WrongValue, RegistryRefused or RegistryUnavailable.
+    """
+    fields = {name: value for name, value in given.items() if name not in ("id", "key", "secret")}
+    try:
+        app = App(**{**defaults, **fields, "id": given.get("id") or new_id(), "keys": (new_key(given),)})
+    except (TypeError, ValueError) as fault:
+        raise WrongValue(_of_field(fault)) from None
+    await registry.add(app)
+    return app
+
+
+async def change(registry: AppRegistry, app_id: str, values: Mapping[str, Any]) -> App:
+    """Give fields of an app new values, and return the new app. Raise as ``AppRegistry.change``, or WrongValue."""
+    return await registry.change(app_id, partial(_changed, values))
+
+
+async def rotate(registry: AppRegistry, app_id: str, key: Key, ends_at: float | None, now: float) -> App:
+    """Make ``key`` the first key of an app, and return the new app.
+
+    The older keys end at ``ends_at`` (Unix seconds), or earlier if they have an earlier end. Without ``ends_at`` they
+    stay until they are removed. Keys that have ended by ``now`` are removed. Raise as ``AppRegistry.change``.
+    """
+    return await registry.change(app_id, partial(_rotated, key, ends_at, now))
+
+
+async def remove_key(registry: AppRegistry, app_id: str, key: str) -> App:
+    """Remove one key of an app, and return the new app.
+
+    Raise as ``AppRegistry.change``: NoSuchKey if the app does not have the key, and RegistryRefused if no other key of
+    the app stays.
+    """
+    return await registry.change(app_id, partial(_without_key, key))
+
+
+class NoSuchKey(RegistryRefused):
+    """The app does not have this key."""
+
+
+def _changed(values: Mapping[str, Any], app: App) -> App:
+    try:
+        return replace(app, **values)
+    except (TypeError, ValueError) as fault:
+        raise WrongValue(_of_field(fault)) from None
+
+
+def _rotated(key: Key, ends_at: float | None, now: float, app: App) -> App:
+    if app.secret_of(key.key) is not None:
+        raise RegistryRefused("the app already has this key")
+    older = [_ending(each, ends_at) for each in app.keys]
+    kept = [each for each in older if each.ends_at is None or each.ends_at > now]
+    if len(kept) >= MOST_KEYS:
+        raise RegistryRefused(f"the app has {len(kept)} keys: remove one of them first")
+    return replace(app, keys=(key, *kept))
+
+
+def _ending(key: Key, ends_at: float | None) -> Key:
+    if ends_at is None or (key.ends_at is not None and key.ends_at <= ends_at):
+        return key
+    return replace(key, ends_at=ends_at)
+
+
+def _without_key(key: str, app: App) -> App:
+    kept = [each for each in app.keys if each.key != key]
+    if len(kept) == len(app.keys):
+        raise NoSuchKey("the app does not have this key")
+    first = next((each for each in kept if each.ends_at is None), None)
+    if first is None:  # a registry stores no end for the first key
+        raise RegistryRefused("no other key of the app stays: rotate the keys first")
+    return replace(app, keys=(first, *(each for each in kept if each is not first)))
+
+
+def _of_field(fault: Exception) -> str:
+    """Return the error of the constructor of App as that of a field."""
+    return str(fault).removeprefix("App.")
