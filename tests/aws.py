@@ -20,6 +20,8 @@ MOTO = """
 import time
 import sys
 from itertools import count
+from threading import Lock
+from moto.dynamodb.responses import DynamoHandler
 from moto.server import ThreadedMotoServer
 now, tick = time.time() * 1000, count()
 if sys.argv[1] == "fake":
@@ -27,7 +29,13 @@ if sys.argv[1] == "fake":
     moto.sqs.models.unix_time_millis = lambda: now + next(tick) / 1000
     # moto compares the real time with the fake time of a message to find those that are too old.
     moto.sqs.models.SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+# moto's transactions are not isolated from other calls.
+lock, call = Lock(), DynamoHandler.call_action
+def call_alone(handler):
+    with lock:
+        return call(handler)
+DynamoHandler.call_action = call_alone
+server = ThreadedMotoServer("127.0.0.1", int(sys.argv[2]), verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
 for line in sys.stdin:
@@ -50,9 +58,9 @@ class Moto:
 
 
 @contextmanager
-def moto(clock: str = "real") -> Iterator[Moto]:
-    """Run moto's server, which keeps everything in memory."""
-    command = [sys.executable, "-c", MOTO, clock]
+def moto(clock: str = "real", port: int = 0) -> Iterator[Moto]:
+    """Run moto's server, which keeps everything in memory, on a port or on a free one."""
+    command = [sys.executable, "-c", MOTO, clock, str(port)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

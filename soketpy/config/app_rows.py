@@ -38,6 +38,17 @@ def columns() -> Mapping[str, str]:
     return own | {field: column for column, field in APP_NAMES.items() if column == column.lower()}
 
 
+@cache
+def attributes() -> Mapping[str, str]:
+    """Return the attribute in DynamoDB of each column that soketi has."""
+    return {columns()[field]: name for name, field in APP_NAMES.items() if name[0].isupper()}
+
+
+def all_names() -> frozenset[str]:
+    """Return all names of columns and attributes that a reader reads."""
+    return frozenset((*APP_NAMES, *app_fields()))
+
+
 def reader(limits: Mapping[str, object] | None = None) -> ReadRow:
     """Return a function that reads rows. ``limits`` are the values of fields that a row does not have."""
     return lambda row: app_of(row, limits or {})
@@ -82,6 +93,11 @@ def row_of(app: App) -> dict[str, object]:
             for key in others
         ],
     }
+
+
+def item_of(app: App) -> dict[str, object]:
+    """Return the row of an app with soketi's attributes in DynamoDB."""
+    return {attributes().get(column, column): value for column, value in row_of(app).items()}
 
 
 def _field_of(column: str) -> str | None:

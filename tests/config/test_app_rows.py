@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.config.app_rows import Row, columns, reader, row_of
+from soketpy.config.app_rows import Row, all_names, columns, item_of, reader, row_of
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
@@ -133,3 +133,11 @@ def test_a_broken_row_shows_no_secret_and_keeps_its_id_and_key() -> None:
     assert isinstance(found, BrokenApp)
     assert (found.id, found.keys) == ("7", ("k",))
     assert "top" not in repr(found)
+
+
+def test_an_item_has_soketis_attributes_and_all_of_its_names_are_read() -> None:
+    full = App(id="a", keys=(Key("k", "s"), Key("k2", "s2", 5.5)), max_connections=5, allowed_origins=("https://a.b",))
+    item = item_of(full)
+    assert (item["AppId"], item["MaxConnections"], item["EnableUserAuthentication"]) == ("a", 5, False)
+    assert app(item) == full
+    assert item.keys() <= all_names()
