@@ -55,6 +55,7 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from ((f"redis.{name}", "while cluster is local") for name in _CONNECTING)
         if settings.workers == 1:
             yield "redis.lease", "while cluster is local"
+            yield "rate_limits.when_unavailable", "while cluster is local"
     else:
         yield "bounds.cached_events", "while cluster is redis, which keeps the events of cache channels"
         instead = next((name for name in ("sentinels", "cluster_nodes", "unix_socket") if getattr(redis, name)), None)

@@ -222,6 +222,17 @@ class Sqs(AwsOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """The rate limits of apps in a cluster."""
+
+    when_unavailable: str = setting(
+        "allow",
+        "While Redis is unavailable, allow: each node applies the limits alone. refuse: what has a limit is refused.",
+        choices=("allow", "refuse"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """Timeouts, in seconds."""
 
@@ -338,6 +349,9 @@ class Settings:
         default_factory=Dynamodb, metadata={"help": "The DynamoDB for registry.driver: dynamodb."}
     )
     admin: Admin = field(default_factory=Admin, metadata={"help": "The admin API: apps over HTTP, on its own port."})
+    rate_limits: RateLimits = field(
+        default_factory=RateLimits, metadata={"help": "The rate limits of apps in a cluster."}
+    )
     timeouts: Timeouts = field(default_factory=Timeouts, metadata={"help": "Timeouts, in seconds."})
     bounds: Bounds = field(default_factory=Bounds, metadata={"help": "Limits of one process, over all apps together."})
     apps: tuple[App, ...] = setting((DEFAULT_APP,), "The apps (tenants), while registry.driver is config.")

@@ -100,6 +100,9 @@ class App(_Derived):
     )
     # rates and quotas
     max_connections: int | None = setting(None, "Most connections at the same time; null for no limit.")
+    max_connects_per_second: int | None = setting(
+        None, "Most new connections a second; null for no limit. Beyond it: 4100."
+    )
     max_backend_events_per_second: int | None = setting(
         None, "Most events a second over the REST API; null for no limit."
     )

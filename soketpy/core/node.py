@@ -17,7 +17,7 @@ from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import Cluster, Receipt, Receipts, Transition, Unavailable
+from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
@@ -52,6 +52,7 @@ class Node:
         activity_timeout: float = 120,
         max_connections: int | None = None,
         bad_messages: int = 20,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.roster = cluster.roster
         self.cache = cluster.cache
@@ -73,6 +74,7 @@ class Node:
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
         self.sign_in = self._sign_ins.sign_in
+        self._limiter = limiter or cluster.limiter
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
@@ -83,8 +85,11 @@ class Node:
     async def connect(self, app: App, transport: Transport, key: str | None = None) -> Connection:
         """Add a client that connected with ``key`` (default: the app's first key), and send connection_established.
 
-        Raises ConnectionRefused if the app (4004) or this node (4100) has reached its limit.
+        Raises ConnectionRefused if the app has reached its limit of connections (4004) or of new ones in a second
+        (4100), or this node its limit (4100).
         """
+        if app.max_connects_per_second is not None:
+            await self._take_connect(app.id, app.max_connects_per_second)
         if not await self.roster.connect(app.id, len(self.connections(app.id)), app.max_connections):
             reason = f"The app has reached its connection limit ({app.max_connections})."
             raise ConnectionRefused(Code.OVER_QUOTA, reason)
@@ -111,6 +116,16 @@ class Node:
             raise
         log.debug("%r connected", connection)
         return connection
+
+    async def _take_connect(self, app_id: str, limit: int) -> None:
+        """Count a new connection of an app with a limit of them. Raises ConnectionRefused (4100)."""
+        try:
+            allowance = await self._limiter.take_one(app_id, "connects", limit)
+        except Unavailable as fault:
+            raise ConnectionRefused(Code.OVER_CAPACITY, str(fault)) from None
+        if not allowance.allowed:
+            reason = f"The app may have {limit} new connections a second; reconnect in a while."
+            raise ConnectionRefused(Code.OVER_CAPACITY, reason)
 
     def forget(self, connection: Connection, code: int) -> None:
         """Remove a connection that has ended: leave its channels, sign it out, and lower the counts. Never raises.

@@ -17,8 +17,10 @@ from soketpy.core.apps import App, StaticApps
 from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
+from soketpy.core.rates import Rates
 from soketpy.core.traffic import Totals
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
+from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
@@ -156,6 +158,8 @@ class Server:
         self._callback = None if self._on_event is None else Callback(self._on_event)
         self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later, self._callback)
         cluster = self._cluster
+        fallback = LocalRateLimiter(loop.time) if settings.rate_limits.when_unavailable == "allow" else None
+        limiter = Rates(cluster.limiter, fallback, lambda: cluster.connected)
         self.node = Node(
             Hub(loop.call_soon, flush_soon=cluster.flush_soon(loop.call_soon)),
             cluster,
@@ -164,6 +168,7 @@ class Server:
             activity_timeout=timeouts.activity,
             max_connections=bounds.max_connections,
             bad_messages=bounds.bad_messages,
+            limiter=limiter,
         )
         self._state = ServerState(
             self.node,
@@ -181,7 +186,7 @@ class Server:
         self._rest = Rest(
             self.node,
             self._apps,
-            cluster.limiter,
+            limiter,
             CorsHeaders(cors.origins, cors.methods, cors.headers, cors.credentials),
             prefix=settings.prefix,
             body_size=int(bounds.request_size_in_mb * MIB),

@@ -191,7 +191,10 @@ class Endpoints:
             # Not 429, which asks the caller to retry: every retry would be refused too.
             reason = f"The call costs {cost} {what}, and the app may have only {limit} a second: send fewer at once."
             raise RequestError(HTTPStatus.BAD_REQUEST, reason)
-        allowance = await self._limiter.take(app.id, what, cost, limit)
+        try:
+            allowance = await self._limiter.take(app.id, what, cost, limit)
+        except Unavailable as fault:
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(fault), {"Retry-After": "1"}) from None
         headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
         if not allowance.allowed:
             headers["Retry-After"] = str(max(1, math.ceil(allowance.retry_after)))

@@ -20,6 +20,7 @@ WARNINGS = [
         "redis:\n  host: redis-1\n  password: p\n",
         ["config.yaml:2: redis.host: " + LOCAL, "config.yaml:3: redis.password: " + LOCAL],
     ),
+    ("rate_limits: {when_unavailable: refuse}\n", ["config.yaml:1: rate_limits.when_unavailable: " + LOCAL]),
     ("redis: {lease: 5}\n", ["config.yaml:1: redis.lease: " + LOCAL]),
     ("redis: {lease: 5}\nworkers: 2\n", []),
     ("redis: {host: 127.0.0.1, prefix: soketpy}\n", []),

@@ -5,6 +5,7 @@ from itertools import cycle
 import pytest
 
 from soketpy.core.ports import Allowance
+from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.redis import scripts
 from soketpy.drivers.redis.cluster import RedisCluster
 from tests.fakes import House
@@ -12,17 +13,27 @@ from tests.fakes import House
 START = 1000.0
 
 
+def stop_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time stand still for the buckets of new servers, in this process and in Redis."""
+    begin = LocalRateLimiter.__init__
+    monkeypatch.setattr(LocalRateLimiter, "__init__", lambda self, clock: begin(self, lambda: START))
+    _stop_redis(monkeypatch)
+
+
+def _stop_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, real, instead in (
+        ("webhooks/events.lua", "redis.call('TIME')", f"{{redis.call('GET', prefix .. 'clock') or '{START}', '0'}}"),
+        ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
+    ):
+        assert scripts.SOURCES[name].count(real) == 1
+        monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, instead))
+
+
 class Limited:
     """Takes points on alternating nodes of a house. Only ``advance`` lets time pass, in the nodes and in Redis."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock = f"{{redis.call('GET', prefix .. 'clock') or '{START}', '0'}}"
-        for name, real, instead in (
-            ("events.lua", "redis.call('TIME')", clock),
-            ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
-        ):
-            assert scripts.SOURCES[name].count(real) == 1
-            monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, instead))
+        _stop_redis(monkeypatch)
         self.house = House()
         for cluster in self.house._clusters:
             for partition in cluster.partitions if isinstance(cluster, RedisCluster) else ():

@@ -8,10 +8,9 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Bounds
-from soketpy.drivers.local.limits import LocalRateLimiter
-from soketpy.drivers.redis import scripts
 from soketpy.web import http
 from tests.conftest import Peers, StartServer
+from tests.drivers.limited import stop_clocks
 from tests.fakes import APP
 from tests.patience import until
 from tests.web.wire import Wire, request, signed, wire
@@ -32,15 +31,7 @@ def limited(**limits: Any) -> App:
 
 @pytest.fixture(autouse=True)
 def nothing_flows_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let time stand still for rates, in this process and in Redis."""
-    begin = LocalRateLimiter.__init__
-    monkeypatch.setattr(LocalRateLimiter, "__init__", lambda self, clock: begin(self, lambda: 1000.0))
-    for name, real, stopped in (
-        ("webhooks/events.lua", "redis.call('TIME')", "{'1000', '0'}"),
-        ("roster.lua", "redis.call('PEXPIRE', key, 10000)", ""),
-    ):
-        assert scripts.SOURCES[name].count(real) == 1
-        monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, stopped))
+    stop_clocks(monkeypatch)
 
 
 async def test_reads_beyond_the_rate_are_refused_with_soketis_headers(start_server: StartServer) -> None:
@@ -112,6 +103,21 @@ async def test_a_call_that_is_bad_or_unsigned_costs_nothing(start_server: StartS
     assert (await peers.request("POST", EVENTS, data=BODY)).status == 401
     assert (await peers.call("POST", "/events", {"name": "e"})).status == 400
     assert (await peers.trigger("room", "e")).status == 200
+
+
+async def test_connections_beyond_the_rate_are_closed_with_4100(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "soketpy.refusals")
+    peers = await start_server(apps=(limited(max_connects_per_second=2),))
+    for _ in range(2):
+        await peers.client()
+    late = await peers.socket()
+    error = await late.hear()
+    reason = "The app may have 2 new connections a second; reconnect in a while."
+    assert error == {"event": "pusher:error", "data": {"code": 4100, "message": reason}}
+    assert await late.closed() == (4100, reason)
+    assert f"App app-id: refused a connection from 127.0.0.1: 4100 {reason}" in caplog.messages
 
 
 async def test_without_a_rate_there_are_no_headers_of_it(peers: Peers) -> None:
