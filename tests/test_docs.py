@@ -28,7 +28,7 @@ from soketpy.cli import _parser, main
 from soketpy.config import Settings, load
 from soketpy.config.draft import setting_fields
 from soketpy.config.environment import variables
-from soketpy.config.soketi.names import APP_VARIABLES, NAMES
+from soketpy.config.soketi.names import NAMES, SoketiName
 from soketpy.core.apps import StaticApps, app_fields
 from soketpy.core.fields import Field
 from soketpy.core.traffic import Totals, TrafficByApp
@@ -181,19 +181,42 @@ def test_every_environment_variable_that_is_named_is_known() -> None:
             assert name in known, f"{page}: {name}"
 
 
-def test_every_name_of_soketi_that_has_a_meaning_is_documented_with_it() -> None:
+def rows_of_soketi() -> dict[str, tuple[str, str]]:
+    """The variable and the meaning of each key of soketi, and of each field of its apps."""
+    section = text_of("docs/migrate-from-soketi.md").split("\n## Settings and their names\n")[1]
+    rows = re.findall(r"^\| `([\w.]+)` \| (?:`(\w+)`|–) \| (.*) \|$", section, flags=re.M)
+    found = {key: (variable, meaning) for key, variable, meaning in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_every_key_and_every_variable_of_soketi_has_one_row() -> None:
+    facts = json.loads(text_of("tests/config/soketi_names.json"))
+    keys = {key.removeprefix("appManager.array.apps.0."): name for name, key in facts["variables"].items()}
+    of_libraries = {"database.mysql.ssl", "database.postgres.ssl", "database.redis.tls"}
+    wanted = {*facts["keys"], *of_libraries, *(names[0] for names in facts["app_fields"])}
+    assert {key: variable for key, (variable, _) in rows_of_soketi().items()} == {
+        key: keys.get(key, "") for key in wanted
+    }
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.path)
+def test_the_row_of_a_name_of_soketi_has_its_meaning(name: SoketiName) -> None:
+    _, meaning = rows_of_soketi()[name.path]
+    settings = [name.to, name.needs, *(to for _, to in name.chosen)]
+    assert all(f"`{each}`" in meaning for each in settings if each)
+    if reason := name.does or name.refused:
+        assert meaning == reason
+
+
+def test_the_choices_of_soketi_are_documented_with_the_values_that_soketpy_has() -> None:
     text = text_of("docs/migrate-from-soketi.md")
     for name in NAMES:
-        if name.to:
-            variable = f"`{name.variable}`" if name.variable else "–"
-            assert f"| `{name.path}` | {variable} | `{name.to}`" in text
         if name.has:
             has = ", ".join(f"`{value}`" for value in name.has)
             later = ", ".join(f"`{value}`" for value in name.later)
             after = f"{has}; not yet {later} |" if later else f"{has} |"
             assert f"| `{name.path}`, `SOKETI_{name.variable}` | {after}" in text
-    for variable, field in APP_VARIABLES.items():
-        assert f"| `{field}` | `{variable}` |" in text
 
 
 def test_every_close_code_is_documented_and_no_other() -> None:

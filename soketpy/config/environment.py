@@ -84,7 +84,7 @@ def _of_the_other_prefix(rest: str, prefix: str) -> str | None:
     if prefix != PREFIX:
         return PREFIX + rest if PREFIX + rest in variables() else None
     soketis = BY_PATH.get(VARIABLES.get(SOKETI_PREFIX + rest, ""))
-    return PREFIX + soketis.to.upper().replace(".", "_") if soketis and soketis.to else None
+    return PREFIX + soketis.target.upper().replace(".", "_") if soketis and soketis.target else None
 
 
 def _is_service_link(rest: str, text: str) -> bool:

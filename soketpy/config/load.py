@@ -1,6 +1,6 @@
 """The sources of settings and their precedence: flags, SOKETPY_*, SOKETI_*, the file, the defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from soketpy.config.build import build
@@ -9,6 +9,7 @@ from soketpy.config.environment import check_path, read_environment
 from soketpy.config.files import read_file
 from soketpy.config.settings import Settings
 from soketpy.config.soketi.detection import is_soketi
+from soketpy.config.soketi.names import DATABASE_DEFAULTS
 from soketpy.config.soketi.reader import SoketiDraft, read_soketi_environment, read_soketi_file
 from soketpy.config.tree import ConfigNode, Position
 
@@ -24,10 +25,12 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     sources = [] if path is None else [path]
     soketi, soketi_count = read_soketi_environment(environ, file)
     own, own_count = read_environment(environ)
-    ignored = (*file.ignored, *soketi.ignored)
-    draft = _defaults_of_soketi() if file.soketi or soketi_count else Draft()
-    for layer in (file.draft, soketi.draft, own, _read_flags(flags)):
-        draft = layer.over(draft)
+    layers = (file.draft, soketi.draft, own, _read_flags(flags))
+    merged = _merge(Draft(), layers)
+    for read in (file, soketi):
+        read.settle(merged)
+    defaults = _defaults_of_soketi(merged) if file.soketi or soketi_count else Draft()
+    draft, ignored = _merge(defaults, layers), (*file.ignored, *soketi.ignored)
     if count := soketi_count + own_count:
         sources.append(f"{count} environment variable{'s' if count > 1 else ''}")
     if flags:
@@ -41,10 +44,21 @@ def _read_file(path: str) -> SoketiDraft:
     return read_soketi_file(table) if is_soketi(table) else SoketiDraft(read_table(table))
 
 
-def _defaults_of_soketi() -> Draft:
+def _merge(lowest: Draft, layers: Sequence[Draft]) -> Draft:
+    for layer in layers:
+        lowest = layer.over(lowest)
+    return lowest
+
+
+def _defaults_of_soketi(merged: Draft) -> Draft:
     """Return the defaults in which soketi differs. Every other source overrides them."""
+    defaults: dict[str, bool | str] = {f"{APP_DEFAULTS}.numeric_ids": True}
+    driver = merged.values.get("registry.driver")
+    if driver is not None and driver.value in DATABASE_DEFAULTS:
+        defaults |= {f"{driver.value}.{name}": text for name, text in DATABASE_DEFAULTS[str(driver.value)].items()}
     draft = Draft()
-    draft.put(f"{APP_DEFAULTS}.numeric_ids", ConfigNode(True, Position("soketi's defaults")))
+    for path, value in defaults.items():
+        draft.put(path, ConfigNode(value, Position("soketi's defaults")))
     return draft
 
 

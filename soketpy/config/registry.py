@@ -10,7 +10,7 @@ CONFIG = "config"
 """The registry whose apps are those of the configuration."""
 
 DRIVERS = (CONFIG, "sqlite", "postgres", "mysql", "dynamodb")
-DAY = 86_400
+YEAR = 365 * 86_400
 SHORTEST_TOKEN = 16
 """Least characters of a token of the admin API."""
 
@@ -34,10 +34,10 @@ class Registry:
         30,
         "Seconds for which a process keeps an app that it has read. A change in the database applies within this time.",
         least=1,
-        most=DAY,
+        most=YEAR,
     )
     unknown_seconds: float = setting(
-        5, "Seconds for which a process remembers that an id or a key is unknown.", least=1, most=DAY
+        5, "Seconds for which a process remembers that an id or a key is unknown.", least=1, most=YEAR
     )
     cache_size: int = setting(10_000, "Most apps, and as many unknown ids and keys, that one process keeps.")
     start_timeout: float = setting(

@@ -217,8 +217,11 @@ def test_check_config_without_a_file_reads_the_same_file_as_start(
 
 def test_check_config_names_settings_without_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text('{"database.mysql.host": "x"}')
-    assert run("check-config", str(path))[1].endswith("\nwithout effect in this version: database.mysql.host\n")
+    path.write_text('{"database.mysql.host": "x", "databasePooling.min": 2}')
+    assert run("check-config", str(path))[1].splitlines()[1:] == [
+        "without effect in this version: databasePooling.min (a connection is opened when it is needed)",
+        f"warning: {path}:1: database.mysql.host: has no effect while registry.driver is not mysql",
+    ]
 
 
 def test_check_config_refuses_a_broken_file(run: Run, tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ MISTAKES = [
         "registry: {table: 'apps; drop'}",
         "registry.table: must be a name of letters, digits and _.$-, not 'apps; drop'",
     ),
-    ("registry: {cache_seconds: 0}", "registry.cache_seconds: must be a number from 1 to 86400, not 0"),
-    ("registry: {unknown_seconds: 0}", "registry.unknown_seconds: must be a number from 1 to 86400, not 0"),
+    ("registry: {cache_seconds: 0}", "registry.cache_seconds: must be a number from 1 to 31536000, not 0"),
+    ("registry: {unknown_seconds: 0}", "registry.unknown_seconds: must be a number from 1 to 31536000, not 0"),
     ("registry: {cache_size: 0}", "registry.cache_size: must be a whole number of 1 or more, not 0"),
     ("postgres: {tls: on}", "postgres.tls: must be disable, require or verify-full, not 'on'"),
     (

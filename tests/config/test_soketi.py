@@ -92,29 +92,13 @@ WITH_EFFECT: list[tuple[str, str, str, Any]] = [
 # the value of each choice that this version has, and the further values of soketi
 CHOICES = {
     "ADAPTER_DRIVER": ("local", ["cluster", "nats"]),
-    "APP_MANAGER_DRIVER": ("array", ["dynamodb", "mysql", "postgres"]),
+    "APP_MANAGER_DRIVER": ("array", []),
     "CACHE_DRIVER": ("redis", []),
     "METRICS_DRIVER": ("prometheus", []),
     "MODE": ("full", ["worker"]),
     "QUEUE_DRIVER": ("sync", []),
     "RATE_LIMITER_DRIVER": ("redis", ["cluster"]),
 }
-WITHOUT_EFFECT = """
-    ADAPTER_CLUSTER_REQUESTS_TIMEOUT ADAPTER_REDIS_CLUSTER_MODE ADAPTER_REDIS_REQUESTS_TIMEOUT
-    ADAPTER_REDIS_SUB_OPTIONS ADAPTER_REDIS_PUB_OPTIONS ADAPTER_NATS_PREFIX ADAPTER_NATS_SERVERS ADAPTER_NATS_USER
-    ADAPTER_NATS_PASSWORD ADAPTER_NATS_TOKEN ADAPTER_NATS_TIMEOUT ADAPTER_NATS_REQUESTS_TIMEOUT
-    ADAPTER_NATS_NODES_NUMBER APP_MANAGER_CACHE_ENABLED APP_MANAGER_CACHE_TTL APP_MANAGER_DYNAMODB_TABLE
-    APP_MANAGER_DYNAMODB_REGION APP_MANAGER_DYNAMODB_ENDPOINT APP_MANAGER_MYSQL_TABLE APP_MANAGER_MYSQL_VERSION
-    APP_MANAGER_POSTGRES_TABLE APP_MANAGER_POSTGRES_VERSION APP_MANAGER_MYSQL_USE_V2 CACHE_REDIS_CLUSTER_MODE
-    CACHE_REDIS_OPTIONS CLUSTER_CHECK_INTERVAL CLUSTER_HOST CLUSTER_IGNORE_PROCESS CLUSTER_BROADCAST_ADDRESS
-    CLUSTER_KEEPALIVE_INTERVAL CLUSTER_MASTER_TIMEOUT CLUSTER_MULTICAST_ADDRESS CLUSTER_NODE_TIMEOUT CLUSTER_PORT
-    CLUSTER_PREFIX CLUSTER_UNICAST_ADDRESSES DB_POOLING_ENABLED DB_POOLING_MIN DB_POOLING_MAX DB_MYSQL_HOST
-    DB_MYSQL_PORT DB_MYSQL_USERNAME DB_MYSQL_PASSWORD DB_MYSQL_DATABASE DB_POSTGRES_HOST DB_POSTGRES_PORT
-    DB_POSTGRES_USERNAME DB_POSTGRES_PASSWORD DB_POSTGRES_DATABASE QUEUE_REDIS_CONCURRENCY
-    QUEUE_REDIS_OPTIONS QUEUE_REDIS_CLUSTER_MODE QUEUE_SQS_PROCESS_BATCH QUEUE_SQS_BATCH_SIZE
-    QUEUE_SQS_POLLING_WAIT_TIME_MS
-    RATE_LIMITER_REDIS_OPTIONS RATE_LIMITER_REDIS_CLUSTER_MODE
-""".split()  # noqa: SIM905 - a list with one name per line would be a page long
 
 
 @pytest.fixture
@@ -133,12 +117,6 @@ def value(settings: Settings, path: str) -> Any:
     for name in path.removeprefix("app.").split("."):
         found = getattr(found, name)
     return found
-
-
-def test_the_tables_hold_all_of_soketis_115_variables() -> None:
-    names = {name for name, *_ in WITH_EFFECT} | set(CHOICES) | set(WITHOUT_EFFECT)
-    assert {f"SOKETI_{name}" for name in names} == set(VARIABLES)
-    assert len(names) == 115
 
 
 @pytest.mark.parametrize(("name", "text", "path", "expected"), WITH_EFFECT)
@@ -197,13 +175,6 @@ def test_numeric_ids_are_on_with_soketis_names_unless_a_setting_says_otherwise(
 ) -> None:
     settings = load(None if file is None else write(file), environ, {})
     assert [app.numeric_ids for app in settings.apps] == [kept]
-
-
-@pytest.mark.parametrize("name", WITHOUT_EFFECT)
-def test_a_detail_of_a_driver_is_taken_and_named_as_without_effect(name: str) -> None:
-    settings = load(None, {f"SOKETI_{name}": '{"any": ["thing"]}'}, {})
-    assert settings == OF_SOKETI
-    assert settings.ignored == (f"SOKETI_{name}",)
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))

@@ -43,7 +43,7 @@ def _mixed(own: str, own_node: ConfigNode, soketis: str, node: ConfigNode) -> Co
     while path not in BY_PATH and path != APPS_PATH and isinstance(node.value, dict) and node.value:
         name, node = next(iter(node.value.items()))
         path = f"{path}.{name}"
-    ours = APPS if path == APPS_PATH else BY_PATH[path].to if path in BY_PATH else ""
+    ours = APPS if path == APPS_PATH else BY_PATH[path].target if path in BY_PATH else ""
     instead = f"write {ours} instead of {quote(path)}" if ours else f"leave out {quote(path)}"
     kinds = f"{quote(path)} is a name of soketi's, and {own} ({own_node.at}) is one of soketpy's"
     return at.error("", f"{kinds}; a file has names of one kind: {instead}")
