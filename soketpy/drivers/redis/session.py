@@ -191,7 +191,7 @@ class Session(Commands):
         self.wire = await self._connect(lambda: Wire(self._receive, lost.set), patience)
         self.address = self.wire.address
         publishes = self.wire.publishes
-        self._sha = await self.ask("SCRIPT", "LOAD", scripts.text("roster.lua", publishes, self._grace))
+        self._sha = await self.ask("SCRIPT", "LOAD", scripts.text(scripts.ROSTER, publishes, self._grace))
         await self.ask(publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
         for topic in self._state.topics():
             self.subscribe(topic)

@@ -1,5 +1,5 @@
--- Events for webhooks. The script that changes the roster also appends the event. This file is in front of roster.lua and
--- webhooks.lua. docs/design/webhooks.md explains the terms and the reasons.
+-- Events for webhooks. The script that changes the roster also appends the event. This file is in front of roster.lua, and
+-- of holder.lua and queue.lua. docs/design/webhooks.md explains the terms and the reasons.
 --
 -- PUBLISH, GRACE  the command that publishes, and the grace period in milliseconds; defined in front of this file
 -- KEYS[1]  the prefix of the partition, with its hash tag: all other keys begin with it

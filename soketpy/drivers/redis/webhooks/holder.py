@@ -26,7 +26,7 @@ PAUSE = 1.0
 """Seconds between two attempts after Redis has refused a script."""
 
 WAKE, FREE = "wake", "free"
-"""The signals of ``webhooks.lua``: there is work for the holder; there is no holder."""
+"""The signals of the scripts: there is work for the holder; there is no holder."""
 
 
 class NotHolder(Exception):
@@ -48,7 +48,7 @@ class Asked(Protocol):
 
 
 class WebhookScript:
-    """Runs ``webhooks.lua`` for a partition. ``clock`` replaces the clock of Redis in tests; it returns seconds."""
+    """Runs the script of webhooks for a partition. ``clock`` (seconds) replaces the clock of Redis in tests."""
 
     def __init__(self, connection: Asked, grace: float = 3, clock: Callable[[], float] | None = None) -> None:
         self._connection = connection
@@ -58,7 +58,7 @@ class WebhookScript:
 
     async def run(self, operation: str, *arguments: Argument) -> Any:
         """Return the answer of an operation. Raise Lost if there is none, and NotHolder."""
-        text = scripts.text("webhooks/webhooks.lua", self._connection.publishes, self._grace)
+        text = scripts.text(scripts.WEBHOOKS, self._connection.publishes, self._grace)
         if text != self._text:
             self._text, self._sha = text, sha1(text.encode()).hexdigest()  # noqa: S324 - the name that Redis gives it
         now = "" if self._clock is None else round(1000 * self._clock())

@@ -1,4 +1,4 @@
-"""The queue of deliveries in Redis: one for each partition. ``webhooks.lua`` makes all changes to it."""
+"""The queue of deliveries in Redis: one for each partition. ``queue.lua`` makes all changes to it."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -165,7 +165,7 @@ class RedisQueue(StoredQueue):
 
 
 def _pack(deliveries: Sequence[Delivery]) -> bytes:
-    """Encode deliveries for ``webhooks.lua``."""
+    """Encode deliveries for ``queue.lua``."""
     fields = [
         (each.id, each.app_id, each.webhook_id, each.lane, each.target, each.events, each.created, each.body)
         for each in deliveries

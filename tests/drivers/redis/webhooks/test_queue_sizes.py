@@ -14,10 +14,10 @@ SIZE = 400
 
 @pytest.fixture
 async def kit(redis: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisKit]:
-    source = scripts.SOURCES["webhooks/webhooks.lua"]
+    source = scripts.SOURCES["webhooks/queue.lua"]
     assert source.count("MOST_BYTES = 67108864") == 1
     monkeypatch.setitem(
-        scripts.SOURCES, "webhooks/webhooks.lua", source.replace("MOST_BYTES = 67108864", "MOST_BYTES = 1000")
+        scripts.SOURCES, "webhooks/queue.lua", source.replace("MOST_BYTES = 67108864", "MOST_BYTES = 1000")
     )
     kit = RedisKit(redis)
     yield kit
