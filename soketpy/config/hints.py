@@ -7,7 +7,9 @@ from soketpy.config.soketi.names import APP_NAMES, APP_VARIABLES
 from soketpy.core.apps import app_fields, limit_fields
 from soketpy.core.fields import Field, either
 
-REDIS_URL = "; write {host} and {port} instead of a URL; tls, username, password and db are settings of their own"
+URL = "; write {host} and {port} instead of a URL; tls, username, password and {database} are settings of their own"
+DATABASES = {"redis": "db", "postgres": "database", "mysql": "database"}
+"""The groups of servers that are often given as a URL, and the setting that names the database."""
 
 
 def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Field], known: tuple[str, ...]) -> str:
@@ -19,9 +21,10 @@ def hint(name: str, path: tuple[str, ...], settings: Mapping[str, Field], known:
     if not path and (meant := flat.get(name.replace(".", "_"))):
         group, _, inner = meant.partition(".")
         return f"; write {inner} under {group}:"
-    if "_".join((*path, name)).replace(".", "_") == "redis_url":
-        where = "" if path else " under redis:"
-        return REDIS_URL.format(host="host", port=f"port{where}")
+    group, _, last = "_".join((*path, name)).replace(".", "_").rpartition("_")
+    if last == "url" and group in DATABASES:
+        where = "" if path else f" under {group}:"
+        return URL.format(host="host", port=f"port{where}", database=DATABASES[group])
     ours = APP_NAMES.get(name, name)
     places = list(_places(ours, path, settings))
     return f"; write {ours} {either(places)}" if places else guess(name, known)
@@ -38,8 +41,10 @@ def hint_of_variable(rest: str, known: Mapping[str, str], prefix: str) -> str | 
 
     ``rest`` is the name without the prefix. ``known`` has the path of each variable.
     """
-    if rest == "REDIS_URL":
-        return REDIS_URL.format(host=f"{prefix}REDIS_HOST", port=f"{prefix}REDIS_PORT")
+    group = rest.removesuffix("_URL").lower()
+    if rest.endswith("_URL") and group in DATABASES:
+        names = {name: f"{prefix}{group.upper()}_{name.upper()}" for name in ("host", "port")}
+        return URL.format(**names, database=DATABASES[group])
     if field := APP_NAMES.get(APP_VARIABLES.get(f"DEFAULT_{rest}", "")):
         return f"; did you mean {prefix}APP_{field.upper()}?"
     if f"{prefix}APP_{rest}" in known:

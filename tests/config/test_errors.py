@@ -39,6 +39,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
 
 NUMBER = "must be a whole number from 0 to 65535, not"
 NO_URL = "instead of a URL; tls, username, password and db are settings of their own"
+SQL_URL = "instead of a URL; tls, username, password and database are settings of their own"
 LARGEST_NUMBER = 2**53
 ABOVE_0 = f"must be a number above 0 and at most {LARGEST_NUMBER}, not"
 NO_LIST = "must be a table of settings, not a list"
@@ -53,6 +54,7 @@ FILES = [
     ("redis_host: c\n", "1: redis_host: no such setting; write host under redis:"),
     ("redis: {url: a}\n", f"1: redis.url: no such setting; write host and port {NO_URL}"),
     ("redis_url: a\n", f"1: redis_url: no such setting; write host and port under redis: {NO_URL}"),
+    ("mysql: {url: a}\n", f"1: mysql.url: no such setting; write host and port {SQL_URL}"),
     ("key: a\n", "1: key: no such setting; write key in an item of apps: or under tls:"),
     ("client_events: a\n", "1: client_events: no such setting; write client_events under app_defaults:"),
     (
@@ -384,6 +386,10 @@ VARIABLES = [
     (
         {"SOKETPY_REDIS_URL": "a"},
         f"SOKETPY_REDIS_URL: no such variable; write SOKETPY_REDIS_HOST and SOKETPY_REDIS_PORT {NO_URL}",
+    ),
+    (
+        {"SOKETPY_POSTGRES_URL": "a"},
+        f"SOKETPY_POSTGRES_URL: no such variable; write SOKETPY_POSTGRES_HOST and SOKETPY_POSTGRES_PORT {SQL_URL}",
     ),
     ({"SOKETPY_METRICS": "1"}, "SOKETPY_METRICS: no such variable; did you mean SOKETPY_METRICS_ENABLED?"),
     ({"SOKETPY_TLS": "1"}, "SOKETPY_TLS: no such variable; write a setting of it, such as SOKETPY_TLS_CERT"),
