@@ -146,7 +146,7 @@ NOTED: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("queue.sqs.processBatch", True, "soketpy receives messages in batches of up to 10, with long polls", {}),
 ]
 
-LEAVE_OUT = "leave it out, and connect nodes with adapter.driver: redis"
+LEAVE_OUT = "leave it out, and connect nodes over Redis (SOKETI_ADAPTER_DRIVER=redis, or adapter.driver in a file)"
 NATS = f"soketpy has no driver nats: {LEAVE_OUT}"
 DISCOVERY = f"soketpy has no driver cluster: {LEAVE_OUT}"
 UNREAD = "soketpy does not read {} from these options: {}"
@@ -162,7 +162,7 @@ REFUSED: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("queue.sqs.consumerOptions", {"a": 1}, "these are options of soketi's library for SQS: leave them out", {}),
     ("adapter.redis.clusterMode", True, "needs database.redis.clusterNodes (SOKETI_DB_REDIS_CLUSTER_NODES)", REDIS),
     ("queue.redis.clusterMode", "maybe", "must be true or false, not 'maybe'", {}),
-    ("cache.redis.redisOptions", {"db": 1}, UNREAD.format("db", "write it as database.redis.db"), {}),
+    ("cache.redis.redisOptions", {"db": 1}, UNREAD.format("db", "use database.redis.db (SOKETI_DB_REDIS_DB)"), {}),
     ("queue.redis.redisOptions", {"keepAlive": 1}, UNREAD.format("keepAlive", "leave it out"), {}),
     (
         "adapter.redis.redisSubOptions",
@@ -387,3 +387,20 @@ def test_the_tables_follow_the_driver_that_wins() -> None:
     assert settings.registry.table == "of-postgres"
     assert settings.ignored == ("appManager.mysql.table (registry.driver is postgres)",)
     assert load("config.json", {"SOKETPY_REGISTRY_TABLE": "ours"}, {}).registry.table == "ours"
+
+
+SECRETS = [
+    ("adapter.nats.pass", "hunter22"),
+    ("adapter.nats.token", "hunter22"),
+    ("database.mysql.password", ["hunter22"]),
+    ("database.mysql.ssl", {"key": "hunter22"}),
+    ("queue.redis.redisOptions", {"password": "hunter22"}),
+    ("queue.redis.redisOptions", "hunter22"),
+]
+
+
+@pytest.mark.parametrize(("source", "key", "written", "_"), in_each_source([(*row, {}) for row in SECRETS]))
+def test_no_error_about_a_name_of_soketi_shows_a_secret(source: str, key: str, written: Any, _: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(source, {key: written})
+    assert "hunter22" not in str(caught.value)

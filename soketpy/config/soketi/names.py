@@ -43,8 +43,9 @@ class SoketiName:
         return self.to or (self.chosen[0][1] if self.chosen else self.needs)
 
 
-_NATS = "soketpy has no driver nats: leave it out, and connect nodes with adapter.driver: redis"
-_DISCOVERY = "soketpy has no driver cluster: leave it out, and connect nodes with adapter.driver: redis"
+_INSTEAD = "leave it out, and connect nodes over Redis (SOKETI_ADAPTER_DRIVER=redis, or adapter.driver in a file)"
+_NATS = f"soketpy has no driver nats: {_INSTEAD}"
+_DISCOVERY = f"soketpy has no driver cluster: {_INSTEAD}"
 _ANY_VERSION = "the server tells soketpy its version"
 _POLLS = "soketpy receives messages in batches of up to 10, with long polls"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from soketpy.config.errors import quote
-from soketpy.config.soketi.names import BY_PATH
+from soketpy.config.soketi.names import BY_PATH, PREFIX
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.webhooks import client_options
 from soketpy.core.aws_options import AwsOptions
@@ -35,8 +35,8 @@ def redis_options(node: ConfigNode, position: Position, path: str) -> Iterator[t
             yield from redis_options(each, position, path)
             continue
         if name != "tls":
-            place = f"{REDIS}.{name}"
-            instead = f"write it as {place}" if place in BY_PATH else "leave it out"
+            place = BY_PATH.get(f"{REDIS}.{name}")
+            instead = f"use {place.path} ({PREFIX}{place.variable})" if place else "leave it out"
             raise position.error(path, f"soketpy does not read {quote(name)} from these options: {instead}")
         yield from redis_tls(each, position, path)
 
