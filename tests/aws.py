@@ -17,10 +17,12 @@ from soketpy.core.aws_options import AwsOptions
 ACCESS_KEY, SECRET_KEY, TOKEN = "AKIATESTTESTTESTTEST", "the-secret-of-the-access-key", "the-session-token"
 
 MOTO = """
+import copy
 import time
 import sys
 from itertools import count
 from threading import Lock
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.server import ThreadedMotoServer
 now, tick = time.time() * 1000, count()
@@ -35,6 +37,12 @@ def call_alone(handler):
     with lock:
         return call(handler)
 DynamoHandler.call_action = call_alone
+# moto copies the table for each operation of a transaction. Transactions of these tests replace items, but change none.
+def copy_items(table, memo):
+    copied = copy.copy(table)
+    copied.items = copy.copy(table.items)
+    return copied
+Table.__deepcopy__ = copy_items
 server = ThreadedMotoServer("127.0.0.1", int(sys.argv[2]), verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)

@@ -32,14 +32,14 @@ from soketpy.drivers.aws.dynamo_items import (
     size_of,
     value_of,
 )
-from soketpy.drivers.aws.dynamo_source import LAYOUT, DynamoSource, Opened, keys_of, owners
+from soketpy.drivers.aws.dynamo_source import LAYOUT, DynamoSource, Opened, has_one_of, keys_of, owners
 from soketpy.drivers.aws.dynamo_table import MOST_IN_BATCH, refusing
 
-ATTEMPTS = 10
-"""Attempts of one change while other operators change the same app or key."""
+ATTEMPTS = 20
+"""Attempts of one change while other processes change the same app or key."""
 
-LONGEST_PAUSE = 0.1
-"""Seconds before the next attempt, at most."""
+PAUSE = 0.05
+"""Seconds before the second attempt, at most. The next pauses may be twice as long each, up to 16 times."""
 
 CREATION = 120.0
 """Seconds in which DynamoDB creates a table, at most."""
@@ -68,6 +68,7 @@ class DynamoApps(DynamoSource):
         super().__init__(table, options, read=read, timeout=timeout)
         self._write = write
         self._fields = fields
+        self._changing = asyncio.Lock()  # changes of one process would only repeat each other
 
     async def add(self, app: App) -> None:
         """See ``AppRegistry``."""
@@ -76,7 +77,7 @@ class DynamoApps(DynamoSource):
             if not is_app(app.id) or key_value(app.id, opened.shape.id_type) is None:
                 raise RegistryRefused("DynamoDB cannot store the id of the app")
             if await self._items(opened.shape, [app.id]):
-                raise RegistryRefused(f"there is an app with the id {app.id} already")
+                raise RegistryRefused(f"app {app.id} exists already")
             return await self._replace(opened, app.id, None, app)
 
         await self._repeat(attempt)
@@ -114,15 +115,16 @@ class DynamoApps(DynamoSource):
 
     async def _repeat(self, attempt: Callable[[Opened], Awaitable[bool]]) -> None:
         """Repeat a change that read something which another operator changed before the change was written."""
-        with refusing():
-            for _ in range(ATTEMPTS):
-                opened = await self._open()
-                if self.writable is not None:
-                    raise RegistryRefused(self.writable)
-                if await attempt(opened):
-                    self._rest = ("", [])
-                    return
-                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311
+        async with self._changing:
+            with refusing():
+                for number in range(ATTEMPTS):
+                    opened = await self._open()
+                    if self.writable is not None:
+                        raise RegistryRefused(self.writable)
+                    if await attempt(opened):
+                        self._rest = ("", [])
+                        return
+                    await asyncio.sleep(random.uniform(0, PAUSE * min(2**number, 16)))  # noqa: S311
         raise RegistryUnavailable("other operators change this app, or its keys, at the same time")
 
     async def _replace(self, opened: Opened, app_id: str, before: Item | None, app: App | None) -> bool:
@@ -133,12 +135,14 @@ class DynamoApps(DynamoSource):
         """
         former = set() if before is None else set(keys_of(self._app(before)))
         keys = set() if app is None else set(keys_of(app))
-        entries = await self._items(opened.shape, [entry_id(key) for key in former | keys])
+        if any(key_value(entry_id(key), "S") is None for key in keys):
+            raise RegistryRefused("a key of the app is too long for DynamoDB")
+        ids, entries = await self._look_up(opened, former | keys)
+        await self._check_keys(opened, ids - {app_id}, keys)
         before_by_id = {str(value_of(each[ID])): each for each in entries}
         owner_of = owners(entries)
         operations = []
         if app is not None:
-            await self._check_keys(app_id, keys)
             operations.append(self._table.put(self._new_item(app, before), before))
         elif before is not None:
             operations.append(self._table.delete(before))
@@ -152,13 +156,10 @@ class DynamoApps(DynamoSource):
             raise RegistryRefused(f"DynamoDB changes at most {MOST_IN_BATCH - 1} keys of an app at once")
         return await self._table.write(operations)
 
-    async def _check_keys(self, app_id: str, keys: Collection[str]) -> None:
+    async def _check_keys(self, opened: Opened, others: Collection[str], keys: Collection[str]) -> None:
         """Raise RegistryRefused if another app has one of these keys."""
-        for key in keys:
-            if key_value(entry_id(key), "S") is None:
-                raise RegistryRefused("a key of the app is too long for DynamoDB")
-        for other in await self._fetch((), keys):
-            if other.id != app_id:
+        for other in await self._apps(opened.shape, others if keys else ()):
+            if has_one_of(other, keys):
                 both = [key for key in keys_of(other) if key in keys]
                 raise RegistryRefused(
                     f"app {other.id} has {f'the key {both[0]}' if both else 'one of the keys'} already"

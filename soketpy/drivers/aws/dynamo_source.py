@@ -55,6 +55,7 @@ class DynamoSource:
 
     async def start(self, changed: Changed) -> None:
         """See ``AppSource``."""
+        self._opened = None
         with refusing():
             await self._open()
 
@@ -83,22 +84,23 @@ class DynamoSource:
     async def _fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         opened = await self._open()
         wanted = {app_id for app_id in ids if is_app(app_id)}
-        by_keys = await self._ids_of_keys(opened, keys)
+        by_keys, _ = await self._look_up(opened, keys)
         return [
-            app
-            for app in await self._apps(opened.shape, wanted | by_keys)
-            if app.id in wanted or isinstance(app, BrokenApp) or any(pair.key in keys for pair in app.keys)
+            app for app in await self._apps(opened.shape, wanted | by_keys) if app.id in wanted or has_one_of(app, keys)
         ]
 
-    async def _ids_of_keys(self, opened: Opened, keys: Collection[str]) -> set[str]:
-        """Return the ids of the apps that may have one of these keys: those in the index, and those in the entries."""
+    async def _look_up(self, opened: Opened, keys: Collection[str]) -> tuple[set[str], list[Item]]:
+        """Return the ids of the apps that may have one of these keys, and the entries of the keys.
+
+        The index has all apps, but is some milliseconds late. The entries have the apps of soketpy with all their keys.
+        """
         values = [value for key in keys if (value := key_value(key, opened.shape.key_type)) is not None]
-        entries = [] if opened.version is None else [entry_id(key) for key in keys]
-        by_index, by_entry = await asyncio.gather(
-            gather(self._table.ids_of_key(value) for value in values), self._items(opened.shape, entries)
+        names = [] if opened.version is None else [entry_id(key) for key in keys]
+        by_index, entries = await asyncio.gather(
+            gather(self._table.ids_of_key, values), self._items(opened.shape, names)
         )
-        found = {str(value_of(each)) for ids in by_index for each in ids} | set(owners(by_entry).values())
-        return set(filter(is_app, found))
+        found = {str(value_of(each)) for ids in by_index for each in ids} | set(owners(entries).values())
+        return set(filter(is_app, found)), entries
 
     async def _apps(self, shape: Shape, ids: Collection[str]) -> list[App | BrokenApp]:
         return [self._app(item) for item in await self._items(shape, ids)]
@@ -149,6 +151,11 @@ class DynamoSource:
 def keys_of(app: App | BrokenApp) -> tuple[str, ...]:
     """Return the keys of an app, or those that a broken app is known to have."""
     return app.keys if isinstance(app, BrokenApp) else tuple(pair.key for pair in app.keys)
+
+
+def has_one_of(app: App | BrokenApp, keys: Collection[str]) -> bool:
+    """Return whether an app that was found by keys has one of them. A broken app may have keys that are not known."""
+    return isinstance(app, BrokenApp) or any(pair.key in keys for pair in app.keys)
 
 
 def owners(entries: Iterable[Item]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,6 +56,7 @@ PERMANENT = {
 }
 """Codes of AWS that the same request gets again. An operator must change something first."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -140,7 +141,7 @@ class Table:
         found: list[Item] = []
         wanted = list(ids)
         batches = [wanted[at : at + MOST_IN_BATCH] for at in range(0, len(wanted), MOST_IN_BATCH)]
-        for items in await gather(self._get_batch(each) for each in batches):
+        for items in await gather(self._get_batch, batches):
             found += items
         return found
 
@@ -240,15 +241,15 @@ class _Canceled(DynamoFault):
         self.codes = codes
 
 
-async def gather(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """Wait for all calls, at most ``MOST_CALLS`` at a time. Then raise the first fault, if there was one."""
+async def gather(call: Callable[[S], Awaitable[T]], arguments: Iterable[S]) -> list[T]:
+    """Make a call with each argument, at most ``MOST_CALLS`` at a time. Then raise the first fault, if any."""
     slots = asyncio.Semaphore(MOST_CALLS)
 
-    async def run(call: Awaitable[T]) -> T:
+    async def run(argument: S) -> T:
         async with slots:
-            return await call
+            return await call(argument)
 
-    results = await asyncio.gather(*map(run, calls), return_exceptions=True)
+    results = await asyncio.gather(*map(run, arguments), return_exceptions=True)
     for each in results:
         if isinstance(each, BaseException):
             raise each

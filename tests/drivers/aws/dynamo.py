@@ -29,6 +29,9 @@ SOKETIS_ITEM: Mapping[str, Any] = {
 }
 """The item of soketi's documentation."""
 
+MOST_WRITTEN = 25
+"""Items that one call of DynamoDB writes, at most."""
+
 
 @asynccontextmanager
 async def client(url: str) -> AsyncIterator[Any]:
@@ -61,8 +64,9 @@ async def create_table(url: str, name: str, *, id_type: str = "S", key_type: str
 async def put(url: str, table: str, *items: Mapping[str, Any]) -> None:
     """Write items, as a tool does that knows nothing of soketpy."""
     async with client(url) as dynamodb:
-        for item in items:
-            await dynamodb.put_item(TableName=table, Item=item)
+        for at in range(0, len(items), MOST_WRITTEN):
+            requests = [{"PutRequest": {"Item": item}} for item in items[at : at + MOST_WRITTEN]]
+            await dynamodb.batch_write_item(RequestItems={table: requests})
 
 
 async def items_of(url: str, table: str) -> list[dict[str, Any]]:

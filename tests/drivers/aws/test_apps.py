@@ -139,8 +139,8 @@ async def test_another_attribute_does_not_replace_the_id(moto_url: str, table: s
 
 async def test_more_ids_and_keys_than_one_call_reads_are_found(moto_url: str, table: str, apps: DynamoApps) -> None:
     await create_table(moto_url, table)
-    await put(moto_url, table, *(soketis_item(f"a{number}", f"k{number}") for number in range(210)))
-    numbers = range(205)
+    await put(moto_url, table, *(soketis_item(f"a{number}", f"k{number}") for number in range(110)))
+    numbers = range(105)
     found = await ids(apps, by_ids=tuple(f"a{each}" for each in numbers), by_keys=tuple(f"k{each}" for each in numbers))
     assert found == sorted(f"a{each}" for each in numbers)
 

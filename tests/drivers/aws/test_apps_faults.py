@@ -117,9 +117,9 @@ async def test_a_change_is_repeated_after_a_conflict(before: Proxy, apps: Dynamo
 async def test_a_change_is_given_up_after_many_conflicts(
     before: Proxy, apps: DynamoApps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soketpy.drivers.aws.apps.LONGEST_PAUSE", 0)
+    monkeypatch.setattr("soketpy.drivers.aws.apps.PAUSE", 0)
     conflict = fault("TransactionCanceledException", CancellationReasons=[{"Code": "ConditionalCheckFailed"}])
-    before.answers["TransactWriteItems"] = [conflict] * 10
+    before.answers["TransactWriteItems"] = [conflict] * 20
     with pytest.raises(RegistryUnavailable, match="other operators"):
         await apps.add(APP)
 
