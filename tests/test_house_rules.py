@@ -28,6 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Modules that reach the outside world, and the folders or files that may import them.
 ONLY_IN = {
     "aiobotocore": {"drivers"},
+    "aiosqlite": {"drivers"},
+    "alembic": {"drivers"},
+    "asyncmy": {"drivers"},
+    "asyncpg": {"drivers"},
     "aiohttp": {"webhooks", "drivers/aws/clients.py"},
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
     "asyncio": {"web", "webhooks", "registry", "drivers", "process", "cli", "testing", "core/steps.py"},
@@ -39,6 +43,7 @@ ONLY_IN = {
     "msgpack": {"drivers"},
     "prometheus_client": {"web"},
     "re2": {"core/patterns.py"},
+    "sqlalchemy": {"drivers"},
     "sqlite3": {"drivers"},
 }
 NOT_IN_PROTOCOL = {"asyncio", "logging", "time", "socket", "os", "random", "secrets"}

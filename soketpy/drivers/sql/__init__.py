@@ -1,0 +1,1 @@
+"""Registries of apps in SQL databases: SQLite, PostgreSQL, and MySQL or MariaDB."""

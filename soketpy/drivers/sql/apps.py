@@ -1,0 +1,132 @@
+"""The apps in an SQL database: ``SqlApps``, a registry over a ``Database``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from soketpy.core.app_registry import Changed, Found, RegistryRefused, RegistryUnavailable
+from soketpy.core.apps import App
+from soketpy.drivers.sql import reading
+from soketpy.drivers.sql.changes import ChangeFailed, Changes, WriteRow
+from soketpy.drivers.sql.database import Collision, Database
+from soketpy.drivers.sql.reading import ReadRow
+from soketpy.drivers.sql.tables import Found as Tables
+from soketpy.drivers.sql.tables import Names, find
+
+INITIALISING_SECONDS = 60.0
+"""Seconds in which the tables must be created, at least."""
+
+T = TypeVar("T")
+
+NOT_OPEN = "the registry is not open"
+
+
+class SqlApps:
+    """A registry of apps in an SQL database.
+
+    ``table`` may include a schema (``schema.apps``). Tables without the version of soketpy are read only. ``read``
+    converts a row to an app, and ``write`` an app to a row.
+    """
+
+    def __init__(self, database: Database, *, table: str = "apps", read: ReadRow, write: WriteRow) -> None:
+        self.database = database
+        schema, _, name = table.rpartition(".")
+        self._names = Names(name, schema or None)
+        self._read = read
+        self._changes = Changes(self._names, read, write)
+        self._tables: Tables | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.writable: str | None = NOT_OPEN
+
+    async def start(self, changed: Changed) -> None:
+        """Open the database and read its tables. An empty SQLite file gets its tables now.
+
+        Raise RegistryUnavailable or RegistryRefused. ``start`` may be called again after a fault.
+        """
+        self.database.prepare()
+        if await self.database.is_new():
+            await self.initialise()
+        await self._find_tables()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self.database.watch(self._names.apps, changed))
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        await self.database.close()
+        self._tables, self.writable = None, NOT_OPEN
+
+    async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
+        """Return the apps that have one of these ids or keys. Raise RegistryUnavailable."""
+        return await self._reading(lambda connection, tables: reading.entries(connection, tables, ids, keys))
+
+    async def page(self, after: str = "", limit: int = 100) -> Found:
+        """Return the next apps, in the order of the ids in the database. Raise RegistryUnavailable."""
+        return await self._reading(lambda connection, tables: reading.page(connection, tables, after, limit))
+
+    async def add(self, app: App) -> None:
+        """Add an app. Raise RegistryRefused or RegistryUnavailable."""
+        await self._changing(lambda connection, tables: self._changes.add(connection, tables, app))
+
+    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+        """Replace an app by ``change(app)``. Raise NoSuchApp, RegistryRefused or RegistryUnavailable."""
+        try:
+            return await self._changing(
+                lambda connection, tables: self._changes.change(connection, tables, app_id, change)
+            )
+        except ChangeFailed as failed:
+            raise failed.fault from None
+
+    async def remove(self, app_id: str) -> None:
+        """Remove an app. Raise NoSuchApp, RegistryRefused or RegistryUnavailable."""
+        await self._changing(lambda connection, tables: self._changes.remove(connection, tables, app_id))
+
+    async def initialise(self) -> Sequence[str]:
+        """Create the tables, or bring older tables of soketpy to the newest version. Return what was done."""
+        from soketpy.drivers.sql.migrations import upgrade
+
+        self.database.prepare()
+        limit = max(self.database.timeout, INITIALISING_SECONDS)
+        done = await upgrade(self.database, self._names, limit)
+        await self._find_tables()
+        return done
+
+    async def _reading(self, read: Callable[[AsyncConnection, Tables], Awaitable[Sequence[reading.Entry]]]) -> Found:
+        try:
+            tables = self._tables or await self._find_tables()
+            async with self.database.connection() as connection:
+                found = await read(connection, tables)
+        except RegistryUnavailable:
+            self._tables = None  # the tables may have changed
+            raise
+        except RegistryRefused as refused:
+            raise RegistryUnavailable(str(refused)) from None
+        return [each.read(self._read) for each in found]
+
+    async def _changing(self, change: Callable[[AsyncConnection, Tables], Awaitable[T]]) -> T:
+        """Run a change in a transaction. Run it again if a change without our lock was in its way."""
+        tables = self._tables or await self._find_tables()
+        if self.writable is not None:
+            raise RegistryRefused(self.writable)
+        try:
+            with suppress(Collision):
+                async with self.database.transaction() as connection:
+                    return await change(connection, tables)
+            async with self.database.transaction() as connection:
+                return await change(connection, tables)
+        except RegistryUnavailable:
+            self._tables = None
+            raise
+
+    async def _find_tables(self) -> Tables:
+        async with self.database.connection() as connection:
+            tables = await connection.run_sync(find, self._names)
+        self._tables, self.writable = tables, tables.not_writable
+        return tables

@@ -1,0 +1,115 @@
+"""The reading of apps from their tables, in statements of bounded size."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import FromClause, Row, Select, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from soketpy.core.app_registry import BrokenApp
+from soketpy.core.apps import App
+from soketpy.drivers.sql.tables import Found, text_of
+
+MOST_VALUES = 250
+"""Ids and keys in one statement, at most. A statement has each key twice, and an older SQLite takes 999 values."""
+
+ReadRow = Callable[[Mapping[str, Any]], App | BrokenApp]
+
+_FURTHER = ("further_key", "further_secret", "further_ends_at")
+
+
+@dataclass(slots=True)
+class Entry:
+    """The rows of one app. ``keys`` are its further keys, as the reader of rows expects them."""
+
+    id: str
+    key: str
+    row: dict[str, Any]
+    keys: list[dict[str, Any]] = field(default_factory=list)
+
+    def has_one_of(self, ids: Collection[str], keys: Collection[str]) -> bool:
+        """Return whether the app has one of these ids or keys exactly: a database may ignore case."""
+        return self.id in ids or self.key in keys or any(each["key"] in keys for each in self.keys)
+
+    def read(self, read: ReadRow) -> App | BrokenApp:
+        """Return the app."""
+        found = read({**self.row, "keys": self.keys} if self.keys else self.row)
+        if isinstance(found, BrokenApp) and self.keys:
+            return replace(found, keys=(*found.keys, *(each["key"] for each in self.keys)))
+        return found
+
+
+async def entries(
+    connection: AsyncConnection, tables: Found, ids: Collection[str], keys: Collection[str]
+) -> Sequence[Entry]:
+    """Return the apps that have one of these ids or keys, each of them once."""
+    found: list[Entry] = []
+    for some_ids, some_keys in _batches(ids, keys):
+        statement = _matching(tables, some_ids, some_keys)
+        if statement is not None:
+            found += _grouped(await connection.execute(statement))
+    unique = {(each.id, each.key): each for each in found}
+    wanted_ids, wanted_keys = frozenset(ids), frozenset(keys)
+    return [each for each in unique.values() if each.has_one_of(wanted_ids, wanted_keys)]
+
+
+async def page(connection: AsyncConnection, tables: Found, after: str, limit: int) -> Sequence[Entry]:
+    """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
+    chosen = select(tables.apps).order_by(tables.apps.c.id).limit(limit)
+    if after:
+        least = tables.id(after)
+        if least is None:
+            return []
+        chosen = chosen.where(tables.apps.c.id > least)
+    of = chosen.subquery("found")
+    return _grouped(await connection.execute(_with_keys(of, tables).order_by(of.c.id)))
+
+
+def _batches(ids: Collection[str], keys: Collection[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Divide ids and keys so that each statement has at most ``MOST_VALUES`` of them."""
+    wanted = [*((each, True) for each in set(ids)), *((each, False) for each in set(keys))]
+    for start in range(0, len(wanted), MOST_VALUES):
+        some = wanted[start : start + MOST_VALUES]
+        yield [each for each, is_id in some if is_id], [each for each, is_id in some if not is_id]
+
+
+def _matching(tables: Found, ids: Iterable[str], keys: Iterable[str]) -> Select[Any] | None:
+    """Return the statement for some apps. Each part of its union uses one index."""
+    apps, further = tables.apps, tables.keys
+    id_values = [value for each in ids if (value := tables.id(each)) is not None]
+    key_values = [value for each in keys if (value := tables.key(each)) is not None]
+    parts: list[Select[Any]] = []
+    if id_values:
+        parts.append(select(apps).where(apps.c.id.in_(id_values)))
+    if key_values:
+        parts.append(select(apps).where(apps.c.key.in_(key_values)))
+    if key_values and further is not None:
+        owners = select(further.c.app_id).where(further.c.key.in_(key_values))
+        parts.append(select(apps).where(apps.c.id.in_(owners)))
+    if not parts:
+        return None
+    return _with_keys(union_all(*parts).subquery("found"), tables)
+
+
+def _with_keys(found: FromClause, tables: Found) -> Select[Any]:
+    """Return a statement that adds the further keys, with one row for each of them."""
+    further = tables.keys
+    if further is None:
+        return select(found)
+    columns = (further.c[name].label(label) for name, label in zip(("key", "secret", "ends_at"), _FURTHER, strict=True))
+    return select(found, *columns).select_from(found.outerjoin(further, further.c.app_id == found.c.id))
+
+
+def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
+    """Join the rows of each app. The same app may come from several parts of a union."""
+    found: dict[tuple[str, str], Entry] = {}
+    for each in rows:
+        row = dict(each._mapping)
+        key, secret, ends_at = (row.pop(label, None) for label in _FURTHER)
+        of = text_of(row["id"]), text_of(row["key"])
+        entry = found.setdefault(of, Entry(*of, row))
+        if key is not None and all(known["key"] != key for known in entry.keys):
+            values = {"key": key, "secret": secret, "ends_at": ends_at}
+            entry.keys.append({name: value for name, value in values.items() if value is not None})
+    return list(found.values())

@@ -1,0 +1,122 @@
+"""Apps in an SQLite file. The file is created at the first use, and only its owner may read it."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import aiosqlite
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from soketpy.core.app_registry import RegistryRefused
+from soketpy.drivers.sql.database import Database
+
+POLL_SECONDS = 1.0
+"""Seconds between two questions for changes of other processes."""
+
+CONNECTIONS = 2
+"""Connections of one process, at most. Each has a thread."""
+
+
+class SqliteDatabase(Database):
+    """One SQLite file, on a local disk. Several processes of one machine may use the file at the same time."""
+
+    name = "SQLite"
+    changing: ClassVar[Mapping[str, Any]] = {"soketpy_changes": True}
+
+    def __init__(self, path: str, *, timeout: float = 5.0, poll: float = POLL_SECONDS) -> None:
+        super().__init__(timeout)
+        self._poll = poll
+        self.path = path
+
+    def prepare(self) -> None:
+        """Create the file if it is missing. Raise RegistryRefused if this fails."""
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            if os.access(self.path, os.R_OK):
+                return
+            raise RegistryRefused(f"{self.path} cannot be opened: Permission denied") from None
+        except (OSError, ValueError) as fault:
+            folder = os.path.dirname(self.path) or "."
+            if not os.path.isdir(folder):
+                raise RegistryRefused(f"{self.path} cannot be created: there is no directory {folder}") from None
+            raise RegistryRefused(f"{self.path} cannot be opened: {getattr(fault, 'strerror', fault)}") from None
+        os.close(file)
+
+    async def is_new(self) -> bool:
+        """Return whether the file has no tables."""
+        async with self.connection() as connection:
+            return not await connection.scalar(text("SELECT count(*) FROM sqlite_schema"))
+
+    def create_engine(self) -> AsyncEngine:
+        """Return an engine."""
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=self._uri(), query={"uri": "true"}),
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=self.timeout,
+            connect_args={"timeout": self.timeout},
+        )
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+    def denies(self, fault: BaseException) -> bool:
+        """Return whether the file is read-only."""
+        return getattr(fault, "sqlite_errorname", "").startswith("SQLITE_READONLY")
+
+    async def watch(self, table: str, changed: Callable[[str | None], None]) -> None:
+        """Ask SQLite regularly whether another connection has changed the file."""
+        while True:
+            with suppress(sqlite3.Error, OSError):
+                await self._watch_file(changed)
+            await self.close()  # the file was replaced: its connections still read the old one
+            await asyncio.sleep(self._poll)
+            changed(None)
+
+    async def _watch_file(self, changed: Callable[[str | None], None]) -> None:
+        """Watch the file until another file has its path."""
+        opened = self._identity()
+        async with aiosqlite.connect(self._uri(), uri=True, timeout=self.timeout) as connection:
+            version: object = None
+            while self._identity() == opened:
+                async with connection.execute("PRAGMA data_version") as answer:
+                    found = await answer.fetchone()
+                if version not in (None, found):
+                    changed(None)
+                version = found
+                await asyncio.sleep(self._poll)
+
+    def _identity(self) -> tuple[int, int]:
+        """Return numbers that tell the file from any other file. Raise OSError if there is none."""
+        found = os.stat(self.path)
+        return found.st_dev, found.st_ino
+
+    def _uri(self) -> str:
+        """Return the URI that opens the file, and creates none."""
+        return f"file:{quote(os.fsencode(os.path.abspath(self.path)))}?mode=rw"
+
+    def set_up(self, connection: Any) -> None:
+        """Set up a new connection: SQLAlchemy begins transactions, and broken text is readable."""
+        connection.isolation_level = None
+        connection.driver_connection.text_factory = _text
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        with suppress(sqlite3.OperationalError):  # a file that cannot be written keeps its mode
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction that changes something. It waits for other writers now, and not in its middle."""
+    if connection.get_execution_options().get("soketpy_changes"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

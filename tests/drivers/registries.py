@@ -1,0 +1,70 @@
+"""The registries of apps for the contract tests: each kit opens registries of one kind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import aiosqlite
+import pytest
+
+from soketpy.config.app_rows import Row, reader, row_of
+from soketpy.core.app_registry import AppRegistry
+from soketpy.drivers.sql.apps import SqlApps
+from soketpy.drivers.sql.sqlite import SqliteDatabase
+
+
+def nothing(app_id: str | None) -> None:
+    """Ignore a change."""
+
+
+class Kit(Protocol):
+    """Opens registries of one kind. A place is where the entries of one registry are, such as a database."""
+
+    notifies: bool
+    """True if a registry reports the changes that another process makes."""
+
+    def new_place(self) -> str:
+        """Return a place that has nothing, not even tables."""
+
+    def registry(self, place: str) -> AppRegistry:
+        """Return a registry that is not started."""
+
+    async def insert(self, place: str, row: Row) -> None:
+        """Insert an entry as another program would do it, with ``id``, ``key`` and ``secret`` among its columns."""
+
+    async def close(self) -> None:
+        """Remove everything."""
+
+
+class SqliteKit:
+    """Registries in SQLite files."""
+
+    notifies = True
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def new_place(self) -> str:
+        return str(self._folder / f"{uuid4()}.db")
+
+    def registry(self, place: str) -> SqlApps:
+        return SqlApps(SqliteDatabase(place, poll=0.05), read=reader(), write=row_of)
+
+    async def insert(self, place: str, row: Row) -> None:
+        async with aiosqlite.connect(place) as connection:
+            marks = ", ".join("?" for _ in row)
+            await connection.execute(f"INSERT INTO apps ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+            await connection.commit()
+
+    async def close(self) -> None:
+        pass
+
+
+def sqlite_kit(request: pytest.FixtureRequest) -> Kit:
+    """Return the kit of SQLite."""
+    return SqliteKit(request.getfixturevalue("tmp_path"))
+
+
+KITS: dict[str, Callable[[Any], Kit]] = {"sqlite": sqlite_kit}
+"""The kit of each kind of registry. A kind that is added here runs the contract tests."""
