@@ -109,6 +109,9 @@ class App(_Derived):
     max_client_events_per_second: int | None = setting(
         None, "Most client events a second from one connection; null for no limit."
     )
+    max_total_client_events_per_second: int | None = setting(
+        None, "Most client events a second from all connections together; null for no limit."
+    )
     max_subscribes_per_second: int | None = setting(
         200, "Most subscriptions a second from one connection; more of them wait. null for no limit."
     )

@@ -73,13 +73,13 @@ class Operations(Protocol):
         """Sign a connection in as a user. Raises ConnectionRefused."""
 
     full: Container[str]
-    """The apps that must wait for ``room`` before their next client event."""
-
-    async def room(self, app_id: str) -> None:
-        """Wait until the app may send."""
+    """The apps that have no room for a client event now."""
 
     def client_event(self, connection: "Connection", event: events.ClientEvent) -> None:
         """Send a client's event to the other subscribers of its channel. Raises ClientEventRejected."""
+
+    async def client_event_when_allowed(self, connection: "Connection", event: events.ClientEvent) -> None:
+        """Send a client's event when its app has room for it, and if the app's limit of all events allows it."""
 
     def forget(self, connection: "Connection", code: int) -> None:
         """Remove a connection that has ended with a close code from its channels and counts. Never raises."""
@@ -161,8 +161,8 @@ class Connection:
             log.debug("%r said %s", self, type(message).__name__)
             match message:
                 case events.ClientEvent():
-                    if self.app.id in self._node.full:
-                        return self._begin(self._client_event(message))
+                    if (app := self.app).max_total_client_events_per_second is not None or app.id in self._node.full:
+                        return self._begin(self._node.client_event_when_allowed(self, message))
                     self._node.client_event(self, message)
                 case events.Subscribe():
                     return self._begin(self._subscribe(message))
@@ -185,12 +185,6 @@ class Connection:
             await operation
         except Exception as fault:
             self._answer(fault)
-
-    async def _client_event(self, event: events.ClientEvent) -> None:
-        """Send an event when the app has room for it. Until then the connection reads no messages."""
-        await self._node.room(self.app.id)
-        if self.open:
-            self._node.client_event(self, event)
 
     async def _subscribe(self, request: events.Subscribe) -> None:
         try:

@@ -1,22 +1,21 @@
 """The operations of the server: connect, subscribe, publish, sign in, terminate.
 
-The modules ``subscriptions`` and ``sign_ins`` have the operations that clients ask for. An operation that may have to
-ask other nodes is a coroutine (``steps``). In a cluster of one, such an operation never waits, and nothing interrupts
-it.
+The modules ``subscriptions``, ``client_events`` and ``sign_ins`` have the operations that clients ask for. An operation
+that may have to ask other nodes is a coroutine (``steps``). In a cluster of one, such an operation never waits, and
+nothing interrupts it.
 """
 
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
 
 from soketpy.core.apps import App
+from soketpy.core.client_events import ClientEvents
 from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
-from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
@@ -28,8 +27,8 @@ from soketpy.core.subscriptions import Subscriptions
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
-from soketpy.protocol import channels, events, frames, grammar, messages
-from soketpy.protocol.errors import ClientEventRejected, Code, ConnectionRefused
+from soketpy.protocol import channels, frames, messages
+from soketpy.protocol.errors import Code, ConnectionRefused
 from soketpy.protocol.event_types import EventType
 from soketpy.protocol.messages import Event, Message
 from soketpy.protocol.webhooks import WebhookEvent
@@ -74,7 +73,10 @@ class Node:
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
         self.sign_in = self._sign_ins.sign_in
-        self._limiter = limiter or cluster.limiter
+        self._limiter = limiter = limiter or cluster.limiter
+        self._client_events = ClientEvents(cluster.bus, self._events, limiter, self.deliver, clock)
+        self.client_event = self._client_events.send
+        self.client_event_when_allowed = self._client_events.send_when_allowed
         self._activity_timeout = activity_timeout
         self._max_connections = max_connections
         cluster.bus.attach(self)
@@ -202,43 +204,6 @@ class Node:
             raise faults[0]
         return Receipts(receipts) if len(receipts) > 1 else receipts[0] if receipts else None
 
-    def client_event(self, connection: Connection, event: events.ClientEvent) -> None:
-        """Send a client's event to the other subscribers of the channel. Raises ClientEventRejected (4301)."""
-        app, channel = connection.app, event.channel
-        if not app.client_events:
-            _reject(channel, "The app has client events switched off.")
-        if channel not in connection.channels:
-            _reject(channel, "The connection is not on this channel.")
-        kind = channels.kind_of(channel)
-        if not kind.guarded or kind.encrypted:
-            _reject(channel, "Client events are for private and presence channels that are not encrypted.")
-        if len(event.name) > app.max_event_name_length:
-            _reject(channel, f"The event name is longer than the allowed {app.max_event_name_length} characters.")
-        data, most = event.data, app.max_event_payload
-        if len(data) > most:
-            if (size := grammar.size(data)) > most:
-                _reject(channel, f"The event data has {size} bytes; the app allows {most}.")
-            data = grammar.compact(data)
-        if not self._may_send(connection, app.max_client_events_per_second):
-            _reject(channel, f"A connection may send {app.max_client_events_per_second} client events a second.")
-        published = Event(event.name, data, connection.channels[channel])
-        if app.webhook_types and EventType.CLIENT_EVENT in app.webhook_types:
-            user_id = connection.channels[channel] or ""
-            self._events.append(
-                WebhookEvent(app.id, EventType.CLIENT_EVENT, channel, user_id, connection.id, event.name, data)
-            )
-        try:
-            self._bus.publish(app.id, channel, published, connection.id)
-        except Unavailable:
-            self.deliver(app.id, channel, published, connection.id)  # to the subscribers on this node
-
-    def _may_send(self, connection: Connection, rate: int | None) -> bool:
-        if rate is None:
-            return True
-        now = self.clock()
-        bucket = connection.client_events = bucket_for(rate, connection.client_events, now)
-        return bucket.take(1, now)
-
     def terminate(self, app_id: str, user_id: str) -> Receipt | None:
         """Close every connection of a user, on all nodes. Return a receipt, or None if every node knows of it."""
         return self._bus.terminate(app_id, user_id)
@@ -294,7 +259,3 @@ class Node:
     def report(self, transition: Transition, app_id: str, channel: str, user_id: str | None = None) -> None:
         """Log a transition. The roster reports each transition to one node only."""
         log.debug("App %s: %s %s", app_id, transition, channel)
-
-
-def _reject(channel: str, reason: str) -> NoReturn:
-    raise ClientEventRejected(channel, reason)

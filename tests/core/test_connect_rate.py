@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from soketpy.core.apps import App, Key
-from soketpy.core.ports import Unavailable
 from soketpy.core.rates import Rates
 from soketpy.protocol.errors import ConnectionRefused
-from tests.drivers.limited import Limited
+from tests.drivers.limited import Limited, Unreached
 from tests.fakes import APP, House
 
 TWO = replace(APP, max_connects_per_second=2)
@@ -73,12 +72,7 @@ def test_a_new_rate_holds_at_once(limited: Limited) -> None:
 
 
 def test_a_connect_whose_rate_cannot_be_checked_is_asked_to_come_later() -> None:
-    class Away:
-        async def take_one(self, *_: object) -> None:
-            raise Unavailable
-
-    house = House()
-    house.node._limiter = Rates(Away(), None, lambda: False)  # type: ignore[arg-type]
+    house = House(limiter=Rates(Unreached(), None, lambda: False))
     refusal = refused(house, TWO)
     assert (refusal.code, refusal.message) == (4100, "The rate limit of the app cannot be checked now; try again.")
     assert house.connect(APP).closed is None, "an app without the limit is not affected"

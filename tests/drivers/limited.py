@@ -4,7 +4,7 @@ from itertools import cycle
 
 import pytest
 
-from soketpy.core.ports import Allowance
+from soketpy.core.ports import Allowance, Unavailable
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.redis import scripts
 from soketpy.drivers.redis.cluster import RedisCluster
@@ -27,6 +27,16 @@ def _stop_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert scripts.SOURCES[name].count(real) == 1
         monkeypatch.setitem(scripts.SOURCES, name, scripts.SOURCES[name].replace(real, instead))
+
+
+class Unreached:
+    """A limiter that cannot be asked."""
+
+    async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
+        raise Unavailable
+
+    async def take_one(self, app_id: str, what: str, limit: int) -> Allowance:
+        raise Unavailable
 
 
 class Limited:
