@@ -12,6 +12,7 @@ from soketpy.config.app_rows import Row, reader, row_of
 from soketpy.core.app_registry import AppRegistry
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.sqlite import SqliteDatabase
+from tests.drivers.aws.dynamo import DynamoKit
 
 
 def nothing(app_id: str | None) -> None:
@@ -66,5 +67,10 @@ def sqlite_kit(request: pytest.FixtureRequest) -> Kit:
     return SqliteKit(request.getfixturevalue("tmp_path"))
 
 
-KITS: dict[str, Callable[[Any], Kit]] = {"sqlite": sqlite_kit}
+def dynamo_kit(request: pytest.FixtureRequest) -> Kit:
+    """Return the kit of DynamoDB."""
+    return DynamoKit(request.getfixturevalue("sqs_server").url)
+
+
+KITS: dict[str, Callable[[Any], Kit]] = {"dynamodb": dynamo_kit, "sqlite": sqlite_kit}
 """The kit of each kind of registry. A kind that is added here runs the contract tests."""

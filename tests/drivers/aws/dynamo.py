@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from aiobotocore.session import get_session
 from aiohttp import ClientSession, web
 
-from soketpy.config.app_rows import all_names, item_of, reader
+from soketpy.config.app_rows import Row, all_names, item_of, reader
 from soketpy.drivers.aws.apps import DynamoApps
+from soketpy.drivers.aws.dynamo_items import item_of as item_of_row
 from tests.aws import client_arguments, options
 from tests.patience import PATIENCE
 
@@ -84,6 +86,28 @@ def soketis_item(app_id: str, key: str, **changed: Any) -> dict[str, Any]:
 def registry(url: str, table: str, *, timeout: float = PATIENCE) -> DynamoApps:
     """Return a registry that is not open."""
     return DynamoApps(table, options(url), read=reader(), write=item_of, fields=all_names(), timeout=timeout)
+
+
+class DynamoKit:
+    """Registries in tables of DynamoDB, for the contract tests."""
+
+    notifies = False
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def new_place(self) -> str:
+        return f"apps-{uuid4()}"
+
+    def registry(self, place: str) -> DynamoApps:
+        return registry(self._url, place)
+
+    async def insert(self, place: str, row: Row) -> None:
+        names = {"id": "AppId", "key": "AppKey", "secret": "AppSecret"}
+        await put(self._url, place, item_of_row({names.get(column, column): value for column, value in row.items()}))
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)
