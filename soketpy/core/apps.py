@@ -115,6 +115,9 @@ class App(_Derived):
     max_subscribes_per_second: int | None = setting(
         200, "Most subscriptions a second from one connection; more of them wait. null for no limit."
     )
+    max_total_subscribes_per_second: int | None = setting(
+        None, "Most subscriptions a second from all connections together; more of them wait. null for no limit."
+    )
     max_read_requests_per_second: int | None = setting(
         None, "Most REST requests a second that read; null for no limit."
     )

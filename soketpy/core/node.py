@@ -69,11 +69,13 @@ class Node:
         self._later = later
         self._counts = SubscriptionCounts(cluster.roster.send_count, later)
         self._events = cluster.events
-        self._subscriptions = Subscriptions(hub, self.roster, self.cache, self._counts, self._events, clock, later)
+        self._limiter = limiter = limiter or cluster.limiter
+        self._subscriptions = Subscriptions(
+            hub, self.roster, self.cache, self._counts, self._events, limiter, clock, later
+        )
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
         self.sign_in = self._sign_ins.sign_in
-        self._limiter = limiter = limiter or cluster.limiter
         self._client_events = ClientEvents(cluster.bus, self._events, limiter, self.deliver, clock)
         self.client_event = self._client_events.send
         self.client_event_when_allowed = self._client_events.send_when_allowed
@@ -137,6 +139,8 @@ class Node:
         log.debug("%r disconnected", connection)
         app = connection.app
         app_id = app.id
+        if app.max_total_subscribes_per_second is not None:
+            self._subscriptions.stop_waiting(connection)
         for channel in list(connection.channels):
             try:
                 self._subscriptions.leave(connection, channel)

@@ -15,9 +15,10 @@ from soketpy.core.containment import attempt
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, Roster
+from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster
 from soketpy.core.presence import Members
 from soketpy.core.steps import Future, Later
+from soketpy.core.subscribe_queue import SubscribeQueue
 from soketpy.protocol import channels, events, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import Code, SubscriptionRefused
@@ -37,6 +38,7 @@ class Subscriptions:
         cache: Cache,
         counts: SubscriptionCounts,
         events: EventLog,
+        limiter: RateLimiter,
         clock: Callable[[], float],
         later: Later,
     ) -> None:
@@ -47,16 +49,24 @@ class Subscriptions:
         self._events = events
         self._clock = clock
         self._later = later
+        self._queue = SubscribeQueue(limiter, later)
+        self.stop_waiting = self._queue.forget
 
     async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
         """Subscribe the connection to a channel and answer it. Raises SubscriptionRefused.
 
-        A connection that subscribes faster than its app allows waits, and its next messages wait too.
+        A connection that subscribes faster than its app allows waits, and its next messages wait too. So does each
+        connection if all of them together subscribe too fast.
         """
         while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
             refilled: Future[None] = Future()
             self._later(wait, partial(refilled.set_result, None))
             await refilled
+            if not connection.open:
+                return
+        total = connection.app.max_total_subscribes_per_second
+        if total is not None:
+            await self._queue.wait(connection, total)
             if not connection.open:
                 return
         app, channel = connection.app, request.channel

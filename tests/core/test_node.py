@@ -371,7 +371,7 @@ def test_a_client_event_waits_until_the_app_has_room_and_is_not_sent_for_a_clien
         await room
 
     monkeypatch.setattr(house.node, "full", {APP.id})
-    monkeypatch.setattr(house.node, "room", wait)
+    monkeypatch.setattr(house.node._bus, "room", wait)
     said = b'{"event":"client-typing","channel":"private-a","data":{}}'
     assert not sender.connection.receive(said), "the next message of the client waits too"
     assert receiver.heard() == []

@@ -25,7 +25,8 @@ class Waiting:
         self._note(node, "terminate", receipt=method == "sent")
         if method == "room":
             node.full = Everything()
-            setattr(node, method, self._wait)
+            for owner in (node, node._bus):
+                setattr(owner, method, self._wait)
 
     def _note(self, node: Node, method: str, *, receipt: bool) -> None:
         original = getattr(node, method)
