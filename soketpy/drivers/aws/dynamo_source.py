@@ -26,6 +26,9 @@ from soketpy.drivers.aws.dynamo_table import INDEX, PERMANENT, DynamoFault, Shap
 LAYOUT = 1
 """The version of the layout that soketpy writes."""
 
+LOOK_AGAIN = 60.0
+"""Seconds between two looks for the mark in a table that has none, since an operator may initialise it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -51,6 +54,7 @@ class DynamoSource:
         self._read = read
         self._timeout = timeout
         self._opened: Opened | None = None
+        self._looked = 0.0  # when the mark was looked for, by the clock of the event loop
         self._rest: tuple[str, list[str]] = ("", [])  # the last id of the last page, and the ids that follow
 
     async def start(self, changed: Changed) -> None:
@@ -84,12 +88,12 @@ class DynamoSource:
     async def _fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         opened = await self._open()
         wanted = {app_id for app_id in ids if is_app(app_id)}
-        by_keys, _ = await self._look_up(opened, keys)
+        by_keys, _ = await self._look_up(opened, set(keys))
         return [
             app for app in await self._apps(opened.shape, wanted | by_keys) if app.id in wanted or has_one_of(app, keys)
         ]
 
-    async def _look_up(self, opened: Opened, keys: Collection[str]) -> tuple[set[str], list[Item]]:
+    async def _look_up(self, opened: Opened, keys: set[str]) -> tuple[set[str], list[Item]]:
         """Return the ids of the apps that may have one of these keys, and the entries of the keys.
 
         The index has all apps, but is some milliseconds late. The entries have the apps of soketpy with all their keys.
@@ -126,9 +130,12 @@ class DynamoSource:
             if not after or after != last:
                 scanned = [str(value_of(each)) async for each in self._table.scan()]
                 rest = sorted(each for each in scanned if is_app(each) and each > after)
-            page, rest = rest[:limit], rest[limit:]
-            self._rest = (page[-1], rest) if rest else ("", [])
-            return sorted(await self._apps(opened.shape, page), key=lambda app: app.id)
+            found: list[App | BrokenApp] = []
+            while rest and not found:  # all apps of a page may have been removed since the scan
+                page, rest = rest[:limit], rest[limit:]
+                found = await self._apps(opened.shape, page)
+                self._rest = (page[-1], rest) if rest else ("", [])
+            return sorted(found, key=lambda app: app.id)
 
     async def _open(self) -> Opened:
         """Look at the table, unless this was done. Raise RegistryRefused if apps cannot be read from it."""
@@ -142,10 +149,18 @@ class DynamoSource:
                 raise RegistryRefused(f"DynamoDB, table {self._table.name}: its key must be {ID} alone, text or number")
             if shape.key_type not in ("S", "N"):
                 raise RegistryRefused(f"DynamoDB, table {self._table.name}: it has no index {INDEX} on {KEY}")
-            marks = await self._items(shape, [MARK])
-            self._opened = Opened(shape, _version(marks[0]) if marks else None)
-            self.writable = _why_read_only(self._opened.version)
+            self._opened = await self._look_for_mark(shape)
+        now = asyncio.get_running_loop().time()
+        if self._opened.version is None and now >= self._looked + LOOK_AGAIN:
+            self._opened = await self._look_for_mark(self._opened.shape)
         return self._opened
+
+    async def _look_for_mark(self, shape: Shape) -> Opened:
+        marks = await self._items(shape, [MARK])
+        opened = Opened(shape, _version(marks[0]) if marks else None)
+        self.writable = _why_read_only(opened.version)
+        self._looked = asyncio.get_running_loop().time()
+        return opened
 
 
 def keys_of(app: App | BrokenApp) -> tuple[str, ...]:

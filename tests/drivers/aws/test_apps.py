@@ -11,6 +11,7 @@ import pytest
 from soketpy.core.app_registry import BrokenApp, RegistryRefused
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Webhook
+from soketpy.drivers.aws import dynamo_source
 from soketpy.drivers.aws.apps import DynamoApps
 from tests.drivers.aws.dynamo import SOKETIS_ITEM, client, create_table, items_of, put, registry, soketis_item
 
@@ -362,3 +363,35 @@ async def test_no_change_of_two_operators_is_lost(moto_url: str, table: str, our
     (found,) = await ours.fetch(["a"], [])
     assert isinstance(found, App)
     assert found.max_connections == 11
+
+
+async def test_a_table_that_is_initialised_later_is_noticed(
+    moto_url: str, table: str, apps: DynamoApps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_table(moto_url, table)
+    await apps.start(lambda _: None)
+    other = registry(moto_url, table)
+    try:
+        await other.initialise()
+        await other.add(app("a", "k1", "k2"))
+        assert await ids(apps, by_keys=("k2",)) == []
+        monkeypatch.setattr(dynamo_source, "LOOK_AGAIN", 0)
+        assert await ids(apps, by_keys=("k2",)) == ["a"]
+        assert apps.writable is None
+    finally:
+        await other.stop()
+
+
+async def test_a_key_that_is_given_twice_is_looked_up_once(ours: DynamoApps) -> None:
+    await ours.add(app("a", "k1", "k2"))
+    assert await ids(ours, by_keys=("k1", "k2", "k2", "k1")) == ["a"]
+
+
+async def test_a_page_whose_apps_were_removed_is_skipped(moto_url: str, table: str, ours: DynamoApps) -> None:
+    for name in "abcd":
+        await ours.add(app(name))
+    await ours.page("", 1)
+    other = registry(moto_url, table)
+    await other.remove("b")
+    await other.stop()
+    assert [each.id for each in await ours.page("a", 1)] == ["c"]
