@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from soketpy.config import Settings
 from soketpy.config.app_documents import read_document
@@ -21,6 +23,9 @@ FIRST_REQUEST_TIMEOUT = 10.0
 
 MOST_CONNECTIONS = 100
 """Connections of the admin port. With the largest body, they bound the memory of its requests (6 MiB)."""
+
+LONGEST_AT_ONCE = 4096
+"""Most bytes of a document that is read without a thread. This takes a few milliseconds."""
 
 
 async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRegistry, changed: Changed) -> int:
@@ -44,4 +49,11 @@ async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRe
 
 def administration_of(settings: Settings, registry: AppRegistry, changed: Changed) -> Administration:
     """Return the operations of the admin API on a registry, with the defaults of the settings for new apps."""
-    return Administration(registry, read_document, settings.app_defaults, changed, time.time)
+    return Administration(registry, _read, settings.app_defaults, changed, time.time)
+
+
+async def _read(body: bytes, names: Collection[str]) -> Mapping[str, Any]:
+    """Read a document, a large one in a thread: it would delay all clients of the server by up to 0.1 s."""
+    if len(body) <= LONGEST_AT_ONCE:
+        return read_document(body, names)
+    return await asyncio.to_thread(read_document, body, names)

@@ -25,7 +25,7 @@ ROOT = "/admin/apps"
 NEW: Collection[str] = ("id", "key", "secret", *CHANGEABLE)
 ROTATION: Collection[str] = ("key", "secret", "ends_in", "ends_at")
 
-Read = Callable[[bytes, Collection[str]], Mapping[str, Any]]
+Read = Callable[[bytes, Collection[str]], Awaitable[Mapping[str, Any]]]
 """Reads a JSON object that may have these fields. Raises ValueError, whose text names the field."""
 
 RETRY_AFTER = 5
@@ -123,13 +123,13 @@ class Administration:
         return Done(document_of(await _served(operations.find(self._registry, app_id))))
 
     async def _add(self, given: Input) -> Done:
-        values = self._values(given, NEW)
+        values = await self._values(given, NEW)
         app = await _served(operations.add(self._registry, values, self._defaults))
         self._changed(app.id)
         return Done(document_of(app, [app.key]), HTTPStatus.CREATED, f"added the app {app.id}{_names(values)}")
 
     async def _change(self, app_id: str, given: Input) -> Done:
-        values = self._values(given, CHANGEABLE)
+        values = await self._values(given, CHANGEABLE)
         if not values:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "There is no field to change in the body.")
         app = await _served(operations.change(self._registry, app_id, values))
@@ -140,7 +140,7 @@ class Administration:
         return self._done(app, f"{'enabled' if enabled else 'disabled'} the app {app_id}")
 
     async def _rotate(self, app_id: str, given: Input) -> Done:
-        values, now = self._values(given, ROTATION), self._clock()
+        values, now = await self._values(given, ROTATION), self._clock()
         ends_at = _end(values, now)
         try:
             key = operations.new_key(values)
@@ -162,9 +162,9 @@ class Administration:
         self._changed(app.id)
         return Done(document_of(app, shown), change=change)
 
-    def _values(self, given: Input, names: Collection[str]) -> Mapping[str, Any]:
+    async def _values(self, given: Input, names: Collection[str]) -> Mapping[str, Any]:
         try:
-            return self._read(given.body, names)
+            return await self._read(given.body, names)
         except ValueError as fault:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, str(fault)) from None
 

@@ -1,7 +1,9 @@
 """Any document leaves the registry with valid apps: it is either accepted or refused, and never a fault."""
 
 import json
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +34,11 @@ REQUESTS = st.sampled_from([("POST", "/admin/apps"), ("PATCH", "/admin/apps/a"),
 
 def outcome(registry: MemoryRegistry, method: str, target: str, body: bytes = b"") -> Done | RequestRefused:
     """Return what a request leads to. The registry in memory never waits."""
-    administration = Administration(registry, read_document, {}, lambda _: None, lambda: 1000.0)
+
+    async def read(body: bytes, names: Collection[str]) -> Mapping[str, Any]:
+        return read_document(body, names)
+
+    administration = Administration(registry, read, {}, lambda _: None, lambda: 1000.0)
     path, _, query = target.partition("?")
 
     async def serve() -> Done | RequestRefused:
