@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -82,7 +82,7 @@ class SqliteDatabase(Database):
     async def _watch_file(self, changed: Callable[[str | None], None]) -> None:
         """Watch the file until another file has its path."""
         opened = self._identity()
-        async with aiosqlite.connect(self._uri(), uri=True, timeout=self.timeout) as connection:
+        async with _opened(aiosqlite.connect(self._uri(), uri=True, timeout=self.timeout)) as connection:
             version: object = None
             while self._identity() == opened:
                 async with connection.execute("PRAGMA data_version") as answer:
@@ -110,6 +110,24 @@ class SqliteDatabase(Database):
         with suppress(sqlite3.OperationalError):  # a file that cannot be written keeps its mode
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.close()
+
+
+@asynccontextmanager
+async def _opened(connecting: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
+    """Open a connection, and close it at the end, also if the task is cancelled in the meantime.
+
+    The thread of a connection that nobody waits for could outlive the event loop, and would then fail.
+    """
+    opening = asyncio.ensure_future(_open(connecting))
+    try:
+        yield await asyncio.shield(opening)
+    finally:
+        with suppress(sqlite3.Error):
+            await (await opening).close()
+
+
+async def _open(connecting: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connecting
 
 
 def _begin(connection: Connection) -> None:

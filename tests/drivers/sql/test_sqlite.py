@@ -1,0 +1,40 @@
+"""The threads of connections to SQLite files."""
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soketpy.drivers.sql.sqlite import SqliteDatabase
+
+
+async def test_the_end_of_a_watch_waits_for_a_connection_that_is_being_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, proceed = asyncio.Event(), threading.Event()
+    loop, connect = asyncio.get_running_loop(), sqlite3.connect
+
+    def slow(*given: Any, **options: Any) -> Any:
+        loop.call_soon_threadsafe(began.set)
+        proceed.wait()
+        return connect(*given, **options)
+
+    async def proceed_later() -> None:
+        for _ in range(20):  # iterations of the event loop: many more than the end would take without waiting
+            await asyncio.sleep(0)
+        proceed.set()
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    database = SqliteDatabase(str(tmp_path / "apps.db"))
+    database.prepare()
+    watching = asyncio.create_task(database.watch("apps", lambda _: None))
+    await began.wait()
+    watching.cancel()
+    later = asyncio.create_task(proceed_later())
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert proceed.is_set()
+    await later
