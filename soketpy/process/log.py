@@ -59,7 +59,8 @@ def configure(level: str = "info", format: str = "text") -> None:
     output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
-    for library in ("botocore", "aiobotocore"):  # their records may contain signed requests and session tokens
+    # The records of these libraries may contain signed requests, session tokens, or values of statements.
+    for library in ("aiobotocore", "aiosqlite", "alembic", "asyncmy", "asyncpg", "botocore", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 

@@ -1,5 +1,6 @@
 """The registries of apps for the contract tests: each kit opens registries of one kind."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,12 @@ import pytest
 from soketpy.config.app_rows import Row, reader, row_of
 from soketpy.core.app_registry import AppRegistry
 from soketpy.drivers.sql.apps import SqlApps
+from soketpy.drivers.sql.database import Database
+from soketpy.drivers.sql.mysql import MysqlDatabase
+from soketpy.drivers.sql.postgres import PostgresDatabase
+from soketpy.drivers.sql.server import Server
 from soketpy.drivers.sql.sqlite import SqliteDatabase
+from tests.databases import DatabaseServer
 from tests.drivers.aws.dynamo import DynamoKit
 
 
@@ -62,6 +68,32 @@ class SqliteKit:
         pass
 
 
+class ServerKit:
+    """Registries in the databases of one server."""
+
+    def __init__(self, server: DatabaseServer, database: Callable[[Server], Database], notifies: bool) -> None:
+        self.notifies = notifies
+        self.server = server
+        self._database = database
+        self._places: list[str] = []
+
+    def new_place(self) -> str:
+        place = f"test_{uuid4().hex}"
+        self.server.new_database(place)
+        self._places.append(place)
+        return place
+
+    def registry(self, place: str) -> SqlApps:
+        return SqlApps(self._database(self.server.server(place)), read=reader(), write=row_of)
+
+    async def insert(self, place: str, row: Row) -> None:
+        await asyncio.to_thread(self.server.insert, place, row)
+
+    async def close(self) -> None:
+        for place in self._places:
+            self.server.drop_database(place)
+
+
 def sqlite_kit(request: pytest.FixtureRequest) -> Kit:
     """Return the kit of SQLite."""
     return SqliteKit(request.getfixturevalue("tmp_path"))
@@ -72,5 +104,20 @@ def dynamo_kit(request: pytest.FixtureRequest) -> Kit:
     return DynamoKit(request.getfixturevalue("sqs_server").url)
 
 
-KITS: dict[str, Callable[[Any], Kit]] = {"dynamodb": dynamo_kit, "sqlite": sqlite_kit}
+def postgres_kit(request: pytest.FixtureRequest) -> Kit:
+    """Return the kit of PostgreSQL."""
+    return ServerKit(request.getfixturevalue("postgres_server"), PostgresDatabase, notifies=True)
+
+
+def mysql_kit(request: pytest.FixtureRequest) -> Kit:
+    """Return the kit of MySQL."""
+    return ServerKit(request.getfixturevalue("mariadb_server"), MysqlDatabase, notifies=False)
+
+
+KITS: dict[str, Callable[[Any], Kit]] = {
+    "dynamodb": dynamo_kit,
+    "mysql": mysql_kit,
+    "postgres": postgres_kit,
+    "sqlite": sqlite_kit,
+}
 """The kit of each kind of registry. A kind that is added here runs the contract tests."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.authority import Authority
 from tests.clients.programs import PATIENCE, Launched, free_port
 from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
 from tests.patience import PAUSE, attempts
-from tests.process.test_tls import Authority
 
 FILES = NEXTJS.folder / "proxy"
 FRAME = """

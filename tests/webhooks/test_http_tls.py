@@ -15,9 +15,9 @@ from soketpy.config import settings as config
 from soketpy.core.webhook_ports import Outcome
 from soketpy.core.webhooks import Webhook
 from soketpy.process.webhooks import http_target
+from tests.authority import Authority
 from tests.conftest import StartServer
 from tests.fakes import APP
-from tests.process.test_tls import Authority
 from tests.raw_receiver import RawReceiver, accept, raw_receiving
 from tests.webhooks.conftest import delivery_for
 

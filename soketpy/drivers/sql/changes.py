@@ -94,7 +94,8 @@ class Changes:
 
     async def _add_keys(self, connection: AsyncConnection, app: App) -> None:
         rows = [
-            {"key": each.key, "app_id": app.id, "secret": each.secret, "ends_at": each.ends_at} for each in app.keys[1:]
+            {"key": each.key, "app_id": app.id, "secret": each.secret, "ends_at": each.ends_at, "position": position}
+            for position, each in enumerate(app.keys[1:])
         ]
         if rows:
             await connection.execute(insert(self._keys), rows)

@@ -122,7 +122,7 @@ class Database(ABC):
                     try:
                         yield connection
                     finally:
-                        if self.end_initialising is not None:
+                        if self.end_initialising is not None and not connection.invalidated:
                             await connection.exec_driver_sql(self.end_initialising)
 
     def _new_engine(self) -> AsyncEngine:

@@ -16,12 +16,12 @@ MOST_VALUES = 250
 
 ReadRow = Callable[[Mapping[str, Any]], App | BrokenApp]
 
-_FURTHER = ("further_key", "further_secret", "further_ends_at")
+_FURTHER = ("key", "secret", "ends_at", "position")
 
 
 @dataclass(slots=True)
 class Entry:
-    """The rows of one app. ``keys`` are its further keys, as the reader of rows expects them."""
+    """The rows of one app. ``keys`` are the rows of its further keys, in their order."""
 
     id: str
     key: str
@@ -34,7 +34,7 @@ class Entry:
 
     def read(self, read: ReadRow) -> App | BrokenApp:
         """Return the app."""
-        found = read({**self.row, "keys": self.keys} if self.keys else self.row)
+        found = read({**self.row, "keys": [_document(each) for each in self.keys]} if self.keys else self.row)
         if isinstance(found, BrokenApp) and self.keys:
             return replace(found, keys=(*found.keys, *(each["key"] for each in self.keys)))
         return found
@@ -97,7 +97,7 @@ def _with_keys(found: FromClause, tables: Found) -> Select[Any]:
     further = tables.keys
     if further is None:
         return select(found)
-    columns = (further.c[name].label(label) for name, label in zip(("key", "secret", "ends_at"), _FURTHER, strict=True))
+    columns = (further.c[name].label(f"further_{name}") for name in _FURTHER)
     return select(found, *columns).select_from(found.outerjoin(further, further.c.app_id == found.c.id))
 
 
@@ -106,10 +106,16 @@ def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
     found: dict[tuple[str, str], Entry] = {}
     for each in rows:
         row = dict(each._mapping)
-        key, secret, ends_at = (row.pop(label, None) for label in _FURTHER)
+        further = {name: row.pop(f"further_{name}", None) for name in _FURTHER}
         of = text_of(row["id"]), text_of(row["key"])
         entry = found.setdefault(of, Entry(*of, row))
-        if key is not None and all(known["key"] != key for known in entry.keys):
-            values = {"key": key, "secret": secret, "ends_at": ends_at}
-            entry.keys.append({name: value for name, value in values.items() if value is not None})
+        if further["key"] is not None and further not in entry.keys:
+            entry.keys.append(further)
+    for entry in found.values():
+        entry.keys.sort(key=lambda each: (each["position"], each["key"]))
     return list(found.values())
+
+
+def _document(key: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a further key as the reader of rows expects it."""
+    return {name: key[name] for name in ("key", "secret", "ends_at") if key[name] is not None}

@@ -122,6 +122,7 @@ def own_tables(names: Names) -> tuple[Table, Table]:
         Column("tls_only", SmallInteger),
         Column("close_connections_of_removed_keys", SmallInteger),
         Column("max_connects_per_second", Integer),
+        Column("max_total_client_events_per_second", Integer),
         Column("max_subscribes_per_second", Integer),
         Column("max_subscriptions_per_connection", Integer),
         Column("max_user_id_length", Integer),
@@ -136,6 +137,7 @@ def own_tables(names: Names) -> tuple[Table, Table]:
         Column("app_id", exact, ForeignKey(apps.c.id, ondelete="CASCADE"), nullable=False),
         Column("secret", exact, nullable=False),
         Column("ends_at", Double),
+        Column("position", Integer, nullable=False, server_default="0"),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
     )
@@ -164,7 +166,7 @@ def find(connection: Connection, names: Names) -> Found:
     own = (names.version, names.keys)
     if all(inspector.has_table(each, schema=names.schema) for each in own):
         texts: list[ColumnClause[Any]] = [column("key", String()), column("app_id", String())]
-        keys = table(names.keys, *texts, column("secret"), column("ends_at"), schema=names.schema)
+        keys = table(names.keys, *texts, *map(column, ("secret", "ends_at", "position")), schema=names.schema)
     return Found(apps, keys, kinds["id"][1], kinds["key"][1], not_writable)
 
 

@@ -10,7 +10,7 @@ from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.tables import Names, own_tables
 from tests.drivers.registries import KITS, Kit
 
-SQL_KITS = ["sqlite"]
+SQL_KITS = ["sqlite", "postgres", "mysql"]
 
 
 @pytest.fixture(params=SQL_KITS)

@@ -1,6 +1,5 @@
 """The creation of the tables of apps, with Alembic. Each file in ``versions`` is one step to the newest version."""
 
-import logging
 from collections.abc import Sequence
 
 from alembic import command
@@ -11,8 +10,6 @@ from sqlalchemy import Connection, inspect
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.drivers.sql.database import Database
 from soketpy.drivers.sql.tables import VERSION, Names, version_of
-
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 async def upgrade(database: Database, names: Names, seconds: float) -> Sequence[str]:

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("tls_only", sa.SmallInteger),
         sa.Column("close_connections_of_removed_keys", sa.SmallInteger),
         sa.Column("max_connects_per_second", sa.Integer),
+        sa.Column("max_total_client_events_per_second", sa.Integer),
         sa.Column("max_subscribes_per_second", sa.Integer),
         sa.Column("max_subscriptions_per_connection", sa.Integer),
         sa.Column("max_user_id_length", sa.Integer),
@@ -80,6 +81,7 @@ def upgrade() -> None:
         sa.Column("app_id", exact, nullable=False),
         sa.Column("secret", exact, nullable=False),
         sa.Column("ends_at", sa.Double),
+        sa.Column("position", sa.Integer, nullable=False, server_default="0"),
         sa.ForeignKeyConstraint(
             ["app_id"], [".".join(filter(None, (names.schema, names.apps, "id")))], ondelete="CASCADE"
         ),

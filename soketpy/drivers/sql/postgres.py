@@ -1,0 +1,130 @@
+"""Apps in PostgreSQL, over asyncpg. LISTEN and NOTIFY report the changes."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import asyncpg
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from soketpy.drivers.sql.database import FAULTS, Database
+from soketpy.drivers.sql.server import Server
+
+_FAULTS: tuple[type[Exception], ...] = (
+    *FAULTS,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+log = logging.getLogger("soketpy.apps")
+
+CHANNEL = "soketpy_apps"
+"""The channel of the notifications. A payload is the name of the table, or the name, a space, and the id of an app."""
+
+CHECK_SECONDS = 30.0
+"""Seconds between two checks that the connection for notifications works."""
+
+RECONNECT_SECONDS = 1.0
+"""Seconds to wait after the connection for notifications was lost."""
+
+DENIED = {"42501", "25006"}
+"""SQLSTATE of insufficient_privilege, and of read_only_sql_transaction (a standby)."""
+
+SET_UP = (
+    "SELECT set_config('statement_timeout', '{0}', false), set_config('idle_in_transaction_session_timeout', '{0}',"
+    " false), set_config('application_name', 'soketpy', false)"
+)
+
+
+class PostgresDatabase(Database):
+    """One PostgreSQL database. ``pool_size`` is the number of connections, besides the one for notifications."""
+
+    name = "PostgreSQL"
+    faults: ClassVar[tuple[type[Exception], ...]] = _FAULTS
+    begin_initialising = "SELECT pg_advisory_xact_lock(8243121651278381)"
+
+    def __init__(self, server: Server, *, pool_size: int = 5, timeout: float = 5.0) -> None:
+        super().__init__(timeout)
+        self._server = server
+        self._pool_size = pool_size
+        self._tls: Any = False
+
+    def prepare(self) -> None:
+        """Read the certificate authorities."""
+        self._tls = self._server.context() or False
+
+    def create_engine(self) -> AsyncEngine:
+        """Return an engine."""
+        of = self._server
+        return create_async_engine(
+            URL.create("postgresql+asyncpg", of.username, of.password, of.host, of.port, of.database),
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_pre_ping=True,
+            pool_size=self._pool_size,
+            max_overflow=0,
+            pool_timeout=self.timeout,
+            connect_args={"ssl": self._tls, "timeout": self.timeout},
+        )
+
+    def set_up(self, connection: Any) -> None:
+        """Limit the time of statements."""
+        cursor = connection.cursor()
+        cursor.execute(SET_UP.format(max(1, round(self.timeout * 1000))))
+        cursor.close()
+
+    def denies(self, fault: BaseException) -> bool:
+        """Return whether the user lacks a privilege, or the server is a standby."""
+        return getattr(fault, "sqlstate", None) in DENIED
+
+    async def watch(self, table: str, changed: Callable[[str | None], None]) -> None:
+        """Listen for changes. After each connect, any app may have changed."""
+        works = True
+        while True:
+            try:
+                await self._listen(table, changed)
+            except _FAULTS as fault:
+                if works:
+                    works = False
+                    log.warning("No notifications of changes of apps: %s", self.reason_of(fault))
+            else:
+                works = True
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, table: str, changed: Callable[[str | None], None]) -> None:
+        """Connect and listen until the connection is closed."""
+        of = self._server
+        closed = asyncio.Event()
+
+        def heard(_: object, __: object, ___: object, payload: str) -> None:
+            name, space, app_id = payload.partition(" ")
+            if name == table:
+                changed(app_id if space else None)
+
+        async with asyncio.timeout(self.timeout):
+            connection = await asyncpg.connect(
+                host=of.host,
+                port=of.port,
+                user=of.username,
+                password=of.password,
+                database=of.database,
+                ssl=self._tls,
+                server_settings={"application_name": "soketpy notifications"},
+            )
+        try:
+            connection.add_termination_listener(lambda _: closed.set())
+            async with asyncio.timeout(self.timeout):
+                await connection.add_listener(CHANNEL, heard)
+            changed(None)
+            while not closed.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
+                    return
+                async with asyncio.timeout(self.timeout):
+                    await connection.execute("SELECT 1")
+        finally:
+            connection.terminate()
