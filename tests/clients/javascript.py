@@ -50,12 +50,18 @@ class Script(Program):
         """Run a verb and return what it answers. Raises Fault."""
         number = next(self._numbers)
         self.write(json.dumps({"id": number, "verb": operation, "args": args}))
-        answer = self._answers.get(timeout=PATIENCE)
-        assert answer is not None, f"the script ended instead of answering {operation}"
+        answer = self._answer(operation)
+        while answer["id"] < number:  # of an earlier operation, for which a test has not waited long enough
+            answer = self._answer(operation)
         assert answer["id"] == number, answer
         if "fault" in answer:
             raise Fault(**answer["fault"])
         return answer["value"]
+
+    def _answer(self, operation: str) -> dict[str, Any]:
+        answer = self._answers.get(timeout=PATIENCE)
+        assert answer is not None, f"the script ended instead of answering {operation}"
+        return answer
 
     def end(self, kill: bool = False) -> None:
         """Let the script end of itself, for it may have a browser to close."""

@@ -140,6 +140,7 @@ class DefaultServer:
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = {"SOKETPY_APP_CLIENT_EVENTS": "true", **(env or {})}
         self._server = self._launch({})
+        self.is_killed = False
         self.network = Balancer(self.own_port)
         self.port = self.network.port
 
@@ -167,10 +168,12 @@ class DefaultServer:
     def kill(self) -> None:
         """End it as a crash would."""
         self._server.end(kill=True)
+        self.is_killed = True
 
     def start_again(self, **env: str) -> None:
         """Start the server again, with these additional variables."""
         self._server = self._launch(env)
+        self.is_killed = False
         self.network.behind = self.own_port
 
 

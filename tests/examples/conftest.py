@@ -34,6 +34,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.end()
 
 
+@pytest.fixture(autouse=True)
+def serving_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the module's server again if a test has failed after it killed the server."""
+    yield
+    server = request.getfixturevalue("server") if "server" in request.fixturenames else None
+    if isinstance(server, DefaultServer) and server.is_killed:
+        server.start_again()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[DefaultServer]:
     """Return a realtime server for one module, whose tests may kill it."""
