@@ -30,6 +30,9 @@ KEYS = "keys"
 
 NO_LIMIT = -1
 
+NAMES = frozenset({*APP_NAMES, *app_fields()})
+"""The columns that are read: others are ignored."""
+
 
 @cache
 def columns() -> Mapping[str, str]:
@@ -101,7 +104,7 @@ def item_of(app: App) -> dict[str, object]:
 
 
 def _field_of(column: str) -> str | None:
-    return APP_NAMES.get(column, column if column in app_fields() else None)
+    return APP_NAMES.get(column, column) if column in NAMES else None
 
 
 def _named_value(name: str, column: str, value: object) -> object:

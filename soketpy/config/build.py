@@ -72,7 +72,10 @@ def check_ports(settings: Settings) -> None:
 
 
 def check_admin(settings: Settings) -> None:
-    """Raise ConfigError if the admin API is on and has no token."""
+    """Raise ConfigError if the admin API is on, and has no token or no database."""
+    if settings.admin.enabled and settings.registry.driver == CONFIG:
+        problem = "the admin API changes apps in a database, and registry.driver is config"
+        raise settings.mistake("admin.enabled", problem)
     if settings.admin.enabled and not settings.admin.tokens:
         raise settings.mistake("admin.enabled", "the admin API needs a token: give admin.tokens")
 

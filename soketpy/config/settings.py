@@ -15,7 +15,7 @@ from soketpy.config.addresses import (
     written,
 )
 from soketpy.config.errors import ConfigError
-from soketpy.config.registry import Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
+from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key
 from soketpy.core.aws_options import AwsOptions, queue_problem
@@ -200,7 +200,7 @@ class Webhooks:
     ca: str | None = setting(None, "Further certificate authorities for receivers with TLS (PEM file).")
     private_addresses: str = setting(
         "auto",
-        "Addresses of private and special networks: allow or block. auto: allow, for apps of the configuration.",
+        "Addresses of private and special networks: allow or block. auto: block if the apps are in a database.",
         choices=("auto", "allow", "block"),
     )
     queue_size: int = setting(10_000, "Most queued deliveries of a webhook. Beyond it the oldest become dead letters.")
@@ -368,6 +368,12 @@ class Settings:
         """The path prefix without a slash at its end."""
         prefix = self.path_prefix.strip("/")
         return f"/{prefix}" if prefix else ""
+
+    @property
+    def blocks_private_addresses(self) -> bool:
+        """True if webhooks must not reach private addresses. By default, apps in a database are not trusted to."""
+        chosen = self.webhooks.private_addresses
+        return chosen == "block" or (chosen == "auto" and self.registry.driver != CONFIG)
 
     def address(self, port: int | None) -> str:
         """Return the URLs or the Unix socket of a server on ``port``, for people to read."""

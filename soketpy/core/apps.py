@@ -1,6 +1,6 @@
 """Apps (tenants): their credentials, switches and limits, and the port to their registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
 from typing import Protocol
@@ -217,7 +217,15 @@ class Apps(Protocol):
         """Return the app that has this key, or None if there is none."""
 
     async def load(self, ids: Iterable[str]) -> None:
-        """Load the apps with these ids, as far as they exist."""
+        """Load the apps with these ids, as far as they exist and are valid."""
+
+
+Load = Callable[[Iterable[str]], Awaitable[None]]
+"""Loads the apps with these ids (``Apps.load``)."""
+
+
+async def all_loaded(ids: Iterable[str]) -> None:
+    """Do nothing: the apps of a configuration are always loaded."""
 
 
 class StaticApps:

@@ -6,7 +6,7 @@ nothing interrupts it.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from soketpy.core.apps import App
@@ -174,9 +174,15 @@ class Node:
         """Return all connections on this node."""
         return [connection for of_app in self._connections.values() for connection in of_app.values()]
 
-    def update(self, apps: Callable[[str], App | None]) -> int:
-        """Apply changed apps to open connections. Return the number of connections to be closed, in slices."""
-        return update_connections(self._connections, apps, self.roster, partial(self._later, 0))
+    def update(self, apps: Callable[[str], App | None], only: Iterable[str] | None = None) -> int:
+        """Apply changed apps to open connections. Return the number of connections to be closed, in slices.
+
+        ``only`` are the ids of the apps that may have changed, None for all.
+        """
+        affected = self._connections
+        if only is not None:
+            affected = {app_id: self._connections[app_id] for app_id in only if app_id in self._connections}
+        return update_connections(affected, apps, self.roster, partial(self._later, 0))
 
     # Events
 

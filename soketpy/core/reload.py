@@ -15,7 +15,10 @@ log = logging.getLogger("soketpy.node")
 
 
 def update_connections(
-    connections: Mapping[str, Mapping[str, Connection]], apps: Callable[[str], App | None], roster: Roster, soon: Soon
+    connections: Mapping[str, Mapping[str, Connection]],
+    apps: Callable[[str], App | None],
+    roster: Roster,
+    soon: Soon,
 ) -> int:
     """Apply changed apps to ``connections`` (by app id and socket id). Return the number of connections to be closed.
 

@@ -10,6 +10,8 @@ from typing import Any
 from soketpy.config import Settings
 from soketpy.config.app_documents import read_document
 from soketpy.core.app_registry import AppRegistry, Changed
+from soketpy.process.app_changes import Announcer
+from soketpy.process.apps import open_apps, registry_of
 from soketpy.process.listening import open_sockets, serve_sockets
 from soketpy.registry.administration import Administration
 from soketpy.web.admin_port import AdminPort
@@ -26,6 +28,26 @@ MOST_CONNECTIONS = 100
 
 LONGEST_AT_ONCE = 4096
 """Most bytes of a document that is read without a thread. This takes a few milliseconds."""
+
+
+async def open_admin(
+    stack: AsyncExitStack, settings: Settings, cluster: Settings, invalidate: Changed = lambda app_id: None
+) -> int:
+    """Open the database of apps, and serve the admin API until the stack is closed. Return the admin port.
+
+    A change is announced to the nodes of the cluster with the settings ``cluster``, and ``invalidate`` is called for
+    the cache of this process. Raise Unreachable if the database cannot be used, and OSError if the address cannot.
+    """
+    registry, announcer = registry_of(settings), Announcer(cluster)
+    stack.push_async_callback(registry.stop)
+    await open_apps(settings, lambda: registry.start(lambda app_id: None))
+    stack.push_async_callback(announcer.stop)
+
+    def changed(app_id: str | None) -> None:
+        invalidate(app_id)
+        announcer.announce(app_id)
+
+    return await serve_admin(stack, settings, registry, changed)
 
 
 async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRegistry, changed: Changed) -> int:

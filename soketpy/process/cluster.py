@@ -10,6 +10,7 @@ from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.process.queues import check_queue, kind_of, queue_of
 from soketpy.process.redis_address import connector_of
 from soketpy.process.webhooks import LocalWebhooks, Webhooks, webhook_types
+from soketpy.registry.cache import CachedApps
 from soketpy.webhooks.callback import Callback
 
 
@@ -35,7 +36,7 @@ def cluster_of(
         )
         return local, webhooks
     check_redis_driver(settings, "cluster")
-    from soketpy.drivers.redis import cluster
+    from soketpy.drivers.redis import app_changes, cluster
     from soketpy.process.cluster_webhooks import ClusterWebhooks
 
     given = settings.redis
@@ -50,6 +51,8 @@ def cluster_of(
         webhook_types=webhook_types(apps),
         grace=settings.webhooks.grace,
     )
+    if isinstance(apps, CachedApps):
+        app_changes.listen(over_redis, apps.invalidate)
     queue = None if kind_of(settings) == "redis" else queue_of(settings)
     return over_redis, ClusterWebhooks(settings, apps, over_redis, queue, callback)
 

@@ -12,7 +12,7 @@ from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.webhooks.forming import Forming, Store
 from soketpy.drivers.redis.webhooks.holder import Holder, WebhookScript
 from soketpy.drivers.redis.webhooks.queue import RedisQueue
-from soketpy.process.webhooks import Webhooks, have_webhooks
+from soketpy.process.webhooks import Webhooks
 from soketpy.webhooks.callback import Callback
 
 
@@ -35,8 +35,8 @@ class ClusterWebhooks(Webhooks):
         self._queue = queue
 
     def _is_needed(self, apps: Iterable[App]) -> bool:
-        """Return whether an app has webhooks, or the program wants its events: the holder reads both from Redis."""
-        return self._callback is not None or have_webhooks(apps)
+        """Return whether an app may have webhooks, or the program wants events: the holder reads both from Redis."""
+        return self._callback is not None or super()._is_needed(apps)
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
         given = self._settings.webhooks
@@ -61,6 +61,7 @@ class ClusterWebhooks(Webhooks):
                 holder,
                 self._apps.by_id,
                 store,
+                load=self._apps.load,
                 batching=given.batching,
                 batch_duration=given.batch_duration,
                 heard=None if self._callback is None else self._callback.offer,

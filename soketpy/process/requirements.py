@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 from soketpy.config import Settings
+from soketpy.process.apps import is_in_database, registry_of
 
 
 def check_requirements(settings: Settings) -> None:
@@ -16,6 +17,8 @@ def check_requirements(settings: Settings) -> None:
         from soketpy.process.tls import receivers_context
 
         receivers_context(settings)
+    if is_in_database(settings):
+        registry_of(settings)
     several = number_of(settings) > 1
     if several or settings.cluster == "redis":
         from soketpy.process.cluster import check_redis_driver

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,16 @@ from soketpy.core.rates import Rates
 from soketpy.core.traffic import Totals
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
+from soketpy.process.admin_server import open_admin
+from soketpy.process.apps import cached_apps, is_in_database, open_apps
 from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.metrics_server import serve_metrics
+from soketpy.process.signals import closing_clients
 from soketpy.process.tls import tls_context
+from soketpy.registry.cache import CachedApps
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
@@ -70,6 +74,7 @@ class Server:
         self._handshakes: WeakSet[FirstRequest] = WeakSet()  # connections that may be in the middle of a TLS handshake
         self.port: int | None = None
         self.metrics_port: int | None = None
+        self.admin_port: int | None = None
         self._running = AsyncExitStack()
 
     @property
@@ -108,10 +113,13 @@ class Server:
     def reload(self, settings: Settings) -> int:
         """Apply the apps and their limits from ``settings``; other settings do not change.
 
-        Return how many clients are closed: those of removed and disabled apps, and of removed keys. Raise RuntimeError
-        before the first start.
+        Return how many clients are closed: those of removed and disabled apps, and of removed keys. Apps of a database
+        are read again; their clients are closed later, and not counted. Raise RuntimeError before the first start.
         """
         node = self._started
+        if isinstance(self._apps, CachedApps):
+            self._apps.invalidate()
+            return 0
         self._apps.replace(self._heard(settings.apps))
         self._webhooks.update(settings.apps)
         return node.update(self._apps.by_id)
@@ -119,6 +127,12 @@ class Server:
     def _heard(self, apps: tuple[App, ...]) -> tuple[App, ...]:
         """Return the apps with the events that this server needs of them."""
         return apps if self._on_event is None else with_all_events(apps)
+
+    def _update(self, app_ids: Collection[str]) -> None:
+        """Apply apps of a database that have changed to the open connections."""
+        assert isinstance(self._apps, CachedApps)  # noqa: S101 - which calls this
+        if closing := self.node.update(self._apps.by_id, app_ids):
+            log.info("Applied changes of apps: %s", closing_clients(closing))
 
     def totals(self) -> Totals:
         """Return the counters of this process that do not belong to one app."""
@@ -137,6 +151,9 @@ class Server:
         if self._callback is not None:
             self._callback.start()
             stack.push_async_callback(self._callback.stop)
+        if isinstance(self._apps, CachedApps):
+            stack.push_async_callback(self._apps.stop)
+            await open_apps(settings, self._apps.start)
         stack.push_async_callback(self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()
         report_limit(files, settings.bounds.max_connections)
@@ -148,13 +165,15 @@ class Server:
         await self._listen(stack, partial(FirstRequest, port, settings.timeouts.handshake), tls)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
+        if settings.admin.enabled and isinstance(self._apps, CachedApps):
+            self.admin_port = await open_admin(stack, settings, settings, self._apps.invalidate)
         stack.push_async_callback(self._drain)
 
     def _build(self, files: int) -> None:
         """Build what serves clients. ``files`` is the number of files that this process may have open."""
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
-        self._apps = StaticApps(self._heard(settings.apps))
+        self._apps = self._apps_of(settings)
         self._callback = None if self._on_event is None else Callback(self._on_event)
         self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later, self._callback)
         cluster = self._cluster
@@ -195,6 +214,14 @@ class Server:
             available=lambda: cluster.connected,
             most_calls=self._state.http.share,
         )
+
+    def _apps_of(self, settings: Settings) -> StaticApps | CachedApps:
+        if not is_in_database(settings):
+            return StaticApps(self._heard(settings.apps))
+        apps = cached_apps(settings, lambda app: self._heard((app,))[0])
+        apps.in_use = lambda app_id: bool(self.node.connections(app_id))
+        apps.changed = self._update
+        return apps
 
     async def _listen(
         self, stack: AsyncExitStack, protocol: Callable[[], FirstRequest], tls: ssl.SSLContext | None

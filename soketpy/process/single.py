@@ -8,7 +8,7 @@ from functools import partial
 
 from soketpy.config import Settings
 from soketpy.core.containment import contain
-from soketpy.process.log import quantity
+from soketpy.process.apps import described
 from soketpy.process.memory import Upkeep, keep_collections_short
 from soketpy.process.server import Server, cancel
 from soketpy.process.signals import Configuration, Signals
@@ -45,7 +45,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         server = await signals.unless_stopped(stack.enter_async_context(Server(settings, workers=1)))
         if server is not None:
-            log.info("Listening on %s with %s", server.address, quantity(len(settings.apps), "app"))
+            log.info("Listening on %s with %s", server.address, described(settings))
             configuration = Configuration(settings, reload, server.reload)
             signals.obey(reload=configuration.reload, renew=partial(log.warning, ALONE))
             keep_collections_short()

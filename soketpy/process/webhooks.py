@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from soketpy.config import Settings
+from soketpy.config.registry import CONFIG
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.steps import Later
@@ -29,6 +31,9 @@ RETURN_TIMEOUT = 30.0
 
 PAUSE = 1.0
 """Seconds between two attempts to open the queue after a reload."""
+
+MOST_FORMER = 10_000
+"""Apps with webhooks whose events are remembered although the apps may be unloaded."""
 
 COUNT_INTERVAL = 5.0
 """Seconds between two counts of the queued deliveries, for the metrics."""
@@ -67,8 +72,8 @@ class Webhooks:
             self._late_start = asyncio.create_task(self._start_late())
 
     def _is_needed(self, apps: Iterable[App]) -> bool:
-        """Return whether something must run for these apps."""
-        return have_webhooks(apps)
+        """Return whether one of these apps has webhooks, or an app in a database may have some."""
+        return self._settings.registry.driver != CONFIG or have_webhooks(apps)
 
     async def _start_late(self) -> None:
         """Start while the server runs. If the queue cannot be opened, the events wait, and the start is repeated."""
@@ -115,7 +120,7 @@ class Webhooks:
     def _targets(self, stack: AsyncExitStack) -> Mapping[str, Target]:
         """Return the targets of all kinds."""
         functions = LambdaTargetOnDemand(
-            timeout=self._settings.webhooks.timeout, endpoints=self._settings.webhooks.private_addresses != "block"
+            timeout=self._settings.webhooks.timeout, endpoints=not self._settings.blocks_private_addresses
         )
         targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
         for target in targets.values():
@@ -134,7 +139,7 @@ class Webhooks:
         retry_for = self._settings.webhooks.retry_for
         sender = Sender(
             queue,
-            self._apps.by_id,
+            self._apps.find_by_id,
             targets,
             retry_for=retry_for,
             statistics=self.statistics,
@@ -158,17 +163,18 @@ class LocalWebhooks(Webhooks):
         self.collector = Collector(
             self.queue,
             apps.by_id,
+            load=apps.load,
             batching=given.batching,
             batch_duration=given.batch_duration,
             statistics=self.statistics,
             callback=callback,
         )
-        self.collector.stores = have_webhooks(settings.apps)
+        self.collector.stores = self._is_needed(settings.apps)
         self.transitions = Transitions(webhook_types(apps), self.collector.record, clock, later, grace=given.grace)
 
     def update(self, apps: Iterable[App]) -> None:
         """See ``Webhooks``."""
-        self.collector.stores |= have_webhooks(apps)
+        self.collector.stores |= self._is_needed(apps)
         super().update(apps)
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
@@ -186,6 +192,7 @@ class LocalWebhooks(Webhooks):
         that no webhook asks for any more.
         """
         states = await self.queue.states()
+        await self._apps.load({app_id for _, app_id, _, _ in states})
         forgotten = [state for state in states if late or not self.transitions.wants(state)]
         if forgotten:
             await self.queue.put((), dict.fromkeys(forgotten, False))
@@ -199,11 +206,22 @@ class LocalWebhooks(Webhooks):
 
 
 def webhook_types(apps: Apps) -> WebhookTypes:
-    """Return a function from the id of an app to the events that its webhooks want."""
+    """Return a function from the id of an app to the events that its webhooks want.
+
+    It remembers the answers for apps that are unloaded, because events may follow when the last client has left.
+    """
+    former: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def types(app_id: str) -> frozenset[str]:
         app = apps.by_id(app_id)
-        return _NOTHING if app is None else app.webhook_types
+        if app is None:  # perhaps it is not loaded any more
+            return former.get(app_id, _NOTHING)
+        if app.webhook_types or app_id in former:
+            former[app_id] = app.webhook_types
+            former.move_to_end(app_id)
+            if len(former) > MOST_FORMER:
+                former.popitem(last=False)
+        return app.webhook_types
 
     return types
 
@@ -221,7 +239,7 @@ def http_target(settings: Settings) -> Target:
     return HttpTarget(
         timeouts=HttpTimeouts(given.connect_timeout, given.timeout, given.body_timeout),
         tls=receivers_context(settings),
-        private_addresses=given.private_addresses != "block",
+        private_addresses=not settings.blocks_private_addresses,
     )
 
 

@@ -21,6 +21,7 @@ from soketpy.core.ports import Unreachable
 from soketpy.core.traffic import Counted, Totals, Traffic
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process import worker
+from soketpy.process.admin_server import open_admin
 from soketpy.process.descriptors import raise_limit
 from soketpy.process.listening import open_for_workers
 from soketpy.process.log import quantity
@@ -229,7 +230,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
     listeners = [stack.enter_context(listener) for listener in await open_for_workers(settings, number)]
     if settings.unix_socket is not None:
         stack.callback(Path(settings.unix_socket).unlink, missing_ok=True)
-    for_workers = replace(settings, metrics=replace(settings.metrics, enabled=False), workers=1)
+    metrics, admin = replace(settings.metrics, enabled=False), replace(settings.admin, enabled=False)
+    for_workers = replace(settings, metrics=metrics, admin=admin, workers=1)
     private = None
     if settings.cluster == "local":
         private = await stack.enter_async_context(private_redis(settings))
@@ -251,6 +253,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             draining=lambda: workers.stopping,
             available=workers.available,
         )
-    stack.push_async_callback(workers.stop)  # before the metrics port closes
+    if settings.admin.enabled:
+        await open_admin(stack, settings, for_workers)
+    stack.push_async_callback(workers.stop)  # before the other ports close
     await workers.start()
     return workers, port

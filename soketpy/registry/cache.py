@@ -10,7 +10,7 @@ from itertools import islice
 from soketpy.core.app_registry import AppSource, BrokenApp, Found, RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
-from soketpy.registry.lookups import BATCH, Lookups
+from soketpy.registry.lookups import BATCH, Lookups, end
 from soketpy.registry.memory import Refused
 
 log = logging.getLogger("soketpy.apps")
@@ -77,7 +77,7 @@ class CachedApps:
         self._stale: set[str] = set()
         self._logged: dict[str, str] = {}  # the last problem of each broken app
         self._lookups = Lookups(self._query, self._id_answer, self._key_answer, clock)
-        self._unavailable = False
+        self._unavailable = self._stopping = False
         self._in_flight = 0  # queries
         self._overtaken: set[str | None] = set()  # apps that were invalidated during a query; None stands for all
         self._wake = asyncio.Event()
@@ -93,10 +93,11 @@ class CachedApps:
 
     async def stop(self) -> None:
         """Refuse the lookups that wait, and close the registry."""
+        self._stopping = True
+        self._wake.set()
         await self._lookups.stop()
         if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.wait([self._refreshing])
+            await end(self._refreshing)
         await self._source.stop()
 
     # Lookups
@@ -129,8 +130,10 @@ class CachedApps:
     async def load(self, ids: Iterable[str]) -> None:
         """See ``core.apps.Apps``."""
         missing = [app_id for app_id in ids if app_id not in self._entries and app_id not in self._no_ids]
-        if missing:
-            await asyncio.gather(*map(self._lookups.by_id, missing))
+        answers = await asyncio.gather(*map(self._lookups.by_id, missing), return_exceptions=True)
+        for fault in answers:
+            if isinstance(fault, BaseException) and not isinstance(fault, AppRefused):
+                raise fault
 
     def _id_answer(self, app_id: str) -> App | None:
         if (app := self.by_id(app_id)) is None:
@@ -158,26 +161,33 @@ class CachedApps:
         self._wake.set()
 
     async def _refresh_forever(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(CHECK_INTERVAL):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+        while not self._stopping:
+            await self._pause()
             try:
                 await self._refresh()
             except RegistryUnavailable:
-                await asyncio.sleep(CHECK_INTERVAL)  # it is logged; apps that were invalidated are still stale
+                self._wake.clear()  # it is logged; apps that were invalidated stay stale until the next check
             except Exception as fault:
                 contain(log, fault, "Apps could not be refreshed")
-                await asyncio.sleep(CHECK_INTERVAL)
+                self._wake.clear()
+
+    async def _pause(self) -> None:
+        """Wait until the next check is due, an app was invalidated, or the server stops."""
+        try:
+            async with asyncio.timeout(CHECK_INTERVAL):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        if not self._stopping:
+            self._wake.clear()
 
     async def _refresh(self) -> None:
         """End keys whose time has come, drop unused apps, and refresh those that are due."""
         self._end_keys()
         due = self._due()
         for start in range(0, len(due), BATCH):
+            if self._stopping:
+                return
             ids = due[start : start + BATCH]
             self._stale.difference_update(ids)
             keys = [key for app_id in ids if app_id in self._entries for key in self._entries[app_id].keys]
@@ -373,8 +383,12 @@ def keys_of(app: App | BrokenApp) -> tuple[str, ...]:
     return app.keys if isinstance(app, BrokenApp) else tuple(pair.key for pair in app.keys)
 
 
+class AppRefused(RegistryUnavailable):
+    """The registry has an app with this name, but the app cannot be used. The text says why."""
+
+
 def _check(refused: Refused, name: str) -> None:
-    """Raise RegistryUnavailable if there is an app with this name that cannot be used."""
+    """Raise AppRefused if there is an app with this name that cannot be used."""
     reason = refused.reason(name)
     if reason is not None:
-        raise RegistryUnavailable(reason)
+        raise AppRefused(reason)

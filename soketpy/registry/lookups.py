@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from itertools import islice
-from typing import TypeAlias
 
 from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
@@ -21,7 +20,10 @@ MOST_WAITING = 10_000
 PAUSE = 1.0
 """Seconds after a fault of the registry in which lookups are refused without a query."""
 
-Answer: TypeAlias = "asyncio.Future[App | None]"
+STOP_TIMEOUT = 1.0
+"""Seconds that a query may take when the server stops."""
+
+Answer = asyncio.Future[App | None]
 
 Query = Callable[[Collection[str], Collection[str]], Awaitable[None]]
 """Fetches the apps with these ids and these keys, and takes them into the cache. Raises RegistryUnavailable."""
@@ -57,11 +59,12 @@ class Lookups:
         return await self._ask(self._keys, key)
 
     async def stop(self) -> None:
-        """Refuse all lookups that wait."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        """Refuse all lookups that wait, and end the query that runs."""
         self._fail((*self._ids.values(), *self._keys.values()), RegistryUnavailable("the server is stopping"))
+        self._ids.clear()
+        self._keys.clear()
+        if self._running is not None:
+            await end(self._running)
 
     async def _ask(self, waiting: dict[str, Answer], name: str) -> App | None:
         answer = waiting.get(name)
@@ -84,9 +87,9 @@ class Lookups:
                 self._refuse(ids, keys, fault)
                 continue
             for name in ids:
-                _settle(self._ids.pop(name), self._id_answer, name)
+                _settle(self._ids.pop(name, None), self._id_answer, name)
             for name in keys:
-                _settle(self._keys.pop(name), self._key_answer, name)
+                _settle(self._keys.pop(name, None), self._key_answer, name)
         self._running = None
 
     def _refuse(self, ids: Iterable[str], keys: Iterable[str], fault: Exception) -> None:
@@ -95,26 +98,38 @@ class Lookups:
             contain(log, fault, "Apps could not be looked up")
             fault = RegistryUnavailable("a fault of the server")
         self._refused_until, self._reason = self._clock() + PAUSE, str(fault)
-        self._fail([*(self._ids.pop(name) for name in ids), *(self._keys.pop(name) for name in keys)], fault)
+        self._fail(
+            [*(self._ids.pop(name, None) for name in ids), *(self._keys.pop(name, None) for name in keys)], fault
+        )
 
     @staticmethod
-    def _fail(answers: Iterable[Answer], fault: RegistryUnavailable | Exception) -> None:
+    def _fail(answers: Iterable[Answer | None], fault: Exception) -> None:
         for answer in answers:
             _fail(answer, fault)
+
+
+async def end(running: asyncio.Task[None]) -> None:
+    """Wait until a task has ended. Cancel it after ``STOP_TIMEOUT``: a driver can be in the middle of a query."""
+    await asyncio.wait([running], timeout=STOP_TIMEOUT)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 def _first(waiting: dict[str, Answer]) -> tuple[str, ...]:
     return tuple(islice(waiting, BATCH))
 
 
-def _settle(answer: Answer, find: Callable[[str], App | None], name: str) -> None:
+def _settle(answer: Answer | None, find: Callable[[str], App | None], name: str) -> None:
+    """Set the answer to a lookup, unless it was refused meanwhile."""
+    if answer is None:
+        return
     try:
         answer.set_result(find(name))
     except RegistryUnavailable as fault:
         _fail(answer, fault)
 
 
-def _fail(answer: Answer, fault: Exception) -> None:
-    if not answer.done():
+def _fail(answer: Answer | None, fault: Exception) -> None:
+    if answer is not None:
         answer.set_exception(fault)
         answer.exception()  # the clients of a lookup may have disconnected: nobody reads it then

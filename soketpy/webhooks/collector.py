@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
 
-from soketpy.core.apps import App
+from soketpy.core.app_registry import RegistryUnavailable
+from soketpy.core.apps import App, Load, all_loaded
 from soketpy.core.containment import contain
 from soketpy.core.deliveries import Delivery, form, has_batches
 from soketpy.core.grace import State
@@ -16,7 +17,7 @@ from soketpy.core.webhook_ports import Queue, QueueUnavailable
 from soketpy.protocol.webhooks import WebhookEvent
 from soketpy.webhooks.callback import Callback
 from soketpy.webhooks.statistics import Statistics
-from soketpy.webhooks.waiting import Waiting
+from soketpy.webhooks.waiting import Taken, Waiting
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -54,6 +55,7 @@ class Collector:
         queue: Queue,
         app_of: Callable[[str], App | None],
         *,
+        load: Load = all_loaded,
         batching: bool = False,
         batch_duration: float = 0.05,
         statistics: Statistics | None = None,
@@ -63,11 +65,13 @@ class Collector:
         self.stores = True
         self._queue = queue
         self._app_of = app_of
+        self._load = load
         self._batching = batching
         self._batch_duration = batch_duration
         self._statistics = statistics or Statistics()
         self._callback = callback
         self._events = Waiting()
+        self._taken: list[Taken] | None = None  # events whose apps are not loaded
         self._formed: _Formed | None = None
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -114,7 +118,7 @@ class Collector:
         async with self._flushing:  # the flush at the end waits for the one of ``run``, and repeats no ``put``
             self._wake.clear()
             try:
-                while self._formed is not None or self._events:
+                while self._formed is not None or self._taken is not None or self._events:
                     await self._store_some()
             except QueueUnavailable:
                 self._wake.set()
@@ -134,14 +138,24 @@ class Collector:
                     contain(log, fault, "App %s: no webhook could be formed for %s", event.app_id, event.name)
             return deliveries
 
+    async def _take(self) -> list[Taken]:
+        """Take events, and load their apps. If that fails, the same events are taken the next time."""
+        if self._taken is None:
+            self._taken = self._events.take(MOST_AT_ONCE)
+        try:
+            await self._load({event.app_id for event, _, _ in self._taken})
+        except RegistryUnavailable as fault:
+            raise QueueUnavailable(f"the apps cannot be read: {fault}") from None
+        return self._taken
+
     async def _store_some(self) -> None:
         """Form deliveries once, and store them. If that fails, the same deliveries are stored the next time."""
         if self._formed is None:
-            taken = self._events.take(MOST_AT_ONCE)
+            taken = await self._take()
             events = [event for event, _, _ in taken]
             states = {state: is_on for _, state, is_on in taken if state is not None}
             deliveries = self._form(events)
-            self._formed = _Formed(events, deliveries, states)
+            self._formed, self._taken = _Formed(events, deliveries, states), None
         formed = self._formed
         try:
             buried = await self._queue.put(formed.deliveries, formed.states)

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
 from soketpy.core.deliveries import Delivery
@@ -40,7 +41,7 @@ class Sender:
     def __init__(
         self,
         queue: Queue,
-        app_of: Callable[[str], App | None],
+        find_app: Callable[[str], Awaitable[App | None]],
         targets: Mapping[str, Target],
         *,
         retry_for: float = 300,
@@ -49,7 +50,7 @@ class Sender:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
-        self._app_of = app_of
+        self._find_app = find_app
         self._targets = targets
         self._retry_for = retry_for
         self._statistics = statistics or Statistics()
@@ -93,7 +94,11 @@ class Sender:
             contain(log, fault, "App %s: the result of a webhook could not be stored", delivery.app_id)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        app = self._app_of(delivery.app_id)
+        try:
+            app = await self._find_app(delivery.app_id)
+        except RegistryUnavailable:
+            await self._store(lambda: self._queue.postpone(delivery, PAUSE))
+            return
         webhook = None if app is None else webhook_of(app, delivery)
         if app is None or webhook is None:
             self._endpoints.forget(delivery.endpoint)

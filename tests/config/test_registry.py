@@ -13,6 +13,8 @@ from soketpy.config.settings import DEFAULT_APP, Metrics
 Write = Callable[[str], str]
 DATABASES = ["sqlite", "postgres", "mysql", "dynamodb"]
 TOKEN = "0123456789abcdef"
+DATABASE = "registry: {driver: sqlite}\n"
+IN_FILE = Registry(driver="sqlite")
 APP = "{id: a, key: k, secret: s}"
 
 
@@ -118,15 +120,19 @@ MISTAKES = [
     ),
     ("mysql: {pool_size: 0}", "mysql.pool_size: must be a whole number from 1 to 1000, not 0"),
     ("dynamodb: {access_key_id: k}", "dynamodb.access_key_id: has no effect without dynamodb.secret_access_key"),
-    ("admin: {enabled: true}", "admin.enabled: the admin API needs a token: give admin.tokens"),
+    (f"{DATABASE}admin: {{enabled: true}}", "admin.enabled: the admin API needs a token: give admin.tokens"),
+    (
+        f"admin: {{enabled: true, tokens: [{TOKEN}]}}",
+        "admin.enabled: the admin API changes apps in a database, and registry.driver is config",
+    ),
     ("admin: {tokens: [too-short]}", f"admin.tokens[0]: must be {LIKE}, not text"),
     (f"admin: {{tokens: [{TOKEN}, 'with a space in it']}}", f"admin.tokens[1]: must be {LIKE}, not text"),
     (
-        f"port: 6002\nadmin: {{enabled: true, tokens: [{TOKEN}]}}",
+        f"port: 6002\n{DATABASE}admin: {{enabled: true, tokens: [{TOKEN}]}}",
         "port: port and admin.port are both 6002; give them different ports",
     ),
     (
-        f"metrics: {{enabled: true, port: 6002}}\nadmin: {{enabled: true, port: 6002, tokens: [{TOKEN}]}}",
+        f"metrics: {{enabled: true, port: 6002}}\n{DATABASE}admin: {{enabled: true, port: 6002, tokens: [{TOKEN}]}}",
         "admin.port: metrics.port and admin.port are both 6002; give them different ports",
     ),
 ]
@@ -141,7 +147,7 @@ def test_a_wrong_setting_is_refused_by_its_name(write: Write, content: str, said
 
 def test_the_admin_port_may_be_that_of_metrics_on_another_address(write: Write) -> None:
     metrics = "metrics: {enabled: true, host: 127.0.0.2, port: 6002}\n"
-    settings = load(write(f"{metrics}admin: {{enabled: true, tokens: [{TOKEN}]}}\n"), {}, {})
+    settings = load(write(f"{metrics}{DATABASE}admin: {{enabled: true, tokens: [{TOKEN}]}}\n"), {}, {})
     assert settings.metrics.port == settings.admin.port
 
 
@@ -184,9 +190,9 @@ def test_a_program_that_gives_apps_and_a_database_is_refused() -> None:
 
 def test_a_program_gets_the_same_checks_of_the_admin_api() -> None:
     with pytest.raises(ConfigError, match=r"^admin\.enabled: the admin API needs a token"):
-        Server(admin=Admin(enabled=True))
+        Server(admin=Admin(enabled=True), registry=IN_FILE)
     with pytest.raises(ConfigError, match=r"^admin\.port: metrics\.port and admin\.port are both 9601"):
-        Server(admin=Admin(enabled=True, port=9601, tokens=(TOKEN,)), metrics=Metrics(enabled=True))
+        Server(admin=Admin(enabled=True, port=9601, tokens=(TOKEN,)), metrics=Metrics(enabled=True), registry=IN_FILE)
 
 
 def test_the_default_settings_can_be_hashed() -> None:

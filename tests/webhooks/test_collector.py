@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
+from soketpy.core.app_registry import RegistryUnavailable
+from soketpy.core.apps import App
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
 from soketpy.core.webhook_ports import QueueUnavailable
@@ -48,6 +50,27 @@ def collecting(queue: MemoryQueue) -> Collector:
 
 def miss(number: int) -> WebhookEvent:
     return WebhookEvent("app-id", "cache_miss", f"cache-{number}")
+
+
+async def test_events_wait_until_their_app_is_loaded() -> None:
+    loaded: dict[str, App] = {}
+    registry_is_down = True
+
+    async def load(ids: Iterable[str]) -> None:
+        if registry_is_down:
+            raise RegistryUnavailable("down")
+        loaded.update(dict.fromkeys(ids, HOOKED))
+
+    queue = MemoryQueue()
+    collected = Collector(queue, loaded.get, load=load)
+    collected.append(miss(1))
+    for _ in range(2):
+        with pytest.raises(QueueUnavailable, match="the apps cannot be read: down"):
+            await collected.flush()
+    registry_is_down = False
+    collected.append(miss(2))
+    await collected.flush()
+    assert [each.length for each in await queue.lengths()] == [2]
 
 
 async def test_the_same_deliveries_are_stored_when_the_queue_is_available_again() -> None:

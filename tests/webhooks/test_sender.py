@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.deliveries import LANES, Delivery, form
 from soketpy.core.webhook_ports import Outcome, QueueUnavailable
@@ -55,18 +56,26 @@ class Line:
         known: Endpoints | None = None,
     ) -> None:
         self.app: App | None = replace(APP, webhooks=webhooks)
+        self.registry_is_down = False
+        self.lookups = 0
         self.queue = queue or MemoryQueue()
         self.statistics = Statistics()
         self.http = HttpTarget(timeouts=HttpTimeouts(PATIENCE, PATIENCE, PATIENCE))
         self.sender = Sender(
             self.queue,
-            lambda _: self.app,
+            self.find_app,
             {"http": self.http},
             retry_for=retry_for,
             statistics=self.statistics,
             endpoints=known,
         )
         self._ids = map(str, count(1))
+
+    async def find_app(self, app_id: str) -> App | None:
+        self.lookups += 1
+        if self.registry_is_down:
+            raise RegistryUnavailable("down")
+        return self.app
 
     def form(self, channels: Sequence[str], now: float | None = None) -> list[Delivery]:
         created = self.queue._clock() if now is None else now
@@ -270,6 +279,20 @@ async def test_deliveries_of_a_removed_webhook_become_dead_letters_without_a_req
             await line.empty()
         assert {each.reason for each in await line.queue.dead(10)} == {sender.REMOVED}
         assert receiver.requests == []
+
+
+async def test_deliveries_wait_while_their_app_cannot_be_looked_up() -> None:
+    async with raw_receiving(accept) as receiver:
+        line = Line(hook(receiver))
+        line.registry_is_down = True
+        await line.put("one", "two")
+        async with line.running():
+            await until(lambda: line.lookups >= 10)
+            assert receiver.requests == []
+            line.registry_is_down = False
+            await line.empty()
+        assert len(receiver.requests) == 2
+        assert await line.queue.dead(10) == []
 
 
 async def test_a_failure_and_a_recovery_have_one_line_each(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgpack
 
-from soketpy.core.containment import contain
+from soketpy.core.containment import attempt, contain
 from soketpy.drivers.redis.commands import Commands
 
 log = logging.getLogger("soketpy.redis")
@@ -48,7 +48,7 @@ class Topics:
         self._commands = commands
         self._listeners: dict[bytes, int] = {}
         self._names: dict[bytes, ScopedName] = {}
-        self._signals: dict[bytes, Callable[[], None]] = {}
+        self._signals: dict[bytes, Callable[[bytes], None]] = {}
 
     def attach(self, bus: Receiver, roster: Receiver) -> None:
         """Pass messages to these from now on. Called once, before the node connects."""
@@ -86,8 +86,8 @@ class Topics:
             contain(log, fault, "App %s: the topic of %s could not be unsubscribed", app_id, name)
         return False
 
-    def listen_for(self, signal: str, call: Callable[[], None]) -> None:
-        """Call a function at each message on the topic of a signal. Such a message has no content."""
+    def listen_for(self, signal: str, call: Callable[[bytes], None]) -> None:
+        """Call a function with each message on the topic of a signal. An exception is contained."""
         topic = self._prefix + signal.encode()
         if topic not in self._signals:
             self._commands.subscribe(topic)
@@ -108,7 +108,7 @@ class Topics:
         name = self._names.get(topic)
         if name is None:
             if topic in self._signals:
-                self._signals[topic]()
+                attempt(log, self._signals[topic], packed)
             return
         try:
             message = unpack(packed)

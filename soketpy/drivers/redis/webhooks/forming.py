@@ -9,13 +9,17 @@ from uuid import UUID, uuid5
 
 import msgpack
 
-from soketpy.core.apps import App
+from soketpy.core.app_registry import RegistryUnavailable
+from soketpy.core.apps import App, Load, all_loaded
 from soketpy.core.containment import contain
 from soketpy.core.deliveries import Delivery, form, has_batches
 from soketpy.drivers.redis.webhooks.holder import Holder
 from soketpy.protocol.webhooks import WebhookEvent
 
 log = logging.getLogger("soketpy.webhooks")
+
+PAUSE = 1.0
+"""Seconds between two attempts to load the apps of events."""
 
 _NAMESPACE = UUID("5d8a0d0e-5f0b-4a52-9f0e-7a3d5f2c9b61")
 
@@ -38,6 +42,7 @@ class Forming:
         app_of: Callable[[str], App | None],
         store: Store,
         *,
+        load: Load = all_loaded,
         batching: bool = False,
         batch_duration: float = 0.05,
         heard: Callable[[Sequence[WebhookEvent]], None] | None = None,
@@ -46,6 +51,7 @@ class Forming:
         self._holder = holder
         self._app_of = app_of
         self._store = store
+        self._load = load
         self._batching = batching
         self._batch_duration = batch_duration
         self._heard = heard
@@ -64,6 +70,7 @@ class Forming:
             pairs = ((_decode(packed), event_id) for event_id, packed in zip(ids, found[1::2], strict=True))
             decoded = [(event, event_id) for event, event_id in pairs if event is not None]
             events = [event for event, _ in decoded]
+            await self._load_apps(events)
             if not waited and events and has_batches(self._app_of(events[0].app_id), self._batching):
                 waited = True
                 await asyncio.sleep(self._batch_duration)
@@ -72,6 +79,16 @@ class Forming:
             waited = False
             if self._heard is not None:
                 self._heard(events)
+
+    async def _load_apps(self, events: Sequence[WebhookEvent]) -> None:
+        """Load the apps of events. The events stay in the stream while the database of the apps does not answer."""
+        while True:
+            try:
+                await self._load({event.app_id for event in events})
+            except RegistryUnavailable:
+                await asyncio.sleep(PAUSE)
+            else:
+                return
 
     def _form(self, events: Sequence[WebhookEvent], ids: Sequence[bytes]) -> list[Delivery]:
         """Return the deliveries of some events. If one event cannot be encoded, the others still have theirs."""

@@ -111,7 +111,7 @@ class Holder:
             self._topics.ignore(WAKE)
         self._signal()
 
-    def _signal(self) -> None:
+    def _signal(self, message: bytes = b"") -> None:
         """Process a signal of the script."""
         self._wake.set()
         self.queue_changed.set()

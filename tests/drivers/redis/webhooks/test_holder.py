@@ -1,7 +1,7 @@
 """The holder of a partition: one node at a time, whose scripts have no effect once another node has taken over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import pytest
 
+from soketpy.core.app_registry import RegistryUnavailable
+from soketpy.core.apps import App
 from soketpy.core.deliveries import Delivery
 from soketpy.core.webhooks import Webhook
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from soketpy.drivers.redis.session import Session
+from soketpy.drivers.redis.webhooks import forming
 from soketpy.drivers.redis.webhooks.forming import Forming
 from soketpy.drivers.redis.webhooks.holder import Holder, NotHolder, WebhookScript
 from soketpy.drivers.redis.webhooks.queue import RedisQueue
@@ -239,6 +242,28 @@ async def test_events_of_apps_without_webhooks_are_removed(nodes: tuple[Node, No
     await Forming(node.holder, lambda _: APP, node.queue.move).work()
     assert await node.session.ask("XLEN", f"{node.session.prefix}events") == 0
     assert list(await node.queue.lengths()) == []
+
+
+async def test_events_wait_in_the_stream_until_their_app_is_loaded(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, _ = nodes
+    monkeypatch.setattr(forming, "PAUSE", 0.0)
+    loaded: dict[str, App] = {}
+    asked: list[set[str]] = []
+
+    async def load(ids: Iterable[str]) -> None:
+        asked.append(set(ids))
+        assert await node.session.ask("XLEN", f"{node.session.prefix}events") == 1
+        if len(asked) < 3:
+            raise RegistryUnavailable("down")
+        loaded.update(dict.fromkeys(ids, HOOKED))
+
+    await node.hold()
+    await node.append(event(1))
+    await Forming(node.holder, loaded.get, node.queue.move, load=load).work()
+    assert asked[:3] == [{APP.id}] * 3
+    assert [each.length for each in await node.queue.lengths()] == [1]
 
 
 async def test_an_event_wakes_the_holder(nodes: tuple[Node, Node]) -> None:

@@ -1,0 +1,293 @@
+"""A server whose apps are in an SQLite file, which another program changes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soketpy import Server, Settings, testing
+from soketpy.config.registry import Registry, Sqlite
+from soketpy.config.settings import Redis as RedisSettings
+from soketpy.config.settings import Timeouts, Webhooks
+from soketpy.core.app_registry import AppRegistry, RegistryUnavailable
+from soketpy.core.apps import App, Key
+from soketpy.core.ports import Unreachable
+from soketpy.core.webhooks import Webhook
+from soketpy.process import apps
+from soketpy.process.app_changes import announce
+from soketpy.process.apps import registry_of
+from soketpy.registry import lookups
+from soketpy.registry.cache import CachedApps
+from tests.conftest import Peers
+from tests.fakes import APP
+from tests.patience import PATIENCE, until
+from tests.receiver import receiving
+from tests.redis import Redis
+from tests.web.wire import HANDSHAKE, frame, request, signed, wire
+
+CHANNEL = {"channel": "news"}
+
+
+class InFile:
+    """Apps in an SQLite file, and the servers that read it."""
+
+    def __init__(self, path: Path, stack: AsyncExitStack) -> None:
+        self.settings: dict[str, Any] = {
+            "registry": Registry(driver="sqlite", cache_seconds=PATIENCE),
+            "sqlite": Sqlite(path=str(path)),
+        }
+        self._stack = stack
+        self.registry: AppRegistry
+
+    async def open(self, *given: App) -> None:
+        self.registry = registry_of(Settings(apps=(), **self.settings))
+        self._stack.push_async_callback(self.registry.stop)
+        await self.registry.start(lambda app_id: None)
+        for app in given:
+            await self.registry.add(app)
+
+    async def serve(self, **settings: Any) -> Peers:
+        webhooks = testing.in_memory(settings.pop("webhooks", Webhooks()))
+        given = {"host": "127.0.0.1", "port": 0, "webhooks": webhooks, **self.settings, **settings}
+        server = await self._stack.enter_async_context(Server(**given))
+        return Peers([server], self._stack)
+
+
+StartInFile = Callable[..., Awaitable[InFile]]
+
+
+@pytest.fixture
+async def in_file(tmp_path: Path) -> AsyncIterator[InFile]:
+    """Return a file with one app."""
+    async with AsyncExitStack() as stack:
+        file = InFile(tmp_path / "apps.db", stack)
+        await file.open(APP)
+        yield file
+
+
+@pytest.fixture
+async def peers(in_file: InFile) -> Peers:
+    return await in_file.serve()
+
+
+def cache(peers: Peers) -> CachedApps:
+    found = peers.server._apps
+    assert isinstance(found, CachedApps)
+    return found
+
+
+def break_registry(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every query fail from now on."""
+
+    async def fetch(ids: object, keys: object) -> Any:
+        raise RegistryUnavailable("down")
+
+    monkeypatch.setattr(cache(peers)._source, "fetch", fetch)
+
+
+async def test_clients_and_publishers_of_an_app_in_a_file(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    assert (await peers.trigger("news", "said")).status == 200
+    assert (await client.hear())["event"] == "said"
+    assert cache(peers).queries <= 2
+
+
+async def test_an_unknown_app_is_4001_and_404(peers: Peers) -> None:
+    socket = await peers.socket("/app/nobody?protocol=7")
+    assert (await socket.closed())[0] == 4001
+    assert (await peers.call("GET", "/channels", app=replace(APP, id="nobody"))).status == 404
+
+
+async def test_a_request_with_a_body_waits_for_its_app(peers: Peers) -> None:
+    body = json.dumps({"name": "said", "channels": ["news"], "data": "{}"}).encode()
+    call = request("POST", signed("POST", "/apps/app-id/events", body), body)
+    async with wire(peers.port) as publisher:
+        publisher.send(call + call)
+        assert [(await publisher.answer()).status for _ in range(2)] == [200, 200]
+
+
+async def test_the_first_messages_of_a_client_wait_for_its_app(peers: Peers) -> None:
+    async with wire(peers.port) as client:
+        opening = request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE)
+        client.send(opening + frame("pusher:subscribe", CHANNEL))
+        assert (await client.answer()).status == 101
+        events = [json.loads(await client.frame())["event"] for _ in range(2)]
+        assert events == ["pusher:connection_established", "pusher_internal:subscription_succeeded"]
+
+
+async def test_terminate_by_the_key_alone_looks_up_the_app(peers: Peers) -> None:
+    path = "/users/nobody/terminate_connections"
+    async with wire(peers.port) as caller:
+        caller.send(request("POST", signed("POST", path)))
+        assert (await caller.answer()).status == 200
+
+
+async def test_a_disabled_app_closes_its_clients(in_file: InFile, peers: Peers) -> None:
+    client = await peers.client()
+    await in_file.registry.change(APP.id, lambda app: replace(app, enabled=False))
+    assert (await client.closed())[0] == 4003
+    assert (await peers.trigger("news", "said")).status == 403
+
+
+async def test_a_removed_app_closes_its_clients(in_file: InFile, peers: Peers) -> None:
+    client = await peers.client()
+    await in_file.registry.remove(APP.id)
+    assert (await client.closed())[0] == 4001
+    assert (await peers.trigger("news", "said")).status == 404
+
+
+async def test_a_changed_limit_applies_to_open_connections(in_file: InFile, peers: Peers) -> None:
+    await peers.client()
+    await in_file.registry.change(APP.id, lambda app: replace(app, max_event_name_length=3))
+    await until(lambda: [each.app.max_event_name_length for each in peers.server.node.every_connection()] == [3])
+    assert (await peers.trigger("news", "said")).status == 400
+
+
+async def test_an_added_app_works_without_a_restart(in_file: InFile, peers: Peers) -> None:
+    other = App(id="other", keys=(Key("other-key", "other-secret"),))
+    assert (await peers.call("GET", "/channels", app=other)).status == 404
+    await in_file.registry.add(other)
+
+    async def is_known() -> bool:
+        return (await peers.call("GET", "/channels", app=other)).status == 200
+
+    await until(is_known)
+
+
+async def test_sighup_reads_all_apps_again(peers: Peers) -> None:
+    await peers.client()
+    before = cache(peers).queries
+    assert peers.server.reload(peers.server.settings) == 0
+    await until(lambda: cache(peers).queries > before)
+
+
+# The database is down
+
+
+async def test_cached_apps_work_and_others_are_refused_until_it_answers(
+    in_file: InFile, peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    other = App(id="other", keys=(Key("other-key", "other-secret"),))
+    await in_file.registry.add(other)
+    monkeypatch.setattr(lookups, "PAUSE", 0.0)
+    with monkeypatch.context() as broken:
+        break_registry(peers, broken)
+        assert (await peers.trigger("news", "said")).status == 200
+        assert (await client.hear())["event"] == "said"
+        refused = await peers.call("GET", "/channels", app=other)
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        socket = await peers.socket("/app/other-key?protocol=7")
+        assert (await socket.closed())[0] == 4100
+    assert (await peers.call("GET", "/channels", app=other)).status == 200
+
+
+async def test_a_request_that_waits_for_its_app_is_answered_at_the_stop(
+    in_file: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        peers = await in_file.serve(timeouts=Timeouts(shutdown=0.1))
+        asked = asyncio.Event()
+
+        async def fetch(ids: object, keys: object) -> Any:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(cache(peers)._source, "fetch", fetch)
+        publisher = await stack.enter_async_context(wire(peers.port))
+        publisher.send(request("GET", signed("GET", "/apps/app-id/channels")))
+        client = await stack.enter_async_context(wire(peers.port))
+        client.send(request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE))
+        await asked.wait()
+        await until(lambda: len(peers.server._state.entering) == 1)
+        await peers.server.stop()
+        assert (await publisher.answer()).status == 503
+        assert b'"code":4200' in await client.rest()
+
+
+async def test_a_start_without_the_database_ends_after_its_time(
+    in_file: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "PAUSE", 0.001)
+
+    async def start(self: object, changed: object) -> None:
+        raise RegistryUnavailable("connection refused")
+
+    monkeypatch.setattr(type(in_file.registry), "start", start)
+    settings = {**in_file.settings, "registry": Registry(driver="sqlite", start_timeout=0.01)}
+    with pytest.raises(Unreachable, match="The apps in SQLite cannot be read: connection refused"):
+        await Server(host="127.0.0.1", port=0, **settings).start()
+
+
+async def test_a_start_waits_until_the_database_answers(in_file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "PAUSE", 0.001)
+    starts, start = 0, type(in_file.registry).start
+
+    async def start_late(self: Any, changed: Any) -> None:
+        nonlocal starts
+        starts += 1
+        if starts < 3:
+            raise RegistryUnavailable("connection refused")
+        await start(self, changed)
+
+    monkeypatch.setattr(type(in_file.registry), "start", start_late)
+    peers = await in_file.serve()
+    await peers.client()
+    assert starts == 3
+
+
+async def test_a_file_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "registry": Registry(driver="sqlite"),
+        "sqlite": Sqlite(path=str(tmp_path / "none" / "apps.db")),
+    }
+    with pytest.raises(Unreachable, match="The apps in SQLite cannot be used"):
+        await Server(host="127.0.0.1", port=0, **settings).start()
+
+
+# Webhooks
+
+
+async def test_webhooks_of_an_app_in_a_file(in_file: InFile) -> None:
+    async with receiving() as receiver:
+        hook = Webhook(url=receiver.url(), event_types=("channel_occupied", "channel_vacated"))
+        await in_file.registry.change(APP.id, lambda app: replace(app, webhooks=(hook,)))
+        peers = await in_file.serve(webhooks=Webhooks(grace=0.001, private_addresses="allow"))
+        client = await peers.client()
+        await client.subscribe("news")
+        await client.peer.close()
+        await receiver.wait_for_events("channel_occupied", "channel_vacated")
+
+
+async def test_webhooks_of_apps_in_a_database_reach_no_private_address_by_default(in_file: InFile) -> None:
+    given = Settings(apps=(), **in_file.settings)
+    assert given.blocks_private_addresses
+    assert not replace(given, webhooks=Webhooks(private_addresses="allow")).blocks_private_addresses
+    assert not Settings().blocks_private_addresses
+
+
+# Other nodes
+
+
+async def test_an_announced_app_is_refreshed_on_the_nodes_of_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[CachedApps, str | None]] = []
+    monkeypatch.setattr(CachedApps, "invalidate", lambda cached, app_id=None: heard.append((cached, app_id)))
+    with Redis(tmp_path, tcp=True) as redis:
+        async with AsyncExitStack() as stack:
+            file = InFile(tmp_path / "apps.db", stack)
+            await file.open(APP)
+            over: dict[str, Any] = {"cluster": "redis", "redis": RedisSettings(port=redis.port, prefix="test")}
+            nodes = [cache(await file.serve(**over)) for _ in range(2)]
+            settings = Settings(apps=(), **file.settings, **over)
+            await announce(settings, "ü")
+            await announce(settings, None)
+            await until(lambda: all(heard.count((node, app_id)) == 1 for node in nodes for app_id in ("ü", None)))
