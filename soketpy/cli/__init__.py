@@ -1,4 +1,4 @@
-"""The command line: ``soketpy start``, ``check-config``, ``sign``, ``trigger``, ``webhooks``, ``healthcheck``.
+"""The command line of soketpy: each module with the name of a command has its options and its work.
 
 Exit codes: 0 is success, 1 a failure of the command, 2 a mistake in the call or the configuration.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from soketpy import __version__
-from soketpy.cli import check, healthcheck, sign, start, trigger, webhooks
+from soketpy.cli import apps, check, healthcheck, sign, start, trigger, webhooks
 from soketpy.cli.faults import Failure, Mistake
 
 EPILOG = """\
@@ -69,7 +69,7 @@ def _parser() -> Parser:
     parser = Parser(prog="soketpy", description="A realtime server that speaks the Pusher protocol.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"soketpy {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (start, check, sign, trigger, webhooks, healthcheck):
+    for command in (start, check, sign, trigger, apps, webhooks, healthcheck):
         command.add(commands)
     return parser
 

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -50,16 +51,28 @@ def local_target(settings: "Settings") -> Target:
     return Target(reachable(settings.host), settings.port, settings.unix_socket, tls, verified=False)
 
 
-def call(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
-    """Send a request. Return the status and text of the answer. Raise Failure if there is no answer."""
-    connection = _connection(target)
-    headers = {"Content-Type": "application/json"} if body else {}
+def call(
+    target: Target,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    headers: Mapping[str, str] | None = None,
+    patience: float | None = None,
+) -> tuple[int, str]:
+    """Send a request, a body as JSON. Return the status and text of the answer.
+
+    Raise Failure if there is no answer within ``patience`` seconds (default: PATIENCE).
+    """
+    patience = PATIENCE if patience is None else patience
+    connection = _connection(target, patience)
+    kind = {"Content-Type": "application/json"} if body else {}
     try:
-        connection.request(method, path, body or None, headers)
+        connection.request(method, path, body or None, {**kind, **(headers or {})})
         answer = connection.getresponse()
         return answer.status, answer.read().decode("utf-8", "replace")
     except TimeoutError:
-        raise Failure(f"no answer from {target} within {PATIENCE:g} s") from None
+        raise Failure(f"no answer from {target} within {patience:g} s") from None
     except OSError as error:
         raise Failure(f"cannot reach {target}: {_reason(target, error)}") from None
     except (http.client.HTTPException, ValueError) as error:
@@ -83,7 +96,7 @@ def _reason(target: Target, error: OSError) -> str:
 
 def _speaks_tls(target: Target) -> bool:
     """Return whether a TLS handshake with the server succeeds."""
-    connection = _connection(replace(target, tls=True, verified=False))
+    connection = _connection(replace(target, tls=True, verified=False), PATIENCE)
     try:
         connection.connect()
     except OSError:
@@ -93,14 +106,14 @@ def _speaks_tls(target: Target) -> bool:
     return True
 
 
-def _connection(target: Target) -> http.client.HTTPConnection:
+def _connection(target: Target, patience: float) -> http.client.HTTPConnection:
     if target.unix_socket is not None:
         if not hasattr(socket, "AF_UNIX"):
             raise Failure(f"cannot reach {target}: this system has no Unix sockets")
-        return _UnixConnection(target)
+        return _UnixConnection(target, patience)
     if not target.tls:
-        return http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
-    return http.client.HTTPSConnection(target.host, target.port, timeout=PATIENCE, context=_tls(target))
+        return http.client.HTTPConnection(target.host, target.port, timeout=patience)
+    return http.client.HTTPSConnection(target.host, target.port, timeout=patience, context=_tls(target))
 
 
 def _tls(target: Target) -> "ssl.SSLContext":
@@ -114,13 +127,13 @@ def _tls(target: Target) -> "ssl.SSLContext":
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, target: Target) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+    def __init__(self, target: Target, patience: float) -> None:
+        super().__init__("localhost", timeout=patience)
         self._target = target
 
     def connect(self) -> None:
         plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        plain.settimeout(PATIENCE)
+        plain.settimeout(self.timeout)
         self.sock = plain  # closed with the connection, whatever happens next
         plain.connect(self._target.unix_socket or "")
         if self._target.tls:

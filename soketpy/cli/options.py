@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from soketpy.config import Settings
 
 CONFIG_FILE = "SOKETPY_CONFIG"
+ADMIN_TOKEN = "SOKETPY_ADMIN_TOKEN"  # noqa: S105 - the name of the variable
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,15 @@ def add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the server's address, or several with commas (default: the configuration's)")
     parser.add_argument("--port", help="the server's port (default: the configuration's)")
     parser.add_argument("--unix-socket", metavar="PATH", help="the server's Unix socket, instead of host and port")
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add ``--admin-url`` and ``--token-file``."""
+    parser.add_argument(
+        "--admin-url", metavar="URL", help="use the admin API of a running server, such as https://admin.example.com"
+    )
+    help = f"file with a token of the admin API, - for standard input (default: the variable {ADMIN_TOKEN})"
+    parser.add_argument("--token-file", metavar="FILE", help=help)
 
 
 def config_path(args: argparse.Namespace) -> str | None:

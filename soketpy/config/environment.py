@@ -19,6 +19,7 @@ from soketpy.core.apps import app_fields
 
 PREFIX = "SOKETPY_"
 CONFIG_FILE = "SOKETPY_CONFIG"
+ADMIN_TOKEN = "SOKETPY_ADMIN_TOKEN"  # noqa: S105 - a variable of the command `soketpy apps`
 FIRST_APP = "SOKETPY_APP_"
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _SERVICE_LINK = re.compile(r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
@@ -39,7 +40,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
     """
     draft, count = Draft(), 0
     for name, text in given(environ, PREFIX):
-        if name == CONFIG_FILE:
+        if name in (CONFIG_FILE, ADMIN_TOKEN):
             continue
         path = variables().get(name)
         if path is None:

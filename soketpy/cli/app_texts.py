@@ -1,0 +1,67 @@
+"""The documents of apps as lines for people. Text of a server or a database is escaped, so that it stays text."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+WIDTH = 36
+"""Columns of the name of a field."""
+
+
+def line_of(document: Document) -> str:
+    """Return an app in one line of a list: its id, its first key, and what is special."""
+    from soketpy.config.errors import quote
+
+    keys, webhooks = document["keys"], document.get("webhooks", ())
+    notes = [
+        *([f"not valid: {quote(str(document['problem']), 200)}"] if "problem" in document else []),
+        *(["disabled"] if document.get("enabled") is False else []),
+        *([f"{len(keys)} keys"] if len(keys) > 1 else []),
+        *([f"{len(webhooks)} webhook{'s' if len(webhooks) > 1 else ''}"] if webhooks else []),
+    ]
+    first = keys[0]["key"] if keys else "-"
+    return "  ".join([_shown(document["id"]), _shown(first), *([", ".join(notes)] if notes else [])])
+
+
+def lines_of(document: Document) -> Iterator[str]:
+    """Yield an app as lines, one for each key, field and webhook."""
+    for name, value in document.items():
+        if name == "keys":
+            yield from map(_key, value)
+        elif name == "webhooks":
+            yield from (_line("webhook", json.dumps(webhook)) for webhook in value)
+        else:
+            yield _line(name, _shown(value) if isinstance(value, str) else json.dumps(value))
+
+
+def secret_lines(document: Document) -> Iterator[str]:
+    """Yield the id of an app, and the key whose secret the document has."""
+    yield f"id: {_shown(document['id'])}"
+    for key in document["keys"]:
+        if "secret" in key:
+            yield f"key: {_shown(key['key'])}"
+            yield f"secret: {_shown(key['secret'])}"
+
+
+def _key(key: Document) -> str:
+    ends = key.get("ends_at")
+    return _line("key", _shown(key["key"]) + (f" (ends {date_of(ends)})" if ends is not None else ""))
+
+
+def date_of(seconds: float) -> str:
+    """Return a Unix time as a date in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:<{WIDTH}}{text}"
+
+
+def _shown(text: object) -> str:
+    from soketpy.config.errors import quote
+
+    return quote(str(text), 300)

@@ -1,0 +1,85 @@
+"""The values of apps on the command line: fields as NAME=VALUE, and the times at which keys end."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soketpy.cli.faults import Mistake
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_NOT_HERE = {
+    "id": "give --id",
+    "key": "give --key",
+    "secret": "give --secret-file: other users of this machine can read arguments",
+    "keys": "give --key and --secret-file, and add further keys with `soketpy apps rotate`",
+}
+
+
+def fields_of(words: Sequence[str]) -> Mapping[str, Any]:
+    """Return the fields of words such as ``max_connections=500``, as JSON has them. Raise Mistake or ConfigError.
+
+    The value of ``webhooks`` is JSON, or ``@`` and the name of a file with JSON.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        name, separator, text = word.partition("=")
+        if not separator:
+            raise Mistake(f"{word[:60]!r}: write NAME=VALUE, such as max_connections=500")
+        if name in values:
+            raise Mistake(f"{name}: given twice")
+        values[name] = _value(name, text)
+    return values
+
+
+def _value(name: str, text: str) -> Any:
+    from soketpy.config.errors import quote
+    from soketpy.config.hints import hint_of_app
+    from soketpy.config.tree import ConfigNode, Position
+    from soketpy.config.values import convert
+    from soketpy.core.apps import app_fields
+
+    if name in _NOT_HERE:
+        raise Mistake(f"{name}: {_NOT_HERE[name]}")
+    if name not in app_fields():
+        raise Mistake(f"{quote(name)}: no such field{hint_of_app(name)}")
+    if name == "webhooks":
+        return _json(name, text)
+    value = convert(app_fields()[name], ConfigNode(text, Position("", name=name), loose=True), name)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _json(name: str, text: str) -> Any:
+    import json
+
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise Mistake(f"{name}: {text[1:]} cannot be read: {error.strerror or error}") from None
+    try:
+        return json.loads(text)
+    except ValueError as error:  # its text has a position, and nothing of the JSON
+        raise Mistake(f"{name}: must be JSON, or @ and the name of a file with JSON: {error}") from None
+    except RecursionError:
+        raise Mistake(f"{name}: nested too deeply") from None
+
+
+def seconds_of(text: str) -> int:
+    """Return the seconds of a duration such as ``7d``, ``12h``, ``30m`` or ``90s``; 0 for now. Raise Mistake."""
+    found = _DURATION.fullmatch(text)
+    if found is None and text != "0":
+        raise Mistake(f"--ends-in: must be a time such as 7d, 12h, 30m or 90s, or 0 for now, not {text[:60]!r}")
+    return int(found[1]) * UNITS[found[2]] if found else 0
+
+
+def time_of(text: str) -> float:
+    """Return the Unix time of a date such as ``2026-12-31`` or ``2026-12-31T12:00Z``; without a zone, UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise Mistake(f"--ends-at: must be a date such as 2026-12-31 or 2026-12-31T12:00Z, not {text[:60]!r}") from None

@@ -1,0 +1,216 @@
+"""``soketpy apps``: show and change the apps of a database, here or over the admin API of a server."""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote as encoded
+
+from soketpy.cli.faults import Failure, Mistake
+from soketpy.cli.options import add_config, add_remote, read_settings
+
+if TYPE_CHECKING:
+    from soketpy.cli.admin_calls import Call
+
+T = TypeVar("T")
+
+ROOT = "/admin/apps"
+
+SHOWN_ONCE = "The secret is not shown again."
+
+EPILOG = """\
+examples:
+  soketpy apps init --config soketpy.yaml        create the tables of the database
+  soketpy apps add client_events=true max_connections=500
+  soketpy apps set 1 webhooks=@webhooks.json
+  soketpy apps rotate 1 --ends-in 7d             a new key; the older ones work for 7 more days
+  soketpy apps list --json --admin-url https://admin.example.com --token-file token
+
+The commands use the database of the configuration, or with --admin-url the admin API of a running server.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command with its forms."""
+    text = "Show and change the apps of a database."
+    parser = commands.add_parser("apps", help="show and change the apps of a database", description=text, epilog=EPILOG)
+    forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
+    forms.add_parser("list", help="all apps, a line each").set_defaults(run=run_list)
+    _form(forms, "show", "one app, without its secrets", run_show)
+    new = forms.add_parser("add", help="add an app, and print its secret", epilog=EPILOG)
+    new.add_argument("fields", metavar="NAME=VALUE", nargs="*", help="a field of the app, such as client_events=true")
+    new.add_argument("--id", help="id of the app (default: one at random)")
+    new.set_defaults(run=run_add)
+    changed = _form(forms, "set", "change fields of an app", run_set)
+    changed.add_argument("fields", metavar="NAME=VALUE", nargs="+", help="a field of the app, such as enabled=false")
+    rotate = _form(forms, "rotate", "add a new key to an app, and print its secret", run_rotate)
+    end = rotate.add_mutually_exclusive_group()
+    end.add_argument("--ends-in", metavar="TIME", help="end the older keys after 7d, 12h, 30m or 90s; 0 for now")
+    end.add_argument("--ends-at", metavar="DATE", help="end the older keys at 2026-12-31 or 2026-12-31T12:00Z")
+    for form in (new, rotate):
+        form.add_argument("--key", help="the key (default: one at random)")
+        form.add_argument("--secret-file", metavar="FILE", help="file with the secret of --key, - for standard input")
+    _form(forms, "disable", "refuse the clients and requests of an app", run_switch)
+    _form(forms, "enable", "serve a disabled app again", run_switch)
+    remove = _form(forms, "remove", "remove an app, or one of its keys", run_remove)
+    remove.add_argument("--key", help="remove this key only")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    for name, form in forms.choices.items():
+        if name != "remove":
+            form.add_argument("--json", action="store_true", help="print JSON")
+        add_config(form)
+        add_remote(form)
+    init = forms.add_parser("init", help="create the tables of the database, or bring them to the newest version")
+    init.set_defaults(run=run_init)
+    add_config(init)
+
+
+def _form(forms: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    """Add a form with the id of an app."""
+    parser: argparse.ArgumentParser = forms.add_parser(name, help=help)
+    parser.add_argument("id", metavar="ID", help="id of the app")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print all apps."""
+    from soketpy.cli.app_texts import line_of
+
+    async def read(call: "Call") -> list[Any]:
+        found, after = [], ""
+        while True:
+            page = await call("GET", f"{ROOT}?after={encoded(after, safe='')}")
+            found += page["apps"]
+            if page["next"] is None:
+                return found
+            after = page["next"]
+
+    apps = _use(args, read)
+    _print(args, apps, map(line_of, apps) if apps else ["There are no apps."])
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print one app without its secrets. Raise Failure if there is none."""
+    return _call_and_show(args, "GET", _path(args))
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Add an app and print its secret."""
+    from soketpy.cli.app_values import fields_of
+
+    values = {**fields_of(args.fields), **_key_of(args), **({} if args.id is None else {"id": args.id})}
+    return _call_and_show_secret(args, ROOT, values)
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """Change fields of an app, and print the app."""
+    from soketpy.cli.app_values import fields_of
+
+    return _call_and_show(args, "PATCH", _path(args), fields_of(args.fields))
+
+
+def run_rotate(args: argparse.Namespace) -> int:
+    """Add a key to an app and print its secret."""
+    from soketpy.cli.app_values import seconds_of, time_of
+
+    values = _key_of(args)
+    if args.ends_in is not None:
+        values["ends_in"] = seconds_of(args.ends_in)
+    elif args.ends_at is not None:
+        values["ends_at"] = time_of(args.ends_at)
+    return _call_and_show_secret(args, _path(args, "rotate"), values)
+
+
+def run_switch(args: argparse.Namespace) -> int:
+    """Enable or disable an app, and print the app."""
+    return _call_and_show(args, "POST", _path(args, args.form))
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Remove an app or one of its keys. Raise Mistake without a confirmation."""
+    from soketpy.config.errors import quote
+
+    what = f"the app {quote(args.id)}" if args.key is None else f"the key {quote(args.key)} of the app {quote(args.id)}"
+    if not args.yes:
+        _confirm(what)
+    path = _path(args) if args.key is None else _path(args, "keys", args.key)
+    _use(args, lambda call: call("DELETE", path))
+    print(f"Removed {what}.")
+    return 0
+
+
+def run_init(args: argparse.Namespace) -> int:
+    """Create the tables that are missing, and print what was done."""
+    import asyncio
+
+    from soketpy.cli.admin_calls import opened
+
+    settings = read_settings(args, {})
+
+    async def initialise() -> Iterable[str]:
+        async with opened(settings) as registry:
+            return await registry.initialise()
+
+    print("\n".join(asyncio.run(initialise()) or ["There was nothing to do."]))
+    return 0
+
+
+def _key_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the key and the secret of a call. Raise Mistake for a secret without its key."""
+    from soketpy.cli.secrets import read_secret
+
+    if args.secret_file is not None and args.key is None:
+        raise Mistake("--secret-file has no effect without --key")
+    key = {} if args.key is None else {"key": args.key}
+    return key if args.secret_file is None else {**key, "secret": read_secret(args.secret_file, "--secret-file")}
+
+
+def _confirm(what: str) -> None:
+    """Ask on the terminal. Raise Mistake without one, and Failure for another answer than yes."""
+    if not sys.stdin.isatty():
+        raise Mistake(f"removing {what} needs a confirmation: run the command on a terminal, or give --yes")
+    print(f"Remove {what} and close its clients? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure("nothing was removed")
+
+
+def _path(args: argparse.Namespace, *below: str) -> str:
+    """Return the path of the app of a call."""
+    return "/".join([ROOT, *(encoded(part, safe="") for part in (args.id, *below))])
+
+
+def _call_and_show(args: argparse.Namespace, method: str, path: str, value: object = None) -> int:
+    from soketpy.cli.app_texts import lines_of
+
+    app = _use(args, lambda call: call(method, path, value))
+    _print(args, app, lines_of(app))
+    return 0
+
+
+def _call_and_show_secret(args: argparse.Namespace, path: str, value: object) -> int:
+    from soketpy.cli.app_texts import secret_lines
+
+    app = _use(args, lambda call: call("POST", path, value))
+    _print(args, app, [*secret_lines(app), SHOWN_ONCE])
+    return 0
+
+
+def _print(args: argparse.Namespace, document: object, lines: Iterable[str]) -> None:
+    import json
+
+    print(json.dumps(document, indent=2) if args.json else "\n".join(lines))
+
+
+def _use(args: argparse.Namespace, act: "Callable[[Call], Awaitable[T]]") -> T:
+    """Return the result of calls of the admin API."""
+    import asyncio
+
+    from soketpy.cli.admin_calls import calls
+
+    async def use() -> T:
+        async with calls(args) as call:
+            return await act(call)
+
+    return asyncio.run(use())
