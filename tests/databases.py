@@ -59,6 +59,16 @@ class DatabaseServer(ABC):
     def new_database(self, name: str) -> None:
         """Create a database that the user of the tests owns."""
 
+    def grants(self, name: str) -> Sequence[str]:
+        """Return the statements that let the user of the tests read and change all tables of a database."""
+        return ()
+
+    def tables(self, name: str) -> list[str]:
+        """Return the names of the tables of a database."""
+        schema = "current_schema()" if self.quote == '"' else "database()"
+        listed = self.sql(name, f"SELECT table_name FROM information_schema.tables WHERE table_schema = {schema}")
+        return sorted(listed.split())
+
     def drop_database(self, name: str) -> None:
         """Drop a database."""
         self.sql("", f"DROP DATABASE {name}{self.force}")
@@ -66,7 +76,7 @@ class DatabaseServer(ABC):
     def insert(self, database: str, row: Mapping[str, object], table: str = "apps") -> None:
         """Insert a row as another program would do it."""
         names = ", ".join(f"{self.quote}{name}{self.quote}" for name in row)
-        values = ", ".join(quoted(str(value)) for value in row.values())
+        values = ", ".join("NULL" if value is None else quoted(str(value)) for value in row.values())
         self.sql(database, f"INSERT INTO {table} ({names}) VALUES ({values})")
 
     @abstractmethod
@@ -197,6 +207,9 @@ class Postgres(DatabaseServer):
 
     def new_database(self, name: str) -> None:
         self.sql("", f"CREATE DATABASE {name} OWNER {USER}")
+
+    def grants(self, name: str) -> Sequence[str]:
+        return [f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {USER}"]
 
 
 class MariaDb(DatabaseServer):

@@ -83,8 +83,8 @@ class ServerKit:
         self._places.append(place)
         return place
 
-    def registry(self, place: str) -> SqlApps:
-        return SqlApps(self._database(self.server.server(place)), read=reader(), write=row_of)
+    def registry(self, place: str, table: str = "apps") -> SqlApps:
+        return SqlApps(self._database(self.server.server(place)), table=table, read=reader(), write=row_of)
 
     async def insert(self, place: str, row: Row) -> None:
         await asyncio.to_thread(self.server.insert, place, row)

@@ -5,6 +5,7 @@ table has the further keys of the apps, so that the app of any key is found with
 """
 
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -123,6 +124,7 @@ def own_tables(names: Names) -> tuple[Table, Table]:
         Column("close_connections_of_removed_keys", SmallInteger),
         Column("max_connects_per_second", Integer),
         Column("max_total_client_events_per_second", Integer),
+        Column("max_total_subscribes_per_second", Integer),
         Column("max_subscribes_per_second", Integer),
         Column("max_subscriptions_per_connection", Integer),
         Column("max_user_id_length", Integer),
@@ -148,11 +150,11 @@ def find(connection: Connection, names: Names) -> Found:
     """Return the tables of a database. Raise RegistryRefused if there is no table, or it lacks a needed column."""
     inspector = inspect(connection)
     try:
-        types: Mapping[str, TypeEngine[Any]] = {
-            each["name"]: each["type"] for each in inspector.get_columns(names.apps, schema=names.schema)
-        }
+        with warnings.catch_warnings(action="ignore"):  # about columns with types that SQLAlchemy does not know
+            declared = inspector.get_columns(names.apps, schema=names.schema)
     except NoSuchTableError:
         raise RegistryRefused(f'there is no table {names.apps}: create it with "soketpy apps init"') from None
+    types: Mapping[str, TypeEngine[Any]] = {each["name"]: each["type"] for each in declared}
     if missing := [name for name in NEEDED if name not in types]:
         raise RegistryRefused(f"the table {names.apps} has no column {' and no column '.join(missing)}")
     kinds = {name: _kind(types[name]) for name in ("id", "key")}
@@ -232,15 +234,9 @@ def _uuid(text: str) -> object | None:
 
 
 def _bytes(text: str) -> object | None:
-    return None if _text(text) is None else text.encode()
+    return text.encode() if _text(text) else None
 
 
 def _text(text: str) -> object | None:
-    """Return a text that every database can compare: without NUL, and valid Unicode."""
-    if "\0" in text:
-        return None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return None
-    return text
+    """Return a text that an id or a key can be. Some databases raise an error for NUL, or for a foreign character."""
+    return text if text.isascii() and text.isprintable() else None

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("close_connections_of_removed_keys", sa.SmallInteger),
         sa.Column("max_connects_per_second", sa.Integer),
         sa.Column("max_total_client_events_per_second", sa.Integer),
+        sa.Column("max_total_subscribes_per_second", sa.Integer),
         sa.Column("max_subscribes_per_second", sa.Integer),
         sa.Column("max_subscriptions_per_connection", sa.Integer),
         sa.Column("max_user_id_length", sa.Integer),
