@@ -8,6 +8,7 @@ network: the transports drop all bytes.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -41,6 +42,7 @@ HANDSHAKE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 NOW = 1_700_000_000.0
+LIMITS: dict[str, Any] = {"max_client_events_per_second": 10**9, "max_total_client_events_per_second": 10**9}
 
 
 class Nowhere:
@@ -88,12 +90,12 @@ class Bench:
         for _ in range(subscribers):
             steps.begin(self.node.subscribe(self.connect(), events.Subscribe(channel)))
 
-    def connect(self) -> Connection:
+    def connect(self, app: App = APP) -> Connection:
         """Return a connected client."""
         connected: list[Connection] = []
 
         async def connect() -> None:
-            connected.append(await self.node.connect(APP, Nowhere()))
+            connected.append(await self.node.connect(app, Nowhere()))
 
         steps.begin(connect())
         return connected[0]
@@ -200,11 +202,12 @@ def test_publish_16_at_once_to_1000(benchmark: BenchmarkFixture) -> None:
     benchmark(step)
 
 
-def test_receive_a_client_event(benchmark: BenchmarkFixture) -> None:
+@pytest.mark.parametrize("limits", [{}, LIMITS], ids=["without limits", "with limits"])
+def test_receive_a_client_event(benchmark: BenchmarkFixture, limits: dict[str, Any]) -> None:
     """Send a client event from the text of one client to the transports of nine others."""
     bench, channel = Bench(), "private-bench"
     for _ in range(10):
-        connection = bench.connect()
+        connection = bench.connect(replace(APP, **limits))
         steps.begin(bench.node.subscribe(connection, _request(connection, channel, "")))
 
     def step() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import cast
 
 from soketpy.core.containment import attempt
-from soketpy.core.limits import Bucket
+from soketpy.core.limits import Bucket, Pruned
 from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.refusals")
@@ -34,7 +34,7 @@ class Lines:
     def __init__(self, clock: Callable[[], float], later: Later) -> None:
         self._clock = clock
         self._later = later
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets = Pruned[str, Bucket](lambda bucket: bucket.full(clock()))
         self._all = Bucket(MOST_LINES, MOST_LINES, clock())
         self._left_out: Counter[str] = Counter()
 

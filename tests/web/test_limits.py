@@ -120,6 +120,17 @@ async def test_connections_beyond_the_rate_are_closed_with_4100(
     assert f"App app-id: refused a connection from 127.0.0.1: 4100 {reason}" in caplog.messages
 
 
+async def test_a_new_rate_holds_from_the_reload_on(start_server: StartServer) -> None:
+    peers = await start_server(apps=(limited(),))
+    assert [(await peers.call("GET", "/channels")).status for _ in range(5)] == [200] * 5
+    peers.reload(limited(max_read_requests_per_second=2))
+    assert [(await peers.call("GET", "/channels")).status for _ in range(3)] == [200, 200, 429]
+    peers.reload(limited(max_read_requests_per_second=5))
+    assert (await peers.call("GET", "/channels")).status == 429, "a reload fills no bucket"
+    peers.reload(limited())
+    assert (await peers.call("GET", "/channels")).status == 200
+
+
 async def test_without_a_rate_there_are_no_headers_of_it(peers: Peers) -> None:
     for reply in (await peers.call("GET", "/channels"), await peers.trigger("room", "e")):
         assert not [name for name in reply.headers if name.lower().startswith("x-ratelimit")]
