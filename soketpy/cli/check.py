@@ -35,11 +35,11 @@ def run(args: argparse.Namespace) -> int:
 def summary(settings: "Settings") -> str:
     """Return the settings in one line: the addresses to listen on, apps, webhooks, metrics, workers and the Redis."""
     from soketpy.config.addresses import listing
-    from soketpy.process.log import quantity
+    from soketpy.process.apps import described
 
     where = settings.unix_socket or listing(settings.host, settings.port)
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
-    apps = quantity(len(settings.apps), "app") + (f" ({ids})" if ids else "")
+    apps = described(settings) + (f" ({ids})" if ids else "")
     enabled = settings.metrics.enabled
     metrics = f"metrics on {listing(settings.metrics.host, settings.metrics.port)}" if enabled else "no metrics"
     listens = where + (" with TLS" if settings.tls.cert else "")

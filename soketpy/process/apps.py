@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from soketpy.config import Settings
 from soketpy.config.app_rows import NAMES, Row, app_of, row_of
-from soketpy.config.registry import CONFIG
+from soketpy.config.registry import CONFIG, SqlServer
 from soketpy.core.app_registry import AppRegistry, BrokenApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.ports import Unreachable
@@ -15,6 +15,7 @@ from soketpy.registry.cache import CachedApps
 
 if TYPE_CHECKING:
     from soketpy.drivers.sql.database import Database
+    from soketpy.drivers.sql.server import Server
 
 PAUSE = 1.0
 """Seconds between two attempts to open the registry at the start."""
@@ -109,6 +110,30 @@ def _registry(settings: Settings, read: Callable[[Row], App | BrokenApp]) -> App
 
 
 def _database(settings: Settings) -> "Database":
-    from soketpy.drivers.sql.sqlite import SqliteDatabase
+    if settings.registry.driver == "sqlite":
+        from soketpy.drivers.sql.sqlite import SqliteDatabase
 
-    return SqliteDatabase(settings.sqlite.path)
+        return SqliteDatabase(settings.sqlite.path)
+    if settings.registry.driver == "postgres":
+        from soketpy.drivers.sql.postgres import PostgresDatabase
+
+        given: SqlServer = settings.postgres
+        return PostgresDatabase(_server(given), pool_size=given.pool_size, timeout=given.statement_timeout)
+    from soketpy.drivers.sql.mysql import MysqlDatabase
+
+    given = settings.mysql
+    return MysqlDatabase(_server(given), pool_size=given.pool_size, timeout=given.statement_timeout)
+
+
+def _server(given: SqlServer) -> "Server":
+    from soketpy.drivers.sql.server import Server
+
+    return Server(
+        host=given.host,
+        port=given.port,
+        username=given.username,
+        password=given.password,
+        database=given.database,
+        tls=given.tls,
+        ca=given.ca,
+    )
