@@ -31,7 +31,7 @@ KEYS = "keys"
 NO_LIMIT = -1
 
 NAMES = frozenset({*APP_NAMES, *app_fields()})
-"""The columns that are read: others are ignored."""
+"""The columns and attributes that are read: others are ignored."""
 
 
 @cache
@@ -45,11 +45,6 @@ def columns() -> Mapping[str, str]:
 def attributes() -> Mapping[str, str]:
     """Return the attribute in DynamoDB of each column that soketi has."""
     return {columns()[field]: name for name, field in APP_NAMES.items() if name[0].isupper()}
-
-
-def all_names() -> frozenset[str]:
-    """Return all names of columns and attributes that a reader reads."""
-    return frozenset((*APP_NAMES, *app_fields()))
 
 
 def reader(limits: Mapping[str, object] | None = None) -> ReadRow:

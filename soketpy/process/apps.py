@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from soketpy.config import Settings
-from soketpy.config.app_rows import NAMES, Row, app_of, row_of
+from soketpy.config.app_rows import NAMES, Row, app_of, item_of, row_of
 from soketpy.config.registry import CONFIG, SqlServer
 from soketpy.core.app_registry import AppRegistry, BrokenApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
@@ -103,7 +103,7 @@ def _registry(settings: Settings, read: Callable[[Row], App | BrokenApp]) -> App
         from soketpy.drivers.aws.apps import DynamoApps
 
         aws = settings.dynamodb
-        return DynamoApps(table, aws, read=read, write=row_of, fields=NAMES, timeout=aws.request_timeout)
+        return DynamoApps(table, aws, read=read, write=item_of, fields=NAMES, timeout=aws.request_timeout)
     from soketpy.drivers.sql.apps import SqlApps
 
     return SqlApps(_database(settings), table=table, read=read, write=row_of)

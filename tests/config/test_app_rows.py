@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.config.app_rows import Row, all_names, columns, item_of, reader, row_of
+from soketpy.config.app_rows import NAMES, Row, columns, item_of, reader, row_of
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
@@ -140,4 +140,4 @@ def test_an_item_has_soketis_attributes_and_all_of_its_names_are_read() -> None:
     item = item_of(full)
     assert (item["AppId"], item["MaxConnections"], item["EnableUserAuthentication"]) == ("a", 5, False)
     assert app(item) == full
-    assert item.keys() <= all_names()
+    assert item.keys() <= NAMES
