@@ -15,6 +15,8 @@ from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.fields import fields_of
 
+SOKETIS_DRIVER = "appManager.driver"
+
 _SIZES = ("max_event_payload_in_kb", "max_presence_member_size_in_kb")
 """Fields of apps that a warning may name."""
 
@@ -34,7 +36,7 @@ def build(draft: Draft) -> Settings:
     check_neighbours(settings)
     check_ports(settings)
     check_admin(settings)
-    return replace(settings, warnings=tuple(warnings(settings)))
+    return replace(settings, warnings=(*_unused_apps(draft), *warnings(settings)))
 
 
 def check_neighbours(settings: Settings) -> None:
@@ -109,9 +111,9 @@ def _limits(draft: Draft) -> dict[str, Any]:
 
 
 def _apps(draft: Draft, limits: dict[str, Any]) -> tuple[App, ...]:
-    driver = draft.values.get("registry.driver")
-    if driver is not None and driver.value != CONFIG:
-        _check_none(draft.apps or [], driver)
+    if (driver := _database(draft)) is not None:
+        if not _is_soketis(driver.position):
+            _check_none(draft.apps or [], driver)
         return ()
     if draft.apps is None:
         return (replace(DEFAULT_APP, **limits),)
@@ -123,6 +125,24 @@ def _apps(draft: Draft, limits: dict[str, Any]) -> tuple[App, ...]:
         for key, _ in _keys(app):
             _check_first(keys, key, f"{app.name}.key")
     return tuple(_app(app, limits) for app in draft.apps)
+
+
+def _database(draft: Draft) -> Found | None:
+    """Return the driver of the registry if the apps are in a database."""
+    driver = draft.values.get("registry.driver")
+    return None if driver is None or driver.value == CONFIG else driver
+
+
+def _is_soketis(position: Position) -> bool:
+    return position.source.startswith(PREFIX) or position.name == SOKETIS_DRIVER
+
+
+def _unused_apps(draft: Draft) -> Iterator[str]:
+    """Yield a line about apps next to a database that was chosen in soketi's names: soketi ignores such apps."""
+    driver = _database(draft)
+    if driver is not None and draft.apps and _is_soketis(driver.position):
+        named = draft.apps[0].name
+        yield f"{named} has no effect while the apps are in a database ({driver.position})"
 
 
 def _check_none(apps: list[AppDraft], driver: Found) -> None:

@@ -96,6 +96,14 @@ def test_apps_of_the_configuration_next_to_a_database_are_refused(
     assert str(caught.value) == said
 
 
+@pytest.mark.parametrize("file", ['{"appManager": {"driver": "mysql"}}', "{}"])
+def test_soketis_default_app_next_to_soketis_database_has_no_effect(write: Write, file: str) -> None:
+    environ = {"SOKETI_DEFAULT_APP_KEY": "k"} | ({"SOKETI_APP_MANAGER_DRIVER": "mysql"} if file == "{}" else {})
+    settings = load(write(file), environ, {})
+    assert settings.apps == ()
+    assert any("has no effect while the apps are in a database" in each for each in settings.warnings)
+
+
 def test_an_empty_list_of_apps_next_to_a_database_is_allowed(write: Write) -> None:
     assert load(write("registry: {driver: mysql}\napps: []\n"), {}, {}).apps == ()
 
