@@ -8,7 +8,7 @@ import pytest
 
 from soketpy.config import settings as config
 from soketpy.core.apps import App
-from tests.conftest import At, Peers, StartServer
+from tests.conftest import At, Peers, Socket, StartServer
 from tests.drivers.limited import stop_clocks
 from tests.fakes import APP
 from tests.patience import until
@@ -111,3 +111,57 @@ async def test_nodes_share_their_limits_again_after_a_restart_of_redis(
     assert await nodes.connects(0) + await nodes.connects(1, 2) == [0, 0, 4100]
     assert caplog.messages.count(TOGETHER) == 2
     assert [(await nodes.each[node].call("GET", "/channels")).status for node in (0, 1, 0)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize(("when_unavailable", "heard"), [("allow", 2), ("refuse", 0)])
+async def test_client_events_of_a_node_without_redis_have_its_own_limit_or_are_rejected(
+    start: StartNodes, when_unavailable: str, heard: int
+) -> None:
+    nodes = await start(replace(APP, max_total_client_events_per_second=2), when_unavailable)
+    sender, listener = await nodes.each[0].client(), await nodes.each[0].client()
+    for client in (sender, listener):
+        await client.subscribe("private-room")
+    await nodes.lose_redis()
+    for _ in range(3):
+        await sender.say("client-said", channel="private-room")
+    rejected = [await sender.hear() for _ in range(3 - heard)]
+    assert {(each["event"], each["channel"], each["data"]["code"]) for each in rejected} == {
+        ("pusher:error", "private-room", 4301)
+    }
+    assert [(await listener.hear())["event"] for _ in range(heard)] == ["client-said"] * heard
+    await listener.say("pusher:ping")
+    assert (await listener.hear())["event"] == "pusher:pong"
+
+
+async def test_client_events_share_their_limit_again_after_a_restart_of_redis(start: StartNodes) -> None:
+    nodes = await start(replace(APP, max_total_client_events_per_second=2), "allow")
+    senders = [await node.client() for node in nodes.each]
+    for number, sender in enumerate(senders):
+        await sender.subscribe(f"private-{number}")
+    await nodes.lose_redis()
+    await nodes.find_redis()
+    answers = [await say(sender, f"private-{number}") for number, sender in (*enumerate(senders), *enumerate(senders))]
+    assert answers == ["pusher:pong", "pusher:pong", "pusher:error", "pusher:error"]
+
+
+async def say(sender: Socket, channel: str) -> str:
+    """Send a client event that nobody else gets. Return the name of the next message: an error, or the pong."""
+    await sender.say("client-said", channel=channel)
+    await sender.say("pusher:ping")
+    answer = str((await sender.hear())["event"])
+    if answer == "pusher:error":
+        assert (await sender.hear())["event"] == "pusher:pong"
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("when_unavailable", "answer"),
+    [("allow", "pusher_internal:subscription_succeeded"), ("refuse", "pusher:subscription_error")],
+)
+async def test_subscriptions_of_a_node_without_redis_have_its_own_limit_or_are_refused(
+    start: StartNodes, when_unavailable: str, answer: str
+) -> None:
+    nodes = await start(replace(APP, max_total_subscribes_per_second=2), when_unavailable)
+    client = await nodes.each[0].client()
+    await nodes.lose_redis()
+    assert (await client.subscribe("news"))["event"] == answer
