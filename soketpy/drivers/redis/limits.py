@@ -1,6 +1,7 @@
 """Rate limits over Redis: what an app does counts on whichever node it happens."""
 
 from collections import deque
+from typing import NamedTuple
 
 from soketpy.core import steps
 from soketpy.core.limits import Clock, Pruned
@@ -73,21 +74,42 @@ class Stock:
         return self.size
 
 
+class Refusal(NamedTuple):
+    """A refused call: its cost, and the points that its bucket had. Until a time no call of this cost can succeed."""
+
+    limit: int
+    cost: int
+    remaining: int
+    until: float
+
+    def holds(self, cost: int, limit: int, now: float) -> bool:
+        """Return whether a call would be refused too."""
+        return cost >= self.cost and limit == self.limit and now < self.until
+
+
 class RedisRateLimiter:
-    """Token buckets from which all nodes take."""
+    """Token buckets from which all nodes take. A refusal holds on its node, without Redis, while it cannot change."""
 
     def __init__(self, commands: Commands, clock: Clock) -> None:
         self._commands = commands
         self._clock = clock
         self._stocks = Pruned[tuple[str, str], Stock](self._idle)
+        self._refusals = Pruned[tuple[str, str], Refusal](lambda refusal: clock() >= refusal.until)
 
     def _idle(self, stock: Stock) -> bool:
         return not stock.asking and self._clock() >= max(stock.kept_until, stock.empty_until)
 
     async def take(self, app_id: str, what: str, cost: int, limit: int) -> Allowance:
         """Take ``cost`` points of the ``limit`` that an app has each second for ``what``. Raises Unavailable."""
+        refusal, now = self._refusals.get((app_id, what)), self._clock()
+        if refusal is not None and refusal.holds(cost, limit, now):
+            return Allowance(False, limit, refusal.remaining, refusal.until - now)
         taken, tokens = await self._take(app_id, what, cost, cost, limit)
-        return Allowance(taken >= cost, limit, int(tokens), 0.0 if taken >= cost else _wait(cost, tokens, limit))
+        if taken >= cost:
+            return Allowance(True, limit, int(tokens), 0.0)
+        wait = _wait(cost, tokens, limit)
+        self._refusals[app_id, what] = Refusal(limit, cost, int(tokens), self._clock() + wait)
+        return Allowance(False, limit, int(tokens), wait)
 
     async def take_one(self, app_id: str, what: str, limit: int) -> Allowance:
         """Take one point, from those that this node has taken before if there are any. Raises Unavailable."""

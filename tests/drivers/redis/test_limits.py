@@ -93,6 +93,39 @@ def test_a_refusal_holds_without_redis_until_there_are_points(limited: Limited, 
     assert limited.house.ask(limiter.take_one("app", "connects", 1)).allowed
 
 
+def test_a_refused_call_is_repeated_without_redis_until_it_can_succeed(limited: Limited, takes: Counter[str]) -> None:
+    limiter = on_one_node(limited)
+
+    def take(cost: int) -> tuple[bool, int, float]:
+        answer = limited.house.ask(limiter.take("app", "events", cost, 4))
+        return answer.allowed, answer.remaining, answer.retry_after
+
+    assert take(3) == (True, 1, 0.0)
+    assert [take(3) for _ in range(9)] == [(False, 1, 0.5)] * 9
+    assert takes["take"] == 2
+    assert take(1) == (True, 0, 0.0), "a cheaper call may succeed"
+    limited.advance(0.5)
+    assert take(3) == (False, 2, 0.25)
+    limited.advance(0.25)
+    assert take(3) == (True, 0, 0.0)
+
+
+def test_a_refusal_ends_with_a_new_limit(limited: Limited) -> None:
+    limiter = on_one_node(limited)
+    assert not limited.house.ask(limiter.take("app", "events", 1, 0)).allowed
+    limited.advance(1)
+    assert limited.house.ask(limiter.take("app", "events", 1, 1)).allowed
+
+
+def test_the_refusals_of_idle_apps_are_dropped(limited: Limited) -> None:
+    limiter = on_one_node(limited)
+    for number in range(KEPT_IDLE):
+        limited.house.ask(limiter.take(f"app-{number}", "events", 2, 1))
+    limited.advance(1)
+    limited.house.ask(limiter.take("another", "events", 2, 1))
+    assert len(limiter._refusals) == 1
+
+
 def test_operations_that_wait_together_share_one_request(limited: Limited, takes: Counter[str]) -> None:
     limiter, answers = on_one_node(limited), list[bool]()
 
