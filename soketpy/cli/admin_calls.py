@@ -35,6 +35,8 @@ HTTP_IS_LOCAL = (
 async def calls(args: argparse.Namespace) -> AsyncIterator[Call]:
     """Open the admin API of ``--admin-url``, or else the registry of the configuration."""
     if args.admin_url is not None:
+        if args.config is not None:
+            raise Mistake("--config has no effect with --admin-url: the server has the configuration")
         yield _remote(args)
         return
     if args.token_file is not None:

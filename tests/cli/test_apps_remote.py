@@ -118,6 +118,11 @@ def test_a_token_file_needs_a_url(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "soketpy apps: error: --token-file has no effect without --admin-url\n"
 
 
+def test_a_configuration_next_to_a_url_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("apps", "list", "--config", "soketpy.yaml", "--admin-url", "https://localhost")) == 2
+    assert "--config has no effect with --admin-url" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", ["", "\n", "a\x00b", "ä"])
 def test_a_file_without_a_token_is_a_mistake(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "token").write_text(content)
