@@ -55,7 +55,7 @@ async def opened(settings: "Settings") -> "AsyncIterator[AppRegistry]":
     for the exceptions of the registry.
     """
     from soketpy.core.app_registry import RegistryRefused, RegistryUnavailable
-    from soketpy.process.apps import registry_of
+    from soketpy.process.registries import registry_of
 
     registry = registry_of(settings)
     try:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 def summary(settings: "Settings") -> str:
     """Return the settings in one line: the addresses to listen on, apps, webhooks, metrics, workers and the Redis."""
     from soketpy.config.addresses import listing
-    from soketpy.process.apps import described
+    from soketpy.process.registries import described
 
     where = settings.unix_socket or listing(settings.host, settings.port)
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")

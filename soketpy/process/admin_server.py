@@ -11,8 +11,9 @@ from soketpy.config import Settings
 from soketpy.config.app_documents import read_document
 from soketpy.core.app_registry import AppRegistry, Changed
 from soketpy.process.app_changes import Announcer
-from soketpy.process.apps import open_apps, registry_of
+from soketpy.process.apps import open_apps
 from soketpy.process.listening import open_sockets, serve_sockets
+from soketpy.process.registries import registry_of
 from soketpy.registry.administration import Administration
 from soketpy.web.admin_port import AdminPort
 from soketpy.web.deadlines import Deadlines

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from soketpy.config import Settings
-from soketpy.process.apps import is_in_database, registry_of
+from soketpy.process.registries import is_in_database, registry_of
 
 
 def check_requirements(settings: Settings) -> None:

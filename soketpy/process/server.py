@@ -22,12 +22,13 @@ from soketpy.core.traffic import Totals
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.process.admin_server import open_admin
-from soketpy.process.apps import cached_apps, is_in_database, open_apps
+from soketpy.process.apps import cached_apps, open_apps
 from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.metrics_server import serve_metrics
+from soketpy.process.registries import is_in_database
 from soketpy.process.signals import closing_clients
 from soketpy.process.tls import tls_context
 from soketpy.registry.cache import CachedApps

@@ -8,8 +8,8 @@ from functools import partial
 
 from soketpy.config import Settings
 from soketpy.core.containment import contain
-from soketpy.process.apps import described
 from soketpy.process.memory import Upkeep, keep_collections_short
+from soketpy.process.registries import described
 from soketpy.process.server import Server, cancel
 from soketpy.process.signals import Configuration, Signals
 

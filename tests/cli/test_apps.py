@@ -21,7 +21,7 @@ from soketpy.config.registry import Admin
 from soketpy.core.app_registry import AppRegistry
 from soketpy.core.apps import App, Key
 from soketpy.process.admin_server import serve_admin
-from soketpy.process.apps import registry_of
+from soketpy.process.registries import registry_of
 
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
 

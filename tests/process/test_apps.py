@@ -20,7 +20,7 @@ from soketpy.core.ports import Unreachable
 from soketpy.core.webhooks import Webhook
 from soketpy.process import apps
 from soketpy.process.app_changes import announce
-from soketpy.process.apps import registry_of
+from soketpy.process.registries import registry_of
 from soketpy.registry import lookups
 from soketpy.registry.cache import CachedApps
 from tests.conftest import Peers

@@ -16,7 +16,7 @@ from soketpy.core.app_registry import AppRegistry
 from soketpy.core.apps import App, Key
 from soketpy.core.ports import Unreachable
 from soketpy.drivers.aws import dynamo_table
-from soketpy.process.apps import registry_of
+from soketpy.process.registries import registry_of
 from soketpy.registry import lookups
 from tests.aws import ACCESS_KEY, SECRET_KEY, moto
 from tests.conftest import Peers
