@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(settings: "Settings") -> str:
-    """Return the settings in one line: the addresses to listen on, apps, webhooks, metrics, workers and the Redis."""
+    """Return the settings in one line: the addresses, apps, webhooks, metrics, the admin API, workers and the Redis."""
     from soketpy.config.addresses import listing
     from soketpy.process.registries import described
 
@@ -43,7 +43,9 @@ def summary(settings: "Settings") -> str:
     enabled = settings.metrics.enabled
     metrics = f"metrics on {listing(settings.metrics.host, settings.metrics.port)}" if enabled else "no metrics"
     listens = where + (" with TLS" if settings.tls.cert else "")
-    return ", ".join([listens, apps, *_webhooks(settings), metrics, *_workers(settings.workers), *_redis(settings)])
+    admin = [f"admin API on {listing(settings.admin.host, settings.admin.port)}"] if settings.admin.enabled else []
+    nodes = [*_workers(settings.workers), *_redis(settings)]
+    return ", ".join([listens, apps, *_webhooks(settings), metrics, *admin, *nodes])
 
 
 def _webhooks(settings: "Settings") -> list[str]:

@@ -129,6 +129,14 @@ def test_check_config_prints_a_summary(run: Run, tmp_path: Path) -> None:
 HOOKS = "apps: [{id: a, key: k, secret: s, webhooks: [{url: 'http://a/hidden', event_types: [cache_miss]}]}]\n"
 
 
+def test_check_config_names_the_database_of_apps_and_the_admin_port(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "soketpy.yaml"
+    path.write_text("registry: {driver: sqlite}\nadmin: {enabled: true, tokens: [a-token-of-the-tests]}\n")
+    code, out, _ = run("check-config", str(path))
+    assert code == 0
+    assert out == f"{path}: 0.0.0.0:6001, the apps in SQLite, no metrics, admin API on 127.0.0.1:6002\n"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
