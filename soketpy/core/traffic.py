@@ -1,7 +1,7 @@
 """Counters: the traffic of each app, and the totals of a process."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 
@@ -58,6 +58,28 @@ class TrafficByApp(dict[str, Traffic]):
 
 
 @dataclass(slots=True)
+class RegistryCounts:
+    """Counters of the cache of apps in a database since the start of a process, and gauges of the moment.
+
+    ``waits`` counts the lookups that waited for a query. ``in_use`` is 1 if the apps are in a database, and
+    ``available`` is 1 while this database answers.
+    """
+
+    queries: int = 0
+    waits: int = 0
+    cached: int = 0
+    in_use: int = 0
+    available: int = 0
+
+    def __add__(self, other: "RegistryCounts") -> "RegistryCounts":
+        return RegistryCounts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    def ended(self) -> "RegistryCounts":
+        """Return the counts of a process that has ended."""
+        return RegistryCounts(self.queries, self.waits)
+
+
+@dataclass(slots=True)
 class Totals:
     """Counters of all apps since the start of a process, and gauges of its connections to Redis.
 
@@ -70,6 +92,7 @@ class Totals:
     refused: Counter[int] = field(default_factory=Counter)
     links: int = 0
     links_up: int = 0
+    registry: RegistryCounts = field(default_factory=RegistryCounts)
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(
@@ -78,11 +101,12 @@ class Totals:
             self.refused + other.refused,
             self.links + other.links,
             self.links_up + other.links_up,
+            self.registry + other.registry,
         )
 
     def ended(self) -> "Totals":
         """Return the totals of a process that has ended: its counters, and no connections to Redis."""
-        return replace(self, links=0, links_up=0)
+        return replace(self, links=0, links_up=0, registry=self.registry.ended())
 
 
 @dataclass(slots=True)

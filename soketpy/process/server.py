@@ -18,7 +18,7 @@ from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
 from soketpy.core.rates import Rates
-from soketpy.core.traffic import Totals
+from soketpy.core.traffic import RegistryCounts, Totals
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.process.admin_server import open_admin
@@ -138,7 +138,8 @@ class Server:
     def totals(self) -> Totals:
         """Return the counters of this process that do not belong to one app."""
         up, links = self._cluster.links
-        return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up)
+        registry = self._apps.counts() if isinstance(self._apps, CachedApps) else RegistryCounts()
+        return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up, registry)
 
     def webhook_traffic(self) -> WebhookTrafficByHost:
         """Return the counters of webhooks of this process."""

@@ -10,6 +10,7 @@ from itertools import islice
 from soketpy.core.app_registry import AppSource, BrokenApp, Found, RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
+from soketpy.core.traffic import RegistryCounts
 from soketpy.registry.lookups import BATCH, Lookups, end
 from soketpy.registry.memory import Refused
 
@@ -99,6 +100,10 @@ class CachedApps:
         if self._refreshing is not None:
             await end(self._refreshing)
         await self._source.stop()
+
+    def counts(self) -> RegistryCounts:
+        """Return the counters and gauges of this cache."""
+        return RegistryCounts(self.queries, self._lookups.waits, len(self._entries), 1, int(not self._unavailable))
 
     # Lookups
 

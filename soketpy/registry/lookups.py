@@ -47,6 +47,7 @@ class Lookups:
         self._ids: dict[str, Answer] = {}
         self._keys: dict[str, Answer] = {}
         self._running: asyncio.Task[None] | None = None
+        self.waits = 0  # lookups that waited for a query
         self._refused_until = 0.0
         self._reason = ""
 
@@ -76,6 +77,7 @@ class Lookups:
             answer = waiting[name] = asyncio.get_running_loop().create_future()
             if self._running is None:
                 self._running = asyncio.create_task(self._run())
+        self.waits += 1
         return await asyncio.shield(answer)  # a caller that is cancelled does not cancel the lookups of others
 
     async def _run(self) -> None:

@@ -67,6 +67,9 @@ class TrafficCollector(Collector):
         yield self._total("failures", "Faults of the server that were contained; each one is a bug.", totals.failures)
         slow = "Connections that were closed with 4100 because the client read too slowly."
         yield self._total("slow_readers_closed", slow, totals.slow_readers)
+        queries = "Queries for apps in the database."
+        yield self._total("app_queries", queries, totals.registry.queries)
+        yield self._total("app_waits", "Lookups of apps that waited for a query.", totals.registry.waits)
         by_code = "WebSocket connections that were refused, by close code."
         refused = Metric(f"{self._prefix}refused_connections", by_code, "counter")
         for code, number in sorted(totals.refused.items()):
@@ -75,6 +78,9 @@ class TrafficCollector(Collector):
         for name, help_text, value in (
             ("redis_links", "Connections to Redis that there should be; 0 without Redis.", totals.links),
             ("redis_links_up", "Connections to Redis that work now.", totals.links_up),
+            ("app_registries", "Processes whose apps are in a database.", totals.registry.in_use),
+            ("app_registries_up", "Of these, processes whose database answers now.", totals.registry.available),
+            ("apps_cached", "Apps that are read from the database and cached now.", totals.registry.cached),
         ):
             gauge = Metric(f"{self._prefix}{name}", help_text, "gauge")
             gauge.add_sample(gauge.name, {"port": self._port}, value)

@@ -17,6 +17,7 @@ from soketpy.config.settings import Timeouts, Webhooks
 from soketpy.core.app_registry import AppRegistry, RegistryUnavailable
 from soketpy.core.apps import App, Key
 from soketpy.core.ports import Unreachable
+from soketpy.core.traffic import RegistryCounts
 from soketpy.core.webhooks import Webhook
 from soketpy.process import apps
 from soketpy.process.app_changes import announce
@@ -165,6 +166,15 @@ async def test_sighup_reads_all_apps_again(peers: Peers) -> None:
     before = cache(peers).queries
     assert peers.server.reload(peers.server.settings) == 0
     await until(lambda: cache(peers).queries > before)
+
+
+async def test_the_metrics_of_the_cache(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    await peers.client()
+    await peers.client()
+    assert peers.server.totals().registry == RegistryCounts(queries=1, waits=1, cached=1, in_use=1, available=1)
+    break_registry(peers, monkeypatch)
+    assert (await peers.call("GET", "/channels", app=replace(APP, id="other"))).status == 503
+    assert peers.server.totals().registry == RegistryCounts(queries=2, waits=2, cached=1, in_use=1, available=0)
 
 
 # The database is down

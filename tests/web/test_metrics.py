@@ -89,6 +89,9 @@ async def test_the_process_counts_faults_refused_connections_and_slow_readers(
             await asyncio.sleep(0)
     found = await process_metrics(peers)
     assert found == {
+        **dict.fromkeys(
+            ("app_registries", "app_registries_up", "apps_cached", "app_queries_total", "app_waits_total"), 0
+        ),
         "failures_total": contained.count,
         "refused_connections_total 4001": 1,
         "slow_readers_closed_total": 1,
