@@ -8,7 +8,7 @@ from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Bus, EventLog, RateLimiter, Unavailable
 from soketpy.protocol import channels, events, grammar
 from soketpy.protocol.errors import ClientEventRejected
-from soketpy.protocol.event_types import EventType
+from soketpy.protocol.event_types import CLIENT_EVENT
 from soketpy.protocol.messages import Event
 from soketpy.protocol.webhooks import WebhookEvent
 
@@ -37,11 +37,9 @@ class ClientEvents:
         data = self._check(connection, event) if checked is None else checked
         app, channel = connection.app, event.channel
         published = Event(event.name, data, connection.channels[channel])
-        if app.webhook_types and EventType.CLIENT_EVENT in app.webhook_types:
+        if app.webhook_types and CLIENT_EVENT in app.webhook_types:
             user_id = connection.channels[channel] or ""
-            self._events.append(
-                WebhookEvent(app.id, EventType.CLIENT_EVENT, channel, user_id, connection.id, event.name, data)
-            )
+            self._events.append(WebhookEvent(app.id, CLIENT_EVENT, channel, user_id, connection.id, event.name, data))
         try:
             self._bus.publish(app.id, channel, published, connection.id)
         except Unavailable:

@@ -7,16 +7,23 @@ import json
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from soketpy.protocol import messages, signatures
-from soketpy.protocol.event_types import EventType
+from soketpy.protocol.event_types import CLIENT_EVENT, EventType
+
+_json = msgspec.json.Encoder().encode
+_SUBSCRIPTION_COUNT = str(EventType.SUBSCRIPTION_COUNT)
+_CONNECTION_CLOSED = str(EventType.CONNECTION_CLOSED)
 
 DELIVERY_HEADER = "X-Soketpy-Delivery"
 """The header with the id of a delivery, which is the same in each retry."""
 
 
-class WebhookEvent(msgspec.Struct, frozen=True, array_like=True):
+class WebhookEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that happened in an app. Fields that its type does not have are empty.
+
+    The garbage collector does not visit events, because an event has no reference to another object that it tracks.
 
     ``data`` is the JSON text of a client event's data. ``number`` is the number of subscribers of a
     ``subscription_count``, or the close code of a ``connection_closed``.
@@ -38,20 +45,34 @@ class WebhookEvent(msgspec.Struct, frozen=True, array_like=True):
 
     def encode(self) -> bytes:
         """Return the JSON text of the event: compact, with characters beyond ASCII unescaped."""
-        fields: dict[str, object] = {"name": self.name}
-        if self.channel:
-            fields["channel"] = self.channel
-        if self.name == EventType.CLIENT_EVENT:
-            fields |= {"event": self.event, "data": _data_text(self.data)}
-        if self.socket_id:
-            fields["socket_id"] = self.socket_id
-        if self.user_id:
-            fields["user_id"] = str(self.user_id)
-        if self.name == EventType.SUBSCRIPTION_COUNT:
-            fields["subscription_count"] = self.number
-        elif self.name == EventType.CONNECTION_CLOSED:
-            fields["code"] = self.number
-        return messages.literal(fields)
+        name, is_client_event = self.name, self.name == CLIENT_EVENT
+        fields = _Fields(
+            name,
+            self.channel or UNSET,
+            self.event if is_client_event else UNSET,
+            _data_text(self.data) if is_client_event else UNSET,
+            self.socket_id or UNSET,
+            str(self.user_id) if self.user_id else UNSET,
+            self.number if name == _SUBSCRIPTION_COUNT else UNSET,
+            self.number if name == _CONNECTION_CLOSED else UNSET,
+        )
+        try:
+            return _json(fields)
+        except UnicodeEncodeError:
+            return messages.literal(msgspec.to_builtins(fields))
+
+
+class _Fields(msgspec.Struct, gc=False):
+    """The JSON object of an event. A field that is not set is omitted."""
+
+    name: str
+    channel: str | UnsetType
+    event: str | UnsetType
+    data: str | UnsetType
+    socket_id: str | UnsetType
+    user_id: str | UnsetType
+    subscription_count: int | UnsetType
+    code: int | UnsetType
 
 
 def _data_text(data: bytes) -> str:
