@@ -66,13 +66,36 @@ def has_batches(app: App | None, batching: bool) -> bool:
     return app is not None and any(is_batched(each, batching) for each in app.webhooks)
 
 
-@dataclass(slots=True)
-class _Batch:
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The lane in which a webhook gets the events of one subject."""
+
+    app_id: str
     webhook: Webhook
     lane: str
+    batched: bool
+
+
+@dataclass(slots=True)
+class _Batch:
+    route: _Route
     events: list[bytes] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     size: int = 0
+
+    def delivery(self, id: str, now: float) -> Delivery:
+        """Return the delivery of the events."""
+        route = self.route
+        return Delivery(
+            id=id,
+            app_id=route.app_id,
+            webhook_id=route.webhook.id,
+            target=route.webhook.target,
+            lane=route.lane,
+            body=webhooks.body(self.events, int(now * 1000)),
+            events=len(self.events),
+            created=now,
+        )
 
 
 def form(
@@ -89,35 +112,35 @@ def form(
     server's setting, which a webhook may override. ``now`` is a Unix time in seconds. ``new_id`` returns the id of a
     delivery from its lane and the positions of its events in ``events``.
     """
-    formed: list[tuple[str, _Batch]] = []
+    formed: list[_Batch] = []
     open_batches: dict[str, _Batch] = {}
+    routes: dict[tuple[str, str, str, str], list[_Route]] = {}
     for position, event in enumerate(events):
-        app = app_of(event.app_id)
-        wanting = [each for each in app.webhooks if each.wants(event.name, event.channel)] if app is not None else []
-        if not wanting:
+        channel = event.channel
+        alike = event.app_id, event.name, channel, channel or event.subject
+        if (found := routes.get(alike)) is None:
+            found = routes[alike] = _routes(event, app_of(event.app_id), batching)
+        if not found:
             continue
-        text, subject = event.encode(), zlib.crc32(event.subject.encode("utf-8", "surrogatepass"))
-        for webhook in wanting:
-            batched = is_batched(webhook, batching)
-            lane = f"{event.app_id}:{webhook.id}:{subject % (BATCH_LANES if batched else LANES)}"
-            batch = open_batches.get(lane) if batched else None
+        text = event.encode()
+        for route in found:
+            batch = open_batches.get(route.lane) if route.batched else None
             if batch is None or len(batch.events) >= MOST_EVENTS or batch.size + len(text) > MOST_BYTES:
-                batch = _Batch(webhook, lane)
-                formed.append((event.app_id, batch))
-                open_batches[lane] = batch
+                batch = open_batches[route.lane] = _Batch(route)
+                formed.append(batch)
             batch.events.append(text)
             batch.positions.append(position)
             batch.size += len(text)
-    return [
-        Delivery(
-            id=new_id(batch.lane, batch.positions),
-            app_id=app_id,
-            webhook_id=batch.webhook.id,
-            target=batch.webhook.target,
-            lane=batch.lane,
-            body=webhooks.body(batch.events, int(now * 1000)),
-            events=len(batch.events),
-            created=now,
-        )
-        for app_id, batch in formed
-    ]
+    return [batch.delivery(new_id(batch.route.lane, batch.positions), now) for batch in formed]
+
+
+def _routes(event: WebhookEvent, app: App | None, batching: bool) -> list[_Route]:
+    """Return the webhooks of an app that want an event, each with the lane of the event."""
+    routes = []
+    subject = zlib.crc32(event.subject.encode("utf-8", "surrogatepass"))
+    for webhook in () if app is None else app.webhooks:
+        if webhook.wants(event.name, event.channel):
+            batched = is_batched(webhook, batching)
+            lane = f"{event.app_id}:{webhook.id}:{subject % (BATCH_LANES if batched else LANES)}"
+            routes.append(_Route(event.app_id, webhook, lane, batched))
+    return routes

@@ -73,6 +73,13 @@ def test_a_filter_is_applied_before_the_body_is_formed() -> None:
     assert [names(each) for each in formed(events, app("a", webhook))] == [["room-1"]]
 
 
+def test_a_webhook_gets_only_its_types_of_the_events_of_a_channel() -> None:
+    few = Webhook(url="https://example.com/", event_types=[MISS])
+    events = [WebhookEvent("a", name, "x") for name in (OCCUPIED, MISS, OCCUPIED, MISS)]
+    deliveries = formed(events, app("a", few))
+    assert [json.loads(each.body)["events"][0]["name"] for each in deliveries] == [MISS, MISS]
+
+
 def test_an_event_of_an_unknown_app_has_no_delivery() -> None:
     assert formed([WebhookEvent("gone", OCCUPIED, "x")], app("a", hook())) == []
 
