@@ -34,11 +34,10 @@ def _random_id(lane: str, positions: Sequence[int]) -> str:
 
 @dataclass(slots=True)
 class _Formed:
-    """Events, their deliveries, and the states that they turn on or off."""
+    """Events, and their deliveries."""
 
-    events: list[WebhookEvent]
+    taken: Taken
     deliveries: list[Delivery]
-    states: dict[State, bool]
 
 
 class Collector:
@@ -71,7 +70,7 @@ class Collector:
         self._statistics = statistics or Statistics()
         self._callback = callback
         self._events = Waiting()
-        self._taken: list[Taken] | None = None  # events whose apps are not loaded
+        self._taken: Taken | None = None  # events whose apps are not loaded
         self._formed: _Formed | None = None
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -103,7 +102,7 @@ class Collector:
             await self._wake.wait()
             await asyncio.sleep(self._batch_duration if self._batches() else 0)
             try:
-                await self.flush()
+                await self._store(len(self._events))
             except QueueUnavailable as fault:
                 log.warning("Webhook events cannot be stored (%s): trying again", fault)
                 await asyncio.sleep(PAUSE)
@@ -114,15 +113,25 @@ class Collector:
         return has_batches(app, self._batching)
 
     async def flush(self) -> None:
-        """Store all events that were taken until now. Raises QueueUnavailable, and then keeps the events."""
+        """Store all events. Raises QueueUnavailable, and then keeps the events."""
+        while self._is_unfinished or self._events:
+            await self._store(len(self._events))
+
+    @property
+    def _is_unfinished(self) -> bool:
+        """Return whether an attempt to store events has failed."""
+        return self._formed is not None or self._taken is not None
+
+    async def _store(self, most: int) -> None:
+        """Store the first ``most`` events. Events that are taken meanwhile wait, so that they make larger batches."""
         async with self._flushing:  # the flush at the end waits for the one of ``run``, and repeats no ``put``
             self._wake.clear()
             try:
-                while self._formed is not None or self._taken is not None or self._events:
-                    await self._store_some()
-            except QueueUnavailable:
-                self._wake.set()
-                raise
+                while self._is_unfinished or (most > 0 and self._events):
+                    most -= await self._store_some()
+            finally:
+                if self._is_unfinished or self._events:
+                    self._wake.set()
 
     def _form(self, events: Sequence[WebhookEvent]) -> list[Delivery]:
         """Return the deliveries of some events. If one event cannot be encoded, the others still have theirs."""
@@ -138,32 +147,33 @@ class Collector:
                     contain(log, fault, "App %s: no webhook could be formed for %s", event.app_id, event.name)
             return deliveries
 
-    async def _take(self) -> list[Taken]:
+    async def _take(self) -> Taken:
         """Take events, and load their apps. If that fails, the same events are taken the next time."""
         if self._taken is None:
             self._taken = self._events.take(MOST_AT_ONCE)
         try:
-            await self._load({event.app_id for event, _, _ in self._taken})
+            await self._load(self._taken.apps)
         except RegistryUnavailable as fault:
             raise QueueUnavailable(f"the apps cannot be read: {fault}") from None
         return self._taken
 
-    async def _store_some(self) -> None:
-        """Form deliveries once, and store them. If that fails, the same deliveries are stored the next time."""
+    async def _store_some(self) -> int:
+        """Form deliveries once, and store them. Return the number of their events.
+
+        If that fails, the same deliveries are stored the next time.
+        """
         if self._formed is None:
             taken = await self._take()
-            events = [event for event, _, _ in taken]
-            states = {state: is_on for _, state, is_on in taken if state is not None}
-            deliveries = self._form(events)
-            self._formed, self._taken = _Formed(events, deliveries, states), None
+            self._formed, self._taken = _Formed(taken, self._form(taken.events)), None
         formed = self._formed
         try:
-            buried = await self._queue.put(formed.deliveries, formed.states)
+            buried = await self._queue.put(formed.deliveries, formed.taken.states)
         except QueueUnavailable:
             raise
         except Exception as fault:
-            contain(log, fault, "%d webhook events could not be stored, and are lost", len(formed.events))
+            contain(log, fault, "%d webhook events could not be stored, and are lost", len(formed.taken.events))
             buried = 0
         self._formed = None
         if buried:
             await self._statistics.overflowed(self._queue, formed.deliveries, buried)
+        return len(formed.taken.events)

@@ -128,6 +128,24 @@ async def test_many_events_are_stored_in_slices(monkeypatch: pytest.MonkeyPatch)
     assert [len(ids) for ids in queue.asked] == [2, 2, 1]
 
 
+async def test_events_that_arrive_while_others_are_stored_wait_for_the_next_batch() -> None:
+    class Busy(Stubborn):
+        async def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool] | None = None) -> int:
+            if not self.asked:
+                collected.append(miss(1))
+                asyncio.get_running_loop().call_soon(collected.append, miss(2))
+            return await super().put(deliveries, states)
+
+    queue = Busy()
+    queue.available = True
+    collected = collecting(queue)
+    running = asyncio.create_task(collected.run())
+    collected.append(miss(0))
+    await until(lambda: len(queue.stored) == 3)
+    running.cancel()
+    assert [len(ids) for ids in queue.asked] == [1, 2]
+
+
 async def test_the_waiting_events_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "MOST_BYTES", 1000)
     queue = Stubborn()
@@ -181,12 +199,33 @@ def test_a_flood_of_one_app_neither_delays_nor_displaces_the_events_of_another_o
     lost = sum(events.add(WebhookEvent("loud", "client_event", "private-a", number=number)) for number in range(1000))
     assert lost == 900
     assert sum(events.add(WebhookEvent("calm", "client_event", "private-a", number=number)) for number in range(5)) == 0
-    taken = [event for event, _, _ in events.take(20)]
+    taken = events.take(20).events
     assert [each.number for each in taken if each.app_id == "calm"] == list(range(5))
     assert [each.number for each in taken if each.app_id == "loud"] == list(range(15))
-    rest = [event for event, _, _ in events.take(1000)]
+    rest = events.take(1000).events
     assert [each.number for each in rest] == list(range(15, 100))
-    assert (len(events), events.take(1)) == (0, [])
+    assert (len(events), events.take(1)) == (0, waiting.Taken())
+
+
+def test_events_that_are_taken_in_parts_make_room_for_as_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST_BYTES", 1000)
+    events = waiting.Waiting()
+    event = WebhookEvent("app-id", "client_event", "private-a", data=b"1" * 100)
+    assert sum(events.add(event) for _ in range(11)) == 1
+    for _ in range(5):
+        assert len(events.take(3).events) == 3
+        assert sum(events.add(event) for _ in range(4)) == 1
+    assert len(events.take(11).events) == 10
+
+
+def test_states_are_taken_with_their_events_and_the_last_of_a_state_holds() -> None:
+    events = waiting.Waiting()
+    one, two = ("channel_occupied", "app-id", "one", ""), ("channel_occupied", "app-id", "two", "")
+    for state, is_on in ((one, True), (two, True), (one, False), (one, True)):
+        events.add(miss(1), state, is_on)
+    assert events.take(3).states == {one: False, two: True}
+    assert events.take(3).states == {one: True}
+    assert events.take(3) == waiting.Taken()
 
 
 async def test_an_event_that_cannot_be_formed_costs_no_other_event(contained: Contained) -> None:
