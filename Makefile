@@ -88,7 +88,7 @@ bench: .venv/installed
 bench-micro: .venv/tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m pytest -q -p no:xdist --benchmark-only --benchmark-columns=min,median,iqr,ops --benchmark-sort=name \
-		benchmarks/micro.py $(ARGS)
+		benchmarks/micro.py benchmarks/micro_webhooks.py $(ARGS)
 
 chaos: .venv/tools
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
