@@ -6,14 +6,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from soketpy.cli import main
 from soketpy.config.registry import Admin, Registry, Sqlite
+from soketpy.config.settings import Redis
+from soketpy.drivers.sql.sqlite import SqliteDatabase
 from tests.cli.test_workers import Together
 from tests.clients.programs import free_port
 from tests.conftest import At, Peers, Socket, StartServer
+from tests.redis import LONG_LEASE
 
 TOKEN = "a-token-of-the-tests"
 
@@ -108,3 +112,71 @@ async def test_a_change_over_the_admin_api_applies_to_all_workers(
         clients = [await connect(At(server.port, stack), key) for _ in range(10)]
         assert await asyncio.to_thread(main, ("apps", "disable", "1", *where)) == 0
         assert {(await client.closed())[0] for client in clients} == {4003}
+
+
+# A cluster over Redis
+
+
+@pytest.fixture
+def cluster(redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the settings of a cluster whose nodes notice a change of the file only by a message over Redis."""
+
+    async def watch(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SqliteDatabase, "watch", watch)
+    return {
+        "cluster": "redis",
+        "redis": {"unix_socket": redis, "prefix": f"test-{uuid4()}", "lease": LONG_LEASE},
+        "registry": {"driver": "sqlite", "cache_seconds": 3600},
+        "sqlite": {"path": str(tmp_path / "apps.db")},
+    }
+
+
+@pytest.mark.parametrize("remote", [True, False])
+async def test_a_change_applies_to_all_nodes_at_once(
+    cluster: dict[str, Any],
+    remote: bool,
+    start_server: StartServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = [await start_server(apps=(), **settings_of(cluster, admin=number == 0)) for number in range(2)]
+    (tmp_path / "soketpy.json").write_text(json.dumps(cluster))
+    monkeypatch.setenv("SOKETPY_ADMIN_TOKEN", TOKEN)
+    url = f"http://127.0.0.1:{nodes[0].server.admin_port}"
+    where = ("--admin-url", url) if remote else ("--config", str(tmp_path / "soketpy.json"))
+    assert await asyncio.to_thread(main, ("apps", "add", "--id", "1", "--key", "k", *where)) == 0
+    clients = [await connect(node, "k") for node in nodes]
+    assert await asyncio.to_thread(main, ("apps", "disable", "1", *where)) == 0
+    assert [(await client.closed())[0] for client in clients] == [4003, 4003]
+    assert capsys.readouterr().err == ""
+
+
+def settings_of(cluster: dict[str, Any], *, admin: bool) -> dict[str, Any]:
+    """Return the settings of a node for a server in this process."""
+    return {
+        "cluster": "redis",
+        "redis": Redis(**cluster["redis"]),
+        "registry": Registry(**cluster["registry"]),
+        "sqlite": Sqlite(**cluster["sqlite"]),
+        "admin": Admin(enabled=admin, port=0, tokens=(TOKEN,)),
+    }
+
+
+async def test_a_change_without_redis_is_made_and_has_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {
+        "cluster": "redis",
+        "redis": {"unix_socket": str(tmp_path / "none.sock")},
+        "registry": {"driver": "sqlite", "cache_seconds": 7},
+        "sqlite": {"path": str(tmp_path / "apps.db")},
+    }
+    (tmp_path / "soketpy.json").write_text(json.dumps(settings))
+    where = ("--config", str(tmp_path / "soketpy.json"))
+    assert await asyncio.to_thread(main, ("apps", "add", "--id", "1", *where)) == 0
+    written = capsys.readouterr()
+    assert written.out.startswith("id: 1\n")
+    assert written.err.startswith("soketpy apps: running nodes apply the change within 7 s: ")
