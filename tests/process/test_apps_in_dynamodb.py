@@ -127,5 +127,5 @@ async def test_cached_apps_work_while_dynamodb_does_not(stack: AsyncExitStack, m
 
 
 async def test_a_missing_table_ends_the_start(url: str) -> None:
-    with pytest.raises(Unreachable, match=r"The apps in DynamoDB cannot be used: .*the table does not exist"):
+    with pytest.raises(Unreachable, match=r"The apps in DynamoDB cannot be used: .*it does not exist"):
         await Server(host="127.0.0.1", port=0, **settings(url, f"apps-{uuid4()}")).start()

@@ -142,7 +142,9 @@ class DynamoSource:
         if self._opened is None:
             shape = await self._table.describe()
             if shape is None:
-                raise RegistryRefused(f"DynamoDB, table {self._table.name}: the table does not exist")
+                raise RegistryRefused(
+                    f'DynamoDB, table {self._table.name}: it does not exist; create it with "soketpy apps init"'
+                )
             if not shape.active:
                 raise RegistryUnavailable(f"DynamoDB, table {self._table.name}: it is being created or changed")
             if shape.id_type not in ("S", "N"):
@@ -186,7 +188,7 @@ def _version(mark: Item) -> int:
 def _why_read_only(version: int | None) -> str | None:
     """Return why a table with a mark of this version is only read, or None."""
     if version is None:
-        return "the table was not created by soketpy; use the tool that created it"
+        return 'the table was not created by "soketpy apps init": soketpy only reads it'
     if version > LAYOUT:
         return f"the table has version {version} of soketpy's layout; this soketpy writes version {LAYOUT}"
     return None

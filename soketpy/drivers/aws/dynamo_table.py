@@ -224,7 +224,7 @@ class Table:
             raise DynamoFault(f"{text}: no credentials of AWS were found") from None
         except ClientError as fault:
             code = code_of(fault)
-            reason = "the table does not exist" if code == _MISSING else reason_of(fault)
+            reason = "it does not exist" if code == _MISSING else reason_of(fault)
             if code == _CANCELED:
                 reasons = fault.response.get("CancellationReasons", ())
                 raise _Canceled(f"{text}: {reason}", {str(each.get("Code")) for each in reasons}) from None
