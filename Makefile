@@ -74,7 +74,7 @@ unit: .venv/tools
 
 examples: tools
 	@sh tests/examples/install-proxies.sh
-	@$(BIN)/python -m pytest -q -n 4 tests/examples
+	@$(BIN)/python -m pytest -q -n 4 tests/examples $(ARGS)
 
 screenshots: tools
 	@UPDATE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/examples -k picture
