@@ -1,7 +1,8 @@
 """The check of the arguments that a program gives to ``App``, ``Key``, ``Webhook`` and ``Filter``."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import cache
 from math import inf
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -17,18 +18,39 @@ def check_types(given: Any) -> None:
     Raise TypeError for a value of another type, and ValueError for an empty text and for a number that is below 0 or
     infinite.
     """
-    for each in fields(given):
-        if not each.init:
+    of: type = type(given)
+    for rule in _rules(of):
+        value = getattr(given, rule.field)
+        if rule.optional and value is None:
             continue
-        name, value, kind = f"{type(given).__name__}.{each.name}", getattr(given, each.name), each.type
-        optional = isinstance(kind, UnionType) and NoneType in get_args(kind)
-        if optional and value is None:
-            continue
-        if is_list(kind):
-            object.__setattr__(given, each.name, _tuple_of(get_args(kind)[0], value, name))
+        if rule.many:
+            object.__setattr__(given, rule.field, _tuple_of(rule.kind, value, rule.name))
         else:
-            kind = get_args(kind)[0] if optional else kind
-            _check_value(get_origin(kind) or kind, value, name, " or None" if optional else "")
+            _check_value(rule.kind, value, rule.name, " or None" if rule.optional else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The type of a field, read from its declaration. ``name`` is that in errors."""
+
+    field: str
+    name: str
+    kind: Any
+    optional: bool
+    many: bool
+
+
+@cache
+def _rules(of: type) -> tuple[_Rule, ...]:
+    """Return the rules of a dataclass. They are read once: an app from a database is checked at each refresh."""
+    return tuple(_rule(of, each.name, each.type) for each in fields(of) if each.init)
+
+
+def _rule(of: type, field: str, kind: Any) -> _Rule:
+    optional, many = isinstance(kind, UnionType) and NoneType in get_args(kind), is_list(kind)
+    if many or optional:
+        kind = get_args(kind)[0]
+    return _Rule(field, f"{of.__name__}.{field}", kind if many else get_origin(kind) or kind, optional, many)
 
 
 def _tuple_of(kind: type, value: object, name: str) -> Sequence[object]:
