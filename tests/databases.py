@@ -100,7 +100,9 @@ class DatabaseServer(ABC):
         shutil.rmtree(self.folder)
 
     def start(self) -> None:
-        """Start the server with its data."""
+        """Start the server with its data, if it does not run."""
+        if self._process is not None:
+            return
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, **self._as_account())
         wait_until(self._started)
@@ -113,9 +115,11 @@ class DatabaseServer(ABC):
     def kill(self) -> None:
         """Kill the server, as a crash would."""
         if self._process is not None:
+            _, *children = self._pids()
             self._process.kill()
             self._process.wait()
             self._process = None
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -167,8 +171,9 @@ class Postgres(DatabaseServer):
 
     def create(self) -> None:
         program("postgres")
-        options = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--username=postgres")
-        self.run(program("initdb"), f"--pgdata={self.folder}/data", *options)
+        options = ("--encoding=UTF8", "--no-sync", "--username=postgres")
+        authentication = ("--auth-local=trust", "--auth-host=scram-sha-256")
+        self.run(program("initdb"), f"--pgdata={self.folder}/data", *options, *authentication)
 
     def command(self) -> Sequence[str]:
         options = {
@@ -232,7 +237,7 @@ class MariaDb(DatabaseServer):
             "pid-file": f"{self.folder}/pid",
             "ssl-cert": self.certificate,
             "ssl-key": self.key,
-            "innodb-flush-log-at-trx-commit": "0",
+            "innodb-flush-log-at-trx-commit": "2",
             "innodb-buffer-pool-size": "16M",
             "innodb-log-file-size": "4M",
         }

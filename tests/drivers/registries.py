@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -19,6 +20,7 @@ from soketpy.drivers.sql.server import Server
 from soketpy.drivers.sql.sqlite import SqliteDatabase
 from tests.databases import DatabaseServer
 from tests.drivers.aws.dynamo import DynamoKit
+from tests.patience import PATIENCE
 
 
 def nothing(app_id: str | None) -> None:
@@ -71,7 +73,7 @@ class SqliteKit:
 class ServerKit:
     """Registries in the databases of one server."""
 
-    def __init__(self, server: DatabaseServer, database: Callable[[Server], Database], notifies: bool) -> None:
+    def __init__(self, server: DatabaseServer, database: Callable[..., Database], notifies: bool) -> None:
         self.notifies = notifies
         self.server = server
         self._database = database
@@ -83,8 +85,10 @@ class ServerKit:
         self._places.append(place)
         return place
 
-    def registry(self, place: str, table: str = "apps") -> SqlApps:
-        return SqlApps(self._database(self.server.server(place)), table=table, read=reader(), write=row_of)
+    def registry(self, place: str, table: str = "apps", timeout: float = PATIENCE, **changes: Any) -> SqlApps:
+        """Return a registry that is not started. ``changes`` are other values of the address of the server."""
+        server: Server = replace(self.server.server(place), **changes)
+        return SqlApps(self._database(server, timeout=timeout), table=table, read=reader(), write=row_of)
 
     async def insert(self, place: str, row: Row) -> None:
         await asyncio.to_thread(self.server.insert, place, row)

@@ -4,6 +4,7 @@ asyncmy is maintained and has wheels for all supported versions of Python. With 
 without TLS. aiomysql does, if the server offers none.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from soketpy.drivers.sql.database import FAULTS, Database
 from soketpy.drivers.sql.server import Server
+
+logging.getLogger("asyncmy").setLevel(logging.CRITICAL)  # it logs warnings of MySQL, which may contain values
 
 DENIED = {1044, 1142, 1143, 1227, 1290, 1370, 1792, 1836}
 """The errors of a missing privilege, and of a server that is read only."""

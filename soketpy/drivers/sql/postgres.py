@@ -60,7 +60,7 @@ class PostgresDatabase(Database):
     def create_engine(self) -> AsyncEngine:
         """Return an engine."""
         of = self._server
-        return create_async_engine(
+        engine = create_async_engine(
             URL.create("postgresql+asyncpg", of.username, of.password, of.host, of.port, of.database),
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
@@ -70,6 +70,8 @@ class PostgresDatabase(Database):
             pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "timeout": self.timeout},
         )
+        engine.sync_engine.dialect.do_terminate = _terminate  # type: ignore[method-assign, assignment]
+        return engine
 
     def set_up(self, connection: Any) -> None:
         """Limit the time of statements."""
@@ -128,3 +130,8 @@ class PostgresDatabase(Database):
                     await connection.execute("SELECT 1")
         finally:
             connection.terminate()
+
+
+def _terminate(connection: Any) -> None:
+    """Close a connection at once. SQLAlchemy waits for the server for 2 s, also if the time limit is over."""
+    connection.driver_connection.terminate()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,9 @@ class Place:
         """Insert a row. None is NULL."""
         self.server.insert(self.name, row, table)
 
-    def registry(self, table: str = "apps") -> SqlApps:
-        """Return a registry, which ends with the test."""
-        registry = self.kit.registry(self.name, table)
+    def registry(self, table: str = "apps", **options: Any) -> SqlApps:
+        """Return a registry, which ends with the test. ``options`` are those of the kit."""
+        registry = self.kit.registry(self.name, table, **options)
         self._stack.push_async_callback(registry.stop)
         return registry
 
