@@ -54,6 +54,7 @@ class MysqlDatabase(Database):
             pool_pre_ping=True,
             pool_size=self._pool_size,
             max_overflow=0,
+            hide_parameters=True,
             pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "connect_timeout": math.ceil(self.timeout), "sql_mode": SQL_MODE},
         )

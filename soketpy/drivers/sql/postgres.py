@@ -67,6 +67,7 @@ class PostgresDatabase(Database):
             pool_pre_ping=True,
             pool_size=self._pool_size,
             max_overflow=0,
+            hide_parameters=True,
             pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "timeout": self.timeout},
         )

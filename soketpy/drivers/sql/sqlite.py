@@ -60,6 +60,7 @@ class SqliteDatabase(Database):
             URL.create("sqlite+aiosqlite", database=self._uri(), query={"uri": "true"}),
             pool_size=CONNECTIONS,
             max_overflow=0,
+            hide_parameters=True,
             pool_timeout=self.timeout,
             connect_args={"timeout": self.timeout},
         )

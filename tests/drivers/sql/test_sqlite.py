@@ -1,4 +1,4 @@
-"""The threads of connections to SQLite files."""
+"""The threads of connections to SQLite files, and the faults of all databases."""
 
 import asyncio
 import sqlite3
@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from soketpy.drivers.sql.database import Database
+from soketpy.drivers.sql.mysql import MysqlDatabase
+from soketpy.drivers.sql.postgres import PostgresDatabase
+from soketpy.drivers.sql.server import Server
 from soketpy.drivers.sql.sqlite import SqliteDatabase
+from tests.patience import PATIENCE
 
 
 async def test_the_end_of_a_watch_waits_for_a_connection_that_is_being_opened(
@@ -38,3 +43,13 @@ async def test_the_end_of_a_watch_waits_for_a_connection_that_is_being_opened(
         await watching
     assert proceed.is_set()
     await later
+
+
+async def test_faults_of_a_database_do_not_show_the_values_of_a_statement(tmp_path: Path) -> None:
+    server = Server(host="127.0.0.1", port=1, username="u", password=None, database="d", tls="disable", ca=None)
+    databases: list[Database] = [
+        SqliteDatabase(str(tmp_path / "apps.db")),
+        PostgresDatabase(server, pool_size=1, timeout=PATIENCE),
+        MysqlDatabase(server, pool_size=1, timeout=PATIENCE),
+    ]
+    assert [each.create_engine().sync_engine.hide_parameters for each in databases] == [True, True, True]
