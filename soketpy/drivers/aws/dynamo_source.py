@@ -70,7 +70,11 @@ class DynamoSource:
     # Reading
 
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
-        """See ``AppSource``. An app whose item has just been written by soketpy is found at once, by all its keys."""
+        """See ``AppSource``. An app whose item has just been written by soketpy is found at once, by all its keys.
+
+        The keys of apps with these ids are not looked up, because each key costs a call. So the refresh of an app does
+        not return another app that has got the same key; the next lookup of the key alone returns both.
+        """
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._fetch(ids, keys)
@@ -88,10 +92,12 @@ class DynamoSource:
     async def _fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         opened = await self._open()
         wanted = {app_id for app_id in ids if is_app(app_id)}
-        by_keys, _ = await self._look_up(opened, set(keys))
-        return [
-            app for app in await self._apps(opened.shape, wanted | by_keys) if app.id in wanted or has_one_of(app, keys)
-        ]
+        found = await self._apps(opened.shape, wanted)
+        held = {pair.key for app in found if isinstance(app, App) for pair in app.keys}
+        if rest := set(keys) - held:
+            by_keys, _ = await self._look_up(opened, rest)
+            found += [app for app in await self._apps(opened.shape, by_keys - wanted) if has_one_of(app, rest)]
+        return found
 
     async def _look_up(self, opened: Opened, keys: set[str]) -> tuple[set[str], list[Item]]:
         """Return the ids of the apps that may have one of these keys, and the entries of the keys.

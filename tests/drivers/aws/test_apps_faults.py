@@ -246,3 +246,12 @@ async def test_the_registry_works_again_when_dynamodb_does(monkeypatch: pytest.M
             assert [each.id for each in found] == ["b"]
     finally:
         await apps.stop()
+
+
+async def test_a_refresh_of_apps_is_one_call(before: Proxy, apps: DynamoApps) -> None:
+    for number in range(3):
+        await apps.add(App(id=f"a{number}", keys=(Key(f"k{number}", "s"), Key(f"l{number}", "s"))))
+    before.calls.clear()
+    found = await apps.fetch(["a0", "a1", "a2"], ["k0", "k1", "l1", "k2"])
+    assert sorted(each.id for each in found) == ["a0", "a1", "a2"]
+    assert before.calls == ["BatchGetItem"]
