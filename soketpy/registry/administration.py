@@ -216,7 +216,10 @@ def _page_of(query: str) -> tuple[str, int]:
 
 
 def _end(values: Mapping[str, Any], now: float) -> float | None:
-    """Return the Unix time at which the older keys end, or None. Raise RequestRefused for a time in the past."""
+    """Return the Unix time at which the older keys end, in whole seconds, or None.
+
+    Raise RequestRefused for a time in the past.
+    """
     in_seconds, at = values.get("ends_in"), values.get("ends_at")
     if in_seconds is not None and at is not None:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "ends_at: given next to ends_in; use one of both")
@@ -224,7 +227,8 @@ def _end(values: Mapping[str, Any], now: float) -> float | None:
         raise RequestRefused(
             HTTPStatus.BAD_REQUEST, "ends_at: is in the past; write ends_in: 0 to remove the older keys now"
         )
-    return at if in_seconds is None else now + float(in_seconds)
+    end = at if in_seconds is None else now + in_seconds
+    return None if end is None else float(int(end))
 
 
 def _names(values: Mapping[str, Any]) -> str:

@@ -29,7 +29,10 @@ def document_of(app: App | BrokenApp, shown: Collection[str] = ()) -> Document:
 
 def _key(key: Key, shown: bool) -> Document:
     secret = {"secret": key.secret} if shown else {}
-    return {"key": key.key, **secret, "ends_at": key.ends_at}
+    ends_at = key.ends_at
+    if ends_at is not None and float(ends_at).is_integer():
+        ends_at = int(ends_at)
+    return {"key": key.key, **secret, "ends_at": ends_at}
 
 
 def _without_secrets(value: Any) -> Any:

@@ -24,6 +24,7 @@ from soketpy.process.admin_server import serve_admin
 from soketpy.process.registries import registry_of
 
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
+Local = Callable[..., tuple[int, str, str]]
 
 TOKEN = "a-token-of-the-tests"
 SECRET = "a-secret-of-the-tests"
@@ -75,7 +76,7 @@ async def run(
 
 
 @pytest.fixture
-def local(config: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def local(config: Path, capsys: pytest.CaptureFixture[str]) -> Local:
     """Run a form of the command with the configuration."""
 
     def local(*argv: str) -> tuple[int, str, str]:
@@ -290,7 +291,24 @@ def test_apps_of_the_configuration_cannot_be_changed_by_the_command(
     assert "the apps are in the configuration" in err
 
 
-def test_the_tables_are_created_once(local: Callable[..., tuple[int, str, str]]) -> None:
+@pytest.mark.parametrize("form", ["list", "init"])
+def test_a_database_that_cannot_be_used_is_a_failure(local: Local, config: Path, tmp_path: Path, form: str) -> None:
+    config.write_text(
+        json.dumps({"registry": {"driver": "sqlite"}, "sqlite": {"path": str(tmp_path / "none/apps.db")}})
+    )
+    code, out, err = local(form)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("soketpy apps: ")
+    assert "there is no directory" in err
+
+
+def test_a_database_that_does_not_answer_is_a_failure(local: Local, tmp_path: Path) -> None:
+    (tmp_path / "apps.db").write_bytes(b"not a database" * 1000)
+    code, out, err = local("list")
+    assert (code, out, err) == (1, "", "soketpy apps: the registry does not answer: SQLite: file is not a database\n")
+
+
+def test_the_tables_are_created_once(local: Local) -> None:
     code, out, err = local("init")
     assert (code, err) == (0, "")
     assert out != "There was nothing to do.\n"

@@ -5,6 +5,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def token(tmp_path: Path) -> str:
 
 async def test_the_token_may_be_in_a_file(port: int, token: str, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ("apps", "list", "--admin-url", f"http://localhost:{port}", "--token-file", token)
+    assert await asyncio.to_thread(main, argv) == 0
+    assert capsys.readouterr().out == "1  key-1\n"
+
+
+async def test_the_token_may_come_from_standard_input(
+    port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(f"{TOKEN}\n"))
+    argv = ("apps", "list", "--admin-url", f"http://localhost:{port}", "--token-file", "-")
     assert await asyncio.to_thread(main, argv) == 0
     assert capsys.readouterr().out == "1  key-1\n"
 

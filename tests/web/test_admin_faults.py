@@ -132,6 +132,25 @@ async def test_the_stop_waits_for_a_request_that_is_being_served(monkeypatch: py
     await stop
 
 
+async def test_a_request_during_the_stop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = MemoryRegistry()
+    gate, settings = Gate(registry, monkeypatch), Settings(admin=Admin(enabled=True, port=0, tokens=TOKENS))
+    stack = AsyncExitStack()
+    port = Port(await admin_server.serve_admin(stack, settings, registry, lambda _: None), registry, [])
+    async with wire(port.number) as client:
+        client.send(request("GET", "/x", b"", AUTHORIZED))
+        assert (await client.answer()).status == 404
+        call = asyncio.create_task(port.call("GET", "/admin/apps"))
+        await until(lambda: gate.waiting)
+        stop = asyncio.create_task(stack.aclose())
+        await asyncio.sleep(0)
+        client.send(request("GET", "/x", b"", AUTHORIZED))
+        assert (await client.answer()).status == 503
+        gate.open.set()
+        assert (await call).status == 200
+        await stop
+
+
 async def test_the_stop_gives_up_a_request_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_port, "STOP_PATIENCE", 0.0)
     registry = MemoryRegistry()

@@ -79,6 +79,7 @@ async def test_a_rotation_is_answered_with_the_new_secret_only(port: Port) -> No
         {"key": "k", "ends_at": old.ends_at},
     ]
     assert old.ends_at is not None
+    assert old.ends_at.is_integer()
     assert port.changed == ["a"]
 
 
@@ -117,6 +118,8 @@ REFUSED: list[tuple[str, str, object, int, str]] = [
     ("POST", "/admin/apps", {"key": "k"}, 409, "another app has the key 'k'"),
     ("POST", "/admin/apps/a/rotate", {"key": "k"}, 409, "the app already has this key"),
     ("POST", "/admin/apps", {"secret": "s"}, 400, "secret: has no effect without key"),
+    ("POST", "/admin/apps/a/rotate", {"secret": "s"}, 400, "secret: has no effect without key"),
+    ("GET", f"/admin/apps?{'a&' * 5000}", None, 400, "The query has too many parameters."),
     ("POST", "/admin/apps", {"x": 1}, 400, "x: no such field"),
     ("POST", "/admin/apps", [], 400, "must be a JSON object, not a list"),
     ("PATCH", "/admin/apps/a", {"id": "c"}, 400, "id: never changes"),
