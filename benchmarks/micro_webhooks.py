@@ -80,20 +80,30 @@ def test_form(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])
 def test_queue(benchmark: BenchmarkFixture, name: str, runner: asyncio.Runner, tmp_path: Path) -> None:
-    """Store deliveries, take them and remove them."""
+    """Store deliveries. A task that waits for them takes and removes them, as the sender does."""
     queue: Queue = MemoryQueue() if name == "memory" else SqliteQueue(str(tmp_path / "queue.db"))
     stored = deliveries()
+    finished: asyncio.Queue[None] = asyncio.Queue()
+
+    async def finish(delivery: Delivery) -> None:
+        await queue.finish(delivery)
+        finished.put_nowait(None)
+
+    async def send() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for delivery in await queue.take():
+                    tasks.create_task(finish(delivery))
 
     async def step() -> None:
         await queue.put(stored)
-        left = len(stored)
-        while left:
-            for delivery in await queue.take():
-                await queue.finish(delivery)
-                left -= 1
+        for _ in stored:
+            await finished.get()
 
     runner.run(queue.start())
+    sender = runner.get_loop().create_task(send())
     benchmark(lambda: runner.run(step()))
+    sender.cancel()
     runner.run(queue.stop())
 
 

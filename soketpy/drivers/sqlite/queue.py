@@ -52,6 +52,7 @@ class SqliteQueue:
         self._thread: StoreThread | None = None
         self._changed = asyncio.Event()
         self._forget_at = 0.0
+        self._look_at = 0.0  # the time of the event loop for the next look, if nothing changes
 
     async def start(self) -> None:
         """Open the file. Raise QueueUnavailable if it cannot be used, or if another server uses it."""
@@ -83,12 +84,16 @@ class SqliteQueue:
             raise QueueUnavailable(f"{self._path} is not open")
         return self._thread.submit(kind, run)
 
+    def _change(self, kind: Kind, run: Callable[["Store"], T]) -> "asyncio.Future[T]":
+        """Run a job that may make deliveries due. A ``take`` that waits follows it, usually in the same transaction."""
+        changing = self._submit(kind, run)
+        self._changed.set()
+        return changing
+
     async def put(self, deliveries: Sequence[Delivery], states: Mapping[State, bool] | None = None) -> int:
         """Store deliveries and states. Return the number of deliveries that became dead letters."""
         given, noted = tuple(deliveries), dict(states or {})
-        buried = await self._submit(Kind.PUT, lambda store: store.put(given, noted))
-        self._changed.set()
-        return buried
+        return await self._change(Kind.PUT, lambda store: store.put(given, noted))
 
     async def states(self) -> Collection[State]:
         """Return the states that receivers know as on."""
@@ -97,19 +102,25 @@ class SqliteQueue:
     async def take(self) -> Sequence[Delivery]:
         """Wait until deliveries are due, and return them."""
         while True:
+            await self._wait()
             self._changed.clear()
+            self._look_at = 0.0
             if (now := self._clock()) >= self._forget_at:
                 self._forget_at = now + FORGET_INTERVAL
                 await self._submit(Kind.CHANGE, lambda store: store.forget())
             taken, next_due = await self._take_due()
+            pause = POLL if next_due is None else min(POLL, max(0.0, next_due - self._clock()))
+            self._look_at = asyncio.get_running_loop().time() + pause
             if taken:
                 return taken
-            pause = POLL if next_due is None else min(POLL, max(0.0, next_due - self._clock()))
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+
+    async def _wait(self) -> None:
+        """Wait until something has changed, or until the last ``take`` said that more deliveries may be due."""
+        try:
+            async with asyncio.timeout_at(self._look_at):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
 
     async def _take_due(self) -> tuple[Sequence[Delivery], float | None]:
         taking = self._submit(Kind.READ, lambda store: store.take())
@@ -152,8 +163,7 @@ class SqliteQueue:
         If the file is unavailable, the thread stores the result later, and the lane waits until then. The delivery is
         not repeated, unless the process ends before.
         """
-        await self._submit(Kind.RESULT, run)
-        self._changed.set()
+        await self._change(Kind.RESULT, run)
 
     async def lengths(self) -> Sequence[QueueLength]:
         """Return the number of deliveries of each endpoint that has any."""
@@ -165,9 +175,7 @@ class SqliteQueue:
 
     async def revive(self, app_id: str | None = None, delivery_id: str | None = None) -> Revival:
         """Queue dead letters again: one, those of an app, or all. A full endpoint keeps its newest letters dead."""
-        revived = await self._submit(Kind.CHANGE, lambda store: store.revive(app_id, delivery_id))
-        self._changed.set()
-        return revived
+        return await self._change(Kind.CHANGE, lambda store: store.revive(app_id, delivery_id))
 
     async def purge(self, app_id: str | None = None, delivery_id: str | None = None) -> int:
         """Remove dead letters: one, those of an app, or all. Return their number."""

@@ -113,6 +113,8 @@ class Store(Lanes):
             else:
                 heapq.heappop(self._heap)
                 taken[head] = key
+        if self._heap and len(taken) == MOST_TAKEN:
+            next_due = now
         return self._load(taken) if taken else [], next_due
 
     def _load(self, taken: Mapping[int, Key]) -> list[Delivery]:

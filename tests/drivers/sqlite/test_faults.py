@@ -14,7 +14,7 @@ import pytest
 
 from soketpy.core.webhook_ports import QueueUnavailable
 from soketpy.drivers.sqlite.queue import SqliteQueue
-from soketpy.drivers.sqlite.store import Store
+from soketpy.drivers.sqlite.store import MOST_TAKEN, Store
 from tests.drivers.queues import after, delivery, ids
 from tests.drivers.test_queue import take
 from tests.patience import PATIENCE
@@ -104,6 +104,15 @@ async def test_calls_that_arrive_during_a_transaction_share_the_next_one(
     await asyncio.gather(*(queue.finish(each) for each in taken))
     assert len(begun) < 50
     assert not any(begun), "the results of attempts need not survive a crash of the machine"
+
+
+async def test_a_take_returns_at_once_what_an_earlier_one_had_no_room_for(
+    queue: SqliteQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.drivers.sqlite.queue.POLL", 10 * PATIENCE)
+    await queue.put([delivery(str(number)) for number in range(MOST_TAKEN + 1)])
+    assert len(await queue.take()) == MOST_TAKEN
+    assert len(await asyncio.wait_for(queue.take(), PATIENCE)) == 1
 
 
 async def test_a_bug_in_one_call_fails_no_other(queue: SqliteQueue) -> None:
