@@ -27,6 +27,9 @@ STORE_ATTEMPTS = 60
 STOP_TIMEOUT = 3.0
 """Seconds that requests in flight may take when the server stops. The queue keeps the others."""
 
+STORE_TIMEOUT = 2.0
+"""Seconds after ``STOP_TIMEOUT`` in which results that have arrived must be stored."""
+
 REMOVED = "the webhook was removed from the configuration"
 
 
@@ -58,6 +61,7 @@ class Sender:
         self._endpoints = Endpoints() if endpoints is None else endpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._unstored = 0  # results that the stop has given up
 
     async def run(self) -> None:
         """Send deliveries until the task is cancelled. Then ``stop`` waits for those in flight."""
@@ -77,7 +81,8 @@ class Sender:
     async def stop(self) -> None:
         """Wait for the requests in flight, for some seconds, and cancel the others. The queue keeps their deliveries.
 
-        A result that has arrived is stored before this method returns.
+        A result that has arrived is stored before this method returns, unless the queue cannot store the result within
+        ``STORE_TIMEOUT``: then the delivery may be sent again.
         """
         self._stopping = True
         if self._tasks:
@@ -86,6 +91,10 @@ class Sender:
                 task.cancel()
             if unfinished:
                 await asyncio.wait(unfinished)
+        if self._unstored:
+            log.error(
+                "The results of %d webhooks could not be stored before the stop: they may be sent again", self._unstored
+            )
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -167,22 +176,32 @@ class Sender:
         await self._store(lambda: self._queue.bury(delivery, reason))
 
     async def _store(self, change: Callable[[], Awaitable[object]]) -> None:
-        """Make a change to the queue, also if this task is cancelled. Repeat the change if the queue is unavailable."""
-        for _ in range(STORE_ATTEMPTS):
-            storing = asyncio.ensure_future(change())
-            try:
-                await asyncio.shield(storing)
-            except QueueUnavailable as fault:
-                log.warning("The result of a webhook could not be stored (%s): trying again", fault)
-                await asyncio.sleep(PAUSE)
-            except asyncio.CancelledError:
-                await asyncio.wait([storing])
-                if not storing.cancelled():
-                    storing.exception()
-                raise
-            else:
-                return
+        """Make a change to the queue. Repeat the change if the queue is unavailable.
+
+        If this task is cancelled, wait for the change in progress, but at most ``STORE_TIMEOUT``.
+        """
+        try:
+            for _ in range(STORE_ATTEMPTS):
+                storing = asyncio.ensure_future(change())
+                try:
+                    await asyncio.shield(storing)
+                except QueueUnavailable as fault:
+                    log.warning("The result of a webhook could not be stored (%s): trying again", fault)
+                    await asyncio.sleep(PAUSE)
+                else:
+                    return
+        except asyncio.CancelledError:
+            self._unstored += not await _is_made(storing)
+            raise
         log.error("The result of a webhook could not be stored: it may be sent again")
+
+
+async def _is_made(change: asyncio.Future[object]) -> bool:
+    """Wait for a change, for some seconds, and then cancel it. Return whether it was made."""
+    await asyncio.wait([change], timeout=STORE_TIMEOUT)
+    if change.cancel():
+        await asyncio.wait([change])
+    return not change.cancelled() and change.exception() is None
 
 
 def webhook_of(app: App, delivery: Delivery) -> Webhook | None:

@@ -431,6 +431,7 @@ class SlowQueue(MemoryQueue):
 
 async def test_a_result_is_stored_although_the_stop_cancels_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "STOP_TIMEOUT", 0.0)
+    monkeypatch.setattr(sender, "STORE_TIMEOUT", PATIENCE)
     queue = SlowQueue()
     async with raw_receiving(accept) as receiver:
         line = Line(hook(receiver), queue=queue)
@@ -443,6 +444,22 @@ async def test_a_result_is_stored_although_the_stop_cancels_its_task(monkeypatch
             queue.may_finish.set()
             await stopping
             assert await line.length() == 0
+
+
+async def test_a_queue_that_hangs_does_not_keep_the_sender_from_stopping(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sender, "STOP_TIMEOUT", 0.0)
+    monkeypatch.setattr(sender, "STORE_TIMEOUT", 0.0)
+    queue, before = SlowQueue(), asyncio.all_tasks()
+    async with raw_receiving(accept) as receiver:
+        line = Line(hook(receiver), queue=queue)
+        async with line.running():
+            await line.put("one")
+            await queue.finishing.wait()
+        assert await line.length() == 1
+    assert "The results of 1 webhooks could not be stored before the stop: they may be sent again" in caplog.text
+    assert asyncio.all_tasks() == before
 
 
 class BrokenQueue(MemoryQueue):
@@ -464,6 +481,21 @@ async def test_a_result_that_cannot_be_stored_is_stored_later_and_nothing_is_sen
             await line.put("one")
             await line.empty()
         assert len(receiver.requests) == 1
+
+
+async def test_a_stop_gives_up_a_result_that_the_queue_refuses_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sender, "STOP_TIMEOUT", 0.0)
+    monkeypatch.setattr(sender, "PAUSE", PATIENCE)
+    queue = BrokenQueue()
+    async with raw_receiving(accept) as receiver:
+        line = Line(hook(receiver), queue=queue)
+        async with line.running():
+            await line.put("one")
+            await until(lambda: "trying again" in caplog.text)
+        assert queue.left == 2
+    assert "The results of 1 webhooks could not be stored before the stop: they may be sent again" in caplog.text
 
 
 async def test_a_fault_of_a_target_is_contained_and_tried_again(
