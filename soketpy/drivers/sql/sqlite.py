@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aiosqlite
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from soketpy.core.app_registry import RegistryRefused
@@ -65,6 +66,8 @@ class SqliteDatabase(Database):
             connect_args={"timeout": self.timeout},
         )
         event.listen(engine.sync_engine, "begin", _begin)
+        event.listen(engine.sync_engine, "connect", self._remember)
+        event.listen(engine.sync_engine, "checkout", self._compare)
         return engine
 
     def denies(self, fault: BaseException) -> bool:
@@ -76,7 +79,6 @@ class SqliteDatabase(Database):
         while True:
             with suppress(sqlite3.Error, OSError):
                 await self._watch_file(changed)
-            await self.close()  # the file was replaced: its connections still read the old one
             await asyncio.sleep(self._poll)
             changed(None)
 
@@ -92,6 +94,19 @@ class SqliteDatabase(Database):
                     changed(None)
                 version = found
                 await asyncio.sleep(self._poll)
+
+    def _remember(self, _: object, record: Any) -> None:
+        """Remember which file a new connection reads."""
+        record.info["file"] = self._identity()
+
+    def _compare(self, _: object, record: Any, __: object) -> None:
+        """Replace a connection that reads an old file, which is no longer the one with this path."""
+        try:
+            if record.info["file"] == self._identity():
+                return
+        except OSError:
+            pass
+        raise DisconnectionError
 
     def _identity(self) -> tuple[int, int]:
         """Return numbers that tell the file from any other file. Raise OSError if there is none."""

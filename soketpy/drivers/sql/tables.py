@@ -46,6 +46,9 @@ VERSION = "0001"
 
 NEEDED = ("id", "key", "secret")
 
+LONGEST_NAME = 40
+"""Characters of the name of a table that soketpy creates, so that its other names fit into every database."""
+
 LONGEST = 255
 """Characters of an id, a key or a secret that a table of soketpy can store."""
 
@@ -165,8 +168,7 @@ def find(connection: Connection, names: Names) -> Found:
         schema=names.schema,
     )
     keys, not_writable = None, _not_writable(connection, names)
-    own = (names.version, names.keys)
-    if all(inspector.has_table(each, schema=names.schema) for each in own):
+    if exists(connection, names.keys, names):
         texts: list[ColumnClause[Any]] = [column("key", String()), column("app_id", String())]
         keys = table(names.keys, *texts, *map(column, ("secret", "ends_at", "position")), schema=names.schema)
     return Found(apps, keys, kinds["id"][1], kinds["key"][1], not_writable)
@@ -174,11 +176,19 @@ def find(connection: Connection, names: Names) -> Found:
 
 def version_of(connection: Connection, names: Names) -> str | None:
     """Return the version of the tables: empty while they are being created, and None if soketpy has not done it."""
-    if not inspect(connection).has_table(names.version, schema=names.schema):
+    if not exists(connection, names.version, names):
         return None
     versions = table(names.version, column("version_num", String()), schema=names.schema)
     found = connection.scalar(select(versions.c.version_num))
     return "" if found is None else str(found)
+
+
+def exists(connection: Connection, name: str, names: Names) -> bool:
+    """Return whether there is a table that the user of the database can see.
+
+    ``has_table`` would raise an error in MySQL for a user who may only read another table.
+    """
+    return name in inspect(connection).get_table_names(schema=names.schema)
 
 
 def text_of(value: object) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.drivers.sql.database import Database
-from soketpy.drivers.sql.tables import VERSION, Names, version_of
+from soketpy.drivers.sql.tables import LONGEST_NAME, VERSION, Names, version_of
 
 
 async def upgrade(database: Database, names: Names, seconds: float) -> Sequence[str]:
@@ -23,6 +23,8 @@ async def upgrade(database: Database, names: Names, seconds: float) -> Sequence[
 
 
 def _upgrade(connection: Connection, names: Names) -> Sequence[str]:
+    if len(names.apps) > LONGEST_NAME:
+        raise RegistryRefused(f"soketpy creates no table whose name has more than {LONGEST_NAME} characters")
     before = version_of(connection, names)
     if before == VERSION:
         return []

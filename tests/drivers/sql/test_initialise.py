@@ -1,0 +1,101 @@
+"""The creation of tables: by several operators, after an attempt that failed, and by other versions of soketpy."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from soketpy.core.app_registry import RegistryRefused
+from soketpy.core.apps import App, Key
+from soketpy.drivers.sql.apps import SqlApps
+from tests.drivers.registries import nothing
+from tests.drivers.sql.conftest import Place
+
+APP = App(id="1", keys=(Key("k", "s"), Key("l", "t")))
+
+
+async def test_several_operators_create_the_tables_at_the_same_time(place: Place) -> None:
+    registries = [place.registry() for _ in range(4)]
+    done: list[Sequence[str]] = await asyncio.gather(*(each.initialise() for each in registries))
+    assert sorted(map(len, done)) == [0, 0, 0, 1]
+    await registries[0].add(APP)
+    assert await registries[1].page() == [APP]
+
+
+async def test_the_names_of_the_tables_are_told(place: Place) -> None:
+    assert await place.registry("tenants").initialise() == [
+        "Created the tables tenants, tenants_keys and tenants_version."
+    ]
+    assert place.server.tables(place.name) == ["tenants", "tenants_keys", "tenants_version"]
+
+
+async def test_registries_with_different_tables_in_one_database(place: Place) -> None:
+    one, two = place.registry("one"), place.registry("two-$x")
+    for each in (one, two):
+        await each.initialise()
+        await each.add(APP)
+    await one.remove("1")
+    assert await two.page() == [APP]
+
+
+async def test_tables_in_a_schema(place: Place) -> None:
+    schema = place.name if place.server.quote == "`" else "other"
+    if schema == "other":
+        place.sql("CREATE SCHEMA other AUTHORIZATION soketpy")
+    registry = place.registry(f"{schema}.apps")
+    assert len(await registry.initialise()) == 1
+    await registry.add(APP)
+    await registry.change("1", lambda old: APP)
+    assert await registry.fetch([], ["l"]) == [APP]
+    assert await registry.initialise() == []
+
+
+async def test_an_attempt_that_ended_early_is_completed(mysql: Place) -> None:
+    """MySQL commits after each statement that creates a table."""
+    registry = mysql.registry()
+    await registry.initialise()
+    mysql.sql("DELETE FROM apps_version", "DROP TABLE apps_keys")
+    for _ in range(2):
+        again = mysql.registry()
+        await again.start(nothing)
+        assert again.writable is not None
+    assert len(await registry.initialise()) == 1
+    await registry.add(APP)
+    assert await registry.page() == [APP]
+
+
+async def test_the_tables_of_another_version_are_only_read(place: Place) -> None:
+    owner = place.registry()
+    await owner.initialise()
+    await owner.add(APP)
+    place.sql("UPDATE apps_version SET version_num = '9999'")
+    registry: SqlApps = await place.open()
+    assert await registry.fetch([], ["l"]) == [APP]
+    with pytest.raises(RegistryRefused, match="has format 9999, and this version of soketpy writes 0001"):
+        await registry.remove("1")
+    with pytest.raises(RegistryRefused, match="format 9999, which this version of soketpy does not know"):
+        await registry.initialise()
+    assert await registry.page() == [APP]
+
+
+async def test_a_name_that_is_too_long(place: Place) -> None:
+    registry = place.registry("a" * 255)
+    with pytest.raises(RegistryRefused, match="more than 40 characters"):
+        await registry.initialise()
+    await place.registry("a" * 40).initialise()
+
+
+@pytest.mark.parametrize("mode", ["ANSI_QUOTES,NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", ""])
+async def test_modes_of_mysql(mysql: Place, mode: str) -> None:
+    before = mysql.sql("SELECT @@global.sql_mode").strip()
+    mysql.sql(f"SET GLOBAL sql_mode = '{mode}'")
+    try:
+        registry = mysql.registry()
+        await registry.initialise()
+        app = App(id="1", keys=(Key("k", "\\' OR 1=1 -- \""), Key("l", "'\\")))
+        await registry.add(app)
+        assert await registry.fetch(["\\' OR 1=1 -- "], ["k", "\\"]) == [app]
+        with pytest.raises(RegistryRefused):
+            await registry.add(App(id="x" * 300, keys=(Key("m", "s"),)))
+    finally:
+        mysql.sql(f"SET GLOBAL sql_mode = '{before}'")
