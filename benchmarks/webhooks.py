@@ -6,6 +6,9 @@ Clients send events at a fixed rate to a server on a core of its own. The server
 webhook for each event: batched or not, for each queue. The figure is the CPU time of the server per second. What
 webhooks add is the share of the core that fan-out loses at full load. A receiver counts the events that arrive. The
 variants run one after the other in each round, so that all of them see the same machine.
+
+``--queue redis`` measures one node of a cluster over Redis, and compares it with such a node without webhooks. Redis
+runs on the core of the server, and its CPU time is printed too.
 """
 
 import argparse
@@ -16,6 +19,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +29,7 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.crowd import handshake, masked
-from benchmarks.servers import GENERATOR_CORE, SOKETPY, running
+from benchmarks.servers import GENERATOR_CORE, REDIS, SOKETPY, running
 from soketpy.protocol import signatures
 from soketpy.protocol.frames import Opcode
 
@@ -42,17 +47,25 @@ class Variant:
     name: str
     queue: str = ""
     batching: bool = False
+    cluster: bool = False
 
-    def settings(self, folder: Path, receiver: str) -> dict[str, Any]:
-        """Return the configuration of the server."""
+    @property
+    def plain(self) -> str:
+        """Return the name of the variant without webhooks that this one is compared with."""
+        return "no webhooks, cluster" if self.cluster else "no webhooks"
+
+    def settings(self, folder: Path, receiver: str, redis: int) -> dict[str, Any]:
+        """Return the configuration of the server. ``redis`` is the port of Redis."""
         app: dict[str, Any] = {"id": "app-id", "key": "app-key", "secret": "app-secret", "client_events": True}
-        if not self.queue:
-            return {"host": "127.0.0.1", "log": {"level": "warning"}, "apps": [app]}
-        app["webhooks"] = [{"url": receiver, "event_types": ["client_event"]}]
-        webhooks = {"queue": self.queue, "batching": self.batching}
+        settings: dict[str, Any] = {"host": "127.0.0.1", "log": {"level": "warning"}, "apps": [app]}
+        if self.cluster:
+            settings |= {"cluster": "redis", "redis": {"host": "127.0.0.1", "port": redis}}
+        if self.queue:
+            app["webhooks"] = [{"url": receiver, "event_types": ["client_event"]}]
+            settings["webhooks"] = {"queue": self.queue, "batching": self.batching}
         if self.queue == "sqlite":
-            webhooks["path"] = str(folder / "webhooks.db")
-        return {"host": "127.0.0.1", "log": {"level": "warning"}, "apps": [app], "webhooks": webhooks}
+            settings["webhooks"]["path"] = str(folder / "webhooks.db")
+        return settings
 
 
 class Receiver:
@@ -103,22 +116,23 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def send(port: int, pid: int, rate: int, seconds: float) -> tuple[float, int]:
-    """Send events at a rate for so many seconds. Return the CPU of the server per second, and the number of events."""
+async def send(port: int, pids: Sequence[int], rate: int, seconds: float) -> tuple[list[float], int]:
+    """Send events at a rate for so many seconds. Return the CPU of processes per second, and the number of events."""
     names = [f"private-{number}" for number in range(PAIRS)]
     senders = [await peer(port, name) for name in names]
     listeners = [await peer(port, name) for name in names]
     event = {"event": "client-moved", "data": {"x": 120, "y": 340, "by": "somebody"}}
     frames = [masked(int(Opcode.TEXT), json.dumps({**event, "channel": name}).encode()) for name in names]
     await asyncio.sleep(0.5)
-    sent, start, before = 0, time.monotonic(), cpu(pid)
+    sent, start, before = 0, time.monotonic(), [cpu(pid) for pid in pids]
     while (passed := time.monotonic() - start) < seconds:
         due = (int(rate * passed) - sent) // PAIRS
         for client, frame in zip(senders, frames, strict=True):
             client.transport.write(frame * due)
         sent += due * PAIRS
         await asyncio.sleep(TICK)
-    used = (cpu(pid) - before) / (time.monotonic() - start)
+    passed = time.monotonic() - start
+    used = [(cpu(pid) - earlier) / passed for pid, earlier in zip(pids, before, strict=True)]
     for client in (*senders, *listeners):
         client.transport.close()
     return used, sent
@@ -133,21 +147,23 @@ async def measure(variant: Variant, rate: int, seconds: float) -> dict[str, floa
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, running(REDIS) if variant.cluster else nullcontext() as redis:
         config = Path(name) / "soketpy.json"
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        config.write_text(json.dumps(variant.settings(Path(name), url)))
+        config.write_text(json.dumps(variant.settings(Path(name), url, redis.port if redis else 0)))
         kind = replace(
             SOKETPY, command=(sys.executable, "-m", "soketpy", "start", "--config", str(config), "--port", "PORT")
         )
         with running(kind) as server:
-            used, sent = await send(server.port, server.pid, rate, seconds)
+            pids = [server.pid, *([redis.pid] if redis else [])]
+            used, sent = await send(server.port, pids, rate, seconds)
             late = time.monotonic()
             while variant.queue and receiver.events < sent and time.monotonic() - late < 60:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             late = time.monotonic() - late
     await runner.cleanup()
-    return {"cpu": used, "sent": sent, "arrived": receiver.events, "requests": receiver.requests, "late": late}
+    arrived = {"arrived": receiver.events, "requests": receiver.requests, "late": late}
+    return {"cpu": used[0], "redis": sum(used[1:]), "sent": sent, **arrived}
 
 
 def main() -> None:
@@ -163,9 +179,11 @@ def main() -> None:
     parser.add_argument("--queue", nargs="*", default=["memory", "sqlite"], help="the queues to measure")
     parser.add_argument("--unbatched", action="store_true", help="also measure one request for each event")
     given = parser.parse_args()
-    variants = [Variant("no webhooks"), *(Variant(f"{queue}, batched", queue, True) for queue in given.queue)]
+    hooked = [Variant(f"{queue}, batched", queue, True, queue == "redis") for queue in given.queue]
     if given.unbatched:
-        variants += [Variant(f"{queue}, one by one", queue) for queue in given.queue]
+        hooked += [Variant(f"{queue}, one by one", queue, False, queue == "redis") for queue in given.queue]
+    clusters = dict.fromkeys(each.cluster for each in hooked)
+    variants = [*(Variant(Variant("", cluster=each).plain, cluster=each) for each in clusters), *hooked]
     os.sched_setaffinity(0, {int(GENERATOR_CORE)})
     figures: dict[str, list[dict[str, float]]] = {each.name: [] for each in variants}
     for number in range(given.rounds):
@@ -173,14 +191,16 @@ def main() -> None:
             found = uvloop.run(measure(variant, given.rate, given.seconds))
             figures[variant.name].append(found)
             print(
-                f"round {number + 1}  {variant.name:22} CPU {found['cpu']:5.1%}; {found['sent']:,} events, "
+                f"round {number + 1}  {variant.name:22} CPU {found['cpu']:5.1%}"
+                + (f", Redis {found['redis']:5.1%}" if variant.cluster else "")
+                + f"; {found['sent']:,} events, "
                 f"{found['arrived']:,} arrived in {found['requests']:,} requests, the last {found['late']:.1f} s late",
                 flush=True,
             )
-    none = statistics.median(each["cpu"] for each in figures["no webhooks"])
-    for name, rounds in figures.items():
-        used = statistics.median(each["cpu"] for each in rounds)
-        print(f"{name:22} CPU {used:5.1%}, of which webhooks {used - none:5.1%}")
+    medians = {name: statistics.median(each["cpu"] for each in rounds) for name, rounds in figures.items()}
+    for variant in variants:
+        used = medians[variant.name]
+        print(f"{variant.name:22} CPU {used:5.1%}, of which webhooks {used - medians[variant.plain]:5.1%}")
 
 
 if __name__ == "__main__":
