@@ -21,6 +21,9 @@ log = logging.getLogger("soketpy.webhooks")
 PAUSE = 1.0
 """Seconds between two attempts to load the apps of events."""
 
+MOST_BATCHED = 500
+"""Events that are formed at a time if several of them share a request, so that Redis stores few deliveries."""
+
 _NAMESPACE = UUID("5d8a0d0e-5f0b-4a52-9f0e-7a3d5f2c9b61")
 
 Store = Callable[[Sequence[Delivery], Sequence[bytes]], Awaitable[int]]
@@ -58,9 +61,9 @@ class Forming:
 
     async def work(self) -> float | None:
         """Form deliveries until the stream is empty. Return the seconds until a grace period ends, or None."""
-        waited = False
+        batched = False
         while True:
-            pause, dropped, found = await self._holder.script.run("read")
+            pause, dropped, found = await self._holder.script.run("read", *([MOST_BATCHED] if batched else []))
             if dropped:
                 self.dropped += dropped
                 log.error("Dropped %d webhook events: too many waited in Redis", dropped)
@@ -71,12 +74,12 @@ class Forming:
             decoded = [(event, event_id) for event, event_id in pairs if event is not None]
             events = [event for event, _ in decoded]
             await self._load_apps(events)
-            if not waited and events and has_batches(self._app_of(events[0].app_id), self._batching):
-                waited = True
+            if not batched and events and has_batches(self._app_of(events[0].app_id), self._batching):
+                batched = True
                 await asyncio.sleep(self._batch_duration)
                 continue
             await self._store(self._form(events, [event_id for _, event_id in decoded]), ids)
-            waited = False
+            batched = batched and len(ids) >= MOST_BATCHED  # if more events wait, they need not wait longer
             if self._heard is not None:
                 self._heard(events)
 
@@ -116,7 +119,7 @@ def _decode(packed: bytes) -> WebhookEvent | None:
     """Return an event; None, and log it, if soketpy has not written it."""
     try:
         *texts, data, number = msgpack.unpackb(packed, raw=True)
-        app_id, name, channel, user_id, socket_id, event = (each.decode("utf-8", "surrogatepass") for each in texts)
+        app_id, name, channel, user_id, socket_id, event = [each.decode("utf-8", "surrogatepass") for each in texts]
     except (ValueError, TypeError, AttributeError) as fault:
         contain(log, fault, "An event for webhooks was not written by soketpy and is dropped")
         return None

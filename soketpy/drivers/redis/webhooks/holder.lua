@@ -8,7 +8,7 @@
 local HOLDER, SEED = prefix .. 'holder', prefix .. 'seed'
 local DUE, TAKEN = prefix .. 'due', prefix .. 'taken'
 local SLICE, SLICE_BYTES = 500, 1048576 -- of states or deliveries, and of bytes, in one answer
-local MOST_FORMED = 100 -- events in one answer, since Redis serves nobody else while it stores their deliveries
+local MOST_FORMED = 100 -- events in one answer by default: Redis serves nobody else while it stores their deliveries
 local KINDS = {[MEMBER.number] = MEMBER, [CHANNEL.number] = CHANNEL, [USER.number] = USER}
 local now = tonumber(ARGV[3]) or milliseconds()
 
@@ -91,9 +91,10 @@ local function finish_states()
   return pause
 end
 
--- Return the milliseconds until the next state is due (or -1), the number of events that were dropped since the last
--- call, and the oldest events: pairs of an id and an event.
+-- ARGV[4]: the number of events, if it is not MOST_FORMED. Return the milliseconds until the next state is due (or -1),
+-- the number of events that were dropped since the last call, and the oldest events: pairs of an id and an event.
 if operation == 'read' then
+  local most = ARGV[4] and tonumber(ARGV[4]) or MOST_FORMED
   local pause = finish_states()
   local dropped = tonumber(call('GET', DROPPED) or '') or 0
   redis.call('DEL', DROPPED)
@@ -109,7 +110,7 @@ if operation == 'read' then
       table.insert(found, event)
       size, start = size + #event, '(' .. entry[1]
     end
-  until #page < 50 or #found >= 2 * MOST_FORMED or size >= SLICE_BYTES
+  until #page < 50 or #found >= 2 * most or size >= SLICE_BYTES
   return {pause, dropped, found}
 end
 

@@ -223,6 +223,22 @@ async def test_a_crash_between_storing_and_removing_forms_the_same_deliveries(no
     assert len(set(ids(stored))) == 3
 
 
+async def test_many_events_of_batches_wait_once_and_are_formed_together(nodes: tuple[Node, Node]) -> None:
+    node, _ = nodes
+    sizes: list[int] = []
+
+    async def store(deliveries: Sequence[Delivery], event_ids: Sequence[bytes]) -> int:
+        sizes.append(len(event_ids))
+        working._batch_duration = 10 * PATIENCE
+        return await node.queue.move(deliveries, event_ids)
+
+    await node.append(*(event(number) for number in range(forming.MOST_BATCHED + 10)))
+    await node.hold()
+    working = Forming(node.holder, lambda _: HOOKED, store, batching=True, batch_duration=0)
+    await asyncio.wait_for(working.work(), PATIENCE)
+    assert sizes == [forming.MOST_BATCHED, 10]
+
+
 async def test_an_event_that_soketpy_has_not_written_is_dropped(nodes: tuple[Node, Node], contained: Contained) -> None:
     node, _ = nodes
     await node.hold()
