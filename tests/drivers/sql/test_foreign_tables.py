@@ -1,6 +1,8 @@
 """Tables that soketpy did not create: those of soketi, and those with unusual columns."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.drivers.registries import nothing
 from tests.drivers.sql.conftest import Place
 from tests.drivers.sql.soketi import MYSQL, POSTGRES, ROW
 
+ROOT = Path(__file__).parents[3]
 LEAST: dict[str, Any] = {"id": "1", "key": "k", "secret": "s"}
 LEAST_APP = App(id="1", keys=(Key("k", "s"),))
 
@@ -100,6 +103,20 @@ async def test_a_table_of_soketi_is_only_read(soketi: Place) -> None:
     with pytest.raises(RegistryRefused, match="only reads"):
         await registry.remove("app-id")
     assert await registry.page() == [APP]
+
+
+async def test_the_apps_of_soketi_move_to_new_tables(postgres: Place) -> None:
+    """The documentation has the statements."""
+    postgres.owned(POSTGRES, "ALTER TABLE apps OWNER TO soketpy")
+    postgres.insert(**ROW)
+    [statements] = re.findall(r"```sql\n(ALTER .*?)```", (ROOT / "docs" / "apps.md").read_text(), re.DOTALL)
+    rename, copy = statements.split("-- now run: soketpy apps init")
+    postgres.sql(rename)
+    registry = postgres.registry()
+    await registry.initialise()
+    postgres.sql(copy)
+    assert await registry.page() == [APP]
+    await registry.change("app-id", lambda old: old)
 
 
 async def test_an_initialisation_does_not_change_a_table_of_soketi(soketi: Place) -> None:

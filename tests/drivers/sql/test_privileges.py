@@ -60,6 +60,15 @@ async def test_an_operator_changes_apps_but_no_tables(place: Place) -> None:
     await registry.remove("1")
 
 
+async def test_the_privileges_to_create_tables(place: Place) -> None:
+    needed = "CREATE, USAGE ON SCHEMA public"
+    if place.server.quote != '"':
+        needed = f"CREATE, ALTER, INDEX, REFERENCES, SELECT, INSERT, UPDATE ON {place.name}.*"
+    registry = user(place, "init", needed)
+    assert len(await registry.initialise()) == 1
+    assert registry.writable is None
+
+
 async def test_a_user_that_may_not_create_tables(place: Place) -> None:
     registry = user(place, "none")
     with pytest.raises((RegistryRefused, RegistryUnavailable), match=r"denied|no table"):

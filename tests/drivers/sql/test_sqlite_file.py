@@ -15,7 +15,7 @@ from soketpy.core.apps import App, Key
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.sqlite import SqliteDatabase
 from tests.drivers.registries import nothing
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 APP = App(id="1", keys=(Key("k", "s"), Key("l", "t")))
 HASTY = 0.2
@@ -80,13 +80,36 @@ async def test_reads_do_not_wait_for_a_writer(registry: SqlApps, path: Path) -> 
 
 async def test_a_file_that_is_locked_is_unavailable(path: Path) -> None:
     registry = open_registry(path, HASTY)
-    await open_registry(path).initialise()
+    owner = open_registry(path)
+    await owner.initialise()
+    await owner.stop()
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(RegistryUnavailable):
         await registry.add(APP)
     writer.close()
     await registry.stop()
+
+
+async def test_a_file_that_is_replaced_is_read_again(registry: SqlApps, path: Path) -> None:
+    changes: list[str | None] = []
+    await registry.start(changes.append)
+    await registry.add(APP)
+    backup = open_registry(path.with_name("backup.db"))
+    await backup.start(nothing)
+    new = App(id="2", keys=(Key("k", "s"),))
+    await backup.add(new)
+    await backup.stop()
+    for suffix in ("-wal", "-shm"):
+        os.unlink(f"{path}{suffix}")
+    changes.clear()
+    os.rename(path.with_name("backup.db"), path)
+
+    async def is_new() -> bool:
+        return await registry.page() == [new]
+
+    await until(is_new)
+    await until(lambda: changes)
 
 
 async def test_a_file_in_no_directory(tmp_path: Path) -> None:
