@@ -71,7 +71,8 @@ class PostgresDatabase(Database):
             pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "timeout": self.timeout},
         )
-        engine.sync_engine.dialect.do_terminate = _terminate  # type: ignore[method-assign, assignment]
+        dialect: Any = engine.sync_engine.dialect
+        dialect.do_terminate = dialect.do_close = _terminate
         return engine
 
     def set_up(self, connection: Any) -> None:
@@ -134,5 +135,9 @@ class PostgresDatabase(Database):
 
 
 def _terminate(connection: Any) -> None:
-    """Close a connection at once. SQLAlchemy waits for the server for 2 s, also if the time limit is over."""
+    """Close a connection at once.
+
+    SQLAlchemy and asyncpg wait for the server: for 2 s after the time limit of a call is over, and without a limit when
+    an idle connection is closed.
+    """
     connection.driver_connection.terminate()

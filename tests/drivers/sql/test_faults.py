@@ -126,6 +126,18 @@ async def test_a_database_that_does_not_answer(owned: Place) -> None:
     await until(lambda: works(registry))
 
 
+async def test_the_stop_does_not_wait_for_a_database_that_does_not_answer(owned: Place) -> None:
+    before = asyncio.all_tasks()
+    registry = owned.registry()
+    await registry.start(nothing)
+    await asyncio.gather(*(registry.fetch(["1"], []) for _ in range(5)))
+    with owned.server.standing_still():
+        await registry.stop()
+        assert asyncio.all_tasks() == before
+    await registry.start(nothing)
+    assert await works(registry)
+
+
 async def test_a_cancelled_call_to_a_database_that_does_not_answer(owned: Place) -> None:
     registry = owned.registry()
     await registry.start(nothing)
