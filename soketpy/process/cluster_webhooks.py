@@ -1,5 +1,6 @@
 """The webhooks of a node over Redis: the holder of each partition forms deliveries and sends them."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -45,15 +46,19 @@ class ClusterWebhooks(Webhooks):
             stack.push_async_callback(self._queue.stop)
             await self._queue.start()
             self._send(stack, self._queue, targets)
+        partitions: list[AsyncExitStack] = []
+        stack.push_async_callback(_close_together, partitions)
         for partition in self._cluster.partitions:
+            own = AsyncExitStack()
+            partitions.append(own)
             script = WebhookScript(partition.session, given.grace)
             holder = Holder(partition.session, partition.topics, script)
-            stack.push_async_callback(holder.release)
+            own.push_async_callback(holder.release)
             store: Store
             if self._queue is None:
                 queue = RedisQueue(holder, bound=given.queue_size, keep_dead=given.keep_dead_letters)
-                stack.push_async_callback(queue.stop)
-                self._send(stack, queue, targets, holder.held.is_set)
+                own.push_async_callback(queue.stop)
+                self._send(own, queue, targets, holder.held.is_set)
                 store = partial(self._move, queue)
             else:
                 store = partial(self._store, self._queue, script)
@@ -66,7 +71,7 @@ class ClusterWebhooks(Webhooks):
                 batch_duration=given.batch_duration,
                 heard=None if self._callback is None else self._callback.offer,
             )
-            self._run(stack, partial(holder.run, forming.work))
+            self._run(own, partial(holder.run, forming.work))
 
     async def _move(self, queue: RedisQueue, deliveries: Sequence[Delivery], ids: Sequence[bytes]) -> int:
         """Store deliveries in Redis, and remove the events with these ids in the same step."""
@@ -84,3 +89,8 @@ class ClusterWebhooks(Webhooks):
         if buried:
             await self.statistics.overflowed(queue, deliveries, buried)
         return buried
+
+
+async def _close_together(stacks: Iterable[AsyncExitStack]) -> None:
+    """Close the stacks of all partitions at the same time, since each may have to wait for its requests in flight."""
+    await asyncio.gather(*(each.aclose() for each in stacks))

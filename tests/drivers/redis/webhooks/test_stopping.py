@@ -14,6 +14,7 @@ from soketpy.drivers.redis import session, wire
 from soketpy.webhooks import sender
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP
+from tests.patience import PATIENCE
 from tests.receiver import Receiver, Request, receiving
 from tests.redis import LONG_LEASE, Redis
 
@@ -84,3 +85,23 @@ async def test_a_result_that_waits_for_redis_does_not_keep_the_server_from_stopp
             await until(lambda: sum(each.sent for each in peers.server.webhook_traffic().values()) == 1)
             impatient_stop()
             await peers.server.stop()
+
+
+async def test_all_partitions_stop_at_the_same_time(
+    start_server: StartServer, own_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, both, stop = 0, asyncio.Event(), sender.Sender.stop
+
+    async def stop_together(one: sender.Sender) -> None:
+        nonlocal began
+        began += 1
+        if began == 2:
+            both.set()
+        await both.wait()
+        await stop(one)
+
+    monkeypatch.setattr(sender.Sender, "stop", stop_together)
+    async with receiving() as receiver:
+        peers = await serve(start_server, receiver, own_redis)
+        await asyncio.wait_for(peers.server.stop(), PATIENCE)
+    assert began == 2
