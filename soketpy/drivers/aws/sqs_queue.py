@@ -44,6 +44,9 @@ INVISIBLE = 30
 LONG_POLL = 20
 """Seconds for which SQS waits for a message, at most."""
 
+STOP_TIMEOUT = 2.0
+"""Seconds that SQS has to take the messages back when the server stops. Later it returns them by itself."""
+
 PAUSE = 1.0
 """Seconds between two attempts to receive messages."""
 
@@ -113,9 +116,11 @@ class SqsQueue:
         self._tasks.clear()
         held = self._lanes.held[::-1]
         try:
-            await self._queue.hide([each.receipt for each in held], 0)
-        except QueueUnavailable as fault:
-            log.warning("The SQS queue is unavailable (%s): deliveries wait for %d s", fault, self._invisible)
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._queue.hide([each.receipt for each in held], 0)
+        except (QueueUnavailable, TimeoutError) as fault:
+            reason = str(fault) or "SQS does not answer"
+            log.warning("The SQS queue is unavailable (%s): deliveries wait for %d s", reason, self._invisible)
         for each in held:
             self._lanes.release(each)
         await self._clients.close()

@@ -124,6 +124,22 @@ async def test_a_stopped_process_gives_its_deliveries_back_at_once(open_queue: O
         await second.finish(taken)
 
 
+async def test_sqs_without_an_answer_does_not_keep_a_process_from_stopping(
+    open_queue: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = await open_queue()
+    await queue.put([delivery()])
+    await take(queue)
+
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(queue._queue, "hide", hang)
+    monkeypatch.setattr("soketpy.drivers.aws.sqs_queue.STOP_TIMEOUT", 0.0)
+    await asyncio.wait_for(queue.stop(), PATIENCE)
+    assert "The SQS queue is unavailable (SQS does not answer)" in caplog.text
+
+
 async def test_bodies_beyond_the_limit_of_memory_go_back_to_sqs_and_keep_their_order(
     open_queue: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
