@@ -68,6 +68,7 @@ def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("drivers.redis.wire", "drivers.redis.session", "drivers.redis.webhooks.operators", "cli.call"):
         monkeypatch.setattr(f"soketpy.{module}.PATIENCE", PATIENCE)
     monkeypatch.setattr("soketpy.web.http_connections.GRACE", PATIENCE)
+    monkeypatch.setattr("soketpy.process.stopping.STOP_TIMEOUT", PATIENCE)
 
 
 @pytest.fixture(scope="session")

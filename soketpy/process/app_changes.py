@@ -9,6 +9,9 @@ from soketpy.core.ports import Unavailable
 
 log = logging.getLogger("soketpy.apps")
 
+STOP_TIMEOUT = 2.0
+"""Seconds that the last announcements may take when the process stops. Other nodes then read the changes later."""
+
 
 async def announce(settings: Settings, app_id: str | None) -> None:
     """Tell all nodes of a cluster over Redis that an app has changed. Raise Unavailable if that is not possible.
@@ -50,6 +53,8 @@ class Announcer:
         self._running = None
 
     async def stop(self) -> None:
-        """Announce the last changes."""
-        if self._running is not None:
-            await asyncio.wait([self._running])
+        """Announce the last changes, for some seconds."""
+        if (running := self._running) is not None:
+            await asyncio.wait([running], timeout=STOP_TIMEOUT)
+            if running.cancel():
+                await asyncio.wait([running])

@@ -30,6 +30,7 @@ from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refus
 from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.registries import is_in_database
 from soketpy.process.signals import closing_clients
+from soketpy.process.stopping import Deadline
 from soketpy.process.tls import tls_context
 from soketpy.registry.cache import CachedApps
 from soketpy.web.cors import CorsHeaders
@@ -108,7 +109,7 @@ class Server:
             self._running = stack.pop_all()
 
     async def stop(self) -> None:
-        """Close all clients with 4200 within ``timeouts.shutdown``, then stop everything else."""
+        """Close all clients with 4200 within ``timeouts.shutdown``, then stop everything else within some seconds."""
         await self._running.aclose()
 
     def reload(self, settings: Settings) -> int:
@@ -150,16 +151,17 @@ class Server:
         files = raise_limit()
         tls = tls_context(settings)
         self._build(files)
+        stop = Deadline().stop
         if self._callback is not None:
             self._callback.start()
-            stack.push_async_callback(self._callback.stop)
+            stack.push_async_callback(stop, "on_event", self._callback.stop)
         if isinstance(self._apps, CachedApps):
-            stack.push_async_callback(self._apps.stop)
+            stack.push_async_callback(stop, "The registry of apps", self._apps.stop)
             await open_apps(settings, self._apps.start)
-        stack.push_async_callback(self._cluster.stop)  # also if its start fails or is cancelled
+        stack.push_async_callback(stop, "The cluster", self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()
         report_limit(files, settings.bounds.max_connections)
-        stack.push_async_callback(self._webhooks.stop)
+        stack.push_async_callback(stop, "The queue of webhooks", self._webhooks.stop)
         await self._webhooks.start()
         await stack.enter_async_context(self._state.deadlines.ticking())
         stack.push_async_callback(self._end)

@@ -29,6 +29,9 @@ log = logging.getLogger("soketpy.webhooks")
 RETURN_TIMEOUT = 30.0
 """Seconds after a start in which clients may return before their channels are reported as vacated."""
 
+FLUSH_TIMEOUT = 5.0
+"""Seconds that the queue has to store the last events when the server stops."""
+
 PAUSE = 1.0
 """Seconds between two attempts to open the queue after a reload."""
 
@@ -200,9 +203,11 @@ class LocalWebhooks(Webhooks):
 
     async def _flush(self) -> None:
         try:
-            await self.collector.flush()
-        except QueueUnavailable as fault:
-            log.error("The last webhook events could not be stored, and are lost: %s", fault)  # noqa: TRY400
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self.collector.flush()
+        except (QueueUnavailable, TimeoutError) as fault:
+            reason = str(fault) or f"the queue did not store them within {FLUSH_TIMEOUT:g} s"
+            log.error("The last webhook events could not be stored, and are lost: %s", reason)  # noqa: TRY400
 
 
 def webhook_types(apps: Apps) -> WebhookTypes:
