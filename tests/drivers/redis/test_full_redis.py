@@ -17,7 +17,7 @@ EVENTS = 20
 
 
 async def test_a_full_redis_ends_no_connection_and_delivers_what_is_queued(
-    start_server: StartServer, own_redis: Redis, caplog: pytest.LogCaptureFixture
+    own_redis: Redis, start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with receiving() as receiver:
         released = asyncio.Event()
