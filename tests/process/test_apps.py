@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from soketpy import Server, Settings, testing
-from soketpy.config.registry import Registry, Sqlite
+from soketpy.config.registry import Admin, Registry, Sqlite
 from soketpy.config.settings import Redis as RedisSettings
 from soketpy.config.settings import Timeouts, Webhooks
 from soketpy.core.app_registry import AppRegistry, RegistryUnavailable
@@ -80,6 +83,14 @@ def cache(peers: Peers) -> CachedApps:
     found = peers.server._apps
     assert isinstance(found, CachedApps)
     return found
+
+
+async def add_by_command(file: InFile, app_id: str) -> None:
+    """Run ``soketpy apps add`` in a process of its own."""
+    env = {**os.environ, "SOKETPY_REGISTRY_DRIVER": "sqlite", "SOKETPY_SQLITE_PATH": file.settings["sqlite"].path}
+    command = (sys.executable, "-m", "soketpy", "apps", "add", "--id", app_id)
+    ended = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.DEVNULL)
+    assert await ended.wait() == 0
 
 
 def break_registry(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +186,25 @@ async def test_the_metrics_of_the_cache(peers: Peers, monkeypatch: pytest.Monkey
     break_registry(peers, monkeypatch)
     assert (await peers.call("GET", "/channels", app=replace(APP, id="other"))).status == 503
     assert peers.server.totals().registry == RegistryCounts(queries=2, waits=2, cached=1, in_use=1, available=0)
+
+
+async def test_changes_of_the_admin_api_and_of_another_process_all_last(in_file: InFile) -> None:
+    """Closing any descriptor of the file would release the locks of this process, and the log would be deleted."""
+    admin = Admin(enabled=True, host="127.0.0.1", port=0, tokens=("0123456789abcdef",))
+    peers = await in_file.serve(admin=admin)
+    await peers.client()
+    await in_file.registry.stop()
+    url = f"http://127.0.0.1:{peers.server.admin_port}/admin/apps"
+    headers = {"Authorization": "Bearer 0123456789abcdef"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for number in range(2):
+            async with session.post(url, json={"id": f"of-api-{number}"}) as answer:
+                assert answer.status == 201
+            await add_by_command(in_file, f"of-command-{number}")
+    await peers.server.stop()
+    await in_file.registry.start(lambda app_id: None)
+    ids = {each.id for each in await in_file.registry.page()}
+    assert ids == {APP.id, "of-api-0", "of-api-1", "of-command-0", "of-command-1"}
 
 
 # The database is down

@@ -36,19 +36,24 @@ class SqliteDatabase(Database):
         self.path = path
 
     def prepare(self) -> None:
-        """Create the file if it is missing. Raise RegistryRefused if this fails."""
+        """Create the file if it is missing. Raise RegistryRefused if this fails.
+
+        A file that exists is not opened here: closing it would release the locks of all connections of this process
+        (POSIX), and another process would delete the write-ahead log that they use.
+        Source: "How To Corrupt An SQLite Database File", section 2.2.
+        """
         try:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except PermissionError:
-            if os.access(self.path, os.R_OK):
-                return
-            raise RegistryRefused(f"{self.path} cannot be opened: Permission denied") from None
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            if os.path.isdir(self.path):
+                raise RegistryRefused(f"{self.path} cannot be opened: Is a directory") from None
+            if not os.access(self.path, os.R_OK):
+                raise RegistryRefused(f"{self.path} cannot be opened: Permission denied") from None
         except (OSError, ValueError) as fault:
             folder = os.path.dirname(self.path) or "."
             if not os.path.isdir(folder):
                 raise RegistryRefused(f"{self.path} cannot be created: there is no directory {folder}") from None
             raise RegistryRefused(f"{self.path} cannot be opened: {getattr(fault, 'strerror', fault)}") from None
-        os.close(file)
 
     async def is_new(self) -> bool:
         """Return whether the file has no tables."""

@@ -76,13 +76,27 @@ def _open(file: str, path: str) -> int:
         raise QueueUnavailable(f"{path} cannot be opened: {getattr(fault, 'strerror', None) or fault}") from None
 
 
+def _create(path: str) -> None:
+    """Create a file that is missing: only its owner may read it.
+
+    A file that exists is not opened here: closing it would release the locks of SQLite in this process (POSIX).
+    Source: "How To Corrupt An SQLite Database File", section 2.2.
+    """
+    if not os.path.exists(path):
+        os.close(_open(path, path))
+    elif os.path.isdir(path):
+        raise QueueUnavailable(f"{path} cannot be opened: Is a directory")
+    elif not os.access(path, os.R_OK | os.W_OK):
+        raise QueueUnavailable(f"{path} cannot be opened: Permission denied")
+
+
 def connect(path: str, *, create: bool) -> sqlite3.Connection:
     """Open the database, in autocommit mode. Raise QueueUnavailable if the file cannot be used.
 
     With ``create``, a missing file is created.
     """
     if create:
-        os.close(_open(path, path))
+        _create(path)
     elif not os.path.lexists(path):
         raise QueueUnavailable(f"there is no file {path}: no server has queued webhooks there yet")
     opened, name = None, quote(os.fsencode(os.path.abspath(path)))
