@@ -16,6 +16,9 @@ from soketpy.core.app_registry import RegistryRefused, RegistryUnavailable
 LONGEST_REASON = 300
 """Characters of the description of a fault, at most."""
 
+SECOND_LIMIT = 1.0
+"""Seconds after the time limit, when a call is cancelled again."""
+
 FAULTS = (SQLAlchemyError, OSError, EOFError, RuntimeError)
 """The exceptions of every database. A closed transport of uvloop raises RuntimeError."""
 
@@ -45,8 +48,9 @@ class Database(ABC):
     end_initialising: ClassVar[str | None] = None
     """Statements around the creation of tables. Two processes must not create the tables at the same time."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, connections: int) -> None:
         self.timeout = timeout
+        self._free = asyncio.Semaphore(connections)
         self._engine: AsyncEngine | None = None
         self._unfinished: dict[asyncio.Task[Any] | None, Any] = {}
         """Connections that are being set up, by the task that waits for them."""
@@ -86,7 +90,14 @@ class Database(ABC):
         if self._engine is None:
             self._engine = self._new_engine()
         try:
-            async with asyncio.timeout(limit), self._engine.connect() as connection:
+            # In Python 3.11, asyncio.wait_for may lose a cancellation, and with it the time limit. Therefore a call
+            # waits for the semaphore and never for the pool, and a second limit ends what the first one did not end.
+            async with (
+                asyncio.timeout(limit + SECOND_LIMIT),
+                asyncio.timeout(limit),
+                self._free,
+                self._engine.connect() as connection,
+            ):
                 yield await connection.execution_options(**options)
         except TimeoutError:
             raise RegistryUnavailable(f"{self.name} did not answer within {limit:g} s") from None

@@ -34,7 +34,7 @@ class MysqlDatabase(Database):
     end_initialising = "SELECT RELEASE_LOCK('soketpy_apps')"
 
     def __init__(self, server: Server, *, pool_size: int = 5, timeout: float = 5.0) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, pool_size)
         self._server = server
         self._pool_size = pool_size
         self._tls: Any = None
@@ -53,9 +53,8 @@ class MysqlDatabase(Database):
             skip_autocommit_rollback=True,
             pool_pre_ping=True,
             pool_size=self._pool_size,
-            max_overflow=0,
+            max_overflow=-1,
             hide_parameters=True,
-            pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "connect_timeout": math.ceil(self.timeout), "sql_mode": SQL_MODE},
         )
 

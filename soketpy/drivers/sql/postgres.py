@@ -48,7 +48,7 @@ class PostgresDatabase(Database):
     begin_initialising = "SELECT pg_advisory_xact_lock(8243121651278381)"
 
     def __init__(self, server: Server, *, pool_size: int = 5, timeout: float = 5.0) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, pool_size)
         self._server = server
         self._pool_size = pool_size
         self._tls: Any = False
@@ -66,9 +66,8 @@ class PostgresDatabase(Database):
             skip_autocommit_rollback=True,
             pool_pre_ping=True,
             pool_size=self._pool_size,
-            max_overflow=0,
+            max_overflow=-1,
             hide_parameters=True,
-            pool_timeout=self.timeout,
             connect_args={"ssl": self._tls, "timeout": self.timeout},
         )
         dialect: Any = engine.sync_engine.dialect

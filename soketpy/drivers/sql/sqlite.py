@@ -31,7 +31,7 @@ class SqliteDatabase(Database):
     changing: ClassVar[Mapping[str, Any]] = {"soketpy_changes": True}
 
     def __init__(self, path: str, *, timeout: float = 5.0, poll: float = POLL_SECONDS) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, CONNECTIONS)
         self._poll = poll
         self.path = path
 
@@ -65,9 +65,8 @@ class SqliteDatabase(Database):
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=self._uri(), query={"uri": "true"}),
             pool_size=CONNECTIONS,
-            max_overflow=0,
+            max_overflow=-1,
             hide_parameters=True,
-            pool_timeout=self.timeout,
             connect_args={"timeout": self.timeout},
         )
         event.listen(engine.sync_engine, "begin", _begin)
