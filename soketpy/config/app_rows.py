@@ -5,6 +5,7 @@ column with the field's name. The column ``keys`` has the further keys of an app
 ``secret`` and perhaps ``ends_at`` (Unix seconds).
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
 from decimal import Decimal
@@ -13,10 +14,9 @@ from typing import Any
 
 from soketpy.config.draft import app_value
 from soketpy.config.errors import ConfigError
-from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
 from soketpy.config.soketi.webhooks import soketis_webhooks
-from soketpy.config.tree import ConfigNode, Position
+from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App, Key, app_fields, limit_fields
 from soketpy.core.fields import FieldError, fields_of, kind
@@ -29,6 +29,12 @@ ReadRow = Callable[[Row], App | BrokenApp]
 KEYS = "keys"
 
 NO_LIMIT = -1
+
+LONGEST = 64 * 1024
+"""Characters that one value may have."""
+
+MOST_ITEMS = 100
+"""Webhooks, keys or origins that one app in a database may have. The work for one app must not delay others."""
 
 NAMES = frozenset({*APP_NAMES, *app_fields()})
 """The columns and attributes that are read: others are ignored."""
@@ -70,8 +76,10 @@ def app_of(row: Row, limits: Mapping[str, object]) -> App | BrokenApp:
         first = Key(given.pop("key"), given.pop("secret"))
         given["keys"] = (first, *(key for key in given.get(KEYS, ()) if key.key != first.key))
         return App(**{**limits, **given})
-    except (ConfigError, FieldError, ValueError, TypeError) as fault:
+    except (FieldError, ValueError, TypeError) as fault:
         return _broken(row, str(fault))
+    except Exception as fault:  # of a value that no test has thought of: it must not affect other apps
+        return _broken(row, f"the entry cannot be read ({type(fault).__name__})")
 
 
 def row_of(app: App) -> dict[str, object]:
@@ -114,7 +122,10 @@ def _named_value(name: str, column: str, value: object) -> object:
 def _value(name: str, column: str, value: object) -> object:
     """Return the value of one field. Raise ConfigError or FieldError, which name the column."""
     position = Position("", name=column)
-    node = _node(value, position)
+    value = _bounded(value, column)
+    node = _node(_decoded(value, column) if name in (KEYS, WEBHOOKS) else value, position)
+    if isinstance(node.value, list) and len(node.value) > MOST_ITEMS:
+        raise FieldError(column, f"must have at most {MOST_ITEMS} items")
     if name == KEYS:
         return _keys(node, column)
     if name == WEBHOOKS:
@@ -124,28 +135,57 @@ def _value(name: str, column: str, value: object) -> object:
     return app_value(name, node, column).value
 
 
-def _node(value: object, position: Position) -> ConfigNode:
+def _bounded(value: object, column: str) -> object:
+    """Return a value, with bytes as text. Raise FieldError for a long text, which would take long to read."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        value = bytes(value).decode("utf-8", "replace")
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise FieldError(column, f"must have at most {LONGEST} characters")
+    return value
+
+
+def _decoded(value: object, column: str) -> object:
+    """Return the value of a JSON text, or a value that the database has decoded."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError) as fault:
+        reason = fault.msg if isinstance(fault, json.JSONDecodeError) else "a number or a nesting without end"
+        raise FieldError(column, f"not valid JSON: {reason}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _node(value: object, position: Position, depth: int = 0) -> ConfigNode:
     """Return a value of a database in the form of the configuration."""
+    if depth > DEEPEST:
+        raise FieldError(position.name or "", "nested too deeply")
     match value:
-        case bytes() | bytearray() | memoryview():
-            value = bytes(value).decode("utf-8", "replace")
-        case Decimal():
-            value = int(value) if value == value.to_integral_value() else float(value)
         case Mapping():
-            return ConfigNode({str(name): _node(each, position) for name, each in value.items()}, position)
+            inner = {str(name): _node(each, position, depth + 1) for name, each in value.items()}
+            return ConfigNode(inner, position)
         case list() | tuple() | set() | frozenset():
-            return ConfigNode([_node(each, position) for each in value], position)
+            return ConfigNode([_node(each, position, depth + 1) for each in value], position)
+    return ConfigNode(_scalar(value), position, loose=True)
+
+
+def _scalar(value: object) -> Scalar:
+    """Return a single value of a database. A number that has no end is its text, which no field takes."""
+    match value:
         case str() | int() | float() | None:
-            pass
-        case _:
-            value = str(value)
-    return ConfigNode(value, position, loose=True)
+            return value
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).decode("utf-8", "replace")
+        case Decimal() if value.is_finite():
+            return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def _keys(node: ConfigNode, column: str) -> tuple[Key, ...]:
     """Return the further keys of an app."""
-    if isinstance(node.value, str):
-        node = parse_json(node.value, "", lines=False)
     if not isinstance(node.value, list):
         raise FieldError(column, f"must be a list, not {kind(node.value)}")
     return tuple(_key(item, f"{column}[{at}]") for at, item in enumerate(node.value))
@@ -166,9 +206,9 @@ def _key(node: ConfigNode, path: str) -> Key:
 
 def _broken(row: Row, problem: str) -> BrokenApp:
     """Return an entry without its secrets. Its key, if it has one, is known to be in use."""
-    ids = [value for column, value in row.items() if _field_of(column) == "id"]
-    keys = [value for column, value in row.items() if _field_of(column) == "key"]
-    return BrokenApp(str(ids[0]) if ids else "", tuple(map(str, keys)), problem)
+    ids = [str(_scalar(value)) for column, value in row.items() if _field_of(column) == "id"]
+    keys = [str(_scalar(value)) for column, value in row.items() if _field_of(column) == "key"]
+    return BrokenApp(ids[0] if ids else "", tuple(keys), problem)
 
 
 def _document(value: Any) -> Any:

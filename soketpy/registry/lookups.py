@@ -17,6 +17,9 @@ BATCH = 100
 MOST_WAITING = 10_000
 """Different ids, and different keys, that may wait for a query. Further lookups are refused."""
 
+LONGEST = 512
+"""Characters of an id or a key that is looked up. There are no longer ones, and they would take much memory."""
+
 PAUSE = 1.0
 """Seconds after a fault of the registry in which lookups are refused without a query."""
 
@@ -68,6 +71,8 @@ class Lookups:
             await end(self._running)
 
     async def _ask(self, waiting: dict[str, Answer], name: str) -> App | None:
+        if len(name) > LONGEST:
+            return None
         answer = waiting.get(name)
         if answer is None:
             if self._clock() < self._refused_until:

@@ -112,7 +112,23 @@ def test_a_row_has_every_column() -> None:
         ({"key": None}, "key: missing"),
         ({"secret": ""}, "secret: missing"),
         ({"id": None}, "id: missing"),
-        ({"webhooks": "[{"}, "webhooks: not valid JSON: expected a name in double quotes"),
+        ({"webhooks": "[{"}, "webhooks: not valid JSON: Expecting property name enclosed in double quotes"),
+        ({"webhooks": "[" * 2000}, "webhooks: not valid JSON: a number or a nesting without end"),
+        ({"webhooks": f"[{'9' * 5000}]"}, "webhooks: not valid JSON: a number or a nesting without end"),
+        ({"webhooks": "[NaN]"}, "webhooks: not valid JSON: a number or a nesting without end"),
+        ({"webhooks": "[" * 40 + "]" * 40}, "webhooks: nested too deeply"),
+        ({"webhooks": "[" + "1," * 100 + "1]"}, "webhooks: must have at most 100 items"),
+        ({"webhooks": [1] * 101}, "webhooks: must have at most 100 items"),
+        ({"webhooks": f'["{"x" * 65_536}"]'}, "webhooks: must have at most 65536 characters"),
+        ({"secret": b"x" * 65_537}, "secret: must have at most 65536 characters"),
+        (
+            {"max_event_batch_size": Decimal("Infinity")},
+            "max_event_batch_size: must be a whole number of 1 or more, not 'Infinity'",
+        ),
+        (
+            {"max_event_batch_size": Decimal("sNaN")},
+            "max_event_batch_size: must be a whole number of 1 or more, not 'sNaN'",
+        ),
         ({"webhooks": {}}, "webhooks: must be a list, not a table"),
         ({"max_event_batch_size": "many"}, "max_event_batch_size: must be a whole number of 1 or more, not 'many'"),
         ({"keys": "[1]"}, "keys[0]: must be a table of key and secret, not a number"),
@@ -126,6 +142,24 @@ def test_a_row_has_every_column() -> None:
 )
 def test_a_broken_row_names_the_column(row: dict[str, Any], expected: str) -> None:
     assert problem(**row) == expected
+
+
+@pytest.mark.parametrize("id", ["7", 7, Decimal("7.0"), b"7", memoryview(b"7")])
+def test_a_broken_row_has_the_id_that_a_valid_one_would_have(id: object) -> None:
+    found = reader()({**LEAST, "id": id, "key": b"k", "max_connections": "x"})
+    assert isinstance(found, BrokenApp)
+    assert (found.id, found.keys) == ("7", ("k",))
+
+
+class Strange:
+    """A value whose text cannot be read."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("secret")
+
+
+def test_no_value_raises() -> None:
+    assert problem(max_connections=Strange()) == "the entry cannot be read (ZeroDivisionError)"
 
 
 def test_a_broken_row_shows_no_secret_and_keeps_its_id_and_key() -> None:

@@ -192,6 +192,15 @@ async def test_the_number_of_unknown_names_is_bounded() -> None:
         assert len(cache._no_ids) == len(cache._no_keys) == 10
 
 
+@pytest.mark.parametrize("by", ["find_by_id", "find_by_key"])
+async def test_a_very_long_name_is_unknown_without_a_query(by: str) -> None:
+    async with cached() as cache:
+        find: Callable[[str], object] = getattr(cache, by)
+        assert await find("x" * (lookups.LONGEST + 1)) is None  # type: ignore[misc]
+        await cache.load(["x" * (lookups.LONGEST + 1)])
+        assert cache.source.queries == []
+
+
 async def test_an_app_that_was_added_is_found_after_a_notification() -> None:
     async with cached() as cache:
         assert await cache.find_by_key("key-1") is None
