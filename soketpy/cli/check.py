@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a summary. Raise ConfigError for a mistake, and for a requirement that this machine does not have."""
+    from soketpy.config.effects import notes
     from soketpy.process.requirements import check_requirements
 
     settings = read_settings(args, {})
@@ -29,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"without effect in this version: {', '.join(settings.ignored)}")
     for warning in settings.warnings:
         print(f"warning: {warning}")
+    for note in notes(settings):
+        print(f"note: {note}")
     return 0
 
 

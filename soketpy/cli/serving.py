@@ -10,7 +10,7 @@ from soketpy.cli.faults import Failure
 from soketpy.cli.hint import hint
 from soketpy.cli.options import address_flags, config_path, read_settings
 from soketpy.config import Settings
-from soketpy.config.effects import cautions
+from soketpy.config.effects import cautions, notes
 from soketpy.core.ports import Unreachable
 from soketpy.process import workers
 from soketpy.process.log import configure
@@ -70,5 +70,7 @@ def _print_hint(text: str) -> None:
 def _announce(settings: Settings) -> None:
     sources = ", ".join(settings.sources) or "its defaults"
     log.info("soketpy %s starts with %s", __version__, sources)
+    for note in notes(settings):
+        log.info("%s", note)
     for caution in cautions(settings):
         log.warning("%s", caution)

@@ -12,6 +12,11 @@ from soketpy.core.fields import fields_of
 MOST_NAMED = 5
 """Most apps that one line names."""
 
+BLOCKED = (
+    "Webhooks reach no private address, because the apps are in a database: webhooks.private_addresses: allow changes"
+    " this"
+)
+
 CLOSES = "a slow client is closed with 4100 when it gets one"
 
 
@@ -22,6 +27,12 @@ def cautions(settings: Settings) -> Iterator[str]:
     yield from settings.warnings
     if unsafe := [app.id for app in settings.apps if any(pair.secret == DEFAULT_SECRET for pair in app.keys)]:
         yield f"The default secret is publicly known: use it on your own machine only ({naming(unsafe)})"
+
+
+def notes(settings: Settings) -> Iterator[str]:
+    """Yield each default that restricts the server because of other settings, for the log at the start."""
+    if settings.webhooks.private_addresses == "auto" and settings.blocks_private_addresses:
+        yield BLOCKED
 
 
 def warnings(settings: Settings) -> Iterator[str]:

@@ -118,11 +118,13 @@ class Outcome:
     """The result of one attempt. ``error`` is empty if the receiver has accepted the delivery.
 
     ``retry_after`` is the wish of the receiver in seconds. ``gone`` is true if there must be no further attempt.
+    ``blocked`` is true if a setting of this server forbids the address.
     """
 
     error: str = ""
     retry_after: float | None = None
     gone: bool = False
+    blocked: bool = False
 
 
 class Target(Protocol):

@@ -5,9 +5,9 @@ endpoint, where one is enough. A receiver that asks for a pause (``Retry-After``
 of the other lanes.
 
 1. An endpoint is failing after ``FAILURES`` failed attempts without an accepted one in between, or at once if the
-   receiver asks for a pause. All of its lanes are then paused. The pause doubles with each further failure, and is
-   never shorter than the ``Retry-After`` of the receiver. Before that, a failed attempt pauses only its own lane: a
-   receiver that sometimes fails gets the other deliveries without delay.
+   receiver asks for a pause or the server blocks its address. All of its lanes are then paused. The pause doubles
+   with each further failure, and is never shorter than the ``Retry-After`` of the receiver. Before that, a failed
+   attempt pauses only its own lane: a receiver that sometimes fails gets the other deliveries without delay.
 2. After the pause, one delivery is tried. The others wait for its result.
 3. An accepted delivery ends the failing state, and all lanes continue at once.
 """
@@ -88,7 +88,8 @@ class Endpoint:
         self.row += 1
         if self.row == 1:
             self._row_since = now
-        if self.failing_since is None and self.row < FAILURES and outcome.retry_after is None:
+        at_once = outcome.blocked or outcome.retry_after is not None
+        if self.failing_since is None and self.row < FAILURES and not at_once:
             return False
         began = self.failing_since is None
         if began:

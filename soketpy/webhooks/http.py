@@ -18,7 +18,7 @@ from soketpy.core.webhook_ports import Outcome
 from soketpy.core.webhooks import Webhook
 from soketpy.protocol import webhooks
 from soketpy.webhooks.addresses import is_public
-from soketpy.webhooks.network_faults import BlockedAddress, describe
+from soketpy.webhooks.network_faults import BlockedAddress, describe, is_blocked
 from soketpy.webhooks.resolver import Resolver
 
 USER_AGENT = "soketpy-webhooks"
@@ -117,7 +117,7 @@ class HttpTarget:
             except TimeoutError:
                 return Outcome(attempt.overdue)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as fault:
-                outcome = Outcome(describe(fault))
+                outcome = Outcome(describe(fault), blocked=is_blocked(fault))
                 if not attempt.reused:
                     break
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as fault:  # uvloop raises the last one too

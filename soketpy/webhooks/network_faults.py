@@ -13,12 +13,17 @@ class BlockedAddress(OSError):
     """The address of a receiver is private, and private addresses are blocked."""
 
     def __init__(self) -> None:
-        super().__init__("the address is private or special: see webhooks.private_addresses")
+        super().__init__("the address is private or special, and blocked: see webhooks.private_addresses")
 
 
 def describe(fault: Exception) -> str:
     """Return a fault of a request in words. No text comes from the receiver or from the URL, except names of hosts."""
     return _words(fault)[:LONGEST]
+
+
+def is_blocked(fault: Exception) -> bool:
+    """Return whether the address of the receiver is private, and private addresses are blocked."""
+    return isinstance(fault, aiohttp.ClientConnectorError) and isinstance(fault.os_error, BlockedAddress)
 
 
 def _words(fault: Exception) -> str:
@@ -30,8 +35,7 @@ def _words(fault: Exception) -> str:
         case aiohttp.ClientConnectorSSLError():
             return f"the TLS handshake failed: {_reason(fault.os_error)}"
         case aiohttp.ClientConnectorError():
-            blocked = isinstance(fault.os_error, BlockedAddress)
-            return str(fault.os_error) if blocked else f"cannot connect: {_reason(fault.os_error)}"
+            return str(fault.os_error) if is_blocked(fault) else f"cannot connect: {_reason(fault.os_error)}"
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before an answer"
         case aiohttp.ClientOSError() | OSError():

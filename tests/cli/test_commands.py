@@ -11,6 +11,7 @@ import pytest
 from soketpy import __version__
 from soketpy.cli import main
 from soketpy.config import load
+from soketpy.config.effects import BLOCKED
 from soketpy.protocol.signatures import sign
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
@@ -134,7 +135,17 @@ def test_check_config_names_the_database_of_apps_and_the_admin_port(tmp_path: Pa
     path.write_text("registry: {driver: sqlite}\nadmin: {enabled: true, tokens: [a-token-of-the-tests]}\n")
     code, out, _ = run("check-config", str(path))
     assert code == 0
-    assert out == f"{path}: 0.0.0.0:6001, the apps in SQLite, no metrics, admin API on 127.0.0.1:6002\n"
+    first, *notes = out.splitlines()
+    assert first == f"{path}: 0.0.0.0:6001, the apps in SQLite, no metrics, admin API on 127.0.0.1:6002"
+    assert notes == [f"note: {BLOCKED}"]
+
+
+@pytest.mark.parametrize("chosen", ["allow", "block"])
+def test_check_config_has_no_note_about_a_chosen_setting(tmp_path: Path, run: Run, chosen: str) -> None:
+    path = tmp_path / "soketpy.yaml"
+    path.write_text(f"registry: {{driver: sqlite}}\nwebhooks: {{private_addresses: {chosen}}}\n")
+    code, out, _ = run("check-config", str(path))
+    assert (code, out.count("\n")) == (0, 1)
 
 
 @pytest.mark.parametrize(

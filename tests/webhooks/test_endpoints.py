@@ -87,6 +87,13 @@ async def test_the_first_wish_for_a_pause_makes_an_endpoint_failing(
     assert endpoint.pause == 30
 
 
+async def test_the_first_attempt_to_a_blocked_address_makes_an_endpoint_failing(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "FAILURES", FAILURES)
+    assert Endpoint(clock).fail(Outcome("the address is private", blocked=True))
+
+
 async def test_an_accepted_delivery_ends_the_pauses(clock: Clock) -> None:
     endpoint = Endpoint(clock)
     for _ in range(3):

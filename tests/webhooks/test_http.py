@@ -220,7 +220,8 @@ async def test_private_addresses_can_be_blocked_in_every_spelling(targets: Targe
 
 async def test_the_error_for_a_private_address_names_the_setting(targets: Targets) -> None:
     outcome = await send(targets(private_addresses=False), "http://localhost:1/")
-    assert outcome == Outcome("the address is private or special: see webhooks.private_addresses")
+    expected = "the address is private or special, and blocked: see webhooks.private_addresses"
+    assert outcome == Outcome(expected, blocked=True)
 
 
 async def test_a_name_that_resolves_to_another_address_later_cannot_bypass_the_check(

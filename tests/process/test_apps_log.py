@@ -1,0 +1,27 @@
+"""The log of ``soketpy start`` about apps in a database."""
+
+import json
+from pathlib import Path
+
+from soketpy.config.effects import BLOCKED
+from tests.process.test_apps import in_file as in_file
+from tests.process.test_signals import Process, StartProcess
+from tests.process.test_signals import start_process as start_process
+
+
+async def start_with_file(start_process: StartProcess, tmp_path: Path, **settings: object) -> Process:
+    given = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "timeouts": {"shutdown": 0.1},
+        "registry": {"driver": "sqlite"},
+        "sqlite": {"path": str(tmp_path / "apps.db")},
+        "webhooks": {"path": str(tmp_path / "webhooks.db")},
+    }
+    return await start_process(json.dumps({**given, **settings}))
+
+
+async def test_the_start_says_that_webhooks_reach_no_private_address(
+    start_process: StartProcess, tmp_path: Path
+) -> None:
+    assert BLOCKED in (await start_with_file(start_process, tmp_path)).log
