@@ -10,6 +10,7 @@ from soketpy.config import ConfigError, Settings
 from soketpy.config.effects import cautions
 from soketpy.core.fields import differing
 from soketpy.process.log import quantity
+from soketpy.process.registries import described, is_in_database
 
 log = logging.getLogger("soketpy")
 
@@ -87,12 +88,18 @@ class Configuration:
             return
         closed = f"; {closing_clients(closing)}" if closing else ""
         waiting = _waiting(self._at_start, settings)
-        log.info("Reloaded the configuration: %s%s%s", quantity(len(settings.apps), "app"), closed, waiting)
+        log.info("Reloaded the configuration: %s%s%s", self._applied(settings), closed, waiting)
         known = set(cautions(self._latest))
         for caution in cautions(settings):
             if caution not in known:
                 log.warning("%s", caution)
         self._latest = settings
+
+    def _applied(self, settings: Settings) -> str:
+        """Return in words which apps are applied. The database of a running server does not change."""
+        if is_in_database(self._at_start):
+            return f"{described(self._at_start)} are read again"
+        return quantity(len(settings.apps), "app")
 
     def _check_apps(self, settings: Settings) -> None:
         if self._latest.apps_in_file and not settings.apps_in_file:

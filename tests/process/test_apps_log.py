@@ -1,6 +1,7 @@
 """The log of ``soketpy start`` about apps in a database."""
 
 import json
+import signal
 from pathlib import Path
 
 from soketpy.config.effects import BLOCKED
@@ -25,3 +26,13 @@ async def test_the_start_says_that_webhooks_reach_no_private_address(
     start_process: StartProcess, tmp_path: Path
 ) -> None:
     assert BLOCKED in (await start_with_file(start_process, tmp_path)).log
+
+
+async def test_sighup_says_that_the_apps_of_the_database_are_read_again(
+    start_process: StartProcess, tmp_path: Path
+) -> None:
+    process = await start_with_file(start_process, tmp_path)
+    process.signal(signal.SIGHUP)
+    assert (await process.logged("Reloaded .*")).group() == (
+        "Reloaded the configuration: the apps in SQLite are read again"
+    )
