@@ -1,6 +1,7 @@
 """The HTTP server on the admin port."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
@@ -8,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from soketpy.config import Settings
+from soketpy.config.addresses import hosts, written
 from soketpy.config.app_documents import read_document
 from soketpy.core.app_registry import AppRegistry, Changed
 from soketpy.process.app_changes import Announcer
@@ -20,6 +22,8 @@ from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
 from soketpy.web.http_port import HttpPort
+
+log = logging.getLogger("soketpy")
 
 FIRST_REQUEST_TIMEOUT = 10.0
 """Seconds that a connection to the admin port has to send its first request."""
@@ -48,7 +52,9 @@ async def open_admin(
         invalidate(app_id)
         announcer.announce(app_id)
 
-    return await serve_admin(stack, settings, registry, changed)
+    port = await serve_admin(stack, settings, registry, changed)
+    log.info("Admin API on %s", ", ".join(f"http://{written(host, port)}" for host in hosts(settings.admin.host)))
+    return port
 
 
 async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRegistry, changed: Changed) -> int:

@@ -4,6 +4,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from soketpy.config.effects import BLOCKED
 from tests.process.test_apps import in_file as in_file
 from tests.process.test_signals import Process, StartProcess
@@ -36,3 +38,10 @@ async def test_sighup_says_that_the_apps_of_the_database_are_read_again(
     assert (await process.logged("Reloaded .*")).group() == (
         "Reloaded the configuration: the apps in SQLite are read again"
     )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_start_names_the_admin_port(start_process: StartProcess, tmp_path: Path, workers: int) -> None:
+    admin = {"enabled": True, "port": 0, "tokens": ["a-token-of-the-tests"]}
+    process = await start_with_file(start_process, tmp_path, admin=admin, workers=workers)
+    assert process.log.count("Admin API on http://127.0.0.1:") == 1
