@@ -61,7 +61,7 @@ async def opened(settings: "Settings") -> "AsyncIterator[AppRegistry]":
     try:
         yield registry
     except RegistryUnavailable as fault:
-        raise Failure(f"the registry does not answer: {fault}") from None
+        raise Failure(f"the database of the apps cannot be used: {fault}") from None
     except RegistryRefused as fault:
         raise Failure(str(fault)) from None
     finally:

@@ -1,6 +1,7 @@
 """The apps of a database in a running server: their cache, and the start of their registry."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from soketpy.config import Settings
@@ -8,6 +9,8 @@ from soketpy.core.app_registry import RegistryRefused, RegistryUnavailable
 from soketpy.core.ports import Unreachable
 from soketpy.process.registries import PRODUCTS, Adapt, registry_of
 from soketpy.registry.cache import CachedApps
+
+log = logging.getLogger("soketpy.apps")
 
 PAUSE = 1.0
 """Seconds between two attempts to open the registry at the start."""
@@ -28,12 +31,16 @@ def cached_apps(settings: Settings, adapt: Adapt | None = None) -> CachedApps:
 
 
 async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) -> None:
-    """Call ``start``, which opens the database of apps, until it succeeds.
+    """Call ``start``, which opens the database of apps, until it succeeds. Log the first failed attempt.
 
     Raise Unreachable if the database cannot be used within ``registry.start_timeout``.
     """
-    loop = asyncio.get_running_loop()
-    deadline, name = loop.time() + settings.registry.start_timeout, PRODUCTS[settings.registry.driver]
+    loop, name, patience = (
+        asyncio.get_running_loop(),
+        PRODUCTS[settings.registry.driver],
+        settings.registry.start_timeout,
+    )
+    deadline, warned = loop.time() + patience, False
     while True:
         try:
             async with asyncio.timeout_at(deadline):
@@ -43,6 +50,9 @@ async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) ->
         except RegistryUnavailable as fault:
             if loop.time() + PAUSE >= deadline:
                 raise Unreachable(f"The apps in {name} cannot be read: {fault}") from None
+            if not warned:
+                log.warning("The apps in %s cannot be read: %s; trying again for %g s", name, fault, patience)
+                warned = True
             await asyncio.sleep(PAUSE)
         except TimeoutError:
             raise Unreachable(f"The apps in {name} cannot be read: no answer") from None

@@ -156,7 +156,7 @@ class Server:
             self._callback.start()
             stack.push_async_callback(stop, "on_event", self._callback.stop)
         if isinstance(self._apps, CachedApps):
-            stack.push_async_callback(stop, "The registry of apps", self._apps.stop)
+            stack.push_async_callback(stop, "The database of the apps", self._apps.stop)
             await open_apps(settings, self._apps.start)
         stack.push_async_callback(stop, "The cluster", self._cluster.stop)  # also if its start fails or is cancelled
         await self._cluster.start()

@@ -194,7 +194,9 @@ async def _served(operation: Awaitable[T]) -> T:
         raise RequestRefused(HTTPStatus.CONFLICT, str(fault)) from None
     except RegistryUnavailable as fault:
         wait = {"Retry-After": str(RETRY_AFTER)}
-        raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, f"The registry does not answer: {fault}", wait) from None
+        raise RequestRefused(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"The database of the apps cannot be used: {fault}", wait
+        ) from None
 
 
 def _page_of(query: str) -> tuple[str, int]:

@@ -248,9 +248,9 @@ class CachedApps:
         """Log that the registry has become unavailable, or available again."""
         was_unavailable, self._unavailable = self._unavailable, fault is not None
         if fault is not None and not was_unavailable:
-            log.warning("The registry of apps is unavailable, and the apps stay as they are: %s", fault)
+            log.warning("The database of the apps is unavailable, and the apps stay as they are: %s", fault)
         elif fault is None and was_unavailable:
-            log.info("The registry of apps is available again")
+            log.info("The database of the apps is available again")
 
     def _is_overtaken(self, app_id: str) -> bool:
         """Return whether the answer of a query may be older than the last change of an app."""
@@ -310,7 +310,7 @@ class CachedApps:
         entry = self._entries.get(broken.id)
         if self._is_new_problem(broken.id, broken.problem):
             effect = "it is refused" if entry is None else "it stays as it was"
-            log.error("App %s in the registry is not valid, and %s: %s", broken.id, effect, broken.problem)
+            log.error("App %s in the database is not valid, and %s: %s", broken.id, effect, broken.problem)
         if entry is None:
             self._no_ids.add(broken.id, broken.problem)
         else:
@@ -335,7 +335,7 @@ class CachedApps:
         former = self._entries.get(stored.id)
         if not keys:
             if self._is_new_problem(stored.id, "keys"):
-                log.error("App %s in the registry is refused: every key of it has ended", stored.id)
+                log.error("App %s in the database is refused: every key of it has ended", stored.id)
             self._no_ids.add(stored.id, "every key of the app has ended")
             return self._drop(stored.id)
         app = stored if len(keys) == len(stored.keys) else replace(stored, keys=keys)

@@ -305,7 +305,11 @@ def test_a_database_that_cannot_be_used_is_a_failure(local: Local, config: Path,
 def test_a_database_that_does_not_answer_is_a_failure(local: Local, tmp_path: Path) -> None:
     (tmp_path / "apps.db").write_bytes(b"not a database" * 1000)
     code, out, err = local("list")
-    assert (code, out, err) == (1, "", "soketpy apps: the registry does not answer: SQLite: file is not a database\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        "soketpy apps: the database of the apps cannot be used: SQLite: file is not a database\n",
+    )
 
 
 def test_the_tables_are_created_once(local: Local) -> None:

@@ -3,10 +3,14 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from soketpy.config.effects import BLOCKED
+from soketpy.core.app_registry import RegistryUnavailable
+from soketpy.process import apps
+from tests.process.test_apps import InFile
 from tests.process.test_apps import in_file as in_file
 from tests.process.test_signals import Process, StartProcess
 from tests.process.test_signals import start_process as start_process
@@ -45,3 +49,22 @@ async def test_the_start_names_the_admin_port(start_process: StartProcess, tmp_p
     admin = {"enabled": True, "port": 0, "tokens": ["a-token-of-the-tests"]}
     process = await start_with_file(start_process, tmp_path, admin=admin, workers=workers)
     assert process.log.count("Admin API on http://127.0.0.1:") == 1
+
+
+async def test_the_first_failed_attempt_to_open_the_database_is_logged_once(
+    in_file: InFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(apps, "PAUSE", 0.001)
+    starts, start = 0, type(in_file.registry).start
+
+    async def start_late(self: Any, changed: Any) -> None:
+        nonlocal starts
+        starts += 1
+        if starts < 3:
+            raise RegistryUnavailable("SQLite: locked")
+        await start(self, changed)
+
+    monkeypatch.setattr(type(in_file.registry), "start", start_late)
+    await in_file.serve()
+    lines = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert lines == ["The apps in SQLite cannot be read: SQLite: locked; trying again for 30 s"]

@@ -370,8 +370,8 @@ async def test_a_cached_app_works_past_its_time(caplog: pytest.LogCaptureFixture
             cache.source.fault = None
             await cache.pass_time(1)
         assert [record.getMessage() for record in caplog.records] == [
-            "The registry of apps is unavailable, and the apps stay as they are: connection refused",
-            "The registry of apps is available again",
+            "The database of the apps is unavailable, and the apps stay as they are: connection refused",
+            "The database of the apps is available again",
         ]
         assert cache.reported == []
 
@@ -441,7 +441,7 @@ async def test_a_broken_entry_is_refused_and_named_once_in_the_log(caplog: pytes
             cache.time += UNKNOWN_TTL
         assert await cache.find_by_id("2") == app(2)
         assert [record.getMessage() for record in caplog.records] == [
-            "App 1 in the registry is not valid, and it is refused: webhooks: not valid JSON"
+            "App 1 in the database is not valid, and it is refused: webhooks: not valid JSON"
         ]
 
 

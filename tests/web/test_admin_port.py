@@ -201,7 +201,7 @@ async def test_a_registry_that_does_not_answer_is_told_with_a_time_to_retry(port
     port.registry.down = "connection refused"
     answer = await port.call("GET", "/admin/apps")
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    assert answer.json["error"] == "The registry does not answer: connection refused"
+    assert answer.json["error"] == "The database of the apps cannot be used: connection refused"
 
 
 async def test_a_registry_that_is_read_only_says_why(port: Port) -> None:

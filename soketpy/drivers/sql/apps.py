@@ -21,7 +21,7 @@ INITIALISING_SECONDS = 60.0
 
 T = TypeVar("T")
 
-NOT_OPEN = "the registry is not open"
+NOT_OPEN = "the database of the apps is not open"
 
 
 class SqlApps:
