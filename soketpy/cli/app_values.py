@@ -44,9 +44,12 @@ def _value(name: str, text: str) -> Any:
         raise Mistake(f"{name}: {_NOT_HERE[name]}")
     if name not in app_fields():
         raise Mistake(f"{quote(name)}: no such field{hint_of_app(name)}")
+    field = app_fields()[name]
+    if (field.many or name == "webhooks") and text.strip().lower() == "null":
+        return []  # and not the origin null, which would refuse all clients
     if name == "webhooks":
         return _json(name, text)
-    value = convert(app_fields()[name], ConfigNode(text, Position("", name=name), loose=True), name)
+    value = convert(field, ConfigNode(text, Position("", name=name), loose=True), name)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -25,6 +25,7 @@ Row = Mapping[str, Any]
 """The values of one app by the names of its columns. None is a value that the row does not have."""
 
 ReadRow = Callable[[Row], App | BrokenApp]
+WriteRow = Callable[[App], Mapping[str, object]]
 
 KEYS = "keys"
 
@@ -82,18 +83,28 @@ def app_of(row: Row, limits: Mapping[str, object]) -> App | BrokenApp:
         return _broken(row, f"the entry cannot be read ({type(fault).__name__})")
 
 
-def row_of(app: App) -> dict[str, object]:
-    """Return the row of an app. Lists and tables are values of their own, for JSON; "no limit" is -1, as in soketi."""
-    limits = {columns()[name]: getattr(app, name) for name in limit_fields()}
-    values = {column: NO_LIMIT if value is None else value for column, value in limits.items()}
-    values["allowed_origins"] = list(app.allowed_origins)
+def writer(limits: Mapping[str, object] | None = None) -> WriteRow:
+    """Return a function that writes rows, for a ``reader`` with the same ``limits``."""
+    return lambda app: row_of(app, limits or {})
+
+
+def row_of(app: App, limits: Mapping[str, object]) -> dict[str, object]:
+    """Return the row of an app. Lists and tables are values of their own, for JSON; "no limit" is -1, as in soketi.
+
+    A field is None if it has the value that ``app_of`` gives to it without a column, so that the app follows later
+    changes of ``limits``.
+    """
+    defaults: dict[str, Any] = {**limits, "id": app.id, "keys": app.keys}
+    default = App(**defaults)
+    given = [name for name in limit_fields() if getattr(app, name) != getattr(default, name)]
     first, *others = app.keys
     return {
+        **dict.fromkeys(columns().values()),
+        **{columns()[name]: _column(getattr(app, name)) for name in given},
         "id": app.id,
         "key": first.key,
         "secret": first.secret,
-        **values,
-        "webhooks": [_document(webhook) for webhook in app.webhooks],
+        "webhooks": [_document(webhook) for webhook in app.webhooks] or None,
         KEYS: [
             {"key": key.key, "secret": key.secret} | ({} if key.ends_at is None else {"ends_at": key.ends_at})
             for key in others
@@ -101,9 +112,15 @@ def row_of(app: App) -> dict[str, object]:
     }
 
 
-def item_of(app: App) -> dict[str, object]:
-    """Return the row of an app with soketi's attributes in DynamoDB."""
-    return {attributes().get(column, column): value for column, value in row_of(app).items()}
+def item_writer(limits: Mapping[str, object] | None = None) -> WriteRow:
+    """Return a function that writes rows with soketi's attributes in DynamoDB."""
+    return lambda app: {attributes().get(column, column): value for column, value in row_of(app, limits or {}).items()}
+
+
+def _column(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return NO_LIMIT if value is None else value
 
 
 def _field_of(column: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from soketpy.config import Settings
-from soketpy.config.app_rows import NAMES, Row, app_of, item_of, row_of
+from soketpy.config.app_rows import NAMES, Row, app_of, item_writer, writer
 from soketpy.config.registry import CONFIG, SqlServer
 from soketpy.core.app_registry import AppRegistry, BrokenApp
 from soketpy.core.apps import App
@@ -55,15 +55,16 @@ def registry_of(settings: Settings, adapt: Adapt | None = None) -> AppRegistry:
 
 
 def _registry(settings: Settings, read: Callable[[Row], App | BrokenApp]) -> AppRegistry:
-    table = settings.registry.table
+    table, limits = settings.registry.table, settings.app_defaults
     if settings.registry.driver == "dynamodb":
         from soketpy.drivers.aws.apps import DynamoApps
 
         aws = settings.dynamodb
-        return DynamoApps(table, aws, read=read, write=item_of, fields=NAMES, timeout=aws.request_timeout)
+        write, timeout = item_writer(limits), aws.request_timeout
+        return DynamoApps(table, aws, read=read, write=write, fields=NAMES, timeout=timeout)
     from soketpy.drivers.sql.apps import SqlApps
 
-    return SqlApps(_database(settings), table=table, read=read, write=row_of)
+    return SqlApps(_database(settings), table=table, read=read, write=writer(limits))
 
 
 def _database(settings: Settings) -> "Database":

@@ -20,6 +20,7 @@ from soketpy.config import load
 from soketpy.config.registry import Admin
 from soketpy.core.app_registry import AppRegistry
 from soketpy.core.apps import App, Key
+from soketpy.core.webhooks import Webhook
 from soketpy.process.admin_server import serve_admin
 from soketpy.process.registries import registry_of
 
@@ -127,6 +128,16 @@ async def test_a_new_app_is_printed_with_its_secret(run: Run, registry: AppRegis
     assert app.allowed_origins == ("https://a.example", "http://b.example")
 
 
+async def test_an_app_follows_later_changes_of_the_defaults(run: Run, registry: AppRegistry, config: Path) -> None:
+    await run("add", "--id", "n", "max_event_batch_size=4")
+    defaults = {"max_connections": 8, "max_event_batch_size": 8}
+    later = registry_of(replace(load(str(config), {}, {}), app_defaults=defaults))
+    await later.start(lambda _: None)
+    app = await entry(later, "n")
+    await later.stop()
+    assert (app.max_connections, app.max_event_batch_size) == (8, 4)
+
+
 async def test_a_new_app_may_have_a_given_key_and_secret(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     code, out, _ = await run("add", "--id", "n", "--key", "k", "--secret-file", str(tmp_path / "secret"), "--json")
@@ -157,6 +168,19 @@ async def test_fields_are_changed(run: Run, registry: AppRegistry) -> None:
     assert json.loads(out)["max_connections"] == 5
     await run("set", "1", "max_connections=null")
     assert (await entry(registry, "1")).max_connections is None
+
+
+@pytest.mark.parametrize("value", ["", "null", "[]"])
+async def test_a_list_is_emptied(run: Run, registry: AppRegistry, value: str) -> None:
+    await put(registry, allowed_origins=("https://a.example",))
+    assert (await run("set", "1", f"allowed_origins={value}"))[0] == 0
+    assert (await entry(registry, "1")).allowed_origins == ()
+
+
+async def test_webhooks_are_removed_with_null(run: Run, registry: AppRegistry) -> None:
+    await put(registry, webhooks=(Webhook(url="https://a.example", event_types=("member_added",)),))
+    assert (await run("set", "1", "webhooks=null"))[0] == 0
+    assert (await entry(registry, "1")).webhooks == ()
 
 
 async def test_an_app_is_disabled_and_enabled(run: Run, registry: AppRegistry) -> None:

@@ -1,12 +1,16 @@
 """Rows of registries of apps, with soketi's columns."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from soketpy.config.app_rows import NAMES, Row, columns, item_of, reader, row_of
+from soketpy.config.app_rows import NAMES, Row, WriteRow, columns, item_writer, reader, row_of, writer
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
@@ -97,13 +101,42 @@ FULL = App(
 )
 
 
-@pytest.mark.parametrize("given", [FULL, App(id="1", keys=(Key("k", "s"),))])
-def test_the_row_of_an_app_is_read_as_the_same_app(given: App) -> None:
-    assert app(json.loads(json.dumps(row_of(given)))) == given
+LIMITS = {
+    "allowed_origins": st.just(()) | st.just(("https://a.example",)),
+    "max_connections": st.none() | st.integers(1, 3),
+    "max_subscribes_per_second": st.none() | st.sampled_from([1, 200]),
+    "max_event_payload_in_kb": st.sampled_from([0.5, 100]),
+    "max_event_batch_size": st.integers(9, 11),
+    "enabled": st.booleans(),
+    "client_events": st.booleans(),
+}
+FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({}, optional=LIMITS)
+
+
+@pytest.mark.parametrize("write", [writer, item_writer])
+@given(limits=FIELDS, fields=FIELDS)
+def test_the_row_of_an_app_is_read_as_the_same_app(
+    write: Callable[[dict[str, Any]], WriteRow], limits: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    for written in (replace(FULL, **fields), App(id="1", keys=(Key("k", "s"),), **fields)):
+        assert app(json.loads(json.dumps(write(limits)(written))), limits) == written
+
+
+def test_a_field_with_the_value_of_the_defaults_follows_them() -> None:
+    row = row_of(App(id="7", keys=(Key("k", "s"),), max_connections=3, client_events=True), {"max_connections": 3})
+    found = app(row, {"max_connections": 5, "client_events": False, "max_event_batch_size": 1})
+    assert (found.max_connections, found.client_events, found.max_event_batch_size) == (5, True, 1)
+
+
+def test_no_limit_instead_of_a_default_is_written() -> None:
+    unlimited = App(id="7", keys=(Key("k", "s"),), max_subscribes_per_second=None)
+    assert row_of(unlimited, {"max_connections": 3})["max_connections"] == -1
+    assert row_of(unlimited, {})["max_subscribes_per_second"] == -1
+    assert row_of(unlimited, {"max_subscribes_per_second": None})["max_subscribes_per_second"] is None
 
 
 def test_a_row_has_every_column() -> None:
-    assert set(row_of(FULL)) == set(columns().values())
+    assert set(row_of(FULL, {})) == set(columns().values())
 
 
 @pytest.mark.parametrize(
@@ -171,7 +204,12 @@ def test_a_broken_row_shows_no_secret_and_keeps_its_id_and_key() -> None:
 
 def test_an_item_has_soketis_attributes_and_all_of_its_names_are_read() -> None:
     full = App(id="a", keys=(Key("k", "s"), Key("k2", "s2", 5.5)), max_connections=5, allowed_origins=("https://a.b",))
-    item = item_of(full)
-    assert (item["AppId"], item["MaxConnections"], item["EnableUserAuthentication"]) == ("a", 5, False)
+    item = item_writer({"enabled": False})(full)
+    assert (item["AppId"], item["MaxConnections"], item["Enabled"], item["EnableUserAuthentication"]) == (
+        "a",
+        5,
+        True,
+        None,
+    )
     assert app(item) == full
     assert item.keys() <= NAMES

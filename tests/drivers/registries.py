@@ -10,7 +10,7 @@ from uuid import uuid4
 import aiosqlite
 import pytest
 
-from soketpy.config.app_rows import Row, reader, row_of
+from soketpy.config.app_rows import Row, reader, writer
 from soketpy.core.app_registry import AppRegistry
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.database import Database
@@ -58,7 +58,7 @@ class SqliteKit:
         return str(self._folder / f"{uuid4()}.db")
 
     def registry(self, place: str) -> SqlApps:
-        return SqlApps(SqliteDatabase(place, poll=0.05), read=reader(), write=row_of)
+        return SqlApps(SqliteDatabase(place, poll=0.05), read=reader(), write=writer())
 
     async def insert(self, place: str, row: Row) -> None:
         async with aiosqlite.connect(place) as connection:
@@ -88,7 +88,7 @@ class ServerKit:
     def registry(self, place: str, table: str = "apps", timeout: float = PATIENCE, **changes: Any) -> SqlApps:
         """Return a registry that is not started. ``changes`` are other values of the address of the server."""
         server: Server = replace(self.server.server(place), **changes)
-        return SqlApps(self._database(server, timeout=timeout), table=table, read=reader(), write=row_of)
+        return SqlApps(self._database(server, timeout=timeout), table=table, read=reader(), write=writer())
 
     async def insert(self, place: str, row: Row) -> None:
         await asyncio.to_thread(self.server.insert, place, row)
