@@ -18,6 +18,9 @@ from tests.authority import Authority
 from tests.clients.programs import free_port
 from tests.patience import wait_until
 
+ATTEMPTS = 5
+"""Ports that a new server tries."""
+
 USER, PASSWORD = "soketpy", "pass:w/o@rd?'\"% \\"
 
 
@@ -34,7 +37,7 @@ class DatabaseServer(ABC):
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="soketpy-"))
-        self.port = free_port()
+        self.port = 0
         self.authority = Authority("Authority of a database")
         self.ca = str(self.folder / "ca.pem")
         Path(self.ca).write_bytes(self.authority.pem())
@@ -103,14 +106,20 @@ class DatabaseServer(ABC):
         """Start the server with its data, if it does not run."""
         if self._process is not None:
             return
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, **self._as_account())
-        wait_until(self._started)
+        for _ in range(1 if self.port else ATTEMPTS):
+            self.port = self.port or free_port()
+            if self._launch():
+                return
+            self.port = 0
+        raise AssertionError((self.folder / "log").read_text())
 
-    def _started(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
-        return self.answers()
+    def _launch(self) -> bool:
+        """Return whether the server runs. It ends if another program has just taken its port."""
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(self.command(), stdout=log, stderr=log, **self._as_account())
+        wait_until(lambda: process.poll() is not None or self.answers())
+        self._process = None if process.poll() is not None else process
+        return self._process is not None
 
     def kill(self) -> None:
         """Kill the server, as a crash would."""
