@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
+from soketpy.cli.app_lookup import apps_of, place_of
 from soketpy.cli.faults import Mistake
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ def add_credentials(parser: argparse.ArgumentParser) -> None:
     """Add ``--app-id``, ``--key`` and ``--secret``."""
     parser.add_argument("--app-id", metavar="ID", help="id of the app (default: the configuration's first app)")
     parser.add_argument("--key", help="key of the app (default: its first key)")
-    parser.add_argument("--secret", help="secret of the key (default: the configuration's)")
+    parser.add_argument("--secret", help="secret of the key (default: that of the configuration or of its database)")
 
 
 def pick(settings: "Settings", app_id: str | None, key: str | None, secret: str | None) -> Credentials:
-    """Complete the given values from the configuration.
+    """Complete the given values from the configuration, or from its database.
 
-    Raise Mistake if the configuration does not have the app or key.
+    Raise Mistake if there is no such app or key, and Failure if the database cannot be used.
     """
     if app_id is not None and key is not None and secret is not None:
         return Credentials(app_id, key, secret)
@@ -40,19 +41,19 @@ def pick(settings: "Settings", app_id: str | None, key: str | None, secret: str 
     if secret is None:
         secret = app.secret_of(key)
     if secret is None:
-        raise Mistake(f"app {app.id} has no key {key} in the configuration; give --secret too")
+        raise Mistake(f"app {app.id} has no key {key} {place_of(settings)}; give --secret too")
     return Credentials(app.id if app_id is None else app_id, key, secret)
 
 
 def _find(settings: "Settings", app_id: str | None, key: str | None, *, known: bool) -> "App":
-    """Return the app. If the secret is ``known``, the key need not be in the configuration."""
-    apps = [app for app in settings.apps if app_id in (None, app.id)]
+    """Return the app. If the secret is ``known``, the key need not be a key of the app."""
+    apps = [app for app in apps_of(settings, app_id, key) if app_id in (None, app.id)]
     if not apps:
         what = "no app" if app_id is None else f"no app with the id {app_id}"
-        raise Mistake(f"{what} in the configuration; give --app-id, --key and --secret")
+        raise Mistake(f"{what} {place_of(settings)}; give --app-id, --key and --secret")
     if key is None:
         return apps[0]
     holder = next((app for app in apps if app.secret_of(key) is not None), None)
     if holder is None and not known:
-        raise Mistake(f"no app with the key {key} in the configuration; give --secret too")
+        raise Mistake(f"no app with the key {key} {place_of(settings)}; give --secret too")
     return holder or apps[0]

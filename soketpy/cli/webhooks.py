@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from soketpy.cli.app_lookup import apps_of
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.options import add_config, read_settings
 
@@ -63,7 +64,9 @@ def add(commands: Any) -> None:
     test.add_argument(
         "--event", metavar="TYPE", default="channel_occupied", help="the event type (default: %(default)s)"
     )
-    test.add_argument("--app-id", "--app", metavar="APP", help="the app that signs (default: the first)")
+    test.add_argument(
+        "--app-id", "--app", metavar="APP", help="the app that signs (default: the configuration's first app)"
+    )
     test.set_defaults(run=run_test)
     for form in forms.choices.values():
         add_config(form)
@@ -185,13 +188,13 @@ def run_test(args: argparse.Namespace) -> int:
     from soketpy.protocol.event_types import EVENT_TYPES
 
     settings = read_settings(args, {})
-    app = next((each for each in settings.apps if args.app_id in (None, each.id)), None)
-    if app is None:
-        raise Mistake("no app in the configuration" if args.app_id is None else f"no app with the id {args.app_id}")
     if args.event not in EVENT_TYPES:
         raise Mistake(f"--event: must be one of {', '.join(EVENT_TYPES)}")
     if (problem := url_problem(args.url)) is not None:
         raise Mistake(f"--url: {problem}")
+    app = next((each for each in apps_of(settings, args.app_id) if args.app_id in (None, each.id)), None)
+    if app is None:
+        raise Mistake("no app in the configuration" if args.app_id is None else f"no app with the id {args.app_id}")
     own = next((each for each in app.webhooks if each.url == args.url), None)
     webhook = Webhook(url=args.url, event_types=(args.event,), headers={} if own is None else own.headers)
     asking = replace(app, webhooks=(webhook,))
