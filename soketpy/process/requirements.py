@@ -18,7 +18,7 @@ def check_requirements(settings: Settings) -> None:
 
         receivers_context(settings)
     if is_in_database(settings):
-        registry_of(settings)
+        _check_database(settings)
     several = number_of(settings) > 1
     if several or settings.cluster == "redis":
         from soketpy.process.cluster import check_redis_driver
@@ -32,6 +32,17 @@ def check_requirements(settings: Settings) -> None:
         from soketpy.process.queues import check_queue
 
         check_queue(settings, number_of(settings))
+
+
+def _check_database(settings: Settings) -> None:
+    """Raise ConfigError if the libraries of the database are missing, or its certificate authorities do not work."""
+    registry_of(settings)
+    driver = settings.registry.driver
+    given = {"postgres": settings.postgres, "mysql": settings.mysql}.get(driver)
+    if given is not None and given.ca is not None and given.tls != "disable":
+        from soketpy.process.tls import check_certificates
+
+        check_certificates(settings, f"{driver}.ca", given.ca)
 
 
 def number_of(settings: Settings) -> int:

@@ -28,7 +28,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     if tls.cert is None or tls.key is None:
         raise ConfigError("tls: cert and key must be given together")
-    _check_certificates(settings, "tls.cert", tls.cert)
+    check_certificates(settings, "tls.cert", tls.cert)
     encrypted = _check_key(settings, tls.key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
@@ -39,7 +39,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     except OSError as fault:  # a file was removed a moment ago
         raise ConfigError(f"tls: {tls.cert} and {tls.key} cannot be read: {fault.strerror or fault}") from None
     if tls.ca is not None:
-        _check_certificates(settings, "tls.ca", tls.ca)
+        check_certificates(settings, "tls.ca", tls.ca)
         context.load_verify_locations(tls.ca)
     return context
 
@@ -53,14 +53,14 @@ def receivers_context(settings: Settings) -> ssl.SSLContext | None:
     file = settings.webhooks.ca
     if file is None:
         return None
-    _check_certificates(settings, "webhooks.ca", file)
+    check_certificates(settings, "webhooks.ca", file)
     context = ssl.create_default_context()
     context.load_verify_locations(file)
     return context
 
 
-def _check_certificates(settings: Settings, path: str, file: str) -> None:
-    """Raise ConfigError for a file that has no certificates, or broken ones."""
+def check_certificates(settings: Settings, path: str, file: str) -> None:
+    """Raise ConfigError for a file that has no certificates, or broken ones. ``path`` is its setting."""
     text = _read(settings, path, file)
     if "CERTIFICATE-----" not in text:
         found = "a private key instead of a certificate" if "PRIVATE KEY-----" in text else "no certificate (PEM)"
