@@ -138,11 +138,17 @@ def _is_soketis(position: Position) -> bool:
 
 
 def _unused_apps(draft: Draft) -> Iterator[str]:
-    """Yield a line about apps next to a database that was chosen in soketi's names: soketi ignores such apps."""
+    """Yield lines about apps next to a database that was chosen in soketi's names: soketi ignores such apps.
+
+    There is a line for each variable of the first app, or one for the apps of the file.
+    """
     driver = _database(draft)
     if driver is not None and draft.apps and _is_soketis(driver.position):
-        named = draft.apps[0].name
-        yield f"{named} has no effect while the apps are in a database ({driver.position})"
+        app = draft.apps[0]
+        variables = {each.position.source: each.position for each in app.values.values() if each.position.name == ""}
+        for position in variables.values() or [app.position]:
+            problem = f"has no effect while the apps are in a database ({driver.position})"
+            yield str(position.error(app.name, problem))
 
 
 def _check_none(apps: list[AppDraft], driver: Found) -> None:

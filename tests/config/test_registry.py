@@ -1,5 +1,6 @@
 """The settings of registries, of their databases and of the admin API."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,10 +99,21 @@ def test_apps_of_the_configuration_next_to_a_database_are_refused(
 
 @pytest.mark.parametrize("file", ['{"appManager": {"driver": "mysql"}}', "{}"])
 def test_soketis_default_app_next_to_soketis_database_has_no_effect(write: Write, file: str) -> None:
-    environ = {"SOKETI_DEFAULT_APP_KEY": "k"} | ({"SOKETI_APP_MANAGER_DRIVER": "mysql"} if file == "{}" else {})
-    settings = load(write(file), environ, {})
+    environ = {"SOKETI_DEFAULT_APP_KEY": "k", "SOKETI_DEFAULT_APP_SECRET": "s"}
+    environ |= {"SOKETI_APP_MANAGER_DRIVER": "mysql"} if file == "{}" else {}
+    path = write(file)
+    settings = load(path, environ, {})
     assert settings.apps == ()
-    assert any("has no effect while the apps are in a database" in each for each in settings.warnings)
+    driver = "SOKETI_APP_MANAGER_DRIVER" if file == "{}" else f"{path}:1"
+    why = f"has no effect while the apps are in a database ({driver})"
+    assert settings.warnings == (f"SOKETI_DEFAULT_APP_KEY: {why}", f"SOKETI_DEFAULT_APP_SECRET: {why}")
+
+
+def test_soketis_apps_of_a_file_next_to_soketis_database_have_no_effect(write: Write) -> None:
+    apps = [{"id": "1", "key": "k", "secret": "s"}]
+    path = write(json.dumps({"appManager": {"driver": "mysql", "array": {"apps": apps}}}))
+    [warning] = load(path, {}, {}).warnings
+    assert warning.startswith(f"{path}:1: appManager.array.apps.0: has no effect while the apps are in a database")
 
 
 def test_an_empty_list_of_apps_next_to_a_database_is_allowed(write: Write) -> None:
