@@ -23,6 +23,9 @@ Call = Callable[..., Awaitable[Any]]
 It raises Mistake for a wrong value (400), and Failure for every other refusal.
 """
 
+NOTHING = "There is nothing at this path."
+"""The answer of each port of soketpy to an unknown path."""
+
 PATIENCE = 30.0
 """Seconds that a server has to answer: more than the time limits of its database."""
 
@@ -114,9 +117,22 @@ def _remote(args: argparse.Namespace) -> Call:
         reason = document.get("error") if isinstance(document, dict) else None
         if not isinstance(reason, str):
             raise Failure(f"{target} did not answer as the admin API of soketpy does: {status}")
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Failure(f"{target} refused the token: give one of its admin.tokens")
+        if status == HTTPStatus.NOT_FOUND and reason == NOTHING:
+            raise Failure(f"{target}{prefix} has no admin API: {_without(target, prefix)}")
         raise _refusal(status, reason)
 
     return call
+
+
+def _without(target: "Target", prefix: str) -> str:
+    """Return what to write if the server has no admin API below the prefix."""
+    from soketpy.registry.administration import ROOT
+
+    if prefix.endswith(("/admin", ROOT)):
+        return f"--admin-url without /admin is {target}{prefix.removesuffix(ROOT).removesuffix('/admin')}"
+    return "give the address of the admin port (admin.port, 6002 by default) as --admin-url"
 
 
 def target_of(url: str) -> "tuple[Target, str]":
@@ -137,7 +153,7 @@ def target_of(url: str) -> "tuple[Target, str]":
     tls = parts.scheme == "https"
     if not tls and not _is_loopback(host):
         raise Mistake(HTTP_IS_LOCAL)
-    return Target(host, port or (443 if tls else 80), tls=tls), parts.path.rstrip("/")
+    return Target(host, port or (443 if tls else 80), tls=tls, is_admin=True), parts.path.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,6 +19,10 @@ PATIENCE = 5.0
 NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 """OpenSSL's reasons if the server does not speak TLS."""
 
+NO_TLS_OF_ADMIN = (
+    "the admin port has no TLS of its own; use http:// on the machine of the server, or the https:// URL of a proxy"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -34,6 +38,8 @@ class Target:
     verified: bool = True
     has_flag: bool = False
     """True if the command has the flag ``--tls``, so that not only the configuration decides on TLS."""
+    is_admin: bool = False
+    """True for the server of ``--admin-url``, whose scheme decides on TLS."""
 
     def __str__(self) -> str:
         from soketpy.config.addresses import written
@@ -88,10 +94,17 @@ def _reason(target: Target, error: OSError) -> str:
     if target.unix_socket is not None and (problem := no_socket(target.unix_socket)) is not None:
         return f"it {problem}"
     if target.tls and getattr(error, "reason", None) in NO_TLS:
-        return "the port speaks no TLS" + (": leave out --tls" if target.has_flag else ", and tls.cert is set")
+        return "the port speaks no TLS" + _about_tls(target, "leave out --tls", "tls.cert is set", NO_TLS_OF_ADMIN)
     if not target.tls and isinstance(error, ConnectionResetError | BrokenPipeError) and _speaks_tls(target):
-        return "the port speaks TLS" + (": give --tls" if target.has_flag else ", and tls.cert is not set")
+        return "the port speaks TLS" + _about_tls(target, "give --tls", "tls.cert is not set", "use https://")
     return error.strerror or str(error)
+
+
+def _about_tls(target: Target, flag: str, setting: str, url: str) -> str:
+    """Return what to do if the server and the command differ about TLS, by what decides on TLS."""
+    if target.is_admin:
+        return f": {url}"
+    return f": {flag}" if target.has_flag else f", and {setting}"
 
 
 def _speaks_tls(target: Target) -> bool:

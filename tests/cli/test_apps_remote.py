@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from soketpy.cli import main
 from soketpy.cli.admin_calls import HTTP_IS_LOCAL
 from soketpy.config.registry import Admin
-from soketpy.config.settings import Settings
+from soketpy.config.settings import Settings, Tls
 from soketpy.core.apps import App, Key
 from soketpy.process.admin_server import serve_admin
 from tests.authority import Authority
+from tests.conftest import StartServer
 from tests.registries import MemoryRegistry
 
 TOKEN = "a-token-of-the-tests"
@@ -145,7 +146,40 @@ async def test_a_refused_token_is_a_failure(port: int, tmp_path: Path, capsys: p
     argv = ("apps", "list", "--admin-url", f"http://localhost:{port}", "--token-file", str(tmp_path / "wrong"))
     assert await asyncio.to_thread(main, argv) == 1
     err = capsys.readouterr().err
-    assert err == "soketpy apps: Send one of admin.tokens in the header Authorization: Bearer TOKEN.\n"
+    assert err == f"soketpy apps: http://localhost:{port} refused the token: give one of its admin.tokens\n"
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/apps"])
+async def test_a_url_with_the_path_of_the_api_is_a_failure(
+    port: int, path: str, token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("apps", "list", "--admin-url", f"http://localhost:{port}{path}", "--token-file", token)
+    assert await asyncio.to_thread(main, argv) == 1
+    assert f"has no admin API: --admin-url without /admin is http://localhost:{port}\n" in capsys.readouterr().err
+
+
+async def test_the_main_port_is_a_failure(
+    start_server: StartServer, token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"http://127.0.0.1:{(await start_server()).port}"
+    assert await asyncio.to_thread(main, ("apps", "list", "--admin-url", url, "--token-file", token)) == 1
+    hint = "give the address of the admin port (admin.port, 6002 by default) as --admin-url"
+    assert capsys.readouterr().err == f"soketpy apps: {url} has no admin API: {hint}\n"
+
+
+async def test_the_admin_port_has_no_tls(port: int, token: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("apps", "list", "--admin-url", f"https://localhost:{port}", "--token-file", token)
+    assert await asyncio.to_thread(main, argv) == 1
+    assert "the port speaks no TLS: the admin port has no TLS of its own; use http://" in capsys.readouterr().err
+
+
+async def test_a_port_with_tls_needs_https(
+    start_server: StartServer, authority: Authority, token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cert, key = authority.issue(tmp_path)
+    url = f"http://127.0.0.1:{(await start_server(tls=Tls(cert=cert, key=key))).port}"
+    assert await asyncio.to_thread(main, ("apps", "list", "--admin-url", url, "--token-file", token)) == 1
+    assert "the port speaks TLS: use https://" in capsys.readouterr().err
 
 
 async def call_one_that_answers(answer: bytes) -> tuple[int, str]:
