@@ -28,6 +28,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+        self.set_defaults(parser=self)  # the parser of the innermost command, for its errors
 
     def error(self, message: str) -> NoReturn:
         """Print a mistake in the call, and end with exit code 2."""
@@ -37,7 +38,9 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Print a failure as one line on standard error."""
     try:
-        args = _parser().parse_args(argv)
+        args, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 0
     name = f"soketpy {args.command}"

@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     """Add the command with its three forms."""
     text = "Print the text that is signed and its signature."
     parser = commands.add_parser("sign", help="sign a request or an authorization", description=text, epilog=EPILOG)
-    forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
+    forms = parser.add_subparsers(required=True, metavar="COMMAND", dest="form")
 
     rest = forms.add_parser("rest", help="a request to the REST API", epilog=EPILOG)
     rest.add_argument("method", metavar="METHOD")

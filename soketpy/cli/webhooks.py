@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "webhooks", help="show and change the queue of webhooks", description=text, epilog=EPILOG
     )
-    forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
+    forms = parser.add_subparsers(required=True, metavar="COMMAND", dest="form")
 
     forms.add_parser("list", help="the number of deliveries that wait").set_defaults(run=run_list)
     failed = forms.add_parser("failed", help="the deliveries that were given up, the newest first")

@@ -35,7 +35,7 @@ UNKNOWN = "in the configuration; give"
 GUARDED = "only channels that begin with private- or presence- have an auth of their own"
 MISTAKES: list[tuple[tuple[str, ...], str]] = [
     ((), "soketpy: error: the following arguments are required: COMMAND (see soketpy --help)"),
-    (("start", "--bogus"), "soketpy: error: unrecognized arguments: --bogus (see soketpy --help)"),
+    (("start", "--bogus"), "soketpy start: error: unrecognized arguments: --bogus (see soketpy start --help)"),
     (("start", "--port"), "soketpy start: error: argument --port: expected one argument (see soketpy start --help)"),
     (
         ("healthcheck", "--port", "x"),

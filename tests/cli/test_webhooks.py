@@ -130,7 +130,7 @@ async def test_an_unknown_id_is_a_failure(queue: SqliteQueue, run: Run, form: st
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "the following arguments are required: FORM (see soketpy webhooks --help)"),
+        ((), "the following arguments are required: COMMAND (see soketpy webhooks --help)"),
         (("retry",), "one of the arguments ID --app-id/--app --all is required (see soketpy webhooks retry --help)"),
         (("purge", "--all", "x"), "argument ID: not allowed with argument --all (see soketpy webhooks purge --help)"),
         (
