@@ -10,11 +10,15 @@ WIDTH = 36
 """Columns of the name of a field."""
 
 
-def line_of(document: Document) -> str:
-    """Return an app in one line of a list: its id, its first key, and what is special."""
+def line_of(document: Document, now: float) -> str:
+    """Return an app in one line of a list: its id, its first key, and what is special.
+
+    Keys that have ended at the Unix time ``now`` are not counted.
+    """
     from soketpy.config.errors import quote
 
-    keys, webhooks = document["keys"], document.get("webhooks", ())
+    keys = [key for key in document["keys"] if (key.get("ends_at") or now + 1) > now]
+    webhooks = document.get("webhooks", ())
     notes = [
         *([f"not valid: {quote(str(document['problem']), 200)}"] if "problem" in document else []),
         *(["disabled"] if document.get("enabled") is False else []),
@@ -37,12 +41,17 @@ def lines_of(document: Document) -> Iterator[str]:
 
 
 def secret_lines(document: Document) -> Iterator[str]:
-    """Yield the id of an app, and the key whose secret the document has."""
+    """Yield the id of an app, the key whose secret the document has, and the other keys with their ends."""
     yield f"id: {_shown(document['id'])}"
     for key in document["keys"]:
         if "secret" in key:
             yield f"key: {_shown(key['key'])}"
             yield f"secret: {_shown(key['secret'])}"
+    for key in document["keys"]:
+        if "secret" not in key:
+            ends = key["ends_at"]
+            end = "works until it is removed" if ends is None else f"ends {date_of(ends)}"
+            yield f"older key: {_shown(key['key'])} ({end})"
 
 
 def _key(key: Document) -> str:

@@ -18,6 +18,11 @@ ROOT = "/admin/apps"
 
 SHOWN_ONCE = "The secret is not shown again."
 
+FOR_CHANGES = (
+    "for a table that soketpy can change, set another registry.table, run this command again, and copy the apps: "
+    "see docs/apps.md"
+)
+
 EPILOG = """\
 examples:
   soketpy apps init --config soketpy.yaml        create the tables of the database
@@ -34,7 +39,7 @@ def add(commands: Any) -> None:
     """Add the command with its forms."""
     text = "Show and change the apps of a database."
     parser = commands.add_parser("apps", help="show and change the apps of a database", description=text, epilog=EPILOG)
-    forms = parser.add_subparsers(required=True, metavar="FORM", dest="form")
+    forms = parser.add_subparsers(required=True, metavar="COMMAND", dest="form")
     forms.add_parser("list", help="all apps, a line each").set_defaults(run=run_list)
     _form(forms, "show", "one app, without its secrets", run_show)
     new = forms.add_parser("add", help="add an app, and print its secret", epilog=EPILOG)
@@ -75,6 +80,8 @@ def _form(forms: Any, name: str, help: str, run: Callable[[argparse.Namespace], 
 
 def run_list(args: argparse.Namespace) -> int:
     """Print all apps."""
+    import time
+
     from soketpy.cli.app_texts import line_of
 
     async def read(call: "Call") -> list[Any]:
@@ -86,8 +93,8 @@ def run_list(args: argparse.Namespace) -> int:
                 return found
             after = page["next"]
 
-    apps = _use(args, read)
-    _print(args, apps, map(line_of, apps) if apps else ["There are no apps."])
+    apps, now = _use(args, read), time.time()
+    _print(args, apps, [line_of(app, now) for app in apps] or ["There are no apps."])
     return 0
 
 
@@ -98,34 +105,40 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_add(args: argparse.Namespace) -> int:
     """Add an app and print its secret."""
-    from soketpy.cli.app_values import fields_of
+    from soketpy.cli.app_values import NEW, fields_of, named_options
 
-    values = {**fields_of(args.fields), **_key_of(args), **({} if args.id is None else {"id": args.id})}
-    return _call_and_show_secret(args, ROOT, values)
+    values = {**fields_of(args.fields, NEW), **_key_of(args), **({} if args.id is None else {"id": args.id})}
+    with named_options():
+        return _call_and_show_secret(args, ROOT, values)
 
 
 def run_set(args: argparse.Namespace) -> int:
     """Change fields of an app, and print the app."""
-    from soketpy.cli.app_values import fields_of
+    from soketpy.cli.app_values import CHANGED, fields_of
 
-    return _call_and_show(args, "PATCH", _path(args), fields_of(args.fields))
+    return _call_and_show(args, "PATCH", _path(args), fields_of(args.fields, CHANGED))
 
 
 def run_rotate(args: argparse.Namespace) -> int:
     """Add a key to an app and print its secret."""
-    from soketpy.cli.app_values import seconds_of, time_of
+    from soketpy.cli.app_values import future_time_of, named_options, seconds_of
 
     values = _key_of(args)
     if args.ends_in is not None:
         values["ends_in"] = seconds_of(args.ends_in)
     elif args.ends_at is not None:
-        values["ends_at"] = time_of(args.ends_at)
-    return _call_and_show_secret(args, _path(args, "rotate"), values)
+        values["ends_at"] = future_time_of(args.ends_at)
+    with named_options():
+        return _call_and_show_secret(args, _path(args, "rotate"), values)
 
 
 def run_switch(args: argparse.Namespace) -> int:
-    """Enable or disable an app, and print the app."""
-    return _call_and_show(args, "POST", _path(args, args.form))
+    """Enable or disable an app, and print what was done."""
+    from soketpy.config.errors import quote
+
+    app = _use(args, lambda call: call("POST", _path(args, args.form)))
+    _print(args, app, [f"{args.form.capitalize()}d the app {quote(args.id)}."])
+    return 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
@@ -142,7 +155,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
 
 def run_init(args: argparse.Namespace) -> int:
-    """Create the tables that are missing, and print what was done."""
+    """Create the tables that are missing, and print what was done. Raise Failure for a table of another program."""
     import asyncio
 
     from soketpy.cli.admin_calls import opened
@@ -151,7 +164,10 @@ def run_init(args: argparse.Namespace) -> int:
 
     async def initialise() -> Iterable[str]:
         async with opened(settings) as registry:
-            return await registry.initialise()
+            done = await registry.initialise()
+            if not done and registry.writable is not None:
+                raise Failure(f"{registry.writable}; {FOR_CHANGES}")
+            return done
 
     print("\n".join(asyncio.run(initialise()) or ["There was nothing to do."]))
     return 0

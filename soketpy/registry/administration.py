@@ -99,7 +99,7 @@ class Administration:
         match parts:
             case []:
                 return _with_head({"GET": self._list, "POST": self._add})
-            case [app_id] if _may_exist(app_id):
+            case [app_id] if app_id == "" or _may_exist(app_id):  # a broken entry may have an empty id
                 one: dict[str, Operation] = {
                     "GET": partial(self._show, app_id),
                     "PATCH": partial(self._change, app_id),

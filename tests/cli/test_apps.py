@@ -5,8 +5,9 @@ import json
 import os
 import pty
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from soketpy.cli import main
-from soketpy.cli.app_values import fields_of, seconds_of, time_of
+from soketpy.cli.app_values import NEW, fields_of, seconds_of, time_of
 from soketpy.cli.faults import Mistake
 from soketpy.config import load
 from soketpy.config.registry import Admin
@@ -109,6 +110,12 @@ async def test_the_list_has_a_line_for_each_app(run: Run, registry: AppRegistry)
     assert await run("list") == (0, "1  key-1\n2  key-2  disabled\n", "")
 
 
+async def test_the_list_does_not_count_ended_keys(run: Run, registry: AppRegistry) -> None:
+    keys = Key("key-1", SECRET), Key("ending", SECRET, 32e9), Key("ended", SECRET, 1.0)
+    await registry.add(App(id="1", keys=keys))
+    assert (await run("list"))[1] == "1  key-1  2 keys\n"
+
+
 async def test_the_list_has_the_apps_of_all_pages(run: Run, registry: AppRegistry) -> None:
     for number in range(250):
         await put(registry, f"{number:03}")
@@ -185,9 +192,10 @@ async def test_webhooks_are_removed_with_null(run: Run, registry: AppRegistry) -
 
 async def test_an_app_is_disabled_and_enabled(run: Run, registry: AppRegistry) -> None:
     await put(registry)
-    assert (await run("disable", "1"))[0] == 0
+    assert await run("disable", "1") == (0, "Disabled the app 1.\n", "")
     assert not (await entry(registry, "1")).enabled
-    assert (await run("enable", "1"))[0] == 0
+    code, out, _ = await run("enable", "1", "--json")
+    assert (code, json.loads(out)["enabled"]) == (0, True)
     assert (await entry(registry, "1")).enabled
 
 
@@ -196,14 +204,17 @@ async def test_the_older_key_stays_after_a_rotation(run: Run, registry: AppRegis
     code, out, _ = await run("rotate", "1")
     new, old = (await entry(registry, "1")).keys
     assert (code, old) == (0, Key("key-1", SECRET))
-    assert out == f"id: 1\nkey: {new.key}\nsecret: {new.secret}\nThe secret is not shown again.\n"
+    older = "older key: key-1 (works until it is removed)"
+    assert out == f"id: 1\nkey: {new.key}\nsecret: {new.secret}\n{older}\nThe secret is not shown again.\n"
     assert (await run("list"))[1] == f"1  {new.key}  2 keys\n"
 
 
 @pytest.mark.parametrize("end", [("--ends-in", "7d"), ("--ends-at", "2999-12-31")])
 async def test_the_older_key_ends_at_the_given_time(run: Run, registry: AppRegistry, end: tuple[str, str]) -> None:
     await put(registry)
-    assert (await run("rotate", "1", *end))[0] == 0
+    code, out, _ = await run("rotate", "1", *end)
+    assert code == 0
+    assert re.search(r"^older key: key-1 \(ends 2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)$", out, re.M)
     ends_at = (await entry(registry, "1")).keys[1].ends_at
     assert ends_at is not None
     assert re.search(r"^key +key-1 \(ends 2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)$", (await run("show", "1"))[1], re.M)
@@ -229,6 +240,19 @@ async def test_an_app_is_removed(run: Run, registry: AppRegistry) -> None:
     assert not await registry.fetch(["a&b"], [])
 
 
+def insert_broken(file: Path) -> None:
+    """Add an entry with an empty id."""
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("INSERT INTO apps (id, \"key\", secret) VALUES ('', 'k', 's')")
+
+
+async def test_a_broken_entry_with_an_empty_id_is_removed(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
+    insert_broken(tmp_path / "apps.db")
+    assert (await run("list"))[1] == "''  k  not valid: id: missing\n"
+    assert await run("remove", "", "--yes") == (0, "Removed the app ''.\n", "")
+    assert not await registry.page()
+
+
 REFUSED = [
     (("show", "none"), 1, "none"),
     (("set", "none", "enabled=true"), 1, "none"),
@@ -236,18 +260,24 @@ REFUSED = [
     (("remove", "1", "--key", "none", "--yes"), 1, "the app does not have this key"),
     (("remove", "1", "--key", "key-1", "--yes"), 1, "no other key of the app stays: rotate the keys first"),
     (("add", "--id", "1"), 1, "1"),
-    (("add", "--id", "a/b"), 2, "id: must be text of "),
-    (("add", "--key", "a:b"), 2, "key: must be text of "),
+    (("add", "--id", "a/b"), 2, " --id: must be text of "),
+    (("add", "--key", "a:b"), 2, " --key: must be text of "),
     (("set", "1", "max_connections=x"), 2, "max_connections: must be a whole number of 1 or more, or null for none"),
     (("set", "1", "max_conections=1"), 2, "max_conections: no such field; did you mean max_connections?"),
     (("set", "1", "enabled='true'"), 2, "enabled: remove the quotes"),
-    (("set", "1", "secret=x"), 2, "secret: give --secret-file"),
+    (("set", "1", "id=x"), 2, "id: the id of an app never changes"),
+    (("set", "1", "key=x"), 2, "key: does not change this way: add a new key with `soketpy apps rotate`"),
+    (("set", "1", "secret=x"), 2, "secret: does not change this way: add a new key with `soketpy apps rotate`"),
+    (("set", "1", "keys=x"), 2, "keys: does not change this way: add a new key with `soketpy apps rotate`"),
+    (("add", "id=x"), 2, "id: give --id"),
+    (("add", "secret=x"), 2, "secret: give --secret-file"),
     (("set", "1", "enabled"), 2, "'enabled': write NAME=VALUE"),
     (("set", "1", "enabled=1", "enabled=0"), 2, "enabled: given twice"),
     (("set", "1", "webhooks=x"), 2, "webhooks: must be JSON, or @ and the name of a file with JSON"),
     (("set", "1", "webhooks=@none.json"), 2, "webhooks: none.json cannot be read: No such file or directory"),
     (("set", "1", "webhooks=[{}]"), 2, "webhooks[0]: must have a url or a lambda_function"),
-    (("rotate", "1", "--ends-at", "2001-01-01"), 2, "ends_at: is in the past"),
+    (("rotate", "1", "--ends-at", "2001-01-01"), 2, "--ends-at: 2001-01-01 is in the past; give --ends-in 0 "),
+    (("rotate", "1", "--ends-in", "99999d"), 2, " --ends-in: must be "),
     (("rotate", "1", "--ends-at", "x"), 2, "--ends-at: must be a date"),
     (("rotate", "1", "--ends-in", "7"), 2, "--ends-in: must be a time such as 7d"),
     (("rotate", "1", "--secret-file", "x"), 2, "--secret-file has no effect without --key"),
@@ -344,6 +374,17 @@ def test_the_tables_are_created_once(local: Local) -> None:
     assert local("list") == (0, "There are no apps.\n", "")
 
 
+def test_a_table_of_others_is_no_table_that_soketpy_can_change(local: Local, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "apps.db")) as database, database:
+        database.execute('CREATE TABLE apps (id TEXT, "key" TEXT, secret TEXT)')
+    code, out, err = local("init")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(
+        'soketpy apps: the table apps was not created by "soketpy apps init": soketpy only reads it; '
+    )
+    assert "set another registry.table, run this command again, and copy the apps: see docs/apps.md" in err
+
+
 # Values
 
 
@@ -369,4 +410,10 @@ def test_a_wrong_date_is_a_mistake(text: str) -> None:
 
 def test_deeply_nested_webhooks_are_a_mistake() -> None:
     with pytest.raises(Mistake, match="webhooks: "):
-        fields_of(["webhooks=" + "[" * 100_000])
+        fields_of(["webhooks=" + "[" * 100_000], NEW)
+
+
+def test_bad_json_in_a_file_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "hooks.json").write_text("[{")
+    with pytest.raises(Mistake, match=r"webhooks: .*hooks\.json: must be JSON: Expecting"):
+        fields_of([f"webhooks=@{tmp_path / 'hooks.json'}"], NEW)

@@ -105,7 +105,7 @@ async def test_head_is_answered_as_get_without_a_body(port: Port) -> None:
 REFUSED: list[tuple[str, str, object, int, str]] = [
     ("GET", "/", None, 404, "There is nothing at this path."),
     ("GET", "/admin/appsa", None, 404, "There is nothing at this path."),
-    ("GET", "/admin/apps/", None, 404, "There is nothing at this path."),
+    ("GET", "/admin/apps/", None, 404, "there is no app with the id ''"),
     ("GET", "/admin/apps/a/", None, 404, "There is nothing at this path."),
     ("POST", "/admin/apps/a/other", None, 404, "There is nothing at this path."),
     ("GET", "/admin/apps/a%00", None, 404, "There is nothing at this path."),
