@@ -102,6 +102,8 @@ class Configuration:
         return quantity(len(settings.apps), "app")
 
     def _check_apps(self, settings: Settings) -> None:
+        if is_in_database(settings) != is_in_database(self._at_start):
+            raise settings.mistake("registry.driver", "apps move into or out of a database at a restart only")
         if self._latest.apps_in_file and not settings.apps_in_file:
             raise ConfigError(f"{settings.sources[0]}: has no apps any more, and all clients would be closed")
 
