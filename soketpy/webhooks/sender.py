@@ -155,7 +155,7 @@ class Sender:
             pause = max(own, endpoint.pause)
             await self._store(lambda: self._queue.retry(delivery, pause, outcome.error))
         if began:
-            await self._statistics.began_to_fail(self._queue, delivery, outcome.error)
+            await self._statistics.began_to_fail(self._queue, delivery, outcome)
 
     async def _postpone(self, delivery: Delivery, endpoint: Endpoint, pause: float) -> None:
         """Put a delivery back, because another one of its endpoint has failed.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from soketpy.core.deliveries import Delivery
-from soketpy.core.webhook_ports import Queue, QueueLength, QueueUnavailable
+from soketpy.core.webhook_ports import Outcome, Queue, QueueLength, QueueUnavailable
 from soketpy.core.webhook_traffic import WebhookTraffic, WebhookTrafficByHost
 from soketpy.core.webhooks import host_of
 
@@ -36,12 +36,19 @@ class Statistics:
         """Return the counters of the app and the host of a delivery."""
         return self.traffic[delivery.app_id, host_of(delivery.target)]
 
-    async def began_to_fail(self, queue: Queue, delivery: Delivery, error: str) -> None:
+    async def began_to_fail(self, queue: Queue, delivery: Delivery, outcome: Outcome) -> None:
         """Log that an endpoint has begun to fail."""
-        if self._may_log("fails", delivery):
+        if not self._may_log("fails", delivery):
+            return
+        if outcome.gone:
+            log.warning(
+                "App %s: webhooks to %s fail: %s; each of them becomes a dead letter",
+                *(delivery.app_id, host_of(delivery.target), outcome.error),
+            )
+        else:
             log.warning(
                 "App %s: webhooks to %s fail: %s; %s queued, and will be tried again",
-                *(delivery.app_id, host_of(delivery.target), error, await _queued(queue, delivery)),
+                *(delivery.app_id, host_of(delivery.target), outcome.error, await _queued(queue, delivery)),
             )
 
     async def recovered(self, queue: Queue, delivery: Delivery, seconds: float) -> None:

@@ -248,6 +248,18 @@ async def test_a_gone_receiver_ends_each_delivery_with_its_first_attempt() -> No
         assert {each.reason for each in dead} == {"HTTP 410"}
 
 
+@pytest.mark.usefixtures("one_failure_suffices")
+async def test_the_line_about_a_gone_receiver_promises_no_further_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    async with raw_receiving(status(410)) as receiver:
+        line = Line(hook(receiver))
+        async with line.running():
+            await line.put("channel")
+            await line.empty()
+        host = f"127.0.0.1:{receiver.port}"
+        said = f"App app-id: webhooks to {host} fail: HTTP 410; each of them becomes a dead letter"
+        assert [each.getMessage() for each in caplog.records if each.name == "soketpy.webhooks"] == [said]
+
+
 async def test_a_delivery_is_given_up_after_the_time_of_retries() -> None:
     async with raw_receiving(status(500)) as receiver:
         line = Line(hook(receiver), retry_for=300)

@@ -20,7 +20,7 @@ from soketpy.protocol import webhooks
 MOST_READ = 64 * 1024
 """Bytes of the result of a function that are read. The connection of a longer result is closed."""
 
-NO_ENDPOINT = "the endpoint of a Lambda function is not used, because private addresses are blocked"
+NO_ENDPOINT = "the endpoint of a Lambda function is blocked: see webhooks.private_addresses"
 
 TOO_LARGE = "RequestTooLargeException"
 
@@ -43,7 +43,7 @@ class LambdaTarget:
     async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
         """Make one attempt. A status that is not 2xx, and an error of the function, refuse the delivery."""
         if webhook.lambda_.client_options.endpoint is not None and not self._endpoints:
-            return Outcome(NO_ENDPOINT, gone=True)
+            return Outcome(NO_ENDPOINT, gone=True, blocked=True)
         try:
             async with asyncio.timeout(self._timeout):
                 client = await self._clients.get("lambda", webhook.region, webhook.lambda_.client_options)

@@ -161,7 +161,7 @@ async def test_without_endpoints_a_function_is_invoked_at_aws_only(lambdas: Func
     target, webhook = LambdaTarget(endpoints=False), function(lambdas.url)
     outcome = await target.send(delivery(webhook), APP, webhook)
     await target.close()
-    assert (outcome.gone, lambdas.invocations) == (True, [])
+    assert (outcome.gone, outcome.blocked, lambdas.invocations) == (True, True, [])
 
 
 async def test_functions_with_the_same_options_share_a_connection(lambdas: Functions) -> None:
