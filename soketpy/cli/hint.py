@@ -9,6 +9,7 @@ from pathlib import Path
 from soketpy import App
 from soketpy.config import Settings
 from soketpy.config.addresses import bracketed, reachable
+from soketpy.process.registries import described, is_in_database
 
 EVENT = """my-channel my-event '{"message":"hello"}'"""
 
@@ -19,6 +20,8 @@ def hint(settings: Settings, port: int | None, plain: Settings, config: str | No
     ``port`` is the port of the server. ``plain`` are the settings that a command without flags reads. The hint shows no
     secret: the command reads it from the same source as the server.
     """
+    if is_in_database(settings):
+        return f"The server has {described(settings)}. List them with: {shlex.join([*_program(), *_listing(config)])}"
     app = next((app for app in settings.apps if app.enabled), None)
     if app is None:
         return "There is no enabled app to connect to."
@@ -60,6 +63,10 @@ def _command(settings: Settings, app: App, port: int | None, plain: Settings, co
     if app is not settings.apps[0]:
         words += ["--app-id", app.id]
     return f"{shlex.join(words)} {EVENT}"
+
+
+def _listing(config: str | None) -> list[str]:
+    return ["apps", "list"] if config is None else ["apps", "list", "--config", config]
 
 
 def _program() -> list[str]:

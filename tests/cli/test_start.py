@@ -212,6 +212,14 @@ def test_the_hint_has_the_address_and_the_key() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(("config", "command"), [(None, "apps list"), ("my.yaml", "apps list --config my.yaml")])
+def test_the_hint_of_apps_in_a_database_has_the_command_that_lists_them(config: str | None, command: str) -> None:
+    settings = load(None, {"SOKETPY_REGISTRY_DRIVER": "sqlite"}, {})
+    text = hint(settings, 6001, settings, config)
+    assert text.startswith("The server has the apps in SQLite. List them with: ")
+    assert text.endswith(f" {command}")
+
+
 HINTS: list[tuple[dict[str, object], int | None, str | None, str]] = [
     ({}, 6001, None, "trigger my-channel"),
     ({"port": 0}, 7000, None, "trigger --port 7000 my-channel"),
