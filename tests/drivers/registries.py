@@ -10,7 +10,7 @@ from uuid import uuid4
 import aiosqlite
 import pytest
 
-from soketpy.config.app_rows import Row, reader, writer
+from soketpy.config.app_rows import ReadRow, Row, writer
 from soketpy.core.app_registry import AppRegistry
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.database import Database
@@ -19,7 +19,7 @@ from soketpy.drivers.sql.postgres import PostgresDatabase
 from soketpy.drivers.sql.server import Server
 from soketpy.drivers.sql.sqlite import SqliteDatabase
 from tests.databases import DatabaseServer
-from tests.drivers.aws.dynamo import DynamoKit
+from tests.drivers.aws.dynamo import READ, DynamoKit
 from tests.patience import PATIENCE
 
 
@@ -36,8 +36,8 @@ class Kit(Protocol):
     def new_place(self) -> str:
         """Return a place that has nothing, not even tables."""
 
-    def registry(self, place: str) -> AppRegistry:
-        """Return a registry that is not started."""
+    def registry(self, place: str, *, read: ReadRow = READ) -> AppRegistry:
+        """Return a registry that is not started. ``read`` converts its rows to apps."""
 
     async def insert(self, place: str, row: Row) -> None:
         """Insert an entry as another program would do it, with ``id``, ``key`` and ``secret`` among its columns."""
@@ -57,8 +57,8 @@ class SqliteKit:
     def new_place(self) -> str:
         return str(self._folder / f"{uuid4()}.db")
 
-    def registry(self, place: str) -> SqlApps:
-        return SqlApps(SqliteDatabase(place, poll=0.05), read=reader(), write=writer())
+    def registry(self, place: str, *, read: ReadRow = READ) -> SqlApps:
+        return SqlApps(SqliteDatabase(place, poll=0.05), read=read, write=writer())
 
     async def insert(self, place: str, row: Row) -> None:
         async with aiosqlite.connect(place) as connection:
@@ -85,10 +85,12 @@ class ServerKit:
         self._places.append(place)
         return place
 
-    def registry(self, place: str, table: str = "apps", timeout: float = PATIENCE, **changes: Any) -> SqlApps:
+    def registry(
+        self, place: str, table: str = "apps", timeout: float = PATIENCE, *, read: ReadRow = READ, **changes: Any
+    ) -> SqlApps:
         """Return a registry that is not started. ``changes`` are other values of the address of the server."""
         server: Server = replace(self.server.server(place), **changes)
-        return SqlApps(self._database(server, timeout=timeout), table=table, read=reader(), write=writer())
+        return SqlApps(self._database(server, timeout=timeout), table=table, read=read, write=writer())
 
     async def insert(self, place: str, row: Row) -> None:
         await asyncio.to_thread(self.server.insert, place, row)

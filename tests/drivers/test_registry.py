@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from time import sleep
 from typing import Any
 
 import pytest
 
+from soketpy.config.app_rows import Row
 from soketpy.core.app_registry import AppRegistry, BrokenApp, NoSuchApp, RegistryRefused
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Webhook
+from soketpy.drivers.entries import SLICE_SECONDS
+from tests.drivers.aws.dynamo import READ
 from tests.drivers.registries import KITS, Kit, nothing
 from tests.patience import PAUSE, attempts, until
 
@@ -321,6 +325,73 @@ async def test_a_broken_entry_does_not_affect_others(kit: Kit, place: str, regis
     assert isinstance(bad, BrokenApp)
     assert (bad.id, bad.keys) == ("bad", ("bad-key",))
     assert bad.problem.startswith("max_event_batch_size: ")
+
+
+async def test_a_value_that_cannot_be_decoded_does_not_affect_others(
+    kit: Kit, place: str, registry: AppRegistry
+) -> None:
+    await registry.add(app("good"))
+    await kit.insert(place, {"id": "bad", "key": "k", "secret": "s", "webhooks": f"[{'9' * 5000}]"})
+    good, bad = sorted(await registry.fetch(["bad"], ["key-good"]), key=lambda each: each.id, reverse=True)
+    assert good == app("good")
+    assert isinstance(bad, BrokenApp)
+    assert (bad.id, bad.keys) == ("bad", ("k",))
+    assert bad.problem == "webhooks: not valid JSON: a number or a nesting without end"
+
+
+async def test_a_fault_of_the_reader_does_not_affect_others(kit: Kit, place: str, registry: AppRegistry) -> None:
+    await registry.add(app("1"))
+    await registry.add(app("bad", "a", "b"))
+
+    def read(row: Row) -> App | BrokenApp:
+        if "bad" in row.values():
+            raise RecursionError("with a secret")
+        return READ(row)
+
+    faulty = kit.registry(place, read=read)
+    try:
+        await faulty.start(nothing)
+        found = sorted(await faulty.fetch(["1", "bad"], []), key=lambda each: each.id)
+        assert found[0] == app("1")
+        assert isinstance(found[1], BrokenApp)
+        assert (found[1].id, found[1].keys[0]) == ("bad", "a")
+        assert found[1].problem == "the entry cannot be read (RecursionError)"
+        with pytest.raises(RegistryRefused, match="cannot be read"):
+            await faulty.change("bad", lambda old: old)
+        assert [type(each) for each in await faulty.page()] == [App, BrokenApp]
+    finally:
+        await faulty.stop()
+
+
+async def test_the_reading_of_many_apps_does_not_hold_the_event_loop(
+    kit: Kit, place: str, registry: AppRegistry
+) -> None:
+    for name in "abcd":
+        await registry.add(app(name))
+    iterations, at = 0, list[int]()
+
+    async def count() -> None:
+        nonlocal iterations
+        for number in attempts():
+            iterations = number
+            await asyncio.sleep(0)
+
+    def read(row: Row) -> App | BrokenApp:
+        at.append(iterations)
+        sleep(2 * SLICE_SECONDS)
+        return READ(row)
+
+    slow = kit.registry(place, read=read)
+    counting = asyncio.create_task(count())
+    try:
+        await slow.start(nothing)
+        for reading in (slow.fetch(list("abcd"), []), slow.page()):
+            at.clear()
+            assert len(await reading) == 4
+            assert len(set(at)) == 4
+    finally:
+        counting.cancel()
+        await slow.stop()
 
 
 async def test_a_broken_entry_is_found_by_its_key(kit: Kit, place: str, registry: AppRegistry) -> None:

@@ -22,6 +22,7 @@ from soketpy.drivers.aws.dynamo_items import (
     value_of,
 )
 from soketpy.drivers.aws.dynamo_table import INDEX, PERMANENT, DynamoFault, Shape, Table, gather, refusing
+from soketpy.drivers.entries import convert_all, converted
 
 LAYOUT = 1
 """The version of the layout that soketpy writes."""
@@ -113,11 +114,12 @@ class DynamoSource:
         return set(filter(is_app, found)), entries
 
     async def _apps(self, shape: Shape, ids: Collection[str]) -> list[App | BrokenApp]:
-        return [self._app(item) for item in await self._items(shape, ids)]
+        return await convert_all(await self._items(shape, ids), self._app)
 
     def _app(self, item: Item) -> App | BrokenApp:
-        app = self._read(row_of(item))
         app_id = str(value_of(item[ID]))
+        keys = (str(value_of(item[KEY])),) if KEY in item else ()
+        app = converted(lambda: self._read(row_of(item)), app_id, keys)
         return app if app.id == app_id else BrokenApp(app_id, keys_of(app), f"{ID}: it is not the id of this app")
 
     async def _items(self, shape: Shape, ids: Collection[str]) -> list[Item]:

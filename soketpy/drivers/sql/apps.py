@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from soketpy.core.app_registry import Changed, Found, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
+from soketpy.drivers.entries import convert_all
 from soketpy.drivers.sql import reading
 from soketpy.drivers.sql.changes import ChangeFailed, Changes, WriteRow
 from soketpy.drivers.sql.database import Collision, Database
@@ -108,7 +109,7 @@ class SqlApps:
             raise
         except RegistryRefused as refused:
             raise RegistryUnavailable(str(refused)) from None
-        return [each.read(self._read) for each in found]
+        return await convert_all(found, lambda each: each.read(self._read))
 
     async def _changing(self, change: Callable[[AsyncConnection, Tables], Awaitable[T]]) -> T:
         """Run a change in a transaction. Run it again if a change without our lock was in its way."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App
+from soketpy.drivers.entries import converted
 from soketpy.drivers.sql.tables import Found, text_of
 
 MOST_VALUES = 250
@@ -21,7 +22,7 @@ _FURTHER = ("key", "secret", "ends_at", "position")
 
 @dataclass(slots=True)
 class Entry:
-    """The rows of one app. ``keys`` are the rows of its further keys, in their order."""
+    """The rows of one app. ``keys`` are the rows of its further keys."""
 
     id: str
     key: str
@@ -33,7 +34,11 @@ class Entry:
         return self.id in ids or self.key in keys or any(each["key"] in keys for each in self.keys)
 
     def read(self, read: ReadRow) -> App | BrokenApp:
-        """Return the app."""
+        """Return the app. Never raises."""
+        return converted(lambda: self._app(read), self.id, (self.key, *(each["key"] for each in self.keys)))
+
+    def _app(self, read: ReadRow) -> App | BrokenApp:
+        self.keys.sort(key=lambda each: (each["position"], each["key"]))
         found = read({**self.row, "keys": [_document(each) for each in self.keys]} if self.keys else self.row)
         if isinstance(found, BrokenApp) and self.keys:
             return replace(found, keys=(*found.keys, *(each["key"] for each in self.keys)))
@@ -109,10 +114,10 @@ def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
         further = {name: row.pop(f"further_{name}", None) for name in _FURTHER}
         of = text_of(row["id"]), text_of(row["key"])
         entry = found.setdefault(of, Entry(*of, row))
-        if further["key"] is not None and further not in entry.keys:
-            entry.keys.append(further)
-    for entry in found.values():
-        entry.keys.sort(key=lambda each: (each["position"], each["key"]))
+        if further["key"] is not None:
+            further["key"] = text_of(further["key"])
+            if further not in entry.keys:
+                entry.keys.append(further)
     return list(found.values())
 
 

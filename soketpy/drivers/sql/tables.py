@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnClause,
+    ColumnElement,
     Connection,
     Double,
     ForeignKey,
@@ -29,14 +30,16 @@ from sqlalchemy import (
     String,
     Table,
     TableClause,
+    Text,
     Uuid,
+    cast,
     column,
     inspect,
     select,
     table,
 )
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.types import NullType, TypeEngine
+from sqlalchemy.types import NullType, TypeEngine, UserDefinedType
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.core.apps import app_fields
@@ -164,7 +167,7 @@ def find(connection: Connection, names: Names) -> Found:
     read = [name for name in types if name in _known_columns()]
     apps = table(
         names.apps,
-        *(column(name, kinds[name][0] if name in kinds else NullType()) for name in read),
+        *(column(name, kinds[name][0] if name in kinds else _read_as(types[name])) for name in read),
         schema=names.schema,
     )
     keys, not_writable = None, _not_writable(connection, names)
@@ -195,8 +198,8 @@ def text_of(value: object) -> str:
     """Return an id or a key of a row as text, as the reader of rows does."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return f"{value:.0f}"  # str() of an int refuses very many digits
     return str(value)
 
 
@@ -218,6 +221,23 @@ def _known_columns() -> Collection[str]:
     """Return the columns that soketpy can read."""
     own, _ = own_tables(Names("apps"))
     return {*own.columns.keys(), *app_fields()}
+
+
+class _JsonText(UserDefinedType[str]):
+    """The type of a JSON column whose values are read as text.
+
+    The reader of rows decodes them. The driver of PostgreSQL would decode all rows, and one fault would end the query.
+    """
+
+    cache_ok = True
+
+    def column_expression(self, colexpr: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the expression that a statement reads."""
+        return cast(colexpr, Text())
+
+
+def _read_as(declared: TypeEngine[Any]) -> TypeEngine[Any]:
+    return _JsonText() if isinstance(declared, JSON) else NullType()
 
 
 def _kind(declared: TypeEngine[Any]) -> tuple[TypeEngine[Any], Value]:

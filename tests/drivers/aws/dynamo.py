@@ -10,7 +10,7 @@ from uuid import uuid4
 from aiobotocore.session import get_session
 from aiohttp import ClientSession, web
 
-from soketpy.config.app_rows import NAMES, Row, item_writer, reader
+from soketpy.config.app_rows import NAMES, ReadRow, Row, item_writer, reader
 from soketpy.drivers.aws.apps import DynamoApps
 from soketpy.drivers.aws.dynamo_items import item_of as item_of_row
 from tests.aws import client_arguments, options
@@ -30,6 +30,9 @@ SOKETIS_ITEM: Mapping[str, Any] = {
     "EnableUserAuthentication": {"B": b"false"},
 }
 """The item of soketi's documentation."""
+
+READ: ReadRow = reader()
+"""Converts a row to an app, without limits of its own."""
 
 MOST_WRITTEN = 25
 """Items that one call of DynamoDB writes, at most."""
@@ -83,9 +86,9 @@ def soketis_item(app_id: str, key: str, **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in item.items() if value is not None}
 
 
-def registry(url: str, table: str, *, timeout: float = PATIENCE) -> DynamoApps:
+def registry(url: str, table: str, *, timeout: float = PATIENCE, read: ReadRow = READ) -> DynamoApps:
     """Return a registry that is not open."""
-    return DynamoApps(table, options(url), read=reader(), write=item_writer(), fields=NAMES, timeout=timeout)
+    return DynamoApps(table, options(url), read=read, write=item_writer(), fields=NAMES, timeout=timeout)
 
 
 class DynamoKit:
@@ -99,8 +102,8 @@ class DynamoKit:
     def new_place(self) -> str:
         return f"apps-{uuid4()}"
 
-    def registry(self, place: str) -> DynamoApps:
-        return registry(self._url, place)
+    def registry(self, place: str, *, read: ReadRow = READ) -> DynamoApps:
+        return registry(self._url, place, read=read)
 
     async def insert(self, place: str, row: Row) -> None:
         names = {"id": "AppId", "key": "AppKey", "secret": "AppSecret"}

@@ -245,6 +245,32 @@ async def test_a_broken_row_names_the_column_and_affects_no_other(
     assert "top-secret" not in repr(bad)
 
 
+@pytest.mark.parametrize("type_", ["json", "jsonb"])
+@pytest.mark.parametrize("value", ["[" * 1100 + "]" * 1100, f"[{'9' * 5000}]"], ids=["nested", "long number"])
+async def test_json_without_end_affects_no_other_row(postgres: Place, type_: str, value: str) -> None:
+    create(postgres, plain(more=f", webhooks {type_}"))
+    postgres.insert(**LEAST)
+    postgres.insert(id="bad", key="bad-key", secret="s", webhooks=value)
+    registry = await postgres.open()
+    for found in (await registry.fetch(["1", "bad"], []), await registry.page()):
+        good, bad = sorted(found, key=lambda each: each.id)
+        assert good == LEAST_APP
+        assert isinstance(bad, BrokenApp)
+        assert bad.problem == "webhooks: not valid JSON: a number or a nesting without end"
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "9" * 5000])
+async def test_an_id_that_is_no_finite_or_small_number_affects_no_other_row(postgres: Place, odd: str) -> None:
+    create(postgres, plain("numeric"))
+    postgres.insert(**LEAST)
+    postgres.insert(id=odd, key="odd", secret="s")
+    registry = await postgres.open()
+    good, other = await registry.page()
+    assert good == LEAST_APP
+    assert other.id == odd
+    assert len(await registry.fetch([], ["k", "odd"])) == 2
+
+
 async def test_a_row_without_an_id_or_a_key_affects_no_other(place: Place) -> None:
     create(place, plain())
     place.insert(**LEAST)

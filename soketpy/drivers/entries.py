@@ -1,0 +1,37 @@
+"""The conversion of the entries of a registry to apps. No entry affects another one, or delays other work for long."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import TypeVar
+
+from soketpy.core.app_registry import BrokenApp
+from soketpy.core.apps import App
+
+SLICE_SECONDS = 0.005
+"""Seconds of one event loop iteration for the conversion of entries. The last entry may take longer."""
+
+T = TypeVar("T")
+
+
+async def convert_all(entries: Iterable[T], convert: Callable[[T], App | BrokenApp]) -> list[App | BrokenApp]:
+    """Return the apps of entries. Yield to the event loop after ``SLICE_SECONDS``, between two entries."""
+    found: list[App | BrokenApp] = []
+    until = perf_counter() + SLICE_SECONDS
+    for entry in entries:
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + SLICE_SECONDS
+        found.append(convert(entry))
+    return found
+
+
+def converted(convert: Callable[[], App | BrokenApp], app_id: str, keys: tuple[str, ...]) -> App | BrokenApp:
+    """Return the app of one entry, or a BrokenApp with this id and these keys if ``convert`` raises an exception.
+
+    The problem has no text of the exception, which may contain a secret.
+    """
+    try:
+        return convert()
+    except Exception as fault:
+        return BrokenApp(app_id, keys, f"the entry cannot be read ({type(fault).__name__})")
