@@ -263,13 +263,15 @@ async def test_a_table_of_a_newer_soketpy_is_only_read(moto_url: str, table: str
 
 
 async def test_soketi_can_read_an_app_of_soketpy(moto_url: str, table: str, ours: DynamoApps) -> None:
-    await ours.add(app("a", "k", max_connections=5, webhooks=(Webhook(url=HOOK, event_types=("channel_occupied",)),)))
+    hook = Webhook(url=HOOK, event_types=("channel_occupied",))
+    await ours.add(app("a", "k", max_connections=5, client_events=True, webhooks=(hook,)))
     async with client(moto_url) as dynamodb:
         item = (await dynamodb.get_item(TableName=table, Key={"AppId": {"S": "a"}}))["Item"]
     assert item["AppKey"] == {"S": "k"}
     assert item["AppSecret"] == {"S": "secret-of-k"}
     assert item["MaxConnections"] == {"N": "5"}
-    assert item["EnableClientMessages"] == {"BOOL": False}
+    assert item["EnableClientMessages"] == {"BOOL": True}
+    assert "Enabled" not in item  # so that soketi's default is in effect
     assert item["Webhooks"]["S"].startswith("[{")
 
 
