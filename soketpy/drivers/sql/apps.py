@@ -65,7 +65,12 @@ class SqlApps:
         self._tables, self.writable = None, NOT_OPEN
 
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
-        """Return the apps that have one of these ids or keys. Raise RegistryUnavailable."""
+        """Return the apps that have one of these ids or keys. Raise RegistryUnavailable.
+
+        There is no query if no row of the tables can have one of them.
+        """
+        if self._tables is not None and not self._tables.can_have(ids, keys):
+            return []
         return await self._reading(lambda connection, tables: reading.entries(connection, tables, ids, keys))
 
     async def page(self, after: str = "", limit: int = 100) -> Found:

@@ -93,6 +93,10 @@ class Found:
     key: Value
     not_writable: str | None
 
+    def can_have(self, ids: Collection[str], keys: Collection[str]) -> bool:
+        """Return whether a row can have one of these ids or keys."""
+        return any(self.id(each) is not None for each in ids) or any(self.key(each) is not None for each in keys)
+
 
 def own_tables(names: Names) -> tuple[Table, Table]:
     """Return the tables that soketpy creates, in their newest version. The migrations create the same ones."""
@@ -170,11 +174,13 @@ def find(connection: Connection, names: Names) -> Found:
         *(column(name, kinds[name][0] if name in kinds else _read_as(types[name])) for name in read),
         schema=names.schema,
     )
-    keys, not_writable = None, _not_writable(connection, names)
+    version = version_of(connection, names)
+    id_value, key_value = (kinds[name][1] if version is None else _storable for name in ("id", "key"))
+    keys = None
     if exists(connection, names.keys, names):
         texts: list[ColumnClause[Any]] = [column("key", String()), column("app_id", String())]
         keys = table(names.keys, *texts, *map(column, ("secret", "ends_at", "position")), schema=names.schema)
-    return Found(apps, keys, kinds["id"][1], kinds["key"][1], not_writable)
+    return Found(apps, keys, id_value, key_value, _not_writable(version, names))
 
 
 def version_of(connection: Connection, names: Names) -> str | None:
@@ -203,9 +209,8 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def _not_writable(connection: Connection, names: Names) -> str | None:
+def _not_writable(version: str | None, names: Names) -> str | None:
     """Return why the tables cannot be changed, or None."""
-    version = version_of(connection, names)
     if version is None:
         return f'the table {names.apps} was not created by "soketpy apps init": soketpy only reads it'
     if version != VERSION:
@@ -270,3 +275,8 @@ def _bytes(text: str) -> object | None:
 def _text(text: str) -> object | None:
     """Return a text that an id or a key can be. Some databases raise an error for NUL, or for a foreign character."""
     return text if text.isascii() and text.isprintable() else None
+
+
+def _storable(text: str) -> object | None:
+    """Return a text that a table of soketpy can have."""
+    return _text(text) if len(text) <= LONGEST else None

@@ -126,6 +126,18 @@ async def test_a_database_that_does_not_answer(owned: Place) -> None:
     await until(lambda: works(registry))
 
 
+async def test_an_id_that_no_table_can_have_needs_no_database(owned: Place) -> None:
+    registry = owned.registry()
+    await registry.start(nothing)
+    registry.database.timeout = HASTY
+    with owned.server.standing_still():
+        assert await registry.fetch(["x" * 256, "\0"], ["y" * 256]) == []
+        assert await registry.fetch([], []) == []
+        with pytest.raises(RegistryUnavailable):
+            await registry.fetch(["x" * 255], [])
+    registry.database.timeout = PATIENCE
+
+
 async def test_the_stop_does_not_wait_for_a_database_that_does_not_answer(owned: Place) -> None:
     before = asyncio.all_tasks()
     registry = owned.registry()
