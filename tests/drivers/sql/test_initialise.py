@@ -1,6 +1,7 @@
 """The creation of tables: by several operators, after an attempt that failed, and by other versions of soketpy."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import pytest
@@ -83,6 +84,14 @@ async def test_a_name_that_is_too_long(place: Place) -> None:
     with pytest.raises(RegistryRefused, match="more than 40 characters"):
         await registry.initialise()
     await place.registry("a" * 40).initialise()
+
+
+async def test_mysql_has_no_warnings_about_new_tables(mysql: Place, caplog: pytest.LogCaptureFixture) -> None:
+    registry = mysql.registry()
+    with caplog.at_level(logging.WARNING, logger="asyncmy"):
+        await registry.initialise()
+    assert caplog.messages == []
+    assert "ENGINE=InnoDB" in mysql.sql("SHOW CREATE TABLE apps_version")
 
 
 @pytest.mark.parametrize("mode", ["ANSI_QUOTES,NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", ""])

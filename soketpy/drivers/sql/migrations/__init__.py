@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.drivers.sql.database import Database
@@ -33,6 +33,7 @@ def _upgrade(connection: Connection, names: Names) -> Sequence[str]:
     config = Config()
     config.set_main_option("script_location", "soketpy.drivers.sql:migrations")
     config.attributes.update(connection=connection, names=names)
+    _create_version_table(connection, names)
     try:
         command.upgrade(config, "head")
     except CommandError:
@@ -42,3 +43,15 @@ def _upgrade(connection: Connection, names: Names) -> Sequence[str]:
     if before:
         return [f"The tables {names.apps} and {names.keys} now have format {VERSION}; they had format {before}."]
     return [f"Created the tables {names.apps}, {names.keys} and {names.version}."]
+
+
+def _create_version_table(connection: Connection, names: Names) -> None:
+    """Create Alembic's table of the version if it is missing.
+
+    Alembic would give its primary key a name. MySQL warns that it ignores the name. Changes of apps lock a row of the
+    table, and therefore it needs InnoDB.
+    """
+    version = Column("version_num", String(32), primary_key=True)
+    Table(names.version, MetaData(), version, schema=names.schema, mysql_engine="InnoDB").create(
+        connection, checkfirst=True
+    )
