@@ -20,6 +20,9 @@ from soketpy.drivers.sql.database import Database
 POLL_SECONDS = 1.0
 """Seconds between two questions for changes of other processes."""
 
+CLOSE_TIMEOUT = 1.0
+"""Seconds in which the connection of a watch is opened, and in which it is closed, at most, when the watch ends."""
+
 CONNECTIONS = 2
 """Connections of one process, at most. Each has a thread."""
 
@@ -136,14 +139,18 @@ class SqliteDatabase(Database):
 async def _opened(connecting: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
     """Open a connection, and close it at the end, also if the task is cancelled in the meantime.
 
-    The thread of a connection that nobody waits for could outlive the event loop, and would then fail.
+    The thread of a connection that nobody waits for could outlive the event loop, and would then fail. After
+    ``CLOSE_TIMEOUT``, nobody waits for the thread any longer: its disk may never answer.
     """
     opening = asyncio.ensure_future(_open(connecting))
     try:
         yield await asyncio.shield(opening)
     finally:
-        with suppress(sqlite3.Error):
-            await (await opening).close()
+        await asyncio.wait([opening], timeout=CLOSE_TIMEOUT)
+        if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
+            closed = connecting.stop()
+            if closed is not None:
+                await asyncio.wait([closed], timeout=CLOSE_TIMEOUT)
 
 
 async def _open(connecting: aiosqlite.Connection) -> aiosqlite.Connection:

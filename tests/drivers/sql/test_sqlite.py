@@ -13,7 +13,7 @@ from soketpy.drivers.sql.mysql import MysqlDatabase
 from soketpy.drivers.sql.postgres import PostgresDatabase
 from soketpy.drivers.sql.server import Server
 from soketpy.drivers.sql.sqlite import SqliteDatabase
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 
 async def test_the_end_of_a_watch_waits_for_a_connection_that_is_being_opened(
@@ -43,6 +43,31 @@ async def test_the_end_of_a_watch_waits_for_a_connection_that_is_being_opened(
         await watching
     assert proceed.is_set()
     await later
+
+
+async def test_the_end_of_a_watch_does_not_wait_for_a_disk_that_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, proceed, threads = asyncio.Event(), threading.Event(), threading.active_count()
+    loop = asyncio.get_running_loop()
+
+    def hang(*_: Any, **__: Any) -> Any:
+        loop.call_soon_threadsafe(began.set)
+        proceed.wait()
+        raise sqlite3.OperationalError
+
+    monkeypatch.setattr(sqlite3, "connect", hang)
+    database = SqliteDatabase(str(tmp_path / "apps.db"))
+    database.prepare()
+    watching = asyncio.create_task(database.watch("apps", lambda _: None))
+    try:
+        await began.wait()
+        watching.cancel()
+        await asyncio.wait([watching], timeout=PATIENCE)
+        assert watching.cancelled()
+    finally:
+        proceed.set()
+    await until(lambda: threading.active_count() == threads)
 
 
 async def test_faults_of_a_database_do_not_show_the_values_of_a_statement(tmp_path: Path) -> None:
