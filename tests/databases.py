@@ -167,7 +167,9 @@ class DatabaseServer(ABC):
                 shutil.chown(path, self.account, self.account)
 
     def _as_account(self) -> dict[str, Any]:
-        return {"user": self.account, "group": self.account, "extra_groups": []} if os.getuid() == 0 else {}
+        """Return how a program of the server is started. Its temporary files do not meet those of another server."""
+        account = {"user": self.account, "group": self.account, "extra_groups": []} if os.getuid() == 0 else {}
+        return {**account, "env": {**os.environ, "TMPDIR": str(self.folder)}}
 
 
 class Postgres(DatabaseServer):
