@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from soketpy.core.app_registry import RegistryRefused, RegistryUnavailable
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds to wait until connections are closed, at most: a disk or a server may never answer."""
+
 LONGEST_REASON = 300
 """Characters of the description of a fault, at most."""
 
@@ -78,10 +81,17 @@ class Database(ABC):
         return False
 
     async def close(self) -> None:
-        """Close all connections. The next call opens new ones."""
+        """Close all connections, and wait for this for ``CLOSE_TIMEOUT`` at most. The next call opens new ones."""
         engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.dispose()
+        if engine is None:
+            return
+        closing = asyncio.ensure_future(engine.dispose())
+        try:
+            await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+        finally:
+            late = closing.cancel()
+        if not late:
+            closing.result()
 
     @asynccontextmanager
     async def connection(self, seconds: float | None = None, **options: Any) -> AsyncIterator[AsyncConnection]:

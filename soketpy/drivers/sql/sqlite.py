@@ -15,13 +15,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from soketpy.core.app_registry import RegistryRefused
-from soketpy.drivers.sql.database import Database
+from soketpy.drivers.sql.database import CLOSE_TIMEOUT, Database
 
 POLL_SECONDS = 1.0
 """Seconds between two questions for changes of other processes."""
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds in which the connection of a watch is opened, and in which it is closed, at most, when the watch ends."""
 
 CONNECTIONS = 2
 """Connections of one process, at most. Each has a thread."""

@@ -70,6 +70,30 @@ async def test_the_end_of_a_watch_does_not_wait_for_a_disk_that_never_answers(
     await until(lambda: threading.active_count() == threads)
 
 
+async def test_the_close_does_not_wait_for_a_disk_that_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proceed, threads, connect = threading.Event(), threading.active_count(), sqlite3.connect
+
+    class Hanging(sqlite3.Connection):
+        def close(self) -> None:
+            proceed.wait()
+            super().close()
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: connect(*given, factory=Hanging, **options))
+    database = SqliteDatabase(str(tmp_path / "apps.db"))
+    database.prepare()
+    assert await database.is_new()
+    closing = asyncio.create_task(database.close())
+    try:
+        await asyncio.wait([closing], timeout=PATIENCE)
+        assert closing.done()
+    finally:
+        proceed.set()
+    await closing
+    await until(lambda: threading.active_count() == threads)
+
+
 async def test_faults_of_a_database_do_not_show_the_values_of_a_statement(tmp_path: Path) -> None:
     server = Server(host="127.0.0.1", port=1, username="u", password=None, database="d", tls="disable", ca=None)
     databases: list[Database] = [
