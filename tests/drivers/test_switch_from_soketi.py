@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -85,10 +86,10 @@ async def in_dynamodb(sqs_server: Moto) -> Soketi:
 
 
 @contextmanager
-def started(of: Soketi, **more: str) -> Iterator[Launched]:
-    """Run ``soketpy start`` in an environment of soketi."""
+def started(of: Soketi, folder: Path) -> Iterator[Launched]:
+    """Run ``soketpy start`` in an environment of soketi. The queue of webhooks is in this folder."""
     command = (sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0")
-    with Launched(*command, ready="Listening on", env={**of.environment, **more}) as server:
+    with Launched(*command, ready="Listening on", env=of.environment, cwd=folder) as server:
         yield server
 
 
@@ -112,23 +113,23 @@ async def check(port: int, stack: AsyncExitStack) -> At:
     return peers
 
 
-async def test_a_team_switches_with_its_variables_and_its_table(in_sql: Soketi) -> None:
-    with started(in_sql) as server:
+async def test_a_team_switches_with_its_variables_and_its_table(in_sql: Soketi, tmp_path: Path) -> None:
+    with started(in_sql, tmp_path) as server:
         async with AsyncExitStack() as stack:
             await check(port_of(server), stack)
         assert "left-over" not in server.preamble
 
 
-async def test_a_team_switches_with_its_table_in_dynamodb(in_dynamodb: Soketi) -> None:
-    with started(in_dynamodb) as server:
+async def test_a_team_switches_with_its_table_in_dynamodb(in_dynamodb: Soketi, tmp_path: Path) -> None:
+    with started(in_dynamodb, tmp_path) as server:
         async with AsyncExitStack() as stack:
             await check(port_of(server), stack)
 
 
-async def test_a_killed_database_affects_no_app_that_is_cached(in_sql: Soketi) -> None:
+async def test_a_killed_database_affects_no_app_that_is_cached(in_sql: Soketi, tmp_path: Path) -> None:
     assert in_sql.server is not None
     with ExitStack() as servers:
-        server = servers.enter_context(started(in_sql))
+        server = servers.enter_context(started(in_sql, tmp_path))
         async with AsyncExitStack() as stack:
             peers = await check(port_of(server), stack)
             listener = await peers.client()
@@ -161,12 +162,13 @@ def revive(server: DatabaseServer) -> None:
         server.start()
 
 
-def test_a_start_without_the_database_ends_with_1_and_one_line(in_sql: Soketi) -> None:
+def test_a_start_without_the_database_ends_with_1_and_one_line(in_sql: Soketi, tmp_path: Path) -> None:
     environment = {**in_sql.environment, "SOKETPY_REGISTRY_START_TIMEOUT": "0.1"}
     port = next(name for name in environment if name.endswith("_PORT"))
     ended = subprocess.run(
         [sys.executable, "-m", "soketpy", "start", "--host", "127.0.0.1", "--port", "0"],
         env={**os.environ, **environment, port: "1"},
+        cwd=tmp_path,
         capture_output=True,
         check=False,
         text=True,
