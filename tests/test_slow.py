@@ -18,8 +18,8 @@ from tests.patience import PATIENCE, wait_until
 from tests.slices.sitecustomize import CONSTANT, environment, install
 from tests.test_house_rules import PACKAGE, ROOT, modules
 
-SLICED = {"soketpy.web.http", "soketpy.web.websocket"}
-"""The modules that serve one client for a time slice, and then the others."""
+SLICED = {"soketpy.drivers.entries", "soketpy.web.http", "soketpy.web.websocket"}
+"""The modules that work on one thing for a time slice, and then let others work."""
 
 
 def runs(pid: int) -> bool:
