@@ -12,7 +12,7 @@ from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.traffic import RegistryCounts
 from soketpy.registry.lookups import BATCH, Lookups, end
-from soketpy.registry.memory import Refused
+from soketpy.registry.refused import Refused
 
 log = logging.getLogger("soketpy.apps")
 
