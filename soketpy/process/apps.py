@@ -35,12 +35,9 @@ async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) ->
 
     Raise Unreachable if the database cannot be used within ``registry.start_timeout``.
     """
-    loop, name, patience = (
-        asyncio.get_running_loop(),
-        PRODUCTS[settings.registry.driver],
-        settings.registry.start_timeout,
-    )
-    deadline, warned = loop.time() + patience, False
+    loop, name = asyncio.get_running_loop(), PRODUCTS[settings.registry.driver]
+    patience, warned = settings.registry.start_timeout, False
+    deadline = loop.time() + patience
     while True:
         try:
             async with asyncio.timeout_at(deadline):
