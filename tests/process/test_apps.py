@@ -55,6 +55,20 @@ class InFile:
         for app in given:
             await self.registry.add(app)
 
+    def fail_first_starts(self, monkeypatch: pytest.MonkeyPatch, number: int, reason: str) -> list[None]:
+        """Let the first starts of a registry fail. Return a list with one item for each start."""
+        starts, start = list[None](), type(self.registry).start
+
+        async def start_late(registry: Any, changed: Any) -> None:
+            starts.append(None)
+            if len(starts) <= number:
+                raise RegistryUnavailable(reason)
+            await start(registry, changed)
+
+        monkeypatch.setattr(apps, "PAUSE", 0.001)
+        monkeypatch.setattr(type(self.registry), "start", start_late)
+        return starts
+
     async def serve(self, **settings: Any) -> Peers:
         webhooks = testing.in_memory(settings.pop("webhooks", Webhooks()))
         given = {"host": "127.0.0.1", "port": 0, "webhooks": webhooks, **self.settings, **settings}
@@ -267,20 +281,10 @@ async def test_a_start_without_the_database_ends_after_its_time(
 
 
 async def test_a_start_waits_until_the_database_answers(in_file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apps, "PAUSE", 0.001)
-    starts, start = 0, type(in_file.registry).start
-
-    async def start_late(self: Any, changed: Any) -> None:
-        nonlocal starts
-        starts += 1
-        if starts < 3:
-            raise RegistryUnavailable("connection refused")
-        await start(self, changed)
-
-    monkeypatch.setattr(type(in_file.registry), "start", start_late)
+    starts = in_file.fail_first_starts(monkeypatch, 2, "connection refused")
     peers = await in_file.serve()
     await peers.client()
-    assert starts == 3
+    assert len(starts) == 3
 
 
 async def test_a_file_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:

@@ -4,14 +4,11 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from soketpy.config.effects import BLOCKED
-from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.webhooks import Webhook
-from soketpy.process import apps
 from tests.patience import PATIENCE, until
 from tests.process.test_apps import InFile
 from tests.process.test_apps import in_file as in_file
@@ -71,17 +68,7 @@ async def test_the_start_names_the_admin_port(start_process: StartProcess, tmp_p
 async def test_the_first_failed_attempt_to_open_the_database_is_logged_once(
     in_file: InFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(apps, "PAUSE", 0.001)
-    starts, start = 0, type(in_file.registry).start
-
-    async def start_late(self: Any, changed: Any) -> None:
-        nonlocal starts
-        starts += 1
-        if starts < 3:
-            raise RegistryUnavailable("SQLite: locked")
-        await start(self, changed)
-
-    monkeypatch.setattr(type(in_file.registry), "start", start_late)
+    in_file.fail_first_starts(monkeypatch, 2, "SQLite: locked")
     await in_file.serve()
     lines = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert lines == ["The apps in SQLite cannot be read: SQLite: locked; trying again for 30 s"]
