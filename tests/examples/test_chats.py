@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import pusher
 import pytest
 import requests
 
@@ -173,6 +174,22 @@ def test_a_mention_that_has_been_read_is_not_shown_again(enter: Enter) -> None:
     bob.click("button", "#help…")
     ada.click("button", "#random…")
     say(ada, "random", "And there, @Bob")
+    bob.see("status", "", "Ada mentioned you in #random")
+    assert "Ada mentioned you in #lobby" not in bob.evaluate("shown")
+
+
+def test_a_mention_that_arrives_after_its_message_was_read_is_not_shown(enter: Enter, server: DefaultServer) -> None:
+    ada, bob = enter("Ada"), enter("Bob")
+    note_mentions(bob)
+    say(ada, "lobby", "Here, everyone")
+    bob.see("log", "Messages in lobby", "Here, everyone")
+    bob.click("button", "#help…")
+    library = pusher.Pusher("app-id", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False)
+    read = json.loads(library.channel_info("private-cache-room-lobby", ["cache"])["cache"]["data"])
+    everyone = [user["id"] for user in library.users_info("presence-everyone")["users"]]
+    for message in (read, read | {"id": "another", "room": "random"}):
+        for user in everyone:
+            library.send_to_user(user, "mention", message)
     bob.see("status", "", "Ada mentioned you in #random")
     assert "Ada mentioned you in #lobby" not in bob.evaluate("shown")
 

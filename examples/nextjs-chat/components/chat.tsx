@@ -62,7 +62,14 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
     if (sessionEnded) onSessionEnd();
     return outcome;
   });
-  useUser<UserEvents>({ mention: (message) => message.room !== room && setMention(message) });
+  useUser<UserEvents>({ mention: (message) => isUnread(message) && setMention(message) });
+
+  // A mention is an event of its own: it can arrive after its message has been read.
+  function isUnread({ room: where, id }: Message) {
+    const ids = conversations[where].map((message) => message.id);
+    const position = ids.indexOf(id);
+    return where !== room && (position === -1 || position > ids.indexOf(seen[where] ?? ""));
+  }
 
   function mentionsIn(text: string): string[] {
     const authors = Object.values(conversations).flatMap((messages) => messages.map(({ author }) => author));
