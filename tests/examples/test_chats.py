@@ -184,7 +184,7 @@ def test_a_mention_that_arrives_after_its_message_was_read_is_not_shown(enter: E
     say(ada, "lobby", "Here, everyone")
     bob.see("log", "Messages in lobby", "Here, everyone")
     bob.click("button", "#help…")
-    library = pusher.Pusher("app-id", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False)
+    library = pusher.Pusher("1", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False)
     read = json.loads(library.channel_info("private-cache-room-lobby", ["cache"])["cache"]["data"])
     everyone = [user["id"] for user in library.users_info("presence-everyone")["users"]]
     for message in (read, read | {"id": "another", "room": "random"}):
