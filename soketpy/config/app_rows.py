@@ -167,13 +167,16 @@ def _decoded(value: object, column: str) -> object:
         return value
     try:
         return json.loads(value, parse_constant=_refuse)
-    except (ValueError, RecursionError) as fault:
-        reason = fault.msg if isinstance(fault, json.JSONDecodeError) else "a number or a nesting without end"
-        raise FieldError(column, f"not valid JSON: {reason}") from None
+    except json.JSONDecodeError as fault:
+        raise FieldError(column, f"not valid JSON: {fault.msg}") from None
+    except RecursionError:
+        raise FieldError(column, "nested too deeply") from None
+    except ValueError:  # Python limits the digits of an integer
+        raise FieldError(column, "a number has too many digits") from None
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+    raise json.JSONDecodeError(f"{constant} is no number of JSON", constant, 0)
 
 
 def _node(value: object, position: Position, depth: int = 0) -> ConfigNode:

@@ -246,8 +246,12 @@ async def test_a_broken_row_names_the_column_and_affects_no_other(
 
 
 @pytest.mark.parametrize("type_", ["json", "jsonb"])
-@pytest.mark.parametrize("value", ["[" * 1100 + "]" * 1100, f"[{'9' * 5000}]"], ids=["nested", "long number"])
-async def test_json_without_end_affects_no_other_row(postgres: Place, type_: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("[" * 1100 + "]" * 1100, "nested too deeply"), (f"[{'9' * 5000}]", "a number has too many digits")],
+    ids=["nested", "long number"],
+)
+async def test_json_without_end_affects_no_other_row(postgres: Place, type_: str, value: str, problem: str) -> None:
     create(postgres, plain(more=f", webhooks {type_}"))
     postgres.insert(**LEAST)
     postgres.insert(id="bad", key="bad-key", secret="s", webhooks=value)
@@ -256,7 +260,7 @@ async def test_json_without_end_affects_no_other_row(postgres: Place, type_: str
         good, bad = sorted(found, key=lambda each: each.id)
         assert good == LEAST_APP
         assert isinstance(bad, BrokenApp)
-        assert bad.problem == "webhooks: not valid JSON: a number or a nesting without end"
+        assert bad.problem == f"webhooks: {problem}"
 
 
 @pytest.mark.parametrize("odd", ["NaN", "Infinity", "9" * 5000])
