@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from asyncmy.errors import MySQLError
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from soketpy.drivers.sql.database import FAULTS, Database
-from soketpy.drivers.sql.server import Server
+from soketpy.drivers.sql.database import FAULTS
+from soketpy.drivers.sql.server_database import ServerDatabase
 
 logging.getLogger("asyncmy").setLevel(logging.CRITICAL)  # it logs warnings of MySQL, which may contain values
 
@@ -25,37 +24,22 @@ SQL_MODE = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 """The mode of each connection, whatever the mode of the server is. A value that does not fit is an error."""
 
 
-class MysqlDatabase(Database):
-    """One database of MySQL or MariaDB. ``pool_size`` is the number of connections."""
+class MysqlDatabase(ServerDatabase):
+    """One database of MySQL or MariaDB."""
 
     name = "MySQL"
     faults: ClassVar[tuple[type[Exception], ...]] = (*FAULTS, MySQLError)
     begin_initialising = "SELECT GET_LOCK('soketpy_apps', 60)"
     end_initialising = "SELECT RELEASE_LOCK('soketpy_apps')"
 
-    def __init__(self, server: Server, *, pool_size: int = 5, timeout: float = 5.0) -> None:
-        super().__init__(timeout, pool_size)
-        self._server = server
-        self._pool_size = pool_size
-        self._tls: Any = None
-
-    def prepare(self) -> None:
-        """Read the certificate authorities."""
-        self._tls = self._server.context()
-
     def create_engine(self) -> AsyncEngine:
         """Return an engine."""
-        of = self._server
-        query = {"charset": "utf8mb4"}
-        return create_async_engine(
-            URL.create("mysql+asyncmy", of.username, of.password, of.host, of.port, of.database, query),
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            pool_pre_ping=True,
-            pool_size=self._pool_size,
-            max_overflow=-1,
-            hide_parameters=True,
-            connect_args={"ssl": self._tls, "connect_timeout": math.ceil(self.timeout), "sql_mode": SQL_MODE},
+        return self.pool(
+            "mysql+asyncmy",
+            {"charset": "utf8mb4"},
+            ssl=self.tls,
+            connect_timeout=math.ceil(self.timeout),
+            sql_mode=SQL_MODE,
         )
 
     def set_up(self, connection: Any) -> None:

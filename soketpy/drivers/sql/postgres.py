@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import asyncpg
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from soketpy.drivers.sql.database import FAULTS, Database
-from soketpy.drivers.sql.server import Server
+from soketpy.drivers.sql.database import FAULTS
+from soketpy.drivers.sql.server_database import ServerDatabase
 
 _FAULTS: tuple[type[Exception], ...] = (
     *FAULTS,
@@ -40,36 +39,16 @@ SET_UP = (
 )
 
 
-class PostgresDatabase(Database):
-    """One PostgreSQL database. ``pool_size`` is the number of connections, besides the one for notifications."""
+class PostgresDatabase(ServerDatabase):
+    """One PostgreSQL database. The connection for notifications does not belong to the pool."""
 
     name = "PostgreSQL"
     faults: ClassVar[tuple[type[Exception], ...]] = _FAULTS
     begin_initialising = "SELECT pg_advisory_xact_lock(8243121651278381)"
 
-    def __init__(self, server: Server, *, pool_size: int = 5, timeout: float = 5.0) -> None:
-        super().__init__(timeout, pool_size)
-        self._server = server
-        self._pool_size = pool_size
-        self._tls: Any = False
-
-    def prepare(self) -> None:
-        """Read the certificate authorities."""
-        self._tls = self._server.context() or False
-
     def create_engine(self) -> AsyncEngine:
         """Return an engine."""
-        of = self._server
-        engine = create_async_engine(
-            URL.create("postgresql+asyncpg", of.username, of.password, of.host, of.port, of.database),
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            pool_pre_ping=True,
-            pool_size=self._pool_size,
-            max_overflow=-1,
-            hide_parameters=True,
-            connect_args={"ssl": self._tls, "timeout": self.timeout},
-        )
+        engine = self.pool("postgresql+asyncpg", {}, ssl=self.tls or False, timeout=self.timeout)
         dialect: Any = engine.sync_engine.dialect
         dialect.do_terminate = dialect.do_close = _terminate
         return engine
@@ -100,7 +79,7 @@ class PostgresDatabase(Database):
 
     async def _listen(self, table: str, changed: Callable[[str | None], None]) -> None:
         """Connect and listen until the connection is closed."""
-        of = self._server
+        of = self.server
         closed = asyncio.Event()
 
         def heard(_: object, __: object, ___: object, payload: str) -> None:
@@ -115,7 +94,7 @@ class PostgresDatabase(Database):
                 user=of.username,
                 password=of.password,
                 database=of.database,
-                ssl=self._tls,
+                ssl=self.tls or False,
                 server_settings={"application_name": "soketpy notifications"},
             )
         try:
