@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soketpy.config import ConfigError, Settings
@@ -32,6 +33,13 @@ def queue_of(settings: Settings) -> "Queue":
     from soketpy.drivers.local.queue import MemoryQueue
 
     return MemoryQueue(bound=given.queue_size, keep_dead=given.keep_dead_letters)
+
+
+def may_hold(settings: Settings) -> bool:
+    """Return whether the queue of a server of one process may have deliveries of an earlier run."""
+    if kind_of(settings) == "sqlite":
+        return Path(settings.webhooks.path).exists()
+    return kind_of(settings) == "sqs"
 
 
 @asynccontextmanager

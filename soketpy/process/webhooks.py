@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from soketpy.config import Settings
-from soketpy.config.registry import CONFIG
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.steps import Later
@@ -16,7 +15,8 @@ from soketpy.core.webhook_ports import Queue, QueueUnavailable, Target
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.local.transitions import Transitions
 from soketpy.process.aws import LambdaTargetOnDemand
-from soketpy.process.queues import queue_of, unusable
+from soketpy.process.queues import may_hold, queue_of, unusable
+from soketpy.process.registries import is_in_database
 from soketpy.process.tls import receivers_context
 from soketpy.webhooks.callback import Callback
 from soketpy.webhooks.collector import Collector
@@ -47,6 +47,9 @@ _NOTHING = frozenset[str]()
 class Webhooks:
     """The webhooks of a node. Nothing runs and no library is imported until an app has a webhook.
 
+    Apps in a database are read when they are used. On one node everything then starts with the first event that a
+    webhook wants, or at once if the queue may have deliveries of an earlier run.
+
     ``callback`` gets the events of all apps, also of those without webhooks.
     """
 
@@ -63,11 +66,12 @@ class Webhooks:
 
     async def start(self) -> None:
         """Send webhooks until ``stop``, if an app has any. Raise ConfigError if the queue cannot be used."""
-        if self._is_needed(self._settings.apps):
-            try:
-                await self._start(late=False)
-            except QueueUnavailable as fault:
-                raise unusable(self._settings, fault) from None
+        if not self._is_needed(self._settings.apps):
+            return
+        try:
+            await self._start(late=False)
+        except QueueUnavailable as fault:
+            raise unusable(self._settings, fault) from None
 
     def update(self, apps: Iterable[App]) -> None:
         """Begin to send webhooks if none of the earlier apps had any. Removed webhooks become dead letters."""
@@ -76,7 +80,7 @@ class Webhooks:
 
     def _is_needed(self, apps: Iterable[App]) -> bool:
         """Return whether one of these apps has webhooks, or an app in a database may have some."""
-        return self._settings.registry.driver != CONFIG or have_webhooks(apps)
+        return is_in_database(self._settings) or have_webhooks(apps)
 
     async def _start_late(self) -> None:
         """Start while the server runs. If the queue cannot be opened, the events wait, and the start is repeated."""
@@ -172,13 +176,41 @@ class LocalWebhooks(Webhooks):
             statistics=self.statistics,
             callback=callback,
         )
-        self.collector.stores = self._is_needed(settings.apps)
+        self.collector.stores = super()._is_needed(settings.apps)
         self.transitions = Transitions(webhook_types(apps), self.collector.record, clock, later, grace=given.grace)
 
     def update(self, apps: Iterable[App]) -> None:
         """See ``Webhooks``."""
-        self.collector.stores |= self._is_needed(apps)
+        self.collector.stores |= have_webhooks(apps)
         super().update(apps)
+
+    async def start(self) -> None:
+        """See ``Webhooks``."""
+        await super().start()
+        if self.collector.stores and not self._started:
+            self._late_start = asyncio.create_task(self._start_with_the_first_event())
+
+    async def _start_with_the_first_event(self) -> None:
+        await self.collector.wait()
+        await self._start_late()
+
+    def _is_needed(self, apps: Iterable[App]) -> bool:
+        """Return whether one of these apps has webhooks, or the queue may have deliveries for apps in a database."""
+        return have_webhooks(apps) or (is_in_database(self._settings) and may_hold(self._settings))
+
+    async def stop(self) -> None:
+        """See ``Webhooks``."""
+        await super().stop()
+        if not self._started and self.collector.has_events:  # their start was pending
+            await self._start_and_stop()
+
+    async def _start_and_stop(self) -> None:
+        try:
+            await self._start(late=True)
+        except QueueUnavailable as fault:
+            log.error("The last webhook events could not be stored, and are lost: %s", fault)  # noqa: TRY400
+        else:
+            await self._running.aclose()
 
     async def _open(self, stack: AsyncExitStack, *, late: bool) -> None:
         stack.push_async_callback(self.queue.stop)

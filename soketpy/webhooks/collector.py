@@ -96,10 +96,19 @@ class Collector:
         self.dropped += number
         self._statistics.traffic[event.app_id, ""].dropped += number
 
+    @property
+    def has_events(self) -> bool:
+        """True if events wait to be stored."""
+        return bool(self._events) or self._is_unfinished
+
+    async def wait(self) -> None:
+        """Wait until there are events to store."""
+        await self._wake.wait()
+
     async def run(self) -> None:
         """Store events until the task is cancelled. Then ``flush`` stores the rest."""
         while True:
-            await self._wake.wait()
+            await self.wait()
             await asyncio.sleep(self._batch_duration if self._batches() else 0)
             try:
                 await self._store(len(self._events))
@@ -114,7 +123,7 @@ class Collector:
 
     async def flush(self) -> None:
         """Store all events. Raises QueueUnavailable, and then keeps the events."""
-        while self._is_unfinished or self._events:
+        while self.has_events:
             await self._store(len(self._events))
 
     @property
@@ -130,7 +139,7 @@ class Collector:
                 while self._is_unfinished or (most > 0 and self._events):
                     most -= await self._store_some()
             finally:
-                if self._is_unfinished or self._events:
+                if self.has_events:
                     self._wake.set()
 
     def _form(self, events: Sequence[WebhookEvent]) -> list[Delivery]:

@@ -30,7 +30,7 @@ from soketpy.registry.cache import CachedApps
 from tests.conftest import Peers
 from tests.fakes import APP
 from tests.patience import PATIENCE, until
-from tests.receiver import receiving
+from tests.receiver import accept, answer_with, receiving
 from tests.redis import Redis
 from tests.web.wire import HANDSHAKE, frame, request, signed, wire
 
@@ -308,6 +308,68 @@ async def test_webhooks_of_an_app_in_a_file(in_file: InFile) -> None:
         await client.subscribe("news")
         await client.peer.close()
         await receiver.wait_for_events("channel_occupied", "channel_vacated")
+
+
+def stored_in(path: Path) -> Webhooks:
+    """Return settings with the queue of webhooks in a file."""
+    return Webhooks(queue="sqlite", path=str(path), grace=0.001, private_addresses="allow")
+
+
+async def add_webhook(in_file: InFile, url: str) -> None:
+    hook = Webhook(url=url, event_types=("channel_occupied",))
+    await in_file.registry.change(APP.id, lambda app: replace(app, webhooks=(hook,)))
+
+
+async def test_the_queue_of_webhooks_is_created_with_the_first_event(in_file: InFile, tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    peers = await in_file.serve(webhooks=stored_in(path))
+    await (await peers.client()).subscribe("without")
+    assert not path.exists()
+    async with receiving() as receiver:
+        await add_webhook(in_file, receiver.url())
+        cache(peers).invalidate()
+        await until(lambda: any(app and app.webhooks for app in [cache(peers).by_id(APP.id)]))
+        await (await peers.client()).subscribe("with")
+        assert [event["channel"] for event in await receiver.wait_for_events("channel_occupied")] == ["with"]
+    assert path.exists()
+
+
+async def test_deliveries_of_an_earlier_run_are_sent_without_an_event(in_file: InFile, tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        receiver.answer = answer_with(503)
+        await add_webhook(in_file, receiver.url())
+        peers = await in_file.serve(webhooks=stored_in(tmp_path / "queue.db"))
+        await (await peers.client()).subscribe("news")
+        await receiver.wait_for(1)
+        await peers.server.stop()
+        receiver.answer = accept
+        await in_file.serve(webhooks=stored_in(tmp_path / "queue.db"))
+        await receiver.wait_for(2)
+
+
+async def test_events_whose_queue_could_not_be_opened_are_stored_at_the_stop(
+    in_file: InFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "later"
+    async with receiving() as receiver:
+        await add_webhook(in_file, receiver.url())
+        peers = await in_file.serve(webhooks=stored_in(folder / "queue.db"))
+        await (await peers.client()).subscribe("news")
+        await until(lambda: "Webhooks cannot start, and their events wait" in caplog.text)
+        folder.mkdir()
+        await peers.server.stop()
+        await in_file.serve(webhooks=stored_in(folder / "queue.db"))
+        await receiver.wait_for_events("channel_occupied")
+
+
+async def test_events_are_lost_with_a_line_if_their_queue_cannot_be_opened_at_the_stop(
+    in_file: InFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await add_webhook(in_file, "http://127.0.0.1:1/")
+    peers = await in_file.serve(webhooks=stored_in(tmp_path / "none" / "queue.db"))
+    await (await peers.client()).subscribe("news")
+    await peers.server.stop()
+    assert "The last webhook events could not be stored, and are lost" in caplog.text
 
 
 async def test_webhooks_of_apps_in_a_database_reach_no_private_address_by_default(in_file: InFile) -> None:
