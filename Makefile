@@ -4,6 +4,7 @@
 # make test-slow  runs the tests under CPU load, with time slices of zero and of a minute: no test may depend on speed
 # make test-oldest  runs the HTTP tests with the oldest httptools that pyproject.toml allows; make test has the newest
 # make examples  builds every example and tests it in Chromium; make screenshots updates the pictures of the READMEs
+# make test-deploy  tests the files of deploy/ with systemd, real proxies and Helm; it compiles Helm once, which takes minutes
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
 # make format  formats the code as make test demands
@@ -14,7 +15,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test test-slow test-oldest lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
+.PHONY: run install test test-slow test-oldest test-deploy lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -45,7 +46,7 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 
 test: lint types
 	@$(BIN)/python -m pytest -q tests/examples -m "not examples"
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --ignore=tests/deploy --cov --cov-report=term:skip-covered
 
 lint: tools
 	@$(BIN)/ruff check .
@@ -60,7 +61,7 @@ format: tools
 
 # ARGS are arguments of pytest; --only hogs, --only zero or --only minute selects one of the three runs; --hogs N sets the load.
 test-slow: tools
-	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples $(ARGS)
+	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples --ignore=tests/deploy $(ARGS)
 
 OLDEST := build/oldest
 
@@ -69,11 +70,18 @@ test-oldest: tools
 	  "$$(sed -n 's/.*"\(httptools\)>=\([0-9.]*\),.*/\1==\2/p' pyproject.toml)"
 	@PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -q -n 2 tests/protocol tests/web
 
+# The versions of these tools are not those of users, so the extra is not part of `all` or `test`.
+test-deploy: tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
+	@sh tests/install-proxies.sh nginx caddy haproxy
+	@sh tests/deploy/install-helm.sh
+	@$(BIN)/python -m pytest -q -n 2 tests/deploy $(ARGS)
+
 unit: .venv/tools
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy
 
 examples: tools
-	@sh tests/examples/install-proxies.sh
+	@sh tests/install-proxies.sh nginx caddy
 	@$(BIN)/python -m pytest -q -n 4 tests/examples $(ARGS)
 
 screenshots: tools

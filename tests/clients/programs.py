@@ -95,11 +95,9 @@ class Program:
 class Launched:
     """A server program that says in a line of its output that it is ready; ``preamble`` is what it wrote before."""
 
-    def __init__(
-        self, *command: str, ready: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> None:
+    def __init__(self, *command: str, ready: str, env: Mapping[str, str] | None = None, **options: Any) -> None:
         self.lines: Queue[str | None] = Queue()
-        self._program = Program(*command, on_line=self.lines.put, env=env, cwd=cwd, stderr=subprocess.STDOUT)
+        self._program = Program(*command, on_line=self.lines.put, env=env, stderr=subprocess.STDOUT, **options)
         try:
             *preamble, self.greeting = self.read_to(ready)
             self.preamble = "".join(preamble)
