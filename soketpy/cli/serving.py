@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         with asyncio.Runner(loop_factory=event_loop()) as runner:
             runner.run(serving(settings, read, greet))
     except Unreachable as fault:
-        log.error("%s", fault)  # noqa: TRY400 - no traceback
+        log.error("%(reason)s", {"event": "start_failed", "reason": fault})  # noqa: TRY400 - no traceback
         return 1
     except OSError as error:
         if ready:
@@ -64,13 +64,18 @@ def _print_hint(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        log.warning("The hint could not be printed: %s", error.strerror or error)
+        log.warning(
+            "The hint could not be printed: %(reason)s",
+            {"event": "hint_not_printed", "reason": error.strerror or error},
+        )
 
 
 def _announce(settings: Settings) -> None:
     sources = ", ".join(settings.sources) or "its defaults"
-    log.info("soketpy %s starts with %s", __version__, sources)
+    log.info(
+        "soketpy %(version)s starts with %(sources)s", {"event": "starting", "version": __version__, "sources": sources}
+    )
     for note in notes(settings):
-        log.info("%s", note)
+        log.info("%(note)s", {"event": "configuration_note", "note": note})
     for caution in cautions(settings):
-        log.warning("%s", caution)
+        log.warning("%(caution)s", {"event": "configuration_warning", "caution": caution})

@@ -49,11 +49,14 @@ class Rates:
             if self._fallback is None:
                 log.warning(
                     "Rate limits cannot be checked while Redis is unavailable: this node refuses what has a limit"
-                    " (%s: refuse)",
-                    SETTING,
+                    " (%(setting)s: refuse)",
+                    {"event": "rate_limits_refusing", "setting": SETTING},
                 )
             else:
-                log.warning("Rate limits hold for each node alone while Redis is unavailable (%s: allow)", SETTING)
+                log.warning(
+                    "Rate limits hold for each node alone while Redis is unavailable (%(setting)s: allow)",
+                    {"event": "rate_limits_alone", "setting": SETTING},
+                )
         if self._fallback is None:
             raise Unavailable("The rate limit of the app cannot be checked now; try again.") from None
         return self._fallback
@@ -61,4 +64,4 @@ class Rates:
     def _note_success(self) -> None:
         if self._alone and self._connected():
             self._alone = False
-            log.info("Rate limits hold for all nodes together again")
+            log.info("Rate limits hold for all nodes together again", {"event": "rate_limits_shared"})

@@ -57,7 +57,10 @@ class Lines:
         named = [f"{whose} {number}" for whose, number in left_out.most_common(NAMED)]
         if len(left_out) > NAMED:
             named.append("…")
-        log.info("Left out %d lines like these (%s); log.level: debug shows all", left_out.total(), ", ".join(named))
+        log.info(
+            "Left out %(count)d lines like these (%(apps)s); log.level: debug shows all",
+            {"event": "lines_left_out", "count": left_out.total(), "apps": ", ".join(named)},
+        )
 
 
 class Refusals:
@@ -80,7 +83,19 @@ class Refusals:
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             who = _client(peer, asked)
-            log.log(level, "%s: refused a connection from %s: %d %s", whose, who, code, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: refused a connection from %(who)s: %(code)d %(reason)s",
+                {
+                    "event": "connection_refused",
+                    "whose": whose,
+                    "who": who,
+                    "code": code,
+                    "reason": _shown(reason),
+                    "app": app_id,
+                    "ip": ip_of(peer),
+                },
+            )
 
     def handshake(self, peer: str, status: int, reason: str, app_id: str | None = None, path: str = "") -> None:
         """Log a request that gets an HTTP error because of its head.
@@ -90,20 +105,50 @@ class Refusals:
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             who = _client(peer, f"path {path}" if path else "")
-            log.log(level, "%s: refused a request from %s: %d %s", whose, who, status, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: refused a request from %(who)s: %(status)d %(reason)s",
+                {
+                    "event": "request_refused",
+                    "whose": whose,
+                    "who": who,
+                    "status": status,
+                    "reason": _shown(reason),
+                    "app": app_id,
+                    "ip": ip_of(peer),
+                    "path": _shown(path) or None,
+                },
+            )
 
     def tls(self, reason: str) -> None:
         """Log a failed TLS handshake with OpenSSL's reason."""
         whose = _whose(None)
         if level := self._lines.level(whose):
-            log.log(level, "%s: a TLS handshake failed: %s", whose, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: a TLS handshake failed: %(reason)s",
+                {"event": "tls_handshake_failed", "whose": whose, "reason": _shown(reason)},
+            )
 
     def closed(self, app_id: str, socket_id: str, peer: str, code: int, reason: str) -> None:
         """Log that the server closes an open connection because of its client."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             who = one_line(peer)
-            log.log(level, "%s: closed the connection %s from %s: %d %s", whose, socket_id, who, code, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: closed the connection %(socket_id)s from %(who)s: %(code)d %(reason)s",
+                {
+                    "event": "connection_closed",
+                    "whose": whose,
+                    "socket_id": socket_id,
+                    "who": who,
+                    "code": code,
+                    "reason": _shown(reason),
+                    "app": app_id,
+                    "ip": ip_of(peer),
+                },
+            )
 
     def subscription(self, app_id: str, socket_id: str, channel: str, status: int, reason: str) -> None:
         """Log a refused subscription of the connection ``socket_id``."""
@@ -111,7 +156,17 @@ class Refusals:
         if level := self._lines.level(whose):
             what, text = _shown(channel), _shown(reason)
             log.log(
-                level, "%s: refused a subscription of %s by connection %s: %d %s", whose, what, socket_id, status, text
+                level,
+                "%(whose)s: refused a subscription of %(channel)s by connection %(socket_id)s: %(status)d %(reason)s",
+                {
+                    "event": "subscription_refused",
+                    "whose": whose,
+                    "channel": what,
+                    "socket_id": socket_id,
+                    "status": status,
+                    "reason": text,
+                    "app": app_id,
+                },
             )
 
     def message(self, app_id: str, socket_id: str, code: int, reason: str, channel: str | None = None) -> None:
@@ -119,14 +174,40 @@ class Refusals:
         whose = _whose(app_id)
         if level := self._lines.level(whose):
             what = "a message" if channel is None else f"a client event on {_shown(channel)}"
-            log.log(level, "%s: refused %s by connection %s: %d %s", whose, what, socket_id, code, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: refused %(what)s by connection %(socket_id)s: %(code)d %(reason)s",
+                {
+                    "event": "message_refused",
+                    "whose": whose,
+                    "what": what,
+                    "socket_id": socket_id,
+                    "code": code,
+                    "reason": _shown(reason),
+                    "app": app_id,
+                    "channel": None if channel is None else _shown(channel),
+                },
+            )
 
     def request(self, app_id: str | None, peer: str, method: str, path: str, status: int, reason: str) -> None:
         """Log a refused REST request of the client at ``peer``. ``app_id`` is None if the app does not exist."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            what, who = (_shown(method), _shown(path)), one_line(peer)
-            log.log(level, "%s: refused %s %s from %s: %d %s", whose, *what, who, status, _shown(reason))
+            log.log(
+                level,
+                "%(whose)s: refused %(method)s %(path)s from %(who)s: %(status)d %(reason)s",
+                {
+                    "event": "call_refused",
+                    "app": app_id,
+                    "whose": whose,
+                    "ip": ip_of(peer),
+                    "who": one_line(peer),
+                    "method": _shown(method),
+                    "path": _shown(path),
+                    "status": status,
+                    "reason": _shown(reason),
+                },
+            )
 
 
 def address(peer: object) -> str:
@@ -135,6 +216,11 @@ def address(peer: object) -> str:
         # A socket for both IPv6 and IPv4 shows an IPv4 address in this form.
         return str(cast("tuple[object, ...]", peer)[0]).removeprefix("::ffff:")
     return "an unknown address" if peer is None else "a Unix socket"
+
+
+def ip_of(peer: str) -> str | None:
+    """Return the IP address in a text of ``address``, or None if the text names none."""
+    return None if " " in peer else one_line(peer)
 
 
 def one_line(text: str) -> str:

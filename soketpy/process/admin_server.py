@@ -53,7 +53,13 @@ async def open_admin(
         announcer.announce(app_id)
 
     port = await serve_admin(stack, settings, registry, changed)
-    log.info("Admin API on %s", ", ".join(f"http://{written(host, port)}" for host in hosts(settings.admin.host)))
+    log.info(
+        "Admin API on %(address)s",
+        {
+            "event": "admin_listening",
+            "address": ", ".join(f"http://{written(host, port)}" for host in hosts(settings.admin.host)),
+        },
+    )
     return port
 
 

@@ -47,7 +47,10 @@ class Announcer:
             try:
                 await announce(self._settings, app_id)
             except Unavailable as fault:
-                log.warning("A change of app %s reaches the other nodes later, when they read it: %s", app_id, fault)
+                log.warning(
+                    "A change of app %(app)s reaches the other nodes later, when they read it: %(reason)s",
+                    {"event": "app_change_not_announced", "app": app_id, "reason": fault},
+                )
             except Exception as fault:
                 contain(log, fault, "A change of app %s could not be announced", app_id)
         self._running = None

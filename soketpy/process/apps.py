@@ -23,10 +23,7 @@ def cached_apps(settings: Settings, adapt: Adapt | None = None) -> CachedApps:
     """
     given = settings.registry
     return CachedApps(
-        registry_of(settings, adapt),
-        ttl=given.cache_seconds,
-        unknown_ttl=given.unknown_seconds,
-        size=given.cache_size,
+        registry_of(settings, adapt), ttl=given.cache_seconds, unknown_ttl=given.unknown_seconds, size=given.cache_size
     )
 
 
@@ -48,7 +45,10 @@ async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) ->
             if loop.time() + PAUSE >= deadline:
                 raise Unreachable(f"The apps in {name} cannot be read: {fault}") from None
             if not warned:
-                log.warning("The apps in %s cannot be read: %s; trying again for %g s", name, fault, patience)
+                log.warning(
+                    "The apps in %(database)s cannot be read: %(reason)s; trying again for %(seconds)g s",
+                    {"event": "apps_not_read", "database": name, "reason": fault, "seconds": patience},
+                )
                 warned = True
             await asyncio.sleep(PAUSE)
         except TimeoutError:

@@ -41,8 +41,14 @@ def raise_limit() -> int:
 def report_limit(clients: int, wanted: int | None) -> None:
     """Log how many clients the process can have: as a warning if there are none, or fewer than the settings allow."""
     if clients == 0:
-        log.warning("The limit of open files leaves none for connections: raise it, for example with ulimit -n 65536")
+        log.warning(
+            "The limit of open files leaves none for connections: raise it, for example with ulimit -n 65536",
+            {"event": "open_files_exhausted"},
+        )
     elif wanted is not None and clients < wanted:
-        log.warning("At most %d connections, by the limit of open files; bounds.max_connections is %d", clients, wanted)
+        log.warning(
+            "At most %(count)d connections, by the limit of open files; bounds.max_connections is %(wanted)d",
+            {"event": "open_files_below_bound", "count": clients, "wanted": wanted},
+        )
     elif clients < UNLIMITED:
-        log.info("At most %d connections, by the limit of open files", clients)
+        log.info("At most %(count)d connections, by the limit of open files", {"event": "open_files", "count": clients})

@@ -40,7 +40,15 @@ async def drain(
     else:
         rest.draining = True
     clients, loop = state.clients(), asyncio.get_running_loop()
-    log.info("Stopping: closing %s within %g s", quantity(len(clients), "connection"), shutdown)
+    log.info(
+        "Stopping: closing %(clients)s within %(seconds)g s",
+        {
+            "event": "closing_clients",
+            "clients": quantity(len(clients), "connection"),
+            "seconds": shutdown,
+            "count": len(clients),
+        },
+    )
     deadline = loop.time() + shutdown
     size = max(1, -(-len(clients) // max(1, int(shutdown / DRAIN_STEP))))
     for start in range(0, len(clients), size):

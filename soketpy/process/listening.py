@@ -123,7 +123,9 @@ def _bind(address: Address, port: int, backlog: int, reuse_port: bool) -> socket
         except OSError as fault:
             if fault.errno not in _WITHOUT_IPV6 or not is_everywhere(host):
                 raise
-        log.warning("This machine has no IPv6: listening on 0.0.0.0 instead of %s", host)
+        log.warning(
+            "This machine has no IPv6: listening on 0.0.0.0 instead of %(host)s", {"event": "no_ipv6", "host": host}
+        )
         return _bound(socket.AF_INET, ("0.0.0.0", port), backlog, reuse_port)
 
 

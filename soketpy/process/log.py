@@ -5,7 +5,10 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+
+from soketpy.core.log_fields import FIELDS
 
 TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S"
@@ -36,16 +39,28 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time (UTC, RFC 3339), level, logger, message and, for a failure, exception."""
+    """One JSON object per line: time (UTC, RFC 3339), level, logger, message, the fields of the line, and its failure.
+
+    The ``event`` of a line without fields is ``failure`` with a traceback, and ``other`` without one.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
+        """Write ``pid`` in every line. It is the number of a worker, whose lines mix with those of others."""
+        super().__init__()
+        self._fields = {} if pid is None else {"pid": pid}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._fields,
         }
+        values = record.args if isinstance(record.args, Mapping) else {}
+        line["event"] = "failure" if record.exc_info else "other"
+        line |= {name: values[name] for name in FIELDS if values.get(name) is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
@@ -53,10 +68,13 @@ class JsonFormatter(logging.Formatter):
         return _UNSAFE.sub(_json_escaped, json.dumps(line, ensure_ascii=False, default=str))
 
 
-def configure(level: str = "info", format: str = "text") -> None:
-    """Log records of this level (debug, info, warning or error) and above, as ``text`` or ``json``."""
+def configure(level: str = "info", format: str = "text", *, pid: int | None = None) -> None:
+    """Log records of this level (debug, info, warning or error) and above, as ``text`` or ``json``.
+
+    With ``pid``, the number of a worker, each line of JSON has it.
+    """
     output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    output.setFormatter(JsonFormatter(pid) if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
     # The records of these libraries may contain signed requests, session tokens, or values of statements.

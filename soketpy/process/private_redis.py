@@ -41,11 +41,14 @@ async def private_redis(settings: Settings) -> AsyncIterator[str]:
             nonlocal process
             while True:
                 code = await process.wait()
-                log.error("The private Redis of the workers ended with exit code %d: restarting it", code)
+                log.error(
+                    "The private Redis of the workers ended with exit code %(exit_code)d: restarting it",
+                    {"event": "private_redis_ended", "exit_code": code},
+                )
                 try:
                     process = await _start(program, options, path)
                 except Unreachable as fault:
-                    log.error("%s", fault)  # noqa: TRY400 - no traceback
+                    log.error("%(reason)s; trying again", {"event": "private_redis_not_started", "reason": fault})  # noqa: TRY400 - no traceback
                     await asyncio.sleep(RETRY_PAUSE)
 
         supervising = asyncio.create_task(supervise())

@@ -134,7 +134,10 @@ class Server:
         """Apply apps of a database that have changed to the open connections."""
         assert isinstance(self._apps, CachedApps)  # noqa: S101 - which calls this
         if closing := self.node.update(self._apps.by_id, app_ids):
-            log.info("Applied changes of apps: %s", closing_clients(closing))
+            log.info(
+                "Applied changes of apps: %(closing)s",
+                {"event": "app_changes_applied", "closing": closing_clients(closing), "count": closing},
+            )
 
     def totals(self) -> Totals:
         """Return the counters of this process that do not belong to one app."""

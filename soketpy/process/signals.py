@@ -33,7 +33,7 @@ class Signals:
         """Return the result of the start, or None if a signal stops the process before the start is complete."""
         started = await unless(self.stopped, starting)
         if started is None:
-            log.info("Stopping before the start was complete")
+            log.info("Stopping before the start was complete", {"event": "start_interrupted"})
         return started
 
     def obey(self, *, reload: Callable[[], None], renew: Callable[[], None]) -> None:
@@ -84,15 +84,27 @@ class Configuration:
             self._check_apps(settings)
             closing = self._apply(settings)
         except (ConfigError, ValueError, OSError) as fault:
-            log.error("Kept the old configuration, because the new one is invalid: %s", fault)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "Kept the old configuration, because the new one is invalid: %(reason)s",
+                {"event": "configuration_refused", "reason": fault},
+            )
             return
         closed = f"; {closing_clients(closing)}" if closing else ""
         waiting = _waiting(self._at_start, settings)
-        log.info("Reloaded the configuration: %s%s%s", self._applied(settings), closed, waiting)
+        log.info(
+            "Reloaded the configuration: %(applied)s%(closing)s%(waiting)s",
+            {
+                "event": "configuration_reloaded",
+                "applied": self._applied(settings),
+                "closing": closed,
+                "waiting": waiting,
+                "count": closing,
+            },
+        )
         known = set(cautions(self._latest))
         for caution in cautions(settings):
             if caution not in known:
-                log.warning("%s", caution)
+                log.warning("%(caution)s", {"event": "configuration_warning", "caution": caution})
         self._latest = settings
 
     def _applied(self, settings: Settings) -> str:

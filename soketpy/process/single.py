@@ -32,9 +32,7 @@ def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def serve(
-    settings: Settings,
-    reload: Callable[[], Settings],
-    on_ready: Callable[[int | None], None] | None = None,
+    settings: Settings, reload: Callable[[], Settings], on_ready: Callable[[int | None], None] | None = None
 ) -> None:
     """Run a server until SIGTERM or SIGINT.
 
@@ -45,16 +43,19 @@ async def serve(
     async with AsyncExitStack() as stack:
         server = await signals.unless_stopped(stack.enter_async_context(Server(settings, workers=1)))
         if server is not None:
-            log.info("Listening on %s with %s", server.address, described(settings))
+            log.info(
+                "Listening on %(address)s with %(serving)s",
+                {"event": "listening", "address": server.address, "serving": described(settings)},
+            )
             configuration = Configuration(settings, reload, server.reload)
-            signals.obey(reload=configuration.reload, renew=partial(log.warning, ALONE))
+            signals.obey(reload=configuration.reload, renew=partial(log.warning, ALONE, {"event": "no_workers"}))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))
             stack.push_async_callback(cancel, watching)
             if on_ready is not None:
                 on_ready(server.port)
             await signals.stopped.wait()
-    log.info("Stopped")
+    log.info("Stopped", {"event": "stopped"})
 
 
 async def watch_memory(server: Server) -> None:

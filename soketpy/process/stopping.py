@@ -35,7 +35,10 @@ class Deadline:
         if not late:
             stopping.result()
             return
-        log.error("%s did not stop in time: the server stops without waiting any longer", part)
+        log.error(
+            "%(part)s did not stop in time: the server stops without waiting any longer",
+            {"event": "stop_too_slow", "part": part},
+        )
         await asyncio.wait([stopping], timeout=LEAST)
         if stopping.done() and not stopping.cancelled():
             stopping.exception()  # it is marked as retrieved: the line above is the report

@@ -90,7 +90,10 @@ class Webhooks:
                 await self._start(late=True)
             except QueueUnavailable as fault:
                 if str(fault) != logged:
-                    log.error("Webhooks cannot start, and their events wait: %s", fault)  # noqa: TRY400
+                    log.error(  # noqa: TRY400
+                        "Webhooks cannot start, and their events wait: %(reason)s",
+                        {"event": "webhooks_not_started", "reason": fault},
+                    )
                     logged = str(fault)
                 await asyncio.sleep(PAUSE)
             except Exception as fault:
@@ -208,7 +211,10 @@ class LocalWebhooks(Webhooks):
         try:
             await self._start(late=True)
         except QueueUnavailable as fault:
-            log.error("The last webhook events could not be stored, and are lost: %s", fault)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "The last webhook events could not be stored, and are lost: %(reason)s",
+                {"event": "webhook_events_not_stored_at_stop", "reason": fault},
+            )
         else:
             await self._running.aclose()
 
@@ -239,7 +245,10 @@ class LocalWebhooks(Webhooks):
                 await self.collector.flush()
         except (QueueUnavailable, TimeoutError) as fault:
             reason = str(fault) or f"the queue did not store them within {FLUSH_TIMEOUT:g} s"
-            log.error("The last webhook events could not be stored, and are lost: %s", reason)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "The last webhook events could not be stored, and are lost: %(reason)s",
+                {"event": "webhook_events_not_stored_at_stop", "reason": reason},
+            )
 
 
 def webhook_types(apps: Apps) -> WebhookTypes:

@@ -8,6 +8,7 @@ behind.
 import asyncio
 import contextlib
 import logging
+import os
 import pickle
 import shutil
 import signal
@@ -48,10 +49,7 @@ def send(writer: asyncio.StreamWriter, kind: str, value: object = None) -> None:
 def counted(server: Server) -> Counted:
     """Return the counters of the server."""
     apps = {
-        app_id: (
-            len(server.node.connections(app_id)),
-            {name: getattr(traffic, name) for name in Traffic.__slots__},
-        )
+        app_id: (len(server.node.connections(app_id)), {name: getattr(traffic, name) for name in Traffic.__slots__})
         for app_id, traffic in server.node.traffic.items()
     }
     return Counted(apps, server.totals(), server.webhook_traffic())
@@ -64,7 +62,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
     """
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
-    configure(settings.log.level, settings.log.format)
+    configure(settings.log.level, settings.log.format, pid=os.getpid())
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the process that started this one
@@ -75,10 +73,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
                 return 0
             send(writer, READY)
             keep_collections_short()
-            tasks = [
-                loop.create_task(watch_memory(server)),
-                loop.create_task(_follow(server, reader, writer, stopped)),
-            ]
+            tasks = [loop.create_task(watch_memory(server)), loop.create_task(_follow(server, reader, writer, stopped))]
             await stopped.wait()
             for task in tasks:
                 task.cancel()
@@ -112,7 +107,10 @@ async def _follow(
             if kind == SETTINGS:
                 assert isinstance(value, Settings)  # noqa: S101 - what our own process sends
                 if closing := server.reload(value):
-                    log.info("Applied the new apps: %s", closing_clients(closing))
+                    log.info(
+                        "Applied the new apps: %(closing)s",
+                        {"event": "apps_applied", "closing": closing_clients(closing), "count": closing},
+                    )
             else:
                 send(writer, COUNTED, counted(server))
     except (asyncio.IncompleteReadError, OSError):

@@ -38,6 +38,11 @@ class WorkerProcess:
         """Return the name for the log. It has the process id, because the reader may have to find the process."""
         return "A worker" if self._process is None else f"A worker (process {self._process.pid})"
 
+    @property
+    def pid(self) -> int | None:
+        """Return the process id, or None before the first process has started."""
+        return None if self._process is None else self._process.pid
+
     async def start(self, private_redis: str | None) -> None:
         """Start a process. It serves when it has received its settings. Raise OSError if no process can be started."""
         ours, theirs = socket.socketpair()
@@ -69,7 +74,7 @@ class WorkerProcess:
                 else:
                     self.serves = self.proven = True
                     self.ready.set()
-                    log.info("%s serves", self)
+                    log.info("%(worker)s serves", {"event": "worker_ready", "worker": self, "pid": self.pid})
         self.serves = False
         self._finish_count()
 
@@ -105,7 +110,10 @@ class WorkerProcess:
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            log.error("%s has not stopped in time: killing it", self)
+            log.error(
+                "%(worker)s has not stopped in time: killing it",
+                {"event": "worker_killed", "worker": self, "pid": self.pid},
+            )
             self._process.kill()
 
     async def ended(self) -> int:

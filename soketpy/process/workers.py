@@ -99,7 +99,7 @@ class Workers:
                 end = await self._run(one)
                 if one.retired.is_set() or not one.proven:
                     break
-                log.error("%s; starting another one", end)
+                log.error("%(reason)s; starting another one", {"event": "worker_ended", "reason": end})
                 pause = LONGEST_PAUSE / 50 if loop.time() - began > STABLE_AFTER else min(2 * pause, LONGEST_PAUSE)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(one.retired.wait(), pause)
@@ -145,10 +145,13 @@ class Workers:
             one = self._launch(former.listeners)
             await one.ready.wait()
             if not one.proven:
-                log.error("A new worker cannot serve, so the old workers stay: %s", one.fault)
+                log.error(
+                    "A new worker cannot serve, so the old workers stay: %(reason)s",
+                    {"event": "worker_not_started", "reason": one.fault},
+                )
                 return
             former.stop(self._settings.timeouts.shutdown + END_PATIENCE)
-        log.info("Replaced all workers")
+        log.info("Replaced all workers", {"event": "workers_replaced"})
 
     async def stop(self) -> None:
         """Close the port, let all workers drain, and wait until they have ended. Kill those that do not end in time."""
@@ -201,9 +204,7 @@ class Workers:
 
 
 async def serve(
-    settings: Settings,
-    reload: Callable[[], Settings],
-    on_ready: Callable[[int | None], None] | None = None,
+    settings: Settings, reload: Callable[[], Settings], on_ready: Callable[[int | None], None] | None = None
 ) -> None:
     """Run a server of several workers until SIGTERM or SIGINT.
 
@@ -216,13 +217,19 @@ async def serve(
         started = await signals.unless_stopped(_start(stack, settings, number))
         if started is not None:
             workers, port = started
-            log.info("Listening on %s with %s", settings.address(port), quantity(number, "worker"))
+            log.info(
+                "Listening on %(address)s with %(serving)s",
+                {"event": "listening", "address": settings.address(port), "serving": quantity(number, "worker")},
+            )
             signals.obey(reload=Configuration(settings, reload, workers.reload).reload, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()
-            log.info("Stopping: %s", quantity(number, "worker"))
-    log.info("Stopped")
+            log.info(
+                "Stopping: %(workers)s",
+                {"event": "stopping_workers", "workers": quantity(number, "worker"), "count": number},
+            )
+    log.info("Stopped", {"event": "stopped"})
 
 
 async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tuple[Workers, int | None]:

@@ -12,6 +12,7 @@ from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.traffic import RegistryCounts
 from soketpy.registry.lookups import BATCH, Lookups, end
+from soketpy.registry.problems import Problems
 from soketpy.registry.refused import Refused
 
 log = logging.getLogger("soketpy.apps")
@@ -76,7 +77,7 @@ class CachedApps:
         self._no_ids = Refused(unknown_ttl, size, clock)
         self._no_keys = Refused(unknown_ttl, size, clock)
         self._stale: set[str] = set()
-        self._logged: dict[str, str] = {}  # the last problem of each broken app
+        self._problems = Problems(size)
         self._lookups = Lookups(self._query, self._id_answer, self._key_answer, clock)
         self._unavailable = self._stopping = False
         self._in_flight = 0  # queries
@@ -248,9 +249,12 @@ class CachedApps:
         """Log that the registry has become unavailable, or available again."""
         was_unavailable, self._unavailable = self._unavailable, fault is not None
         if fault is not None and not was_unavailable:
-            log.warning("The database of the apps is unavailable, and the apps stay as they are: %s", fault)
+            log.warning(
+                "The database of the apps is unavailable, and the apps stay as they are: %(reason)s",
+                {"event": "apps_unavailable", "reason": fault},
+            )
         elif fault is None and was_unavailable:
-            log.info("The database of the apps is available again")
+            log.info("The database of the apps is available again", {"event": "apps_available"})
 
     def _is_overtaken(self, app_id: str) -> bool:
         """Return whether the answer of a query may be older than the last change of an app."""
@@ -283,9 +287,7 @@ class CachedApps:
     def _own(self, key: str, owners: list[App | BrokenApp]) -> None:
         """Remember which app has a key. A key of two apps belongs to none: a client could get to the wrong one."""
         if len(owners) > 1:
-            names = " and ".join(sorted(each.id for each in owners))
-            if self._is_new_problem(f"key of {names}", "the same key"):
-                log.error("Apps %s have the same key (column key): nobody can use it", names)
+            self._problems.key_of_several([each.id for each in owners])
             self._disown(key)
             self._no_keys.add(key, "several apps have this key")
             return
@@ -308,23 +310,11 @@ class CachedApps:
     def _refuse(self, broken: BrokenApp) -> None:
         """Keep the last valid version of an app, or refuse its clients if there is none."""
         entry = self._entries.get(broken.id)
-        if self._is_new_problem(broken.id, broken.problem):
-            effect = "it is refused" if entry is None else "it stays as it was"
-            log.error("App %s in the database is not valid, and %s: %s", broken.id, effect, broken.problem)
+        self._problems.not_valid(broken, "it is refused" if entry is None else "it stays as it was")
         if entry is None:
             self._no_ids.add(broken.id, broken.problem)
         else:
             self._touch(broken.id, entry)
-
-    def _is_new_problem(self, name: str, problem: str) -> bool:
-        """Return whether the last problem of this name was another one, so that each one is logged once."""
-        if self._logged.get(name) == problem:
-            return False
-        self._logged.pop(name, None)
-        self._logged[name] = problem
-        if len(self._logged) > self._size:
-            del self._logged[next(iter(self._logged))]
-        return True
 
     # Entries
 
@@ -334,8 +324,7 @@ class CachedApps:
         keys = tuple(key for key in stored.keys if key.ends_at is None or key.ends_at > now)
         former = self._entries.get(stored.id)
         if not keys:
-            if self._is_new_problem(stored.id, "keys"):
-                log.error("App %s in the database is refused: every key of it has ended", stored.id)
+            self._problems.without_keys(stored.id)
             self._no_ids.add(stored.id, "every key of the app has ended")
             return self._drop(stored.id)
         app = stored if len(keys) == len(stored.keys) else replace(stored, keys=keys)
@@ -344,14 +333,14 @@ class CachedApps:
             self._evict()
             self._entries[app.id] = _Entry(app, stored, self._clock() if loaded is None else loaded, ends, set())
             self._no_ids.forget(app.id)
-            self._logged.pop(app.id, None)
+            self._problems.forget(app.id)
             return False
         different = former.app != app
         former.stored, former.ends = stored, ends
         if different:
             former.app = app  # connections and requests compare apps by identity
         if loaded is None:
-            self._logged.pop(app.id, None)
+            self._problems.forget(app.id)
             self._touch(app.id, former)
         return different
 

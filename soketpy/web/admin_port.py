@@ -10,7 +10,7 @@ from http import HTTPStatus
 import msgspec
 
 from soketpy.core.containment import attempt, contain
-from soketpy.core.refusals import Lines, address, one_line
+from soketpy.core.refusals import Lines, address, ip_of, one_line
 from soketpy.core.steps import Later
 from soketpy.registry.administration import Administration, Done, Input, RequestRefused
 from soketpy.web.answers import JSON, SOFTWARE, Answer, Reply, failed, refused
@@ -147,8 +147,18 @@ class AdminPort:
     def _log_refusal(self, exchange: Exchange, status: HTTPStatus) -> None:
         """Log a request that was refused, without the reason, which may have a value of the request in it."""
         if level := self._lines.level("the admin API"):
-            what = one_line(exchange.method[:LONGEST]), one_line(_path(exchange.path)[:LONGEST])
-            log.log(level, "Admin API: refused %s %s from %s: %d", *what, _address(exchange), int(status))
+            log.log(
+                level,
+                "Admin API: refused %(method)s %(path)s from %(caller)s: %(status)d",
+                {
+                    "event": "admin_refused",
+                    "method": one_line(exchange.method[:LONGEST]),
+                    "path": one_line(_path(exchange.path)[:LONGEST]),
+                    "caller": _address(exchange),
+                    "ip": ip_of(_address(exchange)),
+                    "status": int(status),
+                },
+            )
 
     def _fail(self, exchange: Exchange, fault: Exception) -> None:
         contain(log, fault, "A request of the admin API could not be served: %s", exchange.method)
@@ -172,7 +182,16 @@ def _check_type(headers: Mapping[str, str]) -> None:
 
 
 def _log_change(exchange: Exchange, done: Done) -> None:
-    log.info("Admin API: %s (from %s)", one_line(done.change), _address(exchange))
+    log.info(
+        "Admin API: %(change)s (from %(caller)s)",
+        {
+            "event": "admin_change",
+            "change": one_line(done.change),
+            "caller": _address(exchange),
+            "ip": ip_of(_address(exchange)),
+            "method": exchange.method,
+        },
+    )
 
 
 def _address(exchange: Exchange) -> str:

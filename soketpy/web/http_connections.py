@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from soketpy.core.containment import attempt, contain
-from soketpy.core.refusals import Lines, address
+from soketpy.core.refusals import Lines, address, ip_of
 from soketpy.core.steps import Later
 
 log = logging.getLogger("soketpy.http")
@@ -21,9 +21,11 @@ GRACE = 0.5
 SURGE = 4096
 """New connections beyond the bound that may be in their grace period at the same time."""
 
-FULL = "Refused an HTTP connection of %s with 503: all %d are being served (bounds.max_http_connections)"
-REPLACED = "Closed an idle HTTP connection of %s for another one: there may be %d (bounds.max_http_connections)"
-TOO_MANY = "Closed a connection of %s without a request: there may be %d (bounds.max_http_connections)"
+FULL = "Refused an HTTP connection of %(peer)s with 503: all %(most)d are being served (bounds.max_http_connections)"
+REPLACED = (
+    "Closed an idle HTTP connection of %(peer)s for another one: there may be %(most)d (bounds.max_http_connections)"
+)
+TOO_MANY = "Closed a connection of %(peer)s without a request: there may be %(most)d (bounds.max_http_connections)"
 
 
 def _later(seconds: float, call: Callable[[], None]) -> object:
@@ -84,10 +86,10 @@ class HttpConnections:
         if len(self._idle) + len(self._busy) >= self._most:
             oldest = next(iter(self._idle), None)
             if oldest is None or oldest in unsent:  # then the others were used later, so in this iteration too
-                self._note(FULL, transport)
+                self._note("http_connection_refused", FULL, transport)
                 return False
             longest = self._idle.pop(oldest)
-            self._note(REPLACED, longest)
+            self._note("http_connection_replaced", REPLACED, longest)
             longest.abort()
         self._new.pop(protocol, None)
         self._idle[protocol] = transport
@@ -145,17 +147,17 @@ class HttpConnections:
 
     def _drop_oldest(self) -> None:
         _, (_, transport) = self._new.popitem(last=False)
-        self._note(TOO_MANY, transport)
+        self._note("silent_connection_closed", TOO_MANY, transport)
         transport.abort()
 
-    def _note(self, text: str, transport: asyncio.Transport) -> None:
+    def _note(self, event: str, text: str, transport: asyncio.Transport) -> None:
         """Log that a connection is closed because of the bound. Never raises."""
-        attempt(log, self._log, text, transport)
+        attempt(log, self._log, event, text, transport)
 
-    def _log(self, text: str, transport: asyncio.Transport) -> None:
+    def _log(self, event: str, text: str, transport: asyncio.Transport) -> None:
         if level := self._lines.level("HTTP connections"):
             peer = address(transport.get_extra_info("peername"))
-            log.log(level, text, peer, self._most)
+            log.log(level, text, {"event": event, "peer": peer, "ip": ip_of(peer), "most": self._most})
 
 
 class CallsInProgress(dict[C, tuple[str, Callable[[C], None]]], Generic[C]):

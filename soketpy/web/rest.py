@@ -327,7 +327,17 @@ class Rest:
             if app is not None and answer.received is not None:
                 self._node.traffic[app.id].answered(answer.received, len(body))
             if self._log_access and bare_path(exchange.path, self._prefix) not in health.PATHS:
-                access_log.info("%s %s %s %d", exchange.method, exchange.path, int(answer.status), len(body))
+                access_log.info(
+                    "%(method)s %(path)s %(status)d %(bytes)d",
+                    {
+                        "event": "call",
+                        "app": None if app is None else app.id,
+                        "method": exchange.method,
+                        "path": exchange.path,
+                        "status": int(answer.status),
+                        "bytes": len(body),
+                    },
+                )
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
         return Reply(answer.status, headers, body)

@@ -80,7 +80,8 @@ class Callback:
         now = self._clock()
         if self._logged is None or now - self._logged >= QUIET:
             log.warning(
-                "on_event is too slow: dropped %d events, since more than %d waited", self._unlogged, self._most
+                "on_event is too slow: dropped %(count)d events, since more than %(most)d waited",
+                {"event": "on_event_too_slow", "count": self._unlogged, "most": self._most},
             )
             self._logged, self._unlogged = now, 0
 
@@ -99,7 +100,10 @@ class Callback:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("on_event did not end in time: %d events are lost", len(self._events))
+            log.warning(
+                "on_event did not end in time: %(count)d events are lost",
+                {"event": "on_event_not_ended", "count": len(self._events)},
+            )
         self._task.cancel()
         await asyncio.wait([self._task], timeout=STOP_TIMEOUT)
 

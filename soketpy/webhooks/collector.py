@@ -92,7 +92,7 @@ class Collector:
 
     def _drop(self, event: WebhookEvent, number: int) -> None:
         if not self.dropped:
-            log.error("Dropping webhook events: too many wait for their queue")
+            log.error("Dropping webhook events: too many wait for their queue", {"event": "webhook_events_dropped"})
         self.dropped += number
         self._statistics.traffic[event.app_id, ""].dropped += number
 
@@ -113,7 +113,10 @@ class Collector:
             try:
                 await self._store(len(self._events))
             except QueueUnavailable as fault:
-                log.warning("Webhook events cannot be stored (%s): trying again", fault)
+                log.warning(
+                    "Webhook events cannot be stored (%(reason)s): trying again",
+                    {"event": "webhook_events_not_stored", "reason": fault},
+                )
                 await asyncio.sleep(PAUSE)
 
     def _batches(self) -> bool:

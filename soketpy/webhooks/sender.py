@@ -72,7 +72,10 @@ class Sender:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
             except QueueUnavailable as fault:
-                log.warning("The queue of webhooks is unavailable (%s): trying again", fault)
+                log.warning(
+                    "The queue of webhooks is unavailable (%(reason)s): trying again",
+                    {"event": "webhook_queue_unavailable", "reason": fault},
+                )
                 await asyncio.sleep(PAUSE)
             except Exception as fault:
                 contain(log, fault, "Webhooks could not be taken from their queue")
@@ -93,7 +96,8 @@ class Sender:
                 await asyncio.wait(unfinished)
         if self._unstored:
             log.error(
-                "The results of %d webhooks could not be stored before the stop: they may be sent again", self._unstored
+                "The results of %(count)d webhooks could not be stored before the stop: they may be sent again",
+                {"event": "webhook_results_lost", "count": self._unstored},
             )
 
     async def _deliver(self, delivery: Delivery) -> None:
@@ -186,14 +190,17 @@ class Sender:
                 try:
                     await asyncio.shield(storing)
                 except QueueUnavailable as fault:
-                    log.warning("The result of a webhook could not be stored (%s): trying again", fault)
+                    log.warning(
+                        "The result of a webhook could not be stored (%(reason)s): trying again",
+                        {"event": "webhook_result_not_stored", "reason": fault},
+                    )
                     await asyncio.sleep(PAUSE)
                 else:
                     return
         except asyncio.CancelledError:
             self._unstored += not await _is_made(storing)
             raise
-        log.error("The result of a webhook could not be stored: it may be sent again")
+        log.error("The result of a webhook could not be stored: it may be sent again", {"event": "webhook_result_lost"})
 
 
 async def _is_made(change: asyncio.Future[object]) -> bool:

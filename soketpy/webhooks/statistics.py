@@ -42,21 +42,38 @@ class Statistics:
             return
         if outcome.gone:
             log.warning(
-                "App %s: webhooks to %s fail: %s; each of them becomes a dead letter",
-                *(delivery.app_id, host_of(delivery.target), outcome.error),
+                "App %(app)s: webhooks to %(host)s fail: %(reason)s; each of them becomes a dead letter",
+                {
+                    "event": "webhooks_refused",
+                    "app": delivery.app_id,
+                    "host": host_of(delivery.target),
+                    "reason": outcome.error,
+                },
             )
         else:
             log.warning(
-                "App %s: webhooks to %s fail: %s; %s queued, and will be tried again",
-                *(delivery.app_id, host_of(delivery.target), outcome.error, await _queued(queue, delivery)),
+                "App %(app)s: webhooks to %(host)s fail: %(reason)s; %(queued)s queued, and will be tried again",
+                {
+                    "event": "webhooks_failing",
+                    "app": delivery.app_id,
+                    "host": host_of(delivery.target),
+                    "reason": outcome.error,
+                    "queued": await _queued(queue, delivery),
+                },
             )
 
     async def recovered(self, queue: Queue, delivery: Delivery, seconds: float) -> None:
         """Log that a failing endpoint has accepted a delivery. Its failure must have been logged."""
         if self._logged.get(("fails", *delivery.endpoint), 0.0) >= self._clock() - seconds - QUIET:
             log.info(
-                "App %s: webhooks to %s work again, after %d s; %s queued",
-                *(delivery.app_id, host_of(delivery.target), seconds, await _queued(queue, delivery)),
+                "App %(app)s: webhooks to %(host)s work again, after %(seconds)d s; %(queued)s queued",
+                {
+                    "event": "webhooks_recovered",
+                    "app": delivery.app_id,
+                    "host": host_of(delivery.target),
+                    "seconds": seconds,
+                    "queued": await _queued(queue, delivery),
+                },
             )
 
     async def overflowed(self, queue: Queue, deliveries: Sequence[Delivery], buried: int) -> None:
@@ -76,8 +93,8 @@ class Statistics:
             self.of(delivery).dead += number
             if self._may_log("full", delivery):
                 log.warning(
-                    "App %s: the queue of webhooks to %s is full: its oldest deliveries become dead letters",
-                    *(delivery.app_id, host_of(delivery.target)),
+                    "App %(app)s: the queue of webhooks to %(host)s is full: its oldest deliveries become dead letters",
+                    {"event": "webhook_queue_full", "app": delivery.app_id, "host": host_of(delivery.target)},
                 )
 
     async def measure(self, queues: Iterable[Queue]) -> None:

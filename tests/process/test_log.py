@@ -43,6 +43,41 @@ def test_json_is_one_object_a_line_failures_too(capsys: pytest.CaptureFixture[st
     assert second["exception"].endswith("'why'")
 
 
+def test_json_has_the_fields_of_a_line_and_text_has_not(capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"event": "redis_lost", "host": "redis-1:6379", "partition": "soketpy:0", "reason": OSError("closed")}
+    for format in ("json", "text"):
+        configure("info", format)
+        logging.getLogger("soketpy").info("Redis at %(host)s is unavailable (%(partition)s): %(reason)s", values)
+    line, text = capsys.readouterr().err.splitlines()
+    fields = json.loads(line)
+    assert fields["message"] == "Redis at redis-1:6379 is unavailable (soketpy:0): closed"
+    assert list(fields)[-3:] == ["event", "host", "reason"]
+    assert (fields["event"], fields["host"], fields["reason"]) == ("redis_lost", "redis-1:6379", "closed")
+    assert text.endswith("INFO    soketpy: Redis at redis-1:6379 is unavailable (soketpy:0): closed")
+
+
+def test_json_has_no_field_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("soketpy").info("Refused", {"event": "request_refused", "app": None, "status": 400})
+    fields = json.loads(capsys.readouterr().err)
+    assert "app" not in fields
+    assert fields["status"] == 400
+
+
+def test_a_traceback_and_a_line_of_a_library_have_events_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("soketpy").error("%s failed", "It", exc_info=ValueError("why"))
+    logging.getLogger("asyncio").warning("%s is slow", "it")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["message"]) for line in lines] == [("failure", "It failed"), ("other", "it is slow")]
+
+
+def test_each_line_of_a_worker_has_its_process_id(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", pid=4711)
+    logging.getLogger("soketpy").info("Stopped", {"event": "stopped"})
+    assert json.loads(capsys.readouterr().err)["pid"] == 4711
+
+
 UNSAFE = "\x1b[2J\x9b2J\x85\u2028\u202e\ud800"
 
 

@@ -97,7 +97,10 @@ class Fifo:
         if attributes.get("FifoQueue") != "true":
             raise QueueUnavailable(f"{self.url} is not a FIFO queue")
         if "RedrivePolicy" in attributes:
-            log.warning("The SQS queue has a redrive policy, which takes deliveries away: remove it")
+            log.warning(
+                "The SQS queue has a redrive policy, which takes deliveries away: remove it",
+                {"event": "sqs_redrive_policy"},
+            )
         return int(attributes.get("MaximumMessageSize", 256 * 1024))
 
     async def create(self, attributes: Mapping[str, str]) -> None:

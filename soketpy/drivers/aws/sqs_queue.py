@@ -120,7 +120,10 @@ class SqsQueue:
                 await self._queue.hide([each.receipt for each in held], 0)
         except (QueueUnavailable, TimeoutError) as fault:
             reason = str(fault) or "SQS does not answer"
-            log.warning("The SQS queue is unavailable (%s): deliveries wait for %d s", reason, self._invisible)
+            log.warning(
+                "The SQS queue is unavailable (%(reason)s): deliveries wait for %(seconds)d s",
+                {"event": "sqs_not_returned", "reason": reason, "seconds": self._invisible},
+            )
         for each in held:
             self._lanes.release(each)
         await self._clients.close()
@@ -143,15 +146,18 @@ class SqsQueue:
             if entry in lost:
                 self._lanes.forget(each)
                 log.error(
-                    "App %s: a webhook of %d bytes does not fit into SQS, and is lost: raise MaximumMessageSize",
-                    each.app_id,
-                    len(each.body),
+                    "App %(app)s: a webhook of %(bytes)d bytes does not fit into SQS, and is lost:"
+                    " raise MaximumMessageSize",
+                    {"event": "sqs_webhook_too_large", "app": each.app_id, "bytes": len(each.body)},
                 )
         try:
             for endpoint in dict.fromkeys(each.endpoint for each in deliveries):
                 self._buried += await self._make_room(endpoint)
         except QueueUnavailable as fault:
-            log.warning("The oldest webhooks of a full queue could not be removed (%s): trying again", fault)
+            log.warning(
+                "The oldest webhooks of a full queue could not be removed (%(reason)s): trying again",
+                {"event": "sqs_not_trimmed", "reason": fault},
+            )
         buried, self._buried = self._buried, 0
         return buried + len(lost)
 
@@ -233,7 +239,10 @@ class SqsQueue:
     def _note_foreign(self) -> None:
         self._foreign += 1
         if self._foreign == 1:
-            log.error("The SQS queue has messages that soketpy did not write: use a queue for soketpy alone")
+            log.error(
+                "The SQS queue has messages that soketpy did not write: use a queue for soketpy alone",
+                {"event": "sqs_foreign_messages"},
+            )
 
     async def _extend(self) -> None:
         """Extend the time of all messages that this process holds, until the task is cancelled."""
@@ -248,7 +257,10 @@ class SqsQueue:
                     if each.receipt not in unknown:
                         each.until = until
             except QueueUnavailable as fault:
-                log.warning("Messages of SQS could not be kept (%s): trying again", fault)
+                log.warning(
+                    "Messages of SQS could not be kept (%(reason)s): trying again",
+                    {"event": "sqs_not_kept", "reason": fault},
+                )
             except Exception as fault:
                 contain(log, fault, "Messages of SQS could not be kept")
             for each in self._lanes.held:

@@ -38,4 +38,4 @@ async def clear(script: Script, state: NodeState, session_id: str | bytes, *, ow
         if not cleared:
             return
         if not own:
-            log.info("Removed %d entries of a dead node", cleared)
+            log.info("Removed %(count)d entries of a dead node", {"event": "dead_node_cleared", "count": cleared})

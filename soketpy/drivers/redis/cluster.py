@@ -57,12 +57,7 @@ class RedisCluster:
         self._away = set[object]()
         window = Window()
         partition = partial(
-            Partition,
-            partitions=partitions,
-            cache_ttl=cache_ttl,
-            lease=lease,
-            webhook_types=webhook_types,
-            grace=grace,
+            Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease, webhook_types=webhook_types, grace=grace
         )
         self.partitions = all_of_them = [
             partition(connect(keys), keys, self._in_flight, window, self._away) for keys in prefixes(prefix, partitions)
@@ -95,7 +90,10 @@ class RedisCluster:
             nodes = await first.ask("ZCARD", f"{first.prefix}leases")
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
-        log.info("Joined %s over Redis at %s; nodes: %d", first.prefix[:-1], first.address, nodes)
+        log.info(
+            "Joined %(cluster)s over Redis at %(host)s; nodes: %(nodes)d",
+            {"event": "cluster_joined", "cluster": first.prefix[:-1], "host": first.address, "nodes": nodes},
+        )
         if not self._advises:
             return
         with contextlib.suppress(Lost):
@@ -133,7 +131,15 @@ def _check_buffers(address: str, reply: Any) -> None:
     found = buffers.too_low(reply)
     if found is not None:
         log.warning(
-            "Redis at %s has %s %s: it closes the connection of a node that is suspended for a few seconds under load. "
-            'Set "%s" in redis.conf, or run: redis-cli CONFIG SET %s "%s"',
-            *(address, buffers.NAME, found, buffers.ADVICE, buffers.NAME, buffers.ADVICE.partition(" ")[2]),
+            "Redis at %(host)s has %(name)s %(found)s: it closes the connection of a node that is suspended for a few"
+            " seconds under load. "
+            'Set "%(line)s" in redis.conf, or run: redis-cli CONFIG SET %(name)s "%(limit)s"',
+            {
+                "event": "redis_buffers_too_small",
+                "host": address,
+                "name": buffers.NAME,
+                "found": found,
+                "line": buffers.ADVICE,
+                "limit": buffers.ADVICE.partition(" ")[2],
+            },
         )

@@ -78,7 +78,10 @@ class Session(Commands):
         until, pause = loop.time() + patience, self._longest_pause / 20
         fault = await self._try_to_join(patience)
         if fault is not None:
-            log.warning("Cannot use Redis at %s; trying again for %g s", fault, patience)
+            log.warning(
+                "Cannot use Redis at %(reason)s; trying again for %(seconds)g s",
+                {"event": "redis_not_available", "reason": fault, "seconds": patience},
+            )
         while fault is not None:
             await asyncio.sleep(min(pause, until - loop.time()))
             if loop.time() >= until:
@@ -117,10 +120,16 @@ class Session(Commands):
                 self._why = CLOSED
             self._disconnect()
             why = self._why or "the connection has ended"
-            log.warning("Redis at %s is unavailable (%s): %s", self.address, self.prefix[:-1], why)
+            log.warning(
+                "Redis at %(host)s is unavailable (%(partition)s): %(reason)s",
+                {"event": "redis_lost", "host": self.address, "partition": self.prefix[:-1], "reason": why},
+            )
             pause = await self._rejoin(pause if loop.time() - joined < STABLE_AFTER else self._longest_pause / 20)
             joined = loop.time()
-            log.info("Redis at %s is available again (%s)", self.address, self.prefix[:-1])
+            log.info(
+                "Redis at %(host)s is available again (%(partition)s)",
+                {"event": "redis_available", "host": self.address, "partition": self.prefix[:-1]},
+            )
 
     async def _rejoin(self, pause: float) -> float:
         """Try to join until it succeeds, first after ``pause``. Log equal faults once. Return the next pause."""
@@ -131,7 +140,7 @@ class Session(Commands):
             fault = await self._try_to_join()
             if fault is not None and fault != logged:
                 logged = fault
-                log.warning("Cannot use Redis at %s", fault)
+                log.warning("Cannot use Redis at %(reason)s", {"event": "redis_not_joined", "reason": fault})
         return pause
 
     # The lease

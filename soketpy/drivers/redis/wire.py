@@ -217,7 +217,10 @@ class Wire(asyncio.Protocol):
             return False
         then = self._unanswered.popleft()[1]
         if isinstance(then, bytes):
-            log.error("Redis does not allow this node to subscribe to %r: %s", then, reply)
+            log.error(
+                "Redis does not allow this node to subscribe to %(topic)r: %(reason)s",
+                {"event": "redis_subscribe_refused", "topic": then, "reason": reply},
+            )
             self.close()
             return True
         _give(then, reply)

@@ -72,7 +72,10 @@ class PostgresDatabase(ServerDatabase):
             except _FAULTS as fault:
                 if works:
                     works = False
-                    log.warning("No notifications of changes of apps: %s", self.reason_of(fault))
+                    log.warning(
+                        "No notifications of changes of apps: %(reason)s",
+                        {"event": "apps_not_notified", "reason": self.reason_of(fault)},
+                    )
             else:
                 works = True
             await asyncio.sleep(RECONNECT_SECONDS)

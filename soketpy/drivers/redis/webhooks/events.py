@@ -64,7 +64,10 @@ class RedisEvents:
     def _drop_oldest(self) -> None:
         """Drop the oldest event that is not in flight. The numbers of those in flight do not change."""
         if not self.dropped - self._dropped_before:
-            log.error("Too many webhook events wait for Redis: the oldest ones are dropped")
+            log.error(
+                "Too many webhook events wait for Redis: the oldest ones are dropped",
+                {"event": "webhook_events_overflow"},
+            )
         position = self._in_flight if self._in_flight < len(self._waiting) else 0
         self._bytes -= len(self._waiting[position])
         del self._waiting[position]
@@ -99,6 +102,9 @@ class RedisEvents:
         self._first += len(events)
         self._in_flight = 0
         if self.dropped > self._dropped_before:
-            log.error("Dropped %d webhook events that waited for Redis", self.dropped - self._dropped_before)
+            log.error(
+                "Dropped %(count)d webhook events that waited for Redis",
+                {"event": "webhook_events_lost", "count": self.dropped - self._dropped_before},
+            )
             self._dropped_before = self.dropped
         self._send()

@@ -66,7 +66,10 @@ class Forming:
             pause, dropped, found = await self._holder.script.run("read", *([MOST_BATCHED] if batched else []))
             if dropped:
                 self.dropped += dropped
-                log.error("Dropped %d webhook events: too many waited in Redis", dropped)
+                log.error(
+                    "Dropped %(count)d webhook events: too many waited in Redis",
+                    {"event": "webhook_events_trimmed", "count": dropped},
+                )
             if not found:
                 return None if pause < 0 else pause / 1000
             ids = found[::2]

@@ -145,7 +145,10 @@ class Holder:
             self.seed = seed.decode()
             self._topics.listen_for(WAKE, self._signal)
             self.held.set()
-            log.info("This node sends the webhooks of %s", self.prefix[:-1])
+            log.info(
+                "This node sends the webhooks of %(partition)s",
+                {"event": "webhooks_held", "partition": self.prefix[:-1]},
+            )
         return bool(held)
 
     async def release(self) -> None:
