@@ -36,8 +36,7 @@ class RunningServer:
 def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer]:
     """Run a server in a thread, on a free port of the loopback address. Its default app allows client events.
 
-    The id of the default app is a number, because the library ``pusher`` on PyPI accepts only numbers. Raise
-    RuntimeError if the server does not start.
+    Raise RuntimeError if the server does not start.
     """
     from soketpy.config import Settings
     from soketpy.config.settings import DEFAULT_APP
@@ -46,7 +45,7 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
         raise TypeError(f"running_server takes Settings, not {type(settings).__name__}")
     if settings is not None and not settings.apps:
         raise ValueError("running_server needs settings with at least one app")
-    app = replace(DEFAULT_APP, id="1", client_events=True)
+    app = replace(DEFAULT_APP, client_events=True)
     settings = settings or Settings(apps=(app,))
     settings = replace(settings, host="127.0.0.1", port=0, webhooks=in_memory(settings.webhooks))
     started: Any = threading.Event()

@@ -28,6 +28,7 @@ from soketpy.cli import _parser, main
 from soketpy.config import Settings, load
 from soketpy.config.draft import setting_fields
 from soketpy.config.environment import variables
+from soketpy.config.settings import DEFAULT_APP
 from soketpy.config.soketi.names import NAMES, SoketiName
 from soketpy.core.apps import StaticApps, app_fields
 from soketpy.core.fields import Field
@@ -170,7 +171,7 @@ def test_every_field_of_an_app_is_documented_with_its_default() -> None:
     section = text_of("docs/configuration.md").split("\n## Apps\n")[1]
     found = dict(re.findall(r"^\| `(\w+)` \| (`.*?`|–) \|", section, flags=re.M))
     wanted = {name: default_of(row) for name, row in app_fields().items()}
-    wanted |= {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "keys": "–"}
+    wanted |= {"id": DEFAULT_APP.id, "key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret, "keys": "–"}
     assert {name: value_of(cell) for name, cell in found.items()} == wanted
 
 

@@ -9,7 +9,7 @@ import Pusher from "pusher";
 const { env } = process;
 const KEY = env.PUSHER_KEY ?? "app-key";
 const pusher = new Pusher({
-  appId: env.PUSHER_APP_ID ?? "app-id",
+  appId: env.PUSHER_APP_ID ?? "1",
   key: KEY,
   secret: env.PUSHER_SECRET ?? "app-secret",
   host: "127.0.0.1", // not used: this client only signs

@@ -5,7 +5,7 @@ import Pusher from "pusher";
 
 import { listen, serve } from "./site.js";
 
-const { PUSHER_APP_ID = "app-id", PUSHER_KEY = "app-key", PUSHER_SECRET = "app-secret" } = process.env;
+const { PUSHER_APP_ID = "1", PUSHER_KEY = "app-key", PUSHER_SECRET = "app-secret" } = process.env;
 const { PUSHER_HOST = "127.0.0.1", PUSHER_PORT = "6001", PUBLIC_PUSHER_HOST, PUBLIC_PUSHER_PORT = PUSHER_PORT } = process.env;
 
 export const pusher = new Pusher({

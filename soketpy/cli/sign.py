@@ -11,9 +11,9 @@ from soketpy.cli.options import add_config, read_settings
 _MEMBER = '{"user_id":"1"}'
 EPILOG = """\
 examples:
-  soketpy sign rest POST /apps/app-id/events --body '{"name":"e","channels":["c"],"data":"{}"}'
-  soketpy sign rest GET '/apps/app-id/channels?info=user_count&filter_by_prefix=presence-'
-  soketpy sign rest GET 'http://host/apps/app-id/channels?auth_key=…&auth_signature=…'     verifies that URL
+  soketpy sign rest POST /apps/1/events --body '{"name":"e","channels":["c"],"data":"{}"}'
+  soketpy sign rest GET '/apps/1/channels?info=user_count&filter_by_prefix=presence-'
+  soketpy sign rest GET 'http://host/apps/1/channels?auth_key=…&auth_signature=…'     verifies that URL
   soketpy sign channel 123.456 private-news
   soketpy sign channel 123.456 presence-room --channel-data '{"user_id":"1"}' --verify app-key:58df8b0c…
   soketpy sign user 123.456 '{"id":"1"}'

@@ -8,7 +8,7 @@ from soketpy.cli.options import add_address, add_config
 
 EPILOG = """\
 examples:
-  soketpy start                                    one app on port 6001: app-id, app-key, app-secret
+  soketpy start                                    port 6001; the default app: id 1, key app-key, secret app-secret
   soketpy start --config soketpy.yaml --port 8080
   SOKETPY_APP_KEY=k SOKETPY_APP_SECRET=s soketpy start
 

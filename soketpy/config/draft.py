@@ -59,7 +59,7 @@ class Draft:
         """
         apps = below.apps if self.apps is None else self.apps
         if self.changes:
-            apps = [_default_app()] if apps is None else list(apps)
+            apps = [default_app()] if apps is None else list(apps)
             for at, change in sorted(self.changes.items()):
                 if at > len(apps):
                     raise change.position.error(change.name, "there is no app before it")
@@ -164,7 +164,8 @@ def _fields_by_path(of: type, prefix: str) -> Iterator[tuple[str, Field]]:
             yield prefix + name, each
 
 
-def _default_app() -> AppDraft:
+def default_app(id: str = DEFAULT_APP.id) -> AppDraft:
+    """Return the draft of the default app, perhaps with another id."""
     position = DEFAULT_POSITION
-    given = {"id": DEFAULT_APP.id, "key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret}
+    given = {"id": id, "key": DEFAULT_APP.key, "secret": DEFAULT_APP.keys[0].secret}
     return AppDraft(f"{APPS}[0]", position, {name: Found(value, position) for name, value in given.items()})

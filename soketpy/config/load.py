@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from soketpy.config.build import build
-from soketpy.config.draft import APP_DEFAULTS, Draft, read_table, setting_fields
+from soketpy.config.draft import APP_DEFAULTS, Draft, default_app, read_table, setting_fields
 from soketpy.config.environment import check_path, read_environment
 from soketpy.config.files import read_file
+from soketpy.config.registry import CONFIG
 from soketpy.config.settings import Settings
 from soketpy.config.soketi.detection import is_soketi
-from soketpy.config.soketi.names import DATABASE_DEFAULTS
+from soketpy.config.soketi.names import DATABASE_DEFAULTS, ID_OF_DEFAULT_APP
 from soketpy.config.soketi.reader import SoketiDraft, read_soketi_environment, read_soketi_file
 from soketpy.config.tree import ConfigNode, Position
 
@@ -59,6 +60,8 @@ def _defaults_of_soketi(merged: Draft) -> Draft:
     draft = Draft()
     for path, value in defaults.items():
         draft.put(path, ConfigNode(value, Position("soketi's defaults")))
+    if driver is None or driver.value == CONFIG:
+        draft.apps = [default_app(id=ID_OF_DEFAULT_APP)]
     return draft
 
 

@@ -24,7 +24,7 @@ from soketpy.core.url_patterns import PATH_PREFIX, SAFE
 from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - publicly known; the log warns of it
-DEFAULT_APP = App(id="app-id", keys=(Key("app-key", DEFAULT_SECRET),))
+DEFAULT_APP = App(id="1", keys=(Key("app-key", DEFAULT_SECRET),))
 LONGEST = 10 * 365 * 86_400
 """Seconds. Redis refuses a duration whose end overflows its clock in milliseconds."""
 

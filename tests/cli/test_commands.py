@@ -167,11 +167,11 @@ def test_check_config_prints_where_webhooks_are_queued(run: Run, tmp_path: Path,
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ('"::"', "[::]:6001, 1 app (app-id), metrics on [::]:9601"),
-        ('"::1"', "[::1]:6001, 1 app (app-id), metrics on [::1]:9601"),
+        ('"::"', "[::]:6001, 1 app (1), metrics on [::]:9601"),
+        ('"::1"', "[::1]:6001, 1 app (1), metrics on [::1]:9601"),
         (
             '["127.0.0.1", "::1"]',
-            "127.0.0.1:6001, [::1]:6001, 1 app (app-id), metrics on 127.0.0.1:9601, [::1]:9601",
+            "127.0.0.1:6001, [::1]:6001, 1 app (1), metrics on 127.0.0.1:9601, [::1]:9601",
         ),
     ],
 )
@@ -217,7 +217,7 @@ def test_check_config_prints_the_number_of_workers_and_their_redis(
     path.write_text(content)
     assert run("check-config", str(path)) == (
         0,
-        f"{path}: 0.0.0.0:6001, 1 app (app-id), no metrics{said.replace('{path}', str(path))}\n",
+        f"{path}: 0.0.0.0:6001, 1 app (1), no metrics{said.replace('{path}', str(path))}\n",
         "",
     )
 
@@ -225,7 +225,7 @@ def test_check_config_prints_the_number_of_workers_and_their_redis(
 def test_check_config_without_a_file_reads_the_same_file_as_start(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("check-config") == (0, "defaults: 0.0.0.0:6001, 1 app (app-id), no metrics\n", "")
+    assert run("check-config") == (0, "defaults: 0.0.0.0:6001, 1 app (1), no metrics\n", "")
     monkeypatch.setenv("SOKETPY_PORT", "7000")
     assert run("check-config")[1].startswith("1 environment variable: 0.0.0.0:7000, ")
     path = tmp_path / "config.yaml"

@@ -105,7 +105,7 @@ WARNINGS = [
     ),
     (
         "bounds: {unread_in_kb: 50}\n",
-        [f"config.yaml:1: max_event_payload_in_kb (100) is more than bounds.unread_in_kb (50): {SLOW} (app app-id)"],
+        [f"config.yaml:1: max_event_payload_in_kb (100) is more than bounds.unread_in_kb (50): {SLOW} (app 1)"],
     ),
 ]
 

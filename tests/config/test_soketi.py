@@ -16,7 +16,7 @@ from soketpy.core.apps import App, Key
 Write = Callable[[object], str]
 
 # The settings of a configuration that uses any of soketi's names.
-OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),), app_defaults={"numeric_ids": True})
+OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, id="app-id", numeric_ids=True),), app_defaults={"numeric_ids": True})
 
 # variable, a value, the setting (a path in Settings or a field of the first app), and the expected value
 WITH_EFFECT: list[tuple[str, str, str, Any]] = [
@@ -175,6 +175,26 @@ def test_numeric_ids_are_on_with_soketis_names_unless_a_setting_says_otherwise(
 ) -> None:
     settings = load(None if file is None else write(file), environ, {})
     assert [app.numeric_ids for app in settings.apps] == [kept]
+
+
+IDS_OF_THE_DEFAULT_APP: list[tuple[dict[str, object] | None, dict[str, str], list[str]]] = [
+    (None, {}, ["1"]),
+    ({"debug": False}, {}, ["app-id"]),
+    (None, {"SOKETI_DEFAULT_APP_KEY": "k"}, ["app-id"]),
+    (None, {"SOKETI_DEFAULT_APP_ID": "x"}, ["x"]),
+    (None, {"SOKETI_DEBUG": "0", "SOKETPY_APP_ID": "x"}, ["x"]),
+    ({"apps": [{"id": "x", "key": "k", "secret": "s"}]}, {"SOKETI_DEBUG": "0"}, ["x"]),
+    ({"apps": []}, {"SOKETI_DEBUG": "0"}, []),
+    (None, {"SOKETI_APP_MANAGER_DRIVER": "mysql"}, []),
+    ({"registry": {"driver": "sqlite"}}, {"SOKETI_DEBUG": "0"}, []),
+]
+
+
+@pytest.mark.parametrize(("file", "environ", "ids"), IDS_OF_THE_DEFAULT_APP)
+def test_the_default_app_has_the_id_of_soketis_with_soketis_names(
+    write: Write, file: dict[str, object] | None, environ: dict[str, str], ids: list[str]
+) -> None:
+    assert [app.id for app in load(None if file is None else write(file), environ, {}).apps] == ids
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))

@@ -298,7 +298,7 @@ def test_a_refused_value_is_named_with_its_reason(
     assert str(caught.value) == f"{'config.json:1: ' if source == 'file' else ''}{name_in(source, key)}: {problem}"
 
 
-OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, numeric_ids=True),), app_defaults={"numeric_ids": True})
+OF_SOKETI = Settings(apps=(replace(DEFAULT_APP, id="app-id", numeric_ids=True),), app_defaults={"numeric_ids": True})
 
 
 @pytest.mark.parametrize("key", [key for key, *_ in REFUSED if key in FACTS["keys"] and not BY_PATH[key].has])

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.examples]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DefaultServer]:
-    with DefaultServer({"SOKETPY_APP_ID": "1"}) as server:
+    with DefaultServer() as server:
         yield server
 
 

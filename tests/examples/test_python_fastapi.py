@@ -270,7 +270,7 @@ def test_a_notice_goes_to_everyone_or_to_one_alone(enter: Enter) -> None:
 
 def test_a_page_without_webhooks_says_how_to_get_them(browser: Browser) -> None:
     with (
-        DefaultServer({"SOKETPY_APP_ID": "1"}) as server,
+        DefaultServer() as server,
         launch(server) as app,
         browser.open(app.url) as ada,
     ):

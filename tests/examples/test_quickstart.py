@@ -28,7 +28,7 @@ import app
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DefaultServer]:
-    with DefaultServer({"SOKETPY_APP_ID": "1"}) as server:
+    with DefaultServer() as server:
         yield server
 
 

@@ -2,7 +2,7 @@
 import Pusher from "pusher";
 
 export const pusher = new Pusher({
-  appId: process.env.PUSHER_APP_ID ?? "app-id",
+  appId: process.env.PUSHER_APP_ID ?? "1",
   key: process.env.NEXT_PUBLIC_PUSHER_KEY ?? "app-key",
   secret: process.env.PUSHER_SECRET ?? "app-secret",
   host: process.env.PUSHER_HOST ?? "127.0.0.1",

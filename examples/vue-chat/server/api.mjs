@@ -12,7 +12,7 @@ import { issueToken } from "./session.mjs";
 
 const { env } = process;
 const pusher = new Pusher({
-  appId: env.PUSHER_APP_ID ?? "app-id",
+  appId: env.PUSHER_APP_ID ?? "1",
   key: env.VITE_PUSHER_KEY ?? "app-key",
   secret: env.PUSHER_SECRET ?? "app-secret",
   host: env.PUSHER_HOST ?? "127.0.0.1",

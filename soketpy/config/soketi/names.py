@@ -266,6 +266,9 @@ VARIABLES = {PREFIX + name.variable: name.path for name in NAMES if name.variabl
     PREFIX + variable: f"{APPS_PATH}.0.{name}" for variable, name in APP_VARIABLES.items()
 }
 
+ID_OF_DEFAULT_APP = "app-id"
+"""The id of soketi's default app. Its key and secret are those of soketpy's."""
+
 DATABASE_DEFAULTS = {
     "mysql": {"username": "root", "password": "password", "database": "main"},
     "postgres": {"username": "postgres", "password": "password", "database": "main"},

@@ -4,7 +4,7 @@ import { env as publicEnv } from "$env/dynamic/public";
 import Pusher from "pusher";
 
 export const pusher = new Pusher({
-  appId: env.PUSHER_APP_ID ?? "app-id",
+  appId: env.PUSHER_APP_ID ?? "1",
   key: publicEnv.PUBLIC_PUSHER_KEY ?? "app-key",
   secret: env.PUSHER_SECRET ?? "app-secret",
   host: env.PUSHER_HOST ?? "127.0.0.1",
