@@ -7,6 +7,8 @@
 # make test-deploy  tests the files of deploy/ with systemd, real proxies and Helm; it compiles Helm once, which takes minutes
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
+# make dist    builds the wheel and the sdist into dist/ and checks them
+# make test-dist  builds both, installs them with pip, pipx and uvx, and starts the server; it needs a registry of packages
 # make format  formats the code as make test demands
 # make clean   removes all files that these targets have created
 
@@ -46,7 +48,7 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 
 test: lint types
 	@$(BIN)/python -m pytest -q tests/examples -m "not examples"
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --ignore=tests/deploy --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging --cov --cov-report=term:skip-covered
 
 lint: tools
 	@$(BIN)/ruff check .
@@ -55,13 +57,27 @@ lint: tools
 types: tools
 	@$(BIN)/mypy
 
+.PHONY: dist test-dist .venv/dist
+
+.venv/dist: .venv/tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dist]'
+
+dist: .venv/dist
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist
+	@$(BIN)/twine check --strict dist/*
+
+# A registry of packages may be slow, so the limit of one test is ten minutes.
+test-dist: .venv/dist
+	@$(BIN)/python -m pytest -q -n 2 --timeout 600 tests/packaging $(ARGS)
+
 format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 # ARGS are arguments of pytest; --only hogs, --only zero or --only minute selects one of the three runs; --hogs N sets the load.
 test-slow: tools
-	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples --ignore=tests/deploy $(ARGS)
+	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging $(ARGS)
 
 OLDEST := build/oldest
 
@@ -78,7 +94,7 @@ test-deploy: tools
 	@$(BIN)/python -m pytest -q -n 2 tests/deploy $(ARGS)
 
 unit: .venv/tools
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging
 
 examples: tools
 	@sh tests/install-proxies.sh nginx caddy
