@@ -1,4 +1,4 @@
-# make run     starts a server with the default app on port 6001
+# make run     starts a server with the default app on port 6001 of 127.0.0.1; ARGS changes this: ARGS='--host 0.0.0.0'
 # make unit    runs the tests that need only Python
 # make test    runs the full test suite: lint, types, tests with real clients and a real browser
 # make test-slow  runs the tests under CPU load, with time slices of zero and of a minute: no test may depend on speed
@@ -23,7 +23,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 run: install
-	@$(BIN)/soketpy start --hint $(ARGS)
+	@$(BIN)/soketpy start --hint $(if $(filter --host% --unix-socket%,$(ARGS)),,--host 127.0.0.1) $(ARGS)
 
 install: .venv/installed
 

@@ -1,8 +1,12 @@
-"""The orderly stop of a server: clients are closed slice by slice, and accepted connections get their answers."""
+"""The orderly stop of a server: a delay in which load balancers notice the stop, and then the end of all connections.
+
+Clients are closed slice by slice, and accepted connections get their answers.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from soketpy.process.log import quantity
 from soketpy.protocol.errors import Code
@@ -19,6 +23,18 @@ DRAIN_STEP = 0.05
 
 FIRST_REQUEST_TIMEOUT = 1.0
 """Seconds that an accepted connection has to send its first request."""
+
+
+async def delay(seconds: float, hurried: asyncio.Event) -> None:
+    """Wait for ``timeouts.drain``, or until ``hurried`` is set. ``/ready`` must answer 503 already."""
+    if seconds <= 0 or hurried.is_set():
+        return
+    log.info(
+        "Draining: /ready answers 503, and all else is served for %(seconds)g s; a second signal ends this time",
+        {"event": "draining", "seconds": seconds},
+    )
+    with suppress(TimeoutError):
+        await asyncio.wait_for(hurried.wait(), seconds)
 
 
 async def drain(

@@ -109,8 +109,16 @@ class Server:
             self._running = stack.pop_all()
 
     async def stop(self) -> None:
-        """Close all clients with 4200 within ``timeouts.shutdown``, then stop everything else within some seconds."""
+        """Close all clients with 4200 within ``timeouts.shutdown``, then stop everything else within some seconds.
+
+        ``timeouts.drain`` has no effect: call ``announce_stop`` as long before ``stop`` as load balancers need.
+        """
         await self._running.aclose()
+
+    def announce_stop(self) -> None:
+        """Answer ``/ready`` and ``/accept-traffic`` with 503 from now on. All else is served until ``stop``."""
+        if hasattr(self, "node"):
+            self._rest.announced = True
 
     def reload(self, settings: Settings) -> int:
         """Apply the apps and their limits from ``settings``; other settings do not change.
@@ -273,7 +281,7 @@ class Server:
             self.totals,
             webhooks=self.webhook_traffic,
             most=self.settings.bounds.http_connections(raise_limit()),
-            draining=lambda: self._rest.draining,
+            draining=lambda: self._rest.announced or self._rest.draining,
             available=lambda: self._cluster.connected,
         )
 

@@ -18,16 +18,22 @@ T = TypeVar("T")
 
 
 class Signals:
-    """The handlers of four signals, which then do not end this process. SIGTERM and SIGINT set ``stopped``."""
+    """The handlers of four signals, which then do not end this process.
+
+    The first SIGTERM or SIGINT sets ``stopped``, and the second one ``hurried``.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._early: set[signal.Signals] = set()
-        self.stopped = asyncio.Event()
+        self.stopped, self.hurried = asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.stopped.set)
+            self._loop.add_signal_handler(number, self._stop)
         for number in (signal.SIGHUP, signal.SIGUSR2):
             self._loop.add_signal_handler(number, self._early.add, number)
+
+    def _stop(self) -> None:
+        (self.hurried if self.stopped.is_set() else self.stopped).set()
 
     async def unless_stopped(self, starting: Coroutine[Any, Any, T]) -> T | None:
         """Return the result of the start, or None if a signal stops the process before the start is complete."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from soketpy.config import Settings
 from soketpy.core.containment import contain
+from soketpy.process.draining import delay
 from soketpy.process.memory import Upkeep, keep_collections_short
 from soketpy.process.registries import described
 from soketpy.process.server import Server, cancel
@@ -55,6 +56,8 @@ async def serve(
             if on_ready is not None:
                 on_ready(server.port)
             await signals.stopped.wait()
+            server.announce_stop()
+            await delay(settings.timeouts.drain, signals.hurried)
     log.info("Stopped", {"event": "stopped"})
 
 

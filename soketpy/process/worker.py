@@ -29,8 +29,11 @@ from soketpy.process.single import event_loop, watch_memory
 
 log = logging.getLogger("soketpy.worker")
 
-READY, FAILED, COUNTED, SETTINGS, COUNT = "ready", "failed", "counted", "settings", "count"
-"""Kinds of messages. A worker sends the first three and receives the others."""
+READY, FAILED, COUNTED = "ready", "failed", "counted"
+"""Kinds of messages that a worker sends."""
+
+SETTINGS, COUNT, DRAIN, LEAVE = "settings", "count", "drain", "leave"
+"""Kinds of messages that a worker receives."""
 
 
 async def receive(reader: asyncio.StreamReader) -> tuple[str, Any]:
@@ -55,6 +58,46 @@ def counted(server: Server) -> Counted:
     return Counted(apps, server.totals(), server.webhook_traffic())
 
 
+class Departure:
+    """The end of a worker: ``begun`` is set when ``/ready`` must answer 503, and ``due`` when clients must be closed.
+
+    The parent process announces the end and then gives the order to leave. SIGTERM without an announcement leaves
+    ``drain`` seconds between the two: a service manager may send SIGTERM to all processes before the parent reacts.
+    """
+
+    def __init__(self, drain: float) -> None:
+        self.begun, self.due = asyncio.Event(), asyncio.Event()
+        self._drain = drain
+        self._timer: asyncio.TimerHandle | None = None
+        self._announced = False
+
+    def announce(self) -> None:
+        """Begin, and wait for the order to leave."""
+        self._announced = True
+        self._forget_timer()
+        self.begun.set()
+
+    def leave(self) -> None:
+        """Begin and end at once."""
+        self._forget_timer()
+        self.begun.set()
+        self.due.set()
+
+    def at_signal(self) -> None:
+        """Begin, and end after the delay. A second signal ends the delay."""
+        if self._announced:
+            return
+        if self.begun.is_set() or self._drain <= 0:
+            self.leave()
+        else:
+            self.begun.set()
+            self._timer = asyncio.get_running_loop().call_later(self._drain, self.leave)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 async def work(channel: socket.socket, listeners: list[socket.socket], private_redis: Path | None) -> int:
     """Serve until SIGTERM, or until the parent process has ended. Return the exit code.
 
@@ -63,18 +106,23 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
     configure(settings.log.level, settings.log.format, pid=os.getpid())
-    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    departure, loop = Departure(settings.timeouts.drain), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, departure.at_signal)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the process that started this one
     try:
         async with AsyncExitStack() as stack:
-            server = await unless(stopped, stack.enter_async_context(Server(settings, listener=listeners)))
+            server = await unless(departure.begun, stack.enter_async_context(Server(settings, listener=listeners)))
             if server is None:
                 return 0
             send(writer, READY)
             keep_collections_short()
-            tasks = [loop.create_task(watch_memory(server)), loop.create_task(_follow(server, reader, writer, stopped))]
-            await stopped.wait()
+            tasks = [
+                loop.create_task(watch_memory(server)),
+                loop.create_task(_follow(server, reader, writer, departure)),
+            ]
+            await departure.begun.wait()
+            server.announce_stop()
+            await departure.due.wait()
             for task in tasks:
                 task.cancel()
         send(writer, COUNTED, counted(server))
@@ -99,7 +147,7 @@ async def _end_redis(path: Path) -> None:
 
 
 async def _follow(
-    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stopped: asyncio.Event
+    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, departure: Departure
 ) -> None:
     try:
         while True:
@@ -111,10 +159,14 @@ async def _follow(
                         "Applied the new apps: %(closing)s",
                         {"event": "apps_applied", "closing": closing_clients(closing), "count": closing},
                     )
+            elif kind == DRAIN:
+                departure.announce()
+            elif kind == LEAVE:
+                departure.leave()
             else:
                 send(writer, COUNTED, counted(server))
     except (asyncio.IncompleteReadError, OSError):
-        stopped.set()
+        departure.leave()
 
 
 def main() -> int:

@@ -100,7 +100,8 @@ class WorkerProcess:
     def stop(self, patience: float) -> None:
         """Let the worker drain and end, without a replacement. Kill it if it still runs after ``patience`` seconds."""
         self.retired.set()
-        self._terminate()
+        self.send(worker.LEAVE)
+        self._terminate()  # a worker reads messages only after its start
         asyncio.get_running_loop().call_later(patience, self._kill)
 
     def _terminate(self) -> None:

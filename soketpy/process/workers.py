@@ -23,6 +23,7 @@ from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process import worker
 from soketpy.process.admin_server import open_admin
 from soketpy.process.descriptors import raise_limit
+from soketpy.process.draining import delay
 from soketpy.process.listening import open_for_workers
 from soketpy.process.log import quantity
 from soketpy.process.metrics_server import serve_metrics
@@ -116,6 +117,8 @@ class Workers:
             one.fault = f"no process can be started: {fault}"
             return f"A worker cannot start: {one.fault}"
         one.send(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
+        if self.stopping:
+            one.send(worker.DRAIN)
         code = await one.ended()
         self._former += one.counted.ended()
         one.counted = Counted()
@@ -152,6 +155,12 @@ class Workers:
                 return
             former.stop(self._settings.timeouts.shutdown + END_PATIENCE)
         log.info("Replaced all workers", {"event": "workers_replaced"})
+
+    def announce_stop(self) -> None:
+        """Let ``/ready`` answer 503 from now on, in all workers and on the metrics port. All else is served."""
+        self.stopping = True
+        for each in self._workers:
+            each.send(worker.DRAIN)
 
     async def stop(self) -> None:
         """Close the port, let all workers drain, and wait until they have ended. Kill those that do not end in time."""
@@ -225,6 +234,8 @@ async def serve(
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()
+            workers.announce_stop()
+            await delay(settings.timeouts.drain, signals.hurried)
             log.info(
                 "Stopping: %(workers)s",
                 {"event": "stopping_workers", "workers": quantity(number, "worker"), "count": number},

@@ -63,6 +63,7 @@ class Rest:
         most_calls: int | None = None,
     ) -> None:
         """Make the API of a node. One app may have ``most_calls`` calls in progress."""
+        self.announced = False  # /ready answers 503 and all else is served: the server stops soon
         self.draining = False  # refuse calls: clients are to use another server
         self.leaving = False  # close each connection after its answer: clients are to connect again
         self.body_size = body_size
@@ -166,7 +167,7 @@ class Rest:
         if kind == "apps" and exchange.method != "OPTIONS":
             self._open_call(exchange, parts[3], bare, query, headers)
         elif bare in health.PATHS:
-            exchange.answer = self._health.answer(bare, self.draining)
+            exchange.answer = self._health.answer(bare, self.announced or self.draining)
         elif exchange.method == "OPTIONS":
             exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
         elif kind == "users":
