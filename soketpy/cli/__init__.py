@@ -3,15 +3,14 @@
 Exit codes: 0 is success, 1 a failure of the command, 2 a mistake in the call or the configuration.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from soketpy import __version__
 from soketpy.cli import apps, check, healthcheck, sign, start, trigger, webhooks
 from soketpy.cli.faults import Failure, Mistake
+from soketpy.cli.parser import Parser
 
 EPILOG = """\
 examples:
@@ -22,25 +21,12 @@ examples:
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser with errors of one line, and with examples that keep their line breaks."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
-        self.set_defaults(parser=self)  # the parser of the innermost command, for its errors
-
-    def error(self, message: str) -> NoReturn:
-        """Print a mistake in the call, and end with exit code 2."""
-        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Print a failure as one line on standard error."""
     try:
         args, unknown = _parser().parse_known_args(argv)
         if unknown:
-            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+            args.parser.refuse(unknown)
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 0
     name = f"soketpy {args.command}"

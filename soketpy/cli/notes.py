@@ -1,4 +1,4 @@
-"""Notes of ``soketpy sign`` on standard error: reasons why the server refuses a request with a valid signature."""
+"""Notes on standard error: reasons why the server refuses a request with a valid signature, and doubtful data."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,10 +10,28 @@ LONGEST_NAME = 200
 """Most characters of a channel's name, if the app has no other limit."""
 
 
-def note(problems: Iterator[str]) -> None:
-    """Print each problem."""
+def note(command: str, problems: Iterator[str], refused: bool = True) -> None:
+    """Print each problem. ``refused`` says that the server refuses the request for it."""
+    why = "the server refuses this: " if refused else ""
     for problem in problems:
-        print(f"soketpy sign: note: the server refuses this: {' '.join(problem.split())}", file=sys.stderr)
+        print(f"soketpy {command}: note: {why}{' '.join(problem.split())}", file=sys.stderr)
+
+
+def of_data(channel: str, data: str) -> Iterator[str]:
+    """Yield the problems of the data of an event: broken JSON, and plain data on an encrypted channel."""
+    import json
+
+    from soketpy.protocol.channels import kind_of
+
+    if data.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            json.loads(data)
+        except ValueError as error:
+            yield f"the data looks like JSON, and is not valid JSON: {error}; it is sent as it is"
+        except RecursionError:
+            yield "the data looks like JSON, and is nested too deeply; it is sent as it is"
+    if kind_of(channel).encrypted:
+        yield "clients cannot decrypt this: `soketpy trigger` does not encrypt the events of encrypted channels"
 
 
 def of_channel(channel: str, channel_data: str | None) -> Iterator[str]:

@@ -36,6 +36,13 @@ def add_remote(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", metavar="FILE", help=help)
 
 
+def check_socket_id(given: str) -> None:
+    """Raise Mistake for a text that is not a socket id."""
+    first, dot, second = given.partition(".")
+    if not (dot and given.isascii() and first.isdecimal() and second.isdecimal()):
+        raise Mistake(f"the socket id must be two numbers with a dot between them, such as 123.456, not {given!r}")
+
+
 def config_path(args: argparse.Namespace) -> str | None:
     """Return the path of the configuration file, or None. Raise Mistake for an empty path."""
     given: str | None = args.config

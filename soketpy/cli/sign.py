@@ -6,7 +6,7 @@ from typing import Any
 from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.notes import note, of_channel, of_method, of_query, of_user
-from soketpy.cli.options import add_config, read_settings
+from soketpy.cli.options import add_config, check_socket_id, read_settings
 
 _MEMBER = '{"user_id":"1"}'
 EPILOG = """\
@@ -72,9 +72,9 @@ def run_rest(args: argparse.Namespace) -> int:
     if not url.path.startswith("/"):
         raise Mistake(f"the path must begin with /, not {args.path!r}")
     method, body, given = args.method.upper(), args.body.encode("utf-8", "surrogateescape"), dict(query)
-    note(of_method(method))
+    note("sign", of_method(method))
     if SIGNATURE_PARAMETER in given:
-        note(of_query(given, time.time()))
+        note("sign", of_query(given, time.time()))
         if not _is_signed(args, method, url.path, query) and _is_signed(args, method, url.path, unencoded):
             query, given = unencoded, dict(unencoded)
         credentials = _credentials(args, given.get("auth_key"))
@@ -95,7 +95,7 @@ def run_channel(args: argparse.Namespace) -> int:
     from soketpy.protocol.channels import kind_of
     from soketpy.protocol.signatures import channel_text
 
-    _check_socket_id(args.socket_id)
+    check_socket_id(args.socket_id)
     if args.channel is None:
         raise Mistake("give the channel behind the socket id, such as: soketpy sign channel 123.456 private-news")
     kind = kind_of(args.channel)
@@ -107,7 +107,7 @@ def run_channel(args: argparse.Namespace) -> int:
     if kind.presence and args.channel_data is None:
         raise Mistake(f"{args.channel} is a presence channel: give its member, such as --channel-data '{_MEMBER}'")
     code = _authorize(args, channel_text(args.socket_id, args.channel, args.channel_data))
-    note(of_channel(args.channel, args.channel_data))
+    note("sign", of_channel(args.channel, args.channel_data))
     return code
 
 
@@ -115,19 +115,12 @@ def run_user(args: argparse.Namespace) -> int:
     """Print the auth value for a user."""
     from soketpy.protocol.signatures import user_text
 
-    _check_socket_id(args.socket_id)
+    check_socket_id(args.socket_id)
     if args.user_data is None:
         raise Mistake('give the user behind the socket id, such as: soketpy sign user 123.456 \'{"id":"1"}\'')
     code = _authorize(args, user_text(args.socket_id, args.user_data))
-    note(of_user(args.user_data))
+    note("sign", of_user(args.user_data))
     return code
-
-
-def _check_socket_id(given: str) -> None:
-    """Raise Mistake for a text that is not a socket id."""
-    first, dot, second = given.partition(".")
-    if not (dot and first.isdecimal() and second.isdecimal()):
-        raise Mistake(f"the socket id must be two numbers with a dot between them, such as 123.456, not {given!r}")
 
 
 def _authorize(args: argparse.Namespace, text: str) -> int:

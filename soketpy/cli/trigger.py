@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from soketpy.cli.credentials import add_credentials, pick
 from soketpy.cli.faults import Failure
-from soketpy.cli.options import add_address, add_config, read_settings
+from soketpy.cli.notes import note, of_data
+from soketpy.cli.options import add_address, add_config, check_socket_id, read_settings
 
 if TYPE_CHECKING:
     from soketpy.cli.call import Target
@@ -45,19 +46,36 @@ def run(args: argparse.Namespace) -> int:
     from soketpy.cli.call import call
     from soketpy.protocol.signatures import signed_query
 
+    if args.socket_id is not None:
+        check_socket_id(args.socket_id)
     settings = read_settings(args)
     credentials = pick(settings, args.app_id, args.key, args.secret)
     event = {"name": args.event, "channels": [args.channel], "data": args.data}
     if args.socket_id is not None:
         event["socket_id"] = args.socket_id
     body = json.dumps(event).encode()
+    note("trigger", of_data(args.channel, args.data), refused=False)
     path = f"{settings.prefix}/apps/{quote(credentials.app_id, safe='')}/events"
     query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
     status, text = call(_target(args, settings), "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:
-        raise Failure(f"HTTP {status}: {' '.join(text.split())[:500]}")
+        raise Failure(f"HTTP {status}: {_reason(text)}")
     print(text)
     return 0
+
+
+def _reason(text: str) -> str:
+    """Return why the server refuses the event. Other servers than soketpy may answer with plain text or HTML."""
+    import json
+
+    from soketpy.config.errors import quote
+
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    reason = document.get("error") if isinstance(document, dict) else None
+    return quote(reason if isinstance(reason, str) else " ".join(text.split()), 500)
 
 
 def _target(args: argparse.Namespace, settings: "Settings") -> "Target":

@@ -19,6 +19,7 @@ import msgspec
 from soketpy.core import steps
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
+from soketpy.core.fields import shown
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter
 from soketpy.protocol import handshake
@@ -224,7 +225,8 @@ class Rest:
         given, kind = dict(parameters), headers.get("content-type", "")
         app = self._app_of_key(given) if by_key else exchange.app
         if app is None:
-            raise RequestError(HTTPStatus.NOT_FOUND, "The app could not be found.")
+            named = shown(unquote(bare.split("/", 3)[2]))
+            raise RequestError(HTTPStatus.NOT_FOUND, f"The app could not be found: no app has the id {named}.")
         if not app.enabled and exchange.operation != self._terminate:
             raise RequestError(HTTPStatus.FORBIDDEN, "The app is disabled.")
         if app.id in self._in_progress.full:

@@ -3,6 +3,7 @@
 import logging
 import re
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import pytest
 
@@ -32,7 +33,9 @@ DISABLED = App(id="disabled", keys=(Key("disabled-key", "disabled-secret"),), en
 )
 async def test_an_app_that_is_not_there_is_not_found(peers: Peers, path: str) -> None:
     reply = await peers.request("POST" if path.endswith("events") else "GET", path)
-    assert (reply.status, reply.json) == (404, {"error": "The app could not be found.", "code": 404})
+    named = unquote(path.split("/")[2])
+    error = f"The app could not be found: no app has the id {named!r}."
+    assert (reply.status, reply.json) == (404, {"error": error, "code": 404})
 
 
 @pytest.mark.parametrize(
