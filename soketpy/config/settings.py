@@ -43,7 +43,7 @@ class Log:
 
     level: str = setting("info", "debug, info, warning or error.", choices=("debug", "info", "warning", "error"))
     format: str = setting("text", "text for people, json for machines.", choices=("text", "json"))
-    access: bool = setting(False, "Write one line for each REST request.")
+    access: bool = setting(False, "Write a line for each REST request, and when a WebSocket is opened and ended.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from soketpy.core.access import AccessLog
 from soketpy.core.apps import App
 from soketpy.core.client_events import ClientEvents
 from soketpy.core.connection import Connection, Transport, new_socket_id
@@ -59,6 +60,7 @@ class Node:
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
         self.refusals = Refusals(clock, later)
+        self.access: AccessLog | None = None
         self.slow_readers = 0  # connections that were closed because they read too slowly
         self.total = 0
         self._hub = hub
@@ -119,6 +121,8 @@ class Node:
             connection.end()
             raise
         log.debug("%r connected", connection)
+        if self.access is not None:
+            attempt(log, self.access.opened, app.id, socket_id, transport.peer)
         return connection
 
     async def _take_connect(self, app_id: str, limit: int) -> None:
@@ -139,6 +143,8 @@ class Node:
         log.debug("%r disconnected", connection)
         app = connection.app
         app_id = app.id
+        if self.access is not None:
+            attempt(log, self.access.ended, app_id, connection.id, code)
         if app.max_total_subscribes_per_second is not None:
             self._subscriptions.stop_waiting(connection)
         for channel in list(connection.channels):

@@ -91,7 +91,7 @@ class Refusals:
                     "whose": whose,
                     "who": who,
                     "code": code,
-                    "reason": _shown(reason),
+                    "reason": shown(reason),
                     "app": app_id,
                     "ip": ip_of(peer),
                 },
@@ -113,10 +113,10 @@ class Refusals:
                     "whose": whose,
                     "who": who,
                     "status": status,
-                    "reason": _shown(reason),
+                    "reason": shown(reason),
                     "app": app_id,
                     "ip": ip_of(peer),
-                    "path": _shown(path) or None,
+                    "path": shown(path) or None,
                 },
             )
 
@@ -127,7 +127,7 @@ class Refusals:
             log.log(
                 level,
                 "%(whose)s: a TLS handshake failed: %(reason)s",
-                {"event": "tls_handshake_failed", "whose": whose, "reason": _shown(reason)},
+                {"event": "tls_handshake_failed", "whose": whose, "reason": shown(reason)},
             )
 
     def closed(self, app_id: str, socket_id: str, peer: str, code: int, reason: str) -> None:
@@ -144,7 +144,7 @@ class Refusals:
                     "socket_id": socket_id,
                     "who": who,
                     "code": code,
-                    "reason": _shown(reason),
+                    "reason": shown(reason),
                     "app": app_id,
                     "ip": ip_of(peer),
                 },
@@ -154,7 +154,7 @@ class Refusals:
         """Log a refused subscription of the connection ``socket_id``."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            what, text = _shown(channel), _shown(reason)
+            what, text = shown(channel), shown(reason)
             log.log(
                 level,
                 "%(whose)s: refused a subscription of %(channel)s by connection %(socket_id)s: %(status)d %(reason)s",
@@ -173,7 +173,7 @@ class Refusals:
         """Log a refused message of the connection ``socket_id``, such as a client event."""
         whose = _whose(app_id)
         if level := self._lines.level(whose):
-            what = "a message" if channel is None else f"a client event on {_shown(channel)}"
+            what = "a message" if channel is None else f"a client event on {shown(channel)}"
             log.log(
                 level,
                 "%(whose)s: refused %(what)s by connection %(socket_id)s: %(code)d %(reason)s",
@@ -183,9 +183,9 @@ class Refusals:
                     "what": what,
                     "socket_id": socket_id,
                     "code": code,
-                    "reason": _shown(reason),
+                    "reason": shown(reason),
                     "app": app_id,
-                    "channel": None if channel is None else _shown(channel),
+                    "channel": None if channel is None else shown(channel),
                 },
             )
 
@@ -202,10 +202,10 @@ class Refusals:
                     "whose": whose,
                     "ip": ip_of(peer),
                     "who": one_line(peer),
-                    "method": _shown(method),
-                    "path": _shown(path),
+                    "method": shown(method),
+                    "path": shown(path),
                     "status": status,
-                    "reason": _shown(reason),
+                    "reason": shown(reason),
                 },
             )
 
@@ -232,12 +232,13 @@ def one_line(text: str) -> str:
 
 def _client(peer: str, asked: str) -> str:
     """Return the address of a client, followed by the value that it asked for in parentheses."""
-    return one_line(peer) + (f" ({_shown(asked)})" if asked else "")
+    return one_line(peer) + (f" ({shown(asked)})" if asked else "")
 
 
 def _whose(app_id: str | None) -> str:
     return "No app" if app_id is None else f"App {app_id}"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text from a client for a log line: without line ends, and with at most ``LONGEST`` characters."""
     return one_line(text if len(text) <= LONGEST else text[:LONGEST] + "…")

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from soketpy.config import Settings
 from soketpy.config.arguments import settings_of
+from soketpy.core.access import AccessLog
 from soketpy.core.apps import App, StaticApps
 from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
@@ -204,6 +205,8 @@ class Server:
             bad_messages=bounds.bad_messages,
             limiter=limiter,
         )
+        if settings.log.access:
+            self.node.access = AccessLog(loop.time)
         self._state = ServerState(
             self.node,
             self._apps,
@@ -225,7 +228,6 @@ class Server:
             prefix=settings.prefix,
             body_size=int(bounds.request_size_in_mb * MIB),
             memory_percent=bounds.memory_percent,
-            log_access=settings.log.access,
             available=lambda: cluster.connected,
             most_calls=self._state.http.share,
         )

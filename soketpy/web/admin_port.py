@@ -10,7 +10,7 @@ from http import HTTPStatus
 import msgspec
 
 from soketpy.core.containment import attempt, contain
-from soketpy.core.refusals import Lines, address, ip_of, one_line
+from soketpy.core.refusals import Lines, ip_of, one_line
 from soketpy.core.steps import Later
 from soketpy.registry.administration import Administration, Done, Input, RequestRefused
 from soketpy.web.answers import JSON, SOFTWARE, Answer, Reply, failed, refused
@@ -154,8 +154,8 @@ class AdminPort:
                     "event": "admin_refused",
                     "method": one_line(exchange.method[:LONGEST]),
                     "path": one_line(_path(exchange.path)[:LONGEST]),
-                    "caller": _address(exchange),
-                    "ip": ip_of(_address(exchange)),
+                    "caller": exchange.peer,
+                    "ip": ip_of(exchange.peer),
                     "status": int(status),
                 },
             )
@@ -187,13 +187,8 @@ def _log_change(exchange: Exchange, done: Done) -> None:
         {
             "event": "admin_change",
             "change": one_line(done.change),
-            "caller": _address(exchange),
-            "ip": ip_of(_address(exchange)),
+            "caller": exchange.peer,
+            "ip": ip_of(exchange.peer),
             "method": exchange.method,
         },
     )
-
-
-def _address(exchange: Exchange) -> str:
-    caller = exchange.caller
-    return address(None if caller is None else caller.get_extra_info("peername"))

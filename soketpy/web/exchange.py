@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from soketpy.core.apps import App
+from soketpy.core.refusals import address
 from soketpy.web.answers import Answer
 from soketpy.web.authentication import Call
 from soketpy.web.endpoints import Operation
@@ -19,6 +20,8 @@ class Exchange(msgspec.Struct, eq=False):
     origin: str | None
     app: App | None
     caller: asyncio.BaseTransport | None = None
+    began: float = 0.0
+    """The time of the head by the clock of the node, if there is an access log."""
     answer: Answer | None = None
     call: Call | None = None
     operation: Operation | None = None
@@ -27,6 +30,11 @@ class Exchange(msgspec.Struct, eq=False):
 
     It returns whether that is done; if not, it calls its argument later. It is None for all other requests.
     """
+
+    @property
+    def peer(self) -> str:
+        """The address of the client, for the log."""
+        return address(None if self.caller is None else self.caller.get_extra_info("peername"))
 
 
 Ended = Callable[[Exchange], None]

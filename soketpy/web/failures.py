@@ -8,7 +8,6 @@ from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.node import Node
 from soketpy.core.ports import Unavailable
-from soketpy.core.refusals import address
 from soketpy.core.triggers import TriggerRefused
 from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
@@ -62,6 +61,5 @@ class Failures:
         attempt(log, self._log, exchange, app, status, reason)
 
     def _log(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
-        app_id, caller = None if app is None else app.id, exchange.caller
-        peer = address(None if caller is None else caller.get_extra_info("peername"))
-        self._node.refusals.request(app_id, peer, exchange.method, exchange.path, int(status), reason)
+        app_id = None if app is None else app.id
+        self._node.refusals.request(app_id, exchange.peer, exchange.method, exchange.path, int(status), reason)

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from soketpy.core import steps
+from soketpy.core.access import AccessLog
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.fields import shown
@@ -36,7 +37,6 @@ from soketpy.web.health import HealthChecks
 from soketpy.web.http_connections import CallsInProgress
 
 log = logging.getLogger("soketpy.rest")
-access_log = logging.getLogger("soketpy.access")
 
 _encode = msgspec.json.encode
 
@@ -59,7 +59,6 @@ class Rest:
         prefix: str = "",
         body_size: int = 100 * 1024 * 1024,
         memory_percent: float = 85,
-        log_access: bool = False,
         available: Callable[[], bool] = lambda: True,
         most_calls: int | None = None,
     ) -> None:
@@ -74,7 +73,6 @@ class Rest:
         self._prefix = prefix
         self._failures = Failures(node, prefix)
         self._health = HealthChecks(memory_percent, available)
-        self._log_access = log_access
         self._in_progress = CallsInProgress[Exchange](most_calls)
         self._endpoints = endpoints = Endpoints(node, limiter)
         self._terminate: Operation = endpoints.terminate  # the only operation of a disabled app
@@ -109,6 +107,8 @@ class Rest:
         """
         path, _, query = target.partition("?")
         exchange = Exchange(method, path, headers.get("origin"), None, caller)
+        if self._node.access is not None:
+            exchange.began = self._node.clock()
         try:
             bare = bare_path(path, self._prefix) if self._prefix else path
             parts = bare.split("/", 3)
@@ -314,36 +314,30 @@ class Rest:
 
     def reply(self, exchange: Exchange) -> Reply:
         """Return the answer of a request in the form in which it is sent; count and log it."""
-        answer, app = exchange.answer or failed(), exchange.app  # an operation that was cancelled has no answer
-        headers = self._cors_headers(exchange)
-        if answer.value is None:
-            self._sign(headers)
-            return Reply(answer.status, headers)
+        answer = exchange.answer or failed()  # an operation that was cancelled has no answer
+        headers, body = self._cors_headers(exchange), b""
         if isinstance(answer.value, str):
             body, headers["Content-Type"] = answer.value.encode(), TEXT
-        else:
+        elif answer.value is not None:
             body, headers["Content-Type"] = _encode(answer.value), JSON
         if answer.headers:
             headers.update(answer.headers)
         self._sign(headers)
         try:
-            if app is not None and answer.received is not None:
-                self._node.traffic[app.id].answered(answer.received, len(body))
-            if self._log_access and bare_path(exchange.path, self._prefix) not in health.PATHS:
-                access_log.info(
-                    "%(method)s %(path)s %(status)d %(bytes)d",
-                    {
-                        "event": "call",
-                        "app": None if app is None else app.id,
-                        "method": exchange.method,
-                        "path": exchange.path,
-                        "status": int(answer.status),
-                        "bytes": len(body),
-                    },
-                )
+            if exchange.app is not None and answer.received is not None:
+                self._node.traffic[exchange.app.id].answered(answer.received, len(body))
+            if self._node.access is not None:
+                self._log_access(self._node.access, exchange, int(answer.status), len(body))
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
-        return Reply(answer.status, headers, body)
+        return Reply(answer.status, headers, None if answer.value is None else body)
+
+    def _log_access(self, access: AccessLog, exchange: Exchange, status: int, size: int) -> None:
+        """Log an answer, unless it is that of a health check."""
+        if bare_path(exchange.path, self._prefix) not in health.PATHS:
+            app_id = None if exchange.app is None else exchange.app.id
+            seconds = self._node.clock() - exchange.began
+            access.call(app_id, exchange.peer, exchange.method, exchange.path, status, size, seconds)
 
     def _cors_headers(self, exchange: Exchange) -> dict[str, str]:
         app, origin = exchange.app, exchange.origin

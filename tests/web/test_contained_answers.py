@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from soketpy.config.settings import Log
+from soketpy.core.access import AccessLog
 from soketpy.core.apps import StaticApps
 from soketpy.core.containment import attempt
 from soketpy.core.refusals import Refusals
@@ -15,7 +16,7 @@ from soketpy.core.traffic import Traffic
 from soketpy.web import http
 from soketpy.web.failures import Failures
 from soketpy.web.http_connections import HttpConnections
-from soketpy.web.rest import Rest, access_log
+from soketpy.web.rest import Rest
 from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP
 from tests.patience import until
@@ -51,7 +52,7 @@ def bug(*_: Any, **__: Any) -> Any:
         (Refusals, "request", unsigned, 401),
         (Traffic, "answered", trigger, 200),
         (HttpConnections, "end", trigger, 200),
-        (access_log, "info", trigger, 200),
+        (AccessLog, "call", trigger, 200),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
