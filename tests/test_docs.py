@@ -48,7 +48,12 @@ from tests.patience import PATIENCE
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"))
+    for page in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("deploy/**/*.md"),
+        *ROOT.glob("examples/**/*.md"),
+    )
     if "node_modules" not in page.parts
 )
 EXAMPLE_KEY, EXAMPLE_SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"

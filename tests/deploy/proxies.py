@@ -1,0 +1,268 @@
+"""Two nodes of soketpy behind a real proxy, which runs with its file of ``deploy/proxies``."""
+
+import json
+import os
+import shutil
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPSConnection, RemoteDisconnected
+from pathlib import Path
+from time import time
+from typing import Self
+from urllib.request import urlopen
+
+import pytest
+
+from soketpy.protocol import signatures
+from tests.authority import Authority
+from tests.clients.programs import Launched, free_port
+from tests.patience import PATIENCE, attempts, wait_until
+
+FILES = Path(__file__).parent.parent.parent / "deploy/proxies"
+KEY, SECRET = "the-key", "the-secret"
+PREFIX = "/realtime"
+
+NGINX = """
+user root;
+daemon off;
+pid {folder}/pid;
+error_log stderr notice;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/soketpy.conf;
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder, the ports and the certificate of a proxy, and the changes of its files that these need."""
+
+    folder: Path
+    port: int
+    plain_port: int
+    certificate: str
+    key: str
+    changes: Mapping[str, str]
+
+    def fill(self, name: str, changes: Mapping[str, str]) -> str:
+        """Write a shipped file with other addresses, and return its path. Each original text must be in the file."""
+        text = (FILES / name).read_text()
+        for old, new in changes.items():
+            assert old in text, f"{name} does not contain {old}"
+            text = text.replace(old, new)
+        for old, new in self.changes.items():
+            text = text.replace(old, new)
+        file = self.folder / name
+        file.write_text(text)
+        return str(file)
+
+
+def nginx(place: Place, variant: Mapping[str, str]) -> Launched:
+    changes = {
+        **variant,
+        "listen 443": f"listen 127.0.0.1:{place.port}",
+        "listen 80": f"listen 127.0.0.1:{place.plain_port}",
+        "/etc/ssl/soketpy/fullchain.pem": place.certificate,
+        "/etc/ssl/soketpy/privkey.pem": place.key,
+    }
+    shutil.move(place.fill("nginx.conf", changes), place.folder / "soketpy.conf")
+    (place.folder / "nginx.conf").write_text(NGINX.format(folder=place.folder))
+    return Launched(path_of("nginx"), "-c", str(place.folder / "nginx.conf"), ready="start worker process")
+
+
+def caddy(place: Place, variant: Mapping[str, str]) -> Launched:
+    site = f"https://localhost:{place.port} {{\n\tbind 127.0.0.1\n\ttls {place.certificate} {place.key}"
+    file = Path(place.fill("Caddyfile", {**variant, "ws.example.com {": site}))
+    options = f"{{\n\tadmin off\n\thttp_port {place.plain_port}\n\tskip_install_trust\n}}\n"
+    file.write_text(options + file.read_text())
+    env = {"XDG_DATA_HOME": str(place.folder), "XDG_CONFIG_HOME": str(place.folder), "HOME": str(place.folder)}
+    command = (path_of("caddy"), "run", "--adapter", "caddyfile", "--config", str(file))
+    return Launched(*command, ready="serving initial configuration", env=env)
+
+
+def haproxy(place: Place, variant: Mapping[str, str]) -> Launched:
+    both = place.folder / "soketpy.pem"
+    both.write_text(Path(place.certificate).read_text() + Path(place.key).read_text())
+    changes = {
+        **variant,
+        "bind :443": f"bind 127.0.0.1:{place.port}",
+        "bind :80": f"bind 127.0.0.1:{place.plain_port}",
+        "/etc/haproxy/soketpy.pem": str(both),
+    }
+    return Launched(path_of("haproxy"), "-W", "-db", "-f", place.fill("haproxy.cfg", changes), ready="Loading success")
+
+
+def traefik(place: Place, variant: Mapping[str, str]) -> Launched:
+    changes = {
+        "/etc/ssl/soketpy/fullchain.pem": place.certificate,
+        "/etc/ssl/soketpy/privkey.pem": place.key,
+    }
+    ports = {
+        '":443"': f'"127.0.0.1:{place.port}"',
+        '":80"': f'"127.0.0.1:{place.plain_port}"',
+        "/etc/traefik/traefik-soketpy.yaml": place.fill("traefik-soketpy.yaml", {**variant, **changes}),
+    }
+    file = place.fill("traefik.yaml", ports)
+    return Launched(path_of("traefik"), f"--configFile={file}", ready="Starting provider *file.Provider")
+
+
+Proxy = Callable[[Place, Mapping[str, str]], Launched]
+PROXIES: dict[Proxy, str] = {
+    nginx: "nginx.conf",
+    caddy: "Caddyfile",
+    haproxy: "haproxy.cfg",
+    traefik: "traefik-soketpy.yaml",
+}
+"""Each proxy, and its file that names the nodes."""
+
+UNHEALTHY: dict[Proxy, str] = {
+    caddy: "health_checker.active",
+    haproxy: "is DOWN",
+    traefik: "Health check failed",
+}
+"""The line in the log of a proxy after which it sends nothing to a node. nginx has no health checks."""
+
+
+def path_of(program: str) -> str:
+    own = str(Path(sys.executable).parent)
+    found = shutil.which(program, path=f"{own}:{os.environ['PATH']}:/usr/sbin")
+    if found is None and program == "traefik":
+        pytest.skip("needs Traefik, whose package has no program for this machine")
+    assert found is not None, f"{program} is missing: run `make test-deploy`, which installs it"
+    return found
+
+
+class Node:
+    """A node on a port that stays the same after a restart."""
+
+    def __init__(self, folder: Path, redis: str, prefix: str) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.port, self._metrics_port = free_port(), free_port()
+        self._env = {
+            "SOKETPY_HOST": "127.0.0.1",
+            "SOKETPY_PORT": str(self.port),
+            "SOKETPY_CLUSTER": "redis",
+            "SOKETPY_REDIS_UNIX_SOCKET": redis,
+            "SOKETPY_REDIS_PREFIX": prefix,
+            "SOKETPY_METRICS_ENABLED": "true",
+            "SOKETPY_METRICS_HOST": "127.0.0.1",
+            "SOKETPY_METRICS_PORT": str(self._metrics_port),
+            "SOKETPY_PATH_PREFIX": PREFIX,
+            "SOKETPY_TIMEOUTS_SHUTDOWN": "0.5",
+            "SOKETPY_APP_ID": "1",
+            "SOKETPY_APP_KEY": KEY,
+            "SOKETPY_APP_SECRET": SECRET,
+            "SOKETPY_APP_TLS_ONLY": "true",
+        }
+        self.start()
+
+    def start(self) -> None:
+        command = (sys.executable, "-m", "soketpy", "start")
+        self._process = Launched(*command, ready="Listening on", env=self._env, cwd=self._folder)
+
+    def stop(self) -> None:
+        """Stop the node, and wait until its process has ended."""
+        self._process.end()
+
+    def connections(self) -> int:
+        """Return the number of connected clients."""
+        with urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith("soketi_connected{"))
+
+
+class Site:
+    """A proxy in front of two nodes. The nodes serve TLS clients only, by the header of the proxy."""
+
+    def __init__(self, proxy: Proxy, variant: Mapping[str, str], folder: Path, redis: str) -> None:
+        authority = Authority("An authority")
+        certificate, key = authority.issue(folder)
+        self._trusted = authority.trusted()
+        self.authority = folder / "authority.pem"
+        self.authority.write_bytes(authority.pem())
+        self.port, self.plain_port = free_port(), free_port()
+        self.nodes = [Node(folder / name, redis, str(folder)) for name in ("one", "two")]
+        try:
+            changes = {f"10.0.0.{number}:6001": f"127.0.0.1:{node.port}" for number, node in enumerate(self.nodes, 1)}
+            changes["ws.example.com"] = "localhost"
+            place = Place(folder, self.port, self.plain_port, certificate, key, changes)
+            self._name = proxy
+            self._proxy = proxy(place, variant)
+        except BaseException:
+            self._stop_nodes()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._proxy.end()
+        self._stop_nodes()
+
+    def _stop_nodes(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def ssl(self) -> ssl.SSLContext:
+        """Return the context of a client that trusts the certificate of the proxy."""
+        return self._trusted
+
+    def request(self, method: str, target: str, body: bytes | None = None) -> tuple[int, str]:
+        """Return status and body of the answer to a request over HTTPS."""
+        connection = HTTPSConnection("localhost", self.port, timeout=PATIENCE, context=self._trusted)
+        try:
+            connection.request(method, target, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def redirect(self, target: str) -> tuple[int, str | None]:
+        """Return status and location of the answer to a request over plain HTTP."""
+        connection = HTTPConnection("localhost", self.plain_port, timeout=PATIENCE)
+        try:
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("Location")
+        finally:
+            connection.close()
+
+    def call(self, path: str, value: object, prefix: str = "") -> int:
+        """Send a signed REST call, and return the status of the answer."""
+        body = json.dumps(value).encode()
+        query = signatures.signed_query(KEY, SECRET, "POST", f"/apps/1{path}", body, int(time()), None)
+        return self.request("POST", f"{prefix}/apps/1{path}?{query}", body)[0]
+
+    def serves(self, target: str = "/ready") -> bool:
+        """Return whether the proxy passes requests to a node. A proxy may listen before it has read its files."""
+        try:
+            return self.request("GET", target) == (200, "OK")
+        except (OSError, RemoteDisconnected):
+            return False
+
+    def wait(self, target: str = "/ready") -> None:
+        """Wait until the proxy passes requests to a node."""
+        wait_until(lambda: self.serves(target))
+
+    def notice(self) -> None:
+        """Wait until the proxy has noticed that a node is not ready, if it has health checks."""
+        if self._name in UNHEALTHY:
+            self._proxy.read_to(UNHEALTHY[self._name])
+
+    def node_of_the_client(self) -> Node:
+        """Return the node that has the only client."""
+        for _ in attempts():
+            for node in self.nodes:
+                if node.connections():
+                    return node
+        raise AssertionError

@@ -1,0 +1,99 @@
+"""The configurations of proxies, each run by its proxy in front of two nodes."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websockets
+
+from soketpy.config import Settings
+from tests.clients.javascript import Client, Runtime
+from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site
+from tests.patience import UNHURRIED
+
+each_proxy = pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.__name__)
+
+
+@pytest.fixture
+def site(proxy: Proxy, tmp_path: Path, redis: str) -> Iterator[Site]:
+    with Site(proxy, {}, tmp_path, redis) as site:
+        site.wait()
+        yield site
+
+
+@pytest.fixture
+def client(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A pusher-js client of the site, connected."""
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(site.authority))
+    runtime = Runtime("node.mjs")
+    try:
+        options = {"cluster": "", "wsHost": "localhost", "wssPort": site.port, "forceTLS": True}
+        options |= {"enabledTransports": ["ws", "wss"]}
+        client = runtime.open(key=KEY, options=options, origin="", build="pusher")
+        client.connected()
+        yield client
+    finally:
+        runtime.end()
+
+
+def trigger(site: Site, data: str) -> int:
+    return site.call("/events", {"name": "my-event", "channel": "my-channel", "data": data})
+
+
+@each_proxy
+def test_a_client_hears_events_and_moves_to_the_other_node_when_its_node_stops(site: Site, client: Client) -> None:
+    client.subscribe("my-channel")
+    assert trigger(site, "first") == 200
+    assert client.hear("my-event", "my-channel") == "first"
+    site.node_of_the_client().stop()
+    site.notice()
+    client.connected()
+    client.hear("pusher:subscription_succeeded", "my-channel")
+    for number in range(10):  # no call of a publisher fails, although one of two nodes has stopped
+        assert trigger(site, f"call {number}") == 200
+        assert client.hear("my-event", "my-channel") == f"call {number}"
+
+
+@each_proxy
+def test_the_largest_batch_passes_and_plain_http_is_redirected(site: Site) -> None:
+    event = {"name": "my-event", "channel": "my-channel", "data": '"' * 100 * 1024}
+    assert site.call("/batch_events", {"batch": [event] * 10}) == 200
+    status, location = site.redirect("/pusher?a=b")
+    assert status in {301, 308}
+    assert location is not None
+    assert re.fullmatch(r"https://localhost(:\d+)?/pusher\?a=b", location)
+
+
+def variants() -> dict[str, dict[str, str]]:
+    """Return the changes for a path prefix, of each file, as the README has them."""
+    rows = re.findall(r"^\| `([\w.-]+)` \| `+(.+?)`+ \| `+(.+?)`+ \|$", (FILES / "README.md").read_text(), flags=re.M)
+    return {file: {old: new} for file, old, new in rows}
+
+
+@each_proxy
+async def test_with_a_path_prefix_only_the_paths_under_it_are_passed_on(
+    proxy: Proxy, tmp_path: Path, redis: str
+) -> None:
+    with Site(proxy, variants()[PROXIES[proxy]], tmp_path, redis) as site:
+        site.wait(f"{PREFIX}/ready")
+        url = f"wss://localhost:{site.port}{PREFIX}/app/{KEY}?protocol=7"
+        async with websockets.connect(url, ssl=site.ssl(), **UNHURRIED) as peer:
+            assert "pusher:connection_established" in str(await peer.recv())
+        assert site.call("/events", {"name": "e", "channel": "c", "data": "d"}, PREFIX) == 200
+        assert not site.serves("/ready")
+
+
+@pytest.mark.parametrize(
+    ("file", "setting"),
+    [("nginx.conf", "proxy_read_timeout"), ("nginx.conf", "proxy_send_timeout"), ("haproxy.cfg", "timeout tunnel")],
+)
+def test_a_websocket_may_be_idle_for_longer_than_between_two_pings(file: str, setting: str) -> None:
+    found = re.search(rf"{setting} (\d+)s", (FILES / file).read_text())
+    timeouts = Settings().timeouts
+    assert found is not None
+    assert int(found[1]) >= timeouts.activity + timeouts.pong
+
+
+def test_the_readme_has_a_row_for_each_proxy() -> None:
+    assert set(variants()) == set(PROXIES.values())
