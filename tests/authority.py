@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -16,6 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 ISSUED = datetime(2020, 1, 1)
+ENDS = ISSUED + timedelta(days=36_500)
+
+PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey
 
 
 class Authority:
@@ -26,7 +30,7 @@ class Authority:
         self.key = generate_private_key(SECP256R1())
         self.certificate = (issuer or self).sign(self.name, self.key, True)
 
-    def sign(self, name: x509.Name, key: EllipticCurvePrivateKey, authority: bool) -> x509.Certificate:
+    def sign(self, name: x509.Name, key: PrivateKey, authority: bool, ends: datetime = ENDS) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -34,7 +38,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(ISSUED)
-            .not_valid_after(ISSUED + timedelta(days=36_500))
+            .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), True)
         )
         if not authority:
@@ -42,12 +46,14 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, folder: Path, passphrase: str | None = None) -> tuple[str, str]:
+    def issue(
+        self, folder: Path, passphrase: str | None = None, *, key: PrivateKey | None = None, ends: datetime = ENDS
+    ) -> tuple[str, str]:
         """Return the files of a certificate for 127.0.0.1 and of its key."""
-        key = generate_private_key(SECP256R1())
+        key = key or generate_private_key(SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
         cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-        cert_file.write_bytes(self.sign(name, key, False).public_bytes(Encoding.PEM))
+        cert_file.write_bytes(self.sign(name, key, False, ends).public_bytes(Encoding.PEM))
         encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
         return str(cert_file), str(key_file)

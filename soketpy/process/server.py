@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,6 +23,7 @@ from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.process.admin_server import open_admin
 from soketpy.process.apps import cached_apps, open_apps
+from soketpy.process.certificates import Certificate
 from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
@@ -32,7 +32,6 @@ from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.registries import is_in_database
 from soketpy.process.signals import closing_clients
 from soketpy.process.stopping import Deadline
-from soketpy.process.tls import tls_context
 from soketpy.registry.cache import CachedApps
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
@@ -75,6 +74,7 @@ class Server:
         self._on_event = on_event
         self._listening: list[asyncio.Server] = []
         self._handshakes: WeakSet[FirstRequest] = WeakSet()  # connections that may be in the middle of a TLS handshake
+        self._certificate: Certificate | None = None
         self.port: int | None = None
         self.metrics_port: int | None = None
         self.admin_port: int | None = None
@@ -116,6 +116,11 @@ class Server:
         """
         await self._running.aclose()
 
+    @property
+    def certificate_expires(self) -> float | None:
+        """The last moment of the certificate in use, in Unix seconds; None without TLS, or if it is unknown."""
+        return None if self._certificate is None else self._certificate.expires
+
     def announce_stop(self) -> None:
         """Answer ``/ready`` and ``/accept-traffic`` with 503 from now on. All else is served until ``stop``."""
         if hasattr(self, "node"):
@@ -124,10 +129,14 @@ class Server:
     def reload(self, settings: Settings) -> int:
         """Apply the apps and their limits from ``settings``; other settings do not change.
 
+        Also load the files of the certificate again, in the background, if they have changed.
+
         Return how many clients are closed: those of removed and disabled apps, and of removed keys. Apps of a database
         are read again; their clients are closed later, and not counted. Raise RuntimeError before the first start.
         """
         node = self._started
+        if self._certificate is not None:
+            self._certificate.ask()
         if isinstance(self._apps, CachedApps):
             self._apps.invalidate()
             return 0
@@ -161,7 +170,7 @@ class Server:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings
         files = raise_limit()
-        tls = tls_context(settings)
+        self._certificate = None if settings.tls.cert is None else Certificate(settings)
         self._build(files)
         stop = Deadline().stop
         if self._callback is not None:
@@ -178,7 +187,7 @@ class Server:
         await stack.enter_async_context(self._state.deadlines.ticking())
         stack.push_async_callback(self._end)
         port = main_port(self._rest, self._state, settings.prefix)
-        await self._listen(stack, partial(FirstRequest, port, settings.timeouts.handshake), tls)
+        await self._listen(stack, partial(FirstRequest, port, settings.timeouts.handshake), self._certificate)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         if settings.admin.enabled and isinstance(self._apps, CachedApps):
@@ -241,13 +250,15 @@ class Server:
         return apps
 
     async def _listen(
-        self, stack: AsyncExitStack, protocol: Callable[[], FirstRequest], tls: ssl.SSLContext | None
+        self, stack: AsyncExitStack, protocol: Callable[[], FirstRequest], certificate: Certificate | None
     ) -> None:
         """Open the main port or the Unix socket."""
         settings, loop = self.settings, asyncio.get_running_loop()
-        handshake = settings.timeouts.handshake if tls is not None else None
-        if tls is not None:
+        tls, handshake = None, None
+        if certificate is not None:
+            tls, handshake = certificate.context, settings.timeouts.handshake
             note_failed_handshakes(tls, self.node.refusals)
+            stack.push_async_callback(cancel, loop.create_task(certificate.watch()))
             protocol = partial(self._expect_handshake, protocol)
         if settings.unix_socket is not None and not self._shared_sockets:
             await refuse_taken(settings.unix_socket)
