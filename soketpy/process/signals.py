@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
+from soketpy.config.changes import changed_settings, changes, several
 from soketpy.config.effects import cautions
-from soketpy.core.fields import differing
 from soketpy.process.log import quantity
 from soketpy.process.registries import described, is_in_database
 
@@ -107,11 +107,21 @@ class Configuration:
                 "count": closing,
             },
         )
+        self._log_changes(settings)
         known = set(cautions(self._latest))
         for caution in cautions(settings):
             if caution not in known:
                 log.warning("%(caution)s", {"event": "configuration_warning", "caution": caution})
         self._latest = settings
+
+    def _log_changes(self, settings: Settings) -> None:
+        """Log which apps and settings differ from those of the last reload, or that none do."""
+        if (changed := changes(self._latest, settings)) is None:
+            log.info("Nothing has changed in the configuration", {"event": "configuration_unchanged"})
+        else:
+            log.info(
+                "Changes in the configuration: %(changes)s", {"event": "configuration_changed", "changes": changed}
+            )
 
     def _applied(self, settings: Settings) -> str:
         """Return in words which apps are applied. The database of a running server does not change."""
@@ -132,5 +142,7 @@ def closing_clients(number: int) -> str:
 
 
 def _waiting(serving: Settings, settings: Settings) -> str:
-    names = [name for name in differing(serving, settings) if name != "apps"]
-    return f"; {', '.join(names)} wait{'s' if len(names) == 1 else ''} for a restart" if names else ""
+    names = changed_settings(serving, settings)
+    if not is_in_database(serving):  # new defaults are already in the apps
+        names = [each for each in names if not each.startswith("app_defaults.")]
+    return f"; {several(names)} wait{'s' if len(names) == 1 else ''} for a restart" if names else ""

@@ -279,12 +279,16 @@ async def test_sighup_names_the_settings_that_wait_for_a_restart_without_their_v
     process.config.write_text(json.dumps({**settings, "workers": 2, "redis": {"password": "top-secret"}}))
     process.signal(signal.SIGHUP)
     await process.logged("Reloaded the configuration: 2 apps; workers, redis.password wait for a restart$")
+    await process.logged("Changes in the configuration: apps added: two; settings changed: workers, redis.password$")
     process.config.write_text(json.dumps({**settings, "cache_ttl": 1}))
     process.signal(signal.SIGHUP)
     await process.logged("Reloaded the configuration: 2 apps; cache_ttl waits for a restart$")
     process.config.write_text(json.dumps(settings))
     process.signal(signal.SIGHUP)
     await process.logged("Reloaded the configuration: 2 apps$")
+    await process.logged("Changes in the configuration: settings changed: cache_ttl$")
+    process.signal(signal.SIGHUP)
+    await process.logged("Nothing has changed in the configuration$")
     assert "top-secret" not in process.log
 
 
