@@ -1,6 +1,7 @@
 """A registry of apps in memory, for tests of what uses a registry."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from soketpy.core.app_registry import BrokenApp, Changed, Found, NoSuchApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
@@ -42,20 +43,23 @@ class MemoryRegistry:
         self._check()
         return [app for app_id, app in sorted(self.entries.items()) if app_id > after][:limit]
 
-    async def add(self, app: App) -> None:
+    async def add(self, app: App, given: Collection[str] = ()) -> None:
         self._check_writable()
         if app.id in self.entries:
             raise RegistryRefused(f"there is an app with the id {app.id!r} already")
         self._put(app)
 
-    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+    async def change(
+        self, app_id: str, change: Callable[[App], App], given: Collection[str] = (), unset: Collection[str] = ()
+    ) -> App:
         self._check_writable()
         former = self.entries.get(app_id)
         if former is None:
             raise NoSuchApp(f"there is no app with the id {app_id!r}")
         if not isinstance(former, App):
             raise RegistryRefused(f"the app {app_id!r} is not valid: {former.problem}")
-        self._put(app := change(former))
+        defaults = App(id=app_id, keys=former.keys)
+        self._put(app := replace(change(former), **{name: getattr(defaults, name) for name in unset}))
         return app
 
     async def remove(self, app_id: str) -> None:

@@ -30,19 +30,26 @@ def fields_of(words: Sequence[str], refused: Mapping[str, str]) -> Mapping[str, 
     """Return the fields of words such as ``max_connections=500``, as JSON has them. Raise Mistake or ConfigError.
 
     ``refused`` are fields that may not be there, with what to do instead. The value of ``webhooks`` is JSON, or ``@``
-    and the name of a file with JSON.
+    and the name of a file with JSON. A field with the value ``default`` is in the list ``defaults``.
     """
+    from soketpy.core.app_registry import DEFAULTS
+    from soketpy.core.apps import app_fields
+
     values: dict[str, Any] = {}
+    defaults: list[str] = []
     for word in words:
         name, separator, text = word.partition("=")
         if not separator:
             raise Mistake(f"{word[:60]!r}: write NAME=VALUE, such as max_connections=500")
-        if name in values:
+        if name in values or name in defaults:
             raise Mistake(f"{name}: given twice")
         if name in refused:
             raise Mistake(f"{name}: {refused[name]}")
-        values[name] = _value(name, text)
-    return values
+        if text.strip().lower() == "default" and name in app_fields():
+            defaults.append(name)
+        else:
+            values[name] = _value(name, text)
+    return values | ({DEFAULTS: defaults} if defaults else {})
 
 
 def _value(name: str, text: str) -> Any:

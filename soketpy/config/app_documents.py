@@ -8,7 +8,8 @@ from soketpy.config.errors import ConfigError, guess, quote
 from soketpy.config.hints import hint_of_app
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Position
-from soketpy.config.values import convert
+from soketpy.config.values import convert, items_of
+from soketpy.core.app_registry import DEFAULTS
 from soketpy.core.apps import app_fields
 from soketpy.core.aws_options import AwsOptions
 from soketpy.core.fields import Field, fields_of, kind
@@ -31,6 +32,7 @@ _NOT_HERE = {
     "secret": "does not change this way: rotate the keys",
     "keys": "write one key and its secret, and add further keys by rotation",
 }
+_NEVER_DEFAULT = (*_NOT_HERE, DEFAULTS)
 _CREDENTIALS = {name for name, field in fields_of(AwsOptions).items() if field.secret}
 _MASKED = "is null: answers do not contain the secrets of webhooks, so write the value again"
 
@@ -49,7 +51,11 @@ def read_document(body: bytes, names: Collection[str]) -> Mapping[str, Any]:
     node = parse_json(text, "", lines=False)
     if not isinstance(node.value, dict):
         raise ConfigError(f"must be a JSON object, not {kind(node.value)}")
-    return {name: _value(name, each, names) for name, each in node.value.items()}
+    values = {name: _value(name, each, names) for name, each in node.value.items()}
+    for name in values.get(DEFAULTS, ()):
+        if name in values:
+            raise ConfigError(f"{name}: has a value, and is in {DEFAULTS}: use one of both")
+    return values
 
 
 def _value(name: str, node: ConfigNode, names: Collection[str]) -> Any:
@@ -59,9 +65,22 @@ def _value(name: str, node: ConfigNode, names: Collection[str]) -> Any:
         raise Position("").error(quote(name), problem or f"no such field{hint}")
     if name in TIMES:
         return convert(TIMES[name], node, name)
+    if name == DEFAULTS:
+        return tuple(_field(each, f"{name}[{at}]", names) for at, each in enumerate(items_of(node, name)))
     if name == WEBHOOKS:
         _check_masked(node, name)
     return app_value(name, node, name).value
+
+
+def _field(node: ConfigNode, path: str, names: Collection[str]) -> str:
+    """Return the name of a field that may have a default."""
+    name = node.value
+    if not isinstance(name, str):
+        raise Position("").error(path, f"must be the name of a field, not {kind(name)}")
+    if name not in names or name in _NEVER_DEFAULT:
+        problem = "has no default" if name in app_fields() or name == DEFAULTS else f"no such field{hint_of_app(name)}"
+        raise Position("").error(path, f"{quote(name)}: {problem}")
+    return name
 
 
 def _check_masked(node: ConfigNode, path: str) -> None:

@@ -6,7 +6,7 @@ column with the field's name. The column ``keys`` has the further keys of an app
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import is_dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -17,15 +17,16 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
 from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar
-from soketpy.core.app_registry import BrokenApp
-from soketpy.core.apps import App, Key, app_fields, limit_fields
+from soketpy.core.app_registry import BrokenApp, ValueRefused
+from soketpy.core.apps import App, Key, app_fields
 from soketpy.core.fields import FieldError, fields_of, kind
 
 Row = Mapping[str, Any]
 """The values of one app by the names of its columns. None is a value that the row does not have."""
 
 ReadRow = Callable[[Row], App | BrokenApp]
-WriteRow = Callable[[App], Mapping[str, object]]
+WriteRow = Callable[[App, Collection[str]], Mapping[str, object]]
+"""Returns the columns of some fields of an app. ``keys`` stands for the columns ``key``, ``secret`` and ``keys``."""
 
 KEYS = "keys"
 
@@ -68,7 +69,7 @@ def app_of(row: Row, limits: Mapping[str, object]) -> App | BrokenApp:
     given: dict[str, Any] = {}
     try:
         for column, value in row.items():
-            name = _field_of(column)
+            name = field_of(column)
             if name is not None and value is not None and value != "":
                 given[name] = _named_value(name, column, value)
         missing = [name for name in ("id", *fields_of(Key)) if name not in given]
@@ -83,48 +84,60 @@ def app_of(row: Row, limits: Mapping[str, object]) -> App | BrokenApp:
         return _broken(row, f"the entry cannot be read ({type(fault).__name__})")
 
 
-def writer(limits: Mapping[str, object] | None = None) -> WriteRow:
-    """Return a function that writes rows, for a ``reader`` with the same ``limits``."""
-    return lambda app: row_of(app, limits or {})
+def row_of(app: App, fields: Collection[str]) -> dict[str, object]:
+    """Return the columns of some fields of an app. Lists and tables are JSON; "no limit" is -1, as in soketi.
 
-
-def row_of(app: App, limits: Mapping[str, object]) -> dict[str, object]:
-    """Return the row of an app. Lists and tables are values of their own, for JSON; "no limit" is -1, as in soketi.
-
-    A field is None if it has the value that ``app_of`` gives to it without a column, so that the app follows later
-    changes of ``limits``.
+    Raise ValueRefused for a value that ``app_of`` would not read as the same value.
     """
-    defaults: dict[str, Any] = {**limits, "id": app.id, "keys": app.keys}
-    default = App(**defaults)
-    given = [name for name in limit_fields() if getattr(app, name) != getattr(default, name)]
-    first, *others = app.keys
-    return {
-        **dict.fromkeys(columns().values()),
-        **{columns()[name]: _column(getattr(app, name)) for name in given},
-        "id": app.id,
-        "key": first.key,
-        "secret": first.secret,
-        "webhooks": [_document(webhook) for webhook in app.webhooks] or None,
-        KEYS: [
-            {"key": key.key, "secret": key.secret} | ({} if key.ends_at is None else {"ends_at": key.ends_at})
-            for key in others
-        ],
-    }
+    row: dict[str, object] = {}
+    for name in fields:
+        if name == KEYS:
+            first, *others = app.keys
+            row |= {"key": first.key, "secret": first.secret, KEYS: _json([_further(key) for key in others])}
+        else:
+            row[columns()[name]] = _column(name, getattr(app, name))
+    for column, value in row.items():
+        _check_readable(app, column, value)
+    return row
 
 
-def item_writer(limits: Mapping[str, object] | None = None) -> WriteRow:
-    """Return a function that writes rows with soketi's attributes in DynamoDB."""
-    return lambda app: {attributes().get(column, column): value for column, value in row_of(app, limits or {}).items()}
+def item_of(app: App, fields: Collection[str]) -> dict[str, object]:
+    """Return the attributes in DynamoDB of some fields of an app, as ``row_of`` does."""
+    return {attributes().get(column, column): value for column, value in row_of(app, fields).items()}
 
 
-def _column(value: object) -> object:
+def field_of(column: str) -> str | None:
+    """Return the field of a column or an attribute, or None if it is not read."""
+    return APP_NAMES.get(column, column) if column in NAMES else None
+
+
+def _column(name: str, value: Any) -> object:
+    if name == WEBHOOKS:
+        return _json([_document(webhook) for webhook in value])
     if isinstance(value, tuple):
-        return list(value)
+        return _json(value)
     return NO_LIMIT if value is None else value
 
 
-def _field_of(column: str) -> str | None:
-    return APP_NAMES.get(column, column) if column in NAMES else None
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _further(key: Key) -> dict[str, object]:
+    return {"key": key.key, "secret": key.secret} | ({} if key.ends_at is None else {"ends_at": key.ends_at})
+
+
+def _check_readable(app: App, column: str, value: object) -> None:
+    """Raise ValueRefused if a reader would not read the value that the app has."""
+    name = field_of(column) or column
+    first, *others = app.keys
+    expected = {"key": first.key, "secret": first.secret, KEYS: tuple(others)}
+    try:
+        found = _named_value(name, name, value)
+    except FieldError as fault:
+        raise ValueRefused(str(fault)) from None
+    if found != (expected[name] if name in expected else getattr(app, name)):
+        raise ValueRefused(f"{name}: no database can store this value")
 
 
 def _named_value(name: str, column: str, value: object) -> object:
@@ -226,8 +239,8 @@ def _key(node: ConfigNode, path: str) -> Key:
 
 def _broken(row: Row, problem: str) -> BrokenApp:
     """Return an entry without its secrets. Its key, if it has one, is known to be in use."""
-    ids = [str(_scalar(value)) for column, value in row.items() if _field_of(column) == "id"]
-    keys = [str(_scalar(value)) for column, value in row.items() if _field_of(column) == "key"]
+    ids = [str(_scalar(value)) for column, value in row.items() if field_of(column) == "id"]
+    keys = [str(_scalar(value)) for column, value in row.items() if field_of(column) == "key"]
     return BrokenApp(ids[0] if ids else "", tuple(keys), problem)
 
 

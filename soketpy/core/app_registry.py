@@ -6,6 +6,9 @@ from typing import Protocol
 
 from soketpy.core.apps import App
 
+DEFAULTS = "defaults"
+"""The name of a list of fields beside the new values of an app: these fields have the defaults again."""
+
 
 class RegistryUnavailable(Exception):
     """The registry cannot answer now. The text gives the reason, for people to read, and has no secret in it."""
@@ -13,6 +16,10 @@ class RegistryUnavailable(Exception):
 
 class RegistryRefused(Exception):
     """The registry does not make a change. The text says why, for people to read. Nothing was changed."""
+
+
+class ValueRefused(RegistryRefused):
+    """A value that the registry cannot store, or could not read again. The text begins with the name of the field."""
 
 
 class NoSuchApp(RegistryRefused):
@@ -64,6 +71,9 @@ class AppRegistry(AppSource, Protocol):
     A change is atomic, also if two operators make changes at the same moment. After a change, the registry notifies the
     other processes if the database can do that. ``writable`` is None if apps can be changed, or else the reason why
     not; then all changes raise RegistryRefused with this reason.
+
+    A field of an app that is not stored has the default of each process that reads the app. A change stores only the
+    fields that it changes, and those in ``given``: it never affects what is stored of other fields.
     """
 
     writable: str | None
@@ -71,14 +81,21 @@ class AppRegistry(AppSource, Protocol):
     async def page(self, after: str = "", limit: int = 100) -> Found:
         """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
 
-    async def add(self, app: App) -> None:
-        """Add an app. Raise RegistryRefused if another app has its id or one of its keys."""
+    async def add(self, app: App, given: Collection[str] = ()) -> None:
+        """Add an app. Its fields in ``given`` are stored, and those that differ from the defaults of this process.
 
-    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+        Raise RegistryRefused if another app has its id or one of its keys, and ValueRefused.
+        """
+
+    async def change(
+        self, app_id: str, change: Callable[[App], App], given: Collection[str] = (), unset: Collection[str] = ()
+    ) -> App:
         """Replace an app by ``change(app)``, and return the new app. ``change`` may be called several times.
 
-        The id stays the same. Raise NoSuchApp, or RegistryRefused if the entry is no valid app or another app has one
-        of the new keys. An exception of ``change`` passes through, and nothing is changed.
+        The fields in ``given`` are stored, also if they do not differ. Those in ``unset`` are not stored any longer.
+
+        The id stays the same. Raise NoSuchApp, ValueRefused, or RegistryRefused if the entry is no valid app or another
+        app has one of the new keys. An exception of ``change`` passes through, and nothing is changed.
         """
 
     async def remove(self, app_id: str) -> None:

@@ -1,12 +1,15 @@
-"""The conversion of the entries of a registry to apps. No entry affects another one, or delays other work for long."""
+"""The conversion of the entries of a registry to apps, and the fields that a change stores.
+
+No entry affects another one, or delays other work for long.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from time import perf_counter
 from typing import TypeVar
 
-from soketpy.core.app_registry import BrokenApp
-from soketpy.core.apps import App
+from soketpy.core.app_registry import BrokenApp, ValueRefused
+from soketpy.core.apps import App, limit_fields
 
 SLICE_SECONDS = 0.005
 """Seconds of one event loop iteration for the conversion of entries. The last entry may take longer."""
@@ -35,3 +38,16 @@ def converted(convert: Callable[[], App | BrokenApp], app_id: str, keys: tuple[s
         return convert()
     except Exception as fault:
         return BrokenApp(app_id, keys, f"the entry cannot be read ({type(fault).__name__})")
+
+
+def fields_to_store(old: App, new: App, given: Collection[str]) -> frozenset[str]:
+    """Return the fields that a change stores: those in ``given``, and those that differ."""
+    names = ("keys", "webhooks", *limit_fields())
+    return frozenset(given).union(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+def valid(found: App | BrokenApp) -> App:
+    """Return an app that is about to be stored. Raise ValueRefused if it could not be read again."""
+    if isinstance(found, BrokenApp):
+        raise ValueRefused(found.problem)
+    return found

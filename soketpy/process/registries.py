@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from soketpy.config import Settings
-from soketpy.config.app_rows import NAMES, Row, app_of, item_writer, writer
+from soketpy.config.app_rows import Row, app_of, field_of, item_of, row_of
 from soketpy.config.registry import CONFIG, SqlServer
 from soketpy.core.app_registry import AppRegistry, BrokenApp
 from soketpy.core.apps import App
@@ -55,16 +55,15 @@ def registry_of(settings: Settings, adapt: Adapt | None = None) -> AppRegistry:
 
 
 def _registry(settings: Settings, read: Callable[[Row], App | BrokenApp]) -> AppRegistry:
-    table, limits = settings.registry.table, settings.app_defaults
+    table = settings.registry.table
     if settings.registry.driver == "dynamodb":
         from soketpy.drivers.aws.apps import DynamoApps
 
         aws = settings.dynamodb
-        write, timeout = item_writer(limits), aws.request_timeout
-        return DynamoApps(table, aws, read=read, write=write, fields=NAMES, timeout=timeout)
+        return DynamoApps(table, aws, read=read, write=item_of, field_of=field_of, timeout=aws.request_timeout)
     from soketpy.drivers.sql.apps import SqlApps
 
-    return SqlApps(_database(settings), table=table, read=read, write=writer(limits))
+    return SqlApps(_database(settings), table=table, read=read, write=row_of)
 
 
 def _database(settings: Settings) -> "Database":

@@ -11,7 +11,15 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from soketpy.core.app_registry import AppRegistry, Changed, NoSuchApp, RegistryRefused, RegistryUnavailable
+from soketpy.core.app_registry import (
+    DEFAULTS,
+    AppRegistry,
+    Changed,
+    NoSuchApp,
+    RegistryRefused,
+    RegistryUnavailable,
+    ValueRefused,
+)
 from soketpy.core.apps import App
 from soketpy.protocol.requests import TooManyParameters, parse_query
 from soketpy.registry import operations
@@ -22,7 +30,8 @@ T = TypeVar("T")
 
 ROOT = "/admin/apps"
 
-NEW: Collection[str] = ("id", "key", "secret", *CHANGEABLE)
+NEW: Collection[str] = ("id", "key", "secret", *CHANGEABLE, DEFAULTS)
+CHANGED: Collection[str] = (*CHANGEABLE, DEFAULTS)
 ROTATION: Collection[str] = ("key", "secret", "ends_in", "ends_at")
 
 Read = Callable[[bytes, Collection[str]], Awaitable[Mapping[str, Any]]]
@@ -129,7 +138,7 @@ class Administration:
         return Done(document_of(app, [app.key]), HTTPStatus.CREATED, f"added the app {app.id}{_names(values)}")
 
     async def _change(self, app_id: str, given: Input) -> Done:
-        values = await self._values(given, CHANGEABLE)
+        values = await self._values(given, CHANGED)
         if not values:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "There is no field to change in the body.")
         app = await _served(operations.change(self._registry, app_id, values))
@@ -186,7 +195,7 @@ async def _served(operation: Awaitable[T]) -> T:
     """Await an operation on the registry. Raise RequestRefused in the place of its exceptions."""
     try:
         return await operation
-    except WrongValue as fault:
+    except (WrongValue, ValueRefused) as fault:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, str(fault)) from None
     except (NoSuchApp, NoSuchKey) as fault:
         raise RequestRefused(HTTPStatus.NOT_FOUND, str(fault)) from None
@@ -234,4 +243,5 @@ def _end(values: Mapping[str, Any], now: float) -> float | None:
 
 
 def _names(values: Mapping[str, Any]) -> str:
-    return f" ({', '.join(values)})" if values else ""
+    names = [*(name for name in values if name != DEFAULTS), *values.get(DEFAULTS, ())]
+    return f" ({', '.join(names)})" if names else ""

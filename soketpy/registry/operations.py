@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from soketpy.core.app_registry import AppRegistry, BrokenApp, Found, NoSuchApp, RegistryRefused
+from soketpy.core.app_registry import DEFAULTS, AppRegistry, BrokenApp, Found, NoSuchApp, RegistryRefused
 from soketpy.core.apps import App, Key, app_fields
 
 MOST_KEYS = 10
@@ -64,20 +64,25 @@ def new_key(given: Mapping[str, Any]) -> Key:
 async def add(registry: AppRegistry, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> App:
     """Add an app with these fields, and return it. ``defaults`` are values of fields that are not given.
 
-    A missing id, key or secret is made at random. Raise WrongValue, RegistryRefused or RegistryUnavailable.
+    The fields that are given are stored, and the others are not. A missing id, key or secret is made at random. Raise
+    WrongValue, RegistryRefused or RegistryUnavailable.
     """
-    fields = {name: value for name, value in given.items() if name not in ("id", "key", "secret")}
+    fields = {name: value for name, value in given.items() if name in CHANGEABLE}
     try:
         app = App(**{**defaults, **fields, "id": given.get("id") or new_id(), "keys": (new_key(given),)})
     except (TypeError, ValueError) as fault:
         raise WrongValue(_of_field(fault)) from None
-    await registry.add(app)
+    await registry.add(app, tuple(fields))
     return app
 
 
 async def change(registry: AppRegistry, app_id: str, values: Mapping[str, Any]) -> App:
-    """Give fields of an app new values, and return the new app. Raise as ``AppRegistry.change``, or WrongValue."""
-    return await registry.change(app_id, partial(_changed, values))
+    """Give fields of an app new values, and return the new app. Raise as ``AppRegistry.change``, or WrongValue.
+
+    The fields in ``values["defaults"]`` have the defaults again. No other field of the entry changes.
+    """
+    fields = {name: value for name, value in values.items() if name != DEFAULTS}
+    return await registry.change(app_id, partial(_changed, fields), tuple(fields), values.get(DEFAULTS, ()))
 
 
 async def rotate(registry: AppRegistry, app_id: str, key: Key, ends_at: float | None, now: float) -> App:

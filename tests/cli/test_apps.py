@@ -98,7 +98,7 @@ async def entry(registry: AppRegistry, app_id: str) -> App:
 
 async def put(registry: AppRegistry, app_id: str = "1", **fields: Any) -> App:
     """Add an app to the registry."""
-    app = App(id=app_id, keys=(Key(f"key-{app_id}", SECRET),), **fields)
+    app = App(id=app_id, keys=(Key(f"key-{app_id.replace('&', '-')}", SECRET),), **fields)
     await registry.add(app)
     return app
 
@@ -175,6 +175,36 @@ async def test_fields_are_changed(run: Run, registry: AppRegistry) -> None:
     assert json.loads(out)["max_connections"] == 5
     await run("set", "1", "max_connections=null")
     assert (await entry(registry, "1")).max_connections is None
+
+
+async def test_fields_go_back_to_the_defaults(run: Run, registry: AppRegistry) -> None:
+    await put(registry, max_connections=50, client_events=True, watchlists=False)
+    code, out, _ = await run("set", "1", "max_connections=default", "watchlists=Default", "client_events=off", "--json")
+    app = await entry(registry, "1")
+    assert (code, app.max_connections, app.watchlists, app.client_events) == (0, 3, True, False)
+    assert json.loads(out)["max_connections"] == 3
+
+
+async def test_a_value_that_is_a_default_is_stored(run: Run, registry: AppRegistry, config: Path) -> None:
+    await run("add", "--id", "added", "max_connections=3", "client_events=false")
+    await run("add", "--id", "changed")
+    await run("set", "changed", "max_connections=3", "client_events=false")
+    later = registry_of(replace(load(str(config), {}, {}), app_defaults={"max_connections": 8, "client_events": True}))
+    await later.start(lambda _: None)
+    found = [await entry(later, app_id) for app_id in ("added", "changed")]
+    await later.stop()
+    assert [(app.max_connections, app.client_events) for app in found] == [(3, False)] * 2
+
+
+async def test_a_change_that_could_not_be_read_again_is_refused(
+    run: Run, registry: AppRegistry, tmp_path: Path
+) -> None:
+    before = await put(registry)
+    hooks = [{"url": f"https://a.example/{at}", "event_types": ["member_added"]} for at in range(101)]
+    (tmp_path / "hooks.json").write_text(json.dumps(hooks))
+    code, out, err = await run("set", "1", f"webhooks=@{tmp_path / 'hooks.json'}")
+    assert (code, out, err) == (2, "", "soketpy apps: error: webhooks: must have at most 100 items\n")
+    assert await entry(registry, "1") == before
 
 
 @pytest.mark.parametrize("value", ["", "null", "[]"])

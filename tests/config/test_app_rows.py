@@ -1,7 +1,6 @@
 """Rows of registries of apps, with soketi's columns."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soketpy.config.app_rows import NAMES, Row, WriteRow, columns, item_writer, reader, row_of, writer
-from soketpy.core.app_registry import BrokenApp
-from soketpy.core.apps import App, Key
+from soketpy.config.app_rows import NAMES, Row, WriteRow, columns, item_of, reader, row_of
+from soketpy.core.app_registry import BrokenApp, ValueRefused
+from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 
 LEAST = {"id": "7", "key": "k", "secret": "s"}
@@ -37,6 +36,9 @@ def problem(**row: object) -> str:
     found = reader()({**LEAST, **row})
     assert isinstance(found, BrokenApp), found
     return found.problem
+
+
+ALL = ("id", "keys", "webhooks", *limit_fields())
 
 
 def test_an_app_of_soketis_columns() -> None:
@@ -113,30 +115,64 @@ LIMITS = {
 FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({}, optional=LIMITS)
 
 
-@pytest.mark.parametrize("write", [writer, item_writer])
+@pytest.mark.parametrize("write", [row_of, item_of])
 @given(limits=FIELDS, fields=FIELDS)
 def test_the_row_of_an_app_is_read_as_the_same_app(
-    write: Callable[[dict[str, Any]], WriteRow], limits: dict[str, Any], fields: dict[str, Any]
+    write: WriteRow, limits: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     for written in (replace(FULL, **fields), App(id="1", keys=(Key("k", "s"),), **fields)):
-        assert app(json.loads(json.dumps(write(limits)(written))), limits) == written
+        assert app(json.loads(json.dumps(write(written, ALL))), limits) == written
 
 
-def test_a_field_with_the_value_of_the_defaults_follows_them() -> None:
-    row = row_of(App(id="7", keys=(Key("k", "s"),), max_connections=3, client_events=True), {"max_connections": 3})
-    found = app(row, {"max_connections": 5, "client_events": False, "max_event_batch_size": 1})
-    assert (found.max_connections, found.client_events, found.max_event_batch_size) == (5, True, 1)
+def test_a_field_that_is_not_written_follows_the_defaults() -> None:
+    written = App(id="7", keys=(Key("k", "s"),), max_connections=3, client_events=True)
+    found = app(row_of(written, ("id", "keys", "client_events")), {"max_connections": 5, "client_events": False})
+    assert (found.max_connections, found.client_events) == (5, True)
 
 
-def test_no_limit_instead_of_a_default_is_written() -> None:
+def test_no_limit_is_written_as_a_number() -> None:
     unlimited = App(id="7", keys=(Key("k", "s"),), max_subscribes_per_second=None)
-    assert row_of(unlimited, {"max_connections": 3})["max_connections"] == -1
-    assert row_of(unlimited, {})["max_subscribes_per_second"] == -1
-    assert row_of(unlimited, {"max_subscribes_per_second": None})["max_subscribes_per_second"] is None
+    row = row_of(unlimited, ("max_connections", "max_subscribes_per_second"))
+    assert row == {"max_connections": -1, "max_subscribes_per_second": -1}
 
 
-def test_a_row_has_every_column() -> None:
-    assert set(row_of(FULL, {})) == set(columns().values())
+def test_a_row_of_all_fields_has_every_column() -> None:
+    assert set(row_of(FULL, ALL)) == set(columns().values())
+
+
+def hooks(number: int, prefix: str = "") -> tuple[Webhook, ...]:
+    """Return webhooks, each of which has filters of its own."""
+    return tuple(
+        Webhook(
+            url="https://a.example/",
+            event_types=("member_added",),
+            filter=Filter(channel_name_starts_with=f"{prefix}{at}"),
+        )
+        for at in range(number)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("webhooks", hooks(101), "webhooks: must have at most 100 items"),
+        ("webhooks", hooks(99, "x" * 700), "webhooks: must have at most 65536 characters"),
+        ("keys", tuple(Key(f"k{at}", "s") for at in range(102)), "keys: must have at most 100 items"),
+        ("client_events", "yes", "client_events: no database can store this value"),
+    ],
+)
+def test_a_value_that_could_not_be_read_again_is_not_written(field: str, value: Any, expected: str) -> None:
+    written = App(id="7", keys=(Key("k", "s"),))
+    object.__setattr__(written, field, value)
+    with pytest.raises(ValueRefused, match=expected):
+        row_of(written, (field,))
+
+
+def test_the_json_of_a_row_is_compact_and_readable() -> None:
+    written = App(id="7", keys=(Key("k", "s"), Key("o", "п")), webhooks=hooks(1, "é"))
+    row = row_of(written, ("keys", "webhooks"))
+    assert row["keys"] == '[{"key":"o","secret":"п"}]'
+    assert '{"channel_name_starts_with":"é0"}' in str(row["webhooks"])
 
 
 @pytest.mark.parametrize(
@@ -204,12 +240,7 @@ def test_a_broken_row_shows_no_secret_and_keeps_its_id_and_key() -> None:
 
 def test_an_item_has_soketis_attributes_and_all_of_its_names_are_read() -> None:
     full = App(id="a", keys=(Key("k", "s"), Key("k2", "s2", 5.5)), max_connections=5, allowed_origins=("https://a.b",))
-    item = item_writer({"enabled": False})(full)
-    assert (item["AppId"], item["MaxConnections"], item["Enabled"], item["EnableUserAuthentication"]) == (
-        "a",
-        5,
-        True,
-        None,
-    )
+    item = item_of(full, ALL)
+    assert (item["AppId"], item["MaxConnections"], item["Enabled"]) == ("a", 5, True)
     assert app(item) == full
     assert item.keys() <= NAMES

@@ -291,7 +291,7 @@ async def test_changes_at_the_same_time_are_all_made(registry: AppRegistry, othe
     def count(old: App) -> App:
         return replace(old, max_connections=(old.max_connections or 0) + 1)
 
-    await registry.add(app("1", max_connections=0))
+    await registry.add(app("1"))
     await asyncio.gather(*(each.change("1", count) for each in (registry, other) * 5))
     assert await registry.fetch(["1"], []) == [app("1", max_connections=10)]
 

@@ -107,6 +107,10 @@ WRONG = [
     (b'{"allowed_origins": "x"}', "allowed_origins: must be a list, not text"),
     (b'{"allowed_origins": [5]}', "allowed_origins[0]: must be text, not a number"),
     (b'{"webhooks": {}}', "webhooks: must be a list, not a table"),
+    (b'{"defaults": ["max_conections"]}', "defaults[0]: max_conections: no such field; did you mean max_connections?"),
+    (b'{"defaults": ["enabled", "secret"]}', "defaults[1]: secret: has no default"),
+    (b'{"defaults": [5]}', "defaults[0]: must be the name of a field, not a number"),
+    (b'{"defaults": ["enabled"], "enabled": true}', "enabled: has a value, and is in defaults: use one of both"),
     (b'{"webhooks": [{"url": "https://x"}]}', "webhooks[0]: must have event_types"),
     (
         b'{"webhooks": [{"url": "https://x", "event_types": ["member_added"], "headers": {"A": null}}]}',

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -82,10 +82,10 @@ async def test_a_change_is_completed_although_its_client_has_disconnected(
 ) -> None:
     began, proceed, change = asyncio.Event(), asyncio.Event(), port.registry.change
 
-    async def slow(app_id: str, how: Callable[[App], App]) -> App:
+    async def slow(app_id: str, how: Callable[[App], App], *fields: Collection[str]) -> App:
         began.set()
         await proceed.wait()
-        return await change(app_id, how)
+        return await change(app_id, how, *fields)
 
     monkeypatch.setattr(port.registry, "change", slow)
     async with wire(port.number) as client:
@@ -171,7 +171,7 @@ async def test_each_change_is_one_line_with_names_and_without_values(
 ) -> None:
     caplog.set_level(logging.INFO, "soketpy.admin")
     await port.call("POST", "/admin/apps", {"id": "n", "key": "n-key", "secret": SECRET})
-    await port.call("PATCH", "/admin/apps/n", {"max_connections": 77, "webhooks": []})
+    await port.call("PATCH", "/admin/apps/n", {"max_connections": 77, "webhooks": [], "defaults": ["enabled"]})
     await port.call("POST", "/admin/apps/n/rotate", {"ends_in": 77})
     await port.call("DELETE", "/admin/apps/n/keys/n-key")
     await port.call("POST", "/admin/apps/n/disable")
@@ -179,7 +179,7 @@ async def test_each_change_is_one_line_with_names_and_without_values(
     await port.call("GET", "/admin/apps")
     assert caplog.messages == [
         "Admin API: added the app n (id, key, secret) (from 127.0.0.1)",
-        "Admin API: changed the app n (max_connections, webhooks) (from 127.0.0.1)",
+        "Admin API: changed the app n (max_connections, webhooks, enabled) (from 127.0.0.1)",
         "Admin API: rotated the keys of the app n (ends_in) (from 127.0.0.1)",
         "Admin API: removed a key of the app n (from 127.0.0.1)",
         "Admin API: disabled the app n (from 127.0.0.1)",

@@ -15,7 +15,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from soketpy.core.app_registry import BrokenApp, NoSuchApp, RegistryRefused, RegistryUnavailable
+from soketpy.core.app_registry import BrokenApp, NoSuchApp, RegistryRefused, RegistryUnavailable, ValueRefused
 from soketpy.core.apps import App
 from soketpy.core.aws_options import AwsOptions
 from soketpy.drivers.aws.dynamo_items import (
@@ -34,6 +34,7 @@ from soketpy.drivers.aws.dynamo_items import (
 )
 from soketpy.drivers.aws.dynamo_source import LAYOUT, DynamoSource, Opened, has_one_of, keys_of, owners
 from soketpy.drivers.aws.dynamo_table import MOST_IN_BATCH, refusing
+from soketpy.drivers.entries import fields_to_store, valid
 
 ATTEMPTS = 20
 """Attempts of one change while other processes change the same app or key."""
@@ -51,8 +52,8 @@ POLL = 0.5
 class DynamoApps(DynamoSource):
     """A registry of apps in DynamoDB (``core.app_registry.AppRegistry``). ``timeout`` is in seconds, for each call.
 
-    ``read`` returns the app in a row, and ``write`` the row of an app; a row has the values by the names of their
-    attributes. ``fields`` are the names that ``read`` reads. A change keeps attributes with other names.
+    ``read`` returns the app in a row, and ``write`` some fields of an app as a row; a row has the values by the names
+    of their attributes. ``field_of`` returns the field of an attribute. A change keeps the attributes of other fields.
     """
 
     def __init__(
@@ -61,28 +62,32 @@ class DynamoApps(DynamoSource):
         options: AwsOptions,
         *,
         read: Callable[[Mapping[str, Any]], App | BrokenApp],
-        write: Callable[[App], Mapping[str, object]],
-        fields: Collection[str],
+        write: Callable[[App, Collection[str]], Mapping[str, object]],
+        field_of: Callable[[str], str | None],
         timeout: float = 5,
     ) -> None:
         super().__init__(table, options, read=read, timeout=timeout)
         self._write = write
-        self._fields = fields
+        self._field_of = field_of
         self._changing = asyncio.Lock()  # changes of one process would only repeat each other
 
-    async def add(self, app: App) -> None:
+    async def add(self, app: App, given: Collection[str] = ()) -> None:
         """See ``AppRegistry``."""
+        item: Item = item_of(self._write(app, ("id", "keys")))
+        item = self._with_fields(item, app, fields_to_store(valid(self._app(item)), app, given))
 
         async def attempt(opened: Opened) -> bool:
             if not is_app(app.id) or key_value(app.id, opened.shape.id_type) is None:
                 raise RegistryRefused("DynamoDB cannot store the id of the app")
             if await self._items(opened.shape, [app.id]):
                 raise RegistryRefused(f"app {app.id} exists already")
-            return await self._replace(opened, app.id, None, app)
+            return await self._replace(opened, app.id, None, item)
 
         await self._repeat(attempt)
 
-    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+    async def change(
+        self, app_id: str, change: Callable[[App], App], given: Collection[str] = (), unset: Collection[str] = ()
+    ) -> App:
         """See ``AppRegistry``."""
         changed: list[App] = []
 
@@ -91,10 +96,12 @@ class DynamoApps(DynamoSource):
             former = self._app(item)
             if isinstance(former, BrokenApp):
                 raise RegistryRefused(f"app {app_id} is not valid: {former.problem}")
-            changed[:] = [change(former)]
-            if changed[0].id != app_id:
+            new = change(former)
+            if new.id != app_id:
                 raise RegistryRefused("the id of an app cannot change")
-            return await self._replace(opened, app_id, item, changed[0])
+            after = self._with_fields(item, new, fields_to_store(former, new, given), unset)
+            changed[:] = [valid(self._app(after))]
+            return await self._replace(opened, app_id, item, after)
 
         await self._repeat(attempt)
         return changed[0]
@@ -127,14 +134,14 @@ class DynamoApps(DynamoSource):
                     await asyncio.sleep(random.uniform(0, PAUSE * min(2**number, 16)))  # noqa: S311
         raise RegistryUnavailable("other operators change this app, or its keys, at the same time")
 
-    async def _replace(self, opened: Opened, app_id: str, before: Item | None, app: App | None) -> bool:
+    async def _replace(self, opened: Opened, app_id: str, before: Item | None, after: Item | None) -> bool:
         """Replace the item and the entries of an app. Return False if one of them is no longer as it was read.
 
         None stands for an app that does not exist. The entries are read before the apps that they name. If such an app
         gets the key after it was read here, its entry is a new one, and nothing is written here.
         """
         former = set() if before is None else set(keys_of(self._app(before)))
-        keys = set() if app is None else set(keys_of(app))
+        keys = set() if after is None else set(keys_of(self._app(after)))
         if any(key_value(entry_id(key), "S") is None for key in keys):
             raise RegistryRefused("a key of the app is too long for DynamoDB")
         ids, entries = await self._look_up(opened, former | keys)
@@ -142,8 +149,12 @@ class DynamoApps(DynamoSource):
         before_by_id = {str(value_of(each[ID])): each for each in entries}
         owner_of = owners(entries)
         operations = []
-        if app is not None:
-            operations.append(self._table.put(self._new_item(app, before), before))
+        if after is not None:
+            if size_of(after) > LARGEST_ITEM:
+                raise ValueRefused(
+                    f"webhooks: app {app_id} is larger than {LARGEST_ITEM // 1024} KB, the largest item of DynamoDB"
+                )
+            operations.append(self._table.put(after, before))
         elif before is not None:
             operations.append(self._table.delete(before))
         operations += [self._table.put(entry_of(key, app_id), before_by_id.get(entry_id(key))) for key in keys]
@@ -165,15 +176,11 @@ class DynamoApps(DynamoSource):
                     f"app {other.id} has {f'the key {both[0]}' if both else 'one of the keys'} already"
                 )
 
-    def _new_item(self, app: App, before: Item | None) -> Item:
-        kept = {} if before is None else {name: each for name, each in before.items() if name not in self._fields}
-        item = {**kept, **item_of(self._write(app))}
-        if size_of(item) > LARGEST_ITEM:
-            raise RegistryRefused(
-                f"app {app.id} is larger than {LARGEST_ITEM // 1024} KB, the largest item of DynamoDB; "
-                "shorten its webhooks"
-            )
-        return item
+    def _with_fields(self, item: Item, app: App, fields: Collection[str], unset: Collection[str] = ()) -> Item:
+        """Return an item with other values of some fields, and without those in ``unset``."""
+        replaced = {*fields, *unset, *(("key", "secret") if "keys" in fields else ())}
+        kept = {name: each for name, each in item.items() if self._field_of(name) not in replaced}
+        return {**kept, **item_of(self._write(app, fields))}
 
     async def initialise(self) -> Sequence[str]:
         """See ``AppRegistry``. An empty table of soketi's layout becomes a table of soketpy."""

@@ -77,15 +77,17 @@ class SqlApps:
         """Return the next apps, in the order of the ids in the database. Raise RegistryUnavailable."""
         return await self._reading(lambda connection, tables: reading.page(connection, tables, after, limit))
 
-    async def add(self, app: App) -> None:
+    async def add(self, app: App, given: Collection[str] = ()) -> None:
         """Add an app. Raise RegistryRefused or RegistryUnavailable."""
-        await self._changing(lambda connection, tables: self._changes.add(connection, tables, app))
+        await self._changing(lambda connection, tables: self._changes.add(connection, tables, app, given))
 
-    async def change(self, app_id: str, change: Callable[[App], App]) -> App:
+    async def change(
+        self, app_id: str, change: Callable[[App], App], given: Collection[str] = (), unset: Collection[str] = ()
+    ) -> App:
         """Replace an app by ``change(app)``. Raise NoSuchApp, RegistryRefused or RegistryUnavailable."""
         try:
             return await self._changing(
-                lambda connection, tables: self._changes.change(connection, tables, app_id, change)
+                lambda connection, tables: self._changes.change(connection, tables, app_id, change, given, unset)
             )
         except ChangeFailed as failed:
             raise failed.fault from None

@@ -4,18 +4,19 @@ All changes lock the row of the table with the version first, so that one change
 apps get the same key, which may be a first key in one table or a further key in the other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import column, delete, insert, select, table, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from soketpy.core.app_registry import BrokenApp, NoSuchApp, RegistryRefused
+from soketpy.core.app_registry import BrokenApp, NoSuchApp, RegistryRefused, ValueRefused
 from soketpy.core.apps import App
+from soketpy.drivers.entries import fields_to_store, valid
 from soketpy.drivers.sql.reading import ReadRow, entries
 from soketpy.drivers.sql.tables import LARGEST, LONGEST, Found, Names, own_tables
 
-WriteRow = Callable[[App], Mapping[str, object]]
+WriteRow = Callable[[App, Collection[str]], Mapping[str, object]]
 
 
 class ChangeFailed(Exception):
@@ -35,9 +36,11 @@ class Changes:
         self._apps, self._keys = own_tables(names)
         self._version = table(names.version, column("version_num"), schema=names.schema)
 
-    async def add(self, connection: AsyncConnection, tables: Found, app: App) -> None:
-        """Add an app. Raise RegistryRefused if another app has its id or one of its keys."""
-        row = self._row(app)
+    async def add(self, connection: AsyncConnection, tables: Found, app: App, given: Collection[str]) -> None:
+        """Add an app. Raise RegistryRefused if another app has its id or one of its keys, and ValueRefused."""
+        needed = self._row(app, ("id", "keys"))
+        without_fields = valid(self._read({**needed, **self._write(app, ("keys",))}))
+        row = {**needed, **self._row(app, fields_to_store(without_fields, app, given))}
         await self._lock(connection)
         found = await entries(connection, tables, [app.id], [])
         if found:
@@ -47,9 +50,18 @@ class Changes:
         await self._add_keys(connection, app)
 
     async def change(
-        self, connection: AsyncConnection, tables: Found, app_id: str, change: Callable[[App], App]
+        self,
+        connection: AsyncConnection,
+        tables: Found,
+        app_id: str,
+        change: Callable[[App], App],
+        given: Collection[str],
+        unset: Collection[str],
     ) -> App:
-        """Replace an app. Raise NoSuchApp, RegistryRefused, or ChangeFailed with an exception of ``change``."""
+        """Replace an app, and return the new one. Only the columns of changed fields are written.
+
+        Raise NoSuchApp, RegistryRefused, ValueRefused, or ChangeFailed with an exception of ``change``.
+        """
         await self._lock(connection)
         found = await entries(connection, tables, [app_id], [])
         if not found:
@@ -63,11 +75,16 @@ class Changes:
             raise ChangeFailed(fault) from None
         if new.id != app_id:
             raise RegistryRefused(f"the id of app {app_id} cannot change")
-        row = self._row(new)
-        await self._claim_keys(connection, tables, new)
-        await connection.execute(update(self._apps).where(self._apps.c.id == app_id).values(row))
-        await self._add_keys(connection, new)
-        return new
+        fields = fields_to_store(old, new, given)
+        row = {**self._row(new, fields), **dict.fromkeys(self._write(old, unset))}
+        stored = valid(self._read({**found[0].row, **row, **self._write(new, ("keys",))}))
+        if "keys" in fields:
+            await self._claim_keys(connection, tables, new)
+        if row:
+            await connection.execute(update(self._apps).where(self._apps.c.id == app_id).values(row))
+        if "keys" in fields:
+            await self._add_keys(connection, new)
+        return stored
 
     async def remove(self, connection: AsyncConnection, tables: Found, app_id: str) -> None:
         """Remove an app, also if its entry is no valid app. Raise NoSuchApp."""
@@ -100,18 +117,19 @@ class Changes:
         if rows:
             await connection.execute(insert(self._keys), rows)
 
-    def _row(self, app: App) -> dict[str, Any]:
-        """Return the values of the columns. Raise RegistryRefused if a value is too large for its column."""
+    def _row(self, app: App, fields: Collection[str]) -> dict[str, Any]:
+        """Return the columns of these fields. Raise ValueRefused if a value is too large for its column."""
         texts = {"id": [app.id], "key": [each.key for each in app.keys], "secret": [each.secret for each in app.keys]}
         for name, values in texts.items():
             if any(len(value) > LONGEST for value in values):
-                raise RegistryRefused(f"{name}: the database stores at most {LONGEST} characters")
-        return {name: _stored(name, value) for name, value in self._write(app).items() if name in self._apps.columns}
+                raise ValueRefused(f"{name}: the database stores at most {LONGEST} characters")
+        row = self._write(app, fields)
+        return {name: _stored(name, value) for name, value in row.items() if name in self._apps.columns}
 
 
 def _stored(name: str, value: object) -> object:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int) and value > LARGEST:
-        raise RegistryRefused(f"{name}: the database stores at most {LARGEST}")
+        raise ValueRefused(f"{name}: the database stores at most {LARGEST}")
     return value

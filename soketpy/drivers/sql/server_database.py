@@ -34,5 +34,6 @@ class ServerDatabase(Database):
             pool_size=self._pool_size,
             max_overflow=-1,
             hide_parameters=True,
+            json_serializer=str,
             connect_args=connect_args,
         )

@@ -67,6 +67,7 @@ class SqliteDatabase(Database):
             pool_size=CONNECTIONS,
             max_overflow=-1,
             hide_parameters=True,
+            json_serializer=str,
             connect_args={"timeout": self.timeout},
         )
         event.listen(engine.sync_engine, "begin", _begin)

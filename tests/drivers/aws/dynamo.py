@@ -10,7 +10,7 @@ from uuid import uuid4
 from aiobotocore.session import get_session
 from aiohttp import ClientSession, web
 
-from soketpy.config.app_rows import NAMES, ReadRow, Row, item_writer, reader
+from soketpy.config.app_rows import ReadRow, Row, field_of, item_of, reader
 from soketpy.drivers.aws.apps import DynamoApps
 from soketpy.drivers.aws.dynamo_items import item_of as item_of_row
 from tests.aws import client_arguments, options
@@ -88,7 +88,7 @@ def soketis_item(app_id: str, key: str, **changed: Any) -> dict[str, Any]:
 
 def registry(url: str, table: str, *, timeout: float = PATIENCE, read: ReadRow = READ) -> DynamoApps:
     """Return a registry that is not open."""
-    return DynamoApps(table, options(url), read=read, write=item_writer(), fields=NAMES, timeout=timeout)
+    return DynamoApps(table, options(url), read=read, write=item_of, field_of=field_of, timeout=timeout)
 
 
 class DynamoKit:
