@@ -5,6 +5,7 @@
 # make test-oldest  runs the HTTP tests with the oldest httptools that pyproject.toml allows; make test has the newest
 # make examples  builds every example and tests it in Chromium; make screenshots updates the pictures of the READMEs
 # make test-deploy  tests the files of deploy/ with systemd, real proxies and Helm; it compiles Helm once, which takes minutes
+# make manifests  writes the schema of the chart's values, and the plain manifests of deploy/kubernetes, from the chart
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
 # make dist    builds the wheel and the sdist into dist/ and checks them
@@ -17,7 +18,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients
 SOKETI := benchmarks/soketi
 
-.PHONY: run install test test-slow test-oldest test-deploy lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
+.PHONY: run install test test-slow test-oldest test-deploy manifests lint types unit clients tools examples screenshots format clean help bench bench-micro chaos
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -92,6 +93,11 @@ test-deploy: tools
 	@sh tests/install-proxies.sh nginx caddy haproxy
 	@sh tests/deploy/install-helm.sh
 	@$(BIN)/python -m pytest -q -n 2 tests/deploy $(ARGS)
+
+manifests: .venv/tools
+	@$(BIN)/python -m tests.deploy.schema > deploy/helm/soketpy/values.schema.json
+	@sh tests/deploy/install-helm.sh
+	@$(BIN)/python -m tests.deploy.chart > deploy/kubernetes/soketpy.yaml
 
 unit: .venv/tools
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging

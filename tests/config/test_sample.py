@@ -14,12 +14,19 @@ from soketpy.config.tree import ConfigNode
 from soketpy.core.apps import App, app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
+from tests.deploy import schema
 
-FILE = Path(__file__).parent.parent.parent / "config" / "soketpy.yaml"
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "config" / "soketpy.yaml"
+CHART_SCHEMA = ROOT / "deploy/helm/soketpy/values.schema.json"
 
 
 def test_the_file_is_generated_from_the_fields() -> None:
     assert FILE.read_text() == sample(), "run: python -m soketpy.config.sample > config/soketpy.yaml"
+
+
+def test_the_schema_of_the_chart_has_the_same_settings() -> None:
+    assert CHART_SCHEMA.read_text() == schema.text(), f"run: python -m tests.deploy.schema > {CHART_SCHEMA}"
 
 
 def test_the_file_is_the_defaults() -> None:
