@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -32,14 +31,11 @@ from soketpy.config.settings import DEFAULT_APP
 from soketpy.config.soketi.names import NAMES, SoketiName
 from soketpy.core.apps import StaticApps, app_fields
 from soketpy.core.fields import Field
-from soketpy.core.traffic import Totals, TrafficByApp
-from soketpy.core.webhook_traffic import WebhookTraffic
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode
 from soketpy.web.cors import CorsHeaders
-from soketpy.web.metrics import TrafficCollector
 from soketpy.web.rest import Rest
 from tests.conftest import StartServer
 from tests.fakes import APP
@@ -247,18 +243,6 @@ def test_every_status_that_the_rest_api_answers_is_documented() -> None:
     names = {name for source in sources for name in re.findall(r"HTTPStatus\.([A-Z_]+)\b", source.read_text())}
     listed = {int(row[0]) for row in rows_of("docs/rest-api.md", r"\d{3}")}
     assert listed == {HTTPStatus[name].value for name in names}
-
-
-def test_every_metric_is_documented_and_no_other() -> None:
-    traffic = TrafficByApp()
-    assert traffic["app"].connections == 0
-    totals = Totals(refused=Counter({4001: 1}))
-    webhooks = {("app", "example.com"): WebhookTraffic()}
-    collector = TrafficCollector(
-        Settings().metrics.prefix, 6001, traffic, lambda app_id: 0, lambda: totals, lambda: webhooks
-    )
-    names = {sample.name for metric in collector.collect() for sample in metric.samples}
-    assert {row[0].strip("`") for row in rows_of("docs/operations.md", r"`soketi_\w+`")} == names
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:

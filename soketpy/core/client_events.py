@@ -1,5 +1,6 @@
 """The events that clients send to each other: their checks and limits, and the sending."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -20,13 +21,21 @@ class ClientEvents:
     """Sends client events. An event that is refused costs nothing of a limit."""
 
     def __init__(
-        self, bus: Bus, events: EventLog, limiter: RateLimiter, deliver: Deliver, clock: Callable[[], float]
+        self,
+        bus: Bus,
+        events: EventLog,
+        limiter: RateLimiter,
+        deliver: Deliver,
+        clock: Callable[[], float],
+        refused: Counter[str] | None = None,
     ) -> None:
+        """Make the sender. ``refused`` counts the events that a limit refuses, by the name of the limit."""
         self._bus = bus
         self._events = events
         self._limiter = limiter
         self._deliver = deliver
         self._clock = clock
+        self._refused: Counter[str] = Counter() if refused is None else refused
 
     def send(self, connection: Connection, event: events.ClientEvent, checked: bytes | None = None) -> None:
         """Send a client's event to the other subscribers of the channel. Raises ClientEventRejected (4301).
@@ -82,6 +91,7 @@ class ClientEvents:
         now = self._clock()
         bucket = connection.client_events = bucket_for(limit, connection.client_events, now)
         if not bucket.take(1, now):
+            self._refused["max_client_events_per_second"] += 1
             _reject(channel, f"A connection may send {limit} client events a second.")
 
     async def _take_of_app(self, app_id: str, channel: str, limit: int) -> None:
@@ -91,6 +101,7 @@ class ClientEvents:
         except Unavailable as fault:
             _reject(channel, str(fault))
         if not allowance.allowed:
+            self._refused["max_total_client_events_per_second"] += 1
             _reject(channel, f"All connections of the app together may send {limit} client events a second.")
 
 

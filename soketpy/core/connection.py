@@ -190,8 +190,9 @@ class Connection:
         try:
             await self._node.subscribe(self, request)
         except SubscriptionRefused as fault:
-            note = self._node.refusals.subscription
-            attempt(log, note, self.app.id, self.id, request.channel, fault.status, fault.logged)
+            refusals = self._node.refusals
+            refusals.subscriptions[fault.type, int(fault.status)] += 1
+            attempt(log, refusals.subscription, self.app.id, self.id, request.channel, fault.status, fault.logged)
             self.send(messages.subscription_error(request.channel, fault.type, fault.status, fault.message))
             self.send(messages.internal_subscription_error(request.channel, fault.type, fault.status, fault.message))
 

@@ -15,14 +15,25 @@ Invariants:
    in a later event loop iteration.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
+from soketpy.core.histograms import Histogram
 from soketpy.core.steps import Soon
+from soketpy.protocol.channels import kind_name
 
 SLICE_SIZE = 1_000
 """Subscribers per slice of a long fan-out: some milliseconds."""
+
+
+SAMPLED = 17
+"""One flush in about so many is timed: those whose first frame has a number that this divides.
+
+A prime, because the frames of steady traffic are often joined by 2, 4, 8 or 16.
+"""
 
 
 class Subscriber(Protocol):
@@ -74,10 +85,13 @@ class Channel:
     """One channel: its subscribers, each with the number of its first frame, and the frames that wait for the flush."""
 
     __slots__ = (
+        "_began",
+        "_fan_outs",
         "_flush_soon",
         "_newest",
         "_next",
         "_pending",
+        "_pending_since",
         "_slice_size",
         "_soon",
         "_unwritten",
@@ -85,8 +99,11 @@ class Channel:
         "subscribers",
     )
 
-    def __init__(self, soon: Soon, flush_soon: Soon, slice_size: int) -> None:
+    def __init__(self, soon: Soon, flush_soon: Soon, slice_size: int, fan_outs: Histogram) -> None:
         self.subscribers: dict[Subscriber, int] = {}
+        self._fan_outs = fan_outs
+        self._began = 0.0  # when the first frame was published that is written now in slices, or 0 if this is not timed
+        self._pending_since = 0.0  # the same for the frames that wait for the end of those slices
         self._soon = soon
         self._flush_soon = flush_soon
         self._slice_size = slice_size
@@ -116,7 +133,9 @@ class Channel:
         if self._pending is None:
             self._pending = Batch(self._next)
             if self._writing is None:
-                self._flush_soon(self._flush)
+                self._flush_soon(self._flush if self._next % SAMPLED else partial(self._flush_timed, monotonic()))
+            elif not self._next % SAMPLED:
+                self._pending_since = monotonic()
         self._next += 1
         self._pending.add(frame, exclude)
 
@@ -141,6 +160,14 @@ class Channel:
                 except Exception as fault:
                     self._fail(subscriber, fault)
 
+    def _flush_timed(self, began: float) -> None:
+        """Flush as ``_flush`` does, and count the seconds from the first frame to the last write."""
+        self._flush()
+        if self._writing is None:
+            self._fan_outs.count(monotonic() - began)
+        else:
+            self._began = began
+
     def _write_slice(self) -> None:
         """Write the batch to the next slice of subscribers, then yield to the event loop."""
         batch, unwritten = self._writing, self._unwritten
@@ -150,8 +177,12 @@ class Channel:
             self._soon(self._write_slice)
             return
         self._writing = None
+        if self._began:
+            self._fan_outs.count(monotonic() - self._began)
+            self._began = 0.0
         if self._pending is not None:
-            self._flush_soon(self._flush)
+            since, self._pending_since = self._pending_since, 0.0
+            self._flush_soon(partial(self._flush_timed, since) if since else self._flush)
 
     def _write(self, batch: Batch, subscribers: Iterator[tuple[Subscriber, int]]) -> None:
         """Write a batch to some subscribers, most of which get every frame."""
@@ -175,7 +206,8 @@ class Hub:
     """All channels in this process that have a subscriber, of all apps.
 
     ``soon`` calls a function in the next event loop iteration. ``flush_soon`` calls the flushes; by default it is
-    ``soon``. Other modules read ``channels``; only the hub changes them.
+    ``soon``. Other modules read the attributes; only the hub changes them. ``kinds`` counts the channels by kind.
+    ``fan_outs`` has the seconds from the first frame of a flush to the last write, of one flush in ``SAMPLED``.
     """
 
     def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:
@@ -183,12 +215,16 @@ class Hub:
         self._flush_soon = flush_soon or soon
         self._slice_size = slice_size
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.kinds: Counter[str] = Counter()
+        self.fan_outs = Histogram()
 
     def join(self, app_id: str, name: str, subscriber: Subscriber) -> None:
         """Add a subscriber to a channel. It must not be on the channel already."""
         channel = self.channels.get((app_id, name))
         if channel is None:
-            channel = self.channels[app_id, name] = Channel(self._soon, self._flush_soon, self._slice_size)
+            channel = Channel(self._soon, self._flush_soon, self._slice_size, self.fan_outs)
+            self.channels[app_id, name] = channel
+            self.kinds[kind_name(name)] += 1
         channel.join(subscriber)
 
     def leave(self, app_id: str, name: str, subscriber: Subscriber) -> None:
@@ -199,6 +235,7 @@ class Hub:
         channel.leave(subscriber)
         if not channel.subscribers:
             del self.channels[app_id, name]
+            self.kinds[kind_name(name)] -= 1
 
     def publish(self, app_id: str, name: str, frame: bytes, exclude: Subscriber | None = None) -> int:
         """Send a frame to all subscribers of a channel but ``exclude``. Return the number of receivers."""

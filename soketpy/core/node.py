@@ -6,6 +6,7 @@ nothing interrupts it.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -38,6 +39,12 @@ log = logging.getLogger("soketpy.node")
 
 _TEXT = int(frames.Opcode.TEXT)
 
+KNOWN_CODES = frozenset((*range(1000, 1016), *map(int, Code)))
+"""The close codes that are counted separately. Clients may send any code from 1000 to 4999."""
+
+UNKNOWN_CODE = 0
+"""Stands for all other close codes."""
+
 
 class Node:
     """One process of the server: its connections, and the operations on them."""
@@ -62,8 +69,9 @@ class Node:
         self.refusals = Refusals(clock, later)
         self.access: AccessLog | None = None
         self.slow_readers = 0  # connections that were closed because they read too slowly
+        self.closes: Counter[int] = Counter()  # ended connections by close code, or UNKNOWN_CODE
         self.total = 0
-        self._hub = hub
+        self.hub = self._hub = hub
         self.full, self.room = cluster.bus.full, cluster.bus.room
         self._bus = cluster.bus
         self._users: Users[Connection] = Users()
@@ -78,7 +86,9 @@ class Node:
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
         self.sign_in = self._sign_ins.sign_in
-        self._client_events = ClientEvents(cluster.bus, self._events, limiter, self.deliver, clock)
+        self._client_events = ClientEvents(
+            cluster.bus, self._events, limiter, self.deliver, clock, self.refusals.limits
+        )
         self.client_event = self._client_events.send
         self.client_event_when_allowed = self._client_events.send_when_allowed
         self._activity_timeout = activity_timeout
@@ -132,6 +142,7 @@ class Node:
         except Unavailable as fault:
             raise ConnectionRefused(Code.OVER_CAPACITY, str(fault)) from None
         if not allowance.allowed:
+            self.refusals.limits["max_connects_per_second"] += 1
             reason = f"The app may have {limit} new connections a second; reconnect in a while."
             raise ConnectionRefused(Code.OVER_CAPACITY, reason)
 
@@ -163,6 +174,7 @@ class Node:
             del self._connections[app_id]  # an empty dict keeps the memory of its former size
         self.total -= 1
         self.traffic[app_id].disconnections += 1
+        self.closes[code if code in KNOWN_CODES else UNKNOWN_CODE] += 1
         if app.webhook_types and EventType.CONNECTION_CLOSED in app.webhook_types:
             user_id = "" if connection.user is None else connection.user.id
             closed = EventType.CONNECTION_CLOSED
@@ -189,6 +201,11 @@ class Node:
         if only is not None:
             affected = {app_id: self._connections[app_id] for app_id in only if app_id in self._connections}
         return update_connections(affected, apps, self.roster, partial(self._later, 0))
+
+    @property
+    def waiting_subscriptions(self) -> int:
+        """Return the number of subscriptions that wait because of a rate limit."""
+        return self._subscriptions.waiting
 
     # Events
 

@@ -12,10 +12,11 @@
 """
 
 from collections.abc import Awaitable, Callable, Collection, Container, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from soketpy.core.histograms import Histogram
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
 from soketpy.protocol.messages import Event
@@ -240,6 +241,24 @@ class RateLimiter(Protocol):
         """Take one point for something frequent: a node may take several points together and keep some for later."""
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The connections of one node to the others, as metrics show them.
+
+    ``up`` of ``expected`` connections work. ``nodes`` is the number of living nodes at the last renewal of the lease, 0
+    while the node is not connected. ``writes`` and ``events`` wait until they can be sent; ``dropped`` events were too
+    many. ``round_trips`` are those of the heartbeat.
+    """
+
+    up: int = 0
+    expected: int = 0
+    nodes: int = 1
+    writes: int = 0
+    events: int = 0
+    dropped: int = 0
+    round_trips: Histogram = field(default_factory=Histogram)
+
+
 class Cluster(Protocol):
     """The ports of one node, and its connection to the other nodes of its cluster."""
 
@@ -260,8 +279,8 @@ class Cluster(Protocol):
         """Return whether this node is connected to the other nodes."""
 
     @property
-    def links(self) -> tuple[int, int]:
-        """The number of working connections to the other nodes, and the number that there should be."""
+    def links(self) -> Links:
+        """The connections to the other nodes, for metrics."""
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if that fails in time. Call ``stop`` in any case."""

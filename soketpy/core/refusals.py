@@ -64,7 +64,11 @@ class Lines:
 
 
 class Refusals:
-    """The log lines of one process about refused clients. ``connections`` counts refused handshakes by close code.
+    """The log lines and counters of one process about refused clients.
+
+    ``connections`` counts refused handshakes by close code, ``subscriptions`` refused ones by type and status, and
+    ``limits`` what the rate limits of apps have refused, by the name of the limit. ``tls_handshakes`` is the number of
+    failed ones.
 
     A line contains at most ``LONGEST`` characters of a text from a client, and no line end. Call the methods through
     ``containment.attempt``: a log that fails must not change an answer.
@@ -72,6 +76,9 @@ class Refusals:
 
     def __init__(self, clock: Callable[[], float], later: Later) -> None:
         self.connections: Counter[int] = Counter()
+        self.subscriptions: Counter[tuple[str, int]] = Counter()
+        self.limits: Counter[str] = Counter()
+        self.tls_handshakes = 0
         self._lines = Lines(clock, later)
 
     def connection(self, peer: str, code: int, reason: str, app_id: str | None = None, asked: str = "") -> None:
@@ -122,6 +129,7 @@ class Refusals:
 
     def tls(self, reason: str) -> None:
         """Log a failed TLS handshake with OpenSSL's reason."""
+        self.tls_handshakes += 1
         whose = _whose(None)
         if level := self._lines.level(whose):
             log.log(

@@ -30,6 +30,9 @@ class SubscribeQueue:
         self._later = later
         self._waiting: dict[str, dict[Connection, Future[None]]] = {}
 
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
     async def wait(self, connection: Connection, limit: int) -> None:
         """Return when the app of a connection, which has a ``limit``, may have one more subscription.
 

@@ -50,7 +50,13 @@ class Subscriptions:
         self._clock = clock
         self._later = later
         self._queue = SubscribeQueue(limiter, later)
+        self._slowed = 0  # connections that subscribe faster than they may, and wait
         self.stop_waiting = self._queue.forget
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of subscriptions that wait because of a rate limit."""
+        return len(self._queue) + self._slowed
 
     async def subscribe(self, connection: Connection, request: events.Subscribe) -> None:
         """Subscribe the connection to a channel and answer it. Raises SubscriptionRefused.
@@ -60,8 +66,10 @@ class Subscriptions:
         """
         while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
             refilled: Future[None] = Future()
+            self._slowed += 1
             self._later(wait, partial(refilled.set_result, None))
             await refilled
+            self._slowed -= 1
             if not connection.open:
                 return
         total = connection.app.max_total_subscribes_per_second

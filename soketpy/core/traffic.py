@@ -1,8 +1,8 @@
-"""Counters: the traffic of each app, and the totals of a process."""
+"""Counters: the traffic of each app, and all counts of a process."""
 
-from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
+from soketpy.core.measures import Measures
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 
 
@@ -71,43 +71,6 @@ class RegistryCounts:
     in_use: int = 0
     available: int = 0
 
-    def __add__(self, other: "RegistryCounts") -> "RegistryCounts":
-        return RegistryCounts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
-
-    def ended(self) -> "RegistryCounts":
-        """Return the counts of a process that has ended."""
-        return RegistryCounts(self.queries, self.waits)
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counters of all apps since the start of a process, and gauges of its connections to Redis.
-
-    ``refused`` counts refused handshakes by close code. ``links`` is the number of connections to Redis that the
-    process needs, one for each partition; ``links_up`` is the number of working ones.
-    """
-
-    failures: int = 0
-    slow_readers: int = 0
-    refused: Counter[int] = field(default_factory=Counter)
-    links: int = 0
-    links_up: int = 0
-    registry: RegistryCounts = field(default_factory=RegistryCounts)
-
-    def __add__(self, other: "Totals") -> "Totals":
-        return Totals(
-            self.failures + other.failures,
-            self.slow_readers + other.slow_readers,
-            self.refused + other.refused,
-            self.links + other.links,
-            self.links_up + other.links_up,
-            self.registry + other.registry,
-        )
-
-    def ended(self) -> "Totals":
-        """Return the totals of a process that has ended: its counters, and no connections to Redis."""
-        return replace(self, links=0, links_up=0, registry=self.registry.ended())
-
 
 @dataclass(slots=True)
 class Counted:
@@ -117,7 +80,7 @@ class Counted:
     """
 
     apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
-    totals: Totals = field(default_factory=Totals)
+    measures: Measures = field(default_factory=Measures)
     webhooks: WebhookTrafficByHost = field(default_factory=WebhookTrafficByHost)
 
     def __add__(self, other: "Counted") -> "Counted":
@@ -128,10 +91,10 @@ class Counted:
                 before + connected,
                 {name: counted.get(name, 0) + value for name, value in counters.items()},
             )
-        return Counted(apps, self.totals + other.totals, self.webhooks.add(other.webhooks))
+        return Counted(apps, self.measures + other.measures, self.webhooks.add(other.webhooks))
 
     def ended(self) -> "Counted":
         """Return the counts of a process that has ended: its counters, and no connections."""
         apps = {app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}
         webhooks = WebhookTrafficByHost({key: traffic.ended() for key, traffic in self.webhooks.items()})
-        return Counted(apps, self.totals.ended(), webhooks)
+        return Counted(apps, self.measures.ended(), webhooks)

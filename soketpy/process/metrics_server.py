@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from soketpy.config.settings import Metrics
-from soketpy.core.traffic import Totals, Traffic
+from soketpy.core.measures import Measures
+from soketpy.core.traffic import Traffic
 from soketpy.process.listening import open_sockets, serve_sockets
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
@@ -25,7 +26,7 @@ async def serve_metrics(
     port: int,
     traffic: Mapping[str, Traffic],
     connected: Callable[[str], int],
-    totals: Callable[[], Totals],
+    measures: Callable[[], Measures],
     refresh: Callable[[], Awaitable[None]] | None = None,
     *,
     webhooks: Callable[[], ByHost],
@@ -44,7 +45,7 @@ async def serve_metrics(
         port,
         traffic,
         connected,
-        totals,
+        measures,
         refresh,
         webhooks=webhooks,
         draining=draining,

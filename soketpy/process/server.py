@@ -14,13 +14,14 @@ from soketpy.config import Settings
 from soketpy.config.arguments import settings_of
 from soketpy.core.access import AccessLog
 from soketpy.core.apps import App, StaticApps
-from soketpy.core.containment import failures
 from soketpy.core.hub import Hub
+from soketpy.core.measures import Measures
 from soketpy.core.node import Node
 from soketpy.core.rates import Rates
-from soketpy.core.traffic import RegistryCounts, Totals
+from soketpy.core.traffic import RegistryCounts
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
+from soketpy.process import measuring
 from soketpy.process.admin_server import open_admin
 from soketpy.process.apps import cached_apps, open_apps
 from soketpy.process.certificates import Certificate
@@ -28,8 +29,10 @@ from soketpy.process.cluster import cluster_of
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
+from soketpy.process.loop_delay import LoopDelay
 from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.registries import is_in_database
+from soketpy.process.reloads import Reloads
 from soketpy.process.signals import closing_clients
 from soketpy.process.stopping import Deadline
 from soketpy.registry.cache import CachedApps
@@ -78,6 +81,7 @@ class Server:
         self.port: int | None = None
         self.metrics_port: int | None = None
         self.admin_port: int | None = None
+        self.reloads = Reloads()
         self._running = AsyncExitStack()
 
     @property
@@ -157,11 +161,18 @@ class Server:
                 {"event": "app_changes_applied", "closing": closing_clients(closing), "count": closing},
             )
 
-    def totals(self) -> Totals:
-        """Return the counters of this process that do not belong to one app."""
-        up, links = self._cluster.links
+    def measures(self) -> Measures:
+        """Return the measures of this process, without those of its apps and webhooks."""
         registry = self._apps.counts() if isinstance(self._apps, CachedApps) else RegistryCounts()
-        return Totals(failures.count, self.node.slow_readers, self.node.refusals.connections, links, up, registry)
+        return (
+            measuring.of_node(self.node)
+            + measuring.of_rest(self._rest)
+            + measuring.of_cluster(self._cluster.links, self._webhooks.waiting)
+            + measuring.of_registry(registry)
+            + measuring.of_event_loop(self._loop_delay.delays)
+            + measuring.of_process()
+            + measuring.of_certificate(self.certificate_expires)
+        )
 
     def webhook_traffic(self) -> WebhookTrafficByHost:
         """Return the counters of webhooks of this process."""
@@ -172,6 +183,8 @@ class Server:
         files = raise_limit()
         self._certificate = None if settings.tls.cert is None else Certificate(settings)
         self._build(files)
+        self._loop_delay.start()
+        stack.callback(self._loop_delay.stop)
         stop = Deadline().stop
         if self._callback is not None:
             self._callback.start()
@@ -198,6 +211,7 @@ class Server:
         """Build what serves clients. ``files`` is the number of files that this process may have open."""
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
+        self._loop_delay = LoopDelay(loop)
         self._apps = self._apps_of(settings)
         self._callback = None if self._on_event is None else Callback(self._on_event)
         self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later, self._callback)
@@ -291,7 +305,7 @@ class Server:
             self.port or self.settings.port,
             self.node.traffic,
             lambda app_id: len(self.node.connections(app_id)),
-            self.totals,
+            lambda: self.measures() + measuring.of_supervision(1, 1, self.reloads),
             webhooks=self.webhook_traffic,
             most=self.settings.bounds.http_connections(raise_limit()),
             draining=lambda: self._rest.announced or self._rest.draining,

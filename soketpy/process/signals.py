@@ -11,6 +11,7 @@ from soketpy.config.changes import changed_settings, changes, several
 from soketpy.config.effects import cautions
 from soketpy.process.log import quantity
 from soketpy.process.registries import described, is_in_database
+from soketpy.process.reloads import Reloads
 
 log = logging.getLogger("soketpy")
 
@@ -69,13 +70,18 @@ class Configuration:
     """The configuration of a running server. SIGHUP reloads it."""
 
     def __init__(
-        self, settings: Settings, read: Callable[[], Settings], apply: Callable[[Settings], int | None]
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        apply: Callable[[Settings], int | None],
+        reloads: Reloads | None = None,
     ) -> None:
         """Begin with the settings of the start.
 
         ``apply`` applies new apps and returns how many clients it closes, or None if other processes close and log
-        them.
+        them. ``reloads`` counts the reloads.
         """
+        self._reloads = reloads or Reloads()
         self._at_start = self._latest = settings
         self._read = read
         self._apply = apply
@@ -94,7 +100,9 @@ class Configuration:
                 "Kept the old configuration, because the new one is invalid: %(reason)s",
                 {"event": "configuration_refused", "reason": fault},
             )
+            self._reloads.note(applied=False)
             return
+        self._reloads.note(applied=True)
         closed = f"; {closing_clients(closing)}" if closing else ""
         waiting = _waiting(self._at_start, settings)
         log.info(

@@ -48,7 +48,7 @@ async def serve(
                 "Listening on %(address)s with %(serving)s",
                 {"event": "listening", "address": server.address, "serving": described(settings)},
             )
-            configuration = Configuration(settings, reload, server.reload)
+            configuration = Configuration(settings, reload, server.reload, server.reloads)
             signals.obey(reload=configuration.reload, renew=partial(log.warning, ALONE, {"event": "no_workers"}))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))

@@ -64,6 +64,11 @@ class Webhooks:
         self._started = False
         self._late_start: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Return the number of events that wait in this process until the queue has stored their deliveries."""
+        return 0
+
     async def start(self) -> None:
         """Send webhooks until ``stop``, if an app has any. Raise ConfigError if the queue cannot be used."""
         if not self._is_needed(self._settings.apps):
@@ -181,6 +186,11 @@ class LocalWebhooks(Webhooks):
         )
         self.collector.stores = super()._is_needed(settings.apps)
         self.transitions = Transitions(webhook_types(apps), self.collector.record, clock, later, grace=given.grace)
+
+    @property
+    def waiting(self) -> int:
+        """See ``Webhooks``."""
+        return self.collector.waiting
 
     def update(self, apps: Iterable[App]) -> None:
         """See ``Webhooks``."""

@@ -55,7 +55,7 @@ def counted(server: Server) -> Counted:
         app_id: (len(server.node.connections(app_id)), {name: getattr(traffic, name) for name in Traffic.__slots__})
         for app_id, traffic in server.node.traffic.items()
     }
-    return Counted(apps, server.totals(), server.webhook_traffic())
+    return Counted(apps, server.measures(), server.webhook_traffic())
 
 
 class Departure:

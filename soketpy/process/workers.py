@@ -17,10 +17,11 @@ from typing import Any
 
 from soketpy.config import Settings
 from soketpy.config.settings import Redis
+from soketpy.core.measures import Measures
 from soketpy.core.ports import Unreachable
-from soketpy.core.traffic import Counted, Totals, Traffic
+from soketpy.core.traffic import Counted, Traffic
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
-from soketpy.process import worker
+from soketpy.process import measuring, worker
 from soketpy.process.admin_server import open_admin
 from soketpy.process.descriptors import raise_limit
 from soketpy.process.draining import delay
@@ -28,6 +29,7 @@ from soketpy.process.listening import open_for_workers
 from soketpy.process.log import quantity
 from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.private_redis import private_redis
+from soketpy.process.reloads import Reloads
 from soketpy.process.requirements import number_of
 from soketpy.process.signals import Configuration, Signals
 from soketpy.process.worker_process import WorkerProcess
@@ -55,18 +57,21 @@ class Workers:
         self.traffic: dict[str, Traffic] = {}
         self._settings = settings
         self._listeners = listeners
+        self._number = 0  # of workers that should serve
         self._workers: set[WorkerProcess] = set()
         self._former = Counted()  # the counters of processes that have ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._renewal_asked = asyncio.Event()
         self.stopping = False
+        self.reloads = Reloads()
 
     async def start(self) -> None:
         """Start all workers. Raise Unreachable if one of them cannot serve."""
         size = len({listener.getsockname() for listener in self._listeners})  # of a worker: one for each address
         every = self._listeners
         starts = range(0, len(every), size)
+        self._number = len(starts)
         workers = [self._launch(every[start : start + size], advises=start == 0) for start in starts]
         for each in workers:
             await each.ready.wait()
@@ -182,12 +187,15 @@ class Workers:
 
     def available(self) -> bool:
         """Return whether a worker serves and all workers reach each other, by the last counters."""
-        totals = self.totals()
-        return totals.links_up == totals.links and any(each.serves for each in self._workers)
+        measures = self._sum().measures
+        up, expected = measures.value("redis_links_up"), measures.value("redis_links")
+        return up == expected and any(each.serves for each in self._workers)
 
-    def totals(self) -> Totals:
-        """Return the counters of all workers that do not belong to one app."""
-        return self._sum().totals
+    def measures(self) -> Measures:
+        """Return the measures of all workers, without those of their apps and webhooks."""
+        running = sum(each.serves for each in self._workers)
+        ours = measuring.of_supervision(self._number, running, self.reloads) + measuring.of_process()
+        return self._sum().measures + ours
 
     def webhook_traffic(self) -> WebhookTrafficByHost:
         """Return the counters of webhooks of all workers."""
@@ -230,7 +238,8 @@ async def serve(
                 "Listening on %(address)s with %(serving)s",
                 {"event": "listening", "address": settings.address(port), "serving": quantity(number, "worker")},
             )
-            signals.obey(reload=Configuration(settings, reload, workers.reload).reload, renew=workers.renew)
+            configuration = Configuration(settings, reload, workers.reload, workers.reloads)
+            signals.obey(reload=configuration.reload, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)
             await signals.stopped.wait()
@@ -264,7 +273,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             port or settings.port,
             workers.traffic,
             workers.connected,
-            workers.totals,
+            workers.measures,
             workers.count,
             webhooks=workers.webhook_traffic,
             most=settings.bounds.http_connections(raise_limit()),

@@ -44,6 +44,14 @@ def kind_of(channel: str) -> Kind:
     return PUBLIC if prefix is None else _KINDS[prefix[0]]
 
 
+def kind_name(channel: str) -> str:
+    """Return the name of a channel's kind: its prefix, ``public``, ``user``, or ``internal`` for other names with #."""
+    prefix = _PREFIX.match(channel)
+    if prefix is None:
+        return "internal" if channel.startswith("#") else "public"
+    return "user" if prefix[0] == USER_PREFIX else prefix[0].removesuffix("-")
+
+
 def user_channel(user_id: str) -> str:
     """Return the channel with the events for one user."""
     return USER_PREFIX + user_id

@@ -197,11 +197,15 @@ class Endpoints:
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(fault), {"Retry-After": "1"}) from None
         headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
         if not allowance.allowed:
+            self._node.refusals.limits[_LIMITS[what]] += 1
             headers["Retry-After"] = str(max(1, math.ceil(allowance.retry_after)))
             reason = f"Too many requests: the app may have {limit} {what} a second."
             raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, reason, headers)
         return headers
 
+
+_LIMITS = {"backend events": "max_backend_events_per_second", "reads": "max_read_requests_per_second"}
+"""The settings that limit the calls, by what they limit."""
 
 _NEEDS_PREFIX = (
     "user_count may only be requested for presence channels - please supply filter_by_prefix begining with presence-"

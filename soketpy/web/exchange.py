@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 import msgspec
 
 from soketpy.core.apps import App
+from soketpy.core.histograms import Calls
 from soketpy.core.refusals import address
 from soketpy.web.answers import Answer
 from soketpy.web.authentication import Call
@@ -20,11 +22,13 @@ class Exchange(msgspec.Struct, eq=False):
     origin: str | None
     app: App | None
     caller: asyncio.BaseTransport | None = None
-    began: float = 0.0
-    """The time of the head by the clock of the node, if there is an access log."""
     answer: Answer | None = None
     call: Call | None = None
     operation: Operation | None = None
+    began: float = msgspec.field(default_factory=monotonic)
+    """The time at which the head was complete or, if the client sent the body later, the body."""
+    calls: Calls | None = None
+    """The counters of the endpoint. None stands for those of all requests without one."""
     opening: Callable[["Ended"], bool] | None = None
     """Continues with the head of a request whose app is not loaded, as soon as the app has been looked up.
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 from http import HTTPStatus
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from soketpy.core.containment import attempt, contain
 from soketpy.protocol.handshake import Upgrade, parse_upgrade
@@ -208,6 +208,7 @@ class HttpConnection(asyncio.Protocol):
         self._buffer, self._incomplete = rest + following, None
         if incomplete.exchange is None:
             return not self._closes or self._end()
+        incomplete.exchange.began = monotonic()
         return self._call(incomplete.exchange, incomplete.body())
 
     def _refuse_incomplete(self, fault: RequestError) -> None:

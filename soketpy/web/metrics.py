@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from soketpy.core.traffic import Totals, Traffic
+from soketpy.core.measures import Measures
+from soketpy.core.traffic import Traffic
 from soketpy.core.webhook_traffic import WebhookTraffic
-from soketpy.web import webhook_metrics
+from soketpy.web import process_metrics, webhook_metrics
 
 ByHost = Mapping[tuple[str, str], WebhookTraffic]
 """The counters of webhooks, by the id of the app and the host of the endpoint."""
@@ -35,11 +36,11 @@ class TrafficCollector(Collector):
         port: int,
         traffic: Mapping[str, Traffic],
         connected: Callable[[str], int],
-        totals: Callable[[], Totals] = Totals,
+        measures: Callable[[], Measures] = Measures,
         webhooks: Callable[[], ByHost] = dict,
     ) -> None:
         self._webhooks = webhooks
-        self._totals = totals
+        self._measures = measures
         self._prefix = prefix
         self._port = str(port)
         self._traffic = traffic
@@ -58,38 +59,8 @@ class TrafficCollector(Collector):
             for app_id, traffic in self._traffic.items():
                 metric.add_sample(f"{self._prefix}{name}", self._labels(app_id), getattr(traffic, attribute))
             yield metric
-        yield from self._collect_totals()
-        yield from webhook_metrics.collect(self._prefix, self._port, self._webhooks())
-
-    def _collect_totals(self) -> Iterator[Metric]:
-        """Yield the metrics of the whole process, which soketi does not have."""
-        totals = self._totals()
-        yield self._total("failures", "Faults of the server that were contained; each one is a bug.", totals.failures)
-        slow = "Connections that were closed with 4100 because the client read too slowly."
-        yield self._total("slow_readers_closed", slow, totals.slow_readers)
-        queries = "Queries for apps in the database."
-        yield self._total("app_queries", queries, totals.registry.queries)
-        yield self._total("app_waits", "Lookups of apps that waited for a query.", totals.registry.waits)
-        by_code = "WebSocket connections that were refused, by close code."
-        refused = Metric(f"{self._prefix}refused_connections", by_code, "counter")
-        for code, number in sorted(totals.refused.items()):
-            refused.add_sample(f"{refused.name}_total", {"code": str(int(code)), "port": self._port}, number)
-        yield refused
-        for name, help_text, value in (
-            ("redis_links", "Connections to Redis that there should be; 0 without Redis.", totals.links),
-            ("redis_links_up", "Connections to Redis that work now.", totals.links_up),
-            ("app_registries", "Processes whose apps are in a database.", totals.registry.in_use),
-            ("app_registries_up", "Of these, processes whose database answers now.", totals.registry.available),
-            ("apps_cached", "Apps that are read from the database and cached now.", totals.registry.cached),
-        ):
-            gauge = Metric(f"{self._prefix}{name}", help_text, "gauge")
-            gauge.add_sample(gauge.name, {"port": self._port}, value)
-            yield gauge
-
-    def _total(self, name: str, help_text: str, value: int) -> Metric:
-        metric = Metric(f"{self._prefix}{name}", help_text, "counter")
-        metric.add_sample(f"{metric.name}_total", {"port": self._port}, value)
-        return metric
+        yield from process_metrics.collect(self._port, self._measures())
+        yield from webhook_metrics.collect(self._port, self._webhooks())
 
     def _labels(self, app_id: str) -> dict[str, str]:
         return {"app_id": app_id, "port": self._port}

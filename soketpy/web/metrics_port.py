@@ -13,7 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
-from soketpy.core.traffic import Totals, Traffic
+from soketpy.core.measures import Measures
+from soketpy.core.traffic import Traffic
 from soketpy.protocol.requests import HEAD_LIMIT
 from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, readiness, refused
 from soketpy.web.errors import READS, RequestError
@@ -38,7 +39,7 @@ class MetricsPort:
         port: int,
         traffic: Mapping[str, Traffic],
         connected: Callable[[str], int],
-        totals: Callable[[], Totals] = Totals,
+        measures: Callable[[], Measures] = Measures,
         refresh: Callable[[], Awaitable[None]] | None = None,
         *,
         webhooks: Callable[[], ByHost] = dict,
@@ -49,7 +50,7 @@ class MetricsPort:
         self._draining = draining
         self._available = available
         self._registry = CollectorRegistry()
-        self._registry.register(TrafficCollector(prefix, port, traffic, connected, totals, webhooks))
+        self._registry.register(TrafficCollector(prefix, port, traffic, connected, measures, webhooks))
         ProcessCollector(namespace=prefix.rstrip("_"), registry=self._registry)
 
     # HTTP; ``soketpy.web.http_port.Api`` documents these methods

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -21,6 +22,7 @@ from soketpy.core.access import AccessLog
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.fields import shown
+from soketpy.core.histograms import Calls
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter
 from soketpy.protocol import handshake
@@ -84,11 +86,19 @@ class Rest:
             "channels/*/users": ("GET", endpoints.users),
             "users/*/terminate_connections": ("POST", self._terminate),
         }
+        self._calls = {path: Calls() for path in self._routes}
+        self._health_checks, self._other_calls = Calls(), Calls()
 
     @property
     def under_way(self) -> int:
         """Return the number of calls that wait for their body, for other nodes, or for room."""
         return len(self._in_progress)
+
+    @property
+    def calls(self) -> dict[str, Calls]:
+        """Return the counters of all answers, by endpoint: ``health``, ``other``, and the names of the operations."""
+        by_operation = {self._routes[path][1].__name__: calls for path, calls in self._calls.items()}
+        return {**by_operation, "health": self._health_checks, "other": self._other_calls}
 
     @property
     def stopped(self) -> bool:
@@ -107,8 +117,6 @@ class Rest:
         """
         path, _, query = target.partition("?")
         exchange = Exchange(method, path, headers.get("origin"), None, caller)
-        if self._node.access is not None:
-            exchange.began = self._node.clock()
         try:
             bare = bare_path(path, self._prefix) if self._prefix else path
             parts = bare.split("/", 3)
@@ -169,6 +177,7 @@ class Rest:
             self._open_call(exchange, parts[3], bare, query, headers)
         elif bare in health.PATHS:
             exchange.answer = self._health.answer(bare, self.announced or self.draining)
+            exchange.calls = self._health_checks
         elif exchange.method == "OPTIONS":
             exchange.answer = Answer(None, HTTPStatus.NO_CONTENT)
         elif kind == "users":
@@ -182,7 +191,7 @@ class Rest:
         """Authenticate a call of an app. With ``by_key``, only the call's key names the app. Raises RequestError."""
         if self.draining:
             raise stopping()
-        exchange.operation, arguments = self._route(exchange.method, route)
+        exchange.operation, exchange.calls, arguments = self._route(exchange.method, route)
         try:
             parameters = parse_query(query)
             call = self._authenticate(exchange, bare, arguments, parameters, headers, by_key)
@@ -197,8 +206,8 @@ class Rest:
                 raise fault from None
         exchange.app, exchange.call = call.app, call
 
-    def _route(self, method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
-        """Return the operation for a path after ``/apps/ID/``, and the decoded variable part of the path."""
+    def _route(self, method: str, path: str) -> tuple[Operation, Calls, tuple[str, ...]]:
+        """Return the operation of a path after ``/apps/ID/``, its counters, and the decoded part that varies."""
         arguments: tuple[str, ...] = ()
         if "/" in path:
             parts = path.split("/")
@@ -210,7 +219,7 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
             not_allowed(route[0])
-        return route[1], arguments
+        return route[1], self._calls[path], arguments
 
     def _authenticate(
         self,
@@ -316,6 +325,8 @@ class Rest:
         """Return the answer of a request in the form in which it is sent; count and log it."""
         answer = exchange.answer or failed()  # an operation that was cancelled has no answer
         headers, body = self._cors_headers(exchange), b""
+        seconds = monotonic() - exchange.began
+        (exchange.calls or self._other_calls).count_call(answer.status, seconds)
         if isinstance(answer.value, str):
             body, headers["Content-Type"] = answer.value.encode(), TEXT
         elif answer.value is not None:
@@ -327,16 +338,15 @@ class Rest:
             if exchange.app is not None and answer.received is not None:
                 self._node.traffic[exchange.app.id].answered(answer.received, len(body))
             if self._node.access is not None:
-                self._log_access(self._node.access, exchange, int(answer.status), len(body))
+                self._log_access(self._node.access, exchange, int(answer.status), len(body), seconds)
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
         return Reply(answer.status, headers, None if answer.value is None else body)
 
-    def _log_access(self, access: AccessLog, exchange: Exchange, status: int, size: int) -> None:
+    def _log_access(self, access: AccessLog, exchange: Exchange, status: int, size: int, seconds: float) -> None:
         """Log an answer, unless it is that of a health check."""
         if bare_path(exchange.path, self._prefix) not in health.PATHS:
             app_id = None if exchange.app is None else exchange.app.id
-            seconds = self._node.clock() - exchange.began
             access.call(app_id, exchange.peer, exchange.method, exchange.path, status, size, seconds)
 
     def _cors_headers(self, exchange: Exchange) -> dict[str, str]:

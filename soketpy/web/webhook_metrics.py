@@ -6,6 +6,7 @@ from itertools import accumulate
 from prometheus_client import Metric
 
 from soketpy.core.webhook_traffic import LATENCIES, WebhookTraffic
+from soketpy.web.process_metrics import PREFIX
 
 # The name, the attribute, and the help.
 _COUNTERS = (
@@ -22,18 +23,18 @@ _GAUGES = (
 _BOUNDS = (*(f"{bound:g}" for bound in LATENCIES), "+Inf")
 
 
-def collect(prefix: str, port: str, traffic: Mapping[tuple[str, str], WebhookTraffic]) -> Iterator[Metric]:
+def collect(port: str, traffic: Mapping[tuple[str, str], WebhookTraffic]) -> Iterator[Metric]:
     """Yield the metrics of webhooks. Nothing is yielded before the first delivery."""
     if not traffic:
         return
     by_labels = [({"app_id": app_id, "host": host, "port": port}, each) for (app_id, host), each in traffic.items()]
     for kind, metrics, suffix in (("counter", _COUNTERS, "_total"), ("gauge", _GAUGES, "")):
         for name, attribute, help_text in metrics:
-            metric = Metric(f"{prefix}{name}", help_text, kind)
+            metric = Metric(f"{PREFIX}{name}", help_text, kind)
             for labels, each in by_labels:
-                metric.add_sample(f"{prefix}{name}{suffix}", labels, getattr(each, attribute))
+                metric.add_sample(f"{PREFIX}{name}{suffix}", labels, getattr(each, attribute))
             yield metric
-    latency = Metric(f"{prefix}webhook_request_seconds", "Durations of the requests of webhooks.", "histogram")
+    latency = Metric(f"{PREFIX}webhook_request_seconds", "Durations of the requests of webhooks.", "histogram")
     for labels, each in by_labels:
         for bound, number in zip(_BOUNDS, accumulate(each.latencies), strict=True):
             latency.add_sample(f"{latency.name}_bucket", {**labels, "le": bound}, number)

@@ -75,6 +75,11 @@ class Collector:
         self._wake = asyncio.Event()
         self._flushing = asyncio.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Return the number of events that wait."""
+        return len(self._events)
+
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
         self.record(event, None, False)

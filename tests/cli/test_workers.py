@@ -434,9 +434,9 @@ async def test_the_webhooks_of_all_workers_are_counted_once(start: Start, at: Pl
                 return re.search(line, (await metrics.request("GET", "/metrics")).text, re.M) is not None
 
             label = rf'host="127\.0\.0\.1:{receiver.port}"'
-            await until(lambda: found(rf"^soketi_webhook_sent_total{{.*{label}.*}} 11\.0$"))
-            await until(lambda: found(rf"^soketi_webhook_failed_total{{.*{label}.*}} 1\.0$"))
-            await until(lambda: found(rf"^soketi_webhook_queued{{.*{label}.*}} 0\.0$"))
+            await until(lambda: found(rf"^soketpy_webhook_sent_total{{.*{label}.*}} 11\.0$"))
+            await until(lambda: found(rf"^soketpy_webhook_failed_total{{.*{label}.*}} 1\.0$"))
+            await until(lambda: found(rf"^soketpy_webhook_queued{{.*{label}.*}} 0\.0$"))
 
 
 class RedisServer:

@@ -196,10 +196,10 @@ async def test_sighup_reads_all_apps_again(peers: Peers) -> None:
 async def test_the_metrics_of_the_cache(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
     await peers.client()
     await peers.client()
-    assert peers.server.totals().registry == RegistryCounts(queries=1, waits=1, cached=1, in_use=1, available=1)
+    assert cache(peers).counts() == RegistryCounts(queries=1, waits=1, cached=1, in_use=1, available=1)
     break_registry(peers, monkeypatch)
     assert (await peers.call("GET", "/channels", app=replace(APP, id="other"))).status == 503
-    assert peers.server.totals().registry == RegistryCounts(queries=2, waits=2, cached=1, in_use=1, available=0)
+    assert cache(peers).counts() == RegistryCounts(queries=2, waits=2, cached=1, in_use=1, available=0)
 
 
 async def test_changes_of_the_admin_api_and_of_another_process_all_last(in_file: InFile) -> None:

@@ -38,14 +38,14 @@ def test_every_counter_has_the_app_and_the_host() -> None:
     registry = registry_of(WebhookTrafficByHost({KEY: busy()}))
     labels = {"app_id": "app-id", "host": "example.com", "port": "6001"}
     names = ("sent_total", "failed_total", "retried_total", "dead_total", "dropped_total", "queued", "oldest_seconds")
-    found = [registry.get_sample_value(f"soketi_webhook_{name}", labels) for name in names]
+    found = [registry.get_sample_value(f"soketpy_webhook_{name}", labels) for name in names]
     assert found == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_durations_are_a_histogram() -> None:
     registry = registry_of(WebhookTrafficByHost({KEY: busy()}))
     labels = {"app_id": "app-id", "host": "example.com", "port": "6001"}
-    name = "soketi_webhook_request_seconds"
+    name = "soketpy_webhook_request_seconds"
     bounds = ("0.01", "0.025", "10", "+Inf")
     found = [registry.get_sample_value(f"{name}_bucket", {**labels, "le": bound}) for bound in bounds]
     assert found == [2, 3, 3, 4]
@@ -85,12 +85,12 @@ async def test_a_server_shows_the_webhooks_that_it_sends(start_server: StartServ
 
         async def shown() -> bool:
             found = await metrics()
-            return found.get("soketi_webhook_sent_total") == 1
+            return found.get("soketpy_webhook_sent_total") == 1
 
         await until(shown)
         found = await metrics()
         counters = ("failed_total", "retried_total", "dead_total", "request_seconds_count")
-        assert [found[f"soketi_webhook_{name}"] for name in counters] == [2, 1, 1, 3]
+        assert [found[f"soketpy_webhook_{name}"] for name in counters] == [2, 1, 1, 3]
 
 
 async def test_the_length_of_a_queue_and_the_age_of_its_oldest_delivery_are_shown(start_server: StartServer) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from soketpy.core.ports import Bus, Cache, EventLog, RateLimiter, Roster
+from soketpy.core.ports import Bus, Cache, EventLog, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
@@ -15,7 +15,7 @@ class LocalCluster:
     """A cluster of one. ``events`` takes the events for webhooks, and ``transitions`` those of the roster."""
 
     connected = True
-    links = (0, 0)
+    links = Links()
 
     def __init__(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 
 import hiredis
 
-from soketpy.core.ports import Bus, Cache, EventLog, RateLimiter, Roster, Unreachable
+from soketpy.core.histograms import Histogram
+from soketpy.core.ports import Bus, Cache, EventLog, Links, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis import buffers
@@ -113,9 +114,18 @@ class RedisCluster:
         return not self._away
 
     @property
-    def links(self) -> tuple[int, int]:
-        """The number of partitions that are connected, and of all partitions."""
-        return len(self.sessions) - len(self._away), len(self.sessions)
+    def links(self) -> Links:
+        """The connections to Redis, one for each partition."""
+        every = self.sessions
+        return Links(
+            len(every) - len(self._away),
+            len(every),
+            max(each.nodes for each in every),
+            sum(each.waiting for each in every),
+            sum(each.events.waiting for each in self.partitions),
+            sum(each.events.dropped for each in self.partitions),
+            sum((each.round_trips for each in every), Histogram()),
+        )
 
 
 def prefixes(prefix: str, partitions: int) -> Iterator[str]:

@@ -59,6 +59,11 @@ class Commands:
         """Return whether a write is waiting or in flight."""
         return len(self._writes) > 0
 
+    @property
+    def waiting(self) -> int:
+        """Return the number of writes that wait or are in flight."""
+        return len(self._writes)
+
     def send(self, *arguments: Argument, then: Answered) -> None:
         """Send a command. Raise Lost if Redis is unavailable."""
         if self.wire is None:

@@ -9,9 +9,14 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 
+import hiredis
+
 from soketpy.core.containment import contain
+from soketpy.core.histograms import Histogram
 from soketpy.drivers.redis import buffers, scripts, version
 from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.commands import Commands
@@ -65,6 +70,8 @@ class Session(Commands):
         self._connect = connect
         self._partitions = partitions
         self.lease = Lease(lease)
+        self.round_trips = Histogram()
+        self.nodes = 0  # living ones, by the last renewal of the lease
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._before: set[Entry] = set()  # the entries that this node had when Redis became unavailable
         self._running: asyncio.Task[None] | None = None
@@ -161,13 +168,30 @@ class Session(Commands):
             self._mark_lost(NO_ANSWER)
             return
         if not self.wire.silence():
-            self.send("PING", then=_ignore)  # a node that sends nothing would not notice a silent Redis
+            # A node that sends nothing would not notice a silent Redis.
+            self.send("PING", then=partial(self._pong, monotonic()))
         if self.lease.due():
+            began = monotonic()
             dead = await self.script("renew", self.id, self.lease.milliseconds)
+            self.round_trips.count(monotonic() - began)
+            self._count_nodes()
             self._state.write_again(self._writes.failed())
             if self.lease.may_declare_dead():
                 for session_id in dead:
                     await self._clear(session_id)
+
+    def _count_nodes(self) -> None:
+        """Ask for the number of living nodes. Raises Lost."""
+        self.send("ZCARD", f"{self.prefix}leases", then=self._counted_nodes)
+
+    def _counted_nodes(self, reply: Any) -> None:
+        if isinstance(reply, int) and self.connected:
+            self.nodes = reply
+
+    def _pong(self, began: float, reply: Any) -> None:
+        """Note the answer to a heartbeat, unless the connection has ended."""
+        if not isinstance(reply, hiredis.ReplyError):
+            self.round_trips.count(monotonic() - began)
 
     async def _clear(self, session_id: str | bytes, *, own: bool = False) -> None:
         """Remove the entries of a session. Raises Lost."""
@@ -201,7 +225,9 @@ class Session(Commands):
         self.address = self.wire.address
         publishes = self.wire.publishes
         self._sha = await self.ask("SCRIPT", "LOAD", scripts.text(scripts.ROSTER, publishes, self._grace))
+        began = monotonic()
         await self.ask(publishes, f"{self.prefix}probe", "")  # a node that may not publish must not join
+        self.round_trips.count(monotonic() - began)
         for topic in self._state.topics():
             self.subscribe(topic)
         loop, first = asyncio.get_running_loop(), not self.id
@@ -211,6 +237,7 @@ class Session(Commands):
         self.connected = True
         self.unavailable.discard(self)
         self._pump()
+        self._count_nodes()
         self._notify_watchers()
         if not first:
             doubt = self._no_removals_until - loop.time()
@@ -274,7 +301,7 @@ class Session(Commands):
                 self._before = {entry_of(write) for write in self._state.entries()}
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
-        self.connected = False
+        self.connected, self.nodes = False, 0
         self.unavailable.add(self)
         self._notify_watchers()
         if self.wire is not None:
@@ -285,7 +312,3 @@ class Session(Commands):
         except Exception as fault:
             contain(log, fault, "The node could not stop using Redis at %s", self.address)
         self._writes.abandon()
-
-
-def _ignore(reply: Any) -> None:
-    """Do nothing: the arrival of a reply is enough."""

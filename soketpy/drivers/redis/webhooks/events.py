@@ -38,6 +38,11 @@ class RedisEvents:
         self._dropped_before = 0  # the value of ``dropped`` at the last log line
         commands.watchers.append(self._send)
 
+    @property
+    def waiting(self) -> int:
+        """Return the number of events that wait."""
+        return len(self._waiting)
+
     def append(self, event: WebhookEvent) -> None:
         """Take an event. Never blocks and never raises."""
         try:
