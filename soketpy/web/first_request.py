@@ -6,6 +6,7 @@ from typing import cast
 
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
+from soketpy.web.half_close import end_writing
 from soketpy.web.http import HttpConnection
 from soketpy.web.http_port import HttpPort
 
@@ -114,5 +115,4 @@ class FirstRequest(asyncio.Protocol):
         """
         self._head = None
         transport.write(answer)
-        if transport.can_write_eof():
-            transport.write_eof()
+        end_writing(transport)

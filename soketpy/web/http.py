@@ -13,6 +13,7 @@ from soketpy.web.answers import malformed, not_http, path_of
 from soketpy.web.encoding import encode, failure
 from soketpy.web.errors import RequestError, broken_off, stopping, too_large, too_slow
 from soketpy.web.exchange import Exchange
+from soketpy.web.half_close import end_writing
 from soketpy.web.http_port import HttpPort
 from soketpy.web.request_bodies import IncompleteRequest
 
@@ -333,8 +334,7 @@ class HttpConnection(asyncio.Protocol):
         self._since = self._port.clock()
         self._port.deadlines.set(self, LINGER)
         self.send()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
         return False
 
     def eof_received(self) -> bool:

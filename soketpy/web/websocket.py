@@ -11,6 +11,7 @@ from soketpy.core.refusals import address
 from soketpy.protocol import frames
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
+from soketpy.web.half_close import end_writing
 from soketpy.web.server_state import ServerState
 
 log = logging.getLogger("soketpy.websocket")
@@ -183,8 +184,7 @@ class WebSocket(asyncio.Protocol):
         side alone: there, the client disconnects when it has read the close frame, or the deadline ends the connection.
         """
         self._reader = None
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
