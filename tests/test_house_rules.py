@@ -32,7 +32,7 @@ ONLY_IN = {
     "alembic": {"drivers"},
     "asyncmy": {"drivers"},
     "asyncpg": {"drivers"},
-    "aiohttp": {"webhooks", "drivers/aws/clients.py"},
+    "aiohttp": {"webhooks", "drivers/aws/clients.py", "cli/pusher_client.py"},
     # An operation of the core awaits the futures of ``steps``, and so never depends on a task.
     "asyncio": {"web", "webhooks", "registry", "drivers", "process", "cli", "testing", "core/steps.py"},
     "uvloop": {"process"},
@@ -41,6 +41,7 @@ ONLY_IN = {
     "hiredis": {"drivers"},
     "httptools": {"protocol"},
     "msgpack": {"drivers"},
+    "nacl": {"cli/decryption.py"},
     "prometheus_client": {"web"},
     "re2": {"core/patterns.py"},
     "sqlalchemy": {"drivers"},

@@ -80,14 +80,14 @@ def call(
     except TimeoutError:
         raise Failure(f"no answer from {target} within {patience:g} s") from None
     except OSError as error:
-        raise Failure(f"cannot reach {target}: {_reason(target, error)}") from None
+        raise Failure(f"cannot reach {target}: {reason_of(target, error)}") from None
     except (http.client.HTTPException, ValueError) as error:
         raise Failure(f"no HTTP answer from {target}: {error or type(error).__name__}") from None
     finally:
         connection.close()
 
 
-def _reason(target: Target, error: OSError) -> str:
+def reason_of(target: Target, error: OSError) -> str:
     """Return why a server cannot be reached."""
     from soketpy.config.addresses import no_socket
 
@@ -97,6 +97,16 @@ def _reason(target: Target, error: OSError) -> str:
         return "the port speaks no TLS" + _about_tls(target, "leave out --tls", "tls.cert is set", NO_TLS_OF_ADMIN)
     if not target.tls and isinstance(error, ConnectionResetError | BrokenPipeError) and _speaks_tls(target):
         return "the port speaks TLS" + _about_tls(target, "give --tls", "tls.cert is not set", "use https://")
+    return _text_of(error)
+
+
+def _text_of(error: OSError) -> str:
+    """Return the text of an error. asyncio replaces the text of the system by one with the address."""
+    import os
+    import ssl
+
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
     return error.strerror or str(error)
 
 
@@ -126,10 +136,11 @@ def _connection(target: Target, patience: float) -> http.client.HTTPConnection:
         return _UnixConnection(target, patience)
     if not target.tls:
         return http.client.HTTPConnection(target.host, target.port, timeout=patience)
-    return http.client.HTTPSConnection(target.host, target.port, timeout=patience, context=_tls(target))
+    return http.client.HTTPSConnection(target.host, target.port, timeout=patience, context=tls_of(target))
 
 
-def _tls(target: Target) -> "ssl.SSLContext":
+def tls_of(target: Target) -> "ssl.SSLContext":
+    """Return the context of TLS for a server."""
     import ssl
 
     context = ssl.create_default_context()
@@ -150,4 +161,4 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = plain  # closed with the connection, whatever happens next
         plain.connect(self._target.unix_socket or "")
         if self._target.tls:
-            self.sock = _tls(self._target).wrap_socket(plain)
+            self.sock = tls_of(self._target).wrap_socket(plain)

@@ -1,18 +1,14 @@
 """``soketpy trigger``: send one event to a channel of a running server."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soketpy.cli.credentials import add_credentials, pick
 from soketpy.cli.faults import Failure
 from soketpy.cli.notes import note, of_data
-from soketpy.cli.options import add_address, add_config, check_socket_id, read_settings
+from soketpy.cli.options import add_config, check_socket_id, read_settings
+from soketpy.cli.targets import add_target, target_of
 
-if TYPE_CHECKING:
-    from soketpy.cli.call import Target
-    from soketpy.config import Settings
-
-HTTPS = 443
 EPILOG = """\
 examples:
   soketpy trigger my-channel my-event '{"message":"hello"}'
@@ -28,9 +24,7 @@ def add(commands: Any) -> None:
     parser.add_argument("channel", metavar="CHANNEL")
     parser.add_argument("event", metavar="EVENT")
     parser.add_argument("data", metavar="DATA", help="usually JSON")
-    add_address(parser)
-    parser.add_argument("--tls", action="store_true", help="use https, by default on port 443")
-    parser.add_argument("--insecure", action="store_true", help="accept any certificate")
+    add_target(parser)
     add_credentials(parser)
     parser.add_argument("--socket-id", metavar="ID", help="connection that does not get the event")
     add_config(parser)
@@ -57,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     note("trigger", of_data(args.channel, args.data), refused=False)
     path = f"{settings.prefix}/apps/{quote(credentials.app_id, safe='')}/events"
     query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
-    status, text = call(_target(args, settings), "POST", f"{path}?{query}", body)
+    status, text = call(target_of(args, settings), "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:
         raise Failure(f"HTTP {status}: {_reason(text)}")
     print(text)
@@ -76,15 +70,3 @@ def _reason(text: str) -> str:
         document = None
     reason = document.get("error") if isinstance(document, dict) else None
     return quote(reason if isinstance(reason, str) else " ".join(text.split()), 500)
-
-
-def _target(args: argparse.Namespace, settings: "Settings") -> "Target":
-    from dataclasses import replace
-
-    from soketpy.cli.call import local_target
-
-    target = replace(local_target(settings), has_flag=True)
-    verified = not args.insecure and (args.tls or args.host is not None)
-    if args.tls:
-        return replace(target, port=HTTPS if args.port is None else target.port, tls=True, verified=verified)
-    return replace(target, verified=verified)

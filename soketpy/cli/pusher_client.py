@@ -1,0 +1,213 @@
+"""A client of the Pusher protocol for the commands, on aiohttp. It works with any Pusher server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from soketpy import __version__
+from soketpy.cli import call
+from soketpy.cli.call import Target, reason_of, tls_of
+from soketpy.cli.faults import Failure
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of the largest message that is read. A larger one closes the connection."""
+
+ACTIVITY_TIMEOUT = 120.0
+"""Seconds without a message after which the client sends a ping, if the server names no shorter time."""
+
+PONG_TIMEOUT = 30.0
+"""Seconds that the server has to answer a ping (Pusher Channels Protocol, "Recommendations for client libraries")."""
+
+BACK_OFF = 1.0
+"""Seconds before the next attempt, after a close that allows no immediate one. pusher-js waits as long."""
+
+MOST_BACK_OFF = 10.0
+"""Most seconds between two attempts while the server cannot be reached."""
+
+ABNORMAL = 1006
+"""The close code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
+
+
+class Closed(Exception):
+    """The server closed a connection: the code of the close frame, and the reason of the ``pusher:error`` before it."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".rstrip())
+        self.code = code
+
+    @property
+    def delay(self) -> float | None:
+        """Return the seconds before a new attempt, or None if the client must not reconnect.
+
+        The ranges are those of Pusher's protocol page ("Connection closure").
+        """
+        if 4000 <= self.code <= 4099:
+            return None
+        return 0.0 if 4200 <= self.code <= 4299 else BACK_OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the server. ``data`` is as the server sent it: a text, usually of JSON, or another JSON value."""
+
+    event: str
+    channel: str | None = None
+    data: Any = None
+    user_id: str | None = None
+
+    @property
+    def decoded(self) -> Any:
+        """Return the data, decoded if it is a text of JSON."""
+        if not isinstance(self.data, str):
+            return self.data
+        try:
+            return json.loads(self.data)
+        except (ValueError, RecursionError):
+            return self.data
+
+
+class PusherConnection:
+    """One open connection. It answers the server's pings, and pings a silent server."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._activity_timeout = ACTIVITY_TIMEOUT
+        self._error = ""
+        self.socket_id = ""
+
+    async def greet(self, patience: float) -> None:
+        """Wait for ``pusher:connection_established``. Raise Closed, or TimeoutError after ``patience`` seconds."""
+        async with asyncio.timeout(patience):
+            message = await self._next()
+            while message.event != "pusher:connection_established":
+                message = await self._next()
+        data = message.decoded
+        if not isinstance(data, dict) or not isinstance(data.get("socket_id"), str):
+            raise Closed(ABNORMAL, "the server sent no socket id")
+        self.socket_id = data["socket_id"]
+        named = data.get("activity_timeout")
+        if isinstance(named, int | float) and named > 0:
+            self._activity_timeout = min(float(named), ACTIVITY_TIMEOUT)
+
+    async def send(self, event: str, data: object) -> None:
+        """Send a message. Raise Closed if the connection has ended."""
+        try:
+            await self._socket.send_str(json.dumps({"event": event, "data": data}))
+        except (ConnectionError, aiohttp.ClientError):
+            raise Closed(ABNORMAL, "the connection was lost") from None
+
+    async def receive(self) -> Message:
+        """Return the next message that is not a ping or a pong. Raise Closed if the connection has ended."""
+        while True:
+            message = await self._alive()
+            if message.event == "pusher:ping":
+                await self.send("pusher:pong", {})
+            elif message.event != "pusher:pong":
+                return message
+
+    async def _alive(self) -> Message:
+        """Return the next message. Ping a silent server, and raise Closed if it stays silent."""
+        try:
+            async with asyncio.timeout(self._activity_timeout):
+                return await self._next()
+        except TimeoutError:
+            await self.send("pusher:ping", {})
+        try:
+            async with asyncio.timeout(PONG_TIMEOUT):
+                return await self._next()
+        except TimeoutError:
+            raise Closed(ABNORMAL, f"no answer to a ping within {PONG_TIMEOUT:g} s") from None
+
+    async def _next(self) -> Message:
+        """Return the next message. Messages that are not those of Pusher's protocol are dropped."""
+        while True:
+            frame = await self._socket.receive()
+            if frame.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED):
+                raise Closed(self._socket.close_code or ABNORMAL, self._error or str(frame.extra or ""))
+            if frame.type is aiohttp.WSMsgType.ERROR:
+                raise Closed(self._socket.close_code or ABNORMAL, str(frame.data))
+            if frame.type is aiohttp.WSMsgType.TEXT and (message := _parse(frame.data)) is not None:
+                if message.event == "pusher:error" and isinstance(message.decoded, dict):
+                    self._error = str(message.decoded.get("message") or "")
+                return message
+
+
+def _parse(text: str) -> Message | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        return None
+    channel, user_id = found.get("channel"), found.get("user_id")
+    return Message(
+        found["event"],
+        channel if isinstance(channel, str) else None,
+        found.get("data"),
+        user_id if isinstance(user_id, str) else None,
+    )
+
+
+class PusherServer:
+    """A server and one of its keys. ``session`` has the connections, and must be closed by the caller."""
+
+    def __init__(self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession) -> None:
+        self.target = target
+        self.session = session
+        self._path = f"{prefix}/app/{quote(key, safe='')}?protocol=7&client=soketpy&version={__version__}"
+        self._tls = tls_of(target) if target.tls else True
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[PusherConnection]:
+        """Open a connection and close it at the end. Raise Failure if there is no WebSocket, and Closed if refused."""
+        try:
+            async with asyncio.timeout(call.PATIENCE):
+                socket = await self._open()
+        except TimeoutError:
+            raise Failure(f"no answer from {self.target} within {call.PATIENCE:g} s") from None
+        async with socket:
+            connection = PusherConnection(socket)
+            try:
+                await connection.greet(call.PATIENCE)
+            except TimeoutError:
+                raise Failure(f"{self.target} does not speak the Pusher protocol: it sent no greeting") from None
+            yield connection
+
+    async def _open(self) -> aiohttp.ClientWebSocketResponse:
+        origin = str(self.target) if self.target.unix_socket is None else "http://localhost"
+        try:
+            return await self.session.ws_connect(
+                origin + self._path, ssl=self._tls, max_msg_size=LARGEST, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Failure(f"{self.target} opens no WebSocket: HTTP {error.status}") from None
+        except aiohttp.ServerDisconnectedError:
+            raise Failure(f"cannot reach {self.target}: {reason_of(self.target, ConnectionResetError())}") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            reason = str(error.certificate_error)
+            raise Failure(f"cannot reach {self.target}: {reason}") from None
+        except aiohttp.ClientConnectorError as error:
+            raise Failure(f"cannot reach {self.target}: {reason_of(self.target, error.os_error)}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            reason = reason_of(self.target, error) if isinstance(error, OSError) else str(error)
+            raise Failure(f"cannot reach {self.target}: {reason}") from None
+
+
+@asynccontextmanager
+async def opened(target: Target, prefix: str, key: str) -> AsyncIterator[PusherServer]:
+    """Make the client of a server, and close all its connections at the end."""
+    unlimited = 0  # the commands limit the connections themselves
+    connector = (
+        aiohttp.TCPConnector(limit=unlimited)
+        if target.unix_socket is None
+        else aiohttp.UnixConnector(target.unix_socket, limit=unlimited)
+    )
+    timeouts = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeouts, trust_env=False) as session:
+        yield PusherServer(target, prefix, key, session)
