@@ -17,7 +17,7 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
 from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar
-from soketpy.core.app_registry import BrokenApp, ValueRefused
+from soketpy.core.app_registry import LONGEST_VALUE, MOST_ITEMS, BrokenApp, ValueRefused
 from soketpy.core.apps import App, Key, app_fields
 from soketpy.core.fields import FieldError, fields_of, kind
 
@@ -31,12 +31,6 @@ WriteRow = Callable[[App, Collection[str]], Mapping[str, object]]
 KEYS = "keys"
 
 NO_LIMIT = -1
-
-LONGEST = 64 * 1024
-"""Characters that one value may have."""
-
-MOST_ITEMS = 100
-"""Webhooks, keys or origins that one app in a database may have. The work for one app must not delay others."""
 
 NAMES = frozenset({*APP_NAMES, *app_fields()})
 """The columns and attributes that are read: others are ignored."""
@@ -169,8 +163,8 @@ def _bounded(value: object, column: str) -> object:
     """Return a value, with bytes as text. Raise FieldError for a long text, which would take long to read."""
     if isinstance(value, bytes | bytearray | memoryview):
         value = bytes(value).decode("utf-8", "replace")
-    if isinstance(value, str) and len(value) > LONGEST:
-        raise FieldError(column, f"must have at most {LONGEST} characters")
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        raise FieldError(column, f"must have at most {LONGEST_VALUE} characters")
     return value
 
 

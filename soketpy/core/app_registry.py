@@ -9,6 +9,12 @@ from soketpy.core.apps import App
 DEFAULTS = "defaults"
 """The name of a list of fields beside the new values of an app: these fields have the defaults again."""
 
+LONGEST_VALUE = 64 * 1024
+"""Characters that one value of an app in a database may have."""
+
+MOST_ITEMS = 100
+"""Webhooks, keys or origins that one app in a database may have. The work for one app must not delay others."""
+
 
 class RegistryUnavailable(Exception):
     """The registry cannot answer now. The text gives the reason, for people to read, and has no secret in it."""

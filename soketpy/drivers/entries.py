@@ -4,7 +4,7 @@ No entry affects another one, or delays other work for long.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from time import perf_counter
 from typing import TypeVar
 
@@ -17,16 +17,19 @@ SLICE_SECONDS = 0.005
 T = TypeVar("T")
 
 
-async def convert_all(entries: Iterable[T], convert: Callable[[T], App | BrokenApp]) -> list[App | BrokenApp]:
-    """Return the apps of entries. Yield to the event loop after ``SLICE_SECONDS``, between two entries."""
-    found: list[App | BrokenApp] = []
+async def sliced(entries: Iterable[T]) -> AsyncIterator[T]:
+    """Yield the entries. Yield to the event loop after ``SLICE_SECONDS``, between two entries."""
     until = perf_counter() + SLICE_SECONDS
     for entry in entries:
         if perf_counter() >= until:
             await asyncio.sleep(0)
             until = perf_counter() + SLICE_SECONDS
-        found.append(convert(entry))
-    return found
+        yield entry
+
+
+async def convert_all(entries: Iterable[T], convert: Callable[[T], App | BrokenApp]) -> list[App | BrokenApp]:
+    """Return the apps of entries, converted in slices."""
+    return [convert(entry) async for entry in sliced(entries)]
 
 
 def converted(convert: Callable[[], App | BrokenApp], app_id: str, keys: tuple[str, ...]) -> App | BrokenApp:

@@ -4,44 +4,45 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import FromClause, Row, Select, select, union_all
+from sqlalchemy import CTE, ColumnElement, Row, Select, and_, case, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from soketpy.core.app_registry import BrokenApp
+from soketpy.core.app_registry import MOST_ITEMS, BrokenApp
 from soketpy.core.apps import App
-from soketpy.drivers.entries import converted
-from soketpy.drivers.sql.tables import Found, text_of
+from soketpy.drivers.entries import converted, sliced
+from soketpy.drivers.sql.tables import OF_KEYS, Found, text_of
 
 MOST_VALUES = 250
-"""Ids and keys in one statement, at most. A statement has each key twice, and an older SQLite takes 999 values."""
+"""Ids and keys in one statement, at most. A statement has a key three times, and an older SQLite takes 999 values."""
+
+MOST_ROWS = MOST_ITEMS + 1
+"""Further keys of one app that a statement reads, at most: one more than an app may have."""
 
 ReadRow = Callable[[Mapping[str, Any]], App | BrokenApp]
-
-_FURTHER = ("key", "secret", "ends_at", "position")
 
 
 @dataclass(slots=True)
 class Entry:
-    """The rows of one app. ``keys`` are the rows of its further keys."""
+    """The rows of one app. ``keys`` are the rows of its further keys, by the key."""
 
     id: str
     key: str
     row: dict[str, Any]
-    keys: list[dict[str, Any]] = field(default_factory=list)
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def has_one_of(self, ids: Collection[str], keys: Collection[str]) -> bool:
         """Return whether the app has one of these ids or keys exactly: a database may ignore case."""
-        return self.id in ids or self.key in keys or any(each["key"] in keys for each in self.keys)
+        return self.id in ids or self.key in keys or not self.keys.keys().isdisjoint(keys)
 
     def read(self, read: ReadRow) -> App | BrokenApp:
         """Return the app. Never raises."""
-        return converted(lambda: self._app(read), self.id, (self.key, *(each["key"] for each in self.keys)))
+        return converted(lambda: self._app(read), self.id, (self.key, *self.keys))
 
     def _app(self, read: ReadRow) -> App | BrokenApp:
-        self.keys.sort(key=lambda each: (each["position"], each["key"]))
-        found = read({**self.row, "keys": [_document(each) for each in self.keys]} if self.keys else self.row)
-        if isinstance(found, BrokenApp) and self.keys:
-            return replace(found, keys=(*found.keys, *(each["key"] for each in self.keys)))
+        further = sorted(self.keys.values(), key=lambda each: (each["position"], each["key"]))
+        found = read({**self.row, "keys": list(map(_document, further))} if further else self.row)
+        if isinstance(found, BrokenApp) and further:
+            return replace(found, keys=(*found.keys, *(each["key"] for each in further)))
         return found
 
 
@@ -53,7 +54,7 @@ async def entries(
     for some_ids, some_keys in _batches(ids, keys):
         statement = _matching(tables, some_ids, some_keys)
         if statement is not None:
-            found += _grouped(await connection.execute(statement))
+            found += await _grouped(await connection.execute(statement))
     unique = {(each.id, each.key): each for each in found}
     wanted_ids, wanted_keys = frozenset(ids), frozenset(keys)
     return [each for each in unique.values() if each.has_one_of(wanted_ids, wanted_keys)]
@@ -61,14 +62,14 @@ async def entries(
 
 async def page(connection: AsyncConnection, tables: Found, after: str, limit: int) -> Sequence[Entry]:
     """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
-    chosen = select(tables.apps).order_by(tables.apps.c.id).limit(limit)
+    chosen = select(*tables.columns).order_by(tables.apps.c.id).limit(limit)
     if after:
         least = tables.id(after)
         if least is None:
             return []
         chosen = chosen.where(tables.apps.c.id > least)
-    of = chosen.subquery("found")
-    return _grouped(await connection.execute(_with_keys(of, tables).order_by(of.c.id)))
+    of = chosen.cte("found")
+    return await _grouped(await connection.execute(_with_keys(of, tables).order_by(of.c.id)))
 
 
 def _batches(ids: Collection[str], keys: Collection[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -86,38 +87,51 @@ def _matching(tables: Found, ids: Iterable[str], keys: Iterable[str]) -> Select[
     key_values = [value for each in keys if (value := tables.key(each)) is not None]
     parts: list[Select[Any]] = []
     if id_values:
-        parts.append(select(apps).where(apps.c.id.in_(id_values)))
+        parts.append(select(*tables.columns).where(apps.c.id.in_(id_values)))
     if key_values:
-        parts.append(select(apps).where(apps.c.key.in_(key_values)))
+        parts.append(select(*tables.columns).where(apps.c.key.in_(key_values)))
     if key_values and further is not None:
         owners = select(further.c.app_id).where(further.c.key.in_(key_values))
-        parts.append(select(apps).where(apps.c.id.in_(owners)))
+        parts.append(select(*tables.columns).where(apps.c.id.in_(owners)))
     if not parts:
         return None
-    return _with_keys(union_all(*parts).subquery("found"), tables)
+    return _with_keys(union_all(*parts).cte("found"), tables, key_values)
 
 
-def _with_keys(found: FromClause, tables: Found) -> Select[Any]:
-    """Return a statement that adds the further keys, with one row for each of them."""
+def _with_keys(found: CTE, tables: Found, wanted: Collection[object] = ()) -> Select[Any]:
+    """Return a statement that adds the further keys, with one row for each of them, at most ``MOST_ROWS`` for an app.
+
+    The keys that are ``wanted`` are among them. The first row of an app has its long values, and the others have not.
+    """
     further = tables.keys
     if further is None:
         return select(found)
-    columns = (further.c[name].label(f"further_{name}") for name in _FURTHER)
-    return select(found, *columns).select_from(found.outerjoin(further, further.c.app_id == found.c.id))
+    order: list[ColumnElement[Any]] = [further.c.position, further.c.key]
+    if wanted:
+        order.insert(0, case((further.c.key.in_(wanted), 0), else_=1))
+    rank = func.row_number().over(partition_by=further.c.app_id, order_by=order).label("further_rank")
+    named = [each.label(f"further_{each.name}") for each in tables.key_columns]
+    ranked = select(*named, rank).where(further.c.app_id.in_(select(found.c.id))).subquery("ranked")
+    first = or_(ranked.c.further_rank.is_(None), ranked.c.further_rank == 1)
+    values = [each if each.name in ("id", "key") else case((first, each)).label(each.name) for each in found.c]
+    joined = and_(ranked.c.further_app_id == found.c.id, ranked.c.further_rank <= MOST_ROWS)
+    return select(*values, ranked).select_from(found.outerjoin(ranked, joined))
 
 
-def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
+async def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
     """Join the rows of each app. The same app may come from several parts of a union."""
     found: dict[tuple[str, str], Entry] = {}
-    for each in rows:
+    async for each in sliced(rows):
         row = dict(each._mapping)
-        further = {name: row.pop(f"further_{name}", None) for name in _FURTHER}
+        further = {name: row.pop(f"further_{name}", None) for name in OF_KEYS}
+        rank = row.pop("further_rank", None)
         of = text_of(row["id"]), text_of(row["key"])
         entry = found.setdefault(of, Entry(*of, row))
-        if further["key"] is not None:
+        if rank is None or rank == 1:
+            entry.row = row
+        if rank is not None:
             further["key"] = text_of(further["key"])
-            if further not in entry.keys:
-                entry.keys.append(further)
+            entry.keys[further["key"]] = further
     return list(found.values())
 
 

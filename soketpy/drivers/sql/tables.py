@@ -4,50 +4,43 @@ The table of apps has soketi's columns with soketi's types, and a column for eac
 table has the further keys of the apps, so that the app of any key is found with an index.
 """
 
-import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Column,
-    ColumnClause,
     ColumnElement,
     Connection,
     Double,
     ForeignKey,
     Integer,
-    LargeBinary,
     MetaData,
-    Numeric,
     SmallInteger,
     String,
     Table,
     TableClause,
-    Text,
-    Uuid,
-    cast,
     column,
     inspect,
     select,
     table,
 )
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.types import NullType, TypeEngine, UserDefinedType
+from sqlalchemy.types import NullType, TypeEngine
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.core.apps import app_fields
+from soketpy.drivers.sql.columns import Value, kind_of, read_as, text_value
 
 VERSION = "0001"
 """The newest migration. A change of the tables is a new migration in ``migrations/versions``."""
 
 NEEDED = ("id", "key", "secret")
+OF_KEYS = ("key", "app_id", "secret", "ends_at", "position")
 
 LONGEST_NAME = 40
 """Characters of the name of a table that soketpy creates, so that its other names fit into every database."""
@@ -57,12 +50,6 @@ LONGEST = 255
 
 LARGEST = 2**31 - 1
 """The largest whole number that a table of soketpy can store: soketi's type of the limits is integer."""
-
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_INT64 = range(-(2**63), 2**63)
-
-Value = Callable[[str], object | None]
-"""Converts an id or a key to a value of its column, or to None if no row can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +72,15 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The tables that a database has. ``keys`` is None if the tables are not those of soketpy."""
+    """The tables that a database has. ``keys`` is None if the tables are not those of soketpy.
+
+    A statement reads ``columns`` and ``key_columns`` of a row, with the names of the columns.
+    """
 
     apps: TableClause
+    columns: Sequence[ColumnElement[Any]]
     keys: TableClause | None
+    key_columns: Sequence[ColumnElement[Any]]
     id: Value
     key: Value
     not_writable: str | None
@@ -158,29 +150,46 @@ def own_tables(names: Names) -> tuple[Table, Table]:
 
 def find(connection: Connection, names: Names) -> Found:
     """Return the tables of a database. Raise RegistryRefused if there is no table, or it lacks a needed column."""
-    inspector = inspect(connection)
     try:
-        with warnings.catch_warnings(action="ignore"):  # about columns with types that SQLAlchemy does not know
-            declared = inspector.get_columns(names.apps, schema=names.schema)
+        types = _types(connection, names.apps, names, NEEDED)
     except NoSuchTableError:
         raise RegistryRefused(f'there is no table {names.apps}: create it with "soketpy apps init"') from None
-    types: Mapping[str, TypeEngine[Any]] = {each["name"]: each["type"] for each in declared}
-    if missing := [name for name in NEEDED if name not in types]:
-        raise RegistryRefused(f"the table {names.apps} has no column {' and no column '.join(missing)}")
-    kinds = {name: _kind(types[name]) for name in ("id", "key")}
-    read = [name for name in types if name in _known_columns()]
-    apps = table(
-        names.apps,
-        *(column(name, kinds[name][0] if name in kinds else _read_as(types[name])) for name in read),
-        schema=names.schema,
-    )
+    kinds = {name: kind_of(types[name]) for name in ("id", "key")}
+    compared = {name: kind for name, (kind, _) in kinds.items()}
+    read = {name: types[name] for name in types if name in _known_columns()}
     version = version_of(connection, names)
     id_value, key_value = (kinds[name][1] if version is None else _storable for name in ("id", "key"))
-    keys = None
-    if exists(connection, names.keys, names):
-        texts: list[ColumnClause[Any]] = [column("key", String()), column("app_id", String())]
-        keys = table(names.keys, *texts, *map(column, ("secret", "ends_at", "position")), schema=names.schema)
-    return Found(apps, keys, id_value, key_value, _not_writable(version, names))
+    apps, columns = _read(connection, names.apps, names, read, compared)
+    keys: TableClause | None = None
+    key_columns: Sequence[ColumnElement[Any]] = ()
+    if version is not None and exists(connection, names.keys, names):
+        texts = {"key": String(), "app_id": String()}
+        types = _types(connection, names.keys, names, OF_KEYS)
+        keys, key_columns = _read(connection, names.keys, names, {name: types[name] for name in OF_KEYS}, texts)
+    return Found(apps, columns, keys, key_columns, id_value, key_value, _not_writable(version, names))
+
+
+def _types(connection: Connection, name: str, names: Names, needed: Collection[str]) -> Mapping[str, TypeEngine[Any]]:
+    """Return the declared types of the columns. Raise NoSuchTableError, or RegistryRefused if a column is missing."""
+    with warnings.catch_warnings(action="ignore"):  # about columns with types that SQLAlchemy does not know
+        declared = inspect(connection).get_columns(name, schema=names.schema)
+    types: Mapping[str, TypeEngine[Any]] = {each["name"]: each["type"] for each in declared}
+    if missing := [each for each in needed if each not in types]:
+        raise RegistryRefused(f"the table {name} has no column {' and no column '.join(missing)}")
+    return types
+
+
+def _read(
+    connection: Connection,
+    name: str,
+    names: Names,
+    types: Mapping[str, TypeEngine[Any]],
+    compared: Mapping[str, TypeEngine[Any]],
+) -> tuple[TableClause, Sequence[ColumnElement[Any]]]:
+    """Return a table, and what a statement reads of its rows. ``compared`` are the types for comparisons."""
+    found = table(name, *(column(each, compared.get(each, NullType())) for each in types), schema=names.schema)
+    dialect = connection.dialect.name
+    return found, [read_as(found.c[each], of, dialect).label(each) for each, of in types.items()]
 
 
 def version_of(connection: Connection, names: Names) -> str | None:
@@ -228,55 +237,6 @@ def _known_columns() -> Collection[str]:
     return {*own.columns.keys(), *app_fields()}
 
 
-class _JsonText(UserDefinedType[str]):
-    """The type of a JSON column whose values are read as text.
-
-    The reader of rows decodes them. The driver of PostgreSQL would decode all rows, and one fault would end the query.
-    """
-
-    cache_ok = True
-
-    def column_expression(self, colexpr: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the expression that a statement reads."""
-        return cast(colexpr, Text())
-
-
-def _read_as(declared: TypeEngine[Any]) -> TypeEngine[Any]:
-    return _JsonText() if isinstance(declared, JSON) else NullType()
-
-
-def _kind(declared: TypeEngine[Any]) -> tuple[TypeEngine[Any], Value]:
-    """Return the type for comparisons with a column, so that the comparison uses its index, and the conversion."""
-    if isinstance(declared, Integer | Numeric):
-        return BigInteger(), _integer
-    if isinstance(declared, Uuid):
-        return Uuid(), _uuid
-    if isinstance(declared, LargeBinary):
-        return LargeBinary(), _bytes
-    return String(), _text
-
-
-def _integer(text: str) -> object | None:
-    return int(text) if _INTEGER.fullmatch(text) and int(text) in _INT64 else None
-
-
-def _uuid(text: str) -> object | None:
-    try:
-        found = UUID(text)
-    except ValueError:
-        return None
-    return found if str(found) == text else None
-
-
-def _bytes(text: str) -> object | None:
-    return text.encode() if _text(text) else None
-
-
-def _text(text: str) -> object | None:
-    """Return a text that an id or a key can be. Some databases raise an error for NUL, or for a foreign character."""
-    return text if text.isascii() and text.isprintable() else None
-
-
 def _storable(text: str) -> object | None:
     """Return a text that a table of soketpy can have."""
-    return _text(text) if len(text) <= LONGEST else None
+    return text_value(text) if len(text) <= LONGEST else None

@@ -127,6 +127,12 @@ async def test_an_initialisation_does_not_change_a_table_of_soketi(soketi: Place
     assert registry.writable is not None
 
 
+async def test_another_programs_table_of_keys_is_not_read(soketi: Place) -> None:
+    soketi.owned("CREATE TABLE apps_keys (id integer, api_key varchar(9))")
+    registry = await soketi.open()
+    assert await registry.fetch(["app-id"], ["app-key"]) == [APP]
+
+
 async def test_the_pages_of_a_table_of_soketi(soketi: Place) -> None:
     for number in range(5):
         soketi.insert(**{**ROW, "id": f"{number}", "key": f"k{number}"})
