@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not isinstance(error, ConfigError):
             raise
-        return _say(f"{name}: error: {error}", 2)
+        return _say(f"{name}: error: {error.in_one_line()}", 2)
     except KeyboardInterrupt:
         return _say(f"{name}: interrupted", 1)
     except BrokenPipeError:

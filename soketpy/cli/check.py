@@ -1,9 +1,10 @@
 """``soketpy check-config``: check a configuration and print a summary."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
-from soketpy.cli.options import read_settings
+from soketpy.cli.options import read_settings_leniently
 
 if TYPE_CHECKING:
     from soketpy.config import Settings
@@ -19,12 +20,25 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a summary. Raise ConfigError for a mistake, and for a requirement that this machine does not have."""
+    """Print a summary. Print each mistake, and each requirement that this machine does not have, as a line."""
+    from soketpy.config import ConfigError
+
+    try:
+        return _check(args)
+    except ConfigError as error:
+        for each in error.each():
+            print(f"soketpy check-config: error: {each}", file=sys.stderr)
+        return 2
+
+
+def _check(args: argparse.Namespace) -> int:
     from soketpy.config.effects import notes
     from soketpy.process.requirements import check_requirements
 
-    settings = read_settings(args, {})
-    check_requirements(settings)
+    settings, problems = read_settings_leniently(args)
+    with problems.noted():
+        check_requirements(settings, problems)
+    problems.check()
     print(f"{', '.join(settings.sources) or 'defaults'}: {summary(settings)}")
     if settings.ignored:
         print(f"without effect in this version: {', '.join(settings.ignored)}")

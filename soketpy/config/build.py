@@ -8,12 +8,14 @@ from soketpy.config.addresses import Host, meet
 from soketpy.config.draft import APP_DEFAULTS, APPS, DEFAULT_POSITION, AppDraft, Draft, Found, setting_fields
 from soketpy.config.effects import warnings
 from soketpy.config.environment import PREFIX as OWN_PREFIX
+from soketpy.config.errors import ConfigError
+from soketpy.config.problems import ANY, Problems
 from soketpy.config.registry import CONFIG
 from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key, limit_fields
-from soketpy.core.fields import fields_of
+from soketpy.core.fields import Field, fields_of
 
 SOKETIS_DRIVER = "appManager.driver"
 
@@ -21,21 +23,27 @@ _SIZES = ("max_event_payload_in_kb", "max_presence_member_size_in_kb")
 """Fields of apps that a warning may name."""
 
 
-def build(draft: Draft) -> Settings:
-    """Return the settings of a draft.
+def build(draft: Draft, problems: Problems) -> Settings:
+    """Return the settings of a draft. Defaults are in the place of values with mistakes.
 
-    Raise ConfigError for an app without an id, a key or a secret, for two apps with the same id or key, for an app
-    while the apps are in a database, and for a setting that needs or excludes another one.
+    Note an app without an id, a key or a secret, two apps with the same id or key, an app while the apps are in a
+    database, and a setting that needs or excludes another one.
     """
     written = {path: found.position for path, found in draft.values.items()}
     for app in draft.apps or ():
         named = f"{APPS}.{app.values['id'].value}" if "id" in app.values else ""
         written |= {f"{named}.{name}": app.values[name].position for name in _SIZES if name in app.values}
     limits = _limits(draft)
-    settings: Settings = _group(Settings, "", draft, apps=_apps(draft, limits), app_defaults=limits, positions=written)
-    check_neighbours(settings)
-    check_ports(settings)
-    check_admin(settings)
+    settings: Settings = _group(
+        Settings, "", draft, apps=_apps(draft, limits, problems), app_defaults=limits, positions=written
+    )
+    problems.join(_of_neighbours(settings, problems))
+    if problems.is_sure("", "metrics", "admin"):
+        with problems.noted(""):
+            check_ports(settings)
+    if problems.is_sure("admin", "registry"):
+        with problems.noted("admin"):
+            check_admin(settings)
     return replace(settings, warnings=(*_unused_apps(draft), *warnings(settings)))
 
 
@@ -44,17 +52,28 @@ def check_neighbours(settings: Settings) -> None:
 
     An empty value, 0 and None exclude nothing: with them, one source takes back the value of another.
     """
+    _of_neighbours(settings, Problems()).check()
+
+
+def _of_neighbours(settings: Settings, earlier: Problems) -> Problems:
+    """Return the mistakes of ``check_neighbours``, without those in groups that earlier mistakes make unsure."""
+    problems = Problems()
     for path, field in setting_fields().items():
         group = path.rpartition(".")[0]
-        if group == APP_DEFAULTS:
-            continue
-        value, position = settings.value(path), settings.positions.get(path)
-        if field.needs is not None and value is not None and settings.value(f"{group}.{field.needs}") is None:
-            raise settings.mistake(path, f"has no effect without {_name_like(position, f'{group}.{field.needs}')}")
-        for other in (f"{group}.{name}" for name in field.excludes):
-            if value and settings.value(other):
-                where = f" ({settings.positions[other]})" if other in settings.positions else ""
-                raise settings.mistake(path, f"given next to {other}{where}; {WHY_EXCLUDED.get(other, ONE_OF_BOTH)}")
+        if group != APP_DEFAULTS and earlier.is_sure(group):
+            with problems.noted(group):
+                _check_neighbours_of(settings, path, field, group)
+    return problems
+
+
+def _check_neighbours_of(settings: Settings, path: str, field: Field, group: str) -> None:
+    value, position = settings.value(path), settings.positions.get(path)
+    if field.needs is not None and value is not None and settings.value(f"{group}.{field.needs}") is None:
+        raise settings.mistake(path, f"has no effect without {_name_like(position, f'{group}.{field.needs}')}")
+    for other in (f"{group}.{name}" for name in field.excludes):
+        if value and settings.value(other):
+            where = f" ({settings.positions[other]})" if other in settings.positions else ""
+            raise settings.mistake(path, f"given next to {other}{where}; {WHY_EXCLUDED.get(other, ONE_OF_BOTH)}")
 
 
 def check_ports(settings: Settings) -> None:
@@ -110,21 +129,29 @@ def _limits(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _apps(draft: Draft, limits: dict[str, Any]) -> tuple[App, ...]:
+def _apps(draft: Draft, limits: dict[str, Any], problems: Problems) -> tuple[App, ...]:
     if (driver := _database(draft)) is not None:
         if not _is_soketis(driver.position):
-            _check_none(draft.apps or [], driver)
+            with problems.noted(APPS):
+                _check_none(draft.apps or [], driver)
         return ()
     if draft.apps is None:
         return (replace(DEFAULT_APP, **limits),)
     ids: dict[object, Position] = {}
     keys: dict[object, Position] = {}
+    apps: list[App] = []
     for app in draft.apps:
-        if "id" in app.values:
-            _check_first(ids, app.values["id"], f"{app.name}.id")
-        for key, _ in _keys(app):
-            _check_first(keys, key, f"{app.name}.key")
-    return tuple(_app(app, limits) for app in draft.apps)
+        with problems.noted(APPS):
+            if "id" in app.values:
+                _check_first(ids, app.values["id"], f"{app.name}.id")
+        if app.broken or ANY in problems.unsure:
+            continue  # what is missing may be what has a mistake
+        with problems.noted(APPS):
+            for key, _ in _keys(app):
+                _check_first(keys, key, f"{app.name}.key")
+        with problems.noted(APPS):
+            apps.append(_app(app, limits))
+    return tuple(apps)
 
 
 def _database(draft: Draft) -> Found | None:
@@ -172,9 +199,9 @@ def _app(app: AppDraft, limits: dict[str, Any]) -> App:
 def _keys(app: AppDraft) -> Iterator[tuple[Found, Found]]:
     several = app.values.get("keys")
     if several is None:
-        for name in fields_of(Key):
-            if name not in app.values:
-                raise app.position.error(f"{app.name}.{name}", "missing")
+        missing = [name for name in fields_of(Key) if name not in app.values]
+        if missing:
+            raise ConfigError.of_several([app.position.error(f"{app.name}.{name}", "missing") for name in missing])
         yield app.values["key"], app.values["secret"]
         return
     for name in fields_of(Key):

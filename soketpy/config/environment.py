@@ -11,6 +11,7 @@ from functools import cache
 from soketpy.config.draft import APPS, Draft, setting_fields
 from soketpy.config.errors import ConfigError, guess, quote, with_all_words
 from soketpy.config.hints import hint_of_variable
+from soketpy.config.problems import ANY
 from soketpy.config.soketi.names import BY_PATH, VARIABLES
 from soketpy.config.soketi.names import PREFIX as SOKETI_PREFIX
 from soketpy.config.tree import ConfigNode, Position
@@ -34,24 +35,24 @@ def variables() -> Mapping[str, str]:
 
 
 def read_environment(environ: Mapping[str, str]) -> tuple[Draft, int]:
-    """Return what the variables give, and how many variables there are.
-
-    Raise ConfigError, which names the variable, for an unknown variable or a wrong value.
-    """
+    """Return what the variables give, with their mistakes, and how many variables there are."""
     draft, count = Draft(), 0
     for name, text in given(environ, PREFIX):
         if name in (CONFIG_FILE, ADMIN_TOKEN):
             continue
+        count += 1
         path = variables().get(name)
         if path is None:
-            raise unknown(name, PREFIX, [CONFIG_FILE, *variables()])
+            draft.problems.add(unknown(name, PREFIX, [CONFIG_FILE, *variables()]))
+            draft.problems.unsure.add(ANY)
+            continue
         node = ConfigNode(text, Position(name, name="" if path != APPS else None), loose=True)
         first, _, field = path.partition(".0.")
-        if field:
-            draft.put_app(0, field, node)
-        else:
-            draft.put(first, node)
-        count += 1
+        with draft.problems.noted(APPS if field else first.rpartition(".")[0]):
+            if field:
+                draft.put_app(0, field, node)
+            else:
+                draft.put(first, node)
     return draft, count
 
 

@@ -1,7 +1,7 @@
 """The error for a wrong configuration, and the guess which name the writer meant."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST_GUESSED = 80
 _ALIKE = 0.6
@@ -9,10 +9,32 @@ _WORD = re.compile(r"[^._]+")
 
 
 class ConfigError(ValueError):
-    """A wrong configuration. The text is one line: the position, the setting and the problem."""
+    """A wrong configuration. The text is one line: the position, the setting and the problem.
+
+    An error of several mistakes has the text of the first one; ``others`` are the further ones.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+        self.others: tuple[ConfigError, ...] = ()
+
+    @classmethod
+    def of_several(cls, errors: "Sequence[ConfigError]") -> "ConfigError":
+        """Return one error for several mistakes, of which there is at least one."""
+        first = cls(str(errors[0]))
+        first.others = tuple(errors[1:])
+        return first
+
+    def each(self) -> "tuple[ConfigError, ...]":
+        """Return the mistakes, each as an error of its own."""
+        return (ConfigError(str(self)), *self.others) if self.others else (self,)
+
+    def in_one_line(self) -> str:
+        """Return the first mistake, and how many more there are."""
+        if not self.others:
+            return str(self)
+        more = f"{len(self.others)} more mistake{'s' if len(self.others) > 1 else ''}"
+        return f"{self} (and {more}: `soketpy check-config` shows all)"
 
 
 def guess(written: str, known: Iterable[str], prefix: str = "") -> str:

@@ -7,6 +7,7 @@ from soketpy.config.build import build
 from soketpy.config.draft import APP_DEFAULTS, Draft, default_app, read_table, setting_fields
 from soketpy.config.environment import check_path, read_environment
 from soketpy.config.files import read_file
+from soketpy.config.problems import Problems
 from soketpy.config.registry import CONFIG
 from soketpy.config.settings import Settings
 from soketpy.config.soketi.detection import is_soketi
@@ -19,25 +20,48 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     """Return the settings of a file (if any), environment variables and flags.
 
     The names in ``flags`` are dotted paths. Every source is read and checked before they are merged, so that a mistake
-    is an error even if another source wins. Raise ConfigError: one line with the position and the setting.
+    is an error even if another source wins. Raise ConfigError, with the position and the setting of each mistake.
     """
-    check_path(environ)
-    file = SoketiDraft() if path is None else _read_file(path)
+    settings, problems = read(path, environ, flags)
+    problems.check()
+    return settings
+
+
+def read(path: str | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> tuple[Settings, Problems]:
+    """Return the settings, and their mistakes. If there are mistakes, the settings have defaults in their places.
+
+    Raise ConfigError with all mistakes if the file cannot be read, or is not YAML or JSON.
+    """
+    problems, unread = Problems(), Problems()
+    with problems.noted():
+        check_path(environ)
+    file = SoketiDraft()
+    with unread.noted():
+        file = file if path is None else _read_file(path)
     sources = [] if path is None else [path]
     soketi, soketi_count = read_soketi_environment(environ, file)
     own, own_count = read_environment(environ)
     layers = (file.draft, soketi.draft, own, _read_flags(flags))
-    merged = _merge(Draft(), layers)
-    for read in (file, soketi):
-        read.settle(merged)
+    problems.join(unread)
+    for layer in layers:
+        problems.join(layer.problems)
+    if unread.found:
+        problems.check()
+    merged = _merge(Draft(), layers, problems)
+    is_sure = problems.is_sure()
+    for each in (file, soketi):
+        each.settle(merged)
+        if is_sure:
+            problems.join(each.draft.problems)
     defaults = _defaults_of_soketi(merged) if file.soketi or soketi_count else Draft()
-    draft, ignored = _merge(defaults, layers), (*file.ignored, *soketi.ignored)
+    draft, ignored = _merge(defaults, layers, problems), (*file.ignored, *soketi.ignored)
     if count := soketi_count + own_count:
         sources.append(f"{count} environment variable{'s' if count > 1 else ''}")
     if flags:
         sources.append("flags")
     apps_in_file = bool(file.draft.apps or file.draft.changes)
-    return replace(build(draft), sources=tuple(sources), ignored=ignored, apps_in_file=apps_in_file)
+    settings = replace(build(draft, problems), sources=tuple(sources), ignored=ignored, apps_in_file=apps_in_file)
+    return settings, problems
 
 
 def _read_file(path: str) -> SoketiDraft:
@@ -45,9 +69,10 @@ def _read_file(path: str) -> SoketiDraft:
     return read_soketi_file(table) if is_soketi(table) else SoketiDraft(read_table(table))
 
 
-def _merge(lowest: Draft, layers: Sequence[Draft]) -> Draft:
+def _merge(lowest: Draft, layers: Sequence[Draft], problems: Problems) -> Draft:
     for layer in layers:
-        lowest = layer.over(lowest)
+        with problems.noted():
+            lowest = layer.over(lowest)
     return lowest
 
 
@@ -69,7 +94,8 @@ def _read_flags(flags: Mapping[str, object]) -> Draft:
     draft = Draft()
     for path, value in flags.items():
         position = Position("--" + path.replace("_", "-").replace(".", "-"), name="")
-        if path not in setting_fields() or not isinstance(value, bool | int | float | str | None):
-            raise position.error("", "no such flag")
-        draft.put(path, ConfigNode(value, position, loose=True))
+        with draft.problems.noted(path.rpartition(".")[0]):
+            if path not in setting_fields() or not isinstance(value, bool | int | float | str | None):
+                raise position.error("", "no such flag")
+            draft.put(path, ConfigNode(value, position, loose=True))
     return draft

@@ -3,6 +3,7 @@
 from typing import Any
 
 from soketpy.config.errors import guess, quote
+from soketpy.config.problems import Problems
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert, items_of
 from soketpy.core.aws_options import AwsOptions, sdk_options
@@ -20,13 +21,15 @@ def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
     Raise ConfigError, which never shows a URL or the value of a header.
     """
     found: dict[str, int] = {}
-    webhooks = []
+    webhooks, problems = list[Webhook](), Problems()
     for at, item in enumerate(items_of(node, path)):
-        webhook = _webhook(item, f"{path}[{at}]")
-        if (first := found.setdefault(webhook.id, at)) != at:
-            problem = f"has the target, event_types and filter of {path}[{first}]: remove one of the two"
-            raise item.position.error(f"{path}[{at}]", problem)
-        webhooks.append(webhook)
+        with problems.noted():
+            webhook = _webhook(item, f"{path}[{at}]")
+            if (first := found.setdefault(webhook.id, at)) != at:
+                problem = f"has the target, event_types and filter of {path}[{first}]: remove one of the two"
+                raise item.position.error(f"{path}[{at}]", problem)
+            webhooks.append(webhook)
+    problems.check()
     return tuple(webhooks)
 
 
@@ -50,26 +53,29 @@ def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> 
     ConfigError for an unknown name, a wrong value, and a value without the one that it needs.
     """
     fields = {name.rstrip("_"): each for name, each in fields_of(of).items()}
-    given: dict[str, Any] = {}
+    given, problems = dict[str, Any](), Problems()
     for name, each in table.items():
         where, field = f"{path}.{quote(name)}", fields.get(name)
-        if field is None:
-            meant = f"; a filter has {', '.join(fields)}" if of is Filter else guess(name, fields)
-            raise each.at.error(where, f"{unknown}{meant}")
-        if name == "headers":
-            given[field.name] = _headers(each, where)
-        elif name == "event_types":
-            given[field.name] = _event_types(each, where)
-        elif name == "client_options":
-            given[field.name] = client_options(each, where)
-        elif field.is_group:
-            given[field.name] = _group(field, each, where)
-        else:
-            given[field.name] = convert(field, each, where)
+        with problems.noted():
+            if field is None:
+                meant = f"; a filter has {', '.join(fields)}" if of is Filter else guess(name, fields)
+                raise each.at.error(where, f"{unknown}{meant}")
+            given[field.name] = _value(field, name, each, where)
+    problems.check()
     for name, field in fields.items():
         if field.needs is not None and given.get(field.name) is not None and given.get(field.needs) is None:
             raise table[name].at.error(f"{path}.{name}", f"has no effect without {field.needs}")
     return given
+
+
+def _value(field: Field, name: str, node: ConfigNode, path: str) -> object:
+    if name == "headers":
+        return _headers(node, path)
+    if name == "event_types":
+        return _event_types(node, path)
+    if name == "client_options":
+        return client_options(node, path)
+    return _group(field, node, path) if field.is_group else convert(field, node, path)
 
 
 def _group(field: Field, node: ConfigNode, path: str) -> object:

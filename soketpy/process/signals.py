@@ -98,7 +98,10 @@ class Configuration:
         except (ConfigError, ValueError, OSError) as fault:
             log.error(  # noqa: TRY400
                 "Kept the old configuration, because the new one is invalid: %(reason)s",
-                {"event": "configuration_refused", "reason": fault},
+                {
+                    "event": "configuration_refused",
+                    "reason": fault.in_one_line() if isinstance(fault, ConfigError) else fault,
+                },
             )
             self._reloads.note(applied=False)
             return

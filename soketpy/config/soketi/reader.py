@@ -12,6 +12,7 @@ from soketpy.config.draft import APPS, AppDraft, Draft, Found, app_value
 from soketpy.config.environment import given, unknown
 from soketpy.config.errors import guess, quote
 from soketpy.config.json_tree import parse_json
+from soketpy.config.problems import ANY
 from soketpy.config.registry import CONFIG
 from soketpy.config.soketi.names import (
     APP_NAMES,
@@ -55,26 +56,30 @@ class SoketiDraft:
     _unsettled: list[Callable[[Draft], None]] = field(default_factory=list)
 
     def read_table(self, table: dict[str, ConfigNode], prefix: str = "") -> None:
-        """Read a file, or a table in it. Raise ConfigError for a name that soketi does not have."""
+        """Read a file, or a table in it. Note the mistakes in the draft."""
         for key, node in table.items():
-            path = f"{prefix}.{key}" if prefix else key
-            if path == APPS_PATH:
-                self._read_apps(node)
-            elif path in BY_PATH:
-                self._take(path, node)
-            elif path in _PREFIXES:
-                self.read_table(_table(node, path), path)
-            elif path.startswith(f"{APPS_PATH}."):
-                self._read_app_change(path, node)
-            elif (whole := _with_options(path)) is not None:
-                self._take(whole, _wrapped(path.removeprefix(f"{whole}."), node), path)
-            else:
-                raise node.at.error(quote(path), _unknown(path))
+            with self.draft.problems.noted():
+                self._read(f"{prefix}.{key}" if prefix else key, node)
+
+    def _read(self, path: str, node: ConfigNode) -> None:
+        if path == APPS_PATH:
+            self._read_apps(node)
+        elif path in BY_PATH:
+            self._take(path, node)
+        elif path in _PREFIXES:
+            self.read_table(_table(node, path), path)
+        elif path.startswith(f"{APPS_PATH}."):
+            self._read_app_change(path, node)
+        elif (whole := _with_options(path)) is not None:
+            self._take(whole, _wrapped(path.removeprefix(f"{whole}."), node), path)
+        else:
+            raise node.at.error(quote(path), _unknown(path))
 
     def settle(self, merged: Draft) -> None:
         """Read the names whose meaning depends on other settings. ``merged`` has the settings of all sources."""
         for read in self._unsettled:
-            read(merged)
+            with self.draft.problems.noted():
+                read(merged)
         self._unsettled.clear()
 
     def read_variable(self, name: str, text: str) -> None:
@@ -194,9 +199,9 @@ class SoketiDraft:
         self.draft.apps = []
         for at, item in enumerate(node.value):
             app = AppDraft(f"{APPS_PATH}.{at}", item.position)
-            for key, each in _table(item, app.name).items():
-                self._put(app, key, each)
             self.draft.apps.append(app)
+            with self.draft.problems.noted():
+                self._put_all(app, _table(item, app.name))
 
     def _read_app_change(self, path: str, node: ConfigNode) -> None:
         number, _, key = path.removeprefix(f"{APPS_PATH}.").partition(".")
@@ -204,8 +209,13 @@ class SoketiDraft:
             raise node.at.error(quote(path), "must have the number of an app after 'apps'")
         at, position = int(number), Position(node.at.source, node.at.line)
         app = self.draft.changes.setdefault(at, AppDraft(f"{APPS_PATH}.{at}", position))
-        for name, each in {key: node}.items() if key else _table(node, path).items():
-            self._put(app, name, each)
+        self._put_all(app, {key: node} if key else _table(node, path))
+
+    def _put_all(self, app: AppDraft, table: dict[str, ConfigNode]) -> None:
+        """Store the fields of an app, and note the mistakes."""
+        for name, each in table.items():
+            with self.draft.problems.noted():
+                self._put(app, name, each)
 
     def _put(self, app: AppDraft, key: str, node: ConfigNode) -> None:
         """Store one field of an app. Raise ConfigError for an unknown one, and for a wrong value."""
@@ -234,7 +244,7 @@ class SoketiDraft:
 
 
 def read_soketi_file(table: dict[str, ConfigNode]) -> SoketiDraft:
-    """Return what a file in soketi's names gives. Raise ConfigError for a mistake in it."""
+    """Return what a file in soketi's names gives, with its mistakes."""
     read = SoketiDraft(soketi=True)
     read.read_table(table)
     return read
@@ -248,9 +258,11 @@ def read_soketi_environment(environ: Mapping[str, str], file: SoketiDraft) -> tu
     read, count = SoketiDraft(prefixes=dict(file.prefixes)), 0
     for name, text in given(environ, PREFIX):
         if name not in VARIABLES:
-            raise unknown(name, PREFIX, VARIABLES)
-        if text:
-            read.read_variable(name, text)
+            read.draft.problems.add(unknown(name, PREFIX, VARIABLES))
+            read.draft.problems.unsure.add(ANY)
+        elif text:
+            with read.draft.problems.noted():
+                read.read_variable(name, text)
             count += 1
     return read, count
 
