@@ -37,6 +37,7 @@ class Bounds:
     max_http_connections: int | None = setting(
         None,
         "Most connections that are not (yet) WebSockets; null for max_connections, up to a quarter of open files.",
+        null="the default",
     )
     message_size_in_kb: float = setting(
         256, "Largest WebSocket message from a client. A larger one closes the connection with 1009."

@@ -42,6 +42,7 @@ class Rules(TypedDict, total=False):
     needs: str
     excludes: tuple[str, ...]
     auto: int
+    null: str
     check_text: Callable[[str], str | None]
 
 
@@ -52,7 +53,8 @@ class Field:
     A field with ``many`` takes a list, one with ``one_or_many`` a value or a list, and an ``optional`` one takes None.
     Without ``least`` a number must be above 0. ``pattern`` is a regular expression that a whole text must match, and
     ``like`` describes the pattern in words. ``needs`` is the field of the same class that must be given too;
-    ``excludes`` are the fields that must not be given. ``auto`` is the number that the word auto stands for.
+    ``excludes`` are the fields that must not be given. ``auto`` is the number that the word auto stands for,
+    ``null`` what null stands for if it is not the absence of a limit or of a value.
     ``check_text`` returns what is wrong with a text, as the end of a sentence, or None. Errors never show the value of
     a ``secret`` field.
     """
@@ -73,6 +75,7 @@ class Field:
     needs: str | None = None
     excludes: tuple[str, ...] = ()
     auto: int | None = None
+    null: str = ""
     check_text: Callable[[str], str | None] | None = None
 
     @property
@@ -99,7 +102,9 @@ class Field:
             words = self.like or "text"
         else:
             words = self._describe_number(with_most) + (" or auto" if self.auto is not None else "")
-        return f"{words}, or null for none" if self.optional else words
+        if not self.optional:
+            return words
+        return f"{words}, or null for {self.null or ('no limit' if self.type in (int, float) else 'none')}"
 
     def _check_each(self, values: object, written: object) -> tuple[object, ...]:
         if not isinstance(values, list | tuple):

@@ -194,7 +194,7 @@ class Endpoints:
         try:
             allowance = await self._limiter.take(app.id, what, cost, limit)
         except Unavailable as fault:
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(fault), {"Retry-After": "1"}) from None
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(fault)) from None
         headers = {"X-RateLimit-Limit": str(allowance.limit), "X-RateLimit-Remaining": str(allowance.remaining)}
         if not allowance.allowed:
             self._node.refusals.limits[_LIMITS[what]] += 1

@@ -5,18 +5,25 @@ from typing import NoReturn
 
 from soketpy.core.triggers import DataTooLarge, TriggerRefused
 
+RETRY_AFTER = "1"
+"""Seconds after which a caller should repeat a request that was answered with 503."""
+
 READS = ("GET", "HEAD")
 """Methods that are served alike, except that the answer to HEAD has no body (RFC 9110, section 9.3.2)."""
 
 
 class RequestError(Exception):
-    """A request that cannot be served: an HTTP status, the reason for the body, and headers for the answer."""
+    """A request that cannot be served: an HTTP status, the reason for the body, and headers for the answer.
+
+    Every answer with 503 has ``Retry-After``.
+    """
 
     def __init__(self, status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.headers = headers or {}
+        retry = {"Retry-After": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        self.headers = retry | (headers or {})
 
 
 def of_trigger(refused: TriggerRefused) -> RequestError:
@@ -49,13 +56,13 @@ def unconfirmed() -> RequestError:
 def crowded() -> RequestError:
     """Return the error for a call of an app that has reached its limit of calls in progress."""
     reason = "The app has calls in progress on half of the HTTP connections (bounds.max_http_connections); try again."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
 
 def no_registry() -> RequestError:
     """Return the error for a request whose app cannot be looked up now. The log has the reason."""
     reason = "The app cannot be looked up now; try again."
-    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
+    return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
 
 def too_slow(seconds: float) -> RequestError:

@@ -6,6 +6,7 @@ from typing import cast
 
 from soketpy.protocol import handshake
 from soketpy.protocol.requests import HEAD_TOO_LONG, head_end
+from soketpy.web.errors import RETRY_AFTER
 from soketpy.web.half_close import end_writing
 from soketpy.web.http import HttpConnection
 from soketpy.web.http_port import HttpPort
@@ -27,7 +28,7 @@ _TOO_LONG = error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LONG)
 FULL = error(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The server has reached its limit of HTTP connections (bounds.max_http_connections); try again.",
-    "Retry-After: 1\r\n",
+    f"Retry-After: {RETRY_AFTER}\r\n",
 )
 
 

@@ -292,7 +292,11 @@ REFUSED = [
     (("add", "--id", "1"), 1, "1"),
     (("add", "--id", "a/b"), 2, " --id: must be text of "),
     (("add", "--key", "a:b"), 2, " --key: must be text of "),
-    (("set", "1", "max_connections=x"), 2, "max_connections: must be a whole number of 1 or more, or null for none"),
+    (
+        ("set", "1", "max_connections=x"),
+        2,
+        "must be a whole number of 1 or more, or null for no limit, not 'x'",
+    ),
     (("set", "1", "max_conections=1"), 2, "max_conections: no such field; did you mean max_connections?"),
     (("set", "1", "enabled='true'"), 2, "enabled: remove the quotes"),
     (("set", "1", "id=x"), 2, "id: the id of an app never changes"),

@@ -181,7 +181,7 @@ FILES = [
     ),
     (
         f"app_defaults: {{max_connections: {2**60}}}\n",
-        f"1: app_defaults.max_connections: must be a whole number from 1 to {LARGEST_NUMBER}, or null for none, "
+        f"1: app_defaults.max_connections: must be a whole number from 1 to {LARGEST_NUMBER}, or null for no limit, "
         f"not {2**60}",
     ),
     ("timeouts: {shutdown: -0.1}\n", "1: timeouts.shutdown: must be a number of 0 or more, not -0.1"),
@@ -189,7 +189,7 @@ FILES = [
     ("bounds: {memory_percent: 101}\n", "1: bounds.memory_percent: must be a number from 1 to 100, not 101"),
     (
         "bounds: {max_connections: 0}\n",
-        "1: bounds.max_connections: must be a whole number of 1 or more, or null for none, not 0",
+        "1: bounds.max_connections: must be a whole number of 1 or more, or null for no limit, not 0",
     ),
     ("log: {level: verbose}\n", "1: log.level: must be debug, info, warning or error, not 'verbose'"),
     ("log: {format: xml}\n", "1: log.format: must be text or json, not 'xml'"),
@@ -202,7 +202,7 @@ FILES = [
     ("host: {a: b}\n", f"1: host: {HOST}, not a table"),
     (
         "bounds: {max_http_connections: 0}\n",
-        "1: bounds.max_http_connections: must be a whole number of 1 or more, or null for none, not 0",
+        "1: bounds.max_http_connections: must be a whole number of 1 or more, or null for the default, not 0",
     ),
     # twice
     ("port: 1\nport: 2\n", "2: port: given twice, first at config.yaml:1"),

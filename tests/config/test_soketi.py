@@ -337,7 +337,8 @@ FILES: list[tuple[object, str]] = [
     ),
     (
         '{"appManager.array.apps.0.maxConnections": "many"}',
-        "1: appManager.array.apps.0.maxConnections: must be a whole number of 1 or more, or null for none, not 'many'",
+        "1: appManager.array.apps.0.maxConnections: must be a whole number of 1 or more, "
+        "or null for no limit, not 'many'",
     ),
     ('{"webhooks.batching.enabled": "maybe"}', "1: webhooks.batching.enabled: must be true or false, not 'maybe'"),
     ('{"webhooks.batching": true,\n "debug": true}', "1: webhooks.batching: must be a table, not true or false"),

@@ -19,7 +19,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("key", "", "key: must not be empty"),
     ("secret", 12345, "secret: must be text, not a number; put it in quotes"),
     ("client_events", 1, "client_events: must be true or false, not 1"),
-    ("max_connections", 0, "max_connections: must be a whole number of 1 or more, or null for none, not 0"),
+    ("max_connections", 0, "max_connections: must be a whole number of 1 or more, or null for no limit, not 0"),
     ("max_user_id_length", None, "max_user_id_length: must be a whole number of 1 or more, not null"),
     ("max_event_payload_in_kb", "5", "max_event_payload_in_kb: must be a number above 0, not '5', which is text"),
     ("allowed_origins", "a.com", "allowed_origins: must be a list, not text"),

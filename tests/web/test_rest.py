@@ -10,7 +10,8 @@ import pytest
 from soketpy import App, Key
 from soketpy.config.settings import Log
 from soketpy.web.endpoints import Endpoints
-from soketpy.web.errors import RequestError
+from soketpy.web.errors import RequestError, crowded, no_registry, stopping, unavailable
+from soketpy.web.first_request import FULL
 from tests.conftest import Contained, Peers, StartServer
 from tests.fakes import APP
 from tests.web.wire import request, signed, wire
@@ -68,6 +69,14 @@ async def test_a_path_at_which_nothing_is_is_not_found(peers: Peers, path: str) 
 def test_a_request_error_has_headers_where_it_was_given_some() -> None:
     assert RequestError(HTTPStatus.TOO_MANY_REQUESTS, "wait", {"Retry-After": "1"}).headers == {"Retry-After": "1"}
     assert RequestError(HTTPStatus.BAD_REQUEST, "no").headers == {}
+
+
+def test_every_503_says_when_to_repeat_the_request() -> None:
+    errors = [RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "x"), unavailable(), stopping(), crowded(), no_registry()]
+    assert {each.headers["Retry-After"] for each in errors} == {"1"}
+    own = RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "x", {"Retry-After": "5"})
+    assert own.headers == {"Retry-After": "5"}
+    assert b"\r\nRetry-After: 1\r\n" in FULL
 
 
 async def test_a_disabled_app_is_forbidden(start_server: StartServer) -> None:
