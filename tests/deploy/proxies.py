@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import ssl
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ import pytest
 
 from soketpy.protocol import signatures
 from tests.authority import Authority
-from tests.clients.programs import Launched, free_port
+from tests.clients.programs import Launched
+from tests.deploy.ports import launched
 from tests.patience import PATIENCE, attempts, wait_until
 
 FILES = Path(__file__).parent.parent.parent / "deploy/proxies"
@@ -142,36 +144,44 @@ def path_of(program: str) -> str:
 
 
 class Node:
-    """A node on a port that stays the same after a restart."""
+    """A node of the cluster, with its metrics."""
 
     def __init__(self, folder: Path, redis: str, prefix: str) -> None:
         folder.mkdir()
-        self._folder = folder
-        self.port, self._metrics_port = free_port(), free_port()
-        self._env = {
+        env = {
             "SOKETPY_HOST": "127.0.0.1",
-            "SOKETPY_PORT": str(self.port),
             "SOKETPY_CLUSTER": "redis",
             "SOKETPY_REDIS_UNIX_SOCKET": redis,
             "SOKETPY_REDIS_PREFIX": prefix,
             "SOKETPY_METRICS_ENABLED": "true",
             "SOKETPY_METRICS_HOST": "127.0.0.1",
-            "SOKETPY_METRICS_PORT": str(self._metrics_port),
             "SOKETPY_PATH_PREFIX": PREFIX,
+            "SOKETPY_TIMEOUTS_DRAIN": "3600",
             "SOKETPY_TIMEOUTS_SHUTDOWN": "0.5",
             "SOKETPY_APP_ID": "1",
             "SOKETPY_APP_KEY": KEY,
             "SOKETPY_APP_SECRET": SECRET,
             "SOKETPY_APP_TLS_ONLY": "true",
         }
-        self.start()
 
-    def start(self) -> None:
-        command = (sys.executable, "-m", "soketpy", "start")
-        self._process = Launched(*command, ready="Listening on", env=self._env, cwd=self._folder)
+        def start(port: int, metrics_port: int) -> Launched:
+            own = {"SOKETPY_PORT": str(port), "SOKETPY_METRICS_PORT": str(metrics_port)}
+            command = (sys.executable, "-m", "soketpy", "start")
+            return Launched(*command, ready="Listening on", env=env | own, cwd=folder)
+
+        self._process, (self.port, self._metrics_port) = launched(2, start)
+        self._drains = False
+
+    def drain(self) -> None:
+        """Let /ready answer 503, until the node is stopped. Everything else works."""
+        self._drains = True
+        os.kill(self._process.pid, signal.SIGTERM)
+        self._process.read_to("Draining")
 
     def stop(self) -> None:
         """Stop the node, and wait until its process has ended."""
+        if not self._drains:
+            self.drain()
         self._process.end()
 
     def connections(self) -> int:
@@ -190,14 +200,16 @@ class Site:
         self._trusted = authority.trusted()
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(authority.pem())
-        self.port, self.plain_port = free_port(), free_port()
         self.nodes = [Node(folder / name, redis, str(folder)) for name in ("one", "two")]
         try:
             changes = {f"10.0.0.{number}:6001": f"127.0.0.1:{node.port}" for number, node in enumerate(self.nodes, 1)}
             changes["ws.example.com"] = "localhost"
-            place = Place(folder, self.port, self.plain_port, certificate, key, changes)
             self._name = proxy
-            self._proxy = proxy(place, variant)
+
+            def start(port: int, plain_port: int) -> Launched:
+                return proxy(Place(folder, port, plain_port, certificate, key, changes), variant)
+
+            self._proxy, (self.port, self.plain_port) = launched(2, start)
         except BaseException:
             self._stop_nodes()
             raise
@@ -255,7 +267,7 @@ class Site:
         wait_until(lambda: self.serves(target))
 
     def notice(self) -> None:
-        """Wait until the proxy has noticed that a node is not ready, if it has health checks."""
+        """Wait until the proxy has noticed that a node drains, if it has health checks."""
         if self._name in UNHEALTHY:
             self._proxy.read_to(UNHEALTHY[self._name])
 

@@ -135,7 +135,7 @@ def test_each_variable_of_a_pod_is_a_setting(rendered: list[Manifest]) -> None:
 def test_a_pod_has_time_to_stop(rendered: list[Manifest], tmp_path: Path) -> None:
     timeouts = settings(rendered, tmp_path).timeouts
     waits = int(container(rendered)["lifecycle"]["preStop"]["exec"]["command"][1])
-    needed = waits + getattr(timeouts, "drain", 0) + 2 * timeouts.shutdown + 20
+    needed = waits + timeouts.drain + 2 * timeouts.shutdown + 20
     assert needed < pod(rendered)["spec"]["terminationGracePeriodSeconds"] < needed + 10
 
 

@@ -16,8 +16,9 @@ import websockets
 import yaml
 
 from soketpy.protocol import signatures
-from tests.clients.programs import Launched, free_port
+from tests.clients.programs import Launched
 from tests.deploy.chart import PLAIN, manifests
+from tests.deploy.ports import launched
 from tests.patience import PATIENCE, UNHURRIED, wait_until
 
 KEY, SECRET = "my-key", "my-secret"
@@ -31,19 +32,24 @@ class Pod:
         self._by_kind: dict[str, Any] = {each["kind"]: each for each in rendered}
         (self._container,) = self._by_kind["Deployment"]["spec"]["template"]["spec"]["containers"]
         config = yaml.safe_load(self._by_kind["ConfigMap"]["data"]["soketpy.yaml"])
-        self._ports = {each["name"]: free_port() for each in self._container["ports"]}
-        config |= {"host": "127.0.0.1", "port": self._ports["http"], "redis": {"unix_socket": redis}}
-        config["redis"]["prefix"] = str(folder.parent)
-        config["metrics"] |= {"host": "127.0.0.1", "port": self._ports["metrics"]}
+        names = [each["name"] for each in self._container["ports"]]
         (folder / "etc").mkdir(parents=True)
         (folder / "data").mkdir()
-        (folder / "etc/soketpy.yaml").write_text(yaml.safe_dump(config))
         env = {each["name"]: each["value"] for each in self._container["env"]}
         env["SOKETPY_CONFIG"] = env["SOKETPY_CONFIG"].replace("/etc/soketpy", str(folder / "etc"))
         env |= {"SOKETPY_APP_KEY": KEY, "SOKETPY_APP_SECRET": SECRET}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         command = [*self._container["command"], *self._container["args"]]
-        self._process = Launched(*command, ready="Listening on", env=env, cwd=folder / "data")
+        config |= {"host": "127.0.0.1", "redis": {"unix_socket": redis, "prefix": str(folder.parent)}}
+
+        def start(port: int, metrics_port: int) -> Launched:
+            config["port"] = port
+            config["metrics"] |= {"host": "127.0.0.1", "port": metrics_port}
+            (folder / "etc/soketpy.yaml").write_text(yaml.safe_dump(config))
+            return Launched(*command, ready="Listening on", env=env, cwd=folder / "data")
+
+        self._process, found = launched(2, start)
+        self._ports: dict[str, int] = dict(zip(names, found, strict=True))
 
     def __enter__(self) -> Self:
         return self
@@ -51,8 +57,9 @@ class Pod:
     def __exit__(self, *_: object) -> None:
         self._process.end()
 
-    def port(self, name: str = "http") -> int:
-        return self._ports[name]
+    @property
+    def port(self) -> int:
+        return self._ports["http"]
 
     def probe(self, name: str) -> int:
         """Return the status that the answer to a probe has."""
@@ -60,7 +67,7 @@ class Pod:
         return self.request("GET", get["path"], port=get["port"])
 
     def request(self, method: str, target: str, body: bytes | None = None, port: str = "http") -> int:
-        connection = HTTPConnection("127.0.0.1", self.port(port), timeout=PATIENCE)
+        connection = HTTPConnection("127.0.0.1", self._ports[port], timeout=PATIENCE)
         try:
             connection.request(method, target, body)
             return connection.getresponse().status
@@ -83,7 +90,7 @@ async def test_two_pods_pass_their_probes_share_events_and_stop(pods: list[Pod])
     one, two = pods
     assert {one.probe(name) for name in ("startup", "liveness", "readiness")} == {200}
     assert one.request("GET", "/metrics", port="metrics") == 200
-    async with websockets.connect(f"ws://127.0.0.1:{two.port()}/app/{KEY}?protocol=7", **UNHURRIED) as peer:
+    async with websockets.connect(f"ws://127.0.0.1:{two.port}/app/{KEY}?protocol=7", **UNHURRIED) as peer:
         await peer.recv()
         await peer.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "my-channel"}}))
         await peer.recv()

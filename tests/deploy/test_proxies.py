@@ -46,8 +46,12 @@ def test_a_client_hears_events_and_moves_to_the_other_node_when_its_node_stops(s
     client.subscribe("my-channel")
     assert trigger(site, "first") == 200
     assert client.hear("my-event", "my-channel") == "first"
-    site.node_of_the_client().stop()
+    node = site.node_of_the_client()
+    node.drain()
     site.notice()
+    assert trigger(site, "while it drains") == 200
+    assert client.hear("my-event", "my-channel") == "while it drains"
+    node.stop()
     client.connected()
     client.hear("pusher:subscription_succeeded", "my-channel")
     for number in range(10):  # no call of a publisher fails, although one of two nodes has stopped

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from soketpy.config import Settings
-from tests.clients.programs import Launched, free_port
+from tests.clients.programs import Launched
 from tests.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,7 +74,7 @@ def test_the_unit_is_hardened(unit: Path) -> None:
 
 def test_the_unit_leaves_the_server_time_to_stop() -> None:
     timeouts = Settings().timeouts
-    assert int(value("TimeoutStopSec")) >= 2 * timeouts.shutdown + 20
+    assert int(value("TimeoutStopSec")) >= timeouts.drain + 2 * timeouts.shutdown + 20
 
 
 def status(port: int, path: str) -> int:
@@ -95,13 +95,13 @@ def deny_executable_memory() -> None:
 def test_the_commands_of_the_unit_start_reload_and_stop_the_server(tmp_path: Path, program: str) -> None:
     config, state = tmp_path / "soketpy.yaml", tmp_path / "state"
     state.mkdir()
-    port = free_port()
-    config.write_text(f"host: 127.0.0.1\nport: {port}\napps:\n  - {{id: '1', key: k, secret: a-secret}}\n")
+    config.write_text("host: 127.0.0.1\nport: 0\napps:\n  - {id: '1', key: k, secret: a-secret}\n")
     places = {"/opt/soketpy/bin/soketpy": program, "/etc/soketpy/soketpy.yaml": str(config)}
     assert value("MemoryDenyWriteExecute") == "yes"
     start = command(value("ExecStart"), places)
     check, hang_up = (command(line, places) for line in values("ExecReload"))
     with Launched(*start, ready="Listening on", cwd=state, preexec_fn=deny_executable_memory) as server:
+        port = int(server.greeting.partition("127.0.0.1:")[2].split()[0])
         assert subprocess.run(check, check=False, capture_output=True).returncode == 0
         config.write_text(config.read_text() + "  - {id: '2', key: k2, secret: b-secret}\n")
         subprocess.run([word.replace("$MAINPID", str(server.pid)) for word in hang_up], check=True)
