@@ -38,6 +38,8 @@ class Target:
     verified: bool = True
     has_flag: bool = False
     """True if the command has the flag ``--tls``, so that not only the configuration decides on TLS."""
+    announces: bool = False
+    """True for a server that expects a PROXY header from this machine."""
     is_admin: bool = False
     """True for the server of ``--admin-url``, whose scheme decides on TLS."""
 
@@ -54,7 +56,23 @@ def local_target(settings: "Settings") -> Target:
     from soketpy.config.addresses import reachable
 
     tls = settings.tls.cert is not None
-    return Target(reachable(settings.host), settings.port, settings.unix_socket, tls, verified=False)
+    return Target(
+        reachable(settings.host),
+        settings.port,
+        settings.unix_socket,
+        tls,
+        verified=False,
+        announces=settings.proxy_protocol and _expects_header(settings),
+    )
+
+
+def _expects_header(settings: "Settings") -> bool:
+    """Return whether a connection from this machine begins with a PROXY header."""
+    from soketpy.config.addresses import reachable
+    from soketpy.protocol.forwarded import UNIX_PEER, Networks
+
+    here = reachable(settings.host) if settings.unix_socket is None else UNIX_PEER
+    return not settings.proxies or Networks(settings.proxies).has("127.0.0.1" if here == "localhost" else here)
 
 
 def call(
@@ -135,7 +153,7 @@ def _connection(target: Target, patience: float) -> http.client.HTTPConnection:
             raise Failure(f"cannot reach {target}: this system has no Unix sockets")
         return _UnixConnection(target, patience)
     if not target.tls:
-        return http.client.HTTPConnection(target.host, target.port, timeout=patience)
+        return _TcpConnection(target, patience)
     return http.client.HTTPSConnection(target.host, target.port, timeout=patience, context=tls_of(target))
 
 
@@ -150,6 +168,16 @@ def tls_of(target: Target) -> "ssl.SSLContext":
     return context
 
 
+class _TcpConnection(http.client.HTTPConnection):
+    def __init__(self, target: Target, patience: float) -> None:
+        super().__init__(target.host, target.port, timeout=patience)
+        self._target = target
+
+    def connect(self) -> None:
+        super().connect()
+        announce(self._target, self.sock)
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, target: Target, patience: float) -> None:
         super().__init__("localhost", timeout=patience)
@@ -160,5 +188,12 @@ class _UnixConnection(http.client.HTTPConnection):
         plain.settimeout(self.timeout)
         self.sock = plain  # closed with the connection, whatever happens next
         plain.connect(self._target.unix_socket or "")
+        announce(self._target, plain)
         if self._target.tls:
             self.sock = tls_of(self._target).wrap_socket(plain)
+
+
+def announce(target: Target, connection: socket.socket) -> None:
+    """Send the PROXY header of a client that speaks for itself, if the server expects one."""
+    if target.announces:
+        connection.sendall(b"PROXY UNKNOWN\r\n")

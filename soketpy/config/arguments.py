@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from soketpy.config.build import check_admin, check_neighbours, check_ports
+from soketpy.config.build import check_admin, check_neighbours, check_ports, check_proxy_protocol
 from soketpy.config.errors import guess
 from soketpy.config.registry import CONFIG
 from soketpy.config.settings import DEFAULT_APP, Settings
@@ -37,6 +37,7 @@ def settings_of(settings: Settings | None, overrides: Mapping[str, Any]) -> Sett
     check_neighbours(replace(checked, positions={}))
     check_ports(checked)
     check_admin(checked)
+    check_proxy_protocol(checked)
     if checked.workers != 1:
         raise checked.mistake("workers", "a Server is one process; `soketpy start` starts several workers")
     return checked

@@ -44,6 +44,9 @@ def build(draft: Draft, problems: Problems) -> Settings:
     if problems.is_sure("admin", "registry"):
         with problems.noted("admin"):
             check_admin(settings)
+    if problems.is_sure("", "tls"):
+        with problems.noted(""):
+            check_proxy_protocol(settings)
     return replace(settings, warnings=(*_unused_apps(draft), *warnings(settings)))
 
 
@@ -90,6 +93,13 @@ def check_ports(settings: Settings) -> None:
                 written = earlier if earlier in settings.positions and path not in settings.positions else path
                 problem = f"{earlier} and {path} are both {number}; give them different ports"
                 raise settings.mistake(written, problem)
+
+
+def check_proxy_protocol(settings: Settings) -> None:
+    """Raise ConfigError for the PROXY protocol next to TLS in the server."""
+    if settings.proxy_protocol and settings.tls.cert is not None:
+        problem = "not possible with tls.cert: let the proxy end TLS, or turn one of both off"
+        raise settings.mistake("proxy_protocol", problem)
 
 
 def check_admin(settings: Settings) -> None:

@@ -84,6 +84,8 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "host", "next to unix_socket"
         if not settings.metrics.enabled:  # with metrics, the port is a label of every metric
             yield "port", "next to unix_socket"
+    if not settings.proxies:
+        yield "proxy_headers", "without proxies"
     if settings.webhooks.queue != "sqs":
         yield from ((f"sqs.{name}", "while webhooks.queue is not sqs") for name in _SQS)
     if settings.webhooks.queue in ("memory", "redis", "sqs"):

@@ -24,6 +24,7 @@ from soketpy.core.apps import App, Key
 from soketpy.core.aws_options import AwsOptions, queue_problem
 from soketpy.core.fields import setting
 from soketpy.core.url_patterns import PATH_PREFIX, SAFE
+from soketpy.protocol.forwarded import network_problem
 from soketpy.protocol.origins import origin_problem
 
 DEFAULT_SECRET = "app-secret"  # noqa: S105 - publicly known; the log warns of it
@@ -259,6 +260,20 @@ class Settings:
         "Prefix of every path behind a proxy, such as /realtime.",
         pattern=PATH_PREFIX,
         like=f"a path such as /realtime, of {SAFE}&:, or empty",
+    )
+    proxies: tuple[str, ...] = setting(
+        (),
+        "Networks of trusted proxies, such as 10.0.0.0/8; unix for the peers of a Unix socket.",
+        check_text=network_problem,
+    )
+    proxy_headers: str = setting(
+        "x-forwarded",
+        "Headers of trusted proxies: x-forwarded (X-Forwarded-For, X-Forwarded-Proto) or forwarded (RFC 7239).",
+        choices=("x-forwarded", "forwarded"),
+    )
+    proxy_protocol: bool = setting(
+        False,
+        "Connections to the main port begin with a PROXY header (version 1 or 2). With proxies, only theirs.",
     )
     strict_protocol: bool = setting(
         False, "Close clients that send no protocol version (4008). soketi's own tools send none."

@@ -9,6 +9,7 @@ from typing import cast
 from soketpy.core.containment import attempt
 from soketpy.core.limits import Bucket, Pruned
 from soketpy.core.steps import Later
+from soketpy.protocol.forwarded import UNIX_PEER
 
 log = logging.getLogger("soketpy.refusals")
 
@@ -223,7 +224,7 @@ def address(peer: object) -> str:
     if isinstance(peer, tuple) and peer:
         # A socket for both IPv6 and IPv4 shows an IPv4 address in this form.
         return str(cast("tuple[object, ...]", peer)[0]).removeprefix("::ffff:")
-    return "an unknown address" if peer is None else "a Unix socket"
+    return "an unknown address" if peer is None else UNIX_PEER
 
 
 def ip_of(peer: str) -> str | None:

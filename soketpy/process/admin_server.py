@@ -15,6 +15,7 @@ from soketpy.core.app_registry import AppRegistry, Changed
 from soketpy.process.app_changes import Announcer
 from soketpy.process.apps import open_apps
 from soketpy.process.listening import open_sockets, serve_sockets
+from soketpy.process.peers import peers_of
 from soketpy.process.registries import registry_of
 from soketpy.registry.administration import Administration
 from soketpy.web.admin_port import AdminPort
@@ -70,7 +71,9 @@ async def serve_admin(stack: AsyncExitStack, settings: Settings, registry: AppRe
     address cannot be used.
     """
     loop, stopping, given = asyncio.get_running_loop(), asyncio.Event(), settings.admin
-    api = AdminPort(administration_of(settings, registry, changed), given.tokens, loop.time, loop.call_later)
+    api = AdminPort(
+        administration_of(settings, registry, changed), given.tokens, loop.time, loop.call_later, peers_of(settings)
+    )
     http = HttpPort(api, Deadlines(loop.time), HttpConnections(MOST_CONNECTIONS), loop.time, draining=stopping.is_set)
     sockets = await open_sockets(given.host, given.port)
     bound: int = sockets[0].getsockname()[1]

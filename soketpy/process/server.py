@@ -31,6 +31,7 @@ from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.loop_delay import LoopDelay
 from soketpy.process.metrics_server import serve_metrics
+from soketpy.process.peers import peers_of
 from soketpy.process.registries import is_in_database
 from soketpy.process.reloads import Reloads
 from soketpy.process.signals import closing_clients
@@ -40,6 +41,8 @@ from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.http_connections import HttpConnections
+from soketpy.web.http_port import HttpPort
+from soketpy.web.proxied import ProxiedFirstRequest
 from soketpy.web.rest import Rest
 from soketpy.web.server_state import ServerState
 from soketpy.web.tls_handshakes import note_failed_handshakes
@@ -200,7 +203,7 @@ class Server:
         await stack.enter_async_context(self._state.deadlines.ticking())
         stack.push_async_callback(self._end)
         port = main_port(self._rest, self._state, settings.prefix)
-        await self._listen(stack, partial(FirstRequest, port, settings.timeouts.handshake), self._certificate)
+        await self._listen(stack, self._first_request(port), self._certificate)
         if settings.metrics.enabled:
             await self._listen_for_metrics(stack)
         if settings.admin.enabled and isinstance(self._apps, CachedApps):
@@ -228,6 +231,7 @@ class Server:
             bad_messages=bounds.bad_messages,
             limiter=limiter,
         )
+        peers = peers_of(settings)
         if settings.log.access:
             self.node.access = AccessLog(loop.time)
         self._state = ServerState(
@@ -241,7 +245,8 @@ class Server:
             unread_size=int(bounds.unread_in_kb * KIB),
             strict_protocol=settings.strict_protocol,
             port_is_shared=bool(self._shared_sockets),
-            http=HttpConnections(bounds.http_connections(files)),
+            http=HttpConnections(bounds.http_connections(files), peers=peers),
+            peers=peers,
         )
         self._rest = Rest(
             self.node,
@@ -253,6 +258,7 @@ class Server:
             memory_percent=bounds.memory_percent,
             available=lambda: cluster.connected,
             most_calls=self._state.http.share,
+            peers=peers,
         )
 
     def _apps_of(self, settings: Settings) -> StaticApps | CachedApps:
@@ -291,6 +297,13 @@ class Server:
         self._listening += await serve_sockets(
             stack, sockets, protocol, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
         )
+
+    def _first_request(self, port: HttpPort) -> Callable[[], FirstRequest]:
+        """Return what makes the protocol of a new connection."""
+        patience = self.settings.timeouts.handshake
+        if self.settings.proxy_protocol:
+            return partial(ProxiedFirstRequest, port, patience, self._state.peers)
+        return partial(FirstRequest, port, patience)
 
     def _expect_handshake(self, protocol: Callable[[], FirstRequest]) -> FirstRequest:
         """Return the protocol of a connection that begins with a TLS handshake."""

@@ -16,6 +16,7 @@ from soketpy.registry.administration import Administration, Done, Input, Request
 from soketpy.web.answers import JSON, SOFTWARE, Answer, Reply, failed, refused
 from soketpy.web.errors import RequestError, stopping
 from soketpy.web.exchange import Ended, Exchange
+from soketpy.web.peers import Peers
 
 log = logging.getLogger("soketpy.admin")
 
@@ -45,11 +46,17 @@ class AdminPort:
     leaving = False
 
     def __init__(
-        self, administration: Administration, tokens: Sequence[str], clock: Callable[[], float], later: Later
+        self,
+        administration: Administration,
+        tokens: Sequence[str],
+        clock: Callable[[], float],
+        later: Later,
+        peers: Peers | None = None,
     ) -> None:
         self._administration = administration
         self._tokens = [_digest(token) for token in tokens]
         self._lines = Lines(clock, later)
+        self._peers = peers or Peers()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -75,7 +82,7 @@ class AdminPort:
         self, method: str, target: str, headers: Mapping[str, str], caller: asyncio.BaseTransport | None = None
     ) -> Exchange:
         """Open a request by its head. A request that is refused has its answer, and its body is not read."""
-        exchange = Exchange(method, target, None, None, caller)
+        exchange = Exchange(method, target, None, None, caller, headers)
         try:
             self._check(headers)
             self._administration.find(method, _path(target))
@@ -134,7 +141,7 @@ class AdminPort:
                 done = await operation(Input(exchange.path.partition("?")[2], body))
             exchange.answer = Answer(done.document, done.status)
             if done.change:
-                attempt(log, _log_change, exchange, done)
+                attempt(log, self._log_change, exchange, done)
         except RequestRefused as fault:
             self._refuse(exchange, fault)
         except Exception as fault:
@@ -154,11 +161,23 @@ class AdminPort:
                     "event": "admin_refused",
                     "method": one_line(exchange.method[:LONGEST]),
                     "path": one_line(_path(exchange.path)[:LONGEST]),
-                    "caller": exchange.peer,
-                    "ip": ip_of(exchange.peer),
+                    "caller": self._peers.name(exchange.caller, exchange.headers),
+                    "ip": ip_of(self._peers.name(exchange.caller, exchange.headers)),
                     "status": int(status),
                 },
             )
+
+    def _log_change(self, exchange: Exchange, done: Done) -> None:
+        log.info(
+            "Admin API: %(change)s (from %(caller)s)",
+            {
+                "event": "admin_change",
+                "change": one_line(done.change),
+                "caller": self._peers.name(exchange.caller, exchange.headers),
+                "ip": ip_of(self._peers.name(exchange.caller, exchange.headers)),
+                "method": exchange.method,
+            },
+        )
 
     def _fail(self, exchange: Exchange, fault: Exception) -> None:
         contain(log, fault, "A request of the admin API could not be served: %s", exchange.method)
@@ -179,16 +198,3 @@ def _check_type(headers: Mapping[str, str]) -> None:
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise RequestRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the body as JSON, with Content-Type: {JSON}.")
-
-
-def _log_change(exchange: Exchange, done: Done) -> None:
-    log.info(
-        "Admin API: %(change)s (from %(caller)s)",
-        {
-            "event": "admin_change",
-            "change": one_line(done.change),
-            "caller": exchange.peer,
-            "ip": ip_of(exchange.peer),
-            "method": exchange.method,
-        },
-    )

@@ -1,14 +1,13 @@
 """One HTTP request, from its head to its answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 import msgspec
 
 from soketpy.core.apps import App
 from soketpy.core.histograms import Calls
-from soketpy.core.refusals import address
 from soketpy.web.answers import Answer
 from soketpy.web.authentication import Call
 from soketpy.web.endpoints import Operation
@@ -22,6 +21,7 @@ class Exchange(msgspec.Struct, eq=False):
     origin: str | None
     app: App | None
     caller: asyncio.BaseTransport | None = None
+    headers: Mapping[str, str] | None = None
     answer: Answer | None = None
     call: Call | None = None
     operation: Operation | None = None
@@ -34,11 +34,6 @@ class Exchange(msgspec.Struct, eq=False):
 
     It returns whether that is done; if not, it calls its argument later. It is None for all other requests.
     """
-
-    @property
-    def peer(self) -> str:
-        """The address of the client, for the log."""
-        return address(None if self.caller is None else self.caller.get_extra_info("peername"))
 
 
 Ended = Callable[[Exchange], None]

@@ -13,6 +13,7 @@ from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
 from soketpy.web.errors import RequestError, no_registry, of_trigger, unavailable, unconfirmed
 from soketpy.web.exchange import Exchange
+from soketpy.web.peers import Peers
 
 log = logging.getLogger("soketpy.rest")
 
@@ -20,9 +21,10 @@ log = logging.getLogger("soketpy.rest")
 class Failures:
     """Turns exceptions into answers. No other module gives exceptions of the core or the protocol an HTTP status."""
 
-    def __init__(self, node: Node, prefix: str) -> None:
+    def __init__(self, node: Node, prefix: str, peers: Peers) -> None:
         self._node = node
         self._prefix = prefix
+        self._peers = peers
 
     def answer(self, exchange: Exchange, fault: Exception) -> Answer:
         """Return the answer to a request that cannot be served. Never raises."""
@@ -62,4 +64,5 @@ class Failures:
 
     def _log(self, exchange: Exchange, app: App | None, status: HTTPStatus, reason: str) -> None:
         app_id = None if app is None else app.id
-        self._node.refusals.request(app_id, exchange.peer, exchange.method, exchange.path, int(status), reason)
+        peer = self._peers.name(exchange.caller, exchange.headers)
+        self._node.refusals.request(app_id, peer, exchange.method, exchange.path, int(status), reason)

@@ -8,8 +8,9 @@ from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from soketpy.core.containment import attempt, contain
-from soketpy.core.refusals import Lines, address, ip_of
+from soketpy.core.refusals import Lines, ip_of
 from soketpy.core.steps import Later
+from soketpy.web.peers import Peers
 
 log = logging.getLogger("soketpy.http")
 
@@ -41,7 +42,13 @@ class HttpConnections:
       exceed ``most`` together, the oldest without a request are closed as soon as their grace period is over.
     """
 
-    def __init__(self, most: int | None = None, clock: Callable[[], float] = monotonic, later: Later = _later) -> None:
+    def __init__(
+        self,
+        most: int | None = None,
+        clock: Callable[[], float] = monotonic,
+        later: Later = _later,
+        peers: Peers | None = None,
+    ) -> None:
         self._most = most
         self._clock = clock
         self._later = later
@@ -50,6 +57,7 @@ class HttpConnections:
         self._busy: dict[object, asyncio.Transport] = {}
         self._trims = False  # a call of _trim is scheduled
         self._lines = Lines(clock, later)
+        self._peers = peers or Peers()
 
     @property
     def share(self) -> int | None:
@@ -156,7 +164,7 @@ class HttpConnections:
 
     def _log(self, event: str, text: str, transport: asyncio.Transport) -> None:
         if level := self._lines.level("HTTP connections"):
-            peer = address(transport.get_extra_info("peername"))
+            peer = self._peers.of(transport)
             log.log(level, text, {"event": event, "peer": peer, "ip": ip_of(peer), "most": self._most})
 
 

@@ -29,7 +29,13 @@ class Opening:
     __slots__ = ("_acceptance", "_hello", "_rest", "_state", "_transport", "_websocket")
 
     def __init__(
-        self, transport: asyncio.Transport, state: ServerState, hello: Hello, acceptance: bytes, rest: bytes
+        self,
+        transport: asyncio.Transport,
+        state: ServerState,
+        hello: Hello,
+        acceptance: bytes,
+        rest: bytes,
+        peer: str | None = None,
     ) -> None:
         """Prepare the answer ``acceptance`` to a handshake. ``rest`` has the bytes that the client sent after it."""
         self._transport = transport
@@ -37,7 +43,7 @@ class Opening:
         self._hello = hello
         self._acceptance = acceptance
         self._rest = rest
-        self._websocket = WebSocket(transport, state)
+        self._websocket = WebSocket(transport, state, peer)
 
     def begin(self) -> None:
         """Accept the handshake, and connect the client or refuse it."""

@@ -37,6 +37,7 @@ from soketpy.web.exchange import Ended, Exchange
 from soketpy.web.failures import Failures
 from soketpy.web.health import HealthChecks
 from soketpy.web.http_connections import CallsInProgress
+from soketpy.web.peers import Peers
 
 log = logging.getLogger("soketpy.rest")
 
@@ -63,6 +64,7 @@ class Rest:
         memory_percent: float = 85,
         available: Callable[[], bool] = lambda: True,
         most_calls: int | None = None,
+        peers: Peers | None = None,
     ) -> None:
         """Make the API of a node. One app may have ``most_calls`` calls in progress."""
         self.announced = False  # /ready answers 503 and all else is served: the server stops soon
@@ -73,7 +75,8 @@ class Rest:
         self._apps = apps
         self._cors = cors
         self._prefix = prefix
-        self._failures = Failures(node, prefix)
+        self._peers = peers or Peers()
+        self._failures = Failures(node, prefix, self._peers)
         self._health = HealthChecks(memory_percent, available)
         self._in_progress = CallsInProgress[Exchange](most_calls)
         self._endpoints = endpoints = Endpoints(node, limiter)
@@ -116,7 +119,7 @@ class Rest:
         line has the address of the ``caller``.
         """
         path, _, query = target.partition("?")
-        exchange = Exchange(method, path, headers.get("origin"), None, caller)
+        exchange = Exchange(method, path, headers.get("origin"), None, caller, headers)
         try:
             bare = bare_path(path, self._prefix) if self._prefix else path
             parts = bare.split("/", 3)
@@ -347,7 +350,8 @@ class Rest:
         """Log an answer, unless it is that of a health check."""
         if bare_path(exchange.path, self._prefix) not in health.PATHS:
             app_id = None if exchange.app is None else exchange.app.id
-            access.call(app_id, exchange.peer, exchange.method, exchange.path, status, size, seconds)
+            peer = self._peers.name(exchange.caller, exchange.headers)
+            access.call(app_id, peer, exchange.method, exchange.path, status, size, seconds)
 
     def _cors_headers(self, exchange: Exchange) -> dict[str, str]:
         app, origin = exchange.app, exchange.origin

@@ -7,6 +7,7 @@ from soketpy.core.apps import Apps
 from soketpy.core.node import Node
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.http_connections import HttpConnections
+from soketpy.web.peers import Peers
 
 
 class Client(Protocol):
@@ -34,6 +35,7 @@ class ServerState:
     closing: int = 0  # WebSockets whose close frame waits for an answer
     entering: dict[object, Client] = field(default_factory=dict)  # handshakes that wait for other nodes, by WebSocket
     http: HttpConnections = field(default_factory=HttpConnections)
+    peers: Peers = field(default_factory=Peers)
 
     def clients(self) -> list[Client]:
         """Return all clients that can be refused."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from soketpy.core.admission import Hello
 from soketpy.core.containment import attempt
-from soketpy.core.refusals import address
 from soketpy.protocol import handshake
 from soketpy.web.http_port import HttpPort
 from soketpy.web.opening import Opening
@@ -35,9 +35,10 @@ def log_refusal(
     reason: str,
     app_id: str | None = None,
     path: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Log a request that is refused because of its head. Never raises."""
-    peer = address(transport.get_extra_info("peername"))
+    peer = state.peers.name(transport, headers)
     attempt(log, state.node.refusals.handshake, peer, int(status), reason, app_id, path)
 
 
@@ -52,16 +53,17 @@ def open_websocket(
         key = handshake.app_key(upgrade.path, prefix)
         app = None if key is None else state.apps.by_key(key)
         app_id = None if app is None else app.id
-        log_refusal(transport, state, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path)
+        log_refusal(transport, state, int(head.split(" ", 2)[1]), reason, app_id, upgrade.path, upgrade.headers)
         transport.write(refusal)
         transport.close()
         return
-    forwarded = upgrade.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    client = state.peers.client(transport, upgrade.headers)
     hello = Hello(
         key=handshake.app_key(upgrade.path, prefix),
         protocol=upgrade.query.get("protocol"),
         origin=upgrade.headers.get("origin"),
         path=upgrade.path,
-        secure=forwarded in ("https", "wss") or transport.get_extra_info("sslcontext") is not None,
+        secure=client.secure,
     )
-    Opening(transport, state, hello, handshake.acceptance(upgrade), rest).begin()
+    named = client.name if state.peers.proxies else None
+    Opening(transport, state, hello, handshake.acceptance(upgrade), rest, named).begin()

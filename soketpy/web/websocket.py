@@ -7,7 +7,6 @@ from time import perf_counter
 
 from soketpy.core.connection import Connection
 from soketpy.core.containment import contain
-from soketpy.core.refusals import address
 from soketpy.protocol import frames
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
@@ -39,6 +38,7 @@ class WebSocket(asyncio.Protocol):
     __slots__ = (
         "_awaited",
         "_last_received",
+        "_peer",
         "_reader",
         "_state",
         "_transport",
@@ -49,13 +49,15 @@ class WebSocket(asyncio.Protocol):
         "write",
     )
 
-    def __init__(self, transport: asyncio.Transport, state: ServerState) -> None:
+    def __init__(self, transport: asyncio.Transport, state: ServerState, peer: str | None = None) -> None:
+        """Prepare a connection. ``peer`` is the client if a proxy names it, and None if the TCP connection does."""
         self.due = 0
         self.connection: Connection | None = None
         # The fan-out calls the method of the event loop directly.
         self.write: Callable[[bytes], None] = transport.write
         self._transport = transport
         self._state = state
+        self._peer = peer
         self._reader: FrameReader | None = FrameReader(state.message_size)
         self._last_received = state.node.clock()
         self._awaited = _NOTHING
@@ -165,7 +167,7 @@ class WebSocket(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The address of the client, for the log."""
-        return address(self._transport.get_extra_info("peername"))
+        return self._peer or self._state.peers.of(self._transport)
 
     def _answer_close(self, close: frames.Close) -> None:
         """Answer the client's close frame, or take it as the answer to the server's; then end the TCP connection."""
