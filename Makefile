@@ -10,6 +10,7 @@
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
 # make dist    builds the wheel and the sdist into dist/ and checks them
 # make test-dist  builds both, installs them with pip, pipx and uvx, and starts the server; it needs a registry of packages
+# make test-image  builds the image with podman and runs it, read-only and without rights; needs root on Linux
 # make format  formats the code as make test demands
 # make clean   removes all files that these targets have created
 
@@ -49,7 +50,7 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 
 test: lint types
 	@$(BIN)/python -m pytest -q tests/examples -m "not examples"
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging --ignore=tests/image --cov --cov-report=term:skip-covered
 
 lint: tools
 	@$(BIN)/ruff check .
@@ -72,13 +73,19 @@ dist: .venv/dist
 test-dist: .venv/dist
 	@$(BIN)/python -m pytest -q -n 2 --timeout 600 tests/packaging $(ARGS)
 
+# The tests are skipped where no container can run. The first run makes a base with debootstrap, and keeps it in ~/.cache.
+.PHONY: test-image
+test-image: tools
+	@sh tests/image/install-podman.sh
+	@$(BIN)/python -m pytest -q --timeout 600 tests/image $(ARGS)
+
 format: tools
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 # ARGS are arguments of pytest; --only hogs, --only zero or --only minute selects one of the three runs; --hogs N sets the load.
 test-slow: tools
-	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging $(ARGS)
+	@$(BIN)/python -m tests.slow -n 2 --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging --ignore=tests/image $(ARGS)
 
 OLDEST := build/oldest
 
@@ -100,7 +107,7 @@ manifests: .venv/tools
 	@$(BIN)/python -m tests.deploy.chart > deploy/kubernetes/soketpy.yaml
 
 unit: .venv/tools
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/clients --ignore=tests/examples --ignore=tests/deploy --ignore=tests/packaging --ignore=tests/image
 
 examples: tools
 	@sh tests/install-proxies.sh nginx caddy
