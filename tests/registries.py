@@ -34,6 +34,9 @@ class MemoryRegistry:
     async def stop(self) -> None:
         self._changed = lambda _: None
 
+    def look_again(self) -> None:
+        pass
+
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         self._check()
         self.fetches.append((ids, keys))

@@ -63,6 +63,9 @@ class AppSource(Protocol):
     async def stop(self) -> None:
         """Close all connections."""
 
+    def look_again(self) -> None:
+        """Look at the tables again with the next call: an operator may have replaced them. Never blocks or raises."""
+
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         """Return the apps that have one of these ids or one of these keys, in any order, each of them once.
 

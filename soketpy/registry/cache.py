@@ -156,6 +156,7 @@ class CachedApps:
     def invalidate(self, app_id: str | None = None) -> None:
         """Refresh an app, or all, as soon as possible. Never raises."""
         if app_id is None:
+            self._source.look_again()
             self._stale.update(self._entries)
             self._no_ids.clear()
         else:

@@ -27,6 +27,7 @@ class Source:
     def __init__(self, apps: Iterable[App | BrokenApp]) -> None:
         self.apps = list(apps)
         self.fault: Exception | None = None
+        self.looks = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.queries: list[tuple[set[str], set[str]]] = []
@@ -37,6 +38,9 @@ class Source:
 
     async def stop(self) -> None:
         pass
+
+    def look_again(self) -> None:
+        self.looks += 1
 
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         self.queries.append((set(ids), set(keys)))
@@ -288,6 +292,14 @@ async def test_an_invalidated_app_is_refreshed_at_once() -> None:
         await cache.check()
         assert cache.reported == [{"1"}]
         assert cache.source.queries[1:] == [({"1"}, set())]
+
+
+async def test_the_source_looks_at_its_tables_again_if_any_app_may_have_changed() -> None:
+    async with cached(app(1)) as cache:
+        cache.invalidate("1")
+        assert cache.source.looks == 0
+        cache.invalidate(None)
+        assert cache.source.looks == 1
 
 
 async def test_all_apps_are_refreshed_after_a_notification_without_an_id() -> None:

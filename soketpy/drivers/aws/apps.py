@@ -127,6 +127,9 @@ class DynamoApps(DynamoSource):
                 for number in range(ATTEMPTS):
                     opened = await self._open()
                     if self.writable is not None:
+                        self.look_again()
+                        opened = await self._open()
+                    if self.writable is not None:
                         raise RegistryRefused(self.writable)
                     if await attempt(opened):
                         self._rest = ("", [])

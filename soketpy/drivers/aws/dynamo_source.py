@@ -30,6 +30,8 @@ LAYOUT = 1
 LOOK_AGAIN = 60.0
 """Seconds between two looks for the mark in a table that has none, since an operator may initialise it."""
 
+NEVER = float("-inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -55,7 +57,7 @@ class DynamoSource:
         self._read = read
         self._timeout = timeout
         self._opened: Opened | None = None
-        self._looked = 0.0  # when the mark was looked for, by the clock of the event loop
+        self._looked = NEVER  # when the mark was looked for, by the clock of the event loop
         self._rest: tuple[str, list[str]] = ("", [])  # the last id of the last page, and the ids that follow
 
     async def start(self, changed: Changed) -> None:
@@ -67,6 +69,10 @@ class DynamoSource:
     async def stop(self) -> None:
         """Close all connections."""
         await self._table.close()
+
+    def look_again(self) -> None:
+        """See ``AppSource``."""
+        self._looked = NEVER
 
     # Reading
 

@@ -20,6 +20,11 @@ from soketpy.drivers.sql.tables import Names, find
 INITIALISING_SECONDS = 60.0
 """Seconds in which the tables must be created, at least."""
 
+LOOK_AGAIN = 60.0
+"""Seconds between two looks at tables that soketpy only reads, since an operator may create new ones."""
+
+NEVER = float("-inf")
+
 T = TypeVar("T")
 
 NOT_OPEN = "the database of the apps is not open"
@@ -39,6 +44,7 @@ class SqlApps:
         self._read = read
         self._changes = Changes(self._names, read, write)
         self._tables: Tables | None = None
+        self._looked = NEVER  # when the tables were looked at, by the clock of the event loop
         self._watching: asyncio.Task[None] | None = None
         self.writable: str | None = NOT_OPEN
 
@@ -52,7 +58,12 @@ class SqlApps:
             await self.initialise()
         await self._find_tables()
         if self._watching is None:
-            self._watching = asyncio.create_task(self.database.watch(self._names.apps, changed))
+
+            def heard(app_id: str | None) -> None:
+                self.look_again()  # a notification may come from a trigger of new tables
+                changed(app_id)
+
+            self._watching = asyncio.create_task(self.database.watch(self._names.apps, heard))
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -64,12 +75,16 @@ class SqlApps:
         await self.database.close()
         self._tables, self.writable = None, NOT_OPEN
 
+    def look_again(self) -> None:
+        """Look at the tables again with the next call, if soketpy only reads them. Never raises."""
+        self._looked = NEVER
+
     async def fetch(self, ids: Collection[str], keys: Collection[str]) -> Found:
         """Return the apps that have one of these ids or keys. Raise RegistryUnavailable.
 
         There is no query if no row of the tables can have one of them.
         """
-        if self._tables is not None and not self._tables.can_have(ids, keys):
+        if self._tables is not None and not self._is_due(self._tables) and not self._tables.can_have(ids, keys):
             return []
         return await self._reading(lambda connection, tables: reading.entries(connection, tables, ids, keys))
 
@@ -108,7 +123,7 @@ class SqlApps:
 
     async def _reading(self, read: Callable[[AsyncConnection, Tables], Awaitable[Sequence[reading.Entry]]]) -> Found:
         try:
-            tables = self._tables or await self._find_tables()
+            tables = await self._known_tables()
             async with self.database.connection() as connection:
                 found = await read(connection, tables)
         except RegistryUnavailable:
@@ -120,7 +135,9 @@ class SqlApps:
 
     async def _changing(self, change: Callable[[AsyncConnection, Tables], Awaitable[T]]) -> T:
         """Run a change in a transaction. Run it again if a change without our lock was in its way."""
-        tables = self._tables or await self._find_tables()
+        tables = await self._known_tables()
+        if self.writable is not None:
+            tables = await self._find_tables()
         if self.writable is not None:
             raise RegistryRefused(self.writable)
         try:
@@ -133,7 +150,17 @@ class SqlApps:
             self._tables = None
             raise
 
+    def _is_due(self, tables: Tables) -> bool:
+        """Return whether the tables must be looked at again."""
+        return tables.not_writable is not None and asyncio.get_running_loop().time() >= self._looked + LOOK_AGAIN
+
+    async def _known_tables(self) -> Tables:
+        tables = self._tables
+        return await self._find_tables() if tables is None or self._is_due(tables) else tables
+
     async def _find_tables(self) -> Tables:
+        """Look at the tables."""
+        self._looked = asyncio.get_running_loop().time()
         async with self.database.connection() as connection:
             tables = await connection.run_sync(find, self._names)
         self._tables, self.writable = tables, tables.not_writable

@@ -384,6 +384,24 @@ async def test_a_table_that_is_initialised_later_is_noticed(
         await other.stop()
 
 
+async def test_a_table_that_is_initialised_later_is_looked_at_before_a_change_and_on_request(
+    moto_url: str, table: str, apps: DynamoApps
+) -> None:
+    await create_table(moto_url, table)
+    await apps.start(lambda _: None)
+    other, third = registry(moto_url, table), registry(moto_url, table)
+    try:
+        await third.start(lambda _: None)
+        await other.initialise()
+        await apps.add(app("a", "k1", "k2"))
+        assert await ids(third, by_keys=("k2",)) == []
+        third.look_again()
+        assert await ids(third, by_keys=("k2",)) == ["a"]
+    finally:
+        await other.stop()
+        await third.stop()
+
+
 async def test_a_key_that_is_given_twice_is_looked_up_once(ours: DynamoApps) -> None:
     await ours.add(app("a", "k1", "k2"))
     assert await ids(ours, by_keys=("k1", "k2", "k2", "k1")) == ["a"]

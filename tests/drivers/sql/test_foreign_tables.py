@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from soketpy.core.app_registry import BrokenApp, RegistryRefused
 from soketpy.core.apps import App, Key
 from soketpy.core.webhooks import Webhook
+from soketpy.drivers.sql import apps as sql_apps
+from soketpy.drivers.sql.apps import SqlApps
 from tests.drivers.registries import nothing
 from tests.drivers.sql.conftest import Place
 from tests.drivers.sql.soketi import MYSQL, POSTGRES, ROW
@@ -117,6 +120,42 @@ async def test_the_apps_of_soketi_move_to_new_tables(postgres: Place) -> None:
     postgres.sql(copy)
     assert await registry.page() == [APP]
     await registry.change("app-id", lambda old: old)
+
+
+async def moved(soketi: Place, running: SqlApps) -> None:
+    """Move the apps of soketi to new tables while ``running`` has read the old one, and rotate the keys."""
+    assert await running.fetch([], ["app-key"]) == [APP]
+    soketi.owned("ALTER TABLE apps RENAME TO soketi_apps")
+    operator = soketi.registry()
+    await operator.initialise()
+    soketi.owned()
+    soketi.insert(id="app-id", key="app-key", secret="app-secret")
+    await operator.change("app-id", lambda old: replace(old, keys=(Key("new", "s"), *old.keys)), ("keys",))
+
+
+async def test_a_running_server_knows_the_keys_of_new_tables_after_it_looks_again(soketi: Place) -> None:
+    running = await soketi.open()
+    await moved(soketi, running)
+    running.look_again()
+    [app] = await running.fetch([], ["app-key"])
+    assert isinstance(app, App)
+    assert [each.key for each in app.keys] == ["new", "app-key"]
+
+
+async def test_a_running_server_notices_new_tables_after_some_time(
+    soketi: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_apps, "LOOK_AGAIN", 0)
+    running = await soketi.open()
+    await moved(soketi, running)
+    assert [each.id for each in await running.fetch([], ["app-key"])] == ["app-id"]
+
+
+async def test_a_running_server_changes_apps_in_new_tables(soketi: Place) -> None:
+    running = await soketi.open()
+    await moved(soketi, running)
+    await running.remove("app-id")
+    assert await running.page() == []
 
 
 async def test_an_initialisation_does_not_change_a_table_of_soketi(soketi: Place) -> None:
