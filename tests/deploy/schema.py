@@ -121,6 +121,7 @@ def values() -> Schema:
         serviceAccount=record(create=SWITCH, name=TEXT, annotations=TEXTS),
         service=record(type=one_of("ClusterIP", "NodePort", "LoadBalancer"), port=number(1), annotations=TEXTS),
         ingress=record(enabled=SWITCH, className=TEXT, host=TEXT, path=TEXT, tlsSecret=TEXT, annotations=TEXTS),
+        httpRoute=record(enabled=SWITCH, parentRefs=LIST, host=TEXT, path=TEXT),
         persistence=record(enabled=SWITCH, size=TEXT, storageClass=TEXT, existingClaim=TEXT),
         podDisruptionBudget=record(enabled=SWITCH, maxUnavailable={"anyOf": [number(1), TEXT]}),
         autoscaling=record(

@@ -12,10 +12,10 @@ import yaml
 from soketpy.config import Settings, load
 from soketpy.config.environment import CONFIG_FILE, variables
 from soketpy.web.health import PATHS
-from tests.deploy.chart import CHART, PLAIN, Manifest, helm, manifests, plain, program, template
+from tests.deploy.chart import CHART, PLAIN, ROOT, Manifest, helm, manifests, plain, program, template
 
 VALUES = sorted(CHART.glob("ci/*-values.yaml"))
-CUSTOM = {"ServiceMonitor"}
+CUSTOM = {"HTTPRoute", "ServiceMonitor"}
 """Kinds that Kubernetes itself does not know."""
 
 needs_helm = pytest.mark.skipif(program() is None, reason="needs helm, or go to compile it: make test-deploy")
@@ -112,6 +112,7 @@ def kinds(template: Path) -> list[str]:
         (["secret.values.SOKETPY_APP_SECRET=x"], "exclude each other"),
         (["secret.values.APP_SECRET=x"], "additional properties 'APP_SECRET' not allowed"),
         (["serviceMonitor.enabled=true", "config.metrics.enabled=false"], "serviceMonitor.enabled needs"),
+        (["httpRoute.enabled=true"], "httpRoute.enabled needs httpRoute.parentRefs"),
         (["image.digest=latest"], "/image/digest"),
     ],
 )
@@ -198,6 +199,10 @@ def test_each_object_selects_the_pods(rendered: list[Manifest]) -> None:
             if monitor["spec"]["selector"]["matchLabels"].items() <= each["metadata"]["labels"].items()
         ]
         assert [each["metadata"]["name"] for each in found] == [monitor["metadata"]["name"] + "-metrics"]
+    for route in of("HTTPRoute", rendered):
+        (backend,) = route["spec"]["rules"][0]["backendRefs"]
+        services = {each["metadata"]["name"]: each["spec"]["ports"][0]["port"] for each in of("Service", rendered)}
+        assert services[backend["name"]] == backend["port"]
     for scaler in of("HorizontalPodAutoscaler", rendered):
         assert scaler["spec"]["scaleTargetRef"]["name"] == the("Deployment", rendered)["metadata"]["name"]
         assert "replicas" not in the("Deployment", rendered)["spec"]
@@ -233,6 +238,14 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     first, second = (pod(manifests(text))["metadata"]["annotations"] for text in texts)
     assert first["checksum/config"] != second["checksum/config"]
     assert first["checksum/secret"] == second["checksum/secret"]
+
+
+@needs_helm
+def test_the_command_of_the_readme_installs_the_chart() -> None:
+    (command,) = re.findall(r"helm install (.+?)\n```", (CHART / "README.md").read_text(), flags=re.S)
+    name, chart, *words = command.replace("\\\n", " ").split()
+    assert (name, chart) == ("realtime", str(CHART.relative_to(ROOT)))
+    assert the("Deployment", manifests(template([], *words)))
 
 
 def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:

@@ -49,6 +49,9 @@
 {{- if and .Values.secret.existing .Values.secret.values -}}
 {{- fail "secret.existing and secret.values exclude each other." -}}
 {{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.enabled needs httpRoute.parentRefs: the Gateway that serves the route." -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not (dig "metrics" "enabled" false .Values.config)) -}}
 {{- fail "serviceMonitor.enabled needs config.metrics.enabled: true." -}}
 {{- end -}}

@@ -41,3 +41,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "soketpy.secret" -}}
 {{ .Values.secret.existing | default (include "soketpy.fullname" .) }}
 {{- end -}}
+
+{{/* The name of the cluster in Prometheus: it begins with soketpy. */}}
+{{- define "soketpy.job" -}}
+{{- $name := include "soketpy.fullname" . -}}
+{{- hasPrefix "soketpy" $name | ternary $name (printf "soketpy-%s" $name) -}}
+{{- end -}}
