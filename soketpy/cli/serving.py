@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 
 from soketpy import __version__
-from soketpy.cli.faults import Failure
+from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.hint import hint
-from soketpy.cli.options import address_flags, config_path, read_settings
-from soketpy.config import Settings
+from soketpy.cli.options import CONFIG_FILE, address_flags, config_path, read_settings
+from soketpy.config import ConfigError, Settings
 from soketpy.config.effects import cautions, notes
+from soketpy.config.load import log_format
 from soketpy.core.ports import Unreachable
 from soketpy.process import workers
 from soketpy.process.log import configure
@@ -21,7 +23,22 @@ log = logging.getLogger("soketpy")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve. Raise ConfigError for a wrong configuration, and Failure if the port cannot be used."""
+    """Serve. Raise ConfigError for a wrong configuration, and Failure if the port cannot be used.
+
+    With ``log.format: json``, log such an error as one line of JSON instead, and return the exit code.
+    """
+    try:
+        return _run(args)
+    except (ConfigError, Failure, Mistake) as error:
+        if log_format(args.config or os.environ.get(CONFIG_FILE), os.environ) != "json":
+            raise
+        configure(format="json")
+        reason = error.in_one_line() if isinstance(error, ConfigError) else error
+        log.error("%(reason)s", {"event": "start_failed", "reason": reason})  # noqa: TRY400 - no traceback
+        return 1 if isinstance(error, Failure) else 2
+
+
+def _run(args: argparse.Namespace) -> int:
     flags = address_flags(args)
     if args.workers is not None:
         flags["workers"] = args.workers

@@ -6,6 +6,7 @@ from dataclasses import replace
 from soketpy.config.build import build
 from soketpy.config.draft import APP_DEFAULTS, Draft, default_app, read_table, setting_fields
 from soketpy.config.environment import check_path, read_environment
+from soketpy.config.errors import ConfigError
 from soketpy.config.files import read_file
 from soketpy.config.problems import Problems
 from soketpy.config.registry import CONFIG
@@ -62,6 +63,19 @@ def read(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     apps_in_file = bool(file.draft.apps or file.draft.changes)
     settings = replace(build(draft, problems), sources=tuple(sources), ignored=ignored, apps_in_file=apps_in_file)
     return settings, problems
+
+
+def log_format(path: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the written ``log.format``, also of a configuration with mistakes in other settings. Never raises."""
+    if (given := environ.get("SOKETPY_LOG_FORMAT")) is not None:
+        return given
+    try:
+        group = None if path is None else read_file(path).get("log")
+    except ConfigError:
+        return None
+    if group is None or not isinstance(group.value, dict) or "format" not in group.value:
+        return None
+    return str(group.value["format"].value)
 
 
 def _read_file(path: str) -> SoketiDraft:

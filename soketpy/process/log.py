@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 
 from soketpy.core.log_fields import FIELDS
 
@@ -77,9 +78,16 @@ def configure(level: str = "info", format: str = "text", *, pid: int | None = No
     output.setFormatter(JsonFormatter(pid) if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
+    if format == "json":
+        sys.excepthook = _log_uncaught
     # The records of these libraries may contain signed requests, session tokens, or values of statements.
     for library in ("aiobotocore", "aiosqlite", "alembic", "asyncmy", "asyncpg", "botocore", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+def _log_uncaught(kind: type[BaseException], fault: BaseException, traceback: TracebackType | None) -> None:
+    """Log the exception that ends the process. Python would print several lines."""
+    logging.getLogger("soketpy").critical("The process ends: %s", kind.__name__, exc_info=(kind, fault, traceback))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,9 @@ def the_log_of_the_tests() -> Iterator[None]:
     root = logging.getLogger()
     before = (root.level, root.handlers[:])
     root.handlers = []
+    hook = sys.excepthook
     yield
+    sys.excepthook = hook
     root.level, root.handlers = before
     logging.captureWarnings(False)
 
@@ -70,6 +73,16 @@ def test_a_traceback_and_a_line_of_a_library_have_events_too(capsys: pytest.Capt
     logging.getLogger("asyncio").warning("%s is slow", "it")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["message"]) for line in lines] == [("failure", "It failed"), ("other", "it is slow")]
+
+
+def test_the_exception_that_ends_the_process_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    fault = ValueError("why")
+    sys.excepthook(ValueError, fault, None)
+    [line] = capsys.readouterr().err.splitlines()
+    fields = json.loads(line)
+    assert (fields["event"], fields["level"]) == ("failure", "critical")
+    assert (fields["message"], fields["exception"]) == ("The process ends: ValueError", "ValueError: why")
 
 
 def test_each_line_of_a_worker_has_its_process_id(capsys: pytest.CaptureFixture[str]) -> None:
