@@ -102,26 +102,40 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until the printer is full. Raise Failure if the server refuses, or never was reached."""
-        while not self._printer.full:
-            reached = False
-            try:
-                async with self._server.connect() as connection:
-                    reached = self._was_connected = True
-                    self._back_off = BACK_OFF
-                    await self._serve(connection)
-                    return
-            except Closed as closed:
-                if closed.delay is None:
-                    raise Failure(f"{self._server.target} refuses the connection: {escaped(str(closed))}") from None
-                reason, delay = f"the server closed the connection: {closed}", closed.delay
-            except Failure as failure:
-                if reached or not self._was_connected:
-                    raise
-                reason, delay = str(failure), 0.0
-            if not reached:
-                delay, self._back_off = max(delay, self._back_off), min(2 * self._back_off, MOST_BACK_OFF)
+        while (lost := await self._serve_one()) is not None:
+            reason, delay = lost
             say(f"{reason}; reconnecting {f'in {delay:g} s' if delay else 'at once'}")
             await asyncio.sleep(delay)
+
+    async def _serve_one(self) -> tuple[str, float] | None:
+        """Serve one connection. Return why it ended and the seconds before the next one, or None if all is printed."""
+        try:
+            connection = await self._server.connect()
+        except Failure as failure:
+            if not self._was_connected:
+                raise
+            return str(failure), self._slower()
+        except Closed as closed:
+            return self._lost(closed, self._slower())
+        self._was_connected, self._back_off = True, BACK_OFF
+        try:
+            await self._serve(connection)
+        except Closed as closed:
+            return self._lost(closed, 0.0)
+        finally:
+            await connection.close()
+        return None
+
+    def _lost(self, closed: Closed, least: float) -> tuple[str, float]:
+        """Return the reason of a close, and the seconds before the next attempt. Raise Failure if there is none."""
+        if closed.delay is None:
+            raise Failure(f"{self._server.target} refuses the connection: {escaped(str(closed))}") from None
+        return f"the server closed the connection: {closed}", max(closed.delay, least)
+
+    def _slower(self) -> float:
+        """Return the seconds after a failed attempt, and double them for the next one."""
+        delay, self._back_off = self._back_off, min(2 * self._back_off, MOST_BACK_OFF)
+        return delay
 
     async def _serve(self, connection: PusherConnection) -> None:
         """Subscribe and print events. Raise Closed at the end of the connection, and Failure for a refused channel."""

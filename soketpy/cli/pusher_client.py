@@ -1,6 +1,7 @@
 """A client of the Pusher protocol for the commands, on aiohttp. It works with any Pusher server."""
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from soketpy import __version__
 from soketpy.cli import call
@@ -95,6 +97,10 @@ class PusherConnection:
         if isinstance(named, int | float) and named > 0:
             self._activity_timeout = min(float(named), ACTIVITY_TIMEOUT)
 
+    async def close(self) -> None:
+        """Close the connection, and wait at most a second for the server's close frame."""
+        await self._socket.close()
+
     async def send(self, event: str, data: object) -> None:
         """Send a message. Raise Closed if the connection has ended."""
         try:
@@ -160,43 +166,68 @@ class PusherServer:
     def __init__(self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession) -> None:
         self.target = target
         self.session = session
+        self._origin = str(target) if target.unix_socket is None else f"http{'s' if target.tls else ''}://localhost"
         self._path = f"{prefix}/app/{quote(key, safe='')}?protocol=7&client=soketpy&version={__version__}"
         self._tls = tls_of(target) if target.tls else True
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[PusherConnection]:
-        """Open a connection and close it at the end. Raise Failure if there is no WebSocket, and Closed if refused."""
+    async def connect(self) -> PusherConnection:
+        """Open a connection, which the caller closes. Raise Failure without a WebSocket, and Closed if refused."""
         try:
             async with asyncio.timeout(call.PATIENCE):
                 socket = await self._open()
         except TimeoutError:
             raise Failure(f"no answer from {self.target} within {call.PATIENCE:g} s") from None
-        async with socket:
-            connection = PusherConnection(socket)
-            try:
-                await connection.greet(call.PATIENCE)
-            except TimeoutError:
-                raise Failure(f"{self.target} does not speak the Pusher protocol: it sent no greeting") from None
-            yield connection
+        connection = PusherConnection(socket)
+        try:
+            await connection.greet(call.PATIENCE)
+        except TimeoutError:
+            await connection.close()
+            raise Failure(f"{self.target} does not speak the Pusher protocol: it sent no greeting") from None
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def post(self, path: str, body: bytes) -> tuple[int, str]:
+        """Send a request with a body of JSON. Return the status and the text of the answer. Raise Failure."""
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(call.PATIENCE):
+                async with self.session.post(
+                    URL(self._origin + path, encoded=True), data=body, headers=headers, ssl=self._tls
+                ) as answer:
+                    return answer.status, await answer.text(errors="replace")
+        except TimeoutError:
+            raise Failure(f"no answer from {self.target} within {call.PATIENCE:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(error) from None
 
     async def _open(self) -> aiohttp.ClientWebSocketResponse:
-        origin = str(self.target) if self.target.unix_socket is None else "http://localhost"
         try:
             return await self.session.ws_connect(
-                origin + self._path, ssl=self._tls, max_msg_size=LARGEST, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+                URL(self._origin + self._path, encoded=True),
+                ssl=self._tls,
+                max_msg_size=LARGEST,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
         except aiohttp.WSServerHandshakeError as error:
             raise Failure(f"{self.target} opens no WebSocket: HTTP {error.status}") from None
-        except aiohttp.ServerDisconnectedError:
-            raise Failure(f"cannot reach {self.target}: {reason_of(self.target, ConnectionResetError())}") from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            reason = str(error.certificate_error)
-            raise Failure(f"cannot reach {self.target}: {reason}") from None
-        except aiohttp.ClientConnectorError as error:
-            raise Failure(f"cannot reach {self.target}: {reason_of(self.target, error.os_error)}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = reason_of(self.target, error) if isinstance(error, OSError) else str(error)
-            raise Failure(f"cannot reach {self.target}: {reason}") from None
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> Failure:
+        """Return the failure of a request that got no answer."""
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            reason = str(error.certificate_error)
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            reason = reason_of(self.target, error.os_error)
+        elif isinstance(error, aiohttp.ServerDisconnectedError):
+            reason = reason_of(self.target, ConnectionResetError(errno.ECONNRESET, ""))
+        elif isinstance(error, OSError):
+            reason = reason_of(self.target, error)
+        else:
+            reason = str(error) or type(error).__name__
+        return Failure(f"cannot reach {self.target}: {reason}")
 
 
 @asynccontextmanager

@@ -1,0 +1,226 @@
+"""The run of ``soketpy bench``: connect, publish, receive, and count."""
+
+import asyncio
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from secrets import token_hex
+from urllib.parse import quote
+
+from soketpy.cli.call import Target
+from soketpy.cli.credentials import Credentials
+from soketpy.cli.event_lines import escaped
+from soketpy.cli.faults import Failure
+from soketpy.cli.latencies import Latencies
+from soketpy.cli.ledger import Ledger
+from soketpy.cli.load_report import Result, print_result
+from soketpy.cli.pusher_client import Closed, PusherConnection, PusherServer, opened
+from soketpy.process.single import event_loop
+from soketpy.protocol.signatures import signed_query
+
+AT_ONCE = 50
+"""Connections that are opened at the same time."""
+
+SETTLING = 5.0
+"""Seconds without a new event after which events that have not arrived count as lost."""
+
+EVENT = "load"
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The size of a test: its connections, its publishers, events a second, seconds, and bytes of an event."""
+
+    connections: int
+    publishers: int
+    rate: int
+    seconds: int
+    size: int
+
+
+def measure(load: Load, target: Target, prefix: str, credentials: Credentials, *, as_json: bool) -> int:
+    """Run a test and print its result. Raise Failure if an event was lost or arrived twice, or a client was closed."""
+    try:
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
+            result = runner.run(_run(load, target, prefix, credentials))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print_result(result, as_json=as_json)
+    if result.faults:
+        raise Failure("; ".join(result.faults))
+    return 0
+
+
+async def _run(load: Load, target: Target, prefix: str, credentials: Credentials) -> Result:
+    async with opened(target, prefix, credentials.key) as server:
+        return await LoadTest(load, server, prefix, credentials).run()
+
+
+@dataclass(slots=True)
+class Publisher:
+    """The events that one publisher has sent. ``refused`` are the numbers that the server did not accept."""
+
+    number: int
+    sent: int = 0
+    refused: set[int] = field(default_factory=set)
+
+
+class LoadTest:
+    """One test. It closes all its connections, also if it fails or is interrupted."""
+
+    def __init__(self, load: Load, server: PusherServer, prefix: str, credentials: Credentials) -> None:
+        self._load = load
+        self._server = server
+        self._path = f"{prefix}/apps/{quote(credentials.app_id, safe='')}/events"
+        self._credentials = credentials
+        self._channel = f"soketpy-bench-{token_hex(8)}"
+        self._filling = "x" * load.size
+        self._connections: list[PusherConnection] = []
+        self._publishers = [Publisher(number) for number in range(load.publishers)]
+        self._ledger = Ledger(load.connections, load.publishers)
+        self._connect_times, self._latencies, self._answer_times = Latencies(), Latencies(), Latencies()
+        self._closes: list[str] = []
+        self._refusals: list[str] = []
+
+    async def run(self) -> Result:
+        """Run the test, and return what it has measured. Raise Failure if the server refuses the test."""
+        receivers: list[asyncio.Task[None]] = []
+        try:
+            began = time.monotonic()
+            await self._connect_all()
+            connected = time.monotonic()
+            receivers = [
+                asyncio.create_task(self._receive(at, connection)) for at, connection in enumerate(self._connections)
+            ]
+            busy = _cpu()
+            await self._publish_all()
+            published = time.monotonic()
+            busy = _cpu() - busy
+            await self._settle()
+        finally:
+            for receiver in receivers:
+                receiver.cancel()
+            await asyncio.gather(*receivers, return_exceptions=True)
+            await asyncio.gather(*(each.close() for each in self._connections), return_exceptions=True)
+        sent = [each.sent for each in self._publishers]
+        refused = [each.refused for each in self._publishers]
+        return Result(
+            connections=self._load.connections,
+            connect_seconds=connected - began,
+            connect_times=self._connect_times,
+            wanted_rate=self._load.rate,
+            seconds=published - connected,
+            published=sum(sent) - sum(map(len, refused)),
+            refusals=self._refusals,
+            refused=sum(map(len, refused)),
+            answer_times=self._answer_times,
+            latencies=self._latencies,
+            delivered=self._ledger.delivered,
+            lost=self._ledger.lost(sent, refused),
+            duplicated=self._ledger.duplicated,
+            reordered=self._ledger.reordered,
+            closes=self._closes,
+            cpu=busy / (published - connected),
+        )
+
+    async def _connect_all(self) -> None:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def connect() -> None:
+            async with turns:
+                await self._join()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._load.connections):
+                    group.create_task(connect())
+        except* (Failure, Closed) as faults:
+            reason, number = faults.exceptions[0], len(self._connections)
+            raise Failure(f"{number} of {self._load.connections} clients could connect: {reason}") from None
+
+    async def _join(self) -> None:
+        """Open a connection and subscribe. Raise Closed or Failure."""
+        began = time.monotonic()
+        connection = await self._server.connect()
+        self._connect_times.add(time.monotonic() - began)
+        self._connections.append(connection)
+        await connection.send("pusher:subscribe", {"channel": self._channel})
+        while not (message := await connection.receive()).event.endswith(":subscription_succeeded"):
+            if message.event.endswith("_error"):
+                raise Failure(f"the server refuses the channel {self._channel}: {escaped(str(message.data))}")
+
+    async def _receive(self, subscriber: int, connection: PusherConnection) -> None:
+        """Note each event of the test that a subscriber receives."""
+        try:
+            while True:
+                message = await connection.receive()
+                if message.event == EVENT and isinstance(event := message.decoded, dict):
+                    self._latencies.add(time.monotonic() - event["at"])
+                    self._ledger.receive(subscriber, event["publisher"], event["number"])
+        except Closed as closed:
+            self._closes.append(escaped(str(closed)))
+
+    async def _publish_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for publisher in self._publishers:
+                    group.create_task(self._publish(publisher))
+        except* Failure as faults:
+            raise Failure(str(faults.exceptions[0])) from None
+
+    async def _publish(self, publisher: Publisher) -> None:
+        """Send events at the publisher's share of the rate. Raise Failure if the server refuses the first one."""
+        interval = self._load.publishers / self._load.rate
+        now = time.monotonic()
+        end, due = now + self._load.seconds, now + interval * publisher.number / self._load.publishers
+        while (now := time.monotonic()) < end:
+            if due > now:
+                await asyncio.sleep(min(due, end) - now)
+                if due >= end:
+                    return
+            due = max(due + interval, time.monotonic() - interval)  # do not make up for a pause with a burst
+            await self._send(publisher)
+
+    async def _send(self, publisher: Publisher) -> None:
+        """Send one event, and note the answer."""
+        publisher.sent = number = publisher.sent + 1
+        at = time.monotonic()
+        data = {"publisher": publisher.number, "number": number, "at": at, "filling": self._filling}
+        body = json.dumps({"name": EVENT, "channels": [self._channel], "data": json.dumps(data)}).encode()
+        key, secret = self._credentials.key, self._credentials.secret
+        query = signed_query(key, secret, "POST", self._path, body, int(time.time()))
+        try:
+            status, text = await self._server.post(f"{self._path}?{query}", body)
+        except Failure as failure:
+            self._refuse(publisher, str(failure))
+            return
+        self._answer_times.add(time.monotonic() - at)
+        if not 200 <= status < 300:
+            self._refuse(publisher, f"HTTP {status}: {escaped(' '.join(text.split())[:300])}")
+
+    def _refuse(self, publisher: Publisher, reason: str) -> None:
+        if publisher.sent == 1:
+            raise Failure(f"the server refuses the events of the test: {reason}")
+        publisher.refused.add(publisher.sent)
+        if not self._refusals:
+            self._refusals.append(reason)
+
+    async def _settle(self) -> None:
+        """Wait until all events have arrived, or none has arrived for SETTLING seconds."""
+        wanted = sum(each.sent - len(each.refused) for each in self._publishers) * self._load.connections
+        seen, until = -1, 0.0
+        while self._ledger.delivered < wanted and len(self._closes) < self._load.connections:
+            if self._ledger.delivered != seen:
+                seen, until = self._ledger.delivered, time.monotonic() + SETTLING
+            if time.monotonic() > until:
+                return
+            await asyncio.sleep(0.01)
+
+
+def _cpu() -> float:
+    """Return the seconds of CPU time that this process has used."""
+    used = os.times()
+    return used.user + used.system
