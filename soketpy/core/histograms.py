@@ -1,6 +1,7 @@
 """Histograms of durations, which cost so little that every REST call can be counted in one."""
 
 from bisect import bisect_left
+from collections import defaultdict
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds, in seconds, of the classes that durations are counted in. One more class has no bound."""
@@ -41,10 +42,10 @@ class Calls(Histogram):
 
     def __init__(self) -> None:
         super().__init__()
-        self.statuses: dict[int, int] = {}
+        self.statuses: defaultdict[int, int] = defaultdict(int)
 
     def count_call(self, status: int, seconds: float) -> None:
         """Count one call. This is on the path of every REST call: it takes a quarter of a microsecond."""
         self.classes[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
-        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.statuses[status] += 1

@@ -29,11 +29,8 @@ SLICE_SIZE = 1_000
 """Subscribers per slice of a long fan-out: some milliseconds."""
 
 
-SAMPLED = 17
-"""One flush in about so many is timed: those whose first frame has a number that this divides.
-
-A prime, because the frames of steady traffic are often joined by 2, 4, 8 or 16.
-"""
+SAMPLED = 64
+"""Frames of a channel from one flush that is timed to the next one: to time each flush would cost a twentieth of it."""
 
 
 class Subscriber(Protocol):
@@ -94,6 +91,7 @@ class Channel:
         "_pending_since",
         "_slice_size",
         "_soon",
+        "_timed_next",
         "_unwritten",
         "_writing",
         "subscribers",
@@ -103,6 +101,7 @@ class Channel:
         self.subscribers: dict[Subscriber, int] = {}
         self._fan_outs = fan_outs
         self._began = 0.0  # when the first frame was published that is written now in slices, or 0 if this is not timed
+        self._timed_next = 0  # the number of the first frame whose flush is timed next
         self._pending_since = 0.0  # the same for the frames that wait for the end of those slices
         self._soon = soon
         self._flush_soon = flush_soon
@@ -132,12 +131,20 @@ class Channel:
         """Add a frame to the next flush, for every subscriber but ``exclude``."""
         if self._pending is None:
             self._pending = Batch(self._next)
-            if self._writing is None:
-                self._flush_soon(self._flush if self._next % SAMPLED else partial(self._flush_timed, monotonic()))
-            elif not self._next % SAMPLED:
-                self._pending_since = monotonic()
+            if self._next >= self._timed_next:
+                self._begin_timed()
+            elif self._writing is None:
+                self._flush_soon(self._flush)
         self._next += 1
         self._pending.add(frame, exclude)
+
+    def _begin_timed(self) -> None:
+        """Have the waiting frames written as ``publish`` does, and their time measured."""
+        self._timed_next = self._next + SAMPLED
+        if self._writing is None:
+            self._flush_soon(partial(self._flush_timed, monotonic()))
+        else:
+            self._pending_since = monotonic()
 
     def _flush(self) -> None:
         """Write the waiting frames to the subscribers."""
@@ -207,7 +214,7 @@ class Hub:
 
     ``soon`` calls a function in the next event loop iteration. ``flush_soon`` calls the flushes; by default it is
     ``soon``. Other modules read the attributes; only the hub changes them. ``kinds`` counts the channels by kind.
-    ``fan_outs`` has the seconds from the first frame of a flush to the last write, of one flush in ``SAMPLED``.
+    ``fan_outs`` has the seconds from the first frame of a flush to the last write, of some flushes.
     """
 
     def __init__(self, soon: Soon, slice_size: int = SLICE_SIZE, *, flush_soon: Soon | None = None) -> None:
