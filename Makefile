@@ -38,6 +38,7 @@ tools: .venv/tools $(CLIENTS)/node_modules/.installed
 	@sh tests/clients/install-chromium.sh
 	@sh tests/drivers/install-redis.sh
 	@sh tests/drivers/install-databases.sh
+	@sh tests/install-prometheus.sh
 
 .venv/tools: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,test]'

@@ -80,7 +80,7 @@ def of_node(node: Node) -> Measures:
             Measure(
                 "fan_out_seconds",
                 "histogram",
-                "Time from the publishing of the first event of a flush to the last write, of one flush in 17.",
+                "Time from the publishing of the first event of a flush to the last write, of some flushes.",
                 of(node.hub.fan_outs),
             ),
         )
