@@ -60,10 +60,13 @@ def _key(key: Document) -> str:
 
 
 def date_of(seconds: float) -> str:
-    """Return a Unix time as a date in UTC."""
+    """Return a Unix time as a date in UTC, or as a number if it has no date. Never raises."""
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # a server of another version may send any number
+        return f"{seconds:g}"
 
 
 def _line(name: str, text: str) -> str:

@@ -9,13 +9,10 @@ from soketpy.config.hints import hint_of_app
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import convert, items_of
-from soketpy.core.app_registry import DEFAULTS
+from soketpy.core.app_registry import DEFAULTS, LATEST
 from soketpy.core.apps import app_fields
 from soketpy.core.aws_options import AwsOptions
 from soketpy.core.fields import Field, fields_of, kind
-
-LATEST = 253_402_300_799
-"""Unix seconds of the last moment of the year 9999, after which no date can be written."""
 
 LONGEST = 10 * 365 * 86_400
 """Most seconds until the end of a key."""

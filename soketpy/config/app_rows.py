@@ -17,7 +17,7 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
 from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar
-from soketpy.core.app_registry import LONGEST_VALUE, MOST_ITEMS, BrokenApp, ValueRefused
+from soketpy.core.app_registry import LATEST, LONGEST_VALUE, MOST_ITEMS, BrokenApp, ValueRefused
 from soketpy.core.apps import App, Key, app_fields
 from soketpy.core.fields import FieldError, fields_of, kind
 
@@ -228,6 +228,8 @@ def _key(node: ConfigNode, path: str) -> Key:
     ends_at = node.value["ends_at"].value if "ends_at" in node.value else None
     if ends_at is not None and (isinstance(ends_at, bool) or not isinstance(ends_at, int | float)):
         raise FieldError(f"{path}.ends_at", f"must be a time in Unix seconds, not {kind(ends_at)}")
+    if ends_at is not None and not 0 <= ends_at <= LATEST:
+        raise FieldError(f"{path}.ends_at", "must be a time in Unix seconds until the year 9999, not in milliseconds")
     return Key(str(key), str(secret), None if ends_at is None else float(ends_at))
 
 

@@ -15,6 +15,9 @@ LONGEST_VALUE = 64 * 1024
 MOST_ITEMS = 100
 """Webhooks, keys or origins that one app in a database may have. The work for one app must not delay others."""
 
+LATEST = 253_402_300_799
+"""Unix seconds of the last moment of the year 9999: no key ends later, and no later date can be written."""
+
 
 class RegistryUnavailable(Exception):
     """The registry cannot answer now. The text gives the reason, for people to read, and has no secret in it."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy.config.app_rows import NAMES, Row, WriteRow, columns, item_of, reader, row_of
-from soketpy.core.app_registry import BrokenApp, ValueRefused
+from soketpy.core.app_registry import LATEST, BrokenApp, ValueRefused
 from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 
@@ -206,6 +206,13 @@ def test_the_json_of_a_row_is_compact_and_readable() -> None:
         (
             {"keys": '[{"key":"a","secret":"b","ends_at":"soon"}]'},
             "keys[0].ends_at: must be a time in Unix seconds, not text",
+        ),
+        *(
+            (
+                {"keys": [{"key": "a", "secret": "b", "ends_at": end}]},
+                "keys[0].ends_at: must be a time in Unix seconds until the year 9999, not in milliseconds",
+            )
+            for end in (1.8e12, LATEST + 1, 1e300, float("inf"), float("nan"), -1)
         ),
     ],
 )
