@@ -24,7 +24,7 @@ REFRESH_AT = 0.75
 """The part of the time to live after which an app in use is refreshed, so that no client waits for it."""
 
 EVICTIONS = 100
-"""Apps that are examined to find one that can be evicted."""
+"""Apps with connections that are passed over in the search for apps that can be evicted."""
 
 
 class _Entry:
@@ -78,7 +78,7 @@ class CachedApps:
         self._no_keys = Refused(unknown_ttl, size, clock)
         self._stale: set[str] = set()
         self._problems = Problems(size)
-        self._lookups = Lookups(self._query, self._id_answer, self._key_answer, clock)
+        self._lookups = Lookups(self._query, self._id_answer, self._key_answer, self._evict, clock)
         self._unavailable = self._stopping = False
         self._in_flight = 0  # queries
         self._overtaken: set[str | None] = set()  # apps that were invalidated during a query; None stands for all
@@ -191,6 +191,7 @@ class CachedApps:
     async def _refresh(self) -> None:
         """End keys whose time has come, drop unused apps, and refresh those that are due."""
         self._end_keys()
+        self._evict()
         due = self._due()
         for start in range(0, len(due), BATCH):
             if self._stopping:
@@ -331,7 +332,6 @@ class CachedApps:
         app = stored if len(keys) == len(stored.keys) else replace(stored, keys=keys)
         ends = min((key.ends_at for key in keys if key.ends_at is not None), default=None)
         if former is None:
-            self._evict()
             self._entries[app.id] = _Entry(app, stored, self._clock() if loaded is None else loaded, ends, set())
             self._no_ids.forget(app.id)
             self._problems.forget(app.id)
@@ -360,13 +360,12 @@ class CachedApps:
         return entry is not None
 
     def _evict(self) -> None:
-        """Make room for one more app, if one of the oldest ones has no connections."""
-        if len(self._entries) >= self._size:
-            oldest = list(islice(self._entries, EVICTIONS))
-            for app_id in oldest:
-                if not self.in_use(app_id):
-                    self._drop(app_id)
-                    return
+        """Drop the oldest apps without connections, until there are ``size`` apps."""
+        surplus = len(self._entries) - self._size
+        if surplus > 0:
+            oldest = islice(self._entries, surplus + EVICTIONS)
+            for app_id in list(islice((each for each in oldest if not self.in_use(each)), surplus)):
+                self._drop(app_id)
 
     def _report(self, different: Collection[str]) -> None:
         if different:

@@ -40,12 +40,17 @@ class Lookups:
         query: Query,
         id_answer: Callable[[str], App | None],
         key_answer: Callable[[str], App | None],
+        settled: Callable[[], object],
         clock: Callable[[], float],
     ) -> None:
-        """Read the answers from the cache after each query. They may raise RegistryUnavailable."""
+        """Read the answers from the cache after each query, and then call ``settled``.
+
+        The answers may raise RegistryUnavailable.
+        """
         self._query = query
         self._id_answer = id_answer
         self._key_answer = key_answer
+        self._settled = settled
         self._clock = clock
         self._ids: dict[str, Answer] = {}
         self._keys: dict[str, Answer] = {}
@@ -97,6 +102,7 @@ class Lookups:
                 _settle(self._ids.pop(name, None), self._id_answer, name)
             for name in keys:
                 _settle(self._keys.pop(name, None), self._key_answer, name)
+            self._settled()
         self._running = None
 
     def _refuse(self, ids: Iterable[str], keys: Iterable[str], fault: Exception) -> None:

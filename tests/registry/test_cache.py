@@ -367,6 +367,15 @@ async def test_apps_with_connections_stay_above_the_size() -> None:
         assert len(cache) == 5
 
 
+async def test_a_cache_that_is_smaller_than_one_query_knows_all_apps_and_keys() -> None:
+    async with cached(*map(app, range(300)), size=20) as cache:
+        found = await asyncio.gather(*(cache.find_by_key(f"key-{number}") for number in range(300)))
+        assert [each and each.id for each in found] == [str(number) for number in range(300)]
+        assert len(cache) == 20
+        found = await asyncio.gather(*(cache.find_by_key(f"key-{number}") for number in range(300)))
+        assert None not in found
+
+
 # The database is down
 
 
