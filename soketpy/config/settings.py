@@ -242,7 +242,8 @@ class Settings:
     two configurations are compared. ``sources`` names the sources,
     ``apps_in_file`` is true if the file has apps, and ``positions`` has the position of each written setting by its
     dotted path. ``ignored`` lists soketi's names without effect here. ``warnings`` has a line for each setting without
-    effect. ``advises`` is true if the process warns of settings that Redis should have: one of several workers does.
+    effect. ``advises`` is true if the process warns of settings that Redis should have, and
+    ``announces`` if it logs which nodes join and leave: one of several workers does.
     """
 
     host: str | tuple[str, ...] = setting(
@@ -324,6 +325,7 @@ class Settings:
     ignored: tuple[str, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     advises: bool = field(default=True, compare=False)
+    announces: bool = field(default=True, compare=False)
 
     @property
     def prefix(self) -> str:

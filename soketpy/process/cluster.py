@@ -48,6 +48,7 @@ def cluster_of(
         lease=given.lease,
         start_timeout=given.start_timeout,
         advises=settings.advises,
+        announces=settings.announces,
         webhook_types=webhook_types(apps),
         grace=settings.webhooks.grace,
     )

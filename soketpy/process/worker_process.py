@@ -17,12 +17,13 @@ class WorkerProcess:
     """A worker: a process and, after that process has died, its replacement.
 
     ``listeners`` are the sockets that the worker accepts connections from. If ``advises`` is true, its first process
-    warns of settings that Redis should have.
+    warns of settings that Redis should have. If ``announces`` is true, it logs which nodes join, leave and die.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> None:
+    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False, announces: bool = False) -> None:
         self.listeners = listeners
         self.advises = advises
+        self.announces = announces
         self.counted = Counted()
         self.serves = False
         self.proven = False  # true once it has served: a worker that has never served is not restarted

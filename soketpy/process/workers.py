@@ -72,7 +72,9 @@ class Workers:
         every = self._listeners
         starts = range(0, len(every), size)
         self._number = len(starts)
-        workers = [self._launch(every[start : start + size], advises=start == 0) for start in starts]
+        workers = [
+            self._launch(every[start : start + size], advises=start == 0, announces=start == 0) for start in starts
+        ]
         for each in workers:
             await each.ready.wait()
             if not each.proven:
@@ -90,8 +92,10 @@ class Workers:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("The supervision of the workers failed", exc_info=fault)
 
-    def _launch(self, listeners: Sequence[socket.socket], *, advises: bool = False) -> WorkerProcess:
-        one = WorkerProcess(listeners, advises=advises)
+    def _launch(
+        self, listeners: Sequence[socket.socket], *, advises: bool = False, announces: bool = False
+    ) -> WorkerProcess:
+        one = WorkerProcess(listeners, advises=advises, announces=announces)
         self._workers.add(one)
         self._watch(self._supervise(one))
         return one
@@ -121,7 +125,14 @@ class Workers:
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
             return f"A worker cannot start: {one.fault}"
-        one.send(worker.SETTINGS, replace(self._settings, advises=one.advises and not one.proven))
+        one.send(
+            worker.SETTINGS,
+            replace(
+                self._settings,
+                advises=one.advises and not one.proven,
+                announces=one.announces and self._private_redis is None,
+            ),
+        )
         if self.stopping:
             one.send(worker.DRAIN)
         code = await one.ended()
@@ -150,7 +161,7 @@ class Workers:
 
     async def _renew(self) -> None:
         for former in [each for each in self._workers if not each.retired.is_set()]:
-            one = self._launch(former.listeners)
+            one = self._launch(former.listeners, announces=former.announces)
             await one.ready.wait()
             if not one.proven:
                 log.error(

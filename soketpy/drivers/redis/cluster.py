@@ -35,7 +35,8 @@ class RedisCluster:
     """The ports of one node. Attach a node to ``bus`` and ``roster`` before ``start``.
 
     ``prefix`` separates clusters on one Redis. ``connect`` gets the prefix of a partition's keys: in a Redis Cluster,
-    the prefix decides which Redis node has the keys. With ``advises``, a warning says what should be set in Redis.
+    the prefix decides which Redis node has the keys. With ``advises``, a warning says what should be set in Redis; with
+    ``announces``, a line says which node has joined, left or died.
     ``webhook_types`` returns the events that the webhooks of an app want; ``grace`` is their grace period in seconds.
     """
 
@@ -49,6 +50,7 @@ class RedisCluster:
         lease: float = LEASE,
         start_timeout: float = 10,
         advises: bool = True,
+        announces: bool = True,
         webhook_types: WebhookTypes = no_webhooks,
         grace: float = 3,
     ) -> None:
@@ -64,6 +66,7 @@ class RedisCluster:
             partition(connect(keys), keys, self._in_flight, window, self._away) for keys in prefixes(prefix, partitions)
         ]
         self.sessions: list[Session] = [each.session for each in all_of_them]
+        self.sessions[0].membership.announces = announces
         self.bus: Bus
         self.roster: Roster
         self.cache: Cache
@@ -92,8 +95,14 @@ class RedisCluster:
         except (OSError, Lost) as fault:
             raise Unreachable(str(fault)) from None
         log.info(
-            "Joined %(cluster)s over Redis at %(host)s; nodes: %(nodes)d",
-            {"event": "cluster_joined", "cluster": first.prefix[:-1], "host": first.address, "nodes": nodes},
+            "Joined %(cluster)s over Redis at %(host)s as node %(node)s; nodes: %(nodes)d",
+            {
+                "event": "cluster_joined",
+                "cluster": first.prefix[:-1],
+                "host": first.address,
+                "node": first.id,
+                "nodes": nodes,
+            },
         )
         if not self._advises:
             return
@@ -120,7 +129,7 @@ class RedisCluster:
         return Links(
             len(every) - len(self._away),
             len(every),
-            max(each.nodes for each in every),
+            max(len(each.membership) for each in every),
             sum(each.waiting for each in every),
             sum(each.events.waiting for each in self.partitions),
             sum(each.events.dropped for each in self.partitions),

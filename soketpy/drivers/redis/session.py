@@ -22,6 +22,7 @@ from soketpy.drivers.redis.clearing import clear
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.lease import Lease
+from soketpy.drivers.redis.membership import Membership, leases
 from soketpy.drivers.redis.wire import PATIENCE, Wire, reason
 from soketpy.drivers.redis.writes import Entry, Lost, entry_of
 
@@ -71,7 +72,7 @@ class Session(Commands):
         self._partitions = partitions
         self.lease = Lease(lease)
         self.round_trips = Histogram()
-        self.nodes = 0  # living ones, by the last renewal of the lease
+        self.membership = Membership(self.lease.milliseconds)
         self._longest_pause = min(LONGEST_PAUSE, lease / 5)
         self._before: set[Entry] = set()  # the entries that this node had when Redis became unavailable
         self._running: asyncio.Task[None] | None = None
@@ -174,19 +175,19 @@ class Session(Commands):
             began = monotonic()
             dead = await self.script("renew", self.id, self.lease.milliseconds)
             self.round_trips.count(monotonic() - began)
-            self._count_nodes()
+            self._look_at_nodes()
             self._state.write_again(self._writes.failed())
             if self.lease.may_declare_dead():
                 for session_id in dead:
                     await self._clear(session_id)
 
-    def _count_nodes(self) -> None:
-        """Ask for the number of living nodes. Raises Lost."""
-        self.send("ZCARD", f"{self.prefix}leases", then=self._counted_nodes)
+    def _look_at_nodes(self) -> None:
+        """Ask for the leases of the living nodes. Raises Lost."""
+        self.send("ZRANGE", f"{self.prefix}leases", "0", "-1", "WITHSCORES", then=self._note_nodes)
 
-    def _counted_nodes(self, reply: Any) -> None:
-        if isinstance(reply, int) and self.connected:
-            self.nodes = reply
+    def _note_nodes(self, reply: Any) -> None:
+        if self.connected and not isinstance(reply, hiredis.ReplyError):
+            self.membership.look(leases(reply), self.id)
 
     def _pong(self, began: float, reply: Any) -> None:
         """Note the answer to a heartbeat, unless the connection has ended."""
@@ -237,7 +238,7 @@ class Session(Commands):
         self.connected = True
         self.unavailable.discard(self)
         self._pump()
-        self._count_nodes()
+        self._look_at_nodes()
         self._notify_watchers()
         if not first:
             doubt = self._no_removals_until - loop.time()
@@ -301,7 +302,8 @@ class Session(Commands):
                 self._before = {entry_of(write) for write in self._state.entries()}
             except Exception as fault:
                 contain(log, fault, "The subscriptions of this node could not be listed")
-        self.connected, self.nodes = False, 0
+        self.connected = False
+        self.membership.forget()
         self.unavailable.add(self)
         self._notify_watchers()
         if self.wire is not None:
