@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from time import time
+from types import MappingProxyType
 from typing import Self
 from urllib.request import urlopen
 
@@ -146,7 +147,7 @@ def path_of(program: str) -> str:
 class Node:
     """A node of the cluster, with its metrics."""
 
-    def __init__(self, folder: Path, redis: str, prefix: str) -> None:
+    def __init__(self, folder: Path, redis: str, prefix: str, more: Mapping[str, str]) -> None:
         folder.mkdir()
         env = {
             "SOKETPY_HOST": "127.0.0.1",
@@ -155,13 +156,16 @@ class Node:
             "SOKETPY_REDIS_PREFIX": prefix,
             "SOKETPY_METRICS_ENABLED": "true",
             "SOKETPY_METRICS_HOST": "127.0.0.1",
+            "SOKETPY_LOG_ACCESS": "true",
             "SOKETPY_PATH_PREFIX": PREFIX,
+            "SOKETPY_PROXIES": "127.0.0.1",
             "SOKETPY_TIMEOUTS_DRAIN": "3600",
             "SOKETPY_TIMEOUTS_SHUTDOWN": "0.5",
             "SOKETPY_APP_ID": "1",
             "SOKETPY_APP_KEY": KEY,
             "SOKETPY_APP_SECRET": SECRET,
             "SOKETPY_APP_TLS_ONLY": "true",
+            **more,
         }
 
         def start(port: int, metrics_port: int) -> Launched:
@@ -171,6 +175,10 @@ class Node:
 
         self._process, (self.port, self._metrics_port) = launched(2, start)
         self._drains = False
+
+    def log(self, text: str) -> str:
+        """Wait for a line with this text in the log, and return the line."""
+        return self._process.read_to(text)[-1]
 
     def drain(self) -> None:
         """Let /ready answer 503, until the node is stopped. Everything else works."""
@@ -194,13 +202,20 @@ class Node:
 class Site:
     """A proxy in front of two nodes. The nodes serve TLS clients only, by the header of the proxy."""
 
-    def __init__(self, proxy: Proxy, variant: Mapping[str, str], folder: Path, redis: str) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        variant: Mapping[str, str],
+        folder: Path,
+        redis: str,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         authority = Authority("An authority")
         certificate, key = authority.issue(folder)
         self._trusted = authority.trusted()
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(authority.pem())
-        self.nodes = [Node(folder / name, redis, str(folder)) for name in ("one", "two")]
+        self.nodes = [Node(folder / name, redis, str(folder), settings) for name in ("one", "two")]
         try:
             changes = {f"10.0.0.{number}:6001": f"127.0.0.1:{node.port}" for number, node in enumerate(self.nodes, 1)}
             changes["ws.example.com"] = "localhost"

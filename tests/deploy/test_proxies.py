@@ -9,7 +9,7 @@ import websockets
 
 from soketpy.config import Settings
 from tests.clients.javascript import Client, Runtime
-from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site
+from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site, haproxy
 from tests.patience import UNHURRIED
 
 each_proxy = pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.__name__)
@@ -69,9 +69,10 @@ def test_the_largest_batch_passes_and_plain_http_is_redirected(site: Site) -> No
     assert re.fullmatch(r"https://localhost(:\d+)?/pusher\?a=b", location)
 
 
-def variants() -> dict[str, dict[str, str]]:
-    """Return the changes for a path prefix, of each file, as the README has them."""
-    rows = re.findall(r"^\| `([\w.-]+)` \| `+(.+?)`+ \| `+(.+?)`+ \|$", (FILES / "README.md").read_text(), flags=re.M)
+def variants(title: str) -> dict[str, dict[str, str]]:
+    """Return the changes of each file that a table of the README has. ``title`` begins the head of the table."""
+    table = (FILES / "README.md").read_text().partition(f"| {title} | line | replace with |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([\w.-]+)` \| `+(.+?)`+ \| `+(.+?)`+ \|$", table, flags=re.M)
     return {file: {old: new} for file, old, new in rows}
 
 
@@ -79,13 +80,43 @@ def variants() -> dict[str, dict[str, str]]:
 async def test_with_a_path_prefix_only_the_paths_under_it_are_passed_on(
     proxy: Proxy, tmp_path: Path, redis: str
 ) -> None:
-    with Site(proxy, variants()[PROXIES[proxy]], tmp_path, redis) as site:
+    with Site(proxy, variants("file")[PROXIES[proxy]], tmp_path, redis) as site:
         site.wait(f"{PREFIX}/ready")
         url = f"wss://localhost:{site.port}{PREFIX}/app/{KEY}?protocol=7"
         async with websockets.connect(url, ssl=site.ssl(), **UNHURRIED) as peer:
             assert "pusher:connection_established" in str(await peer.recv())
         assert site.call("/events", {"name": "e", "channel": "c", "data": "d"}, PREFIX) == 200
         assert not site.serves("/ready")
+
+
+CLIENT = "127.0.0.2"
+"""The address of a client that is not the proxy's."""
+
+
+async def connect_as_a_liar(site: Site) -> None:
+    """Connect with a header that names another address, and check that the log has the real one."""
+    url = f"wss://localhost:{site.port}/app/{KEY}?protocol=7"
+    lie = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1"}
+    async with websockets.connect(
+        url, ssl=site.ssl(), additional_headers=lie, local_addr=(CLIENT, 0), **UNHURRIED
+    ) as peer:
+        assert "pusher:connection_established" in str(await peer.recv())
+        line = site.node_of_the_client().log(CLIENT)
+    assert "192.0.2.1" not in line
+
+
+@each_proxy
+async def test_the_log_has_the_address_of_the_client_and_not_what_the_client_says(site: Site) -> None:
+    await connect_as_a_liar(site)
+
+
+async def test_a_node_reads_the_proxy_headers_of_haproxy(tmp_path: Path, redis: str) -> None:
+    variant = variants("file with PROXY headers")["haproxy.cfg"]
+    settings = {"SOKETPY_PROXY_PROTOCOL": "true", "SOKETPY_APP_TLS_ONLY": "false"}
+    with Site(haproxy, variant, tmp_path, redis, settings) as site:
+        site.wait()
+        await connect_as_a_liar(site)
+        assert trigger(site, "data") == 200
 
 
 @pytest.mark.parametrize(
@@ -100,4 +131,4 @@ def test_a_websocket_may_be_idle_for_longer_than_between_two_pings(file: str, se
 
 
 def test_the_readme_has_a_row_for_each_proxy() -> None:
-    assert set(variants()) == set(PROXIES.values())
+    assert set(variants("file")) == set(PROXIES.values())
