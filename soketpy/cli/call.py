@@ -105,6 +105,20 @@ def call(
         connection.close()
 
 
+def refusal_of(text: str) -> str:
+    """Return why a REST API refuses a request, by its answer, which may also be the text or HTML of a proxy."""
+    import json
+
+    from soketpy.config.errors import quote
+
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    reason = document.get("error") if isinstance(document, dict) else None
+    return quote(" ".join((reason if isinstance(reason, str) else text).split()), 500)
+
+
 def reason_of(target: Target, error: OSError) -> str:
     """Return why a server cannot be reached."""
     from soketpy.config.addresses import no_socket

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from urllib.parse import quote
 
-from soketpy.cli.call import Target
+from soketpy.cli.call import Target, refusal_of
 from soketpy.cli.credentials import Credentials
 from soketpy.cli.event_lines import escaped
 from soketpy.cli.faults import Failure
@@ -199,7 +199,7 @@ class LoadTest:
             return
         self._answer_times.add(time.monotonic() - at)
         if not 200 <= status < 300:
-            self._refuse(publisher, f"HTTP {status}: {escaped(' '.join(text.split())[:300])}")
+            self._refuse(publisher, f"HTTP {status}: {refusal_of(text)}")
 
     def _refuse(self, publisher: Publisher, reason: str) -> None:
         if publisher.sent == 1:

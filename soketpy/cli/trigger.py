@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     import time
     from urllib.parse import quote
 
-    from soketpy.cli.call import call
+    from soketpy.cli.call import call, refusal_of
     from soketpy.protocol.signatures import signed_query
 
     if args.socket_id is not None:
@@ -53,20 +53,6 @@ def run(args: argparse.Namespace) -> int:
     query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
     status, text = call(target_of(args, settings), "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:
-        raise Failure(f"HTTP {status}: {_reason(text)}")
+        raise Failure(f"HTTP {status}: {refusal_of(text)}")
     print(text)
     return 0
-
-
-def _reason(text: str) -> str:
-    """Return why the server refuses the event. Other servers than soketpy may answer with plain text or HTML."""
-    import json
-
-    from soketpy.config.errors import quote
-
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    reason = document.get("error") if isinstance(document, dict) else None
-    return quote(reason if isinstance(reason, str) else " ".join(text.split()), 500)
