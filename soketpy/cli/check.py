@@ -1,52 +1,117 @@
-"""``soketpy check-config``: check a configuration and print a summary."""
+"""``soketpy check-config``: check a configuration, and print a summary or each effective value."""
 
 import argparse
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from soketpy.cli.options import read_settings_leniently
+from soketpy.cli.options import read_leniently
 
 if TYPE_CHECKING:
     from soketpy.config import Settings
+    from soketpy.config.load import Reading
+
+EPILOG = """\
+exit codes: 0 the server can start with this configuration; 1 with --strict, there are warnings; 2 there are mistakes
+"""
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    text = "Read a configuration file and the environment, as `start` does, and print a summary."
-    parser = commands.add_parser("check-config", help="check a configuration file", description=text)
+    text = "Read a configuration file and the environment, as `start` does, and print a summary and all mistakes."
+    parser = commands.add_parser("check-config", help="check a configuration file", description=text, epilog=EPILOG)
     help = "YAML or JSON file, in soketpy's or soketi's names (default: $SOKETPY_CONFIG, or none)"
     parser.add_argument("config", metavar="FILE", nargs="?", help=help)
+    help = "print each effective value and its source (default, line, variable); secrets are masked"
+    parser.add_argument("--print", action="store_true", help=help)
+    parser.add_argument("--json", action="store_true", help="print the same, with mistakes and warnings, as JSON")
+    parser.add_argument("--strict", action="store_true", help="end with exit code 1 if there are warnings")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a summary. Print each mistake, and each requirement that this machine does not have, as a line."""
+    """Print a summary and warnings, or each mistake and each requirement that this machine does not have, as a line."""
     from soketpy.config import ConfigError
 
     try:
-        return _check(args)
+        reading = _read(args)
     except ConfigError as error:
-        for each in error.each():
+        errors = [str(each) for each in error.each()]
+        for each in errors:
             print(f"soketpy check-config: error: {each}", file=sys.stderr)
+        if args.json:
+            _print_json_of({"errors": errors})
         return 2
+    warnings = list(_warnings(reading.settings))
+    if args.json:
+        _print_json(reading, warnings)
+    else:
+        _print(reading, warnings, values=args.print)
+    return 1 if args.strict and warnings else 0
 
 
-def _check(args: argparse.Namespace) -> int:
-    from soketpy.config.effects import notes
+def _read(args: argparse.Namespace) -> "Reading":
+    """Return the configuration. Raise ConfigError with all mistakes, and all requirements that are missing."""
     from soketpy.process.requirements import check_requirements
 
-    settings, problems = read_settings_leniently(args)
-    with problems.noted():
-        check_requirements(settings, problems)
-    problems.check()
-    print(f"{', '.join(settings.sources) or 'defaults'}: {summary(settings)}")
+    reading = read_leniently(args)
+    with reading.problems.noted():
+        check_requirements(reading.settings, reading.problems)
+    reading.problems.check()
+    return reading
+
+
+def _warnings(settings: "Settings") -> Iterator[str]:
+    from soketpy.config.cautions import advice
+    from soketpy.process.requirements import certificate_caution, open_files_caution
+
+    yield from advice(settings)
+    for caution in (certificate_caution(settings), open_files_caution(settings)):
+        if caution is not None:
+            yield caution
+
+
+def _print(reading: "Reading", warnings: list[str], *, values: bool) -> None:
+    from soketpy.config.cautions import notes
+
+    settings = reading.settings
+    if values:
+        from soketpy.config.effective import lines
+
+        print("\n".join(lines(settings, reading.draft)))
+    mark = "# " if values else ""  # the values stay YAML
+    print(f"{mark}{', '.join(settings.sources) or 'defaults'}: {summary(settings)}")
     if settings.ignored:
-        print(f"without effect in this version: {', '.join(settings.ignored)}")
-    for warning in settings.warnings:
-        print(f"warning: {warning}")
+        print(f"{mark}without effect in this version: {', '.join(settings.ignored)}")
+    for warning in warnings:
+        print(f"{mark}warning: {warning}")
     for note in notes(settings):
-        print(f"note: {note}")
-    return 0
+        print(f"{mark}note: {note}")
+
+
+def _print_json(reading: "Reading", warnings: list[str]) -> None:
+    from dataclasses import asdict
+
+    from soketpy.config.cautions import notes
+    from soketpy.config.effective import effective, effective_apps
+
+    settings, draft = reading.settings, reading.draft
+    document = {
+        "errors": [],
+        "sources": settings.sources,
+        "settings": {path: asdict(shown) for path, shown in effective(settings, draft).items()},
+        "apps": [{name: asdict(shown) for name, shown in app.items()} for app in effective_apps(settings, draft)],
+        "ignored": settings.ignored,
+        "warnings": warnings,
+        "notes": list(notes(settings)),
+    }
+    _print_json_of(document)
+
+
+def _print_json_of(document: object) -> None:
+    import json  # imported late: no other command needs it at its start
+
+    print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def summary(settings: "Settings") -> str:

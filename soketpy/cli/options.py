@@ -9,7 +9,7 @@ from soketpy.cli.faults import Mistake
 
 if TYPE_CHECKING:
     from soketpy.config import Settings
-    from soketpy.config.problems import Problems
+    from soketpy.config.load import Reading
 
 CONFIG_FILE = "SOKETPY_CONFIG"
 ADMIN_TOKEN = "SOKETPY_ADMIN_TOKEN"  # noqa: S105 - the name of the variable
@@ -59,8 +59,8 @@ def read_settings(args: argparse.Namespace, flags: Mapping[str, object] | None =
     return load(config_path(args), os.environ, address_flags(args) if flags is None else flags)
 
 
-def read_settings_leniently(args: argparse.Namespace) -> "tuple[Settings, Problems]":
-    """Return the settings of the file and the environment, and their mistakes.
+def read_leniently(args: argparse.Namespace) -> "Reading":
+    """Return the settings of the file and the environment, with their mistakes.
 
     Raise ConfigError with all mistakes for a file that cannot be read.
     """

@@ -11,12 +11,12 @@ from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.hint import hint
 from soketpy.cli.options import CONFIG_FILE, address_flags, config_path, read_settings
 from soketpy.config import ConfigError, Settings
-from soketpy.config.effects import cautions, notes
+from soketpy.config.cautions import cautions, notes
 from soketpy.config.load import log_format
 from soketpy.core.ports import Unreachable
 from soketpy.process import workers
 from soketpy.process.log import configure
-from soketpy.process.requirements import check_requirements, number_of
+from soketpy.process.requirements import certificate_caution, check_requirements, number_of
 from soketpy.process.single import event_loop, serve
 
 log = logging.getLogger("soketpy")
@@ -94,5 +94,6 @@ def _announce(settings: Settings) -> None:
     )
     for note in notes(settings):
         log.info("%(note)s", {"event": "configuration_note", "note": note})
-    for caution in cautions(settings):
+    of_certificate = certificate_caution(settings)
+    for caution in (*cautions(settings), *([] if of_certificate is None else [of_certificate])):
         log.warning("%(caution)s", {"event": "configuration_warning", "caution": caution})

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
-from soketpy.config.settings import DEFAULT_SECRET, Settings
+from soketpy.config.settings import Settings
 from soketpy.config.tree import Position
 from soketpy.core.apps import App
 from soketpy.core.fields import fields_of
@@ -12,27 +12,7 @@ from soketpy.core.fields import fields_of
 MOST_NAMED = 5
 """Most apps that one line names."""
 
-BLOCKED = (
-    "Webhooks reach no private address, because the apps are in a database: webhooks.private_addresses: allow changes"
-    " this"
-)
-
 CLOSES = "a slow client is closed with 4100 when it gets one"
-
-
-def cautions(settings: Settings) -> Iterator[str]:
-    """Yield each warning that the log has about the settings, at the start and at SIGHUP."""
-    if settings.ignored:
-        yield f"Without effect in this version: {', '.join(settings.ignored)}"
-    yield from settings.warnings
-    if unsafe := [app.id for app in settings.apps if any(pair.secret == DEFAULT_SECRET for pair in app.keys)]:
-        yield f"The default secret is publicly known: use it on your own machine only ({naming(unsafe)})"
-
-
-def notes(settings: Settings) -> Iterator[str]:
-    """Yield each default that restricts the server because of other settings, for the log at the start."""
-    if settings.webhooks.private_addresses == "auto" and settings.blocks_private_addresses:
-        yield BLOCKED
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -158,6 +138,9 @@ def _contradictions(app: App, settings: Settings) -> Iterator[tuple[str, str]]:
         yield "max_event_payload_in_kb", "message_size_in_kb"
     if app.max_presence_member_size_in_kb > bounds.message_size_in_kb:
         yield "max_presence_member_size_in_kb", "message_size_in_kb"
+    alone = settings.cluster == "local" and settings.workers == 1  # else the app's limit is that of all processes
+    if alone and bounds.max_connections is not None and (app.max_connections or 0) > bounds.max_connections:
+        yield "max_connections", "max_connections"
     if event > bounds.unread_in_kb:
         yield "max_event_payload_in_kb", "unread_in_kb"
 

@@ -1,7 +1,7 @@
 """The sources of settings and their precedence: flags, SOKETPY_*, SOKETI_*, the file, the defaults."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from soketpy.config.build import build
 from soketpy.config.draft import APP_DEFAULTS, Draft, default_app, read_table, setting_fields
@@ -23,13 +23,22 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     The names in ``flags`` are dotted paths. Every source is read and checked before they are merged, so that a mistake
     is an error even if another source wins. Raise ConfigError, with the position and the setting of each mistake.
     """
-    settings, problems = read(path, environ, flags)
-    problems.check()
-    return settings
+    reading = read(path, environ, flags)
+    reading.problems.check()
+    return reading.settings
 
 
-def read(path: str | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> tuple[Settings, Problems]:
-    """Return the settings, and their mistakes. If there are mistakes, the settings have defaults in their places.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The settings, what they were built from, and the mistakes, in whose places the settings have defaults."""
+
+    settings: Settings
+    draft: Draft
+    problems: Problems
+
+
+def read(path: str | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Reading:
+    """Return what the sources give, as ``load`` does, with the mistakes.
 
     Raise ConfigError with all mistakes if the file cannot be read, or is not YAML or JSON.
     """
@@ -62,7 +71,7 @@ def read(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
         sources.append("flags")
     apps_in_file = bool(file.draft.apps or file.draft.changes)
     settings = replace(build(draft, problems), sources=tuple(sources), ignored=ignored, apps_in_file=apps_in_file)
-    return settings, problems
+    return Reading(settings, draft, problems)
 
 
 def log_format(path: str | None, environ: Mapping[str, str]) -> str | None:

@@ -7,12 +7,11 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from soketpy.config import ConfigError, Settings
 from soketpy.core.containment import contain
-from soketpy.process.tls import LARGEST, tls_context
-from soketpy.process.validity import Validity, day, validity_of
+from soketpy.process.tls import tls_context
+from soketpy.process.validity import Validity, day, validity_of_file
 
 log = logging.getLogger("soketpy.tls")
 
@@ -127,12 +126,3 @@ def _read(settings: Settings) -> tuple[ssl.SSLContext, Validity | None]:
     context = tls_context(settings)
     assert context is not None  # noqa: S101 - nothing calls this without TLS
     return context, validity_of_file(settings.tls.cert or "")
-
-
-def validity_of_file(cert: str) -> Validity | None:
-    """Return the validity of the certificate in a file, or None if it cannot be read."""
-    try:
-        with Path(cert).open("rb") as opened:
-            return validity_of(opened.read(LARGEST).decode("ascii", "ignore"))
-    except (OSError, ValueError):
-        return None

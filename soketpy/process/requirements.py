@@ -1,11 +1,15 @@
 """Requirements of a configuration on the machine: TLS files that work, libraries, and programs."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 
 from soketpy.config import Settings
 from soketpy.config.problems import Problems
 from soketpy.process.registries import is_in_database, registry_of
+
+EXPIRES_SOON = 7 * 86_400
+"""Seconds before the end of a certificate, from which on a warning is due: renewals happen weeks before the end."""
 
 
 def check_requirements(settings: Settings, mistakes: Problems | None = None) -> None:
@@ -65,6 +69,36 @@ def _check_database(settings: Settings) -> None:
         from soketpy.process.tls import check_certificates
 
         check_certificates(settings, f"{driver}.ca", given.ca)
+
+
+def certificate_caution(settings: Settings) -> str | None:
+    """Return the warning of a certificate that no client accepts now, or soon, or None."""
+    if settings.tls.cert is None:
+        return None
+    from soketpy.process.validity import day, validity_of_file
+
+    validity, now = validity_of_file(settings.tls.cert), time.time()
+    if validity is None:
+        return None
+    if (problem := validity.problem(now)) is not None:
+        return f"The certificate in {settings.tls.cert} {problem}"
+    if validity.ends - now > EXPIRES_SOON:
+        return None
+    return f"The certificate in {settings.tls.cert} expires soon, at {day(validity.ends)}"
+
+
+def open_files_caution(settings: Settings) -> str | None:
+    """Return the warning of a limit of connections that the limit of open files does not allow here, or None."""
+    from soketpy.process.descriptors import raise_limit
+
+    bounds, files = settings.bounds, raise_limit()
+    for name, wanted in (
+        ("max_connections", bounds.max_connections),
+        ("max_http_connections", bounds.max_http_connections),
+    ):
+        if wanted is not None and wanted > files:
+            return f"At most {files} connections, by the limit of open files here; bounds.{name} is {wanted}"
+    return None
 
 
 CHECKS: Mapping[Callable[[Settings], None], tuple[str, ...]] = {

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from soketpy.config import ConfigError, Settings
+from soketpy.config.cautions import cautions
 from soketpy.config.changes import changed_settings, changes, several
-from soketpy.config.effects import cautions
 from soketpy.process.log import quantity
 from soketpy.process.registries import described, is_in_database
 from soketpy.process.reloads import Reloads

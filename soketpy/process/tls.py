@@ -4,9 +4,7 @@ import ssl
 from pathlib import Path
 
 from soketpy.config import ConfigError, Settings
-
-LARGEST = 16 * 1024 * 1024
-"""Most bytes that are read from a PEM file."""
+from soketpy.process.validity import LARGEST
 
 LONGEST_PASSPHRASE = 1024
 """Most bytes of a passphrase that Python passes to OpenSSL."""

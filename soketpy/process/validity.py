@@ -6,6 +6,10 @@ Python's ssl module shows this time only of the other side's certificate, and on
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+
+LARGEST = 16 * 1024 * 1024
+"""Most bytes that are read from a file."""
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _VERSION, _UTC_TIME = 0xA0, 0x17
@@ -51,6 +55,15 @@ def validity_of(pem: str) -> Validity:
     begins_tag, begins, at = _element(times, 0)
     ends_tag, ends, _ = _element(times, at)
     return Validity(_moment(begins_tag, begins), _moment(ends_tag, ends))
+
+
+def validity_of_file(cert: str) -> Validity | None:
+    """Return the validity of the certificate in a file, or None if it cannot be read."""
+    try:
+        with Path(cert).open("rb") as opened:
+            return validity_of(opened.read(LARGEST).decode("ascii", "ignore"))
+    except (OSError, ValueError):
+        return None
 
 
 def _element(der: bytes, at: int) -> tuple[int, bytes, int]:

@@ -11,7 +11,7 @@ import pytest
 from soketpy import __version__
 from soketpy.cli import main
 from soketpy.config import load
-from soketpy.config.effects import BLOCKED
+from soketpy.config.cautions import BLOCKED
 from soketpy.protocol.signatures import sign
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
@@ -124,7 +124,12 @@ def test_check_config_prints_a_summary(run: Run, tmp_path: Path) -> None:
     path.write_text("port: 7000\nmetrics: {enabled: true}\napps: [{id: a, key: k, secret: hidden}]\n")
     code, out, err = run("check-config", str(path))
     assert (code, err) == (0, "")
-    assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n"
+    assert out == f"{path}: 0.0.0.0:7000, 1 app (a), metrics on 0.0.0.0:9601\n" + OPEN.format("0.0.0.0")
+
+
+OPEN = "warning: The port is open to every network without TLS (host is {}): set tls, or put a proxy with TLS in front"
+OPEN += " and name its network in proxies\n"
+PUBLIC = "warning: The default secret is publicly known: use it on your own machine only (app 1)\n"
 
 
 HOOKS = "apps: [{id: a, key: k, secret: s, webhooks: [{url: 'http://a/hidden', event_types: [cache_miss]}]}]\n"
@@ -137,7 +142,7 @@ def test_check_config_names_the_database_of_apps_and_the_admin_port(tmp_path: Pa
     assert code == 0
     first, *notes = out.splitlines()
     assert first == f"{path}: 0.0.0.0:6001, the apps in SQLite, no metrics, admin API on 127.0.0.1:6002"
-    assert notes == [f"note: {BLOCKED}"]
+    assert notes == [OPEN.format("0.0.0.0").strip(), f"note: {BLOCKED}"]
 
 
 @pytest.mark.parametrize("chosen", ["allow", "block"])
@@ -145,7 +150,7 @@ def test_check_config_has_no_note_about_a_chosen_setting(tmp_path: Path, run: Ru
     path = tmp_path / "soketpy.yaml"
     path.write_text(f"registry: {{driver: sqlite}}\nwebhooks: {{private_addresses: {chosen}}}\n")
     code, out, _ = run("check-config", str(path))
-    assert (code, out.count("\n")) == (0, 1)
+    assert (code, out.count("\n"), "note: " in out) == (0, 2, False)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +166,11 @@ def test_check_config_has_no_note_about_a_chosen_setting(tmp_path: Path, run: Ru
 def test_check_config_prints_where_webhooks_are_queued(run: Run, tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(HOOKS + content)
-    assert run("check-config", str(path)) == (0, f"{path}: 0.0.0.0:6001, 1 app (a), {said}\n", "")
+    assert run("check-config", str(path)) == (
+        0,
+        f"{path}: 0.0.0.0:6001, 1 app (a), {said}\n" + OPEN.format("0.0.0.0"),
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +187,8 @@ def test_check_config_prints_where_webhooks_are_queued(run: Run, tmp_path: Path,
 def test_check_config_names_every_address(run: Run, tmp_path: Path, host: str, said: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"host: {host}\nmetrics: {{enabled: true, host: {host}}}\n")
-    assert run("check-config", str(path)) == (0, f"{path}: {said}\n", "")
+    risks = PUBLIC + OPEN.format("::") if host == '"::"' else PUBLIC
+    assert run("check-config", str(path)) == (0, f"{path}: {said}\n{risks}", "")
 
 
 CLUSTER = "cluster: redis\nredis: {password: hidden, sentinel_password: hidden, "
@@ -217,7 +227,9 @@ def test_check_config_prints_the_number_of_workers_and_their_redis(
     path.write_text(content)
     assert run("check-config", str(path)) == (
         0,
-        f"{path}: 0.0.0.0:6001, 1 app (1), no metrics{said.replace('{path}', str(path))}\n",
+        f"{path}: 0.0.0.0:6001, 1 app (1), no metrics{said.replace('{path}', str(path))}\n"
+        + PUBLIC
+        + OPEN.format("0.0.0.0"),
         "",
     )
 
@@ -225,7 +237,8 @@ def test_check_config_prints_the_number_of_workers_and_their_redis(
 def test_check_config_without_a_file_reads_the_same_file_as_start(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run("check-config") == (0, "defaults: 0.0.0.0:6001, 1 app (1), no metrics\n", "")
+    risks = PUBLIC + OPEN.format("0.0.0.0")
+    assert run("check-config") == (0, f"defaults: 0.0.0.0:6001, 1 app (1), no metrics\n{risks}", "")
     monkeypatch.setenv("SOKETPY_PORT", "7000")
     assert run("check-config")[1].startswith("1 environment variable: 0.0.0.0:7000, ")
     path = tmp_path / "config.yaml"
@@ -237,7 +250,7 @@ def test_check_config_without_a_file_reads_the_same_file_as_start(
 def test_check_config_names_settings_without_effect(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"database.mysql.host": "x", "databasePooling.min": 2}')
-    assert run("check-config", str(path))[1].splitlines()[1:] == [
+    assert run("check-config", str(path))[1].splitlines()[1:3] == [
         "without effect in this version: databasePooling.min (a connection is opened when it is needed)",
         f"warning: {path}:1: database.mysql.host: has no effect while registry.driver is not mysql",
     ]

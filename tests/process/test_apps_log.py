@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soketpy.config.effects import BLOCKED
+from soketpy.config.cautions import BLOCKED
 from soketpy.core.webhooks import Webhook
 from tests.patience import PATIENCE, until
 from tests.process.test_apps import InFile
