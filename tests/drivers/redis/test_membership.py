@@ -12,8 +12,9 @@ import pytest
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
 from soketpy.drivers.redis.membership import Membership, leases
-from tests.conftest import until
-from tests.redis import LEASE
+from tests.drivers.redis.test_lease import BOUND, Timed, two_nodes
+from tests.drivers.redis.test_lease import LENGTH as SECONDS
+from tests.redis import LONG_LEASE
 
 LENGTH = 9_000
 """Milliseconds of a lease."""
@@ -110,7 +111,7 @@ async def start(redis: str) -> AsyncIterator[Start]:
         async def start(*, announces: bool = False, partitions: int = 2) -> RedisCluster:
             connect = partial(connector, Address(unix_socket=redis))
             cluster = RedisCluster(
-                connect, prefix, partitions=partitions, lease=LEASE, advises=False, announces=announces
+                connect, prefix, partitions=partitions, lease=LONG_LEASE, advises=False, announces=announces
             )
             cluster.bus.attach(cast(Any, None))
             cluster.roster.attach(cast(Any, None))
@@ -125,22 +126,33 @@ async def test_a_node_announces_the_changes_of_the_others_once_for_all_partition
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = await start(announces=True)
-    await until(lambda: first.links.nodes == 1)
+
+    async def look() -> None:
+        """Let the first node renew its leases now, and look at those of the others."""
+        for each in first.sessions:
+            each.lease._due_at = 0.0
+            await each._check_lease()
+            await each.ask("ECHO", "the leases have arrived")
+
     second = await start()
     name = second.sessions[0].id
-    await until(lambda: first.links.nodes == 2 and events(caplog))
+    await look()
+    await look()
+    assert first.links.nodes == 2
+    assert events(caplog) == [("node_joined", name, 2)]
     await second.stop()
-    await until(lambda: len(events(caplog)) == 2)
-    third = await start()
-    await until(lambda: len(events(caplog)) == 3)
-    for each in third.sessions:
-        assert each._running is not None
-        each._running.cancel()  # it renews its leases no more
-    await until(lambda: len(events(caplog)) == 4)
-    died = third.sessions[0].id
-    assert events(caplog) == [
-        ("node_joined", name, 2),
-        ("node_left", name, 1),
-        ("node_joined", died, 2),
-        ("node_died", died, 1),
-    ]
+    await look()
+    assert events(caplog)[1:] == [("node_left", name, 1)]
+
+
+@two_nodes
+@pytest.mark.usefixtures("nodes")
+def test_a_node_that_dies_is_announced_when_another_node_has_removed_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = Timed(monkeypatch)
+    timed.run(2 * SECONDS)
+    caplog.clear()
+    timed.die(timed.first)
+    timed.run(2 * BOUND)
+    assert events(caplog) == [("node_died", timed.first.id, 1)]
