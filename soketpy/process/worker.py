@@ -121,7 +121,8 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
                 loop.create_task(_follow(server, reader, writer, departure)),
             ]
             await departure.begun.wait()
-            server.announce_stop()
+            if not departure.due.is_set():  # a worker that is replaced leaves at once, and the port is still served
+                server.announce_stop()
             await departure.due.wait()
             for task in tasks:
                 task.cancel()
