@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -416,6 +417,16 @@ async def test_the_counters_are_those_of_all_workers(start: Start, at: Place) ->
         await until(lambda: len(server.children("soketpy.process.worker") - before) == 1)
         await until(lambda: found(r"^soketi_new_connections_total{.*} 10\.0$"))
         assert len(clients) == 10
+        for line in (
+            r"^soketpy_closed_connections_total{code=\"4200\".*} [1-9]",  # of the worker that has ended
+            r"^soketpy_workers{.*} 2\.0$",
+            r"^soketpy_workers_running{.*} 2\.0$",
+            r"^soketpy_cluster_nodes{.*} 2\.0$",
+            r"^soketpy_redis_links_up{.*} 2\.0$",
+            r"^soketpy_event_loop_delay_seconds_count{.*} [1-9]",
+            r"^soketpy_config_reloads_total{.*result=\"refused\"} 0\.0$",
+        ):
+            await until(partial(found, line))
 
 
 async def test_the_webhooks_of_all_workers_are_counted_once(start: Start, at: Place) -> None:
