@@ -111,7 +111,7 @@ class LoadTest:
             connections=self._load.connections,
             connect_seconds=connected - began,
             connect_times=self._connect_times,
-            wanted_rate=self._load.rate,
+            planned=self._load.rate * self._load.seconds,
             seconds=published - connected,
             published=sum(sent) - sum(map(len, refused)),
             refusals=self._refusals,

@@ -10,7 +10,7 @@ BUSY = 0.9
 """The share of one CPU core above which the load generator itself is the limit."""
 
 TOO_SLOW = 0.95
-"""The share of the wanted rate below which the publishers were too slow."""
+"""The share of the planned events below which the publishers were too slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Result:
     connections: int
     connect_seconds: float
     connect_times: Latencies
-    wanted_rate: int
+    planned: int
     seconds: float
     published: int
     refusals: Sequence[str]
@@ -54,9 +54,9 @@ class Result:
         notes = []
         if self.refused:
             notes.append(f"{self.refused:,} events were not accepted: {self.refusals[0]}")
-        if self.rate < TOO_SLOW * self.wanted_rate:
+        if (sent := self.published + self.refused) + 1 < TOO_SLOW * self.planned:
             notes.append(
-                f"the publishers reached {self.rate:,.0f} of {self.wanted_rate:,} events a second: "
+                f"the publishers sent {sent:,} of {self.planned:,} events: "
                 "each waits for the answer before its next event, so give more --publishers"
             )
         if self.cpu > BUSY:

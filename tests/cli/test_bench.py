@@ -210,7 +210,7 @@ def result(**changed: object) -> Result:
     given: dict[str, object] = {
         "connections": 1,
         "connect_seconds": 1.0,
-        "wanted_rate": 50,
+        "planned": 500,
         "seconds": 10.0,
         "published": 500,
     }
@@ -227,7 +227,7 @@ def result(**changed: object) -> Result:
         ({"duplicated": 2}, ["2 events arrived twice"], []),
         ({"closes": ["4100 busy", "1006"]}, ["2 connections were closed: 4100 busy"], []),
         ({"refused": 3, "refusals": ["HTTP 429: x"]}, [], ["3 events were not accepted: HTTP 429: x"]),
-        ({"published": 100}, [], ["the publishers reached 10 of 50 events a second"]),
+        ({"published": 100}, [], ["the publishers sent 100 of 500 events: each waits"]),
         ({"cpu": 0.95}, [], ["this generator used 95% of a core, so it is the limit, not the server"]),
     ],
 )
