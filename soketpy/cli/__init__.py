@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from soketpy import __version__
 from soketpy.cli import apps, bench, check, healthcheck, listen, sign, start, trigger, webhooks
+from soketpy.cli.escapes import escaped
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.parser import Parser
 
@@ -64,5 +65,5 @@ def _parser() -> Parser:
 
 
 def _say(text: str, code: int) -> int:
-    print(" ".join(text.split()), file=sys.stderr)
+    print(escaped(" ".join(text.split())), file=sys.stderr)
     return code

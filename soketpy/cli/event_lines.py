@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from soketpy.cli.escapes import escaped
 from soketpy.cli.pusher_client import Message
 
 INTERNAL = "pusher_internal:"
@@ -32,10 +33,3 @@ def json_of(event: str, message: Message) -> str:
     """Return an event as one line of JSON in ASCII. ``data`` is the text that the publisher sent."""
     document: dict[str, Any] = {"channel": message.channel, "event": event, "data": message.data}
     return json.dumps(document | ({"user_id": message.user_id} if message.user_id else {}))
-
-
-def escaped(text: str) -> str:
-    """Return a text without control characters and line breaks: they appear as in a string of Python."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from soketpy.cli.call import Target
 from soketpy.cli.decryption import MasterKey, Undecryptable
-from soketpy.cli.event_lines import escaped, event_of, json_of, line_of
+from soketpy.cli.escapes import escaped
+from soketpy.cli.event_lines import event_of, json_of, line_of
 from soketpy.cli.faults import Failure
 from soketpy.cli.pusher_client import (
     BACK_OFF,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from soketpy.cli.call import Target, refusal_of
 from soketpy.cli.credentials import Credentials
-from soketpy.cli.event_lines import escaped
+from soketpy.cli.escapes import escaped
 from soketpy.cli.faults import Failure
 from soketpy.cli.latencies import Latencies
 from soketpy.cli.ledger import Ledger

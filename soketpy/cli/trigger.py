@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from soketpy.cli.credentials import add_credentials, pick
+from soketpy.cli.escapes import escaped
 from soketpy.cli.faults import Failure
 from soketpy.cli.notes import note, of_data
 from soketpy.cli.options import add_config, check_socket_id, read_settings
@@ -54,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
     status, text = call(target_of(args, settings), "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:
         raise Failure(f"HTTP {status}: {refusal_of(text)}")
-    print(text)
+    print("\n".join(map(escaped, text.splitlines())))
     return 0

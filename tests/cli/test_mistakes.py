@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from soketpy.cli import main
-from tests.conftest import Peers
+from tests.conftest import Peers, listening
 from tests.fakes import APP
 
 CREDENTIALS = ("--app-id", APP.id, "--key", APP.key, "--secret", APP.keys[0].secret)
@@ -94,3 +94,20 @@ async def test_an_unknown_app_is_named(peers: Peers, capsys: pytest.CaptureFixtu
     assert await asyncio.to_thread(main, words) == 1
     said = "soketpy trigger: HTTP 404: The app could not be found: no app has the id 'no-one'.\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (500, 1)])
+@pytest.mark.parametrize("words", [("healthcheck",), ("trigger", "c", "e", "d", *CREDENTIALS)])
+async def test_control_characters_of_a_server_never_reach_the_terminal(
+    words: tuple[str, ...], status: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b"\x1b[31mred\nand \xe2\x80\xaemore"
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        await writer.drain()
+
+    async with listening(serve) as port:
+        assert await asyncio.to_thread(main, [*words, "--port", str(port)]) == code
+    written = capsys.readouterr()
+    assert all(each.isprintable() for each in (written.out + written.err).splitlines())
