@@ -12,7 +12,8 @@ from soketpy.core.apps import App
 from soketpy.drivers.entries import convert_all
 from soketpy.drivers.sql import reading
 from soketpy.drivers.sql.changes import ChangeFailed, Changes, WriteRow
-from soketpy.drivers.sql.database import Collision, Database
+from soketpy.drivers.sql.database import Collision, Database, StatementFailed
+from soketpy.drivers.sql.faulty_rows import each_once, halved, unreadable
 from soketpy.drivers.sql.reading import ReadRow
 from soketpy.drivers.sql.tables import Found as Tables
 from soketpy.drivers.sql.tables import Names, find
@@ -40,9 +41,9 @@ class SqlApps:
     def __init__(self, database: Database, *, table: str = "apps", read: ReadRow, write: WriteRow) -> None:
         self.database = database
         schema, _, name = table.rpartition(".")
-        self._names = Names(name, schema or None)
+        self._table = Names(name, schema or None)
         self._read = read
-        self._changes = Changes(self._names, read, write)
+        self._changes = Changes(self._table, read, write)
         self._tables: Tables | None = None
         self._looked = NEVER  # when the tables were looked at, by the clock of the event loop
         self._watching: asyncio.Task[None] | None = None
@@ -63,7 +64,7 @@ class SqlApps:
                 self.look_again()  # a notification may come from a trigger of new tables
                 changed(app_id)
 
-            self._watching = asyncio.create_task(self.database.watch(self._names.apps, heard))
+            self._watching = asyncio.create_task(self.database.watch(self._table.apps, heard))
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -86,11 +87,52 @@ class SqlApps:
         """
         if self._tables is not None and not self._is_due(self._tables) and not self._tables.can_have(ids, keys):
             return []
+        names = [*((each, "") for each in ids), *(("", each) for each in keys)]
+        try:
+            return await self._twice(lambda: self._entries(names))
+        except StatementFailed:
+            return await self._one_by_one(names)
+
+    async def page(self, after: str = "", limit: int = 100, skip: int = 0) -> Found:
+        """Return the next apps, in the order of the ids in the database. Raise RegistryUnavailable."""
+        try:
+            return await self._twice(
+                lambda: self._reading(lambda c, tables: reading.page(c, tables, after, limit, skip))
+            )
+        except StatementFailed as fault:
+            names = await self._names(lambda c, tables: reading.names_on_page(c, tables, after, limit, skip))
+            found = {each.id: each for each in await self._one_by_one([(app_id, "") for app_id, _ in names])}
+            return [found.get(app_id) or unreadable([(app_id, key)], ("", ""), fault) for app_id, key in names]
+
+    async def _entries(self, names: Sequence[tuple[str, str]]) -> Found:
+        """Return the apps with these ids or keys. Each name is an id or a key, and the other text is empty."""
+        ids, keys = [each for each, _ in names if each], [each for _, each in names if each]
         return await self._reading(lambda connection, tables: reading.entries(connection, tables, ids, keys))
 
-    async def page(self, after: str = "", limit: int = 100) -> Found:
-        """Return the next apps, in the order of the ids in the database. Raise RegistryUnavailable."""
-        return await self._reading(lambda connection, tables: reading.page(connection, tables, after, limit))
+    async def _twice(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        """Read apps. After a fault, look at the tables again: if columns change, PostgreSQL reports an old plan."""
+        with suppress(StatementFailed):
+            return await read()
+        self._tables = None
+        return await read()
+
+    async def _one_by_one(self, names: Sequence[tuple[str, str]]) -> Found:
+        """Return the apps with these ids or keys, also if the rows of some of them cannot be read."""
+
+        async def alone(name: tuple[str, str], fault: StatementFailed) -> Found:
+            ids, keys = [each for each in name[:1] if each], [each for each in name[1:] if each]
+            found: Sequence[tuple[str, str]] = []
+            with suppress(StatementFailed):
+                found = await self._names(lambda c, tables: reading.names(c, tables, ids, keys))
+            return [unreadable(found, name, fault)]
+
+        try:
+            async with asyncio.timeout(self.database.timeout):
+                await self._reading(lambda connection, tables: reading.page(connection, tables, "", 0))  # does it work?
+                return each_once(await halved(names, self._entries, alone))
+        except TimeoutError:
+            reason = f"{self.database.name} did not answer within {self.database.timeout:g} s"
+            raise RegistryUnavailable(reason) from None
 
     async def add(self, app: App, given: Collection[str] = ()) -> None:
         """Add an app. Raise RegistryRefused or RegistryUnavailable."""
@@ -117,7 +159,7 @@ class SqlApps:
 
         self.database.prepare()
         limit = max(self.database.timeout, INITIALISING_SECONDS)
-        done = await upgrade(self.database, self._names, limit)
+        done = await upgrade(self.database, self._table, limit)
         await self._find_tables()
         return done
 
@@ -126,6 +168,8 @@ class SqlApps:
             tables = await self._known_tables()
             async with self.database.connection() as connection:
                 found = await read(connection, tables)
+        except StatementFailed:
+            raise
         except RegistryUnavailable:
             self._tables = None  # the tables may have changed
             raise
@@ -133,15 +177,23 @@ class SqlApps:
             raise RegistryUnavailable(str(refused)) from None
         return await convert_all(found, lambda each: each.read(self._read))
 
+    async def _names(
+        self, read: Callable[[AsyncConnection, Tables], Awaitable[Sequence[tuple[str, str]]]]
+    ) -> Sequence[tuple[str, str]]:
+        """Return ids and first keys."""
+        tables = await self._known_tables()
+        async with self.database.connection() as connection:
+            return await read(connection, tables)
+
     async def _changing(self, change: Callable[[AsyncConnection, Tables], Awaitable[T]]) -> T:
-        """Run a change in a transaction. Run it again if a change without our lock was in its way."""
+        """Run a change in a transaction. Run it again if another change was in its way, or columns have changed."""
         tables = await self._known_tables()
         if self.writable is not None:
             tables = await self._find_tables()
         if self.writable is not None:
             raise RegistryRefused(self.writable)
         try:
-            with suppress(Collision):
+            with suppress(Collision, StatementFailed):
                 async with self.database.transaction() as connection:
                     return await change(connection, tables)
             async with self.database.transaction() as connection:
@@ -162,6 +214,6 @@ class SqlApps:
         """Look at the tables."""
         self._looked = asyncio.get_running_loop().time()
         async with self.database.connection() as connection:
-            tables = await connection.run_sync(find, self._names)
+            tables = await connection.run_sync(find, self._table)
         self._tables, self.writable = tables, tables.not_writable
         return tables

@@ -49,6 +49,12 @@ def kind_of(declared: TypeEngine[Any]) -> tuple[TypeEngine[Any], Value]:
     return String(), text_value
 
 
+def any_id(declared: TypeEngine[Any]) -> Value:
+    """Return the conversion of any id to a value of its column, also of one that no lookup may have."""
+    _, value = kind_of(declared)
+    return _any_text if value is text_value else value
+
+
 def read_as(column: ColumnElement[Any], declared: TypeEngine[Any], dialect: str) -> ColumnElement[Any]:
     """Return the expression that a statement reads instead of a column: the beginning of a long value.
 
@@ -71,6 +77,11 @@ def read_as(column: ColumnElement[Any], declared: TypeEngine[Any], dialect: str)
 def text_value(text: str) -> object | None:
     """Return a text that an id or a key can be. Some databases raise an error for NUL, or for a foreign character."""
     return text if text.isascii() and text.isprintable() else None
+
+
+def _any_text(text: str) -> object | None:
+    """Return any text but one with NUL, which some databases cannot compare."""
+    return None if "\0" in text else text
 
 
 def _integer(text: str) -> object | None:

@@ -32,6 +32,14 @@ class Collision(RegistryRefused):
     """A change by plain SQL, which does not hold the lock of changes, has taken an id or a key."""
 
 
+class StatementFailed(RegistryUnavailable):
+    """The database answers, but a statement has failed. ``code`` is that of the database, without values of a row."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
 class Database(ABC):
     """One database. ``timeout`` (in seconds) is the time in which a call must end, including the connecting.
 
@@ -111,7 +119,11 @@ class Database(ABC):
                 yield await connection.execution_options(**options)
         except TimeoutError:
             raise RegistryUnavailable(f"{self.name} did not answer within {limit:g} s") from None
+        except UnicodeDecodeError as fault:  # a driver cannot decode a value
+            raise StatementFailed(f"{self.name}: a value is not valid text", type(fault).__name__) from None
         except self.faults as fault:
+            if isinstance(fault, DBAPIError) and fault.statement is not None and not fault.connection_invalidated:
+                raise StatementFailed(self.reason_of(fault), code_of(fault)) from None
             raise RegistryUnavailable(self.reason_of(fault)) from None
         finally:
             unfinished = self._unfinished.pop(asyncio.current_task(), None)
@@ -187,6 +199,13 @@ class Database(ABC):
             text = _CLASS.sub("", str(original))
         lines = text.strip().splitlines()
         return f"{self.name}: {lines[0] if lines else type(original).__name__}"[:LONGEST_REASON]
+
+
+def code_of(fault: BaseException) -> str:
+    """Return the SQLSTATE or the number of a fault, or the name of its class."""
+    original = _of_driver(fault)
+    number = original.args[0] if original.args and isinstance(original.args[0], int) else type(original).__name__
+    return str(getattr(original, "sqlstate", None) or number)
 
 
 def _of_driver(fault: BaseException) -> BaseException:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Row, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import CTE, ColumnElement, Executable, Row, Select, and_, case, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from soketpy.core.app_registry import MOST_ITEMS, BrokenApp
@@ -23,19 +23,25 @@ ReadRow = Callable[[Mapping[str, Any]], App | BrokenApp]
 
 @dataclass(slots=True)
 class Entry:
-    """The rows of one app. ``keys`` are the rows of its further keys, by the key."""
+    """The rows of one app. ``keys`` are the rows of its further keys, by the key.
+
+    ``others`` are the first keys of other rows with the same id, which a table without a primary key may have.
+    """
 
     id: str
     key: str
     row: dict[str, Any]
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
     def has_one_of(self, ids: Collection[str], keys: Collection[str]) -> bool:
         """Return whether the app has one of these ids or keys exactly: a database may ignore case."""
-        return self.id in ids or self.key in keys or not self.keys.keys().isdisjoint(keys)
+        return self.id in ids or any(each in keys for each in (self.key, *self.keys, *self.others))
 
     def read(self, read: ReadRow) -> App | BrokenApp:
         """Return the app. Never raises."""
+        if self.others:
+            return BrokenApp(self.id, (self.key, *self.others), "id: several rows have this id")
         return converted(lambda: self._app(read), self.id, (self.key, *self.keys))
 
     def _app(self, read: ReadRow) -> App | BrokenApp:
@@ -55,21 +61,56 @@ async def entries(
         statement = _matching(tables, some_ids, some_keys)
         if statement is not None:
             found += await _grouped(await connection.execute(statement))
-    unique = {(each.id, each.key): each for each in found}
+    unique = {_identity(each.id, each.key): each for each in found}
     wanted_ids, wanted_keys = frozenset(ids), frozenset(keys)
     return [each for each in unique.values() if each.has_one_of(wanted_ids, wanted_keys)]
 
 
-async def page(connection: AsyncConnection, tables: Found, after: str, limit: int) -> Sequence[Entry]:
-    """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
-    chosen = select(*tables.columns).order_by(tables.apps.c.id).limit(limit)
-    if after:
-        least = tables.id(after)
-        if least is None:
-            return []
-        chosen = chosen.where(tables.apps.c.id > least)
+async def page(connection: AsyncConnection, tables: Found, after: str, limit: int, skip: int = 0) -> Sequence[Entry]:
+    """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``.
+
+    ``skip`` of them are left out first.
+    """
+    chosen = _page(tables, tables.columns, after, limit, skip)
+    if chosen is None:
+        return []
     of = chosen.cte("found")
     return await _grouped(await connection.execute(_with_keys(of, tables).order_by(of.c.id)))
+
+
+async def names_on_page(
+    connection: AsyncConnection, tables: Found, after: str, limit: int, skip: int
+) -> Sequence[tuple[str, str]]:
+    """Return the ids and the first keys of the apps of a page, without their other values."""
+    chosen = _page(tables, _name_columns(tables), after, limit, skip)
+    return [] if chosen is None else await _names(connection, chosen)
+
+
+async def names(
+    connection: AsyncConnection, tables: Found, ids: Collection[str], keys: Collection[str]
+) -> Sequence[tuple[str, str]]:
+    """Return the ids and the first keys of the apps that have one of these ids or keys, without their other values."""
+    parts = _parts(tables, _name_columns(tables), ids, keys)
+    return await _names(connection, union_all(*parts)) if parts else []
+
+
+async def _names(connection: AsyncConnection, statement: Executable) -> Sequence[tuple[str, str]]:
+    return [(text_of(each.id), text_of(each.key)) for each in await connection.execute(statement)]
+
+
+def _name_columns(tables: Found) -> Sequence[ColumnElement[Any]]:
+    return [each for each in tables.columns if each.name in ("id", "key")]
+
+
+def _page(
+    tables: Found, columns: Sequence[ColumnElement[Any]], after: str, limit: int, skip: int
+) -> Select[Any] | None:
+    """Return the statement for a page, or None if no id of the table can be compared with ``after``."""
+    chosen = select(*columns).order_by(tables.apps.c.id).limit(limit).offset(skip)
+    if not after:
+        return chosen
+    least = tables.id_after(after)
+    return None if least is None else chosen.where(tables.apps.c.id > least)
 
 
 def _batches(ids: Collection[str], keys: Collection[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -80,22 +121,35 @@ def _batches(ids: Collection[str], keys: Collection[str]) -> Iterator[tuple[Sequ
         yield [each for each, is_id in some if is_id], [each for each, is_id in some if not is_id]
 
 
-def _matching(tables: Found, ids: Iterable[str], keys: Iterable[str]) -> Select[Any] | None:
-    """Return the statement for some apps. Each part of its union uses one index."""
+def _matching(tables: Found, ids: Iterable[str], keys: Collection[str]) -> Select[Any] | None:
+    """Return the statement for some apps."""
+    parts = _parts(tables, tables.columns, ids, keys)
+    return _with_keys(union_all(*parts).cte("found"), tables, _key_values(tables, keys)) if parts else None
+
+
+def _parts(
+    tables: Found, columns: Sequence[ColumnElement[Any]], ids: Iterable[str], keys: Iterable[str]
+) -> Sequence[Select[Any]]:
+    """Return the parts of a union that finds some apps. Each part uses one index."""
     apps, further = tables.apps, tables.keys
     id_values = [value for each in ids if (value := tables.id(each)) is not None]
-    key_values = [value for each in keys if (value := tables.key(each)) is not None]
+    key_values = _key_values(tables, keys)
     parts: list[Select[Any]] = []
     if id_values:
-        parts.append(select(*tables.columns).where(apps.c.id.in_(id_values)))
+        parts.append(select(*columns).where(apps.c.id.in_(id_values)))
     if key_values:
-        parts.append(select(*tables.columns).where(apps.c.key.in_(key_values)))
+        of_key: ColumnElement[bool] = apps.c.key.in_(key_values)
+        if not tables.unique_ids:  # a row with the same id may have another key
+            of_key = or_(of_key, apps.c.id.in_(select(apps.c.id).where(of_key)))
+        parts.append(select(*columns).where(of_key))
     if key_values and further is not None:
         owners = select(further.c.app_id).where(further.c.key.in_(key_values))
-        parts.append(select(*tables.columns).where(apps.c.id.in_(owners)))
-    if not parts:
-        return None
-    return _with_keys(union_all(*parts).cte("found"), tables, key_values)
+        parts.append(select(*columns).where(apps.c.id.in_(owners)))
+    return parts
+
+
+def _key_values(tables: Found, keys: Iterable[str]) -> Sequence[object]:
+    return [value for each in keys if (value := tables.key(each)) is not None]
 
 
 def _with_keys(found: CTE, tables: Found, wanted: Collection[object] = ()) -> Select[Any]:
@@ -120,19 +174,28 @@ def _with_keys(found: CTE, tables: Found, wanted: Collection[object] = ()) -> Se
 
 async def _grouped(rows: Iterable[Row[Any]]) -> Sequence[Entry]:
     """Join the rows of each app. The same app may come from several parts of a union."""
-    found: dict[tuple[str, str], Entry] = {}
+    found: dict[tuple[str, ...], Entry] = {}
     async for each in sliced(rows):
         row = dict(each._mapping)
         further = {name: row.pop(f"further_{name}", None) for name in OF_KEYS}
         rank = row.pop("further_rank", None)
-        of = text_of(row["id"]), text_of(row["key"])
-        entry = found.setdefault(of, Entry(*of, row))
+        app_id, key = text_of(row["id"]), text_of(row["key"])
+        entry = found.setdefault(_identity(app_id, key), Entry(app_id, key, row))
+        if key != entry.key:
+            if key not in entry.others and len(entry.others) < MOST_ITEMS:
+                entry.others.append(key)
+            continue
         if rank is None or rank == 1:
             entry.row = row
         if rank is not None:
             further["key"] = text_of(further["key"])
             entry.keys[further["key"]] = further
     return list(found.values())
+
+
+def _identity(app_id: str, key: str) -> tuple[str, ...]:
+    """Return what tells an entry from others: its id, or its key if it has no id."""
+    return (app_id,) if app_id else (app_id, key)
 
 
 def _document(key: Mapping[str, Any]) -> dict[str, Any]:

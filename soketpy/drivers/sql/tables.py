@@ -34,7 +34,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.core.apps import app_fields
-from soketpy.drivers.sql.columns import Value, kind_of, read_as, text_value
+from soketpy.drivers.sql.columns import Value, any_id, kind_of, read_as, text_value
 
 VERSION = "0001"
 """The newest migration. A change of the tables is a new migration in ``migrations/versions``."""
@@ -74,7 +74,9 @@ class Names:
 class Found:
     """The tables that a database has. ``keys`` is None if the tables are not those of soketpy.
 
-    A statement reads ``columns`` and ``key_columns`` of a row, with the names of the columns.
+    A statement reads ``columns`` and ``key_columns`` of a row, with the names of the columns. ``id`` and ``key``
+    convert the ids and keys of lookups, and ``id_after`` converts any id. ``unique_ids`` is False if several rows may
+    have the same id.
     """
 
     apps: TableClause
@@ -83,6 +85,8 @@ class Found:
     key_columns: Sequence[ColumnElement[Any]]
     id: Value
     key: Value
+    id_after: Value
+    unique_ids: bool
     not_writable: str | None
 
     def can_have(self, ids: Collection[str], keys: Collection[str]) -> bool:
@@ -164,9 +168,20 @@ def find(connection: Connection, names: Names) -> Found:
     key_columns: Sequence[ColumnElement[Any]] = ()
     if version is not None and exists(connection, names.keys, names):
         texts = {"key": String(), "app_id": String()}
-        types = _types(connection, names.keys, names, OF_KEYS)
-        keys, key_columns = _read(connection, names.keys, names, {name: types[name] for name in OF_KEYS}, texts)
-    return Found(apps, columns, keys, key_columns, id_value, key_value, _not_writable(version, names))
+        of_keys = _types(connection, names.keys, names, OF_KEYS)
+        keys, key_columns = _read(connection, names.keys, names, {name: of_keys[name] for name in OF_KEYS}, texts)
+    unique_ids = version is not None or _primary_key(connection, names) == ["id"]
+    return Found(
+        apps,
+        columns,
+        keys,
+        key_columns,
+        id_value,
+        key_value,
+        any_id(types["id"]),
+        unique_ids,
+        _not_writable(version, names),
+    )
 
 
 def _types(connection: Connection, name: str, names: Names, needed: Collection[str]) -> Mapping[str, TypeEngine[Any]]:
@@ -192,6 +207,11 @@ def _read(
     return found, [read_as(found.c[each], of, dialect).label(each) for each, of in types.items()]
 
 
+def _primary_key(connection: Connection, names: Names) -> Sequence[str]:
+    """Return the columns of the primary key of a table; a view has none."""
+    return inspect(connection).get_pk_constraint(names.apps, schema=names.schema)["constrained_columns"]
+
+
 def version_of(connection: Connection, names: Names) -> str | None:
     """Return the version of the tables: empty while they are being created, and None if soketpy has not done it."""
     if not exists(connection, names.version, names):
@@ -210,7 +230,9 @@ def exists(connection: Connection, name: str, names: Names) -> bool:
 
 
 def text_of(value: object) -> str:
-    """Return an id or a key of a row as text, as the reader of rows does."""
+    """Return an id or a key of a row as text, as the reader of rows does. NULL is the empty text."""
+    if value is None:
+        return ""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
