@@ -11,6 +11,7 @@
 # make dist    builds the wheel and the sdist into dist/ and checks them
 # make test-dist  builds both, installs them with pip, pipx and uvx, and starts the server; it needs a registry of packages
 # make test-image  builds the image with podman and runs it, read-only and without rights; needs root on Linux
+# make test-pythons  runs the quick tests with each Python from 3.11 to 3.14 that this machine has
 # make format  formats the code as make test demands
 # make clean   removes all files that these targets have created
 
@@ -79,6 +80,13 @@ test-dist: .venv/dist
 test-image: tools
 	@sh tests/image/install-podman.sh
 	@$(BIN)/python -m pytest -q --timeout 600 tests/image $(ARGS)
+
+# PYTHONS are versions of Python; those that this machine lacks are skipped.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+
+.PHONY: test-pythons
+test-pythons: .venv/dist
+	@sh tests/pythons.sh $(PYTHONS)
 
 format: tools
 	@$(BIN)/ruff check --fix .

@@ -182,7 +182,7 @@ def test_the_json_of_a_row_is_compact_and_readable() -> None:
         ({"secret": ""}, "secret: missing"),
         ({"id": None}, "id: missing"),
         ({"webhooks": "[{"}, "webhooks: not valid JSON: Expecting property name enclosed in double quotes"),
-        ({"webhooks": "[" * 2000}, "webhooks: nested too deeply"),
+        ({"webhooks": "[" * 2000 + "]" * 2000}, "webhooks: nested too deeply"),
         ({"webhooks": f"[{'9' * 5000}]"}, "webhooks: a number has too many digits"),
         ({"webhooks": "[NaN]"}, "webhooks: not valid JSON: NaN is no number of JSON"),
         ({"webhooks": "[" * 40 + "]" * 40}, "webhooks: nested too deeply"),
