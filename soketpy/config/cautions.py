@@ -50,13 +50,21 @@ def _risks(settings: Settings) -> Iterator[str]:
             f"The port is open to every network without TLS (host is {host}): set tls, or put a proxy with TLS in front"
             " and name its network in proxies"
         )
-    if any(each.endswith("/0") for each in settings.proxies):
-        yield "Every client can choose its address for logs and limits: name the networks of the proxies in proxies"
+    yield from _of_proxies(settings, plain=plain)
     if settings.admin.enabled and (host := _everywhere(settings.admin.host)):
         yield (
             f"The admin port has no TLS and is open to every network (admin.host is {host}): let only a proxy with TLS"
             " reach it"
         )
+
+
+def _of_proxies(settings: Settings, *, plain: bool) -> Iterator[str]:
+    """Yield a warning of headers that every client can send. ``plain`` is true for a TCP port without TLS."""
+    if plain and not settings.proxies and (claiming := [app.id for app in settings.apps if app.tls_only]):
+        apps = f"{naming(claiming)} with tls_only"
+        yield f"Every client can claim to use TLS, by X-Forwarded-Proto ({apps}): set proxies, or tls"
+    if any(each.endswith("/0") for each in settings.proxies):
+        yield "Every client can choose its address for logs and limits: name the networks of the proxies in proxies"
 
 
 def _stop_note(settings: Settings) -> str | None:
