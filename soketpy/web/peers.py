@@ -2,20 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from soketpy.core.refusals import address
 from soketpy.protocol.forwarded import Networks, client_of, forwarded, x_forwarded
 
 TLS_SCHEMES = ("https", "wss")
-
-
-class Client(NamedTuple):
-    """A client as the log names it. It is ``secure`` if it uses TLS, to the first proxy or to the server."""
-
-    name: str
-    secure: bool
 
 
 class Peers:
@@ -28,6 +20,7 @@ class Peers:
 
     def __init__(self, proxies: Networks | None = None, *, standard: bool = False) -> None:
         self.proxies = proxies or Networks()
+        self._trusting = bool(self.proxies)
         self._hops = forwarded if standard else x_forwarded
         self._announced: WeakKeyDictionary[asyncio.BaseTransport, str] = WeakKeyDictionary()
 
@@ -50,15 +43,19 @@ class Peers:
     def name(self, transport: asyncio.BaseTransport | None, headers: Mapping[str, str] | None) -> str:
         """Return the client of a request for the log."""
         peer = self.of(transport)
-        if not self.proxies or headers is None:
+        if not self._trusting or headers is None:
             return peer
         return client_of(peer, self._hops(headers), self.proxies).address
 
-    def client(self, transport: asyncio.BaseTransport, headers: Mapping[str, str]) -> Client:
-        """Return the client of a request with these headers."""
-        peer, tls = self.of(transport), transport.get_extra_info("sslcontext") is not None
-        if not self.proxies:
-            scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-            return Client(peer, scheme in TLS_SCHEMES or tls)
-        sender = client_of(peer, self._hops(headers), self.proxies)
-        return Client(sender.address, sender.scheme in TLS_SCHEMES or (tls and sender.scheme is None))
+    def client(self, transport: asyncio.BaseTransport, headers: Mapping[str, str]) -> tuple[str | None, bool]:
+        """Return who opens a WebSocket, and whether this client uses TLS, to the first proxy or to the server.
+
+        The name is None without trusted proxies: ``of`` then has it.
+        """
+        tls = transport.get_extra_info("sslcontext") is not None
+        if not self._trusting:
+            if tls or "x-forwarded-proto" not in headers:
+                return None, tls
+            return None, headers["x-forwarded-proto"].partition(",")[0].strip().lower() in TLS_SCHEMES
+        sender = client_of(self.of(transport), self._hops(headers), self.proxies)
+        return sender.address, tls if sender.scheme is None else sender.scheme in TLS_SCHEMES

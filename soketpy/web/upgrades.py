@@ -57,13 +57,12 @@ def open_websocket(
         transport.write(refusal)
         transport.close()
         return
-    client = state.peers.client(transport, upgrade.headers)
+    client, secure = state.peers.client(transport, upgrade.headers)
     hello = Hello(
         key=handshake.app_key(upgrade.path, prefix),
         protocol=upgrade.query.get("protocol"),
         origin=upgrade.headers.get("origin"),
         path=upgrade.path,
-        secure=client.secure,
+        secure=secure,
     )
-    named = client.name if state.peers.proxies else None
-    Opening(transport, state, hello, handshake.acceptance(upgrade), rest, named).begin()
+    Opening(transport, state, hello, handshake.acceptance(upgrade), rest, client).begin()
