@@ -164,6 +164,9 @@ class PusherServer:
     """A server and one of its keys. ``session`` has the connections, and must be closed by the caller."""
 
     def __init__(self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession) -> None:
+        if target.announces:
+            problem = "it expects a PROXY header (proxy_protocol), which this command does not send"
+            raise Failure(f"cannot use {target}: {problem}; give the address of the proxy with --host")
         self.target = target
         self.session = session
         self._origin = str(target) if target.unix_socket is None else f"http{'s' if target.tls else ''}://localhost"

@@ -150,10 +150,25 @@ def test_the_header_and_tls_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.1"], ["10.0.0.0/8"]], ids=str)
-async def test_the_health_check_of_the_command_line_sends_the_header_where_the_server_expects_it(
+async def test_the_commands_send_the_header_where_the_server_expects_it(
     start_server: StartServer, tmp_path: Path, proxies: list[str]
 ) -> None:
     peers = await start_server(proxy_protocol=True, proxies=tuple(proxies))
     file = tmp_path / "soketpy.json"
-    file.write_text(json.dumps({"port": peers.port, "proxy_protocol": True, "proxies": proxies}))
+    app = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
+    file.write_text(json.dumps({"port": peers.port, "proxy_protocol": True, "proxies": proxies, "apps": [app]}))
     assert await asyncio.to_thread(main, ["healthcheck", "--config", str(file)]) == 0
+    assert await asyncio.to_thread(main, ["trigger", "--config", str(file), "room", "event", "{}"]) == 0
+
+
+async def test_a_command_with_the_address_of_a_proxy_sends_no_header(
+    start_server: StartServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peers = await start_server()  # stands for the proxy
+    file = tmp_path / "soketpy.json"
+    app = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
+    file.write_text(json.dumps({"port": peers.port, "proxy_protocol": True, "apps": [app]}))
+    call = ["trigger", "--config", str(file), "--host", "127.0.0.1", "room", "event", "{}"]
+    assert await asyncio.to_thread(main, call) == 0
+    assert await asyncio.to_thread(main, ["listen", "--config", str(file), "room"]) == 1
+    assert "give the address of the proxy with --host" in capsys.readouterr().err
