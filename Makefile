@@ -5,7 +5,7 @@
 # make test-oldest  runs the HTTP tests with the oldest httptools that pyproject.toml allows; make test has the newest
 # make examples  builds every example and tests it in Chromium; make screenshots updates the pictures of the READMEs
 # make test-deploy  tests the files of deploy/ with systemd, real proxies and Helm; it compiles Helm once, which takes minutes
-# make manifests  writes the schema of the chart's values, and the plain manifests of deploy/kubernetes, from the chart
+# make manifests  writes what follows from other files: the schema and the alerts of the chart, the manifests of deploy/kubernetes
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
 # make dist    builds the wheel and the sdist into dist/ and checks them
@@ -111,6 +111,7 @@ test-deploy: tools
 	@$(BIN)/python -m pytest -q -n 2 tests/deploy $(ARGS)
 
 manifests: .venv/tools
+	@cp config/monitoring/alerts.yaml deploy/helm/soketpy/files/alerts.yaml
 	@$(BIN)/python -m tests.deploy.schema > deploy/helm/soketpy/values.schema.json
 	@sh tests/deploy/install-helm.sh
 	@$(BIN)/python -m tests.deploy.chart > deploy/kubernetes/soketpy.yaml

@@ -137,6 +137,7 @@ def values() -> Schema:
             enabled=SWITCH, clients=LIST, monitoring=LIST, admin=LIST, restrictEgress=SWITCH, egress=LIST
         ),
         serviceMonitor=record(enabled=SWITCH, interval=TEXT, labels=TEXTS),
+        prometheusRule=record(enabled=SWITCH, labels=TEXTS),
         **{"global": ANYTHING},
     )
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart soketpy", **schema}

@@ -9,13 +9,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from soketpy import __version__
 from soketpy.config import Settings, load
 from soketpy.config.environment import CONFIG_FILE, variables
 from soketpy.web.health import PATHS
 from tests.deploy.chart import CHART, PLAIN, ROOT, Manifest, helm, manifests, plain, program, template
 
 VALUES = sorted(CHART.glob("ci/*-values.yaml"))
-CUSTOM = {"HTTPRoute", "ServiceMonitor"}
+CUSTOM = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 """Kinds that Kubernetes itself does not know."""
 
 needs_helm = pytest.mark.skipif(program() is None, reason="needs helm, or go to compile it: make test-deploy")
@@ -246,6 +247,28 @@ def test_the_command_of_the_readme_installs_the_chart() -> None:
     name, chart, *words = command.replace("\\\n", " ").split()
     assert (name, chart) == ("realtime", str(CHART.relative_to(ROOT)))
     assert the("Deployment", manifests(template([], *words)))
+
+
+@needs_helm
+def test_the_alerts_of_the_chart_are_those_of_the_repository() -> None:
+    alerts = ROOT / "config/monitoring/alerts.yaml"
+    assert (CHART / "files/alerts.yaml").read_text() == alerts.read_text(), "run: make manifests"
+    rendered = manifests(template([CHART / "ci/full-values.yaml"]))
+    assert the("PrometheusRule", rendered)["spec"] == yaml.safe_load(alerts.read_text())
+
+
+@needs_helm
+def test_the_alerts_find_the_nodes_by_their_job() -> None:
+    (job,) = set(re.findall(r'up\{job=~"(.+?)"', (CHART / "files/alerts.yaml").read_text()))
+    for name in ("realtime", "soketpy", "a-soketpy"):
+        rendered = manifests(template([CHART / "ci/full-values.yaml"], f"--set=fullnameOverride={name}"))
+        (endpoint,) = the("ServiceMonitor", rendered)["spec"]["endpoints"]
+        assert re.fullmatch(job, endpoint["relabelings"][0]["replacement"])
+
+
+def test_the_version_of_the_chart_is_that_of_the_server() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
