@@ -30,6 +30,16 @@ WriteRow = Callable[[App, Collection[str]], Mapping[str, object]]
 
 KEYS = "keys"
 
+SOKETIS_LIMITS = frozenset(
+    (
+        "max_connections",
+        "max_backend_events_per_second",
+        "max_client_events_per_second",
+        "max_read_requests_per_second",
+    )
+)
+"""Limits for which soketi takes 0: a rate of 0 refuses everything."""
+
 NO_LIMIT = -1
 
 NAMES = frozenset({*APP_NAMES, *app_fields()})
@@ -154,7 +164,9 @@ def _value(name: str, column: str, value: object) -> object:
         return _keys(node, column)
     if name == WEBHOOKS:
         node = soketis_webhooks(node, position, column, [])
-    elif name == "max_connections" and str(value).strip() == "0":
+    elif name in SOKETIS_LIMITS and str(value).strip() == "0":
+        if name != "max_connections":
+            return 0
         node = replace(node, value=-1)  # soketi takes 0 for no limit
     return app_value(name, node, column).value
 

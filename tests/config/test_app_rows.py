@@ -69,6 +69,17 @@ def test_max_connections_without_a_limit(value: object) -> None:
     assert app({**LEAST, "max_connections": value}).max_connections is None
 
 
+@pytest.mark.parametrize(
+    "column", ["max_backend_events_per_sec", "max_client_events_per_sec", "MaxReadRequestsPerSecond"]
+)
+@pytest.mark.parametrize("value", [0, "0", Decimal(0)])
+def test_a_rate_of_0_allows_nothing_as_in_soketi(column: str, value: object) -> None:
+    found = app({**LEAST, column: value})
+    rates = found.max_backend_events_per_second, found.max_client_events_per_second, found.max_read_requests_per_second
+    assert sorted(map(str, rates)) == ["0", "None", "None"]
+    assert row_of(found, ALL)["max_subscribes_per_second"] == 200
+
+
 def test_unknown_columns_are_ignored() -> None:
     assert app({**LEAST, "created_at": object()}) == app(LEAST)
 

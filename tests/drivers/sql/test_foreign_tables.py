@@ -14,7 +14,7 @@ from soketpy.core.webhooks import Webhook
 from soketpy.drivers.sql import apps as sql_apps
 from soketpy.drivers.sql.apps import SqlApps
 from tests.drivers.registries import nothing
-from tests.drivers.sql.conftest import Place
+from tests.drivers.sql.conftest import OpenPlace, Place
 from tests.drivers.sql.soketi import MYSQL, POSTGRES, ROW
 
 ROOT = Path(__file__).parents[3]
@@ -108,18 +108,40 @@ async def test_a_table_of_soketi_is_only_read(soketi: Place) -> None:
     assert await registry.page() == [APP]
 
 
-async def test_the_apps_of_soketi_move_to_new_tables(postgres: Place) -> None:
+FURTHER_LIMITS: dict[str, Any] = {
+    "max_presence_members_per_channel": 1,
+    "max_presence_member_size_in_kb": 2,
+    "max_channel_name_length": 3,
+    "max_event_channels_at_once": 4,
+    "max_event_name_length": 5,
+    "max_event_payload_in_kb": 6,
+    "max_event_batch_size": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "start"), [("postgres", POSTGRES, 'SELECT "key"'), ("mysql", MYSQL, "SELECT BINARY")]
+)
+async def test_the_apps_of_soketi_move_to_new_tables(open_place: OpenPlace, kind: str, table: str, start: str) -> None:
     """The documentation has the statements."""
-    postgres.owned(POSTGRES, "ALTER TABLE apps OWNER TO soketpy")
-    postgres.insert(**ROW)
-    [statements] = re.findall(r"```sql\n(ALTER .*?)```", (ROOT / "docs" / "apps.md").read_text(), re.DOTALL)
+    place = await open_place(kind)
+    place.owned(table)
+    place.insert(**ROW, **FURTHER_LIMITS)
+    pattern = rf"```sql\n({re.escape(start)}.*?)```"
+    [statements] = re.findall(pattern, (ROOT / "docs" / "apps.md").read_text(), re.DOTALL)
     rename, copy = statements.split("-- now run: soketpy apps init")
-    postgres.sql(rename)
-    registry = postgres.registry()
+    assert place.sql(rename).strip() == ""
+    registry = place.registry()
     await registry.initialise()
-    postgres.sql(copy)
-    assert await registry.page() == [APP]
-    await registry.change("app-id", lambda old: old)
+    place.sql(copy)
+    moved = replace(APP, **FURTHER_LIMITS)
+    assert await registry.page() == [moved]
+    assert await registry.change("app-id", lambda old: replace(old, enabled=False)) == replace(moved, enabled=False)
+    place.sql(
+        "DROP TABLE apps_keys", "DROP TABLE apps_version", "DROP TABLE apps", "ALTER TABLE soketi_apps RENAME TO apps"
+    )
+    place.insert(**{**ROW, "id": "twin"})
+    assert place.sql(rename).split() == ["app-key|2"] if kind == "postgres" else ["app-key", "2"]
 
 
 async def moved(soketi: Place, running: SqlApps) -> None:

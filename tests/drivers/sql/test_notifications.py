@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +145,20 @@ async def test_notifications_return_after_a_crash_with_one_warning(
     [(_, level, text)] = [each for each in caplog.record_tuples if each[0] == "soketpy.apps"]
     assert level == logging.WARNING
     assert text.startswith("No notifications of changes of apps: PostgreSQL: ")
+
+
+async def test_the_documented_trigger_reports_the_changes_of_another_table(postgres: Place) -> None:
+    postgres.owned('CREATE SCHEMA other; CREATE TABLE other.apps (id integer, "key" text, secret text)')
+    postgres.sql("GRANT USAGE ON SCHEMA other TO soketpy; GRANT SELECT ON other.apps TO soketpy")
+    page = (Path(__file__).parents[3] / "docs" / "apps.md").read_text()
+    [trigger] = re.findall(r"```sql\n(CREATE FUNCTION notify_soketpy.*?)```", page, re.DOTALL)
+    postgres.sql(trigger.replace("ON apps\n", "ON other.apps\n"))
+    heard = Heard()
+    await heard.listen(postgres.registry("other.apps"))
+    for statement in (
+        "INSERT INTO other.apps VALUES (7, 'k', 's')",
+        "UPDATE other.apps SET secret = 't'",
+        "DELETE FROM other.apps",
+    ):
+        await asyncio.to_thread(postgres.sql, statement)
+        assert await heard.next() == ["7"]
