@@ -58,7 +58,7 @@ class MemoryRegistry:
         self._check_writable()
         former = self.entries.get(app_id)
         if former is None:
-            raise NoSuchApp(f"there is no app with the id {app_id!r}")
+            raise NoSuchApp(app_id)
         if not isinstance(former, App):
             raise RegistryRefused(f"the app {app_id!r} is not valid: {former.problem}")
         defaults = App(id=app_id, keys=former.keys)
@@ -68,7 +68,7 @@ class MemoryRegistry:
     async def remove(self, app_id: str) -> None:
         self._check_writable()
         if self.entries.pop(app_id, None) is None:
-            raise NoSuchApp(f"there is no app with the id {app_id!r}")
+            raise NoSuchApp(app_id)
         self._changed(app_id)
 
     async def initialise(self) -> Sequence[str]:

@@ -1,20 +1,30 @@
 """The documents of apps as lines for people. Text of a server or a database is escaped, so that it stays text."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Document = Mapping[str, Any]
+
+WIDEST = 40
+"""Columns of an id or a key, if another one is not longer."""
 
 WIDTH = 36
 """Columns of the name of a field."""
 
 
-def line_of(document: Document, now: float) -> str:
-    """Return an app in one line of a list: its id, its first key, and what is special.
+def table_of(documents: Iterable[Document], now: float) -> Iterator[str]:
+    """Yield apps as lines with a heading: the id, the first key, and what is special.
 
     Keys that have ended at the Unix time ``now`` are not counted.
     """
+    rows = [("ID", "KEY", "NOTES"), *(_row(each, now) for each in documents)]
+    widths = [min(WIDEST, max(len(row[at]) for row in rows)) for at in range(2)]
+    for app_id, key, notes in rows:
+        yield f"{app_id:<{widths[0]}}  {key:<{widths[1]}}  {notes}".rstrip()
+
+
+def _row(document: Document, now: float) -> tuple[str, str, str]:
     from soketpy.config.errors import quote
 
     keys = [key for key in document["keys"] if (key.get("ends_at") or now + 1) > now]
@@ -26,27 +36,31 @@ def line_of(document: Document, now: float) -> str:
         *([f"{len(webhooks)} webhook{'s' if len(webhooks) > 1 else ''}"] if webhooks else []),
     ]
     first = keys[0]["key"] if keys else "-"
-    return "  ".join([_shown(document["id"]), _shown(first), *([", ".join(notes)] if notes else [])])
+    return _shown(document["id"]), _shown(first), ", ".join(notes)
 
 
-def lines_of(document: Document) -> Iterator[str]:
-    """Yield an app as lines, one for each key, field and webhook."""
+def lines_of(document: Document, now: float) -> Iterator[str]:
+    """Yield an app as lines, one for each key, field and webhook. ``now`` is the Unix time."""
     for name, value in document.items():
         if name == "keys":
-            yield from map(_key, value)
+            yield from (_key(each, now) for each in value)
         elif name == "webhooks":
             yield from (_line("webhook", json.dumps(webhook)) for webhook in value)
         else:
             yield _line(name, _shown(value) if isinstance(value, str) else json.dumps(value))
 
 
-def secret_lines(document: Document) -> Iterator[str]:
-    """Yield the id of an app, the key whose secret the document has, and the other keys with their ends."""
+def secret_lines(document: Document, *, shown: bool = True) -> Iterator[str]:
+    """Yield the id of an app, the key whose secret the document has, and the other keys with their ends.
+
+    The secret is only ``shown`` if the caller does not have it.
+    """
     yield f"id: {_shown(document['id'])}"
     for key in document["keys"]:
         if "secret" in key:
             yield f"key: {_shown(key['key'])}"
-            yield f"secret: {_shown(key['secret'])}"
+            if shown:
+                yield f"secret: {_shown(key['secret'])}"
     for key in document["keys"]:
         if "secret" not in key:
             ends = key["ends_at"]
@@ -54,9 +68,10 @@ def secret_lines(document: Document) -> Iterator[str]:
             yield f"older key: {_shown(key['key'])} ({end})"
 
 
-def _key(key: Document) -> str:
+def _key(key: Document, now: float) -> str:
     ends = key.get("ends_at")
-    return _line("key", _shown(key["key"]) + (f" (ends {date_of(ends)})" if ends is not None else ""))
+    end = "" if ends is None else f" ({'ended' if ends <= now else 'ends'} {date_of(ends)})"
+    return _line("key", _shown(key["key"]) + end)
 
 
 def date_of(seconds: float) -> str:

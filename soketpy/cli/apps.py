@@ -60,12 +60,12 @@ def add(commands: Any) -> None:
     remove = _form(forms, "remove", "remove an app, or one of its keys", run_remove)
     remove.add_argument("--key", help="remove this key only")
     remove.add_argument("--yes", action="store_true", help="do not ask")
-    for name, form in forms.choices.items():
-        if name != "remove":
-            form.add_argument("--json", action="store_true", help="print JSON")
+    for form in forms.choices.values():
+        form.add_argument("--json", action="store_true", help="print JSON")
         add_config(form)
         add_remote(form)
     init = forms.add_parser("init", help="create the tables of the database, or bring them to the newest version")
+    init.add_argument("--json", action="store_true", help="print JSON")
     init.set_defaults(run=run_init)
     add_config(init)
 
@@ -82,7 +82,7 @@ def run_list(args: argparse.Namespace) -> int:
     """Print all apps."""
     import time
 
-    from soketpy.cli.app_texts import line_of
+    from soketpy.cli.app_texts import table_of
 
     async def read(call: "Call") -> list[Any]:
         found, after = [], ""
@@ -94,7 +94,7 @@ def run_list(args: argparse.Namespace) -> int:
             after = page["next"]
 
     apps, now = _use(args, read), time.time()
-    _print(args, apps, [line_of(app, now) for app in apps] or ["There are no apps."])
+    _print(args, apps, table_of(apps, now) if apps else ["There are no apps."])
     return 0
 
 
@@ -149,8 +149,7 @@ def run_remove(args: argparse.Namespace) -> int:
     if not args.yes:
         _confirm(what)
     path = _path(args) if args.key is None else _path(args, "keys", args.key)
-    _use(args, lambda call: call("DELETE", path))
-    print(f"Removed {what}.")
+    _print(args, _use(args, lambda call: call("DELETE", path)), [f"Removed {what}."])
     return 0
 
 
@@ -169,7 +168,8 @@ def run_init(args: argparse.Namespace) -> int:
                 raise Failure(f"{registry.writable}; {FOR_CHANGES}")
             return done
 
-    print("\n".join(asyncio.run(initialise()) or ["There was nothing to do."]))
+    done = list(asyncio.run(initialise()))
+    _print(args, done, done or ["There was nothing to do."])
     return 0
 
 
@@ -198,10 +198,12 @@ def _path(args: argparse.Namespace, *below: str) -> str:
 
 
 def _call_and_show(args: argparse.Namespace, method: str, path: str, value: object = None) -> int:
+    import time
+
     from soketpy.cli.app_texts import lines_of
 
     app = _use(args, lambda call: call(method, path, value))
-    _print(args, app, lines_of(app))
+    _print(args, app, lines_of(app, time.time()))
     return 0
 
 
@@ -209,7 +211,8 @@ def _call_and_show_secret(args: argparse.Namespace, path: str, value: object) ->
     from soketpy.cli.app_texts import secret_lines
 
     app = _use(args, lambda call: call("POST", path, value))
-    _print(args, app, [*secret_lines(app), SHOWN_ONCE])
+    made = args.secret_file is None
+    _print(args, app, [*secret_lines(app, shown=made), *([SHOWN_ONCE] if made else [])])
     return 0
 
 

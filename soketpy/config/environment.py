@@ -23,6 +23,7 @@ CONFIG_FILE = "SOKETPY_CONFIG"
 ADMIN_TOKEN = "SOKETPY_ADMIN_TOKEN"  # noqa: S105 - a variable of the command `soketpy apps`
 FIRST_APP = "SOKETPY_APP_"
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_TLS_OF_DATABASE = re.compile(r"DB_(POSTGRES|MYSQL)_(?:SSL|TLS)")
 _SERVICE_LINK = re.compile(r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://\S+")
 
@@ -75,6 +76,8 @@ def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
     if prefix == PREFIX and (said := hint_of_variable(name.removeprefix(prefix), variables(), prefix)):
         return ConfigError(f"{quote(name)}: no such variable{said}")
     rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]
+    if prefix != PREFIX and (database := _TLS_OF_DATABASE.match(rest)):  # soketi has no such variable
+        return ConfigError(f"{quote(name)}: no such variable; did you mean {PREFIX}{database[1]}_TLS?")
     said = guess(rest, names, prefix)
     if with_all_words(rest, names) is None and (other := _of_the_other_prefix(rest, prefix)):
         said = f"; did you mean {other}?"

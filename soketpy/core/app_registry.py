@@ -34,6 +34,9 @@ class ValueRefused(RegistryRefused):
 class NoSuchApp(RegistryRefused):
     """There is no app with this id."""
 
+    def __init__(self, app_id: str) -> None:
+        super().__init__(f"there is no app with the id {app_id!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenApp:

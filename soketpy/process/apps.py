@@ -33,7 +33,7 @@ async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) ->
     Raise Unreachable if the database cannot be used within ``registry.start_timeout``.
     """
     loop, name = asyncio.get_running_loop(), PRODUCTS[settings.registry.driver]
-    patience, warned = settings.registry.start_timeout, False
+    patience, reason = settings.registry.start_timeout, ""
     deadline = loop.time() + patience
     while True:
         try:
@@ -42,16 +42,18 @@ async def open_apps(settings: Settings, start: Callable[[], Awaitable[None]]) ->
         except RegistryRefused as fault:
             raise Unreachable(f"The apps in {name} cannot be used: {fault}") from None
         except RegistryUnavailable as fault:
-            if loop.time() + PAUSE >= deadline:
+            left = deadline - loop.time()
+            if left <= 0:
                 raise Unreachable(f"The apps in {name} cannot be read: {fault}") from None
-            if not warned:
+            if not reason:
                 log.warning(
                     "The apps in %(database)s cannot be read: %(reason)s; trying again for %(seconds)g s",
                     {"event": "apps_not_read", "database": name, "reason": fault, "seconds": patience},
                 )
-                warned = True
-            await asyncio.sleep(PAUSE)
+            reason = str(fault)
+            await asyncio.sleep(min(PAUSE, left))
         except TimeoutError:
-            raise Unreachable(f"The apps in {name} cannot be read: no answer") from None
+            reason = reason or f"no answer within {patience:g} s"
+            raise Unreachable(f"The apps in {name} cannot be read: {reason}") from None
         else:
             return

@@ -19,6 +19,11 @@ EXTRAS = {"sqlite": "sqlite", "postgres": "postgres", "mysql": "mysql", "dynamod
 
 PRODUCTS = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MySQL", "dynamodb": "DynamoDB"}
 
+IN_CONFIGURATION = (
+    "the apps are in the configuration; change them there. To use another configuration, give --config or set "
+    "SOKETPY_CONFIG; to manage apps here, set registry.driver: sqlite"
+)
+
 Adapt = Callable[[App], App]
 
 
@@ -41,7 +46,7 @@ def registry_of(settings: Settings, adapt: Adapt | None = None) -> AppRegistry:
     """
     driver, limits = settings.registry.driver, settings.app_defaults
     if driver == CONFIG:
-        raise settings.mistake("registry.driver", "config: the apps are in the configuration; change them there")
+        raise settings.mistake("registry.driver", f"config: {IN_CONFIGURATION}")
 
     def read(row: Row) -> App | BrokenApp:
         found = app_of(row, limits)

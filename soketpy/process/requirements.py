@@ -59,11 +59,14 @@ def _check_queue(settings: Settings) -> None:
 
 
 def _check_database(settings: Settings) -> None:
-    """Raise ConfigError if the libraries of the database are missing, or its certificate authorities do not work."""
+    """Raise ConfigError if the libraries, the directory or the certificate authorities of the database are missing."""
     if not is_in_database(settings):
         return
     registry_of(settings)
     driver = settings.registry.driver
+    folder = os.path.dirname(settings.sqlite.path) or "."
+    if driver == "sqlite" and not os.path.isdir(folder):
+        raise settings.mistake("sqlite.path", f"there is no directory {folder}")
     given = {"postgres": settings.postgres, "mysql": settings.mysql}.get(driver)
     if given is not None and given.ca is not None and given.tls != "disable":
         from soketpy.process.tls import check_certificates

@@ -137,7 +137,7 @@ class Configuration:
     def _applied(self, settings: Settings) -> str:
         """Return in words which apps are applied. The database of a running server does not change."""
         if is_in_database(self._at_start):
-            return f"{described(self._at_start)} are read again"
+            return f"{described(self._at_start)} will be read again"
         return quantity(len(settings.apps), "app")
 
     def _check_apps(self, settings: Settings) -> None:

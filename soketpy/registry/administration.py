@@ -15,6 +15,7 @@ from soketpy.core.app_registry import (
     DEFAULTS,
     AppRegistry,
     Changed,
+    Found,
     NoSuchApp,
     RegistryRefused,
     RegistryUnavailable,
@@ -33,6 +34,9 @@ ROOT = "/admin/apps"
 NEW: Collection[str] = ("id", "key", "secret", *CHANGEABLE, DEFAULTS)
 CHANGED: Collection[str] = (*CHANGEABLE, DEFAULTS)
 ROTATION: Collection[str] = ("key", "secret", "ends_in", "ends_at")
+
+FIELDS: Collection[str] = frozenset((*NEW, *ROTATION, "keys", "after", "limit"))
+"""What an error of a request may name."""
 
 Read = Callable[[bytes, Collection[str]], Awaitable[Mapping[str, Any]]]
 """Reads a JSON object that may have these fields. Raises ValueError, whose text names the field."""
@@ -126,10 +130,20 @@ class Administration:
     async def _list(self, given: Input) -> Done:
         after, limit = _page_of(given.query)
         found = await _served(operations.page(self._registry, after, limit))
-        return Done({"apps": [document_of(app) for app in found.apps], "next": found.next})
+        return Done({"apps": await self._documents(found.apps), "next": found.next})
 
     async def _show(self, app_id: str, given: Input) -> Done:
-        return Done(document_of(await _served(operations.find(self._registry, app_id))))
+        [document] = await self._documents([await _served(operations.find(self._registry, app_id))])
+        return Done(document)
+
+    async def _documents(self, apps: Found) -> Sequence[Document]:
+        """Return the documents of apps. One with the key of another app has a problem, too: nobody can use the key."""
+        problems = await _served(operations.shared_keys(self._registry, apps))
+        documents = [document_of(app) for app in apps]
+        return [
+            {**each, "problem": problems[each["id"]]} if each["id"] in problems and "problem" not in each else each
+            for each in documents
+        ]
 
     async def _add(self, given: Input) -> Done:
         values = await self._values(given, NEW)

@@ -12,6 +12,9 @@ from soketpy.core.apps import App, Key, app_fields
 MOST_KEYS = 10
 """Keys that an app may have after a rotation."""
 
+MOST_NAMED = 3
+"""Apps with the same key that a problem names."""
+
 PAGE = 100
 """Most apps of a page."""
 
@@ -43,7 +46,32 @@ async def find(registry: AppRegistry, app_id: str) -> App | BrokenApp:
     for each in await registry.fetch([app_id], []):
         if each.id == app_id:
             return each
-    raise NoSuchApp(f"there is no app with the id {app_id!r}")
+    raise NoSuchApp(app_id)
+
+
+async def shared_keys(registry: AppRegistry, apps: Found) -> Mapping[str, str]:
+    """Return the problem of each app that has the key of another app, by the id of the app.
+
+    A registry that soketpy changes has no such apps. Those of others, such as a table of soketi, may have them.
+    """
+    wanted = {key for app in apps for key in keys_of(app)}
+    if registry.writable is None or not wanted:
+        return {}
+    owners: dict[str, set[str]] = {}
+    for each in await registry.fetch([], wanted):
+        for key in wanted.intersection(keys_of(each)):
+            owners.setdefault(key, set()).add(each.id)
+    problems = {}
+    for app in apps:
+        others = {each for key in keys_of(app) for each in owners.get(key, ())} - {app.id}
+        if others:
+            problems[app.id] = f"key: the same key as app {' and app '.join(sorted(others)[:MOST_NAMED])}"
+    return problems
+
+
+def keys_of(app: App | BrokenApp) -> Collection[str]:
+    """Return the keys of an app, or those that a broken entry is known to have."""
+    return app.keys if isinstance(app, BrokenApp) else [key.key for key in app.keys]
 
 
 def new_id() -> str:
@@ -115,8 +143,12 @@ def _changed(values: Mapping[str, Any], app: App) -> App:
 
 
 def _rotated(key: Key, ends_at: float | None, now: float, app: App) -> App:
-    if app.secret_of(key.key) is not None:
-        raise RegistryRefused("the app already has this key")
+    same = next((each for each in app.keys if each.key == key.key), None)
+    if same is not None:
+        ended = same.ends_at is not None and same.ends_at <= now
+        raise RegistryRefused(
+            f"the app already has this key{', whose end has passed: remove it first' if ended else ''}"
+        )
     older = [_ending(each, ends_at) for each in app.keys]
     kept = [each for each in older if each.ends_at is None or each.ends_at > now]
     if len(kept) >= MOST_KEYS:

@@ -12,7 +12,7 @@ import msgspec
 from soketpy.core.containment import attempt, contain
 from soketpy.core.refusals import Lines, ip_of, one_line
 from soketpy.core.steps import Later
-from soketpy.registry.administration import Administration, Done, Input, RequestRefused
+from soketpy.registry.administration import FIELDS, Administration, Done, Input, RequestRefused
 from soketpy.web.answers import JSON, SOFTWARE, Answer, Reply, failed, refused
 from soketpy.web.errors import RequestError, stopping
 from soketpy.web.exchange import Ended, Exchange
@@ -149,21 +149,23 @@ class AdminPort:
 
     def _refuse(self, exchange: Exchange, fault: RequestRefused) -> None:
         exchange.answer = refused(RequestError(fault.status, fault.reason, fault.headers))
-        attempt(log, self._log_refusal, exchange, fault.status)
+        attempt(log, self._log_refusal, exchange, fault)
 
-    def _log_refusal(self, exchange: Exchange, status: HTTPStatus) -> None:
+    def _log_refusal(self, exchange: Exchange, fault: RequestRefused) -> None:
         """Log a request that was refused, without the reason, which may have a value of the request in it."""
         if level := self._lines.level("the admin API"):
+            name = fault.reason.partition(":")[0]
             log.log(
                 level,
-                "Admin API: refused %(method)s %(path)s from %(caller)s: %(status)d",
+                "Admin API: refused %(method)s %(path)s from %(caller)s: %(status)d%(named)s",
                 {
                     "event": "admin_refused",
                     "method": one_line(exchange.method[:LONGEST]),
                     "path": one_line(_path(exchange.path)[:LONGEST]),
                     "caller": self._peers.name(exchange.caller, exchange.headers),
                     "ip": ip_of(self._peers.name(exchange.caller, exchange.headers)),
-                    "status": int(status),
+                    "status": int(fault.status),
+                    "named": f" ({name})" if name in FIELDS else "",
                 },
             )
 

@@ -107,13 +107,13 @@ async def test_the_list_has_a_line_for_each_app(run: Run, registry: AppRegistry)
     assert await run("list") == (0, "There are no apps.\n", "")
     await put(registry)
     await put(registry, "2", enabled=False)
-    assert await run("list") == (0, "1  key-1\n2  key-2  disabled\n", "")
+    assert await run("list") == (0, "ID  KEY    NOTES\n1   key-1\n2   key-2  disabled\n", "")
 
 
 async def test_the_list_does_not_count_ended_keys(run: Run, registry: AppRegistry) -> None:
     keys = Key("key-1", SECRET), Key("ending", SECRET, 32e9), Key("ended", SECRET, 1.0)
     await registry.add(App(id="1", keys=keys))
-    assert (await run("list"))[1] == "1  key-1  2 keys\n"
+    assert (await run("list"))[1] == "ID  KEY    NOTES\n1   key-1  2 keys\n"
 
 
 async def test_the_list_has_the_apps_of_all_pages(run: Run, registry: AppRegistry) -> None:
@@ -150,6 +150,27 @@ async def test_a_new_app_may_have_a_given_key_and_secret(run: Run, registry: App
     code, out, _ = await run("add", "--id", "n", "--key", "k", "--secret-file", str(tmp_path / "secret"), "--json")
     assert (code, json.loads(out)["keys"]) == (0, [{"key": "k", "secret": SECRET, "ends_at": None}])
     assert (await entry(registry, "n")).keys == (Key("k", SECRET),)
+
+
+async def test_a_secret_that_the_caller_knows_is_not_printed(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    given = ("--secret-file", str(tmp_path / "secret"))
+    assert await run("add", "--id", "n", "--key", "k", *given) == (0, "id: n\nkey: k\n", "")
+    older = "older key: k (works until it is removed)\n"
+    assert await run("rotate", "n", "--key", "l", *given) == (0, f"id: n\nkey: l\n{older}", "")
+    assert [key.secret for key in (await entry(registry, "n")).keys] == [SECRET, SECRET]
+
+
+async def test_an_ended_key_is_shown_as_ended(run: Run, registry: AppRegistry) -> None:
+    await registry.add(App(id="1", keys=(Key("key-1", SECRET), Key("old", SECRET, 1.0))))
+    assert re.search(r"^key +old \(ended 1970-01-01T00:00:01Z\)$", (await run("show", "1"))[1], re.M)
+
+
+async def test_a_removal_prints_json(run: Run, registry: AppRegistry) -> None:
+    await registry.add(App(id="1", keys=(Key("key-1", SECRET), Key("old", SECRET))))
+    code, out, _ = await run("remove", "1", "--key", "old", "--yes", "--json")
+    assert (code, json.loads(out)["keys"]) == (0, [{"key": "key-1", "ends_at": None}])
+    assert await run("remove", "1", "--yes", "--json") == (0, "null\n", "")
 
 
 async def test_an_app_is_shown_without_secrets(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
@@ -236,7 +257,7 @@ async def test_the_older_key_stays_after_a_rotation(run: Run, registry: AppRegis
     assert (code, old) == (0, Key("key-1", SECRET))
     older = "older key: key-1 (works until it is removed)"
     assert out == f"id: 1\nkey: {new.key}\nsecret: {new.secret}\n{older}\nThe secret is not shown again.\n"
-    assert (await run("list"))[1] == f"1  {new.key}  2 keys\n"
+    assert (await run("list"))[1] == f"ID  KEY{' ' * 17}  NOTES\n1   {new.key}  2 keys\n"
 
 
 @pytest.mark.parametrize("end", [("--ends-in", "7d"), ("--ends-at", "2999-12-31")])
@@ -278,7 +299,7 @@ def insert_broken(file: Path) -> None:
 
 async def test_a_broken_entry_with_an_empty_id_is_removed(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
     insert_broken(tmp_path / "apps.db")
-    assert (await run("list"))[1] == "''  k  not valid: id: missing\n"
+    assert (await run("list"))[1] == "ID  KEY  NOTES\n''  k    not valid: id: missing\n"
     assert await run("remove", "", "--yes") == (0, "Removed the app ''.\n", "")
     assert not await registry.page()
 

@@ -43,7 +43,7 @@ def token(tmp_path: Path) -> str:
 async def test_the_token_may_be_in_a_file(port: int, token: str, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ("apps", "list", "--admin-url", f"http://localhost:{port}", "--token-file", token)
     assert await asyncio.to_thread(main, argv) == 0
-    assert capsys.readouterr().out == "1  key-1\n"
+    assert capsys.readouterr().out == "ID  KEY    NOTES\n1   key-1\n"
 
 
 async def test_the_token_may_come_from_standard_input(
@@ -52,7 +52,7 @@ async def test_the_token_may_come_from_standard_input(
     monkeypatch.setattr("sys.stdin", StringIO(f"{TOKEN}\n"))
     argv = ("apps", "list", "--admin-url", f"http://localhost:{port}", "--token-file", "-")
     assert await asyncio.to_thread(main, argv) == 0
-    assert capsys.readouterr().out == "1  key-1\n"
+    assert capsys.readouterr().out == "ID  KEY    NOTES\n1   key-1\n"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_server_behind_tls_is_reached(
     (tmp_path / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     assert await asyncio.to_thread(main, ("apps", "list", "--admin-url", proxy, "--token-file", token)) == 0
-    assert capsys.readouterr().out == "1  key-1\n"
+    assert capsys.readouterr().out == "ID  KEY    NOTES\n1   key-1\n"
 
 
 async def test_a_certificate_that_is_not_trusted_is_a_failure(
@@ -225,5 +225,5 @@ async def test_text_of_a_server_cannot_control_the_terminal(
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
         await call_one_that_answers(head + body)
     written = capsys.readouterr()
-    assert written.out == "'\\x1b[2J'  -\n"
+    assert written.out == "ID         KEY  NOTES\n'\\x1b[2J'  -\n"
     assert written.err == "soketpy apps: '\\x1b[2J\\nforged'\n"

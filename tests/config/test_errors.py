@@ -391,6 +391,10 @@ VARIABLES = [
         {"SOKETPY_POSTGRES_URL": "a"},
         f"SOKETPY_POSTGRES_URL: no such variable; write SOKETPY_POSTGRES_HOST and SOKETPY_POSTGRES_PORT {SQL_URL}",
     ),
+    (
+        {"SOKETI_DB_POSTGRES_SSL": "1"},
+        "SOKETI_DB_POSTGRES_SSL: no such variable; did you mean SOKETPY_POSTGRES_TLS?",
+    ),
     ({"SOKETPY_METRICS": "1"}, "SOKETPY_METRICS: no such variable; did you mean SOKETPY_METRICS_ENABLED?"),
     ({"SOKETPY_TLS": "1"}, "SOKETPY_TLS: no such variable; write a setting of it, such as SOKETPY_TLS_CERT"),
     ({"SOKETPY_APP_NAME": "a"}, "SOKETPY_APP_NAME: no such variable"),

@@ -280,6 +280,24 @@ async def test_a_start_without_the_database_ends_after_its_time(
         await Server(host="127.0.0.1", port=0, **settings).start()
 
 
+async def test_a_start_that_gets_no_answer_ends_with_the_last_reason(
+    in_file: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "PAUSE", 0.001)
+    reasons = ["connection refused"]
+
+    async def start(self: object, changed: object) -> None:
+        if reasons:
+            raise RegistryUnavailable(reasons.pop())
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(in_file.registry), "start", start)
+    settings = {**in_file.settings, "registry": Registry(driver="sqlite", start_timeout=0.2)}
+    for expected in ("connection refused", r"no answer within 0\.2 s"):
+        with pytest.raises(Unreachable, match=f"The apps in SQLite cannot be read: {expected}"):
+            await Server(host="127.0.0.1", port=0, **settings).start()
+
+
 async def test_a_start_waits_until_the_database_answers(in_file: InFile, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = in_file.fail_first_starts(monkeypatch, 2, "connection refused")
     peers = await in_file.serve()

@@ -41,7 +41,7 @@ async def test_sighup_says_that_the_apps_of_the_database_are_read_again(
     process = await start_with_file(start_process, tmp_path)
     process.signal(signal.SIGHUP)
     assert (await process.logged("Reloaded .*")).group() == (
-        "Reloaded the configuration: the apps in SQLite are read again"
+        "Reloaded the configuration: the apps in SQLite will be read again"
     )
 
 

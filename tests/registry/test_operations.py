@@ -15,6 +15,7 @@ from soketpy.registry.operations import (
     page,
     remove_key,
     rotate,
+    shared_keys,
 )
 from tests.registries import MemoryRegistry
 
@@ -110,6 +111,21 @@ async def test_a_rotation_puts_the_new_key_first_and_ends_the_older_ones(
 async def test_a_key_that_the_app_has_is_no_new_key() -> None:
     with pytest.raises(RegistryRefused, match="already has this key"):
         await rotate(MemoryRegistry(app()), "a", Key("old", "other"), None, NOW)
+
+
+async def test_a_key_whose_end_has_passed_must_be_removed_before_it_is_a_new_key() -> None:
+    with pytest.raises(RegistryRefused, match="whose end has passed: remove it first"):
+        await rotate(MemoryRegistry(app(NEW, Key("ended", "s", NOW))), "a", Key("ended", "s"), None, NOW)
+
+
+async def test_apps_of_a_foreign_table_with_the_same_key_are_named() -> None:
+    twin, other = app(OLD, app_id="b"), app(Key("else", "s"), app_id="c")
+    registry = MemoryRegistry(app(NEW, OLD), twin, other, broken := BrokenApp("d", ("old",), "secret: missing"))
+    registry.writable = "soketpy only reads the table"
+    assert await shared_keys(registry, [app(NEW, OLD), other, broken]) == {
+        "a": "key: the same key as app b and app d",
+        "d": "key: the same key as app a and app b",
+    }
 
 
 async def test_the_number_of_keys_is_limited() -> None:

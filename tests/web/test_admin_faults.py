@@ -193,7 +193,7 @@ async def test_a_refusal_is_logged_without_token_query_or_values(port: Port, cap
     await port.call("PATCH", "/admin/apps/a", {"max_connections": SECRET, SECRET: 1})
     assert [line for line in caplog.messages if line.startswith("Admin")] == [
         "Admin API: refused GET /admin/apps from 127.0.0.1: 401",
-        "Admin API: refused PATCH /admin/apps/a from 127.0.0.1: 400",
+        "Admin API: refused PATCH /admin/apps/a from 127.0.0.1: 400 (max_connections)",
     ]
     assert SECRET not in caplog.text
 

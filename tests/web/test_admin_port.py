@@ -3,7 +3,7 @@
 import pytest
 
 from soketpy.core.app_registry import BrokenApp
-from soketpy.core.apps import Key
+from soketpy.core.apps import App, Key
 from tests.web.admin import AUTHORIZED, HOOK, SECRET, TOKENS, Port
 from tests.web.admin import port as port
 from tests.web.wire import request, wire
@@ -39,6 +39,16 @@ async def test_an_id_may_be_percent_encoded(port: Port) -> None:
 async def test_a_broken_entry_is_shown_with_its_problem(port: Port) -> None:
     port.registry.entries["x"] = BrokenApp("x", (), "secret: missing")
     assert (await port.call("GET", "/admin/apps/x")).json["problem"] == "secret: missing"
+
+
+async def test_an_app_with_the_key_of_another_app_is_shown_with_the_problem(port: Port) -> None:
+    port.registry.entries["twin"] = App(id="twin", keys=(Key("k", "s"),))
+    port.registry.writable = "soketpy only reads the table"
+    for path in ("/admin/apps/twin", "/admin/apps?after=b%26c"):
+        document = (await port.call("GET", path)).json
+        document = document["apps"][0] if "apps" in document else document
+        assert (document["id"], document["enabled"]) == ("twin", True)
+        assert document["problem"] == "key: the same key as app a"
 
 
 async def test_a_new_app_is_answered_with_its_secret(port: Port) -> None:

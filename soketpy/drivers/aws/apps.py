@@ -117,7 +117,7 @@ class DynamoApps(DynamoSource):
     async def _item(self, opened: Opened, app_id: str) -> Item:
         items = await self._items(opened.shape, [app_id]) if is_app(app_id) else []
         if not items:
-            raise NoSuchApp(f"there is no app with the id {app_id}")
+            raise NoSuchApp(app_id)
         return items[0]
 
     async def _repeat(self, attempt: Callable[[Opened], Awaitable[bool]]) -> None:

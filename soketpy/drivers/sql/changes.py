@@ -65,7 +65,7 @@ class Changes:
         await self._lock(connection)
         found = await entries(connection, tables, [app_id], [])
         if not found:
-            raise NoSuchApp(f"there is no app {app_id}")
+            raise NoSuchApp(app_id)
         old = found[0].read(self._read)
         if isinstance(old, BrokenApp):
             raise RegistryRefused(f"the entry of app {app_id} is no valid app: {old.problem}")
@@ -90,7 +90,7 @@ class Changes:
         """Remove an app, also if its entry is no valid app. Raise NoSuchApp."""
         await self._lock(connection)
         if not await entries(connection, tables, [app_id], []):
-            raise NoSuchApp(f"there is no app {app_id}")
+            raise NoSuchApp(app_id)
         await connection.execute(delete(self._keys).where(self._keys.c.app_id == app_id))
         await connection.execute(delete(self._apps).where(self._apps.c.id == app_id))
 

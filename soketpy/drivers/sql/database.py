@@ -1,6 +1,7 @@
 """A database: its pool of connections, its time limit, and the words for its faults."""
 
 import asyncio
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ LONGEST_REASON = 300
 
 SECOND_LIMIT = 1.0
 """Seconds after the time limit, when a call is cancelled again."""
+
+LEAST_PRIVILEGES = "docs/apps.md has the privileges that are needed (Least privileges)"
 
 FAULTS = (SQLAlchemyError, OSError, EOFError, RuntimeError)
 """The exceptions of every database. A closed transport of uvloop raises RuntimeError."""
@@ -190,15 +193,32 @@ class Database(ABC):
                 raise RegistryRefused(self.reason_of(fault)) from None
             raise
 
+    @property
+    def place(self) -> str:
+        """Return which database does not answer, for messages; empty if the name of the product is enough."""
+        return ""
+
     def reason_of(self, fault: BaseException) -> str:
-        """Return the description of a fault, in one line, without passwords and addresses of databases."""
+        """Return the description of a fault, in one line, without passwords."""
         original = _of_driver(fault)
+        hint = ""
+        if self.denies(original):
+            hint = f"; {LEAST_PRIVILEGES}"
+        elif self.place and self.is_unreachable(original):
+            hint = f" ({self.place})"
         if len(original.args) > 1 and isinstance(original.args[0], int) and not isinstance(original, OSError):
             text = f"{original.args[1]} ({original.args[0]})"
+        elif isinstance(original, OSError) and (original.errno or 0) > 0 and original.filename is None:
+            text = os.strerror(original.errno or 0)
         else:
             text = _CLASS.sub("", str(original))
         lines = text.strip().splitlines()
-        return f"{self.name}: {lines[0] if lines else type(original).__name__}"[:LONGEST_REASON]
+        reason = f"{self.name}: {lines[0] if lines else type(original).__name__}"
+        return f"{reason[: LONGEST_REASON - len(hint)]}{hint}"
+
+    def is_unreachable(self, fault: BaseException) -> bool:
+        """Return whether no connection could be opened. ``fault`` is the error of the driver."""
+        return isinstance(fault, OSError)
 
 
 def code_of(fault: BaseException) -> str:

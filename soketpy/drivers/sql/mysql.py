@@ -17,6 +17,9 @@ from soketpy.drivers.sql.server_database import ServerDatabase
 
 logging.getLogger("asyncmy").setLevel(logging.CRITICAL)  # it logs warnings of MySQL, which may contain values
 
+UNREACHABLE = {2002, 2003, 2005}
+"""The errors of a connection that could not be opened."""
+
 DENIED = {1044, 1142, 1143, 1227, 1290, 1370, 1792, 1836}
 """The errors of a missing privilege, and of a server that is read only."""
 
@@ -59,6 +62,10 @@ class MysqlDatabase(ServerDatabase):
     def denies(self, fault: BaseException) -> bool:
         """Return whether the user lacks a privilege, or the server is read only."""
         return bool(fault.args) and fault.args[0] in DENIED
+
+    def is_unreachable(self, fault: BaseException) -> bool:
+        """Return whether no connection could be opened."""
+        return super().is_unreachable(fault) or (bool(fault.args) and fault.args[0] in UNREACHABLE)
 
     async def watch(self, table: str, changed: Callable[[str | None], None]) -> None:
         """Return: MySQL reports no changes."""

@@ -66,9 +66,17 @@ class PostgresDatabase(ServerDatabase):
     async def watch(self, table: str, changed: Callable[[str | None], None]) -> None:
         """Listen for changes. After each connect, any app may have changed."""
         works = True
+
+        def listening() -> None:
+            nonlocal works
+            if not works:
+                works = True
+                log.info("Notifications of changes of apps work again", {"event": "apps_notified"})
+            changed(None)
+
         while True:
             try:
-                await self._listen(table, changed)
+                await self._listen(table, changed, listening)
             except _FAULTS as fault:
                 if works:
                     works = False
@@ -76,12 +84,10 @@ class PostgresDatabase(ServerDatabase):
                         "No notifications of changes of apps: %(reason)s",
                         {"event": "apps_not_notified", "reason": self.reason_of(fault)},
                     )
-            else:
-                works = True
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _listen(self, table: str, changed: Callable[[str | None], None]) -> None:
-        """Connect and listen until the connection is closed."""
+    async def _listen(self, table: str, changed: Callable[[str | None], None], listening: Callable[[], None]) -> None:
+        """Connect, call ``listening``, and listen until the connection is closed."""
         of = self.server
         closed = asyncio.Event()
 
@@ -104,7 +110,7 @@ class PostgresDatabase(ServerDatabase):
             connection.add_termination_listener(lambda _: closed.set())
             async with asyncio.timeout(self.timeout):
                 await connection.add_listener(CHANNEL, heard)
-            changed(None)
+            listening()
             while not closed.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(closed.wait(), CHECK_SECONDS)

@@ -19,6 +19,13 @@ class ServerDatabase(Database):
         self.tls: ssl.SSLContext | None = None
         self._pool_size = pool_size
 
+    @property
+    def place(self) -> str:
+        """Return the address of the server and the name of the database."""
+        of = self.server
+        host = f"[{of.host}]" if ":" in of.host else of.host
+        return f"{host}:{of.port}, database {of.database}"
+
     def prepare(self) -> None:
         """Read the certificate authorities."""
         self.tls = self.server.context()

@@ -12,6 +12,7 @@ from soketpy.core.apps import App, Key
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.mysql import MysqlDatabase
 from soketpy.drivers.sql.postgres import PostgresDatabase
+from soketpy.drivers.sql.server import Server
 from tests.clients.programs import free_port
 from tests.databases import PASSWORD, MariaDb, Postgres
 from tests.drivers.registries import ServerKit, nothing
@@ -302,3 +303,17 @@ async def test_a_value_that_does_not_fit(place: Place) -> None:
             await registry.add(app)
     assert await registry.page() == []
     await registry.add(App(id="2", keys=(Key("a", "x" * 255),), max_connections=2**31 - 1))
+
+
+@pytest.mark.parametrize("database", [PostgresDatabase, MysqlDatabase])
+async def test_a_server_that_cannot_be_reached_is_named(
+    database: type[PostgresDatabase] | type[MysqlDatabase],
+) -> None:
+    port = free_port()
+    for host in ("127.0.0.1", "name.invalid"):
+        opened = database(Server(host=host, port=port, username="u", password="p", database="chat"), timeout=PATIENCE)
+        opened.prepare()
+        with pytest.raises(RegistryUnavailable, match=rf" \({host}:{port}, database chat\)$"):
+            async with opened.connection():
+                pass
+        await opened.close()

@@ -129,6 +129,7 @@ async def test_notifications_return_after_a_crash_with_one_warning(
     own: Postgres, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "RECONNECT_SECONDS", 0.01)
+    caplog.set_level(logging.INFO, "soketpy.apps")
     kit = ServerKit(own, driver.PostgresDatabase, notifies=True)
     registry, heard = kit.registry(kit.new_place()), Heard()
     try:
@@ -142,9 +143,10 @@ async def test_notifications_return_after_a_crash_with_one_warning(
         await until(lambda: "1" in heard.changes)
     finally:
         await registry.stop()
-    [(_, level, text)] = [each for each in caplog.record_tuples if each[0] == "soketpy.apps"]
+    (_, level, text), *others = [each for each in caplog.record_tuples if each[0] == "soketpy.apps"]
     assert level == logging.WARNING
     assert text.startswith("No notifications of changes of apps: PostgreSQL: ")
+    assert others == [("soketpy.apps", logging.INFO, "Notifications of changes of apps work again")]
 
 
 async def test_the_documented_trigger_reports_the_changes_of_another_table(postgres: Place) -> None:

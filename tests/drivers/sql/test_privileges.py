@@ -37,7 +37,7 @@ async def test_a_server_only_reads(place: Place) -> None:
     assert await registry.fetch([], ["k", "l"]) == [APP]
     assert await registry.page() == [APP]
     for change in (registry.add(App(id="2", keys=(Key("m", "s"),))), registry.remove("1")):
-        with pytest.raises(RegistryRefused, match="denied"):
+        with pytest.raises(RegistryRefused, match=r"denied.*; docs/apps\.md has the privileges"):
             await change
     assert await registry.page() == [APP]
 
