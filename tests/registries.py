@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from soketpy.core.app_registry import BrokenApp, Changed, Found, NoSuchApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
+from soketpy.drivers.entries import fields_to_store
 
 
 class MemoryRegistry:
@@ -45,6 +46,13 @@ class MemoryRegistry:
     async def page(self, after: str = "", limit: int = 100) -> Found:
         self._check()
         return [app for app_id, app in sorted(self.entries.items()) if app_id > after][:limit]
+
+    async def stored(self, app_id: str) -> Collection[str]:
+        self._check()
+        entry = self.entries.get(app_id)
+        if not isinstance(entry, App):
+            return ()
+        return fields_to_store(App(id=app_id, keys=entry.keys), entry, ())
 
     async def add(self, app: App, given: Collection[str] = ()) -> None:
         self._check_writable()

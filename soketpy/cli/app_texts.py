@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from soketpy.core.app_registry import DEFAULTS
+
 Document = Mapping[str, Any]
 
 WIDEST = 40
@@ -41,13 +43,15 @@ def _row(document: Document, now: float) -> tuple[str, str, str]:
 
 def lines_of(document: Document, now: float) -> Iterator[str]:
     """Yield an app as lines, one for each key, field and webhook. ``now`` is the Unix time."""
+    defaults = document.get(DEFAULTS, ())
     for name, value in document.items():
         if name == "keys":
             yield from (_key(each, now) for each in value)
         elif name == "webhooks":
             yield from (_line("webhook", json.dumps(webhook)) for webhook in value)
-        else:
-            yield _line(name, _shown(value) if isinstance(value, str) else json.dumps(value))
+        elif name != DEFAULTS:
+            text = _shown(value) if isinstance(value, str) else json.dumps(value)
+            yield _line(name, f"{text} (default)" if name in defaults else text)
 
 
 def secret_lines(document: Document, *, shown: bool = True) -> Iterator[str]:

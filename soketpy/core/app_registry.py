@@ -96,6 +96,9 @@ class AppRegistry(AppSource, Protocol):
     async def page(self, after: str = "", limit: int = 100) -> Found:
         """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
 
+    async def stored(self, app_id: str) -> Collection[str]:
+        """Return the fields that the entry of an app has values of its own for; nothing if there is no such app."""
+
     async def add(self, app: App, given: Collection[str] = ()) -> None:
         """Add an app. Its fields in ``given`` are stored, and those that differ from the defaults of this process.
 

@@ -4,7 +4,7 @@ No entry affects another one, or delays other work for long.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from time import perf_counter
 from typing import TypeVar
 
@@ -15,6 +15,9 @@ SLICE_SECONDS = 0.005
 """Seconds of one event loop iteration for the conversion of entries. The last entry may take longer."""
 
 T = TypeVar("T")
+
+FieldOf = Callable[[str], str | None]
+"""Returns the field of an app that a column or an attribute has, or None for a column that is not read."""
 
 
 async def sliced(entries: Iterable[T]) -> AsyncIterator[T]:
@@ -47,6 +50,12 @@ def fields_to_store(old: App, new: App, given: Collection[str]) -> frozenset[str
     """Return the fields that a change stores: those in ``given``, and those that differ."""
     names = ("keys", "webhooks", *limit_fields())
     return frozenset(given).union(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+def stored_fields(row: Mapping[str, object], field_of: FieldOf) -> frozenset[str]:
+    """Return the fields that a row has a value for."""
+    named = ((field_of(column), value) for column, value in row.items())
+    return frozenset(name for name, value in named if name is not None and value is not None and value != "")
 
 
 def valid(found: App | BrokenApp) -> App:

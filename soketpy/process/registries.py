@@ -68,7 +68,7 @@ def _registry(settings: Settings, read: Callable[[Row], App | BrokenApp]) -> App
         return DynamoApps(table, aws, read=read, write=item_of, field_of=field_of, timeout=aws.request_timeout)
     from soketpy.drivers.sql.apps import SqlApps
 
-    return SqlApps(_database(settings), table=table, read=read, write=row_of)
+    return SqlApps(_database(settings), table=table, read=read, write=row_of, field_of=field_of)
 
 
 def _database(settings: Settings) -> "Database":

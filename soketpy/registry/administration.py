@@ -134,7 +134,10 @@ class Administration:
 
     async def _show(self, app_id: str, given: Input) -> Done:
         [document] = await self._documents([await _served(operations.find(self._registry, app_id))])
-        return Done(document)
+        if "enabled" not in document:  # a broken entry
+            return Done(document)
+        stored = await _served(self._registry.stored(app_id))
+        return Done({**document, DEFAULTS: [name for name in CHANGEABLE if name not in stored]})
 
     async def _documents(self, apps: Found) -> Sequence[Document]:
         """Return the documents of apps. One with the key of another app has a problem, too: nobody can use the key."""

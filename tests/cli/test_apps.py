@@ -161,6 +161,16 @@ async def test_a_secret_that_the_caller_knows_is_not_printed(run: Run, registry:
     assert [key.secret for key in (await entry(registry, "n")).keys] == [SECRET, SECRET]
 
 
+async def test_defaults_are_marked(run: Run, registry: AppRegistry) -> None:
+    await run("add", "--id", "1", "max_connections=3", "watchlists=false")
+    out = (await run("show", "1"))[1]
+    assert re.search(r"^max_connections +3$", out, re.M)
+    assert re.search(r"^watchlists +false$", out, re.M)
+    assert re.search(r"^client_events +false \(default\)$", out, re.M)
+    assert "defaults" not in out
+    assert "client_events" in json.loads((await run("show", "1", "--json"))[1])["defaults"]
+
+
 async def test_an_ended_key_is_shown_as_ended(run: Run, registry: AppRegistry) -> None:
     await registry.add(App(id="1", keys=(Key("key-1", SECRET), Key("old", SECRET, 1.0))))
     assert re.search(r"^key +old \(ended 1970-01-01T00:00:01Z\)$", (await run("show", "1"))[1], re.M)

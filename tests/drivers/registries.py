@@ -10,7 +10,7 @@ from uuid import uuid4
 import aiosqlite
 import pytest
 
-from soketpy.config.app_rows import ReadRow, Row, row_of
+from soketpy.config.app_rows import ReadRow, Row, field_of, row_of
 from soketpy.core.app_registry import AppRegistry
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.database import Database
@@ -58,7 +58,7 @@ class SqliteKit:
         return str(self._folder / f"{uuid4()}.db")
 
     def registry(self, place: str, *, read: ReadRow = READ) -> SqlApps:
-        return SqlApps(SqliteDatabase(place, poll=0.05), read=read, write=row_of)
+        return SqlApps(SqliteDatabase(place, poll=0.05), read=read, write=row_of, field_of=field_of)
 
     async def insert(self, place: str, row: Row) -> None:
         async with aiosqlite.connect(place) as connection:
@@ -90,7 +90,7 @@ class ServerKit:
     ) -> SqlApps:
         """Return a registry that is not started. ``changes`` are other values of the address of the server."""
         server: Server = replace(self.server.server(place), **changes)
-        return SqlApps(self._database(server, timeout=timeout), table=table, read=read, write=row_of)
+        return SqlApps(self._database(server, timeout=timeout), table=table, read=read, write=row_of, field_of=field_of)
 
     async def insert(self, place: str, row: Row) -> None:
         await asyncio.to_thread(self.server.insert, place, row)

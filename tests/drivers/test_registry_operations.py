@@ -117,6 +117,16 @@ async def test_a_field_goes_back_to_the_default(kit: Kit, place: str, registry: 
     assert (await app(registry)).max_event_batch_size == 7
 
 
+async def test_the_stored_fields_of_an_app_are_known(registry: AppRegistry) -> None:
+    assert set(await registry.stored("a")) == set()
+    await operations.add(registry, {"id": "a", "max_connections": None, "client_events": False}, {})
+    await operations.rotate(registry, "a", SECOND, None, NOW)
+    own = {"max_connections", "client_events"}
+    assert own == set(await registry.stored("a")) - {"id", "key", "secret", "keys"}
+    await operations.change(registry, "a", {"defaults": ("client_events",), "webhooks": NEW_HOOKS})
+    assert set(await registry.stored("a")) & set(operations.CHANGEABLE) == {"max_connections", "webhooks"}
+
+
 async def test_an_app_that_could_not_be_read_again_is_not_stored(registry: AppRegistry) -> None:
     hooks = tuple(
         Webhook(url="https://a.example", event_types=("member_added",), filter=Filter(channel_name_starts_with=str(at)))

@@ -29,12 +29,13 @@ from soketpy.drivers.aws.dynamo_items import (
     is_app,
     item_of,
     key_value,
+    row_of,
     size_of,
     value_of,
 )
 from soketpy.drivers.aws.dynamo_source import LAYOUT, DynamoSource, Opened, has_one_of, keys_of, owners
 from soketpy.drivers.aws.dynamo_table import MOST_IN_BATCH, refusing
-from soketpy.drivers.entries import fields_to_store, valid
+from soketpy.drivers.entries import FieldOf, fields_to_store, stored_fields, valid
 
 ATTEMPTS = 20
 """Attempts of one change while other processes change the same app or key."""
@@ -63,13 +64,20 @@ class DynamoApps(DynamoSource):
         *,
         read: Callable[[Mapping[str, Any]], App | BrokenApp],
         write: Callable[[App, Collection[str]], Mapping[str, object]],
-        field_of: Callable[[str], str | None],
+        field_of: FieldOf,
         timeout: float = 5,
     ) -> None:
         super().__init__(table, options, read=read, timeout=timeout)
         self._write = write
         self._field_of = field_of
         self._changing = asyncio.Lock()  # changes of one process would only repeat each other
+
+    async def stored(self, app_id: str) -> Collection[str]:
+        """See ``AppRegistry``."""
+        with refusing():
+            opened = await self._open()
+            items = await self._items(opened.shape, [app_id]) if is_app(app_id) else []
+        return {name for each in items for name in stored_fields(row_of(each), self._field_of)}
 
     async def add(self, app: App, given: Collection[str] = ()) -> None:
         """See ``AppRegistry``."""

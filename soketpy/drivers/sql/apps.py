@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from soketpy.core.app_registry import Changed, Found, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App
-from soketpy.drivers.entries import convert_all
+from soketpy.drivers.entries import FieldOf, convert_all, stored_fields
 from soketpy.drivers.sql import reading
 from soketpy.drivers.sql.changes import ChangeFailed, Changes, WriteRow
 from soketpy.drivers.sql.database import Collision, Database, StatementFailed
@@ -35,14 +35,17 @@ class SqlApps:
     """A registry of apps in an SQL database.
 
     ``table`` may include a schema (``schema.apps``). Tables without the version of soketpy are read only. ``read``
-    converts a row to an app, and ``write`` an app to a row.
+    converts a row to an app, and ``write`` an app to a row. ``field_of`` returns the field of a column.
     """
 
-    def __init__(self, database: Database, *, table: str = "apps", read: ReadRow, write: WriteRow) -> None:
+    def __init__(
+        self, database: Database, *, table: str = "apps", read: ReadRow, write: WriteRow, field_of: FieldOf
+    ) -> None:
         self.database = database
         schema, _, name = table.rpartition(".")
         self._table = Names(name, schema or None)
         self._read = read
+        self._field_of = field_of
         self._changes = Changes(self._table, read, write)
         self._tables: Tables | None = None
         self._looked = NEVER  # when the tables were looked at, by the clock of the event loop
@@ -133,6 +136,13 @@ class SqlApps:
         except TimeoutError:
             reason = f"{self.database.name} did not answer within {self.database.timeout:g} s"
             raise RegistryUnavailable(reason) from None
+
+    async def stored(self, app_id: str) -> Collection[str]:
+        """Return the fields that the row of an app has values for. Raise RegistryUnavailable."""
+        tables = await self._known_tables()
+        async with self.database.connection() as connection:
+            found = await reading.entries(connection, tables, [app_id], [])
+        return {name for each in found for name in stored_fields(each.row, self._field_of)}
 
     async def add(self, app: App, given: Collection[str] = ()) -> None:
         """Add an app. Raise RegistryRefused or RegistryUnavailable."""

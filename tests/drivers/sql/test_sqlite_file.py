@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soketpy.config.app_rows import reader, row_of
+from soketpy.config.app_rows import field_of, reader, row_of
 from soketpy.core.app_registry import BrokenApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App, Key
 from soketpy.drivers.sql.apps import SqlApps
@@ -28,7 +28,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def open_registry(path: Path, timeout: float = PATIENCE) -> SqlApps:
-    return SqlApps(SqliteDatabase(str(path), timeout=timeout, poll=0.01), read=reader(), write=row_of)
+    return SqlApps(
+        SqliteDatabase(str(path), timeout=timeout, poll=0.01), read=reader(), write=row_of, field_of=field_of
+    )
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ async def test_a_file_that_may_only_be_read(path: Path) -> None:
     await owner.start(nothing)
     await owner.add(APP)
     await owner.stop()
-    registry = SqlApps(ReadOnly(str(path)), read=reader(), write=row_of)
+    registry = SqlApps(ReadOnly(str(path)), read=reader(), write=row_of, field_of=field_of)
     await registry.start(nothing)
     assert await registry.page() == [APP]
     with pytest.raises(RegistryRefused, match="readonly"):
