@@ -9,6 +9,7 @@ import pytest
 
 from soketpy import App, Key
 from soketpy.config.settings import Log
+from soketpy.process.log import JsonFormatter
 from soketpy.web.endpoints import Endpoints
 from soketpy.web.errors import RequestError, crowded, no_registry, stopping, unavailable
 from soketpy.web.first_request import FULL
@@ -188,9 +189,14 @@ async def test_no_secret_and_no_signature_is_ever_logged(
     await client.sign_in("ada")
     await client.subscribe("private-a")
     await client.say("pusher:subscribe", {"channel": "private-b", "auth": "app-key:0"})
-    await peers.trigger("private-a", "e")
+    member = {"channel": "presence-a", "auth": "app-key:0", "channel_data": '{"user_id":"hidden"}'}
+    await client.say("pusher:subscribe", member)
+    await peers.trigger("private-a", "e", '"hidden"')
     target = signed("GET", "/apps/app-id/channels", instead={"auth_version": "2"})
     await peers.request("GET", target)
-    assert "soketpy" in caplog.text
-    assert "app-secret" not in caplog.text
-    assert not re.search("[0-9a-f]{64}", caplog.text)
+    ours = [record for record in caplog.records if record.name.startswith("soketpy")]  # not those of the client
+    written = "".join(JsonFormatter().format(record) for record in ours)
+    assert "soketpy" in written
+    assert "app-secret" not in written
+    assert "hidden" not in written
+    assert not re.search("[0-9a-f]{64}", caplog.text + written)
