@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,26 @@ def test_the_hint_can_be_pasted_and_sigterm_ends_the_server(tmp_path: Path, addr
     assert process.returncode == 0
     assert f"starts with {config}, flags" in err
     assert "well-hidden" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("args", "hosts"),
+    [
+        ("", ["127.0.0.1"]),
+        ("--port 7000", ["127.0.0.1"]),
+        ("--host 0.0.0.0", ["0.0.0.0"]),
+        ("--host=0.0.0.0", []),
+        ("--unix-socket /tmp/s", []),
+    ],
+)
+def test_make_run_listens_on_this_machine_only_unless_args_say_otherwise(args: str, hosts: list[str]) -> None:
+    root = Path(__file__).parents[2]
+    shown = subprocess.run(
+        ["make", "--dry-run", "run", f"ARGS={args}"], cwd=root, capture_output=True, text=True, check=True
+    )
+    words = next(line for line in shown.stdout.splitlines() if "soketpy start" in line).split()
+    assert [following for word, following in pairwise(words) if word == "--host"] == hosts
+    assert words[len(words) - len(args.split()) :] == args.split()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
