@@ -7,7 +7,7 @@ from soketpy.cli.credentials import add_credentials, pick
 from soketpy.cli.faults import Mistake
 from soketpy.cli.numbers import Between
 from soketpy.cli.options import add_config, read_settings
-from soketpy.cli.targets import add_target, target_of
+from soketpy.cli.targets import add_origin, add_target, target_of
 
 if TYPE_CHECKING:
     from soketpy.cli.call import Target
@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
         parser.add_argument(f"--{name}", type=Between(1, most), metavar="N", default=default, help=shown)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_target(parser)
+    add_origin(parser)
     add_credentials(parser)
     add_config(parser)
     parser.set_defaults(run=run)
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if not _is_local(target):
         note = f"this loads {target}: a load test of a server that is not yours needs the permission of its operator"
         print(f"soketpy bench: note: {note}", file=sys.stderr, flush=True)
-    load = Load(args.connections, args.publishers, args.rate, args.seconds, args.size)
+    load = Load(args.connections, args.publishers, args.rate, args.seconds, args.size, args.origin)
     return measure(load, target, settings.prefix, credentials, as_json=args.json)
 
 

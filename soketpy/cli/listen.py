@@ -7,7 +7,7 @@ from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Mistake
 from soketpy.cli.numbers import positive, seconds
 from soketpy.cli.options import add_config, read_settings
-from soketpy.cli.targets import add_target, target_of
+from soketpy.cli.targets import add_origin, add_target, target_of
 
 if TYPE_CHECKING:
     from soketpy.cli.call import Target
@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
     help = "file with the master key of encrypted channels in base64, - for standard input (needs PyNaCl)"
     parser.add_argument("--master-key-file", metavar="FILE", help=help)
     add_target(parser, "wss")
+    add_origin(parser)
     parser.add_argument("--cluster", metavar="NAME", help="a cluster of Pusher, such as eu, instead of a host")
     add_credentials(parser)
     add_config(parser)

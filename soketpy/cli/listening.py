@@ -53,7 +53,7 @@ def listen(args: argparse.Namespace, target: Target, prefix: str, subscriber: Su
 async def _listen(
     args: argparse.Namespace, target: Target, prefix: str, subscriber: Subscriber, printer: "Printer"
 ) -> None:
-    async with asyncio.timeout(args.timeout), opened(target, prefix, subscriber.key) as server:
+    async with asyncio.timeout(args.timeout), opened(target, prefix, subscriber.key, args.origin) as server:
         await Listener(server, subscriber, tuple(dict.fromkeys(args.channels)), printer).run()
 
 

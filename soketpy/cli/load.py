@@ -32,13 +32,17 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The size of a test: its connections, its publishers, events a second, seconds, and bytes of an event."""
+    """The size of a test: its connections, its publishers, events a second, seconds, and bytes of an event.
+
+    The connections name ``origin`` as that of their page.
+    """
 
     connections: int
     publishers: int
     rate: int
     seconds: int
     size: int
+    origin: str | None = None
 
 
 def measure(load: Load, target: Target, prefix: str, credentials: Credentials, *, as_json: bool) -> int:
@@ -55,7 +59,7 @@ def measure(load: Load, target: Target, prefix: str, credentials: Credentials, *
 
 
 async def _run(load: Load, target: Target, prefix: str, credentials: Credentials) -> Result:
-    async with opened(target, prefix, credentials.key) as server:
+    async with opened(target, prefix, credentials.key, load.origin) as server:
         return await LoadTest(load, server, prefix, credentials).run()
 
 

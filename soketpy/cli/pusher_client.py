@@ -161,14 +161,20 @@ def _parse(text: str) -> Message | None:
 
 
 class PusherServer:
-    """A server and one of its keys. ``session`` has the connections, and must be closed by the caller."""
+    """A server and one of its keys. ``session`` has the connections, and must be closed by the caller.
 
-    def __init__(self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession) -> None:
+    The connections name ``origin`` as that of their page.
+    """
+
+    def __init__(
+        self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession, origin: str | None = None
+    ) -> None:
         if target.announces:
             problem = "it expects a PROXY header (proxy_protocol), which this command does not send"
             raise Failure(f"cannot use {target}: {problem}; give the address of the proxy with --host")
         self.target = target
         self.session = session
+        self._page_origin = origin
         self._origin = str(target) if target.unix_socket is None else f"http{'s' if target.tls else ''}://localhost"
         self._path = f"{prefix}/app/{quote(key, safe='')}?protocol=7&client=soketpy&version={__version__}"
         self._tls = tls_of(target) if target.tls else True
@@ -210,6 +216,7 @@ class PusherServer:
             return await self.session.ws_connect(
                 URL(self._origin + self._path, encoded=True),
                 ssl=self._tls,
+                origin=self._page_origin,
                 max_msg_size=LARGEST,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
@@ -234,7 +241,7 @@ class PusherServer:
 
 
 @asynccontextmanager
-async def opened(target: Target, prefix: str, key: str) -> AsyncIterator[PusherServer]:
+async def opened(target: Target, prefix: str, key: str, origin: str | None = None) -> AsyncIterator[PusherServer]:
     """Make the client of a server, and close all its connections at the end."""
     unlimited = 0  # the commands limit the connections themselves
     connector = (
@@ -244,4 +251,4 @@ async def opened(target: Target, prefix: str, key: str) -> AsyncIterator[PusherS
     )
     timeouts = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeouts, trust_env=False) as session:
-        yield PusherServer(target, prefix, key, session)
+        yield PusherServer(target, prefix, key, session, origin)

@@ -19,6 +19,12 @@ def add_target(parser: argparse.ArgumentParser, scheme: str = "https") -> None:
     parser.add_argument("--insecure", action="store_true", help="accept any certificate")
 
 
+def add_origin(parser: argparse.ArgumentParser) -> None:
+    """Add ``--origin``, for apps that accept clients of some origins only."""
+    help = "origin that the connections name, as a page does, such as https://www.example.com"
+    parser.add_argument("--origin", metavar="ORIGIN", help=help)
+
+
 def target_of(args: argparse.Namespace, settings: "Settings") -> "Target":
     """Return the server of these options. The settings have the address of ``--host`` and ``--port``."""
     from dataclasses import replace

@@ -247,6 +247,15 @@ async def test_a_silent_server_is_pinged_and_then_replaced(listen: Listen, monke
     assert [each["event"] for each in script.heard[:2]] == ["pusher:subscribe", "pusher:ping"]
 
 
+async def test_an_app_with_allowed_origins_needs_one_of_them(start_server: StartServer, listen: Listen) -> None:
+    peers = await start_server(apps=(replace(APP, allowed_origins=("https://www.example.com",)),))
+    command = listen(peers.port, "cache-a")
+    assert await command.end() == 1
+    assert "4009 The app does not accept connections from this origin." in command.err
+    words = ("cache-a", "--origin", "https://www.example.com", "--count", "1")
+    assert await listen(peers.port, *words).end() == 0
+
+
 async def test_a_refused_channel_ends_the_command(peers: Peers, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("listen", "private-a", "--port", str(peers.port), *CREDENTIALS[:-1], "wrong")
     assert await RunningCommand(words, capsys).end() == 1
