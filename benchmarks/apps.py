@@ -33,14 +33,11 @@ from typing import Any
 from benchmarks import generator
 from benchmarks.crowd import Client, Crowd, handshake
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.servers import BUILD, GENERATOR_CORE, SOKETPY, Kind, running
+from benchmarks.servers import APP, BUILD, GENERATOR_CORE, SOKETPY, Kind, running
 from soketpy.config import load
 from soketpy.process.registries import registry_of
 
 CONFIGURED = "config"
-APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
-"""The app of the load generator."""
-
 LEAST = 0.97
 """The least ratio of the events per second with an app of a database to those with an app of the configuration."""
 

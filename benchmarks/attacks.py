@@ -12,9 +12,8 @@ import time
 from benchmarks.crowd import NOTHING, Client, Crowd, handshake
 from benchmarks.generator import Result
 from benchmarks.scenarios import Options
-from benchmarks.servers import Running
+from benchmarks.servers import APP, Running
 from benchmarks.stage import Stage, alone, beside_a_load, configured, forget_peak, memory, open_files
-from soketpy.config.settings import DEFAULT_APP, DEFAULT_SECRET
 from soketpy.protocol import signatures
 from soketpy.protocol.errors import Code
 
@@ -77,9 +76,9 @@ class Slow:
 
     def _connected(self) -> set[str]:
         """Return the names of the connected slow clients: each is subscribed to a channel of that name."""
-        path = f"/apps/{DEFAULT_APP.id}/channels"
+        path = f"/apps/{APP['id']}/channels"
         wanted = {"filter_by_prefix": "slow-"}
-        query = signatures.signed_query(DEFAULT_APP.key, DEFAULT_SECRET, "GET", path, b"", int(time.time()), wanted)
+        query = signatures.signed_query(APP["key"], APP["secret"], "GET", path, b"", int(time.time()), wanted)
         self._http.request("GET", f"{path}?{query}")
         return set(json.load(self._http.getresponse())["channels"])
 
@@ -181,8 +180,8 @@ class Silent:
 def limits(stage: Stage, options: Options) -> Result:
     """Connect twice as many clients as the limit of an app, and then of the process; some leave, and more connect."""
     count, leaving = int(options["clients"]), int(options["leaving"])
-    app = {"id": DEFAULT_APP.id, "key": DEFAULT_APP.key, "secret": DEFAULT_SECRET, "max_connections": count // 2}
-    other = {"id": "other", "key": "other-key", "secret": DEFAULT_SECRET}
+    app = {**APP, "max_connections": count // 2}
+    other = {"id": "other", "key": "other-key", "secret": "other-secret"}
     kind = configured(SOKETPY_APPS=json.dumps([app, other]), SOKETPY_BOUNDS_MAX_CONNECTIONS=count)
     with stage.server(kind) as server, Crowd(server.port) as crowd:
         return {

