@@ -127,9 +127,16 @@ def reason_of(target: Target, error: OSError) -> str:
         return f"it {problem}"
     if target.tls and getattr(error, "reason", None) in NO_TLS:
         return "the port speaks no TLS" + _about_tls(target, "leave out --tls", "tls.cert is set", NO_TLS_OF_ADMIN)
-    if not target.tls and isinstance(error, ConnectionResetError | BrokenPipeError) and _speaks_tls(target):
-        return "the port speaks TLS" + _about_tls(target, "give --tls", "tls.cert is not set", "use https://")
+    if isinstance(error, ConnectionResetError | BrokenPipeError) and (missing := missing_tls(target)) is not None:
+        return missing
     return _text_of(error)
+
+
+def missing_tls(target: Target) -> str | None:
+    """Return what to do if a request without TLS has reached a port that speaks TLS, or None for another port."""
+    if target.tls or not _speaks_tls(target):
+        return None
+    return "the port speaks TLS" + _about_tls(target, "give --tls", "tls.cert is not set", "use https://")
 
 
 def _text_of(error: OSError) -> str:

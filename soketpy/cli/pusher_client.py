@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from yarl import URL
 
 from soketpy import __version__
 from soketpy.cli import call
-from soketpy.cli.call import Target, reason_of, tls_of
+from soketpy.cli.call import Target, missing_tls, reason_of, tls_of
 from soketpy.cli.faults import Failure
 
 LARGEST = 16 * 1024 * 1024
@@ -221,6 +222,9 @@ class PusherServer:
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
         except aiohttp.WSServerHandshakeError as error:
+            # Proxies answer 400 to a request without TLS on their port with TLS.
+            if error.status == HTTPStatus.BAD_REQUEST and (missing := missing_tls(self.target)) is not None:
+                raise Failure(f"cannot reach {self.target}: {missing}") from None
             raise Failure(f"{self.target} opens no WebSocket: HTTP {error.status}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._unreachable(error) from None

@@ -5,10 +5,13 @@ import base64
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -304,6 +307,43 @@ async def test_the_command_and_the_server_may_differ_about_tls(
     trigger = ("trigger", "c", "e", "d", "--port", str(secure.port), "--tls", "--insecure", *CREDENTIALS)
     assert await asyncio.to_thread(main, trigger) == 0
     assert await command.end() == 0
+
+
+@contextmanager
+def proxy_with_tls(cert: Path, key: Path) -> Iterator[int]:
+    """A port that answers 400 to clients without TLS, and completes the handshake of the others, as nginx does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    if client.recv(1, socket.MSG_PEEK) == b"\x16":
+                        context.wrap_socket(client, server_side=True).close()
+                    else:
+                        client.recv(10_000)
+                        client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+async def test_a_proxy_that_answers_400_to_plain_http_is_named(listen: Listen, tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    write_certificate(cert, key)
+    with proxy_with_tls(cert, key) as port:
+        command = listen(port, "c")
+        assert await command.end() == 1
+    said = f"soketpy listen: cannot reach http://127.0.0.1:{port}: the port speaks TLS: give --tls\n"
+    assert command.err == said
 
 
 # The process
