@@ -43,9 +43,9 @@ class MemoryRegistry:
         self.fetches.append((ids, keys))
         return [app for app in self.entries.values() if app.id in ids or not set(keys).isdisjoint(keys_of(app))]
 
-    async def page(self, after: str = "", limit: int = 100) -> Found:
+    async def page(self, after: str = "", limit: int = 100, skip: int = 0) -> Found:
         self._check()
-        return [app for app_id, app in sorted(self.entries.items()) if app_id > after][:limit]
+        return [app for app_id, app in sorted(self.entries.items()) if app_id > after][skip : skip + limit]
 
     async def stored(self, app_id: str) -> Collection[str]:
         self._check()

@@ -93,8 +93,11 @@ class AppRegistry(AppSource, Protocol):
 
     writable: str | None
 
-    async def page(self, after: str = "", limit: int = 100) -> Found:
-        """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``."""
+    async def page(self, after: str = "", limit: int = 100, skip: int = 0) -> Found:
+        """Return the apps whose ids are greater than ``after``, in ascending order of their ids, at most ``limit``.
+
+        ``skip`` of them are left out first.
+        """
 
     async def stored(self, app_id: str) -> Collection[str]:
         """Return the fields that the entry of an app has values of its own for; nothing if there is no such app."""

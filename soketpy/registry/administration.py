@@ -182,7 +182,7 @@ class Administration:
     async def _remove(self, app_id: str, given: Input) -> Done:
         await _served(self._registry.remove(app_id))
         self._changed(app_id)
-        return Done(None, HTTPStatus.NO_CONTENT, f"removed the app {app_id}")
+        return Done(None, HTTPStatus.NO_CONTENT, f"removed the app {app_id if app_id.isprintable() else ascii(app_id)}")
 
     def _done(self, app: App, change: str, shown: Collection[str] = ()) -> Done:
         self._changed(app.id)
@@ -200,8 +200,8 @@ def _with_head(methods: Mapping[str, Operation]) -> Mapping[str, Operation]:
 
 
 def _may_exist(text: str) -> bool:
-    """Return whether a registry may have this id or key. No database stores control characters in them."""
-    return text != "" and text.isprintable()
+    """Return whether a registry may have this id or key, perhaps in an entry that is no valid app."""
+    return text != "" and "\0" not in text
 
 
 def _nothing() -> RequestRefused:

@@ -1,5 +1,6 @@
 """The operations on the apps of a registry: show, add, change, rotate keys, remove."""
 
+import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,12 @@ MOST_NAMED = 3
 PAGE = 100
 """Most apps of a page."""
 
+LONGEST = 512
+"""Characters of an id after which a page begins, at most."""
+
+_SKIP = re.compile(r"([0-9]{1,9}):(.*)")
+"""A number of apps to leave out, and the id before them."""
+
 CHANGEABLE: Collection[str] = tuple(name for name in app_fields() if name not in ("id", "key", "secret", "keys"))
 """The fields of an app that may change. A rotation changes the keys, and the id never changes."""
 
@@ -28,17 +35,37 @@ class WrongValue(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some apps in ascending order of their ids. ``next`` is the id after which the next page begins, or None."""
+    """Some apps in ascending order of their ids. ``next`` is the ``after`` of the next page, or None."""
 
     apps: Found
     next: str | None
 
 
 async def page(registry: AppRegistry, after: str = "", limit: int = PAGE) -> Page:
-    """Return the apps whose ids are greater than ``after``, at most ``limit``. Raise RegistryUnavailable."""
-    found = await registry.page(after, limit + 1)
+    """Return at most ``limit`` apps. ``after`` is the ``next`` of the page before, or the id of an app.
+
+    Raise RegistryUnavailable.
+    """
+    found_skip = _SKIP.fullmatch(after)
+    skip, least = (int(found_skip[1]), found_skip[2]) if found_skip else (0, after)
+    found = await registry.page(least, limit + 1, skip)
     shown = found[:limit]
-    return Page(shown, shown[-1].id or None if len(found) > limit else None)
+    return Page(shown, _next(shown, least, skip) if len(found) > limit else None)
+
+
+def _next(shown: Found, least: str, skip: int) -> str:
+    """Return where the page after these apps begins: the last usual id, and the number of apps that follow it.
+
+    A database may change an unusual id when it is read, so that the id cannot be compared with those in the database.
+    """
+    for following, each in enumerate(reversed(shown)):
+        if _is_usual(each.id):
+            return f"{following}:{each.id}" if following else each.id
+    return f"{skip + len(shown)}:{least}"
+
+
+def _is_usual(app_id: str) -> bool:
+    return 0 < len(app_id) <= LONGEST and app_id.isascii() and app_id.isprintable() and not _SKIP.fullmatch(app_id)
 
 
 async def find(registry: AppRegistry, app_id: str) -> App | BrokenApp:

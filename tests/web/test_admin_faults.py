@@ -50,7 +50,7 @@ class Gate:
         self._page = registry.page
         monkeypatch.setattr(registry, "page", self.page)
 
-    async def page(self, after: str, limit: int) -> Any:
+    async def page(self, after: str, limit: int, skip: int) -> Any:
         self.waiting += 1
         await self.open.wait()
         return await self._page(after, limit)

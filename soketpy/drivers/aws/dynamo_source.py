@@ -132,7 +132,7 @@ class DynamoSource:
         values = [value for each in ids if (value := key_value(each, shape.id_type)) is not None]
         return await self._table.get(values) if values else []
 
-    async def page(self, after: str = "", limit: int = 100) -> Found:
+    async def page(self, after: str = "", limit: int = 100, skip: int = 0) -> Found:
         """See ``AppRegistry``. DynamoDB has no order of ids: a page needs the ids of the whole table.
 
         A page that follows the last page uses the ids that were read for the first page. Apps that other processes
@@ -141,9 +141,9 @@ class DynamoSource:
         with refusing():
             opened = await self._open()
             last, rest = self._rest
-            if not after or after != last:
+            if not after or skip or after != last:
                 scanned = [str(value_of(each)) async for each in self._table.scan()]
-                rest = sorted(each for each in scanned if is_app(each) and each > after)
+                rest = sorted(each for each in scanned if is_app(each) and each > after)[skip:]
             found: list[App | BrokenApp] = []
             while rest and not found:  # all apps of a page may have been removed since the scan
                 page, rest = rest[:limit], rest[limit:]

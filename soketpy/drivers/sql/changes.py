@@ -89,7 +89,11 @@ class Changes:
     async def remove(self, connection: AsyncConnection, tables: Found, app_id: str) -> None:
         """Remove an app, also if its entry is no valid app. Raise NoSuchApp."""
         await self._lock(connection)
-        if not await entries(connection, tables, [app_id], []):
+        found = []
+        if "\0" not in app_id:  # no database stores it, and some raise an error
+            chosen = select(self._apps.c.id).where(self._apps.c.id == app_id)
+            found = list(await connection.scalars(chosen))
+        if app_id not in found:  # a database may ignore spaces at the end
             raise NoSuchApp(app_id)
         await connection.execute(delete(self._keys).where(self._keys.c.app_id == app_id))
         await connection.execute(delete(self._apps).where(self._apps.c.id == app_id))

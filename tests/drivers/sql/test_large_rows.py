@@ -1,63 +1,10 @@
 """Apps with very many keys or very long values: the work for one app is bounded, and others are not affected."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
-import aiosqlite
-import pytest
-
-from soketpy.config.app_rows import Row
 from soketpy.core.app_registry import LONGEST_VALUE, MOST_ITEMS, BrokenApp
 from soketpy.core.apps import App, Key
-from soketpy.drivers.sql.apps import SqlApps
-from tests.drivers.aws.dynamo import READ
-from tests.drivers.registries import KITS, Kit, ServerKit, nothing
+from tests.drivers.sql.conftest import Opened
 
 KEYS = 3000
-
-
-class Opened:
-    """A registry with the tables of soketpy, and the longest text that it has read."""
-
-    def __init__(self, kit: Kit) -> None:
-        self.kit = kit
-        self.place = kit.new_place()
-        self.longest = 0
-        registry = kit.registry(self.place, read=self._read)
-        assert isinstance(registry, SqlApps)
-        self.registry = registry
-
-    def _read(self, row: Row) -> App | BrokenApp:
-        self.longest = max(self.longest, *(len(each) for each in row.values() if isinstance(each, str | bytes)))
-        return READ(row)
-
-    async def sql(self, statement: str) -> None:
-        """Run a statement as another program would do it."""
-        if isinstance(self.kit, ServerKit):
-            self.kit.server.sql(self.place, statement.replace('"', self.kit.server.quote))
-            return
-        async with aiosqlite.connect(self.place) as connection:
-            await connection.execute(statement)
-            await connection.commit()
-
-    async def insert(self, app_id: str, **values: Any) -> None:
-        """Insert an app with the key ``key-ID``."""
-        await self.kit.insert(self.place, {"id": app_id, "key": f"key-{app_id}", "secret": "s", **values})
-
-    async def add_keys(self, app_id: str, number: int) -> None:
-        """Insert further keys of an app, in one statement."""
-        rows = ", ".join(f"('{app_id}-{at}', '{app_id}', 's', {at})" for at in range(number))
-        await self.sql(f'INSERT INTO apps_keys ("key", app_id, secret, position) VALUES {rows}')
-
-
-@pytest.fixture(params=["sqlite", "postgres", "mysql"])
-async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
-    found = Opened(KITS[request.param](request))
-    await found.registry.initialise()
-    await found.registry.start(nothing)
-    yield found
-    await found.registry.stop()
-    await found.kit.close()
 
 
 async def test_an_app_with_very_many_keys_is_refused_and_few_of_its_keys_are_read(opened: Opened) -> None:
