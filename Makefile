@@ -73,6 +73,7 @@ dist: .venv/dist
 
 # A registry of packages may be slow, so the limit of one test is ten minutes.
 test-dist: .venv/dist
+	@sh tests/packaging/install-actionlint.sh
 	@$(BIN)/python -m pytest -q -n 2 --timeout 600 tests/packaging $(ARGS)
 
 # The tests are skipped where no container can run. The first run makes a base with debootstrap, and keeps it in ~/.cache.
