@@ -233,7 +233,7 @@ def test_every_route_of_the_rest_api_is_documented() -> None:
     rest = Rest(cast(Any, None), StaticApps(), LocalRateLimiter(lambda: 0.0), CorsHeaders())
     text = text_of("docs/rest-api.md")
     assert rest._routes
-    for route, (method, _) in rest._routes.items():
+    for route, (method, *_) in rest._routes.items():
         path = route.replace("*", "[A-Z]+")
         assert re.search(rf"`{method} /apps/ID/{path}[`?]", text), f"{method} {route}"
 

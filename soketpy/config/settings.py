@@ -106,7 +106,7 @@ class Metrics:
     port: int = setting(9601, "The metrics port; 0 for any free one.", least=0, most=LAST_PORT)
     prefix: str = setting(
         "soketi_",
-        "Prefix of every metric name. The default is soketi's, so that dashboards for soketi still work.",
+        "Prefix of the metrics that soketi has. The default is soketi's, so that dashboards for soketi still work.",
         pattern=r"([a-zA-Z_:][a-zA-Z0-9_:]*)?",
         like="letters, digits, _ and :, without a digit in front",
     )

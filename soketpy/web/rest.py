@@ -81,15 +81,14 @@ class Rest:
         self._in_progress = CallsInProgress[Exchange](most_calls)
         self._endpoints = endpoints = Endpoints(node, limiter)
         self._terminate: Operation = endpoints.terminate  # the only operation of a disabled app
-        self._routes: dict[str, tuple[str, Operation]] = {
-            "events": ("POST", endpoints.events),
-            "batch_events": ("POST", endpoints.batch_events),
-            "channels": ("GET", endpoints.channels),
-            "channels/*": ("GET", endpoints.channel),
-            "channels/*/users": ("GET", endpoints.users),
-            "users/*/terminate_connections": ("POST", self._terminate),
+        self._routes: dict[str, tuple[str, Operation, Calls]] = {
+            "events": ("POST", endpoints.events, Calls()),
+            "batch_events": ("POST", endpoints.batch_events, Calls()),
+            "channels": ("GET", endpoints.channels, Calls()),
+            "channels/*": ("GET", endpoints.channel, Calls()),
+            "channels/*/users": ("GET", endpoints.users, Calls()),
+            "users/*/terminate_connections": ("POST", self._terminate, Calls()),
         }
-        self._calls = {path: Calls() for path in self._routes}
         self._health_checks, self._other_calls = Calls(), Calls()
 
     @property
@@ -100,7 +99,7 @@ class Rest:
     @property
     def calls(self) -> dict[str, Calls]:
         """Return the counters of all answers, by endpoint: ``health``, ``other``, and the names of the operations."""
-        by_operation = {self._routes[path][1].__name__: calls for path, calls in self._calls.items()}
+        by_operation = {operation.__name__: calls for _, operation, calls in self._routes.values()}
         return {**by_operation, "health": self._health_checks, "other": self._other_calls}
 
     @property
@@ -222,7 +221,7 @@ class Rest:
             raise RequestError(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if route[0] != method and (method != "HEAD" or route[0] != "GET"):
             not_allowed(route[0])
-        return route[1], self._calls[path], arguments
+        return route[1], route[2], arguments
 
     def _authenticate(
         self,
