@@ -55,9 +55,8 @@ def test_the_wheel_has_every_file_of_the_package_and_no_other(dist: Dist) -> Non
 def test_the_sdist_has_the_package_its_documentation_and_what_builds_it(dist: Dist) -> None:
     files = sdist_files(dist)
     assert package_files() <= files.keys()
-    assert {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "config/soketpy.yaml", "docs/operations.md"} <= (
-        files.keys()
-    )
+    assert {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "config/soketpy.yaml"} <= files.keys()
+    assert {"docs/operations.md", "deploy/systemd/soketpy.service", "deploy/helm/soketpy/Chart.yaml"} <= files.keys()
     tops = {name.partition("/")[0] for name in files}
     assert not tops & {"tests", "benchmarks", "examples", ".venv", "build", "dist"}
     assert not [name for name in files if "__pycache__" in name or name.endswith((".pyc", ".db"))]
