@@ -1,7 +1,6 @@
 """The measures of a server: everything that its metrics say besides the traffic of apps and webhooks."""
 
 import platform
-import resource
 from importlib import metadata
 
 from soketpy.core.containment import failures
@@ -192,6 +191,8 @@ def of_event_loop(delays: Histogram) -> Measures:
 
 def of_process() -> Measures:
     """Return the measures of this process that the system knows."""
+    import resource  # not at the top: the import of descriptors says on which systems it is missing
+
     used, usage, now = resource.getrusage(resource.RUSAGE_SELF), memory(), platform.python_version()
     build: dict[Labels, Value] = {(_version(), now): 1}
     return Measures(

@@ -92,7 +92,10 @@ def certificate_caution(settings: Settings) -> str | None:
 
 def open_files_caution(settings: Settings) -> str | None:
     """Return the warning of a limit of connections that the limit of open files does not allow here, or None."""
-    from soketpy.process.descriptors import raise_limit
+    try:
+        from soketpy.process.descriptors import raise_limit
+    except ImportError:  # this system has no such limit, and does not run the server
+        return None
 
     bounds, files = settings.bounds, raise_limit()
     for name, wanted in (
