@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -14,6 +13,8 @@ from soketpy.config import Settings, load
 from soketpy.config.environment import CONFIG_FILE, variables
 from soketpy.web.health import PATHS
 from tests.deploy.chart import CHART, PLAIN, ROOT, Manifest, helm, manifests, plain, program, template
+
+kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate: make test-deploy")
 
 VALUES = sorted(CHART.glob("ci/*-values.yaml"))
 CUSTOM = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
