@@ -1,5 +1,6 @@
 """Counters: the traffic of each app, and all counts of a process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from soketpy.core.measures import Measures
@@ -32,6 +33,10 @@ class Traffic:
         self.http_bytes_sent = 0
         self.http_calls = 0
 
+    def counters(self) -> tuple[int, ...]:
+        """Return the values of all counters."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
     def sent(self, number: int, size: int) -> None:
         """Count messages to clients; ``size`` is the sum of their bytes."""
         self.messages_sent += number
@@ -51,6 +56,21 @@ class Traffic:
 
 class TrafficByApp(dict[str, Traffic]):
     """The counters of every app with traffic, by app id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, tuple[int, ...]] = {}  # the counters of apps that were not in use at the last call
+
+    def forget_unused(self, in_use: Callable[[str], bool]) -> None:
+        """Remove the counters of apps that are not in use, and had no traffic since the last call of this method.
+
+        Apps of a database come and go for years: their counters would fill the memory and the metrics.
+        """
+        unused = {app_id: traffic.counters() for app_id, traffic in self.items() if not in_use(app_id)}
+        gone = {app_id for app_id, counters in unused.items() if self._last.get(app_id) == counters}
+        for app_id in gone:
+            del self[app_id]
+        self._last = {app_id: counters for app_id, counters in unused.items() if app_id not in gone}
 
     def __missing__(self, app_id: str) -> Traffic:
         traffic = self[app_id] = Traffic()

@@ -51,6 +51,9 @@ from soketpy.webhooks.callback import Callback, OnEvent, with_all_events
 
 log = logging.getLogger("soketpy")
 
+UNUSED_INTERVAL = 300.0
+"""Seconds without traffic after which the counters of an app without connections are removed, at least."""
+
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -181,12 +184,21 @@ class Server:
         """Return the counters of webhooks of this process."""
         return self._webhooks.statistics.traffic
 
+    async def _forget_unused_apps(self) -> None:
+        """Remove the counters of apps without connections and traffic that are removed, or not loaded any more."""
+        while True:
+            await asyncio.sleep(UNUSED_INTERVAL)
+            self.node.traffic.forget_unused(
+                lambda app_id: bool(self.node.connections(app_id)) or self._apps.by_id(app_id) is not None
+            )
+
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings
         files = raise_limit()
         self._certificate = None if settings.tls.cert is None else Certificate(settings)
         self._build(files)
         self._loop_delay.start()
+        stack.push_async_callback(cancel, asyncio.create_task(self._forget_unused_apps()))
         stack.callback(self._loop_delay.stop)
         stop = Deadline().stop
         if self._callback is not None:

@@ -220,7 +220,10 @@ class Workers:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await asyncio.gather(*(each.count() for each in self._workers))
-        for app_id, (_, counters) in self._sum().apps.items():
+        apps = self._sum().apps
+        for app_id in self.traffic.keys() - apps.keys():
+            del self.traffic[app_id]
+        for app_id, (_, counters) in apps.items():
             traffic = self.traffic.setdefault(app_id, Traffic())
             for name, value in counters.items():
                 setattr(traffic, name, value)

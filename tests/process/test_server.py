@@ -57,6 +57,15 @@ async def test_a_server_that_has_not_started_has_no_connections_and_no_apps_to_r
         assert server.connections == 0
 
 
+async def test_the_counters_of_an_app_that_is_gone_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soketpy.process.server.UNUSED_INTERVAL", 0.01)
+    async with Server(host="127.0.0.1", port=0, apps=(OTHER,)) as server:
+        for app_id in ("other", "gone"):
+            server.node.traffic[app_id].connections = 1
+        await until(lambda: "gone" not in server.node.traffic)
+        assert set(server.node.traffic) == {"other"}
+
+
 async def test_two_servers_in_one_process_do_not_share_clients(start_server: StartServer) -> None:
     first, second = await start_server(), await start_server()
     here, there = await first.client(), await second.client()
