@@ -19,6 +19,19 @@ from cryptography.hazmat.primitives.serialization import (
 ISSUED = datetime(2020, 1, 1)
 ENDS = ISSUED + timedelta(days=36_500)
 
+SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""The key of an authority signs certificates."""
+
 PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey
 
 
@@ -40,8 +53,13 @@ class Authority:
             .not_valid_before(ISSUED)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), True)
+            # Since Python 3.13 a client requires the extensions that RFC 5280 requires.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         )
-        if not authority:
+        if authority:
+            builder = builder.add_extension(SIGNS, True)
+        else:
             names = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         return builder.sign(self.key, hashes.SHA256())
