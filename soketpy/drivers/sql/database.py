@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -208,6 +209,8 @@ class Database(ABC):
             hint = f" ({self.place})"
         if len(original.args) > 1 and isinstance(original.args[0], int) and not isinstance(original, OSError):
             text = f"{original.args[1]} ({original.args[0]})"
+        elif isinstance(original, ssl.SSLError):  # an OSError whose number is not one of the system
+            text = str(original)
         elif isinstance(original, OSError) and (original.errno or 0) > 0 and original.filename is None:
             text = os.strerror(original.errno or 0)
         else:
