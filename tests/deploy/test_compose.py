@@ -60,7 +60,7 @@ def test_a_service_has_only_keys_that_exist_an_exact_image_and_a_health_check(na
     assert found.keys() <= KEYS
     assert found["restart"] == "unless-stopped"
     if service in NODES[name]:
-        assert found["image"] == "${SOKETPY_IMAGE:-soketpy}"  # the image has its own health check
+        assert found["image"] == "${IMAGE:-soketpy}"  # the image has its own health check
     else:
         assert re.fullmatch(r"[\w/-]+:v?\d[\w.-]*", found["image"]), "an exact version"
         assert found["healthcheck"]["test"][0] == "CMD"
