@@ -321,13 +321,16 @@ async def test_a_key_that_was_changed_by_another_tool_is_free_again(
     assert await ids(ours, by_keys=("k",)) == ["b"]
 
 
-async def test_an_app_larger_than_an_item_is_refused(ours: DynamoApps) -> None:
+async def test_a_change_that_does_not_fit_into_the_item_is_refused(moto_url: str, table: str, ours: DynamoApps) -> None:
+    await put(moto_url, table, {**soketis_item("a", "k"), "Notes": {"S": "x" * 380_000}})  # of another program
     hooks = tuple(
-        Webhook(url=f"{HOOK}/{number}/{'x' * 1900}", event_types=("channel_occupied",)) for number in range(250)
+        Webhook(url=f"{HOOK}/{number}/{'x' * 1900}", event_types=("channel_occupied",)) for number in range(30)
     )
     with pytest.raises(RegistryRefused, match="larger than 400 KB"):
-        await ours.add(app("a", webhooks=hooks))
-    assert await ids(ours, by_ids=("a",)) == []
+        await ours.change("a", lambda old: replace(old, webhooks=hooks))
+    [stored] = await ours.fetch(["a"], [])
+    assert isinstance(stored, App)
+    assert stored.webhooks == ()
 
 
 async def test_more_keys_than_one_transaction_writes_are_refused(ours: DynamoApps) -> None:
