@@ -204,7 +204,11 @@ class PusherServer:
         try:
             async with asyncio.timeout(call.PATIENCE):
                 async with self.session.post(
-                    URL(self._origin + path, encoded=True), data=body, headers=headers, ssl=self._tls
+                    URL(self._origin + path, encoded=True),
+                    data=body,
+                    headers=headers,
+                    ssl=self._tls,
+                    allow_redirects=False,  # another server must not get this load
                 ) as answer:
                     return answer.status, await answer.text(errors="replace")
         except TimeoutError:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from soketpy.cli import main
 from soketpy.cli.bench import _is_local
@@ -18,7 +20,7 @@ from soketpy.cli.call import Target
 from soketpy.cli.latencies import Latencies
 from soketpy.cli.ledger import Ledger
 from soketpy.cli.load_report import Result
-from soketpy.cli.pusher_client import Message, PusherConnection
+from soketpy.cli.pusher_client import Message, PusherConnection, opened
 from tests.cli.commands import CREDENTIALS
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
@@ -75,6 +77,17 @@ async def test_events_over_the_rate_limit_of_the_app_are_refused_and_not_lost(
     assert found["refused"] > 0
     assert found["lost"] == 0
     assert f"{found['refused']:,} events were not accepted: HTTP 429" in found["notes"][0]
+
+
+async def test_a_redirect_does_not_bring_the_load_to_another_server(peers: Peers) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{peers.port}{request.rel_url}")
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", redirect)
+    async with TestServer(app) as other, opened(Target("127.0.0.1", other.port or 0), "", APP.key) as server:
+        status, _ = await server.post(f"/apps/{APP.id}/events", b"{}")
+    assert status == 307
 
 
 @pytest.mark.parametrize(
