@@ -285,7 +285,9 @@ def test_a_yaml_snippet_says_which_file_it_is_and_is_yaml(snippet: Snippet) -> N
 def test_a_configuration_snippet_loads(snippet: Snippet, tmp_path: Path) -> None:
     file = tmp_path / snippet.name
     file.write_text(snippet.text)
-    settings = load(str(file), {}, {})
+    secrets = [each.text for each in SNIPPETS if each.page == snippet.page and each.name == "secrets.env"]
+    environ = dict(line.split("=", 1) for text in secrets for line in text.splitlines())
+    settings = load(str(file), environ, {})
     assert settings != Settings()
     assert not settings.ignored
 
