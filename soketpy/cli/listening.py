@@ -99,6 +99,7 @@ class Listener:
         self._channels = channels
         self._printer = printer
         self._was_connected = False
+        self._in_vain = False  # the newest connection has subscribed to no channel
         self._back_off = BACK_OFF
 
     async def run(self) -> None:
@@ -118,11 +119,11 @@ class Listener:
             return str(failure), self._slower()
         except Closed as closed:
             return self._lost(closed, self._slower())
-        self._was_connected, self._back_off = True, BACK_OFF
+        again, self._in_vain, self._was_connected = self._in_vain, True, True
         try:
             await self._serve(connection)
         except Closed as closed:
-            return self._lost(closed, 0.0)
+            return self._lost(closed, self._slower() if again and self._in_vain else 0.0)
         finally:
             await connection.close()
         return None
@@ -147,6 +148,7 @@ class Listener:
             message = await connection.receive()
             if message.event == SUCCEEDED:
                 waiting.discard(message.channel or "")
+                self._in_vain, self._back_off = False, BACK_OFF
                 say(f"subscribed to {message.channel}{_members(message)}")
             elif message.event.endswith(":subscription_error"):
                 raise Failure(f"the server refuses the channel {escaped(str(message.channel))}: {_reason(message)}")

@@ -214,6 +214,17 @@ async def test_the_command_reconnects_as_pusher_js_does_and_says_so(
     assert script.heard == [subscribe, subscribe, {"event": "pusher:pong", "data": {}}]
 
 
+async def test_a_server_that_closes_each_connection_is_tried_less_and_less(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.cli.listening.BACK_OFF", 0.01)
+    async with Script(4200, 4200, 4200).listening() as port:
+        command = listen(port, "c", "--count", "1")
+        assert await command.end() == 0
+    pauses = [line.partition("reconnecting ")[2] for line in command.err.splitlines() if "reconnecting" in line]
+    assert pauses == ["at once", "in 0.01 s", "in 0.02 s"]
+
+
 async def test_a_client_that_must_not_reconnect_ends(listen: Listen) -> None:
     async with Script(4003).listening() as port:
         command = listen(port, "c")
