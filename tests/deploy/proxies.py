@@ -281,10 +281,11 @@ class Site:
         """Wait until the proxy passes requests to a node."""
         wait_until(lambda: self.serves(target))
 
-    def notice(self) -> None:
-        """Wait until the proxy has noticed that a node drains, if it has health checks."""
+    def notice(self, nodes: int = 1) -> None:
+        """Wait until the proxy has noticed that so many nodes are not ready, if it has health checks."""
         if self._name in UNHEALTHY:
-            self._proxy.read_to(UNHEALTHY[self._name])
+            for _ in range(nodes):
+                self._proxy.read_to(UNHEALTHY[self._name])
 
     def node_of_the_client(self) -> Node:
         """Return the node that has the only client."""

@@ -9,8 +9,9 @@ import websockets
 
 from soketpy.config import Settings
 from tests.clients.javascript import Client, Runtime
-from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site, haproxy
+from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site, haproxy, nginx
 from tests.patience import UNHURRIED
+from tests.redis import Redis
 
 each_proxy = pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.__name__)
 
@@ -69,11 +70,35 @@ def test_the_largest_batch_passes_and_plain_http_is_redirected(site: Site) -> No
     assert re.fullmatch(r"https://localhost(:\d+)?/pusher\?a=b", location)
 
 
+@pytest.mark.parametrize("proxy", [nginx], ids=lambda proxy: proxy.__name__)
+async def test_while_no_node_has_redis_clients_connect_and_calls_get_the_answer_of_a_node(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    with Redis(tmp_path) as redis, Site(proxy, {}, tmp_path, redis.socket) as site:
+        site.wait()
+        redis.kill()
+        for node in site.nodes:
+            node.log("is unavailable")
+        site.notice(nodes=2)
+        for _ in range(2 * len(site.nodes)):  # after each, a proxy may count a failure of the node
+            status, body = site.request("GET", "/ready")
+            assert status == 503
+            assert "cannot reach the other nodes" in body
+            assert trigger(site, "data") == 503
+        for _ in site.nodes:
+            url = f"wss://localhost:{site.port}/app/{KEY}?protocol=7"
+            async with websockets.connect(url, ssl=site.ssl(), **UNHURRIED) as peer:
+                assert "pusher:connection_established" in str(await peer.recv())
+
+
 def variants(title: str) -> dict[str, dict[str, str]]:
     """Return the changes of each file that a table of the README has. ``title`` begins the head of the table."""
     table = (FILES / "README.md").read_text().partition(f"| {title} | line | replace with |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `([\w.-]+)` \| `+(.+?)`+ \| `+(.+?)`+ \|$", table, flags=re.M)
-    return {file: {old: new} for file, old, new in rows}
+    changes: dict[str, dict[str, str]] = {}
+    for file, old, new in rows:
+        changes.setdefault(file, {})[old] = new
+    return changes
 
 
 @each_proxy
