@@ -204,11 +204,12 @@ class DynamoApps(DynamoSource):
             await self._wait_until_active()
             opened = await self._open()
             of_text = (opened.shape.id_type, opened.shape.key_type) == ("S", "S")
-            if opened.version is None and of_text and await self._table.is_empty():
-                mark = {ID: {"S": MARK}, VERSION: {"N": str(LAYOUT)}}
-                if await self._table.write([self._table.put(mark, None)]):
-                    done.append(f"marked the table {self._table.name} as a table of soketpy, version {LAYOUT}")
-                self._opened = None
+            if opened.version is None:
+                if of_text and await self._table.is_empty():
+                    mark = {ID: {"S": MARK}, VERSION: {"N": str(LAYOUT)}}
+                    if await self._table.write([self._table.put(mark, None)]):
+                        done.append(f"marked the table {self._table.name} as a table of soketpy, version {LAYOUT}")
+                self._opened = None  # another operator may have marked the table meanwhile
                 await self._open()
         return done
 

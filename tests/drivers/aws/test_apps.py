@@ -251,6 +251,23 @@ async def test_two_operators_create_a_table_at_once(moto_url: str, table: str, a
         await other.stop()
 
 
+async def test_a_table_that_another_operator_marks_meanwhile_is_writable(
+    moto_url: str, table: str, apps: DynamoApps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, is_empty = registry(moto_url, table), apps._table.is_empty
+
+    async def is_empty_after_the_other() -> bool:
+        await other.initialise()
+        return await is_empty()
+
+    monkeypatch.setattr(apps._table, "is_empty", is_empty_after_the_other)
+    try:
+        await apps.initialise()
+        assert apps.writable is None
+    finally:
+        await other.stop()
+
+
 async def test_a_table_of_a_newer_soketpy_is_only_read(moto_url: str, table: str, ours: DynamoApps) -> None:
     await put(moto_url, table, {"AppId": {"S": "#soketpy"}, "soketpy_version": {"N": "2"}})
     newer = registry(moto_url, table)
