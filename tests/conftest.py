@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -31,6 +32,10 @@ from tests.slices import sitecustomize
 # processes have theirs because the same module is on their path.
 if os.environ.get("TIME_SLICES"):
     os.environ.update(sitecustomize.environment())
+
+# In the background of a shell this process ignores SIGINT. The programs that tests start must not inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy with something else fails no test.
 testing.START_TIMEOUT = PATIENCE
