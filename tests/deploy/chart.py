@@ -29,11 +29,11 @@ def program() -> str | None:
     return shutil.which("helm") or (str(own) if own.exists() else None)
 
 
-def helm(command: str, *words: str) -> "subprocess.CompletedProcess[str]":
+def helm(command: str, *words: str, chart: Path = CHART) -> "subprocess.CompletedProcess[str]":
     """Run a command of Helm with the chart."""
     path = program()
     assert path is not None
-    done = [path, command, *(["soketpy"] if command == "template" else []), str(CHART)]
+    done = [path, command, *(["soketpy"] if command == "template" else []), str(chart)]
     return subprocess.run([*done, "--kube-version", KUBERNETES, *words], capture_output=True, text=True, check=False)
 
 

@@ -1,6 +1,7 @@
 """The chart and the plain manifests: what Helm, Kubernetes and the server accept, and what operators rely on."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,42 @@ def kinds(template: Path) -> list[str]:
         (["serviceMonitor.enabled=true", "config.metrics.enabled=false"], "serviceMonitor.enabled needs"),
         (["httpRoute.enabled=true"], "httpRoute.enabled needs httpRoute.parentRefs"),
         (["image.digest=latest"], "/image/digest"),
+        (["config.host=127.0.0.1"], "config.host must be an address that Kubernetes can reach"),
+        (["config.host={127.0.0.1,::1}"], "config.host must be an address that Kubernetes can reach"),
+        (["config.metrics.host=localhost"], "config.metrics.host must be an address that Prometheus can reach"),
+        (["autoscaling.enabled=true", "config.metrics.enabled=false"], "autoscaling.by: connections needs"),
+        (["ingress.enabled=true", "ingress.path=/realtime"], "ingress.path: /realtime needs the same path"),
+        (
+            ["httpRoute.enabled=true", "httpRoute.parentRefs[0].name=public", "httpRoute.path=/realtime"],
+            "httpRoute.path: /realtime needs the same path",
+        ),
     ],
 )
 @needs_helm
 def test_wrong_values_are_refused_with_the_reason(words: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         template([VALUES[1]], *(f"--set={word}" for word in words))
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([], True),
+        (["ingress.enabled=true"], False),
+        (["httpRoute.enabled=true", "httpRoute.parentRefs[0].name=public"], False),
+        (["service.type=LoadBalancer"], False),
+    ],
+)
+def test_the_notes_ask_for_an_ingress_only_if_nothing_else_lets_clients_in(
+    words: list[str], hint: bool, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(CHART, tmp_path / "soketpy")
+    (copy / "templates/notes.yaml").write_text('notes: {{ include "soketpy/templates/NOTES.txt" . | quote }}')
+    given = [f"--values={VALUES[1]}", "--show-only=templates/notes.yaml", *(f"--set={word}" for word in words)]
+    done = helm("template", *given, chart=copy)
+    assert "Wait until all pods are ready" in done.stdout
+    assert ("Clients outside of the cluster need" in done.stdout) is hint
 
 
 def test_the_server_accepts_the_configuration_of_a_pod(rendered: list[Manifest], tmp_path: Path) -> None:
