@@ -16,8 +16,8 @@ class Restartable:
     def __init__(self, start: Start) -> None:
         self._start = start
         self._app = start()
-        self._balancer = Balancer(self._port())
-        self.url = f"http://127.0.0.1:{self._balancer.port}"
+        self.network = Balancer(self._port())
+        self.url = f"http://127.0.0.1:{self.network.port}"
 
     def _port(self) -> int:
         port = urlsplit(self._app.url).port
@@ -29,7 +29,7 @@ class Restartable:
 
     def __exit__(self, *_: object) -> None:
         self._app.end()
-        self._balancer.__exit__()
+        self.network.__exit__()
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -38,4 +38,4 @@ class Restartable:
     def start_again(self, start: Start | None = None) -> None:
         """Start the example again, or another program instead."""
         self._app = (start or self._start)()
-        self._balancer.behind = self._port()
+        self.network.behind = self._port()

@@ -218,6 +218,21 @@ def test_the_jobs_of_a_server_that_was_started_anew_go_from_every_page(
         bob.see("listitem", "orders.csv", "Done · 100 rows")
 
 
+def test_a_page_asks_until_a_server_that_was_started_anew_can_be_reached(
+    browser: Browser, restartable: Restartable
+) -> None:
+    with browser.open(restartable.url) as ada:
+        ada.see("status", "Connection", "Connected")
+        start(ada, "ghost.csv", rows=2, seconds=3600)
+        ada.see("listitem", "ghost.csv", "row 0 of 2")
+        restartable.kill()
+        restartable.network.cut()
+        restartable.start_again()
+        ada.until("document.querySelector('#start [role=alert]').textContent !== ''")
+        restartable.network.mend()
+        ada.miss("list", "Jobs", "ghost.csv")
+
+
 def test_a_job_that_is_not_there_any_more_goes_when_it_is_cancelled(
     browser: Browser, server: DefaultServer, restartable: Restartable
 ) -> None:
