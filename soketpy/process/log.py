@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from soketpy.core.log_fields import FIELDS
+from soketpy.process.log_output import LineOutput
 
 TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S"
@@ -74,7 +75,7 @@ def configure(level: str = "info", format: str = "text", *, pid: int | None = No
 
     With ``pid``, the number of a worker, each line of JSON has it.
     """
-    output = logging.StreamHandler(sys.stderr)
+    output = _output()
     output.setFormatter(JsonFormatter(pid) if format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
@@ -83,6 +84,15 @@ def configure(level: str = "info", format: str = "text", *, pid: int | None = No
     # The records of these libraries may contain signed requests, session tokens, or values of statements.
     for library in ("aiobotocore", "aiosqlite", "alembic", "asyncmy", "asyncpg", "botocore", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+def _output() -> logging.Handler:
+    """Return the handler for standard error, which has no descriptor if it is closed, or replaced by a test."""
+    try:
+        sys.stderr.flush()
+        return LineOutput(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):
+        return logging.StreamHandler(sys.stderr)
 
 
 def _log_uncaught(kind: type[BaseException], fault: BaseException, traceback: TracebackType | None) -> None:
