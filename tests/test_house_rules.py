@@ -42,8 +42,10 @@ ONLY_IN = {
     "httptools": {"protocol"},
     "msgpack": {"drivers"},
     "nacl": {"cli/decryption.py"},
+    "opentelemetry": {"drivers"},
     "prometheus_client": {"web"},
     "re2": {"core/patterns.py"},
+    "requests": {"drivers/otel/exporter.py"},
     "sqlalchemy": {"drivers"},
     "sqlite3": {"drivers"},
 }

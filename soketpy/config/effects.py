@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.settings import Settings
+from soketpy.config.tracing import Tracing
 from soketpy.config.tree import Position
 from soketpy.core.apps import App
 from soketpy.core.fields import fields_of
@@ -60,6 +61,8 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "redis.tls", "next to redis.unix_socket"
     if not settings.metrics.enabled:
         yield from ((f"metrics.{name}", "while metrics.enabled is false") for name in ("host", "port", "prefix"))
+    if not settings.tracing.enabled:
+        yield from ((f"tracing.{name}", "while tracing.enabled is false") for name in fields_of(Tracing))
     if settings.unix_socket is not None:
         yield "host", "next to unix_socket"
         if not settings.metrics.enabled:  # with metrics, the port is a label of every metric

@@ -19,6 +19,7 @@ from soketpy.config.bounds import Bounds as Bounds
 from soketpy.config.bounds import Timeouts as Timeouts
 from soketpy.config.errors import ConfigError
 from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
+from soketpy.config.tracing import Tracing
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key
 from soketpy.core.aws_options import AwsOptions, queue_problem
@@ -292,6 +293,9 @@ class Settings:
     tls: Tls = field(default_factory=Tls, metadata={"help": "TLS on the main port, with your own certificate."})
     cors: Cors = field(default_factory=Cors, metadata={"help": "CORS headers of the REST API."})
     metrics: Metrics = field(default_factory=Metrics, metadata={"help": "Prometheus metrics."})
+    tracing: Tracing = field(
+        default_factory=Tracing, metadata={"help": "Traces of REST calls and webhooks, by OpenTelemetry."}
+    )
     redis: Redis = field(default_factory=Redis, metadata={"help": "The Redis that connects the nodes of a cluster."})
     webhooks: Webhooks = field(
         default_factory=Webhooks,

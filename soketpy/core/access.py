@@ -17,9 +17,20 @@ class AccessLog:
         self._open: dict[tuple[str, str], tuple[float, str]] = {}  # begin and client of each connection
 
     def call(
-        self, app_id: str | None, peer: str, method: str, path: str, status: int, size: int, seconds: float
+        self,
+        app_id: str | None,
+        peer: str,
+        method: str,
+        path: str,
+        status: int,
+        size: int,
+        seconds: float,
+        trace_id: str | None = None,
     ) -> None:
-        """Log the answer to a request of the client at ``peer``. ``size`` is that of the body in bytes."""
+        """Log the answer to a request of the client at ``peer``. ``size`` is that of the body in bytes.
+
+        A call whose span is exported has a ``trace_id``.
+        """
         log.info(
             "%(method)s %(path)s %(status)d %(bytes)d in %(duration_ms).1f ms from %(who)s",
             {
@@ -32,6 +43,7 @@ class AccessLog:
                 "status": status,
                 "bytes": size,
                 "duration_ms": round(seconds * 1000, 3),
+                **({} if trace_id is None else {"trace_id": trace_id}),
             },
         )
 

@@ -82,7 +82,16 @@ def configure(level: str = "info", format: str = "text", *, pid: int | None = No
     if format == "json":
         sys.excepthook = _log_uncaught
     # The records of these libraries may contain signed requests, session tokens, or values of statements.
-    for library in ("aiobotocore", "aiosqlite", "alembic", "asyncmy", "asyncpg", "botocore", "sqlalchemy"):
+    for library in (
+        "aiobotocore",
+        "aiosqlite",
+        "alembic",
+        "asyncmy",
+        "asyncpg",
+        "botocore",
+        "opentelemetry",
+        "sqlalchemy",
+    ):
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 

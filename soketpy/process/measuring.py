@@ -176,7 +176,8 @@ def of_supervision(workers: int, running: int, reloads: Reloads) -> Measures:
     )
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Return the version of the installed package."""
     try:
         return metadata.version("soketpy")
     except metadata.PackageNotFoundError:  # run from its source, without an installation
@@ -194,7 +195,7 @@ def of_process() -> Measures:
     import resource  # not at the top: the import of descriptors says on which systems it is missing
 
     used, usage, now = resource.getrusage(resource.RUSAGE_SELF), memory(), platform.python_version()
-    build: dict[Labels, Value] = {(_version(), now): 1}
+    build: dict[Labels, Value] = {(installed_version(), now): 1}
     return Measures(
         (
             Measure("cpu_seconds", "counter", "CPU time of all processes.", of(used.ru_utime + used.ru_stime)),

@@ -74,6 +74,13 @@ def _check_database(settings: Settings) -> None:
         check_certificates(settings, f"{driver}.ca", given.ca)
 
 
+def _check_tracing(settings: Settings) -> None:
+    if settings.tracing.enabled:
+        from soketpy.process.tracing import check_tracing
+
+        check_tracing(settings)
+
+
 def certificate_caution(settings: Settings) -> str | None:
     """Return the warning of a certificate that no client accepts now, or soon, or None."""
     if settings.tls.cert is None:
@@ -113,6 +120,7 @@ CHECKS: Mapping[Callable[[Settings], None], tuple[str, ...]] = {
     _check_database: ("registry", "sqlite", "postgres", "mysql", "dynamodb"),
     _check_cluster: ("", "redis"),
     _check_queue: ("", "webhooks", "sqs"),
+    _check_tracing: ("tracing",),
 }
 """Each check, and the groups of settings that it reads."""
 

@@ -18,6 +18,7 @@ from soketpy.core.hub import Hub
 from soketpy.core.measures import Measures
 from soketpy.core.node import Node
 from soketpy.core.rates import Rates
+from soketpy.core.tracing import Tracer
 from soketpy.core.traffic import RegistryCounts
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.drivers.local.limits import LocalRateLimiter
@@ -36,7 +37,9 @@ from soketpy.process.registries import is_in_database
 from soketpy.process.reloads import Reloads
 from soketpy.process.signals import closing_clients
 from soketpy.process.stopping import Deadline
+from soketpy.process.tracing import tracing
 from soketpy.registry.cache import CachedApps
+from soketpy.web.call_traces import CallTraces
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.deadlines import Deadlines
 from soketpy.web.first_request import FirstRequest
@@ -196,11 +199,13 @@ class Server:
         settings = self.settings
         files = raise_limit()
         self._certificate = None if settings.tls.cert is None else Certificate(settings)
-        self._build(files)
+        deadline = Deadline()
+        tracer = await stack.enter_async_context(tracing(settings, deadline))
+        self._build(files, tracer)
         self._loop_delay.start()
         stack.push_async_callback(cancel, asyncio.create_task(self._forget_unused_apps()))
         stack.callback(self._loop_delay.stop)
-        stop = Deadline().stop
+        stop = deadline.stop
         if self._callback is not None:
             self._callback.start()
             stack.push_async_callback(stop, "on_event", self._callback.stop)
@@ -222,7 +227,7 @@ class Server:
             self.admin_port = await open_admin(stack, settings, settings, self._apps.invalidate)
         stack.push_async_callback(self._drain)
 
-    def _build(self, files: int) -> None:
+    def _build(self, files: int, tracer: Tracer | None) -> None:
         """Build what serves clients. ``files`` is the number of files that this process may have open."""
         settings, loop = self.settings, asyncio.get_running_loop()
         bounds, timeouts, cors = settings.bounds, settings.timeouts, settings.cors
@@ -271,6 +276,7 @@ class Server:
             available=lambda: cluster.connected,
             most_calls=self._state.http.share,
             peers=peers,
+            traces=None if tracer is None else CallTraces(tracer, peers, settings.prefix),
         )
 
     def _apps_of(self, settings: Settings) -> StaticApps | CachedApps:

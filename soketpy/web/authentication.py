@@ -17,8 +17,8 @@ class Call(msgspec.Struct):
     """A request for an app: its method, the path as it was sent, and its decoded parameters.
 
     ``bare_path`` is the path without the configured ``prefix``. ``given`` has the last value of each parameter.
-    ``arguments`` are the decoded variable parts of the path. ``published`` becomes True as soon as the call changes
-    something.
+    ``arguments`` are the decoded variable parts of the path. ``published`` is 0 until the call changes something, and
+    then the number of channels on which it published, counted for each of its events.
     """
 
     app: App
@@ -30,7 +30,7 @@ class Call(msgspec.Struct):
     given: dict[str, str]
     arguments: tuple[str, ...]
     content_type: str
-    published: bool = False
+    published: int = 0
 
 
 def authenticate(call: Call, now: float) -> None:

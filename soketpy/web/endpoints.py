@@ -55,7 +55,7 @@ class Endpoints:
         if self.stopped:  # the call was answered while it waited
             raise stopping()
         receipt = self._node.publish(app, trigger)
-        call.published = True
+        call.published = len(trigger.channels)
         if receipt is not None:
             await receipt
         if not trigger.info:
@@ -73,7 +73,7 @@ class Endpoints:
         if self.stopped:  # the call was answered while it waited
             raise stopping()
         receipt = self._node.publish(app, *triggers)
-        call.published = True
+        call.published = len(triggers)
         if receipt is not None:
             await receipt
         if not any(trigger.info for trigger in triggers):
@@ -178,7 +178,7 @@ class Endpoints:
         if self.stopped:  # the call was answered while it waited
             raise stopping()
         receipt = self._node.terminate(call.app.id, call.arguments[0])
-        call.published = True
+        call.published = 1
         if receipt is not None:
             await receipt
         return Answer({})

@@ -30,6 +30,7 @@ from soketpy.protocol.requests import bare_path, parse_query
 from soketpy.web import authentication, health
 from soketpy.web.answers import JSON, SOFTWARE, TEXT, Answer, Reply, failed, refused
 from soketpy.web.authentication import Call
+from soketpy.web.call_traces import CallTraces
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.endpoints import Endpoints, Operation
 from soketpy.web.errors import READS, RequestError, crowded, not_allowed, stopping, unconfirmed
@@ -65,6 +66,7 @@ class Rest:
         available: Callable[[], bool] = lambda: True,
         most_calls: int | None = None,
         peers: Peers | None = None,
+        traces: CallTraces | None = None,
     ) -> None:
         """Make the API of a node. One app may have ``most_calls`` calls in progress."""
         self.announced = False  # /ready answers 503 and all else is served: the server stops soon
@@ -76,6 +78,7 @@ class Rest:
         self._cors = cors
         self._prefix = prefix
         self._peers = peers or Peers()
+        self._traces = traces
         self._failures = Failures(node, prefix, self._peers)
         self._health = HealthChecks(memory_percent, available)
         self._in_progress = CallsInProgress[Exchange](most_calls)
@@ -339,18 +342,21 @@ class Rest:
         try:
             if exchange.app is not None and answer.received is not None:
                 self._node.traffic[exchange.app.id].answered(answer.received, len(body))
+            trace_id = None if self._traces is None else self._traces.answered(exchange, int(answer.status), seconds)
             if self._node.access is not None:
-                self._log_access(self._node.access, exchange, int(answer.status), len(body), seconds)
+                self._log_access(self._node.access, exchange, int(answer.status), len(body), seconds, trace_id)
         except Exception as fault:
             contain(log, fault, "An answer could not be counted or logged: %s %s", exchange.method, exchange.path)
         return Reply(answer.status, headers, None if answer.value is None else body)
 
-    def _log_access(self, access: AccessLog, exchange: Exchange, status: int, size: int, seconds: float) -> None:
+    def _log_access(
+        self, access: AccessLog, exchange: Exchange, status: int, size: int, seconds: float, trace_id: str | None
+    ) -> None:
         """Log an answer, unless it is that of a health check."""
         if bare_path(exchange.path, self._prefix) not in health.PATHS:
             app_id = None if exchange.app is None else exchange.app.id
             peer = self._peers.name(exchange.caller, exchange.headers)
-            access.call(app_id, peer, exchange.method, exchange.path, status, size, seconds)
+            access.call(app_id, peer, exchange.method, exchange.path, status, size, seconds, trace_id)
 
     def _cors_headers(self, exchange: Exchange) -> dict[str, str]:
         app, origin = exchange.app, exchange.origin

@@ -1,0 +1,1 @@
+"""Traces, with the SDK of OpenTelemetry."""
