@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from soketpy.config.tracing import Tracing
 from tests.patience import until
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,13 +56,22 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def settings(self) -> Tracing:
+        """Return the settings of a server that exports to this collector."""
+        return Tracing(enabled=True, endpoint=self.url)
+
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
 
     async def span(self, name: str) -> Span:
         """Wait until a span with this name has arrived. Return the first one."""
-        await until(lambda: self.named(name))
-        return self.named(name)[0]
+        return (await self.several(1, name))[0]
+
+    async def several(self, number: int, name: str) -> list[Span]:
+        """Wait until so many spans with this name have arrived. Return them in the order of their begin."""
+        await until(lambda: len(self.named(name)) >= number)
+        return sorted(self.named(name), key=lambda span: span.began)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

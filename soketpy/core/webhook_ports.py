@@ -8,13 +8,16 @@ An event passes these stages:
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from soketpy.core.apps import App
 from soketpy.core.deliveries import Delivery
 from soketpy.core.grace import State
 from soketpy.core.webhooks import Webhook
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 FULL = "the queue of the endpoint was full"
 """The reason of a dead letter that was the oldest delivery of a full queue."""
@@ -118,20 +121,26 @@ class Outcome:
     """The result of one attempt. ``error`` is empty if the receiver has accepted the delivery.
 
     ``retry_after`` is the wish of the receiver in seconds. ``gone`` is true if there must be no further attempt.
-    ``blocked`` is true if a setting of this server forbids the address.
+    ``blocked`` is true if a setting of this server forbids the address. ``status`` is that of the receiver's answer.
     """
 
     error: str = ""
     retry_after: float | None = None
     gone: bool = False
     blocked: bool = False
+    status: int | None = field(default=None, compare=False)
 
 
 class Target(Protocol):
     """Sends deliveries to one kind of endpoint."""
 
-    async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
-        """Make one attempt. Faults of the network and of the receiver are outcomes, not exceptions."""
+    async def send(
+        self, delivery: Delivery, app: App, webhook: Webhook, trace: Mapping[str, str] = NO_HEADERS
+    ) -> Outcome:
+        """Make one attempt. Faults of the network and of the receiver are outcomes, not exceptions.
+
+        ``trace`` are further headers, which name the trace of the attempt.
+        """
 
     async def close(self) -> None:
         """Close all connections."""

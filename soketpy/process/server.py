@@ -235,6 +235,7 @@ class Server:
         self._apps = self._apps_of(settings)
         self._callback = None if self._on_event is None else Callback(self._on_event)
         self._cluster, self._webhooks = cluster_of(settings, self._apps, loop.time, loop.call_later, self._callback)
+        self._webhooks.tracer = tracer
         cluster = self._cluster
         fallback = LocalRateLimiter(loop.time) if settings.rate_limits.when_unavailable == "allow" else None
         limiter = Rates(cluster.limiter, fallback, lambda: cluster.connected)

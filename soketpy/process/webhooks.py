@@ -11,6 +11,7 @@ from soketpy.config import Settings
 from soketpy.core.apps import App, Apps
 from soketpy.core.containment import contain
 from soketpy.core.steps import Later
+from soketpy.core.tracing import Tracer
 from soketpy.core.webhook_ports import Queue, QueueUnavailable, Target
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.local.transitions import Transitions
@@ -23,6 +24,7 @@ from soketpy.webhooks.collector import Collector
 from soketpy.webhooks.endpoints import Endpoints
 from soketpy.webhooks.sender import Sender
 from soketpy.webhooks.statistics import Statistics
+from soketpy.webhooks.traced import TracedTarget
 
 log = logging.getLogger("soketpy.webhooks")
 
@@ -50,11 +52,13 @@ class Webhooks:
     Apps in a database are read when they are used. On one node everything then starts with the first event that a
     webhook wants, or at once if the queue may have deliveries of an earlier run.
 
-    ``callback`` gets the events of all apps, also of those without webhooks.
+    ``callback`` gets the events of all apps, also of those without webhooks. ``tracer`` is set before the start, if
+    traces are exported.
     """
 
     def __init__(self, settings: Settings, apps: Apps, callback: Callback | None = None) -> None:
         self.statistics = Statistics()
+        self.tracer: Tracer | None = None
         self._endpoints = Endpoints()
         self._callback = callback
         self._counted: list[tuple[Queue, Callable[[], bool]]] = []
@@ -140,7 +144,9 @@ class Webhooks:
         targets: dict[str, Target] = {"http": http_target(self._settings), "lambda": functions}
         for target in targets.values():
             stack.push_async_callback(target.close)
-        return targets
+        if self.tracer is None:
+            return targets
+        return {kind: TracedTarget(target, self.tracer) for kind, target in targets.items()}
 
     def _send(
         self,

@@ -19,6 +19,7 @@ class Call(msgspec.Struct):
     ``bare_path`` is the path without the configured ``prefix``. ``given`` has the last value of each parameter.
     ``arguments`` are the decoded variable parts of the path. ``published`` is 0 until the call changes something, and
     then the number of channels on which it published, counted for each of its events.
+    ``sent`` and ``confirmed`` are the times of its publication to other nodes, or 0.
     """
 
     app: App
@@ -31,6 +32,8 @@ class Call(msgspec.Struct):
     arguments: tuple[str, ...]
     content_type: str
     published: int = 0
+    sent: float = 0.0
+    confirmed: float = 0.0
 
 
 def authenticate(call: Call, now: float) -> None:

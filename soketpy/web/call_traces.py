@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from time import monotonic
 
 from soketpy.core.refusals import ip_of
 from soketpy.core.tracing import Served, Tracer
 from soketpy.protocol.requests import bare_path
+from soketpy.web.authentication import Call
 from soketpy.web.exchange import Exchange
 from soketpy.web.peers import Peers
 
@@ -56,6 +58,9 @@ class CallTraces:
                 seconds,
                 exchange.headers or _NOTHING,
                 continues=exchange.call is not None,
+                published=None
+                if exchange.call is None or not exchange.call.sent
+                else _published(exchange, exchange.call),
                 error=str(status) if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "",
             )
         )
@@ -82,3 +87,8 @@ class CallTraces:
         if exchange.call is not None and exchange.call.published:
             attributes["soketpy.channel.count"] = exchange.call.published
         return attributes
+
+
+def _published(exchange: Exchange, call: Call) -> tuple[float, float]:
+    """Return when the events were sent to other nodes, and when these or the answer to the call came."""
+    return call.sent - exchange.began, (call.confirmed or monotonic()) - exchange.began

@@ -57,7 +57,9 @@ class Endpoints:
         receipt = self._node.publish(app, trigger)
         call.published = len(trigger.channels)
         if receipt is not None:
+            call.sent = monotonic()
             await receipt
+            call.confirmed = monotonic()
         if not trigger.info:
             return Answer({}, headers=headers)
         attributes = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
@@ -75,7 +77,9 @@ class Endpoints:
         receipt = self._node.publish(app, *triggers)
         call.published = len(triggers)
         if receipt is not None:
+            call.sent = monotonic()
             await receipt
+            call.confirmed = monotonic()
         if not any(trigger.info for trigger in triggers):
             return Answer({}, headers=headers)
         since, info = monotonic(), list[dict[str, object]]()
@@ -180,7 +184,9 @@ class Endpoints:
         receipt = self._node.terminate(call.app.id, call.arguments[0])
         call.published = 1
         if receipt is not None:
+            call.sent = monotonic()
             await receipt
+            call.confirmed = monotonic()
         return Answer({})
 
     async def _spend(self, app: App, what: str, cost: int, limit: int | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ import aiohttp
 from soketpy.core.apps import App
 from soketpy.core.deliveries import Delivery
 from soketpy.core.retries import seconds_of
-from soketpy.core.webhook_ports import Outcome
+from soketpy.core.webhook_ports import NO_HEADERS, Outcome
 from soketpy.core.webhooks import Webhook
 from soketpy.protocol import webhooks
 from soketpy.webhooks.addresses import is_public
@@ -100,7 +100,9 @@ class HttpTarget:
             trace_configs=[_tracing()],
         )
 
-    async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
+    async def send(
+        self, delivery: Delivery, app: App, webhook: Webhook, trace: Mapping[str, str] = NO_HEADERS
+    ) -> Outcome:
         """Make one attempt. Only an answer with a status from 200 to 299 accepts the delivery.
 
         The status decides: the body of the answer is read only so that the connection can be used again. If the
@@ -109,7 +111,7 @@ class HttpTarget:
         assert webhook.url is not None  # noqa: S101 - the sender chooses the target
         key = app.keys[0]
         ours = webhooks.headers(delivery.body, key.key, key.secret, delivery.id)
-        headers = {**webhook.headers, **ours}  # no header is replaced: a webhook cannot have the names of ours
+        headers = {**webhook.headers, **trace, **ours}  # no header is replaced: a webhook cannot have the names of ours
         for _ in range(MOST_STALE):
             attempt = _Attempt(self._timeouts)
             try:
@@ -173,8 +175,9 @@ def _tracing() -> aiohttp.TraceConfig:
 
 def _outcome(status: int, headers: Mapping[str, str]) -> Outcome:
     if 200 <= status < 300:
-        return Outcome()
-    return Outcome(f"HTTP {status}", seconds_of(headers.get("Retry-After", ""), time.time()), gone=status == 410)
+        return Outcome(status=status)
+    pause = seconds_of(headers.get("Retry-After", ""), time.time())
+    return Outcome(f"HTTP {status}", pause, gone=status == 410, status=status)
 
 
 async def _read(content: aiohttp.StreamReader) -> None:

@@ -5,6 +5,7 @@ Source: AWS, "Invoke" (docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from soketpy.core.apps import App
 from soketpy.core.deliveries import Delivery
-from soketpy.core.webhook_ports import Outcome
+from soketpy.core.webhook_ports import NO_HEADERS, Outcome
 from soketpy.core.webhooks import Webhook
 from soketpy.drivers.aws.clients import AwsFault, Clients, code_of, read_at_most, reason_of
 from soketpy.protocol import webhooks
@@ -40,7 +41,9 @@ class LambdaTarget:
         self._endpoints = endpoints
         self._clients = Clients(connect_timeout=timeout, read_timeout=timeout)
 
-    async def send(self, delivery: Delivery, app: App, webhook: Webhook) -> Outcome:
+    async def send(
+        self, delivery: Delivery, app: App, webhook: Webhook, trace: Mapping[str, str] = NO_HEADERS
+    ) -> Outcome:
         """Make one attempt. A status that is not 2xx, and an error of the function, refuse the delivery."""
         if webhook.lambda_.client_options.endpoint is not None and not self._endpoints:
             return Outcome(NO_ENDPOINT, gone=True, blocked=True)
@@ -51,7 +54,7 @@ class LambdaTarget:
                     await client.invoke(
                         FunctionName=webhook.lambda_function,
                         InvocationType="Event" if webhook.lambda_.async_ else "RequestResponse",
-                        Payload=payload(delivery, app, webhook),
+                        Payload=payload(delivery, app, webhook, trace),
                     )
                 )
         except TimeoutError:
@@ -64,12 +67,13 @@ class LambdaTarget:
         await self._clients.close()
 
 
-def payload(delivery: Delivery, app: App, webhook: Webhook) -> bytes:
+def payload(delivery: Delivery, app: App, webhook: Webhook, trace: Mapping[str, str] = NO_HEADERS) -> bytes:
     """Return the event of a function. ``payload`` is the signed body, byte for byte."""
     key = app.keys[0]
     headers = {
         "Accept": "application/json",
         **dict(webhook.headers),
+        **trace,
         **webhooks.headers(delivery.body, key.key, key.secret, delivery.id),
     }
     return b'{"payload":%b,"headers":%b}' % (delivery.body, msgspec.json.encode(headers))
@@ -82,10 +86,10 @@ async def _outcome(answer: Any) -> Outcome:
     finally:
         stream.close()
     if not 200 <= status < 300:
-        return Outcome(f"HTTP {status}")
+        return Outcome(f"HTTP {status}", status=status)
     if "FunctionError" in answer:
-        return Outcome(f"the function failed: {_type_of_error(result)}")
-    return Outcome()
+        return Outcome(f"the function failed: {_type_of_error(result)}", status=status)
+    return Outcome(status=status)
 
 
 def _type_of_error(result: bytes) -> str:

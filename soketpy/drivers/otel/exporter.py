@@ -81,6 +81,7 @@ class LoggingExporter(SpanExporter):
         self._reason = reason
         self._lost = 0
         self._said = -LINE_INTERVAL
+        self._stopped = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export a batch of spans."""
@@ -88,7 +89,7 @@ class LoggingExporter(SpanExporter):
         if result is SpanExportResult.SUCCESS:
             if self._lost:
                 log.info(
-                    "Traces are exported to %(address)s again; %(count)d spans were lost",
+                    "Traces are exported to %(address)s again; spans lost: %(count)d",
                     {"event": "tracing_recovered", "address": self._address, "count": self._lost},
                 )
                 self._lost = 0
@@ -97,7 +98,7 @@ class LoggingExporter(SpanExporter):
         if (now := time.monotonic()) - self._said >= LINE_INTERVAL:
             self._said = now
             log.warning(
-                "Traces cannot be exported to %(address)s (%(reason)s): %(count)d spans are lost so far",
+                "Traces cannot be exported to %(address)s (%(reason)s); spans lost so far: %(count)d",
                 {
                     "event": "tracing_failed",
                     "address": self._address,
@@ -108,8 +109,10 @@ class LoggingExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Stop the export in progress as soon as possible."""
-        self._exporter.shutdown()
+        """Stop the export in progress as soon as possible. A second call has no effect."""
+        if not self._stopped:
+            self._stopped = True
+            self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Return at once: an exporter keeps no spans."""

@@ -70,7 +70,7 @@ class OtelTracer:
             return None
         if request.published is not None:
             inside = trace.set_span_in_context(span, _NOWHERE)
-            sent, confirmed = (began + int(seconds * _NANO) for seconds in request.published)
+            sent, confirmed = (min(ended, began + int(seconds * _NANO)) for seconds in request.published)
             self._tracer.start_span("publish", inside, start_time=sent).end(confirmed)
         _note(span, request.error)
         span.end(ended)
