@@ -18,12 +18,31 @@ SWITCH: Schema = {"type": "boolean"}
 LIST: Schema = {"type": "array"}
 ANYTHING: Schema = {"type": "object"}
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
+LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = rf"{LABEL}([.]{LABEL})*"
+LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+HOST = rf"([*][.])?{SUBDOMAIN}"
 OF_ONE_APP = ("id", "key", "secret", "keys", "webhooks")
 
 
 def record(**properties: Schema) -> Schema:
     """Return the schema of an object without other properties."""
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def text_like(pattern: str, most: int = 253) -> Schema:
+    """Return the schema of a text that is no longer than ``most`` and matches the pattern as a whole."""
+    return {"type": "string", "pattern": f"^({pattern})$", "maxLength": most}
+
+
+def labels(*taken: str) -> Schema:
+    """Return the schema of labels. The chart sets the labels ``taken`` itself."""
+    label = text_like(LABEL_VALUE, 63)
+    return {"type": "object", "properties": {name: {"not": {}} for name in taken}, "additionalProperties": label}
+
+
+NAME = text_like(f"({SUBDOMAIN})?")
+PATH = text_like("/[A-Za-z0-9._~!$&()*+,;=:@%/-]*", 1024)
 
 
 def number(least: float = 0) -> Schema:
@@ -95,49 +114,61 @@ def values() -> Schema:
     }
     schema = record(
         image=record(
-            repository=TEXT,
-            tag=TEXT,
-            digest={"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+            repository=text_like("[A-Za-z0-9][A-Za-z0-9._:/-]*", 255),
+            tag=text_like("([A-Za-z0-9_][A-Za-z0-9_.-]*)?", 128),
+            digest=text_like("(sha256:[0-9a-f]{64})?"),
             pullPolicy=one_of("Always", "IfNotPresent", "Never"),
         ),
         imagePullSecrets=LIST,
-        nameOverride=TEXT,
-        fullnameOverride=TEXT,
+        nameOverride=text_like(f"({LABEL})?", 63),
+        fullnameOverride=text_like(f"({LABEL})?", 63),
         replicas=number(),
         config=config(),
-        secret=record(existing=TEXT, values=variables),
+        secret=record(existing=NAME, values=variables),
         env=LIST,
-        podLabels=TEXTS,
+        podLabels=labels("app.kubernetes.io/name", "app.kubernetes.io/instance"),
         podAnnotations=TEXTS,
         volumes=LIST,
         volumeMounts=LIST,
         preStopSeconds=number(),
         resources=record(requests=ANYTHING, limits=ANYTHING, claims=LIST),
-        nodeSelector=TEXTS,
+        nodeSelector=labels(),
         tolerations=LIST,
         affinity=ANYTHING,
         topologySpreadConstraints=LIST,
-        priorityClassName=TEXT,
-        serviceAccount=record(create=SWITCH, name=TEXT, annotations=TEXTS),
+        priorityClassName=NAME,
+        serviceAccount=record(create=SWITCH, name=NAME, annotations=TEXTS),
         service=record(type=one_of("ClusterIP", "NodePort", "LoadBalancer"), port=number(1), annotations=TEXTS),
-        ingress=record(enabled=SWITCH, className=TEXT, host=TEXT, path=TEXT, tlsSecret=TEXT, annotations=TEXTS),
-        httpRoute=record(enabled=SWITCH, parentRefs=LIST, host=TEXT, path=TEXT),
-        persistence=record(enabled=SWITCH, size=TEXT, storageClass=TEXT, existingClaim=TEXT),
-        podDisruptionBudget=record(enabled=SWITCH, maxUnavailable={"anyOf": [number(1), TEXT]}),
+        ingress=record(
+            enabled=SWITCH,
+            className=NAME,
+            host=text_like(f"({HOST})?"),
+            path=PATH,
+            tlsSecret=NAME,
+            annotations=TEXTS,
+        ),
+        httpRoute=record(enabled=SWITCH, parentRefs=LIST, host=text_like(HOST), path=PATH),
+        persistence=record(
+            enabled=SWITCH,
+            size=text_like("[0-9]+([.][0-9]+)?([KMGTPE]i|[kMGTPE])?", 20),
+            storageClass=NAME,
+            existingClaim=NAME,
+        ),
+        podDisruptionBudget=record(enabled=SWITCH, maxUnavailable={"anyOf": [number(1), text_like("[0-9]{1,3}%", 4)]}),
         autoscaling=record(
             enabled=SWITCH,
             minReplicas=number(1),
             maxReplicas=number(1),
             by=one_of("connections", "cpu"),
-            metric=TEXT,
+            metric=text_like("[A-Za-z_:][A-Za-z0-9_:.-]*"),
             connectionsPerPod=number(1),
             cpuPercent=number(1),
         ),
         networkPolicy=record(
             enabled=SWITCH, clients=LIST, monitoring=LIST, admin=LIST, restrictEgress=SWITCH, egress=LIST
         ),
-        serviceMonitor=record(enabled=SWITCH, interval=TEXT, labels=TEXTS),
-        prometheusRule=record(enabled=SWITCH, labels=TEXTS),
+        serviceMonitor=record(enabled=SWITCH, interval=text_like("([0-9]+(ms|[smhd]))+", 20), labels=labels()),
+        prometheusRule=record(enabled=SWITCH, labels=labels()),
         **{"global": ANYTHING},
     )
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart soketpy", **schema}

@@ -11,8 +11,8 @@
 {{- end -}}
 
 {{- define "soketpy.selector" -}}
-app.kubernetes.io/name: {{ include "soketpy.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "soketpy.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "soketpy.labels" -}}
