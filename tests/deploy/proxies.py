@@ -6,7 +6,7 @@ import shutil
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
@@ -199,46 +199,29 @@ class Node:
         return sum(int(float(line.split()[-1])) for line in lines if line.startswith("soketi_connected{"))
 
 
-class Site:
-    """A proxy in front of two nodes. The nodes serve TLS clients only, by the header of the proxy."""
+class Front:
+    """A proxy with TLS in front of two ports of this machine."""
 
-    def __init__(
-        self,
-        proxy: Proxy,
-        variant: Mapping[str, str],
-        folder: Path,
-        redis: str,
-        settings: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, proxy: Proxy, variant: Mapping[str, str], folder: Path, behind: Sequence[int]) -> None:
         authority = Authority("An authority")
         certificate, key = authority.issue(folder)
         self._trusted = authority.trusted()
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(authority.pem())
-        self.nodes = [Node(folder / name, redis, str(folder), settings) for name in ("one", "two")]
-        try:
-            changes = {f"10.0.0.{number}:6001": f"127.0.0.1:{node.port}" for number, node in enumerate(self.nodes, 1)}
-            changes["ws.example.com"] = "localhost"
-            self._name = proxy
+        changes = {f"10.0.0.{number}:6001": f"127.0.0.1:{port}" for number, port in enumerate(behind, 1)}
+        changes["ws.example.com"] = "localhost"
+        self._name = proxy
 
-            def start(port: int, plain_port: int) -> Launched:
-                return proxy(Place(folder, port, plain_port, certificate, key, changes), variant)
+        def start(port: int, plain_port: int) -> Launched:
+            return proxy(Place(folder, port, plain_port, certificate, key, changes), variant)
 
-            self._proxy, (self.port, self.plain_port) = launched(2, start)
-        except BaseException:
-            self._stop_nodes()
-            raise
+        self._proxy, (self.port, self.plain_port) = launched(2, start)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._proxy.end()
-        self._stop_nodes()
-
-    def _stop_nodes(self) -> None:
-        for node in self.nodes:
-            node.stop()
 
     def ssl(self) -> ssl.SSLContext:
         """Return the context of a client that trusts the certificate of the proxy."""
@@ -286,6 +269,33 @@ class Site:
         if self._name in UNHEALTHY:
             for _ in range(nodes):
                 self._proxy.read_to(UNHEALTHY[self._name])
+
+
+class Site(Front):
+    """A proxy in front of two nodes. The nodes serve TLS clients only, by the header of the proxy."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        variant: Mapping[str, str],
+        folder: Path,
+        redis: str,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.nodes = [Node(folder / name, redis, str(folder), settings) for name in ("one", "two")]
+        try:
+            super().__init__(proxy, variant, folder, [node.port for node in self.nodes])
+        except BaseException:
+            self._stop_nodes()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._stop_nodes()
+
+    def _stop_nodes(self) -> None:
+        for node in self.nodes:
+            node.stop()
 
     def node_of_the_client(self) -> Node:
         """Return the node that has the only client."""
