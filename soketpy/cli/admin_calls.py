@@ -104,6 +104,7 @@ async def _announce(settings: "Settings", app_id: str | None) -> None:
 
 
 def _remote(args: argparse.Namespace) -> Call:
+    from soketpy.cli.app_documents import is_app, is_page
     from soketpy.cli.call import call as send
 
     target, prefix = target_of(args.admin_url)
@@ -112,7 +113,8 @@ def _remote(args: argparse.Namespace) -> Call:
     async def call(method: str, path: str, value: object = None) -> Any:
         status, text = send(target, method, prefix + path, _encoded(value), headers=headers, patience=PATIENCE)
         document = _decoded(text)
-        if 200 <= status < 300 and (document is not None or status == HTTPStatus.NO_CONTENT):
+        fits = is_page if method == "GET" and "?" in path else is_app
+        if 200 <= status < 300 and (fits(document) or (document is None and status == HTTPStatus.NO_CONTENT)):
             return document
         reason = document.get("error") if isinstance(document, dict) else None
         if not isinstance(reason, str):
@@ -184,7 +186,7 @@ def _encoded(value: object) -> bytes:
 def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -67,7 +67,7 @@ def secret_lines(document: Document, *, shown: bool = True) -> Iterator[str]:
                 yield f"secret: {_shown(key['secret'])}"
     for key in document["keys"]:
         if "secret" not in key:
-            ends = key["ends_at"]
+            ends = key.get("ends_at")
             end = "works until it is removed" if ends is None else f"ends {date_of(ends)}"
             yield f"older key: {_shown(key['key'])} ({end})"
 

@@ -91,6 +91,8 @@ def run_list(args: argparse.Namespace) -> int:
             found += page["apps"]
             if page["next"] is None:
                 return found
+            if not page["apps"] or page["next"] == after:
+                raise Failure("the list of the server has no end")
             after = page["next"]
 
     apps, now = _use(args, read), time.time()

@@ -22,7 +22,8 @@ examples:
   soketpy bench --host ws.example.com --tls --app-id 1 --key k --secret s
 
 All connections subscribe to one public channel of the test. The latency is the time from the request of a publisher
-until a subscriber has the event. The exit code is 1 if an event was lost or arrived twice, or a connection was closed.
+until a subscriber has the event. The exit code is 1 if an event was lost or arrived twice, a connection was closed,
+or a request got no answer.
 A load test of a server that is not yours needs the permission of its operator.
 """
 

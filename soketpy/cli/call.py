@@ -2,10 +2,13 @@
 
 import http.client
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
+from soketpy.cli.bounded_answer import BoundedAnswer, TooLarge
 from soketpy.cli.faults import Failure
 
 if TYPE_CHECKING:
@@ -14,10 +17,17 @@ if TYPE_CHECKING:
     from soketpy.config import Settings
 
 PATIENCE = 5.0
-"""Seconds that a server has to answer."""
+"""Seconds that a server has for the whole answer."""
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 """OpenSSL's reasons if the server does not speak TLS."""
+
+CLOSED = "it closed the connection without an answer"
+
+NO_HEADER = (
+    ", as a server with proxy_protocol does without a PROXY header: use the configuration of the server, "
+    "or the address of its proxy"
+)
 
 NO_TLS_OF_ADMIN = (
     "the admin port has no TLS of its own; use http:// on the machine of the server, or the https:// URL of a proxy"
@@ -38,8 +48,8 @@ class Target:
     verified: bool = True
     has_flag: bool = False
     """True if the command has the flag ``--tls``, so that not only the configuration decides on TLS."""
-    announces: bool = False
-    """True for a server that expects a PROXY header from this machine."""
+    proxies: tuple[str, ...] | None = None
+    """The proxies of a server with ``proxy_protocol``, empty for all peers, or None if no peer sends a PROXY header."""
     is_admin: bool = False
     """True for the server of ``--admin-url``, whose scheme decides on TLS."""
 
@@ -62,17 +72,15 @@ def local_target(settings: "Settings") -> Target:
         settings.unix_socket,
         tls,
         verified=False,
-        announces=settings.proxy_protocol and _expects_header(settings),
+        proxies=settings.proxies if settings.proxy_protocol else None,
     )
 
 
-def _expects_header(settings: "Settings") -> bool:
-    """Return whether a connection from this machine begins with a PROXY header."""
-    from soketpy.config.addresses import reachable
-    from soketpy.protocol.forwarded import UNIX_PEER, Networks
+def expects_header(target: Target, here: str) -> bool:
+    """Return whether a connection of the address ``here`` to the server begins with a PROXY header."""
+    from soketpy.protocol.forwarded import Networks
 
-    here = reachable(settings.host) if settings.unix_socket is None else UNIX_PEER
-    return not settings.proxies or Networks(settings.proxies).has("127.0.0.1" if here == "localhost" else here)
+    return target.proxies is not None and (not target.proxies or Networks(target.proxies).has(here))
 
 
 def call(
@@ -86,37 +94,26 @@ def call(
 ) -> tuple[int, str]:
     """Send a request, a body as JSON. Return the status and text of the answer.
 
-    Raise Failure if there is no answer within ``patience`` seconds (default: PATIENCE).
+    Raise Failure if the answer is not complete within ``patience`` seconds (default: PATIENCE), or is too large.
     """
     patience = PATIENCE if patience is None else patience
     connection = _connection(target, patience)
+    connection.response_class = partial(BoundedAnswer, deadline=time.monotonic() + patience)  # type: ignore[assignment]
     kind = {"Content-Type": "application/json"} if body else {}
     try:
         connection.request(method, path, body or None, {**kind, **(headers or {})})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
+        with cast(BoundedAnswer, connection.getresponse()) as answer:
+            return answer.status, answer.read_bounded().decode("utf-8", "replace")
     except TimeoutError:
-        raise Failure(f"no answer from {target} within {patience:g} s") from None
+        raise Failure(f"no complete answer from {target} within {patience:g} s") from None
+    except TooLarge as error:
+        raise Failure(f"no usable answer from {target}: {error}") from None
     except OSError as error:
         raise Failure(f"cannot reach {target}: {reason_of(target, error)}") from None
     except (http.client.HTTPException, ValueError) as error:
         raise Failure(f"no HTTP answer from {target}: {error or type(error).__name__}") from None
     finally:
         connection.close()
-
-
-def refusal_of(text: str) -> str:
-    """Return why a REST API refuses a request, by its answer, which may also be the text or HTML of a proxy."""
-    import json
-
-    from soketpy.config.errors import quote
-
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    reason = document.get("error") if isinstance(document, dict) else None
-    return quote(" ".join((reason if isinstance(reason, str) else text).split()), 500)
 
 
 def reason_of(target: Target, error: OSError) -> str:
@@ -127,8 +124,10 @@ def reason_of(target: Target, error: OSError) -> str:
         return f"it {problem}"
     if target.tls and getattr(error, "reason", None) in NO_TLS:
         return "the port speaks no TLS" + _about_tls(target, "leave out --tls", "tls.cert is set", NO_TLS_OF_ADMIN)
-    if isinstance(error, ConnectionResetError | BrokenPipeError) and (missing := missing_tls(target)) is not None:
-        return missing
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        if (missing := missing_tls(target)) is not None:
+            return missing
+        return CLOSED if target.is_admin or target.proxies is not None else CLOSED + NO_HEADER
     return _text_of(error)
 
 
@@ -215,6 +214,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def announce(target: Target, connection: socket.socket) -> None:
-    """Send the PROXY header of a client that speaks for itself, if the server expects one."""
-    if target.announces:
+    """Send the PROXY header of a client that speaks for itself, if the server expects one from this address."""
+    from soketpy.protocol.forwarded import UNIX_PEER
+
+    here = UNIX_PEER if target.unix_socket is not None else connection.getsockname()[0]
+    if expects_header(target, here):
         connection.sendall(b"PROXY UNKNOWN\r\n")

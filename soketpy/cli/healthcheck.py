@@ -26,7 +26,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print that the server is ready. Raise Failure if it is not."""
-    from soketpy.cli.call import call, local_target
+    from soketpy.cli.call import call, local_target, missing_tls
+    from soketpy.cli.refusals import reason_in
     from soketpy.config import ConfigError
 
     try:
@@ -36,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
             raise  # a mistake in the call
         raise Failure(str(error)) from None
     status, text = call(target, "GET", "/ready")
+    if status == 400 and (missing := missing_tls(target)) is not None:
+        raise Failure(f"cannot reach {target}: {missing}")
     if status != 200:
-        raise Failure(f"{target} is not ready: HTTP {status} {' '.join(text.split())[:200]}".rstrip())
+        raise Failure(f"{target} is not ready: HTTP {status}: {reason_in(target, status, text)}")
     print(f"{target} is ready")
     return 0

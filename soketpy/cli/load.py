@@ -6,9 +6,11 @@ import os
 import time
 from dataclasses import dataclass, field
 from secrets import token_hex
+from typing import Any
 from urllib.parse import quote
 
-from soketpy.cli.call import Target, refusal_of
+from soketpy.cli import call
+from soketpy.cli.call import Target
 from soketpy.cli.credentials import Credentials
 from soketpy.cli.escapes import escaped
 from soketpy.cli.faults import Failure
@@ -16,6 +18,7 @@ from soketpy.cli.latencies import Latencies
 from soketpy.cli.ledger import Ledger
 from soketpy.cli.load_report import Result, print_result
 from soketpy.cli.pusher_client import Closed, PusherConnection, PusherServer, opened
+from soketpy.cli.refusals import reason_in
 from soketpy.process.single import event_loop
 from soketpy.protocol.signatures import signed_query
 
@@ -24,6 +27,9 @@ AT_ONCE = 50
 
 SETTLING = 5.0
 """Seconds without a new event after which events that have not arrived count as lost."""
+
+LONGEST_SETTLING = 60.0
+"""Most seconds that the test waits for the last events, also while some still arrive."""
 
 EVENT = "load"
 
@@ -83,11 +89,13 @@ class LoadTest:
         self._channel = f"soketpy-bench-{token_hex(8)}"
         self._filling = "x" * load.size
         self._connections: list[PusherConnection] = []
+        self._subscribed = 0
         self._publishers = [Publisher(number) for number in range(load.publishers)]
         self._ledger = Ledger(load.connections, load.publishers)
         self._connect_times, self._latencies, self._answer_times = Latencies(), Latencies(), Latencies()
         self._closes: list[str] = []
         self._refusals: list[str] = []
+        self._failures: list[str] = []
 
     async def run(self) -> Result:
         """Run the test, and return what it has measured. Raise Failure if the server refuses the test."""
@@ -119,7 +127,7 @@ class LoadTest:
             seconds=published - connected,
             published=sum(sent) - sum(map(len, refused)),
             refusals=self._refusals,
-            refused=sum(map(len, refused)),
+            failures=self._failures,
             answer_times=self._answer_times,
             latencies=self._latencies,
             delivered=self._ledger.delivered,
@@ -142,8 +150,8 @@ class LoadTest:
                 for _ in range(self._load.connections):
                     group.create_task(connect())
         except* (Failure, Closed) as faults:
-            reason, number = faults.exceptions[0], len(self._connections)
-            raise Failure(f"{number} of {self._load.connections} clients could connect: {reason}") from None
+            reason = faults.exceptions[0]
+            raise Failure(f"{self._subscribed} of {self._load.connections} clients could connect: {reason}") from None
 
     async def _join(self) -> None:
         """Open a connection and subscribe. Raise Closed or Failure."""
@@ -152,6 +160,16 @@ class LoadTest:
         self._connect_times.add(time.monotonic() - began)
         self._connections.append(connection)
         await connection.send("pusher:subscribe", {"channel": self._channel})
+        try:
+            async with asyncio.timeout(call.PATIENCE):
+                await self._wait_for_subscription(connection)
+        except TimeoutError:
+            problem = f"did not answer the subscription within {call.PATIENCE:g} s"
+            raise Failure(f"{self._server.target} {problem}") from None
+        self._subscribed += 1
+
+    async def _wait_for_subscription(self, connection: PusherConnection) -> None:
+        """Wait for the answer to the subscription. Raise Closed or Failure."""
         while not (message := await connection.receive()).event.endswith(":subscription_succeeded"):
             if message.event.endswith("_error"):
                 raise Failure(f"the server refuses the channel {self._channel}: {escaped(str(message.data))}")
@@ -161,11 +179,20 @@ class LoadTest:
         try:
             while True:
                 message = await connection.receive()
-                if message.event == EVENT and isinstance(event := message.decoded, dict):
+                if message.event == EVENT and self._is_ours(event := message.decoded):
                     self._latencies.add(time.monotonic() - event["at"])
                     self._ledger.receive(subscriber, event["publisher"], event["number"])
         except Closed as closed:
             self._closes.append(escaped(str(closed)))
+
+    def _is_ours(self, event: Any) -> bool:
+        """Return whether a publisher has sent this event. A server may send anything."""
+        if not isinstance(event, dict) or not isinstance(event.get("at"), float):
+            return False
+        publisher, number = event.get("publisher"), event.get("number")
+        if type(publisher) is not int or type(number) is not int or not 0 <= publisher < len(self._publishers):
+            return False
+        return 1 <= number <= self._publishers[publisher].sent
 
     async def _publish_all(self) -> None:
         try:
@@ -199,27 +226,28 @@ class LoadTest:
         try:
             status, text = await self._server.post(f"{self._path}?{query}", body)
         except Failure as failure:
-            self._refuse(publisher, str(failure))
+            self._refuse(publisher, str(failure), self._failures)
             return
         self._answer_times.add(time.monotonic() - at)
         if not 200 <= status < 300:
-            self._refuse(publisher, f"HTTP {status}: {refusal_of(text)}")
+            reason = f"HTTP {status}: {reason_in(self._server.target, status, text)}"
+            self._refuse(publisher, reason, self._failures if status >= 500 else self._refusals)
 
-    def _refuse(self, publisher: Publisher, reason: str) -> None:
+    def _refuse(self, publisher: Publisher, reason: str, reasons: list[str]) -> None:
+        """Note that the newest event was not accepted, and the reason. Raise Failure if it was the first one."""
         if publisher.sent == 1:
             raise Failure(f"the server refuses the events of the test: {reason}")
         publisher.refused.add(publisher.sent)
-        if not self._refusals:
-            self._refusals.append(reason)
+        reasons.append(reason)
 
     async def _settle(self) -> None:
-        """Wait until all events have arrived, or none has arrived for SETTLING seconds."""
+        """Wait until all events have arrived, or none has arrived for SETTLING seconds, at most LONGEST_SETTLING."""
         wanted = sum(each.sent - len(each.refused) for each in self._publishers) * self._load.connections
-        seen, until = -1, 0.0
+        seen, until, end = -1, 0.0, time.monotonic() + LONGEST_SETTLING
         while self._ledger.delivered < wanted and len(self._closes) < self._load.connections:
             if self._ledger.delivered != seen:
                 seen, until = self._ledger.delivered, time.monotonic() + SETTLING
-            if time.monotonic() > until:
+            if time.monotonic() > min(until, end):
                 return
             await asyncio.sleep(0.01)
 

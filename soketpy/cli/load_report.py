@@ -15,7 +15,11 @@ TOO_SLOW = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The measurements of a test. ``cpu`` is the share of one core that the generator used during the load."""
+    """The measurements of a test.
+
+    ``refusals`` are the reasons for which the server refused events, and ``failures`` those for which other events got
+    no answer, or one of status 500 and above. ``cpu`` is the share of one core that the generator used during the load.
+    """
 
     connections: int
     connect_seconds: float
@@ -24,7 +28,7 @@ class Result:
     seconds: float
     published: int
     refusals: Sequence[str]
-    refused: int
+    failures: Sequence[str]
     answer_times: Latencies
     latencies: Latencies
     delivered: int
@@ -40,11 +44,17 @@ class Result:
         return self.published / self.seconds
 
     @property
+    def refused(self) -> int:
+        """Return the number of events that were not accepted."""
+        return len(self.refusals) + len(self.failures)
+
+    @property
     def faults(self) -> list[str]:
         """Return what the server did wrong."""
         return [
             *([f"{self.lost:,} events were lost"] if self.lost else []),
             *([f"{self.duplicated:,} events arrived twice"] if self.duplicated else []),
+            *([f"{len(self.failures):,} requests failed: {self.failures[0]}"] if self.failures else []),
             *([f"{len(self.closes):,} connections were closed: {self.closes[0]}"] if self.closes else []),
         ]
 
@@ -52,8 +62,8 @@ class Result:
     def notes(self) -> list[str]:
         """Return what the reader must know about the numbers."""
         notes = []
-        if self.refused:
-            notes.append(f"{self.refused:,} events were not accepted: {self.refusals[0]}")
+        if self.refusals:
+            notes.append(f"{len(self.refusals):,} events were not accepted: {self.refusals[0]}")
         if (sent := self.published + self.refused) + 1 < TOO_SLOW * self.planned:
             notes.append(
                 f"the publishers sent {sent:,} of {self.planned:,} events: "

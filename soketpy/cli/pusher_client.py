@@ -14,15 +14,20 @@ import aiohttp
 from yarl import URL
 
 from soketpy import __version__
-from soketpy.cli import call
-from soketpy.cli.call import Target, missing_tls, reason_of, tls_of
+from soketpy.cli import bounded_answer, call
+from soketpy.cli.bounded_answer import TooLarge
+from soketpy.cli.call import Target, expects_header, missing_tls, reason_of, tls_of
 from soketpy.cli.faults import Failure
+from soketpy.protocol.forwarded import UNIX_PEER
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of the largest message that is read. A larger one closes the connection."""
 
 ACTIVITY_TIMEOUT = 120.0
 """Seconds without a message after which the client sends a ping, if the server names no shorter time."""
+
+LEAST_ACTIVITY_TIMEOUT = 1.0
+"""Seconds of the shortest activity timeout that a server can choose, so that no server gets a flood of pings."""
 
 PONG_TIMEOUT = 30.0
 """Seconds that the server has to answer a ping (Pusher Channels Protocol, "Recommendations for client libraries")."""
@@ -80,7 +85,7 @@ class PusherConnection:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
-        self._activity_timeout = ACTIVITY_TIMEOUT
+        self.activity_timeout = ACTIVITY_TIMEOUT
         self._error = ""
         self.socket_id = ""
 
@@ -96,7 +101,7 @@ class PusherConnection:
         self.socket_id = data["socket_id"]
         named = data.get("activity_timeout")
         if isinstance(named, int | float) and named > 0:
-            self._activity_timeout = min(float(named), ACTIVITY_TIMEOUT)
+            self.activity_timeout = min(max(named, LEAST_ACTIVITY_TIMEOUT), ACTIVITY_TIMEOUT)
 
     async def close(self) -> None:
         """Close the connection, and wait at most a second for the server's close frame."""
@@ -121,7 +126,7 @@ class PusherConnection:
     async def _alive(self) -> Message:
         """Return the next message. Ping a silent server, and raise Closed if it stays silent."""
         try:
-            async with asyncio.timeout(self._activity_timeout):
+            async with asyncio.timeout(self.activity_timeout):
                 return await self._next()
         except TimeoutError:
             await self.send("pusher:ping", {})
@@ -143,6 +148,23 @@ class PusherConnection:
                 if message.event == "pusher:error" and isinstance(message.decoded, dict):
                     self._error = str(message.decoded.get("message") or "")
                 return message
+
+
+def _address_of(target: Target) -> str:
+    """Return the address from which this machine probably reaches the server."""
+    if target.unix_socket is not None:
+        return UNIX_PEER
+    return "127.0.0.1" if target.host == "localhost" else target.host
+
+
+async def _body_of(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer. Raise TooLarge."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > bounded_answer.LARGEST:
+            raise TooLarge
+    return bytes(body)
 
 
 def _parse(text: str) -> Message | None:
@@ -170,7 +192,7 @@ class PusherServer:
     def __init__(
         self, target: Target, prefix: str, key: str, session: aiohttp.ClientSession, origin: str | None = None
     ) -> None:
-        if target.announces:
+        if expects_header(target, _address_of(target)):
             problem = "it expects a PROXY header (proxy_protocol), which this command does not send"
             raise Failure(f"cannot use {target}: {problem}; give the address of the proxy with --host")
         self.target = target
@@ -199,8 +221,11 @@ class PusherServer:
         return connection
 
     async def post(self, path: str, body: bytes) -> tuple[int, str]:
-        """Send a request with a body of JSON. Return the status and the text of the answer. Raise Failure."""
-        headers = {"Content-Type": "application/json"}
+        """Send a request with a body of JSON. Return the status and the text of the answer.
+
+        Raise Failure if there is no complete answer in time, or if it is too large.
+        """
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         try:
             async with asyncio.timeout(call.PATIENCE):
                 async with self.session.post(
@@ -210,9 +235,11 @@ class PusherServer:
                     ssl=self._tls,
                     allow_redirects=False,  # another server must not get this load
                 ) as answer:
-                    return answer.status, await answer.text(errors="replace")
+                    return answer.status, (await _body_of(answer)).decode("utf-8", "replace")
         except TimeoutError:
-            raise Failure(f"no answer from {self.target} within {call.PATIENCE:g} s") from None
+            raise Failure(f"no complete answer from {self.target} within {call.PATIENCE:g} s") from None
+        except TooLarge as error:
+            raise Failure(f"no usable answer from {self.target}: {error}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(error) from None
 
@@ -257,6 +284,10 @@ async def opened(target: Target, prefix: str, key: str, origin: str | None = Non
         if target.unix_socket is None
         else aiohttp.UnixConnector(target.unix_socket, limit=unlimited)
     )
-    timeouts = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeouts, trust_env=False) as session:
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None),
+        auto_decompress=False,  # a small answer must not become a large one
+        trust_env=False,
+    ) as session:
         yield PusherServer(target, prefix, key, session, origin)

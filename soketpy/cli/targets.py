@@ -33,7 +33,7 @@ def target_of(args: argparse.Namespace, settings: "Settings") -> "Target":
 
     target = replace(local_target(settings), has_flag=True)
     if args.tls or args.host is not None:
-        target = replace(target, announces=False)  # this is the address of a proxy, which writes the PROXY header
+        target = replace(target, proxies=None)  # this is the address of a proxy, which writes the PROXY header
     verified = not args.insecure and (args.tls or args.host is not None)
     if args.tls:
         return replace(target, port=HTTPS if args.port is None else target.port, tls=True, verified=verified)

@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     import time
     from urllib.parse import quote
 
-    from soketpy.cli.call import call, refusal_of
+    from soketpy.cli.call import call
+    from soketpy.cli.refusals import is_page, refusal
     from soketpy.protocol.signatures import signed_query
 
     if args.socket_id is not None:
@@ -52,8 +53,11 @@ def run(args: argparse.Namespace) -> int:
     note("trigger", of_data(args.channel, args.data), refused=False)
     path = f"{settings.prefix}/apps/{quote(credentials.app_id, safe='')}/events"
     query = signed_query(credentials.key, credentials.secret, "POST", path, body, int(time.time()))
-    status, text = call(target_of(args, settings), "POST", f"{path}?{query}", body)
+    target = target_of(args, settings)
+    status, text = call(target, "POST", f"{path}?{query}", body)
     if not 200 <= status < 300:
-        raise Failure(f"HTTP {status}: {refusal_of(text)}")
+        raise refusal(target, status, text)
+    if is_page(text):
+        raise Failure(f"{target} is no REST API of a Pusher server: it answered with a page, HTTP {status}")
     print("\n".join(map(escaped, text.splitlines())))
     return 0

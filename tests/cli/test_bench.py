@@ -227,7 +227,7 @@ def result(**changed: object) -> Result:
         "seconds": 10.0,
         "published": 500,
     }
-    given |= {"refusals": [], "refused": 0, "delivered": 500, "lost": 0, "duplicated": 0, "reordered": 0}
+    given |= {"refusals": [], "failures": [], "delivered": 500, "lost": 0, "duplicated": 0, "reordered": 0}
     given |= {"closes": [], "cpu": 0.5, "connect_times": times, "answer_times": times, "latencies": times}
     return Result(**given | changed)  # type: ignore[arg-type]
 
@@ -239,7 +239,8 @@ def result(**changed: object) -> Result:
         ({"lost": 2}, ["2 events were lost"], []),
         ({"duplicated": 2}, ["2 events arrived twice"], []),
         ({"closes": ["4100 busy", "1006"]}, ["2 connections were closed: 4100 busy"], []),
-        ({"refused": 3, "refusals": ["HTTP 429: x"]}, [], ["3 events were not accepted: HTTP 429: x"]),
+        ({"refusals": ["HTTP 429: x"] * 3}, [], ["3 events were not accepted: HTTP 429: x"]),
+        ({"failures": ["HTTP 502: x"] * 3}, ["3 requests failed: HTTP 502: x"], []),
         ({"published": 100}, [], ["the publishers sent 100 of 500 events: each waits"]),
         ({"cpu": 0.95}, [], ["this generator used 95% of a core, so it is the limit, not the server"]),
     ],
