@@ -12,6 +12,7 @@ from soketpy.cli.hint import hint
 from soketpy.cli.options import CONFIG_FILE, address_flags, config_path, read_settings
 from soketpy.config import ConfigError, Settings
 from soketpy.config.cautions import cautions, notes
+from soketpy.config.files import check_is_file
 from soketpy.config.load import log_format
 from soketpy.core.ports import Unreachable
 from soketpy.process import workers
@@ -46,20 +47,23 @@ def _run(args: argparse.Namespace) -> int:
         flags["log.level"] = "debug"
 
     def read() -> Settings:
+        check_is_file(config_path(args))
         return read_settings(args, flags)
 
-    settings = read()
+    settings = read_settings(args, flags)
     check_requirements(settings)
     configure(settings.log.level, settings.log.format)
     _announce(settings)
 
     ready = False
+    hints = args.hint or sys.stdout.isatty()
+    plain = _settings_without_flags(args, settings) if hints else settings
 
     def greet(port: int | None) -> None:
         nonlocal ready
         ready = True
-        if args.hint or sys.stdout.isatty():
-            _print_hint("\n" + hint(settings, port, read_settings(args, {}), config_path(args)))
+        if hints:
+            _print_hint("\n" + hint(settings, port, plain, config_path(args)))
 
     serving = serve if number_of(settings) == 1 else workers.serve
 
@@ -74,6 +78,15 @@ def _run(args: argparse.Namespace) -> int:
             raise
         raise Failure(error.strerror or str(error)) from None
     return 0
+
+
+def _settings_without_flags(args: argparse.Namespace, settings: Settings) -> Settings:
+    """Return what a command without flags reads: ``settings`` if the file is a pipe, which is read only once."""
+    try:
+        check_is_file(config_path(args))
+    except ConfigError:
+        return settings
+    return read_settings(args, {})
 
 
 def _print_hint(text: str) -> None:

@@ -27,6 +27,19 @@ def read_file(path: str) -> dict[str, ConfigNode]:
     return node.value
 
 
+def check_is_file(path: str | None) -> None:
+    """Raise ConfigError for a pipe or a device, such as ``<(command)`` of a shell: a second read would find nothing.
+
+    A path without a file is no error: ``read_file`` reports it.
+    """
+    try:
+        readable = path is None or Path(path).is_file() or not Path(path).exists()
+    except (OSError, ValueError):
+        return
+    if not readable:
+        raise ConfigError(f"{path}: is not a file, so it cannot be read again: restart the server to change it")
+
+
 def _text(path: str) -> str:
     try:
         with Path(path).open("rb") as file:

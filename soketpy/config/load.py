@@ -7,7 +7,7 @@ from soketpy.config.build import build
 from soketpy.config.draft import APP_DEFAULTS, Draft, default_app, read_table, setting_fields
 from soketpy.config.environment import check_path, read_environment
 from soketpy.config.errors import ConfigError
-from soketpy.config.files import read_file
+from soketpy.config.files import check_is_file, read_file
 from soketpy.config.problems import Problems
 from soketpy.config.registry import CONFIG
 from soketpy.config.settings import Settings
@@ -79,6 +79,7 @@ def log_format(path: str | None, environ: Mapping[str, str]) -> str | None:
     if (given := environ.get("SOKETPY_LOG_FORMAT")) is not None:
         return given
     try:
+        check_is_file(path)
         group = None if path is None else read_file(path).get("log")
     except ConfigError:
         return None

@@ -12,6 +12,7 @@ docs/operations.md has the events and the meaning of each field; ``tests/test_lo
 FIELDS = (
     *("event", "app", "channel", "socket_id", "ip", "method", "path", "status", "code", "bytes", "duration_ms"),
     *("address", "host", "node", "nodes", "pid", "count", "reason", "trace_id"),
+    *("added", "removed", "changed", "settings"),
 )
 """The fields, in the order in which a line has them. A field with the value None is not written.
 

@@ -27,6 +27,7 @@ from soketpy.process.admin_server import open_admin
 from soketpy.process.apps import cached_apps, open_apps
 from soketpy.process.certificates import Certificate
 from soketpy.process.cluster import cluster_of
+from soketpy.process.configuration import closing_clients
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
@@ -35,7 +36,6 @@ from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.peers import peers_of
 from soketpy.process.registries import is_in_database
 from soketpy.process.reloads import Reloads
-from soketpy.process.signals import closing_clients
 from soketpy.process.stopping import Deadline
 from soketpy.process.tracing import tracing
 from soketpy.registry.cache import CachedApps

@@ -8,11 +8,12 @@ from functools import partial
 
 from soketpy.config import Settings
 from soketpy.core.containment import contain
+from soketpy.process.configuration import Configuration
 from soketpy.process.draining import delay
 from soketpy.process.memory import Upkeep, keep_collections_short
 from soketpy.process.registries import described
 from soketpy.process.server import Server, cancel
-from soketpy.process.signals import Configuration, Signals
+from soketpy.process.signals import Signals
 
 log = logging.getLogger("soketpy")
 
@@ -49,6 +50,7 @@ async def serve(
                 {"event": "listening", "address": server.address, "serving": described(settings)},
             )
             configuration = Configuration(settings, reload, server.reload, server.reloads)
+            stack.push_async_callback(configuration.stop)
             signals.obey(reload=configuration.reload, renew=partial(log.warning, ALONE, {"event": "no_workers"}))
             keep_collections_short()
             watching = asyncio.create_task(watch_memory(server))

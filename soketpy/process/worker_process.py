@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from soketpy.config import Settings
 from soketpy.core.traffic import Counted
 from soketpy.process import worker
 
@@ -89,6 +90,11 @@ class WorkerProcess:
         """Send a message to the process, if there is one."""
         if self._writer is not None and not self._writer.is_closing():
             worker.send(self._writer, kind, value)
+
+    def send_settings(self, settings: Settings) -> None:
+        """Send settings to the process, if there is one."""
+        if self._writer is not None and not self._writer.is_closing():
+            worker.send_settings(self._writer, settings)
 
     async def count(self) -> None:
         """Update ``counted``."""

@@ -23,6 +23,7 @@ from soketpy.core.traffic import Counted, Traffic
 from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process import measuring, worker
 from soketpy.process.admin_server import open_admin
+from soketpy.process.configuration import Configuration
 from soketpy.process.descriptors import raise_limit
 from soketpy.process.draining import delay
 from soketpy.process.listening import open_for_workers
@@ -31,7 +32,7 @@ from soketpy.process.metrics_server import serve_metrics
 from soketpy.process.private_redis import private_redis
 from soketpy.process.reloads import Reloads
 from soketpy.process.requirements import number_of
-from soketpy.process.signals import Configuration, Signals
+from soketpy.process.signals import Signals
 from soketpy.process.worker_process import WorkerProcess
 
 log = logging.getLogger("soketpy.workers")
@@ -125,8 +126,7 @@ class Workers:
         except OSError as fault:
             one.fault = f"no process can be started: {fault}"
             return f"A worker cannot start: {one.fault}"
-        one.send(
-            worker.SETTINGS,
+        one.send_settings(
             replace(
                 self._settings,
                 advises=one.advises and not one.proven,
@@ -144,7 +144,7 @@ class Workers:
         """Apply new apps and limits in all workers."""
         self._settings = replace(self._settings, apps=settings.apps)
         for each in self._workers:
-            each.send(worker.SETTINGS, self._settings)
+            each.send_settings(self._settings)
 
     def renew(self) -> None:
         """Replace each worker by a new one, one after the other. The port is served all the time.
@@ -253,6 +253,7 @@ async def serve(
                 {"event": "listening", "address": settings.address(port), "serving": quantity(number, "worker")},
             )
             configuration = Configuration(settings, reload, workers.reload, workers.reloads)
+            stack.push_async_callback(configuration.stop)
             signals.obey(reload=configuration.reload, renew=workers.renew)
             if on_ready is not None:
                 on_ready(port)

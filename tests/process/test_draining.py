@@ -81,6 +81,17 @@ async def test_a_drain_does_not_end_early_without_clients(start_process: StartPr
     assert await process.exit_code() == 0
 
 
+async def test_a_server_that_drains_ignores_signals_to_reload_and_to_renew(start_process: StartProcess) -> None:
+    process = await start_process(configured(ENDLESS))
+    process.signal(signal.SIGINT)
+    await process.logged("Draining")
+    for number in (signal.SIGUSR2, signal.SIGHUP):
+        process.signal(number)
+        await process.logged(f"Ignored {number.name}, because the server is stopping$")
+    process.signal(signal.SIGINT)
+    assert await process.exit_code() == 0
+
+
 async def test_a_server_without_drain_stops_at_once(start_process: StartProcess) -> None:
     process = await start_process(configured(0))
     process.signal(signal.SIGTERM)

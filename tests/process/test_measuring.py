@@ -12,8 +12,8 @@ from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Redis as RedisSettings
 from soketpy.config.settings import Tls
 from soketpy.core.histograms import Histogram
+from soketpy.process.configuration import Configuration
 from soketpy.process.reloads import Reloads
-from soketpy.process.signals import Configuration
 from tests.authority import ISSUED, Authority
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
@@ -194,15 +194,20 @@ async def test_without_redis_a_node_knows_of_no_node(start_server: StartServer, 
         assert values(peers, "cluster_nodes") == {}
 
 
-def test_reloads_are_counted_by_their_result() -> None:
+async def reloaded(configuration: Configuration) -> None:
+    configuration.reload()
+    await configuration.settle()
+
+
+async def test_reloads_are_counted_by_their_result() -> None:
     def invalid() -> Settings:
         raise ConfigError("a mistake")
 
     settings, reloads = Settings(), Reloads()
     reloads.last = 0.0
     apply: Callable[[Settings], int] = lambda settings: 0  # noqa: E731
-    Configuration(settings, invalid, apply, reloads).reload()
+    await reloaded(Configuration(settings, invalid, apply, reloads))
     assert (reloads.applied, reloads.refused, reloads.last) == (0, 1, 0.0)
-    Configuration(settings, lambda: settings, apply, reloads).reload()
+    await reloaded(Configuration(settings, lambda: settings, apply, reloads))
     assert (reloads.applied, reloads.refused) == (1, 1)
     assert reloads.last > 0

@@ -271,6 +271,24 @@ async def test_sighup_reloads_apps_and_limits_and_keeps_all_clients(start_proces
     assert (await client.hear())["event"] == "still here"
 
 
+async def test_the_json_line_about_changes_has_the_names(start_process: StartProcess) -> None:
+    given = {**json.loads(configuration(APP)), "log": {"format": "json"}}
+    process = await start_process(json.dumps(given))
+    apps = json.loads(configuration(OTHER))["apps"]
+    process.config.write_text(json.dumps({**given, "apps": apps, "redis": {"password": "top-secret"}}))
+    process.signal(signal.SIGHUP)
+    await process.logged("configuration_changed")
+    fields = json.loads(process.log.splitlines()[-1])
+    assert {name: fields.get(name) for name in ("added", "removed", "changed", "settings", "count")} == {
+        "added": ["two"],
+        "removed": ["one"],
+        "changed": None,
+        "settings": ["redis.password"],
+        "count": 3,
+    }
+    assert "top-secret" not in process.log
+
+
 async def test_sighup_names_the_settings_that_wait_for_a_restart_without_their_values(
     start_process: StartProcess,
 ) -> None:
@@ -323,6 +341,19 @@ async def test_sighup_with_a_broken_file_keeps_the_old_apps_and_says_why(
     await process.logged("Reloaded the configuration: 2 apps")
     assert await process.trigger(OTHER, "room", "e") == 200
     assert "Traceback" not in process.log
+
+
+async def test_a_configuration_from_a_pipe_is_read_once_and_sighup_keeps_it(
+    start_process: StartProcess, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    starting = asyncio.ensure_future(start_process("", "--hint", "--config", str(pipe)))
+    await asyncio.to_thread(pipe.write_text, configuration(APP))  # as a shell does for <(command)
+    process = await starting
+    process.signal(signal.SIGHUP)
+    await process.logged(r"ERROR.*Kept the old configuration.*pipe: is not a file, so it cannot be read again")
+    assert await process.trigger(APP, "room", "still here") == 200
 
 
 NO_APPS = [
