@@ -7,9 +7,11 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from soketpy.config import ConfigError, Settings
 from soketpy.core.containment import contain
+from soketpy.process.threads import in_thread
 from soketpy.process.tls import tls_context
 from soketpy.process.validity import Validity, day, validity_of_file
 
@@ -71,12 +73,12 @@ class Certificate:
         only if a second look finds it too, or if the look is ``asked`` for. Each state of the files is logged once.
         Files that do not work are tried again at each look.
         """
-        stats = await asyncio.to_thread(_stats, self._files)
+        stats = await in_thread(partial(_stats, self._files))
         if stats == self._loaded:
             self._failed = None
             return
         try:
-            context, validity = await asyncio.to_thread(_read, self._settings)
+            context, validity = await in_thread(partial(_read, self._settings))
             self._check_time(validity)
         except (ConfigError, OSError, ValueError) as fault:
             if asked or stats == self._failed:

@@ -1,10 +1,9 @@
 """TLS with the operator's certificate, and with certificate authorities of the operator."""
 
 import ssl
-from pathlib import Path
 
 from soketpy.config import ConfigError, Settings
-from soketpy.process.validity import LARGEST
+from soketpy.process.files import read_pem
 
 LONGEST_PASSPHRASE = 1024
 """Most bytes of a passphrase that Python passes to OpenSSL."""
@@ -59,7 +58,7 @@ def receivers_context(settings: Settings) -> ssl.SSLContext | None:
 
 def check_certificates(settings: Settings, path: str, file: str) -> None:
     """Raise ConfigError for a file that has no certificates, or broken ones. ``path`` is its setting."""
-    text = _read(settings, path, file)
+    text = read_pem(settings, path, file)
     if "CERTIFICATE-----" not in text:
         found = "a private key instead of a certificate" if "PRIVATE KEY-----" in text else "no certificate (PEM)"
         raise settings.mistake(path, f"there is {found} in {file}")
@@ -71,7 +70,7 @@ def check_certificates(settings: Settings, path: str, file: str) -> None:
 
 def _check_key(settings: Settings, file: str) -> bool:
     """Return whether a private key is encrypted. Raise ConfigError if there is none, or a passphrase is missing."""
-    text, passphrase = _read(settings, "tls.key", file), settings.tls.passphrase
+    text, passphrase = read_pem(settings, "tls.key", file), settings.tls.passphrase
     if "PRIVATE KEY-----" not in text:
         found = "a certificate instead of a private key" if "CERTIFICATE-----" in text else "no private key (PEM)"
         raise settings.mistake("tls.key", f"there is {found} in {file}")
@@ -83,15 +82,6 @@ def _check_key(settings: Settings, file: str) -> bool:
     if passphrase is not None and len(passphrase.encode()) > LONGEST_PASSPHRASE:
         raise settings.mistake("tls.passphrase", f"must not be longer than {LONGEST_PASSPHRASE} bytes")
     return encrypted
-
-
-def _read(settings: Settings, path: str, file: str) -> str:
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(LARGEST).decode("ascii", "ignore")  # comments may have any characters
-    except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or str(fault)
-        raise settings.mistake(path, f"{file} cannot be read: {reason}") from None
 
 
 def _refused(settings: Settings, fault: ssl.SSLError, *, encrypted: bool) -> ConfigError:

@@ -6,10 +6,8 @@ Python's ssl module shows this time only of the other side's certificate, and on
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-LARGEST = 16 * 1024 * 1024
-"""Most bytes that are read from a file."""
+from soketpy.process.files import read_file
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _VERSION, _UTC_TIME = 0xA0, 0x17
@@ -60,8 +58,7 @@ def validity_of(pem: str) -> Validity:
 def validity_of_file(cert: str) -> Validity | None:
     """Return the validity of the certificate in a file, or None if it cannot be read."""
     try:
-        with Path(cert).open("rb") as opened:
-            return validity_of(opened.read(LARGEST).decode("ascii", "ignore"))
+        return validity_of(read_file(cert).decode("ascii", "ignore"))
     except (OSError, ValueError):
         return None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -291,6 +292,21 @@ def files_are_swapped(cert: Path, key: Path, ca: Path) -> None:
     key.write_bytes(cert.read_bytes())
 
 
+def certificate_is_a_pipe(cert: Path, key: Path, ca: Path) -> None:
+    cert.unlink()
+    os.mkfifo(cert)
+
+
+def key_is_a_pipe(cert: Path, key: Path, ca: Path) -> None:
+    key.unlink()
+    os.mkfifo(key)
+
+
+def ca_is_a_pipe(cert: Path, key: Path, ca: Path) -> None:
+    ca.unlink()
+    os.mkfifo(ca)
+
+
 def certificate_is_the_key(cert: Path, key: Path, ca: Path) -> None:
     cert.write_bytes(key.read_bytes())
 
@@ -300,6 +316,9 @@ SPOILT = [
     (without_certificate, "1: tls.cert: cert.pem cannot be read: No such file or directory"),
     (without_key, "2: tls.key: key.pem cannot be read: No such file or directory"),
     (without_ca, "3: tls.ca: ca.pem cannot be read: No such file or directory"),
+    (certificate_is_a_pipe, "1: tls.cert: cert.pem cannot be read: it is not a file"),
+    (key_is_a_pipe, "2: tls.key: key.pem cannot be read: it is not a file"),
+    (ca_is_a_pipe, "3: tls.ca: ca.pem cannot be read: it is not a file"),
     (certificate_is_not_pem, "1: tls.cert: there is no certificate (PEM) in cert.pem"),
     (key_is_not_pem, "2: tls.key: there is no private key (PEM) in key.pem"),
     (ca_is_not_pem, "3: tls.ca: there is no certificate (PEM) in ca.pem"),
