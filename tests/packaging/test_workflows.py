@@ -48,11 +48,18 @@ def test_a_job_may_do_only_what_it_needs_in_a_limited_time(name: str, job: str) 
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
-def test_a_job_uses_fixed_major_versions_and_files_that_exist(name: str, job: str) -> None:
+def test_a_job_uses_actions_of_one_commit_and_files_that_exist(name: str, job: str) -> None:
     used = [step["uses"] for step in job_of(name, job).get("steps", []) if "uses" in step]
-    assert all(re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v\d+|[0-9a-f]{40})", each) for each in used)
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each) for each in used)
     called = job_of(name, job).get("uses")
     assert called is None or (ROOT / called).is_file()
+
+
+def test_each_commit_of_an_action_has_its_version_beside_it() -> None:
+    lines = [line for path in WORKFLOWS for line in path.read_text().splitlines() if re.search(r"uses: [^.]", line)]
+    found = {re.split(r"uses: ([\w-]+/[\w-]+)@", line)[1]: line.partition("@")[2] for line in lines}
+    assert all(re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", pin) for pin in found.values())
+    assert all(line.endswith(found[name]) for line in lines for name in found if f" {name}@" in line)
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
