@@ -135,7 +135,7 @@ class Server:
         return None if self._certificate is None else self._certificate.expires
 
     def announce_stop(self) -> None:
-        """Answer ``/ready`` and ``/accept-traffic`` with 503 from now on. All else is served until ``stop``."""
+        """Answer health checks other than ``/`` with 503 from now on. All else is served until ``stop``."""
         if hasattr(self, "node"):
             self._rest.announced = True
 

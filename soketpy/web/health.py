@@ -1,4 +1,4 @@
-"""Health checks: ``/``, ``/ready`` and ``/accept-traffic``."""
+"""Health checks: ``/``, ``/ready``, ``/serving`` and ``/accept-traffic``."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from soketpy.web.answers import Answer, readiness
 from soketpy.web.errors import RequestError, stopping
 from soketpy.web.memory import memory
 
-PATHS = frozenset({"/", "/ready", "/accept-traffic"})
+PATHS = frozenset({"/", "/ready", "/serving", "/accept-traffic"})
 
 
 class HealthChecks:
@@ -22,6 +22,8 @@ class HealthChecks:
         match path:
             case "/ready":
                 return readiness(draining, self._available())
+            case "/serving":
+                return readiness(draining, available=True)
             case "/accept-traffic":
                 return self._accept_traffic(draining)
         return Answer("OK")

@@ -130,6 +130,7 @@ def values() -> Schema:
         podAnnotations=TEXTS,
         volumes=LIST,
         volumeMounts=LIST,
+        readinessPath=one_of("/serving", "/ready"),
         preStopSeconds=number(),
         resources=record(requests=ANYTHING, limits=ANYTHING, claims=LIST),
         nodeSelector=labels(),

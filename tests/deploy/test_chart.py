@@ -179,7 +179,7 @@ def test_the_probes_ask_the_port_of_the_server(rendered: list[Manifest], tmp_pat
     assert {name: probe["path"] for name, probe in probes.items()} == {
         "startup": "/",
         "liveness": "/",
-        "readiness": "/ready",
+        "readiness": "/serving",
     }
     assert {probe["path"] for probe in probes.values()} <= PATHS
     assert {probe["scheme"] for probe in probes.values()} == {"HTTPS" if given.tls.cert else "HTTP"}

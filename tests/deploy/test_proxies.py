@@ -9,7 +9,7 @@ import websockets
 
 from soketpy.config import Settings
 from tests.clients.javascript import Client, Runtime
-from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site, haproxy, nginx, traefik
+from tests.deploy.proxies import FILES, KEY, PREFIX, PROXIES, Proxy, Site, haproxy
 from tests.patience import UNHURRIED
 from tests.redis import Redis
 
@@ -70,7 +70,7 @@ def test_the_largest_batch_passes_and_plain_http_is_redirected(site: Site) -> No
     assert re.fullmatch(r"https://localhost(:\d+)?/pusher\?a=b", location)
 
 
-@pytest.mark.parametrize("proxy", [nginx, haproxy, traefik], ids=lambda proxy: proxy.__name__)
+@each_proxy
 async def test_while_no_node_has_redis_clients_connect_and_calls_get_the_answer_of_a_node(
     proxy: Proxy, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ async def test_while_a_server_drains_only_the_readiness_changes(
     process.signal(signal.SIGTERM)
     await process.logged(r"Draining: /ready answers 503, and all else is served for 3600 s")
     assert await statuses(at, metrics_at) == {503}
+    assert (await at.request("GET", "/serving")).status == 503
     assert (await at.request("GET", "/accept-traffic")).status == 503
     assert (await at.request("GET", "/")).status == 200
     newcomer = await process.socket(APP.key)

@@ -16,7 +16,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_a_server_that_runs_is_alive_and_ready(peers: Peers) -> None:
-    for path in ("/", "/ready"):
+    for path in ("/", "/ready", "/serving"):
         reply = await peers.request("GET", path)
         assert (reply.status, reply.text) == (200, "OK")
 
@@ -44,7 +44,21 @@ async def test_accept_traffic_refuses_above_its_share_of_memory(
     assert (await peers.request("GET", "/ready")).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic"])
+@pytest.mark.parametrize(
+    ("draining", "available", "ready", "serving"),
+    [(False, True, 200, 200), (False, False, 503, 200), (True, True, 503, 503), (True, False, 503, 503)],
+)
+async def test_a_server_that_has_lost_redis_is_serving_until_it_stops(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch, draining: bool, available: bool, ready: int, serving: int
+) -> None:
+    server = peers.server._rest
+    monkeypatch.setattr(server, "draining", draining)
+    monkeypatch.setattr(server._health, "_available", lambda: available)
+    assert (await peers.request("GET", "/ready")).status == ready
+    assert (await peers.request("GET", "/serving")).status == serving
+
+
+@pytest.mark.parametrize("path", sorted(health.PATHS))
 async def test_a_health_check_may_be_asked_with_head(peers: Peers, path: str) -> None:
     reply = await peers.request("HEAD", path)
     assert (reply.status, reply.text) == (200, "")
@@ -53,7 +67,7 @@ async def test_a_health_check_may_be_asked_with_head(peers: Peers, path: str) ->
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH")
 
 
-@pytest.mark.parametrize("path", ["/", "/ready", "/accept-traffic", "/realtime/ready", "/realtime", "/realtime/"])
+@pytest.mark.parametrize("path", [*sorted(health.PATHS), "/realtime/ready", "/realtime", "/realtime/"])
 async def test_a_health_check_is_answered_alike_to_every_method(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
