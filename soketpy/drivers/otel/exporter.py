@@ -25,6 +25,9 @@ MOST_READ = 64 * 1024
 SLOWEST_ANSWER = 5.0
 """Seconds for the body of an answer, which has no effect. The connection of a slower one is closed."""
 
+MOST_CAUSES = 10
+"""Exceptions behind an exception that are looked at."""
+
 
 class BoundedSession(requests.Session):
     """An HTTP client that reads a bounded part of each answer. ``reason`` says why the last request failed."""
@@ -60,25 +63,36 @@ def _discard(answer: requests.Response) -> None:
 
 
 def reason_of(fault: BaseException) -> str:
-    """Return why a request failed, without its URL and headers."""
-    each: BaseException | None = fault
-    for _ in range(10):
-        if each is None:
-            break
+    """Return why a request failed, without its URL and headers: the text of the system, or the kind of the fault."""
+    if isinstance(fault, requests.Timeout):
+        return "no answer in time"
+    each = fault
+    for _ in range(MOST_CAUSES):
         if isinstance(each, OSError) and each.strerror:
             return each.strerror
         inner = [part for part in (*each.args, getattr(each, "reason", None)) if isinstance(part, BaseException)]
-        each = inner[0] if inner else each.__cause__ or each.__context__
-    return type(fault).__name__
+        cause = inner[0] if inner else each.__cause__ or each.__context__
+        if cause is None:
+            break
+        each = cause
+    return type(each).__name__
 
 
 class LoggingExporter(SpanExporter):
     """Exports by another exporter. It logs that spans are lost, at most once in ``LINE_INTERVAL``, and the recovery."""
 
-    def __init__(self, exporter: SpanExporter, address: str, reason: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        address: str,
+        reason: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Export to the collector at ``address``. ``reason`` returns why its last request failed."""
         self._exporter = exporter
         self._address = address
         self._reason = reason
+        self._clock = clock
         self._lost = 0
         self._said = -LINE_INTERVAL
         self._stopped = False
@@ -95,7 +109,7 @@ class LoggingExporter(SpanExporter):
                 self._lost = 0
             return result
         self._lost += len(spans)
-        if (now := time.monotonic()) - self._said >= LINE_INTERVAL:
+        if (now := self._clock()) - self._said >= LINE_INTERVAL:
             self._said = now
             log.warning(
                 "Traces cannot be exported to %(address)s (%(reason)s); spans lost so far: %(count)d",
