@@ -63,7 +63,8 @@ def _of_proxies(settings: Settings, *, plain: bool) -> Iterator[str]:
     if plain and not settings.proxies and (claiming := [app.id for app in settings.apps if app.tls_only]):
         apps = f"{naming(claiming)} with tls_only"
         yield f"Every client can claim to use TLS, by X-Forwarded-Proto ({apps}): set proxies, or tls"
-    if any(each.endswith("/0") for each in settings.proxies):
+    announced = settings.proxy_protocol and settings.unix_socket is None and not settings.proxies
+    if announced or any(each.endswith("/0") for each in settings.proxies):
         yield "Every client can choose its address for logs and limits: name the networks of the proxies in proxies"
 
 

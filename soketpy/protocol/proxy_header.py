@@ -18,6 +18,8 @@ LONGEST_V2 = 4096
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
 _LAST_PORT = 65_535
+_SSL, _BY_SSL = 0x20, 0x01
+"""PP2_TYPE_SSL, an extension, and PP2_CLIENT_SSL, a bit of the first byte of this extension (section 2.2.6)."""
 
 
 class BadProxyHeader(ValueError):
@@ -25,14 +27,15 @@ class BadProxyHeader(ValueError):
 
 
 class ProxyHeader(NamedTuple):
-    """A PROXY header: the address of the client, and the number of bytes.
+    """A PROXY header: the address of the client, the number of bytes, and whether the client uses TLS to the proxy.
 
     ``client`` is None if the proxy speaks for itself (LOCAL, for example a health check) or knows no IP address
-    (UNKNOWN).
+    (UNKNOWN). Only a header of version 2 can say that the client uses TLS.
     """
 
     client: str | None
     size: int
+    tls: bool = False
 
 
 def parse(received: bytes) -> ProxyHeader | None:
@@ -83,7 +86,18 @@ def _parse_v2(received: bytes) -> ProxyHeader | None:
     if command == _LOCAL or not length:  # LOCAL, UNSPEC, or a Unix socket at the proxy
         return ProxyHeader(None, size)
     source = IPv4Address(received[16:20]) if family == _TCP4 else IPv6Address(received[16:32])
-    return ProxyHeader(_text(source), size)
+    return ProxyHeader(_text(source), size, _has_tls(received[16 + length : size]))
+
+
+def _has_tls(extensions: bytes) -> bool:
+    """Return whether an extension says that the client uses TLS. Bytes that are no extension say nothing."""
+    at = 0
+    while at + 3 < len(extensions):
+        length = int.from_bytes(extensions[at + 1 : at + 3], "big")
+        if extensions[at] == _SSL and length >= 5 and at + 3 + length <= len(extensions):
+            return bool(extensions[at + 3] & _BY_SSL)
+        at += 3 + length
+    return False
 
 
 def _parse_address(family: str, text: str) -> IPv4Address | IPv6Address:

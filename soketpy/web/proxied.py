@@ -41,8 +41,7 @@ class ProxiedFirstRequest(FirstRequest):
             return
         if header is not None:
             assert self._transport is not None  # noqa: S101 - asyncio calls connection_made first
-            if header.client is not None:
-                self._peers.announce(self._transport, header.client)
+            self._peers.announce(self._transport, header.client, tls=header.tls)
             rest, self._header = self._header[header.size :], None
             if rest:
                 super().data_received(rest)

@@ -43,6 +43,37 @@ def test_a_header_names_the_client_and_ends_before_the_request(header: bytes) ->
         assert parse(header + rest) == ProxyHeader(VALID[header], len(header))
 
 
+def extension(kind: int, value: bytes) -> bytes:
+    """Return an extension (TLV) of version 2."""
+    return bytes([kind]) + struct.pack("!H", len(value)) + value
+
+
+BY_TLS = b"\x01\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("extensions", "tls"),
+    [
+        (extension(0x20, BY_TLS), True),
+        (extension(0x20, BY_TLS + extension(0x21, b"TLSv1.3")), True),
+        (extension(0x04, b"abc") + extension(0x20, b"\x07\0\0\0\0"), True),
+        (extension(0x20, b"\x06\0\0\0\0"), False),
+        (extension(0x04, extension(0x20, BY_TLS)), False),
+        (extension(0x20, b"\x01"), False),
+        (extension(0x20, BY_TLS)[:-1], False),
+        (b"\x20\xff\xff\x01", False),
+        (b"\x20\0", False),
+        (b"", False),
+    ],
+)
+def test_an_extension_says_that_the_client_uses_tls(extensions: bytes, tls: bool) -> None:
+    for source in ("203.0.113.9", "2001:db8::1"):
+        header = v2(source, more=extensions)
+        assert parse(header) == ProxyHeader(source, len(header), tls)
+    local = v2(command=0x20, more=extensions)
+    assert parse(local) == ProxyHeader(None, len(local))
+
+
 @pytest.mark.parametrize("header", VALID)
 def test_every_begin_of_a_header_waits_for_the_rest(header: bytes) -> None:
     for size in range(1, len(header)):

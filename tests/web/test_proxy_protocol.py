@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from soketpy.process.server import Server
 from tests.conftest import StartServer
 from tests.fakes import APP
 from tests.patience import until
-from tests.protocol.test_proxy_header import v2
+from tests.protocol.test_proxy_header import BY_TLS, extension, v2
 from tests.web.test_proxies import fields
 from tests.web.wire import HANDSHAKE, Wire, request, wire
 
@@ -64,6 +65,35 @@ async def test_a_proxy_that_speaks_for_itself_keeps_its_address(
         client.send(header + UNSIGNED)
         assert (await client.answer()).status == 401
     assert fields(caplog, "call_refused")[0]["ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", v2(command=0x20), v2(family=0)])
+async def test_headers_of_a_client_that_a_trusted_proxy_does_not_name_do_not_count(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, header: bytes
+) -> None:
+    peers = await start_server(apps=(replace(APP, tls_only=True),), proxy_protocol=True, proxies=("127.0.0.1",))
+    forged = ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https")
+    async with wire(peers.port) as client:
+        client.send(header + request("GET", "/apps/app-id/channels", b"", *forged))
+        assert (await client.answer()).status == 401
+    assert fields(caplog, "call_refused")[0]["ip"] == "127.0.0.1"
+    async with wire(peers.port) as client:
+        client.send(header + request("GET", "/app/app-key?protocol=7", b"", *HANDSHAKE, *forged))
+        assert (await client.answer()).status == 101
+        assert b'"code":4000' in await client.frame()
+    assert fields(caplog, "connection_refused")[0]["ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+async def test_an_app_for_tls_only_serves_a_client_whose_header_says_that_it_uses_tls(
+    start_server: StartServer, proxies: tuple[str, ...]
+) -> None:
+    peers = await start_server(apps=(replace(APP, tls_only=True),), proxy_protocol=True, proxies=proxies)
+    for header, said in ((v2(), b'"code":4000'), (v2(more=extension(0x20, BY_TLS)), b"connection_established")):
+        async with wire(peers.port) as client:
+            client.send(header + WEBSOCKET)
+            assert (await client.answer()).status == 101
+            assert said in await client.frame()
 
 
 @pytest.mark.parametrize(
