@@ -27,6 +27,9 @@ class Timeouts:
         most=LONGEST,
     )
     shutdown: float = setting(3, "How long closing all clients (with 4200) may take when the server stops.", least=0)
+    worker: float = setting(
+        30, "How long one of several workers may not answer. Then it is killed and replaced. 0 for no limit.", least=0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,8 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "host", "next to unix_socket"
         if not settings.metrics.enabled:  # with metrics, the port is a label of every metric
             yield "port", "next to unix_socket"
+    if settings.workers == 1:
+        yield "timeouts.worker", "while workers is 1"
     if not settings.proxies:
         yield "proxy_headers", "without proxies"
     if settings.webhooks.queue != "sqs":

@@ -1,7 +1,9 @@
 """The measures of a server: everything that its metrics say besides the traffic of apps and webhooks."""
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
+from types import MappingProxyType
 
 from soketpy.core.containment import failures
 from soketpy.core.histograms import Histogram
@@ -158,13 +160,25 @@ def of_certificate(expiry: float | None) -> Measures:
     return Measures((Measure("tls_certificate_expiry_seconds", "gauge", what, values, merge="lowest"),))
 
 
-def of_supervision(workers: int, running: int, reloads: Reloads) -> Measures:
-    """Return the measures of the process that serves the metrics, which are not added to those of other processes."""
+def of_supervision(
+    workers: int, running: int, reloads: Reloads, replaced: Mapping[str, int] = MappingProxyType({})
+) -> Measures:
+    """Return the measures of the process that serves the metrics, which are not added to those of other processes.
+
+    ``replaced`` has the number of workers that were replaced, by the reason: ``ended`` or ``hung``.
+    """
     results = {"applied": reloads.applied, "refused": reloads.refused}
     return Measures(
         (
             Measure("workers", "gauge", "Processes that should serve clients.", of(workers)),
-            Measure("workers_running", "gauge", "Processes that serve clients.", of(running)),
+            Measure("workers_running", "gauge", "Processes that serve clients, and answer.", of(running)),
+            Measure(
+                "workers_replaced",
+                "counter",
+                "Workers that were replaced because they ended or hung.",
+                by({"ended": 0, "hung": 0, **replaced}),
+                ("reason",),
+            ),
             Measure("config_reloads", "counter", "Reloads of the configuration, by result.", by(results), ("result",)),
             Measure(
                 "config_last_reload_seconds",

@@ -32,7 +32,7 @@ from soketpy.process.single import event_loop, watch_memory
 
 log = logging.getLogger("soketpy.worker")
 
-READY, FAILED, COUNTED = "ready", "failed", "counted"
+READY, LEAVING, FAILED, COUNTED = "ready", "leaving", "failed", "counted"
 """Kinds of messages that a worker sends."""
 
 SETTINGS, COUNT, DRAIN, LEAVE = "settings", "count", "drain", "leave"
@@ -148,6 +148,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
             await departure.due.wait()
             for task in tasks:
                 task.cancel()
+            send(writer, LEAVING)  # no request for counters is answered from now on
         send(writer, COUNTED, counted(server))
     except (Unreachable, ConfigError, OSError) as fault:
         send(writer, FAILED, str(fault))

@@ -13,6 +13,9 @@ from soketpy.process import worker
 
 log = logging.getLogger("soketpy.workers")
 
+REPORTED_AFTER = 5.0
+"""Seconds without an answer after which a worker is reported. A busy worker that works needs a tenth of a second."""
+
 
 class WorkerProcess:
     """A worker: a process and, after that process has died, its replacement.
@@ -34,7 +37,9 @@ class WorkerProcess:
         self.fault = "a worker ended before it served"
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: list[asyncio.Future[None]] = []  # callers of ``count``
+        self._answer: asyncio.Future[None] | None = None  # to the request for counters that is in flight
+        self.hung = False  # true if the process is killed because it does not answer
+        self.silence = 0.0  # seconds for which the answer has been missing, as ``SilenceWatch`` has counted them
 
     def __str__(self) -> str:
         """Return the name for the log. It has the process id, because the reader may have to find the process."""
@@ -59,6 +64,7 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
+        self.hung = False
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._receiving = asyncio.create_task(self._receive(reader))
         if self.retired.is_set():
@@ -73,6 +79,9 @@ class WorkerProcess:
                     self._finish_count()
                 elif kind == worker.FAILED:
                     self.fault = value
+                elif kind == worker.LEAVING:
+                    self.serves = False
+                    self._finish_count()
                 else:
                     self.serves = self.proven = True
                     self.ready.set()
@@ -81,10 +90,20 @@ class WorkerProcess:
         self._finish_count()
 
     def _finish_count(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        answer, self._answer = self._answer, None
+        silence, self.silence = self.silence, 0.0
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+        if silence >= REPORTED_AFTER and self.serves:
+            log.info(
+                "%(worker)s answers again, after %(seconds)d s",
+                {"event": "worker_answers", "worker": self, "pid": self.pid, "seconds": silence},
+            )
+
+    @property
+    def owes_answer(self) -> bool:
+        """Return whether a process that serves has not answered the last request for counters."""
+        return self._answer is not None and self.serves and not self.retired.is_set()
 
     def send(self, kind: str, value: object = None) -> None:
         """Send a message to the process, if there is one."""
@@ -97,12 +116,12 @@ class WorkerProcess:
             worker.send_settings(self._writer, settings)
 
     async def count(self) -> None:
-        """Update ``counted``."""
+        """Update ``counted``. At most one request is in flight: a caller that comes later waits for the same answer."""
         if self.serves and not self.retired.is_set():  # a worker that drains sends its counters once, at its end
-            answer = asyncio.get_running_loop().create_future()
-            self._waiting.append(answer)
-            self.send(worker.COUNT)
-            await answer
+            if self._answer is None:
+                self._answer = asyncio.get_running_loop().create_future()
+                self.send(worker.COUNT)
+            await asyncio.shield(self._answer)
 
     def stop(self, patience: float) -> None:
         """Let the worker drain and end, without a replacement. Kill it if it still runs after ``patience`` seconds."""
@@ -115,6 +134,22 @@ class WorkerProcess:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
+
+    @property
+    def silent(self) -> bool:
+        """Return whether the worker has been reported because it does not answer."""
+        return self.silence >= REPORTED_AFTER
+
+    def kill_silent(self) -> None:
+        """Kill a worker that does not answer. Another one replaces it."""
+        log.error(
+            "%(worker)s has not answered for %(seconds)d s (timeouts.worker): killing it",
+            {"event": "worker_hung", "worker": self, "pid": self.pid, "seconds": self.silence},
+        )
+        self.serves, self.hung = False, True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -33,6 +33,7 @@ from soketpy.process.private_redis import private_redis
 from soketpy.process.reloads import Reloads
 from soketpy.process.requirements import number_of
 from soketpy.process.signals import Signals
+from soketpy.process.silence import SilenceWatch
 from soketpy.process.worker_process import WorkerProcess
 
 log = logging.getLogger("soketpy.workers")
@@ -45,6 +46,9 @@ STABLE_AFTER = 10.0
 
 END_PATIENCE = 10.0
 """Seconds that a worker has to end, besides ``timeouts.shutdown``. Then it is killed."""
+
+LONGEST_COUNT = 2.0
+"""Seconds for which a reading of the counters waits for a worker, at most. Then its last counters are used."""
 
 COUNT_INTERVAL = 5.0
 """Seconds between two readings of the counters. The counts since the last reading are lost if a worker is killed."""
@@ -63,6 +67,7 @@ class Workers:
         self._former = Counted()  # the counters of processes that have ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
+        self._replaced = {"ended": 0, "hung": 0}  # how many workers were replaced, by the reason
         self._renewal_asked = asyncio.Event()
         self.stopping = False
         self.reloads = Reloads()
@@ -80,7 +85,10 @@ class Workers:
             await each.ready.wait()
             if not each.proven:
                 raise Unreachable(each.fault)
-        self._chores = [self._watch(self._count_periodically()), self._watch(self._renew_when_asked())]
+        silence = SilenceWatch(lambda: self._workers, self._settings.timeouts.worker)
+        self._chores = [
+            self._watch(chore) for chore in (self._count_periodically(), self._renew_when_asked(), silence.run())
+        ]
 
     def _watch(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -111,6 +119,7 @@ class Workers:
                 if one.retired.is_set() or not one.proven:
                     break
                 log.error("%(reason)s; starting another one", {"event": "worker_ended", "reason": end})
+                self._replaced["hung" if one.hung else "ended"] += 1
                 pause = LONGEST_PAUSE / 50 if loop.time() - began > STABLE_AFTER else min(2 * pause, LONGEST_PAUSE)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(one.retired.wait(), pause)
@@ -197,15 +206,19 @@ class Workers:
         return sum(each.counted.apps.get(app_id, (0, {}))[0] for each in self._workers)
 
     def available(self) -> bool:
-        """Return whether a worker serves and all workers reach each other, by the last counters."""
+        """Return whether a worker serves, none hangs, and all workers reach each other, by the last counters.
+
+        A worker that hangs still gets its share of the new connections, so other servers should get them instead.
+        """
         measures = self._sum().measures
         up, expected = measures.value("redis_links_up"), measures.value("redis_links")
-        return up == expected and any(each.serves for each in self._workers)
+        hangs = any(each.silent for each in self._workers)
+        return up == expected and not hangs and any(each.serves for each in self._workers)
 
     def measures(self) -> Measures:
         """Return the measures of all workers, without those of their apps and webhooks."""
-        running = sum(each.serves for each in self._workers)
-        ours = measuring.of_supervision(self._number, running, self.reloads) + measuring.of_process()
+        running = sum(each.serves and not each.silent for each in self._workers)
+        ours = measuring.of_supervision(self._number, running, self.reloads, self._replaced) + measuring.of_process()
         return self._sum().measures + ours
 
     def webhook_traffic(self) -> WebhookTrafficByHost:
@@ -218,8 +231,8 @@ class Workers:
     async def count(self) -> None:
         """Update ``traffic`` and ``connected``."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                await asyncio.gather(*(each.count() for each in self._workers))
+            async with asyncio.timeout(LONGEST_COUNT):
+                await asyncio.gather(*(each.count() for each in self._workers if each.silence < LONGEST_COUNT))
         apps = self._sum().apps
         for app_id in self.traffic.keys() - apps.keys():
             del self.traffic[app_id]

@@ -71,6 +71,8 @@ WARNINGS = [
         "timeouts: {authorization: 5}\n",
         ["config.yaml:1: timeouts.authorization: has no effect while no app has authorized_connections"],
     ),
+    ("timeouts: {worker: 5}\n", ["config.yaml:1: timeouts.worker: has no effect while workers is 1"]),
+    ("timeouts: {worker: 5}\nworkers: 2\n", []),
     ("timeouts: {authorization: 5}\n" + ONE.format("authorized_connections: true"), []),
     (
         ONE.format("max_presence_member_size_in_kb: 300"),
