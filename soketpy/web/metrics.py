@@ -1,14 +1,12 @@
-"""The metrics for Prometheus: those of soketi with soketi's names, and soketpy's own."""
+"""The metrics of a server: those of soketi with soketi's names, and soketpy's own."""
 
 from collections.abc import Callable, Iterator, Mapping
-
-from prometheus_client import Metric
-from prometheus_client.registry import Collector
 
 from soketpy.core.measures import Measures
 from soketpy.core.traffic import Traffic
 from soketpy.core.webhook_traffic import WebhookTraffic
 from soketpy.web import process_metrics, webhook_metrics
+from soketpy.web.exposition import Family, Kind, Labels, Sample
 
 ByHost = Mapping[tuple[str, str], WebhookTraffic]
 """The counters of webhooks, by the id of the app and the host of the endpoint."""
@@ -27,7 +25,7 @@ _COUNTERS = (
 )
 
 
-class TrafficCollector(Collector):
+class Metrics:
     """Reads the counters of all apps, and computes the gauges, whenever Prometheus asks."""
 
     def __init__(
@@ -46,21 +44,28 @@ class TrafficCollector(Collector):
         self._traffic = traffic
         self._connected = connected
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric with soketi's name and soketi's labels ``app_id`` and ``port``."""
-        gauge = Metric(f"{self._prefix}connected", "WebSocket connections that are open now.", "gauge")
-        for app_id in self._traffic:
-            gauge.add_sample(gauge.name, self._labels(app_id), self._connected(app_id))
-        yield gauge
-        for name, attribute, help_text in _COUNTERS:
-            # soketi's byte counters do not end in _total, which the counter type of Prometheus would add.
-            kind = "counter" if name.endswith("_total") else "unknown"
-            metric = Metric(f"{self._prefix}{name.removesuffix('_total')}", help_text, kind)
-            for app_id, traffic in self._traffic.items():
-                metric.add_sample(f"{self._prefix}{name}", self._labels(app_id), getattr(traffic, attribute))
-            yield metric
-        yield from process_metrics.collect(self._port, self._measures())
-        yield from webhook_metrics.collect(self._port, self._webhooks())
+    def families(self) -> Iterator[Family]:
+        """Yield every metric with soketi's name and soketi's labels ``app_id`` and ``port``.
 
-    def _labels(self, app_id: str) -> dict[str, str]:
-        return {"app_id": app_id, "port": self._port}
+        Counters may change, and apps may come and go, between two samples.
+        """
+        apps: list[tuple[Labels, Traffic]] = []
+        # This metric is the first: its samples also make the labels of the apps, which the others use again.
+        yield Family(f"{self._prefix}connected", "WebSocket connections that are open now.", "gauge", self._gauge(apps))
+        for name, attribute, help_text in _COUNTERS:
+            # soketi's byte counters do not end in _total, so they are not counters by the rules of Prometheus.
+            kind: Kind = "counter" if name.endswith("_total") else "untyped"
+            yield Family(f"{self._prefix}{name}", help_text, kind, _counters(f"{self._prefix}{name}", attribute, apps))
+        yield from process_metrics.families(self._port, self._measures())
+        yield from webhook_metrics.families(self._port, self._webhooks())
+
+    def _gauge(self, apps: list[tuple[Labels, Traffic]]) -> Iterator[Sample]:
+        for app_id, traffic in list(self._traffic.items()):
+            labels = Labels(app_id=app_id, port=self._port)
+            apps.append((labels, traffic))
+            yield f"{self._prefix}connected", labels, "", self._connected(app_id)
+
+
+def _counters(name: str, attribute: str, apps: list[tuple[Labels, Traffic]]) -> Iterator[Sample]:
+    for labels, traffic in apps:
+        yield name, labels, "", getattr(traffic, attribute)

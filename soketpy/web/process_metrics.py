@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from itertools import accumulate
 
-from prometheus_client import Metric
-
 from soketpy.core.histograms import BOUNDS, Histogram
-from soketpy.core.measures import Measures
+from soketpy.core.measures import Measure, Measures
+from soketpy.web.exposition import Family, Labels, Sample
 
 PREFIX = "soketpy_"
 """Begins the names of all metrics that soketi does not have, and of no other."""
@@ -14,22 +13,25 @@ PREFIX = "soketpy_"
 _BOUNDS = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
 
 
-def collect(port: str, measures: Measures) -> Iterator[Metric]:
+def families(port: str, measures: Measures) -> Iterator[Family]:
     """Yield the measures of a process, or of all workers together."""
     for measure in measures.values():
-        metric = Metric(f"{PREFIX}{measure.name}", measure.help, measure.kind)
-        suffix = "_total" if measure.kind == "counter" else ""
-        for values, value in measure.values.items():
-            labels = {**dict(zip(measure.labels, values, strict=True)), "port": port}
-            if isinstance(value, Histogram):
-                _add_histogram(metric, labels, value)
-            else:
-                metric.add_sample(f"{metric.name}{suffix}", labels, value)
-        yield metric
+        name = f"{PREFIX}{measure.name}{'_total' if measure.kind == 'counter' else ''}"
+        yield Family(name, measure.help, measure.kind, _samples(name, port, measure))
 
 
-def _add_histogram(metric: Metric, labels: dict[str, str], histogram: Histogram) -> None:
-    for bound, number in zip(_BOUNDS, accumulate(histogram.classes), strict=True):
-        metric.add_sample(f"{metric.name}_bucket", {**labels, "le": bound}, number)
-    metric.add_sample(f"{metric.name}_sum", labels, histogram.seconds)
-    metric.add_sample(f"{metric.name}_count", labels, sum(histogram.classes))
+def _samples(name: str, port: str, measure: Measure) -> Iterator[Sample]:
+    for values, value in measure.values.items():
+        labels = Labels(**dict(zip(measure.labels, values, strict=True)), port=port)
+        if isinstance(value, Histogram):
+            yield from _histogram(name, labels, value)
+        else:
+            yield name, labels, "", value
+
+
+def _histogram(name: str, labels: Labels, histogram: Histogram) -> Iterator[Sample]:
+    numbers, seconds = tuple(accumulate(histogram.classes)), histogram.seconds  # at one moment
+    for bound, number in zip(_BOUNDS, numbers, strict=True):
+        yield f"{name}_bucket", labels, bound, number
+    yield f"{name}_sum", labels, "", seconds
+    yield f"{name}_count", labels, "", numbers[-1]

@@ -1,11 +1,10 @@
 """The metrics of webhooks for Prometheus: by app and by the host of the endpoint."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from prometheus_client import Metric
-
 from soketpy.core.webhook_traffic import LATENCIES, WebhookTraffic
+from soketpy.web.exposition import Family, Kind, Labels, Sample
 from soketpy.web.process_metrics import PREFIX
 
 # The name, the attribute, and the help.
@@ -22,22 +21,41 @@ _GAUGES = (
 )
 _BOUNDS = (*(f"{bound:g}" for bound in LATENCIES), "+Inf")
 
+_Labelled = Sequence[tuple[Labels, WebhookTraffic]]
 
-def collect(port: str, traffic: Mapping[tuple[str, str], WebhookTraffic]) -> Iterator[Metric]:
+
+def families(port: str, traffic: Mapping[tuple[str, str], WebhookTraffic]) -> Iterator[Family]:
     """Yield the metrics of webhooks. Nothing is yielded before the first delivery."""
     if not traffic:
         return
-    by_labels = [({"app_id": app_id, "host": host, "port": port}, each) for (app_id, host), each in traffic.items()]
-    for kind, metrics, suffix in (("counter", _COUNTERS, "_total"), ("gauge", _GAUGES, "")):
-        for name, attribute, help_text in metrics:
-            metric = Metric(f"{PREFIX}{name}", help_text, kind)
-            for labels, each in by_labels:
-                metric.add_sample(f"{PREFIX}{name}{suffix}", labels, getattr(each, attribute))
-            yield metric
-    latency = Metric(f"{PREFIX}webhook_request_seconds", "Durations of the requests of webhooks.", "histogram")
-    for labels, each in by_labels:
-        for bound, number in zip(_BOUNDS, accumulate(each.latencies), strict=True):
-            latency.add_sample(f"{latency.name}_bucket", {**labels, "le": bound}, number)
-        latency.add_sample(f"{latency.name}_sum", labels, each.seconds)
-        latency.add_sample(f"{latency.name}_count", labels, sum(each.latencies))
-    yield latency
+    labelled: list[tuple[Labels, WebhookTraffic]] = []
+    name = f"{PREFIX}webhook_request_seconds"
+    # This metric is the first: its samples also make the labels, which the others use again.
+    yield Family(name, "Durations of the requests of webhooks.", "histogram", _durations(name, port, traffic, labelled))
+    kinds: tuple[tuple[Kind, tuple[tuple[str, str, str], ...], str], ...]
+    kinds = (("counter", _COUNTERS, "_total"), ("gauge", _GAUGES, ""))
+    for kind, metrics, suffix in kinds:
+        for short, attribute, help_text in metrics:
+            name = f"{PREFIX}{short}{suffix}"
+            yield Family(name, help_text, kind, _values(name, attribute, labelled))
+
+
+def _durations(
+    name: str,
+    port: str,
+    traffic: Mapping[tuple[str, str], WebhookTraffic],
+    labelled: list[tuple[Labels, WebhookTraffic]],
+) -> Iterator[Sample]:
+    for (app_id, host), each in list(traffic.items()):
+        labels = Labels(app_id=app_id, host=host, port=port)
+        labelled.append((labels, each))
+        numbers, seconds = tuple(accumulate(each.latencies)), each.seconds  # at one moment
+        for bound, number in zip(_BOUNDS, numbers, strict=True):
+            yield f"{name}_bucket", labels, bound, number
+        yield f"{name}_sum", labels, "", seconds
+        yield f"{name}_count", labels, "", numbers[-1]
+
+
+def _values(name: str, attribute: str, labelled: _Labelled) -> Iterator[Sample]:
+    for labels, each in labelled:
+        yield name, labels, "", getattr(each, attribute)

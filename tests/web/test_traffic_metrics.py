@@ -1,9 +1,8 @@
 """The counters of traffic, and their form for Prometheus."""
 
-from prometheus_client import CollectorRegistry, generate_latest
-
 from soketpy.core.traffic import TrafficByApp
-from soketpy.web.metrics import TrafficCollector
+from soketpy.web.metrics import Metrics
+from tests.web.samples import sample_value, text_of
 
 # soketi's names, as its dashboards ask for them.
 COUNTERS = {
@@ -40,46 +39,41 @@ def test_an_app_has_traffic_as_soon_as_it_is_asked_for() -> None:
 
 
 def test_every_counter_is_shown_under_soketis_name() -> None:
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("soketi_", 6001, busy(), lambda app_id: 9))
+    metrics = Metrics("soketi_", 6001, busy(), lambda app_id: 9)
     labels = {"app_id": "app-id", "port": "6001"}
-    found = {name: registry.get_sample_value(f"soketi_{name}", labels) for name in COUNTERS}
+    found = {name: sample_value(metrics, f"soketi_{name}", labels) for name in COUNTERS}
     assert found == COUNTERS
-    assert registry.get_sample_value("soketi_connected", labels) == 9
+    assert sample_value(metrics, "soketi_connected", labels) == 9
 
 
 def test_the_prefix_is_a_setting() -> None:
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("mine_", 1, busy(), lambda app_id: 0))
-    text = generate_latest(registry).decode()
+    metrics = Metrics("mine_", 1, busy(), lambda app_id: 0)
+    text = text_of(metrics)
     assert "mine_new_connections_total{" in text
     assert "soketi_" not in text
 
 
 def test_the_gauge_is_computed_whenever_it_is_asked_for() -> None:
     connected = {"app-id": 3}
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("soketi_", 6001, busy(), connected.__getitem__))
+    metrics = Metrics("soketi_", 6001, busy(), connected.__getitem__)
     labels = {"app_id": "app-id", "port": "6001"}
-    assert registry.get_sample_value("soketi_connected", labels) == 3
+    assert sample_value(metrics, "soketi_connected", labels) == 3
     connected["app-id"] = 0
-    assert registry.get_sample_value("soketi_connected", labels) == 0
+    assert sample_value(metrics, "soketi_connected", labels) == 0
 
 
 def test_apps_are_told_apart() -> None:
     by_app = busy()
     by_app["other"].connections = 70
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("soketi_", 6001, by_app, lambda app_id: len(app_id)))
+    metrics = Metrics("soketi_", 6001, by_app, lambda app_id: len(app_id))
     other = {"app_id": "other", "port": "6001"}
-    assert registry.get_sample_value("soketi_new_connections_total", other) == 70
-    assert registry.get_sample_value("soketi_connected", other) == 5
+    assert sample_value(metrics, "soketi_new_connections_total", other) == 70
+    assert sample_value(metrics, "soketi_connected", other) == 5
 
 
 def test_every_metric_has_a_help_and_the_type_that_prometheus_expects() -> None:
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("soketi_", 6001, busy(), lambda app_id: 0))
-    text = generate_latest(registry).decode()
+    metrics = Metrics("soketi_", 6001, busy(), lambda app_id: 0)
+    text = text_of(metrics)
     assert "# TYPE soketi_connected gauge" in text
     assert "# TYPE soketi_new_connections_total counter" in text
     assert text.count("# HELP") == len(COUNTERS) + 1

@@ -3,17 +3,17 @@
 import pickle
 from dataclasses import replace
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from soketpy.config import settings as config
 from soketpy.core.traffic import Counted
 from soketpy.core.webhook_traffic import LATENCIES, WebhookTraffic, WebhookTrafficByHost
 from soketpy.core.webhooks import Webhook
-from soketpy.web.metrics import TrafficCollector
+from soketpy.web.metrics import Metrics
 from tests.conftest import StartServer, until
 from tests.fakes import APP
 from tests.receiver import answer_with, receiving
+from tests.web.samples import sample_value
 from tests.web.test_metrics import OPEN, ask
 
 KEY = ("app-id", "example.com")
@@ -28,29 +28,27 @@ def busy(scale: int = 1) -> WebhookTraffic:
     return traffic
 
 
-def registry_of(traffic: WebhookTrafficByHost) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector("soketi_", 6001, {}, lambda app_id: 0, webhooks=lambda: traffic))
-    return registry
+def metrics_of(traffic: WebhookTrafficByHost) -> Metrics:
+    return Metrics("soketi_", 6001, {}, lambda app_id: 0, webhooks=lambda: traffic)
 
 
 def test_every_counter_has_the_app_and_the_host() -> None:
-    registry = registry_of(WebhookTrafficByHost({KEY: busy()}))
+    metrics = metrics_of(WebhookTrafficByHost({KEY: busy()}))
     labels = {"app_id": "app-id", "host": "example.com", "port": "6001"}
     names = ("sent_total", "failed_total", "retried_total", "dead_total", "dropped_total", "queued", "oldest_seconds")
-    found = [registry.get_sample_value(f"soketpy_webhook_{name}", labels) for name in names]
+    found = [sample_value(metrics, f"soketpy_webhook_{name}", labels) for name in names]
     assert found == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_durations_are_a_histogram() -> None:
-    registry = registry_of(WebhookTrafficByHost({KEY: busy()}))
+    metrics = metrics_of(WebhookTrafficByHost({KEY: busy()}))
     labels = {"app_id": "app-id", "host": "example.com", "port": "6001"}
     name = "soketpy_webhook_request_seconds"
     bounds = ("0.01", "0.025", "10", "+Inf")
-    found = [registry.get_sample_value(f"{name}_bucket", {**labels, "le": bound}) for bound in bounds]
+    found = [sample_value(metrics, f"{name}_bucket", {**labels, "le": bound}) for bound in bounds]
     assert found == [2, 3, 3, 4]
-    assert registry.get_sample_value(f"{name}_count", labels) == 4
-    assert registry.get_sample_value(f"{name}_sum", labels) == 60.035
+    assert sample_value(metrics, f"{name}_count", labels) == 4
+    assert sample_value(metrics, f"{name}_sum", labels) == 60.035
 
 
 def test_the_counters_of_processes_are_added_and_those_of_an_ended_one_stay() -> None:
