@@ -74,14 +74,14 @@ async def test_with_a_certificate_websockets_and_rest_are_encrypted(
         await peer.close()
 
 
-async def test_a_client_without_tls_gets_nothing_from_a_tls_port(
+async def test_a_client_without_tls_gets_nothing_from_a_tls_port_but_the_reason(
     start_server: StartServer, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cert, key = authority.issue(tmp_path)
     peers = await start_server(tls=Tls(cert=cert, key=key))
     async with wire(peers.port) as stranger:
         stranger.send(request("GET", "/ready"))
-        assert b"HTTP" not in await stranger.rest()
+        assert (await stranger.answer()).body == b"This port needs TLS: use https or wss.\n"
     assert await ready(peers, authority) == 200
     assert "Traceback" not in caplog.text
 
@@ -109,14 +109,20 @@ async def test_a_command_without_tls_names_a_port_that_speaks_tls(
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize(
-    ("sent", "reason"),
+    ("sent", "reason", "answered"),
     [
-        (request("GET", "/ready"), "HTTP_REQUEST"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "WRONG_VERSION_NUMBER"),
+        (request("GET", "/ready"), "HTTP_REQUEST", True),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "WRONG_VERSION_NUMBER", False),
     ],
 )
-def test_a_tls_handshake_that_fails_has_a_line(
-    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture, loop: str, sent: bytes, reason: str
+def test_a_tls_handshake_that_fails_has_a_line_and_plain_http_an_answer(
+    authority: Authority,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    loop: str,
+    sent: bytes,
+    reason: str,
+    answered: bool,
 ) -> None:
     cert, key = authority.issue(tmp_path)
     caplog.set_level(logging.INFO, "soketpy")
@@ -127,7 +133,12 @@ def test_a_tls_handshake_that_fails_has_a_line(
             wire(server.port or 0) as stranger,
         ):
             stranger.send(sent)
-            await stranger.rest()
+            if answered:
+                answer = await stranger.answer()
+                assert (answer.status, answer.headers["connection"]) == (400, "close")
+                assert answer.body == b"This port needs TLS: use https or wss.\n"
+                stranger.send(sent)  # a client that does not disconnect
+            assert await stranger.rest() == b""
 
     factory = None if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -176,7 +187,7 @@ async def test_a_log_that_fails_changes_nothing_for_a_failed_tls_handshake(
     monkeypatch.setattr("soketpy.core.refusals.log.log", fail)
     async with wire(peers.port) as stranger:
         stranger.send(request("GET", "/ready"))
-        assert b"HTTP" not in await stranger.rest()
+        assert (await stranger.answer()).status == 400
     assert await ready(peers, authority) == 200
     assert contained.count == 1
 
