@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import ssl
 import sys
@@ -22,27 +21,11 @@ from tests.authority import Authority
 from tests.clients.programs import Launched
 from tests.deploy.ports import launched
 from tests.patience import PATIENCE, attempts, wait_until
+from tests.proxies import find, path_of, run_caddy, run_nginx
 
 FILES = Path(__file__).parent.parent.parent / "deploy/proxies"
 KEY, SECRET = "the-key", "the-secret"
 PREFIX = "/realtime"
-
-NGINX = """
-user root;
-daemon off;
-pid {folder}/pid;
-error_log stderr notice;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/soketpy.conf;
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -56,16 +39,20 @@ class Place:
     key: str
     changes: Mapping[str, str]
 
-    def fill(self, name: str, changes: Mapping[str, str]) -> str:
-        """Write a shipped file with other addresses, and return its path. Each original text must be in the file."""
+    def filled(self, name: str, changes: Mapping[str, str]) -> str:
+        """Return a shipped file with other addresses. Each original text must be in the file."""
         text = (FILES / name).read_text()
         for old, new in changes.items():
             assert old in text, f"{name} does not contain {old}"
             text = text.replace(old, new)
         for old, new in self.changes.items():
             text = text.replace(old, new)
+        return text
+
+    def fill(self, name: str, changes: Mapping[str, str]) -> str:
+        """Write a shipped file with other addresses, and return its path."""
         file = self.folder / name
-        file.write_text(text)
+        file.write_text(self.filled(name, changes))
         return str(file)
 
 
@@ -77,19 +64,13 @@ def nginx(place: Place, variant: Mapping[str, str]) -> Launched:
         "/etc/ssl/soketpy/fullchain.pem": place.certificate,
         "/etc/ssl/soketpy/privkey.pem": place.key,
     }
-    shutil.move(place.fill("nginx.conf", changes), place.folder / "soketpy.conf")
-    (place.folder / "nginx.conf").write_text(NGINX.format(folder=place.folder))
-    return Launched(path_of("nginx"), "-c", str(place.folder / "nginx.conf"), ready="start worker process")
+    return run_nginx(place.folder, place.filled("nginx.conf", changes))
 
 
 def caddy(place: Place, variant: Mapping[str, str]) -> Launched:
     site = f"https://localhost:{place.port} {{\n\tbind 127.0.0.1\n\ttls {place.certificate} {place.key}"
-    file = Path(place.fill("Caddyfile", {**variant, "ws.example.com {": site}))
-    options = f"{{\n\tadmin off\n\thttp_port {place.plain_port}\n\tskip_install_trust\n}}\n"
-    file.write_text(options + file.read_text())
-    env = {"XDG_DATA_HOME": str(place.folder), "XDG_CONFIG_HOME": str(place.folder), "HOME": str(place.folder)}
-    command = (path_of("caddy"), "run", "--adapter", "caddyfile", "--config", str(file))
-    return Launched(*command, ready="serving initial configuration", env=env)
+    text = place.filled("Caddyfile", {**variant, "ws.example.com {": site})
+    return run_caddy(place.folder, text, f"http_port {place.plain_port}")
 
 
 def haproxy(place: Place, variant: Mapping[str, str]) -> Launched:
@@ -105,6 +86,9 @@ def haproxy(place: Place, variant: Mapping[str, str]) -> Launched:
 
 
 def traefik(place: Place, variant: Mapping[str, str]) -> Launched:
+    program = find("traefik")
+    if program is None:
+        pytest.skip("needs Traefik, whose package has no program for this machine")
     changes = {
         "/etc/ssl/soketpy/fullchain.pem": place.certificate,
         "/etc/ssl/soketpy/privkey.pem": place.key,
@@ -115,7 +99,7 @@ def traefik(place: Place, variant: Mapping[str, str]) -> Launched:
         "/etc/traefik/traefik-soketpy.yaml": place.fill("traefik-soketpy.yaml", {**variant, **changes}),
     }
     file = place.fill("traefik.yaml", ports)
-    return Launched(path_of("traefik"), f"--configFile={file}", ready="Starting provider *file.Provider")
+    return Launched(program, f"--configFile={file}", ready="Starting provider *file.Provider")
 
 
 Proxy = Callable[[Place, Mapping[str, str]], Launched]
@@ -133,15 +117,6 @@ UNHEALTHY: dict[Proxy, str] = {
     traefik: "Health check failed",
 }
 """The line in the log of a proxy after which it sends nothing to a node. nginx has no health checks."""
-
-
-def path_of(program: str) -> str:
-    own = str(Path(sys.executable).parent)
-    found = shutil.which(program, path=f"{own}:{os.environ['PATH']}:/usr/sbin")
-    if found is None and program == "traefik":
-        pytest.skip("needs Traefik, whose package has no program for this machine")
-    assert found is not None, f"{program} is missing: run `make test-deploy`, which installs it"
-    return found
 
 
 class Node:

@@ -8,8 +8,8 @@ import pytest
 
 from tests.clients.programs import Launched
 from tests.deploy.ports import launched
-from tests.deploy.proxies import path_of
 from tests.patience import PATIENCE
+from tests.proxies import path_of
 
 HAPROXY = """
 defaults

@@ -1,6 +1,5 @@
 """The chat and the realtime server behind nginx and Caddy, with TLS and the files of ``examples/nextjs-chat/proxy``."""
 
-import shutil
 import ssl
 import threading
 import time
@@ -17,23 +16,9 @@ from tests.examples.apps import NEXTJS, DefaultServer, Started
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
 from tests.patience import PAUSE, attempts
+from tests.proxies import run_caddy, run_nginx
 
 FILES = NEXTJS.folder / "proxy"
-FRAME = """
-daemon off;
-pid {folder}/pid;
-error_log stderr notice;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/chat.conf;
-}}
-"""
 
 Proxy = Callable[[Path, int, dict[str, str]], Launched]
 
@@ -57,24 +42,12 @@ def nginx(folder: Path, port: int, upstreams: dict[str, str]) -> Launched:
         "/etc/ssl/chat/fullchain.pem": certificate,
         "/etc/ssl/chat/privkey.pem": key,
     }
-    (folder / "chat.conf").write_text(filled("nginx.conf", changes))
-    (folder / "nginx.conf").write_text(FRAME.format(folder=folder))
-    return Launched(path_of("nginx"), "-c", str(folder / "nginx.conf"), ready="start worker process")
+    return run_nginx(folder, filled("nginx.conf", changes))
 
 
 def caddy(folder: Path, port: int, upstreams: dict[str, str]) -> Launched:
     text = filled("Caddyfile", upstreams | {"chat.example.com {": f"https://localhost:{port} {{\n\tbind 127.0.0.1"})
-    options = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tlocal_certs\n}\n"
-    (folder / "Caddyfile").write_text(options + text)
-    command = (path_of("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
-    env = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}
-    return Launched(*command, ready="serving initial configuration", env=env)
-
-
-def path_of(program: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
-    assert found is not None, f"{program} is missing: run `make examples`, which installs it"
-    return found
+    return run_caddy(folder, text, "auto_https disable_redirects", "local_certs")
 
 
 def enter(browser: Browser, url: str, name: str) -> Page:
