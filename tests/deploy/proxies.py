@@ -6,6 +6,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
@@ -257,7 +258,12 @@ class Site(Front):
         redis: str,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.nodes = [Node(folder / name, redis, str(folder), settings) for name in ("one", "two")]
+        with ThreadPoolExecutor() as pool:
+            starting = [pool.submit(Node, folder / name, redis, str(folder), settings) for name in ("one", "two")]
+        self.nodes = [each.result() for each in starting if each.exception() is None]
+        if len(self.nodes) < len(starting):
+            self._stop_nodes()
+            raise next(fault for each in starting if (fault := each.exception()))
         try:
             super().__init__(proxy, variant, folder, [node.port for node in self.nodes])
         except BaseException:
@@ -269,8 +275,8 @@ class Site(Front):
         self._stop_nodes()
 
     def _stop_nodes(self) -> None:
-        for node in self.nodes:
-            node.stop()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.stop, self.nodes))
 
     def node_of_the_client(self) -> Node:
         """Return the node that has the only client."""
