@@ -8,7 +8,7 @@ from soketpy.core.fields import setting
 _PAIR = r"[^\s=,]+=[^\x00-\x1f\x7f]*"
 
 
-def collector_problem(url: str) -> str | None:
+def url_problem(url: str) -> str | None:
     """Return what is wrong with the URL of a collector, as the end of a sentence, or None."""
     try:
         parts = urlsplit(url)
@@ -17,9 +17,14 @@ def collector_problem(url: str) -> str | None:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host or " " in url:
         return "is not an http:// or https:// URL with a host"
-    if parts.username is not None or parts.password is not None:
-        return "must not contain a user or a password: use tracing.headers"
     return None
+
+
+def endpoint_problem(url: str) -> str | None:
+    """Return what is wrong with ``tracing.endpoint``, as the end of a sentence, or None."""
+    if (problem := url_problem(url)) is not None:
+        return problem
+    return "must not contain a user or a password: use tracing.headers" if "@" in urlsplit(url).netloc else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,7 @@ class Tracing:
     endpoint: str | None = setting(
         None,
         "URL of the collector (OTLP over HTTP); null for OTEL_EXPORTER_OTLP_ENDPOINT, or http://localhost:4318.",
-        check_text=collector_problem,
+        check_text=endpoint_problem,
     )
     headers: tuple[str, ...] = setting(
         (),

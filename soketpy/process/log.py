@@ -91,6 +91,7 @@ def configure(level: str = "info", format: str = "text", *, pid: int | None = No
         "botocore",
         "opentelemetry",
         "sqlalchemy",
+        "urllib3",
     ):
         logging.getLogger(library).setLevel(logging.CRITICAL)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from soketpy.config import Settings
-from soketpy.config.tracing import collector_problem
+from soketpy.config.tracing import url_problem
 from soketpy.core.fields import shown
 from soketpy.core.tracing import Tracer
 from soketpy.process.measuring import installed_version
@@ -33,7 +33,7 @@ def check_tracing(settings: Settings, environ: Mapping[str, str] = os.environ) -
     problem = _protocol_problem(environ)
     if problem is None and settings.tracing.sample_ratio is None:
         problem = _sampler_problem(environ)
-    if problem is None and (wrong := collector_problem(exporter.endpoint_of(settings.tracing.endpoint, environ))):
+    if problem is None and (wrong := url_problem(exporter.endpoint_of(settings.tracing.endpoint, environ))):
         problem = f"the URL of OTEL_EXPORTER_OTLP_ENDPOINT {wrong}"
     if problem is None:
         problem = tracer.variables_problem()

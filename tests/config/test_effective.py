@@ -62,7 +62,7 @@ def with_secrets() -> dict[str, Any]:
         for group in groups:
             inner = inner.setdefault(group, {})
         inner[name] = [MARKER] if field.many else MARKER
-    tree["tracing"]["headers"] = [f"api-key={MARKER}"]
+    tree["tracing"].update(headers=[f"api-key={MARKER}"], endpoint=f"http://127.0.0.1/?{MARKER}")
     tree["tls"] = {}  # its passphrase needs files; the environment below has it
     for name in ("sqs", "dynamodb"):
         tree[name]["endpoint"] = f"http://127.0.0.1/?{MARKER}"

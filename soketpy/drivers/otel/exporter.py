@@ -37,7 +37,7 @@ class BoundedSession(requests.Session):
         self.reason = ""
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
-        """Make a request."""
+        """Make a request. Raise HTTPError for a redirect: it is not followed, and the exporter would accept it."""
         try:
             answer = super().request(*args, **{**options, "stream": True})
         except Exception as fault:
@@ -45,6 +45,8 @@ class BoundedSession(requests.Session):
             raise
         self.reason = f"HTTP {answer.status_code}"
         _discard(answer)
+        if answer.is_redirect:
+            raise requests.HTTPError
         return answer
 
 
@@ -144,7 +146,8 @@ def exporter_of(endpoint: str | None, headers: Mapping[str, str]) -> LoggingExpo
 def endpoint_of(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the URL for traces of the setting ``tracing.endpoint``, or else of OpenTelemetry's variables."""
     if given is not None:
-        return given if urlsplit(given).path.strip("/") else given.rstrip("/") + PATH
+        parts = urlsplit(given)
+        return given if parts.path.strip("/") else parts._replace(path=PATH).geturl()
     if exact := environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         return exact
     return (environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318").rstrip("/") + PATH
