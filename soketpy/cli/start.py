@@ -5,6 +5,7 @@ from typing import Any
 
 from soketpy.cli.faults import Failure
 from soketpy.cli.options import add_address, add_config
+from soketpy.process.held_signals import held_signals
 
 EPILOG = """\
 examples:
@@ -33,11 +34,12 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve. Raise ConfigError for a wrong configuration, and Failure if the port cannot be used."""
-    try:
-        from soketpy.cli.serving import run
-    except ImportError as error:
-        if error.name != "resource":
-            raise
-        raise Failure(str(error)) from None  # soketpy does not run on this system
+    with held_signals():
+        try:
+            from soketpy.cli.serving import run
+        except ImportError as error:
+            if error.name != "resource":
+                raise
+            raise Failure(str(error)) from None  # soketpy does not run on this system
 
-    return run(args)
+        return run(args)

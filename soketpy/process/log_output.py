@@ -8,7 +8,6 @@ lines wait, because a second thread makes the system calls of the event loop slo
 import logging
 import os
 import select
-import socket
 import stat
 import threading
 from collections import deque
@@ -146,6 +145,8 @@ def nonblocking(descriptor: int, opened: ExitStack) -> Callable[[bytes], int] | 
     """
     kind = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(kind):
+        import socket  # imported late, because few servers need it, and commands that import this module do not
+
         connected = opened.enter_context(socket.socket(fileno=os.dup(descriptor)))
         return lambda data: connected.send(data, socket.MSG_DONTWAIT)
     if stat.S_ISFIFO(kind) or os.isatty(descriptor):

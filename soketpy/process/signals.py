@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from soketpy.process.held_signals import release
+
 log = logging.getLogger("soketpy")
 
 T = TypeVar("T")
@@ -25,6 +27,7 @@ class Signals:
             self._loop.add_signal_handler(number, self._stop)
         for number in (signal.SIGHUP, signal.SIGUSR2):
             self._loop.add_signal_handler(number, self._early.add, number)
+        release()
 
     def _stop(self) -> None:
         (self.hurried if self.stopped.is_set() else self.stopped).set()

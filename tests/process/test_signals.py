@@ -356,6 +356,21 @@ async def test_a_configuration_from_a_pipe_is_read_once_and_sighup_keeps_it(
     assert await process.trigger(APP, "room", "still here") == 200
 
 
+async def test_sighup_before_the_handlers_exist_does_not_end_the_process(
+    start_process: StartProcess, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = await start_process("", "--config", str(pipe), listens=False)
+    with await asyncio.to_thread(pipe.open, "w") as given:  # waits until the process reads its configuration
+        process.signal(signal.SIGHUP)
+        given.write(configuration(APP))
+    await process.logged("Listening on ")
+    await process.logged("Kept the old configuration.*pipe: is not a file")
+    process.signal(signal.SIGTERM)
+    assert await process.exit_code() == 0
+
+
 NO_APPS = [
     ("soketpy.yaml", ""),
     ("soketpy.yaml", "# all is gone\n"),
