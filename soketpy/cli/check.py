@@ -117,9 +117,10 @@ def _print_json_of(document: object) -> None:
 def summary(settings: "Settings") -> str:
     """Return the settings in one line: the addresses, apps, webhooks, metrics, the admin API, workers and the Redis."""
     from soketpy.config.addresses import listing
+    from soketpy.config.effective import without_credentials
     from soketpy.process.registries import described
 
-    where = settings.unix_socket or listing(settings.host, settings.port)
+    where = without_credentials(settings.unix_socket or listing(settings.host, settings.port))
     ids = ", ".join(app.id for app in settings.apps[:5]) + (", …" if len(settings.apps) > 5 else "")
     apps = described(settings) + (f" ({ids})" if ids else "")
     enabled = settings.metrics.enabled
@@ -132,6 +133,7 @@ def summary(settings: "Settings") -> str:
 
 def _webhooks(settings: "Settings") -> list[str]:
     """Return the number of webhooks and their queue, if an app has webhooks."""
+    from soketpy.config.effective import without_credentials
     from soketpy.process.log import quantity
     from soketpy.process.queues import kind_of
     from soketpy.process.requirements import number_of
@@ -146,7 +148,7 @@ def _webhooks(settings: "Settings") -> list[str]:
         place = {"sqlite": settings.webhooks.path, "redis": "Redis", "sqs": "SQS"}.get(
             kind, "memory, lost at a restart"
         )
-    return [f"{quantity(number, 'webhook')} (queue: {place})"]
+    return [f"{quantity(number, 'webhook')} (queue: {without_credentials(place)})"]
 
 
 def _workers(number: int) -> list[str]:
@@ -160,14 +162,15 @@ def _redis(settings: "Settings") -> list[str]:
     if settings.cluster == "local":
         return []
     from soketpy.config.addresses import listing
+    from soketpy.config.effective import without_credentials
     from soketpy.process.log import quantity
 
-    redis = settings.redis
+    redis, prefix = settings.redis, f"prefix {without_credentials(settings.redis.prefix)}"
     partitions = quantity(redis.partitions, "partition")
     if redis.cluster_nodes:
-        return [f"over a Redis Cluster by {', '.join(redis.cluster_nodes)}", f"prefix {redis.prefix}", partitions]
+        return [f"over a Redis Cluster by {', '.join(redis.cluster_nodes)}", prefix, partitions]
     if redis.sentinels:
-        where = f"over Sentinels {', '.join(redis.sentinels)} ({redis.sentinel_master})"
+        where = f"over Sentinels {', '.join(redis.sentinels)} ({without_credentials(redis.sentinel_master)})"
     else:
-        where = f"over Redis at {redis.unix_socket or listing(redis.host, redis.port)}"
-    return [where, f"prefix {redis.prefix}", *([partitions] if redis.partitions > 1 else [])]
+        where = f"over Redis at {without_credentials(redis.unix_socket or listing(redis.host, redis.port))}"
+    return [where, prefix, *([partitions] if redis.partitions > 1 else [])]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from soketpy.config.draft import WEBHOOKS, app_value
-from soketpy.config.errors import ConfigError, guess, quote
+from soketpy.config.errors import ConfigError, guess, quote_name
 from soketpy.config.hints import hint_of_app
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Position
@@ -59,7 +59,7 @@ def _value(name: str, node: ConfigNode, names: Collection[str]) -> Any:
     if name not in names:
         problem = _NOT_HERE.get(name) if name in app_fields() else None
         hint = guess(name, names) if any(each in names for each in TIMES) else hint_of_app(name)
-        raise Position("").error(quote(name), problem or f"no such field{hint}")
+        raise Position("").error(quote_name(name), problem or f"no such field{hint}")
     if name in TIMES:
         return convert(TIMES[name], node, name)
     if name == DEFAULTS:
@@ -76,7 +76,7 @@ def _field(node: ConfigNode, path: str, names: Collection[str]) -> str:
         raise Position("").error(path, f"must be the name of a field, not {kind(name)}")
     if name not in names or name in _NEVER_DEFAULT:
         problem = "has no default" if name in app_fields() or name == DEFAULTS else f"no such field{hint_of_app(name)}"
-        raise Position("").error(path, f"{quote(name)}: {problem}")
+        raise Position("").error(path, f"{quote_name(name)}: {problem}")
     return name
 
 
@@ -87,7 +87,7 @@ def _check_masked(node: ConfigNode, path: str) -> None:
             _check_masked(item, f"{path}[{at}]")
     elif isinstance(node.value, dict):
         for name, each in node.value.items():
-            where = f"{path}.{quote(name)}"
+            where = f"{path}.{quote_name(name)}"
             if each.value is None and (path.endswith(".headers") or name in _CREDENTIALS):
                 raise Position("").error(where, _MASKED)
             _check_masked(each, where)

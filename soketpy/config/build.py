@@ -15,7 +15,7 @@ from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Sett
 from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key, limit_fields
-from soketpy.core.fields import Field, fields_of
+from soketpy.core.fields import Field, fields_of, shown
 
 SOKETIS_DRIVER = "appManager.driver"
 
@@ -223,5 +223,5 @@ def _keys(app: AppDraft) -> Iterator[tuple[Found, Found]]:
 
 def _check_first(seen: dict[object, Position], found: Found, path: str) -> None:
     if found.value in seen:
-        raise found.position.error(path, f"{found.value!r} is already given at {seen[found.value]}")
+        raise found.position.error(path, f"{shown(found.value)} is already given at {seen[found.value]}")
     seen[found.value] = found.position

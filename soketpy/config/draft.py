@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from soketpy.config.errors import guess, quote
+from soketpy.config.errors import guess, quote_name
 from soketpy.config.hints import hint, hint_of_app
 from soketpy.config.problems import Problems
 from soketpy.config.settings import DEFAULT_APP, Settings
@@ -129,7 +129,7 @@ def _read_setting(draft: Draft, name: str, node: ConfigNode, group: tuple[str, .
     path = ".".join((*group, name))
     if name not in known:
         problem = f"no such setting{hint(name, group, setting_fields(), known)}"
-        raise node.at.error(".".join((*group, quote(name))), problem)
+        raise node.at.error(".".join((*group, quote_name(name))), problem)
     if path in setting_fields():
         draft.put(path, node)
     elif isinstance(node.value, dict):
@@ -162,7 +162,7 @@ def _read_app(app: AppDraft, item: ConfigNode, mistakes: Problems) -> None:
     for name, each in item.value.items():
         with mistakes.noted(APPS):
             if name not in app_fields():
-                raise each.at.error(f"{app.name}.{quote(name)}", f"no such setting of an app{hint_of_app(name)}")
+                raise each.at.error(f"{app.name}.{quote_name(name)}", f"no such setting of an app{hint_of_app(name)}")
             app.values[name] = app_value(name, each, f"{app.name}.{name}")
 
 
@@ -183,7 +183,7 @@ def _key(item: ConfigNode, path: str) -> tuple[Found, Found]:
         raise item.position.error(path, f"must be a table of key and secret, not {kind(item.value)}")
     for name, each in item.value.items():
         if name not in pair:
-            raise each.at.error(f"{path}.{quote(name)}", f"no such setting of a key{guess(name, pair)}")
+            raise each.at.error(f"{path}.{quote_name(name)}", f"no such setting of a key{guess(name, pair)}")
     for name in pair:
         if name not in item.value:
             raise item.position.error(f"{path}.{name}", "missing")

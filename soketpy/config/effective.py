@@ -1,22 +1,26 @@
 """The effective configuration for people and programs to read: each value with its source, and no secret."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_fields
 from soketpy.config.settings import Settings
 from soketpy.config.tree import Position
 from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.fields import Field, fields_of
+from soketpy.core.quoting import has_credentials
 from soketpy.core.webhooks import Webhook
 
 MASK = "********"
 """In the place of a secret. It does not show the length."""
 
 DEFAULT = "default"
+
+_URL = re.compile(r"([^:/?#]*)://([^/?#]*@)?([^/?#\[\]]*|\[[^/?#\[\]]*\][:\d]*)((?:/[^?#]*)?)((?:[?#].*)?)", re.DOTALL)
+"""The scheme, the user and the password, the host, the path, and the query with the fragment."""
 
 Plain = Any
 """A value of JSON."""
@@ -96,16 +100,17 @@ def masked(field: Field, value: Any) -> Plain:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text. A URL in it loses its user, its password, its query and its fragment, which may be secrets."""
-    if "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return MASK
-    hidden = MASK if parts.query or parts.fragment or "@" in parts.netloc else ""
-    return f"{parts.scheme}://{host}{parts.path}" + (f"?{hidden}" if hidden else "")
+    """Return a text without the secrets in the form of an address: the user, the password, the query, the fragment.
+
+    In an address with an @ behind a /, ? or #, nobody knows whether a password ends there: only the scheme is shown.
+    """
+    found = _URL.fullmatch(text)
+    if found is None:
+        return MASK if "://" in text or has_credentials(text) else text
+    scheme, user, host, path, further = found.groups()
+    if "@" in path + further:
+        return f"{scheme}://{MASK}"
+    return f"{scheme}://{host}{path}" + (f"?{MASK}" if user or further else "")
 
 
 def _of_app(app: App, written: AppDraft, draft: Draft) -> Iterator[tuple[str, Shown]]:
@@ -139,8 +144,8 @@ def _webhook(of: type, given: Any) -> dict[str, Plain]:
         elif field.is_group:
             shown[written] = _webhook(field.type, value)
         elif name == "url":
-            parts = urlsplit(str(value))
-            shown[written] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
+            scheme, mark, host = without_credentials(str(value)).partition("://")
+            shown[written] = scheme + mark + host.partition("/")[0].removesuffix(MASK) + f"/{MASK}"
         else:
             shown[written] = masked(field, value)
     return shown

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from soketpy.config.draft import APPS, Draft, setting_fields
-from soketpy.config.errors import ConfigError, guess, quote, with_all_words
+from soketpy.config.errors import ConfigError, guess, quote_name, with_all_words
 from soketpy.config.hints import hint_of_variable
 from soketpy.config.problems import ANY
 from soketpy.config.soketi.names import BY_PATH, VARIABLES
@@ -74,14 +74,14 @@ def given(environ: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
 def unknown(name: str, prefix: str, known: Iterable[str]) -> ConfigError:
     """Return the error for an unknown variable. ``known`` are the variables with this prefix."""
     if prefix == PREFIX and (said := hint_of_variable(name.removeprefix(prefix), variables(), prefix)):
-        return ConfigError(f"{quote(name)}: no such variable{said}")
+        return ConfigError(f"{quote_name(name)}: no such variable{said}")
     rest, names = name.removeprefix(prefix), [each.removeprefix(prefix) for each in known]
     if prefix != PREFIX and (database := _TLS_OF_DATABASE.match(rest)):  # soketi has no such variable
-        return ConfigError(f"{quote(name)}: no such variable; did you mean {PREFIX}{database[1]}_TLS?")
+        return ConfigError(f"{quote_name(name)}: no such variable; did you mean {PREFIX}{database[1]}_TLS?")
     said = guess(rest, names, prefix)
     if with_all_words(rest, names) is None and (other := _of_the_other_prefix(rest, prefix)):
         said = f"; did you mean {other}?"
-    return ConfigError(f"{quote(name)}: no such variable{said}")
+    return ConfigError(f"{quote_name(name)}: no such variable{said}")
 
 
 def _of_the_other_prefix(rest: str, prefix: str) -> str | None:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from soketpy.core.quoting import HIDDEN_NAME, may_be_shown
+
 _LONGEST_GUESSED = 80
 _ALIKE = 0.6
 _WORD = re.compile(r"[^._]+")
@@ -79,6 +81,11 @@ def with_all_words(written: str, known: Iterable[str]) -> str | None:
         if len(words) > 1 and words <= (has := set(_WORD.findall(name.lower()))) and len(has) < 2 * len(words)
     ]
     return min(found, key=len, default=None)
+
+
+def quote_name(written: str) -> str:
+    """Return the name of a setting for an error. A name that may contain a secret is not shown."""
+    return quote(written) if may_be_shown(written) else HIDDEN_NAME
 
 
 def quote(written: str, longest: int = 60) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from soketpy.config.errors import ConfigError, quote
+from soketpy.config.errors import ConfigError, quote_name
 
 DEEPEST = 32
 """Levels of nesting that a file may have."""
@@ -56,5 +56,5 @@ def add(table: dict[str, ConfigNode], name: str, node: ConfigNode) -> None:
     """Add a named value to a table. Raise ConfigError if the table has the name already."""
     if name in table:
         first = str(table[name].at)
-        raise node.at.error(quote(name), f"given twice, first at {first}" if first else "given twice")
+        raise node.at.error(quote_name(name), f"given twice, first at {first}" if first else "given twice")
     table[name] = node

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from soketpy.config.errors import guess, quote
+from soketpy.config.errors import guess, quote_name
 from soketpy.config.problems import Problems
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert, items_of
@@ -55,7 +55,7 @@ def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> 
     fields = {name.rstrip("_"): each for name, each in fields_of(of).items()}
     given, problems = dict[str, Any](), Problems()
     for name, each in table.items():
-        where, field = f"{path}.{quote(name)}", fields.get(name)
+        where, field = f"{path}.{quote_name(name)}", fields.get(name)
         with problems.noted():
             if field is None:
                 meant = f"; a filter has {', '.join(fields)}" if of is Filter else guess(name, fields)
@@ -120,7 +120,7 @@ def _check_target(node: ConfigNode, table: dict[str, ConfigNode], given: dict[st
 def _event_types(node: ConfigNode, path: str) -> object:
     for at, item in enumerate(node.value if isinstance(node.value, list) else ()):
         if isinstance(item.value, str) and item.value not in EVENT_TYPES and (meant := guess(item.value, EVENT_TYPES)):
-            raise item.position.error(f"{path}[{at}]", f"no such event: {quote(item.value)}{meant}")
+            raise item.position.error(f"{path}[{at}]", f"no such event: {quote_name(item.value)}{meant}")
     found = convert(fields_of(Webhook)["event_types"], node, path)
     if not found:
         raise node.position.error(path, "must have at least one event: without one, the webhook sends nothing")
@@ -132,14 +132,14 @@ def _headers(node: ConfigNode, path: str) -> Headers:
         return Headers()
     table, seen = _table(node, path, "a table of names and values"), dict[str, str]()
     for name, each in table.items():
-        where = f"{path}.{quote(name)}"
+        where = f"{path}.{quote_name(name)}"
         if (problem := name_problem(name)) is not None:
             raise each.at.error(where, problem)
         if (first := seen.setdefault(name.lower(), name)) != name:
             raise each.at.error(where, f"given twice, first at {table[first].at}")
     if len(table) > MOST:
         raise node.at.error(path, f"must have at most {MOST} headers")
-    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote(name)}")) for name, each in table.items()})
+    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote_name(name)}")) for name, each in table.items()})
 
 
 def _table(node: ConfigNode, path: str, like: str) -> dict[str, ConfigNode]:

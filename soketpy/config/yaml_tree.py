@@ -13,6 +13,7 @@ from soketpy.config.errors import ConfigError
 from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar, add
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_QUOTED = re.compile(r"'[^']{4,}'|\"[^\"]{4,}\"")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -37,7 +38,8 @@ def parse_yaml(text: str, source: str) -> ConfigNode | None:
         raise Position(source, line).error("", "not valid YAML: a character that YAML does not allow") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = error.problem or error.context or "not understood"
+        # PyYAML quotes a part of the text, which may be a secret, such as the name of a tag.
+        problem = _QUOTED.sub("(hidden)", error.problem or error.context or "not understood")
         if problem.startswith("mapping values are not allowed"):
             problem += "; a text that ends with a colon, or has a colon and a space in it, must be in quotes"
         raise Position(source, mark.line + 1 if mark else None).error("", f"not valid YAML: {problem}") from None

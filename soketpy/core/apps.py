@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Protocol
 
 from soketpy.core.arguments import check_types
-from soketpy.core.fields import Field, fields_of, setting
+from soketpy.core.fields import Field, fields_of, setting, shown
 from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
 from soketpy.core.webhooks import Webhook, first_repeated
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
@@ -194,7 +194,7 @@ def _origin_mistake(origins: tuple[str, ...]) -> str:
     """Return the error for the first origin that no browser can send."""
     problems = ((at, each, origin_problem(each)) for at, each in enumerate(origins))
     at, bad, problem = next(found for found in problems if found[2] is not None)
-    return f"App.allowed_origins[{at}]: {bad[:60]!r} {problem}"
+    return f"App.allowed_origins[{at}]: {shown(bad)} {problem}"
 
 
 class Apps(Protocol):

@@ -12,6 +12,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
+from soketpy.core.quoting import HIDDEN, may_be_shown
 from soketpy.protocol.origins import origin_problem
 
 LARGEST = 2**53
@@ -135,8 +136,7 @@ class Field:
         if not fits or (self.choices and value not in self.choices):
             return self._problem(value, written)
         problem = None if self.check_text is None else self.check_text(value)
-        hides = self.secret or ("://" in value and "@" in value)  # such a URL may contain a password
-        return problem if problem is None or hides else f"{shown(value)} {problem}"
+        return problem if problem is None or self.secret or not may_be_shown(value) else f"{shown(value)} {problem}"
 
     def _is_in_range(self, value: Any) -> bool:
         if isinstance(value, bool):
@@ -265,7 +265,9 @@ def is_list(hint: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """Return a value for an error; a long one is cut."""
+    """Return a value for an error; a long one is cut, and one that may contain a secret is not shown."""
+    if isinstance(value, str) and not may_be_shown(value):
+        return HIDDEN
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 

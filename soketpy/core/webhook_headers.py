@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from soketpy.core.fields import shown
+
 MOST = 32
 """Headers that one webhook may have."""
 
@@ -73,11 +75,11 @@ def headers_of(given: Mapping[str, str], name: str) -> Headers:
         if not isinstance(header, str) or not isinstance(value, str):
             raise TypeError(f"{name} must be a mapping of str to str")
         if (problem := name_problem(header)) is not None:
-            raise ValueError(f"{name}: {header[:60]!r} {problem}")
+            raise ValueError(f"{name}: {shown(header)} {problem}")
         if (problem := value_problem(value)) is not None:
-            raise ValueError(f"{name}[{header!r}] {problem}")
+            raise ValueError(f"{name}[{shown(header)}] {problem}")
         if header.lower() in seen:
-            raise ValueError(f"{name}: {header!r} is given twice")
+            raise ValueError(f"{name}: {shown(header)} is given twice")
         seen.add(header.lower())
     if len(seen) > MOST:
         raise ValueError(f"{name} must have at most {MOST} headers")

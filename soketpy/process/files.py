@@ -4,6 +4,7 @@ import os
 import stat
 
 from soketpy.config import Settings
+from soketpy.core.quoting import HIDDEN, may_be_shown
 
 LARGEST = 16 * 1024 * 1024
 """Most bytes that are read from a file."""
@@ -26,7 +27,7 @@ def read_pem(settings: Settings, path: str, file: str) -> str:
         return read_file(file).decode("ascii", "ignore")  # comments may have any characters
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or str(fault)
-        raise settings.mistake(path, f"{file} cannot be read: {reason}") from None
+        raise settings.mistake(path, f"{file if may_be_shown(file) else HIDDEN} cannot be read: {reason}") from None
 
 
 def _open(file: str, flags: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from soketpy.config import Settings
 from soketpy.config.problems import Problems
+from soketpy.core.quoting import HIDDEN, may_be_shown
 from soketpy.process.registries import is_in_database, registry_of
 
 EXPIRES_SOON = 7 * 86_400
@@ -66,7 +67,7 @@ def _check_database(settings: Settings) -> None:
     driver = settings.registry.driver
     folder = os.path.dirname(settings.sqlite.path) or "."
     if driver == "sqlite" and not os.path.isdir(folder):
-        raise settings.mistake("sqlite.path", f"there is no directory {folder}")
+        raise settings.mistake("sqlite.path", f"there is no directory {folder if may_be_shown(folder) else HIDDEN}")
     given = {"postgres": settings.postgres, "mysql": settings.mysql}.get(driver)
     if given is not None and given.ca is not None and given.tls != "disable":
         from soketpy.process.tls import check_certificates

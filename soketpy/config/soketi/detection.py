@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from soketpy.config.draft import APPS, setting_fields
-from soketpy.config.errors import ConfigError, quote
+from soketpy.config.errors import ConfigError, quote_name
 from soketpy.config.soketi.names import APPS_PATH, BY_PATH
 from soketpy.config.tree import ConfigNode
 
@@ -44,8 +44,8 @@ def _mixed(own: str, own_node: ConfigNode, soketis: str, node: ConfigNode) -> Co
         name, node = next(iter(node.value.items()))
         path = f"{path}.{name}"
     ours = APPS if path == APPS_PATH else BY_PATH[path].target if path in BY_PATH else ""
-    instead = f"write {ours} instead of {quote(path)}" if ours else f"leave out {quote(path)}"
-    kinds = f"{quote(path)} is a name of soketi's, and {own} ({own_node.at}) is one of soketpy's"
+    instead = f"write {ours} instead of {quote_name(path)}" if ours else f"leave out {quote_name(path)}"
+    kinds = f"{quote_name(path)} is a name of soketi's, and {own} ({own_node.at}) is one of soketpy's"
     return at.error("", f"{kinds}; a file has names of one kind: {instead}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from soketpy.config.errors import quote
+from soketpy.config.errors import quote_name
 from soketpy.config.soketi.names import BY_PATH, PREFIX
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.webhooks import client_options
@@ -37,7 +37,7 @@ def redis_options(node: ConfigNode, position: Position, path: str) -> Iterator[t
         if name != "tls":
             place = BY_PATH.get(f"{REDIS}.{name}")
             instead = f"use {place.path} ({PREFIX}{place.variable})" if place else "leave it out"
-            raise position.error(path, f"soketpy does not read {quote(name)} from these options: {instead}")
+            raise position.error(path, f"soketpy does not read {quote_name(name)} from these options: {instead}")
         yield from redis_tls(each, position, path)
 
 
@@ -77,7 +77,7 @@ def _verifies(node: ConfigNode, position: Position, path: str, instead: str = ""
     table = _table(node, position, path)
     for name in table:
         if name != _VERIFIES:
-            raise position.error(path, f"soketpy has no option {quote(name)} of TLS{instead or ': leave it out'}")
+            raise position.error(path, f"soketpy has no option {quote_name(name)} of TLS{instead or ': leave it out'}")
     value = table[_VERIFIES].value if table else True
     if not isinstance(value, bool):
         raise position.error(path, f"{_VERIFIES} must be true or false")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from soketpy.config.draft import APPS, AppDraft, Draft, Found, app_value
 from soketpy.config.environment import given, unknown
-from soketpy.config.errors import guess, quote
+from soketpy.config.errors import guess, quote_name
 from soketpy.config.json_tree import parse_json
 from soketpy.config.problems import ANY
 from soketpy.config.registry import CONFIG
@@ -73,7 +73,7 @@ class SoketiDraft:
         elif (whole := _with_options(path)) is not None:
             self._take(whole, _wrapped(path.removeprefix(f"{whole}."), node), path)
         else:
-            raise node.at.error(quote(path), _unknown(path))
+            raise node.at.error(quote_name(path), _unknown(path))
 
     def settle(self, merged: Draft) -> None:
         """Read the names whose meaning depends on other settings. ``merged`` has the settings of all sources."""
@@ -95,7 +95,7 @@ class SoketiDraft:
 
     def _take(self, path: str, node: ConfigNode, seen: str | None = None) -> None:
         """Read the value of a name. ``seen`` is the dotted path in the file if it leads into the value."""
-        name, position = BY_PATH[path], named(node.at, quote(seen or path))
+        name, position = BY_PATH[path], named(node.at, quote_name(seen or path))
         self._check_first(seen or path, position)
         if is_quoted(node) and (not name.to or path in READERS):
             raise position.error(path, QUOTED)
@@ -206,7 +206,7 @@ class SoketiDraft:
     def _read_app_change(self, path: str, node: ConfigNode) -> None:
         number, _, key = path.removeprefix(f"{APPS_PATH}.").partition(".")
         if not (number.isascii() and number.isdigit() and len(number) < 6):
-            raise node.at.error(quote(path), "must have the number of an app after 'apps'")
+            raise node.at.error(quote_name(path), "must have the number of an app after 'apps'")
         at, position = int(number), Position(node.at.source, node.at.line)
         app = self.draft.changes.setdefault(at, AppDraft(f"{APPS_PATH}.{at}", position))
         self._put_all(app, {key: node} if key else _table(node, path))
@@ -226,7 +226,7 @@ class SoketiDraft:
             raise position.error(path, "soketi computes this field from the webhooks of the app: leave it out")
         if name is None:
             known = guess(key, APP_NAMES)
-            raise node.at.error(f"{app.name}.{quote(key)}", f"no such field of an app in soketi{known}")
+            raise node.at.error(f"{app.name}.{quote_name(key)}", f"no such field of an app in soketi{known}")
         if is_nothing(node):
             return
         if name in app.values:

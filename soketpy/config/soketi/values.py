@@ -8,7 +8,8 @@ from soketpy.config.json_tree import parse_json
 from soketpy.config.soketi.names import SoketiName
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import QUOTED, is_quoted
-from soketpy.core.fields import either, kind
+from soketpy.core.fields import either, kind, shown
+from soketpy.core.quoting import HIDDEN, may_be_shown
 
 _PORTS = {"redis.sentinels": 26379, "redis.cluster_nodes": 6379}
 """Lists of addresses, with the port of an address that has none."""
@@ -26,7 +27,7 @@ def ours(name: SoketiName, node: ConfigNode) -> ConfigNode:
     if name.to == "log.level":
         level = {"true": "debug", "1": "debug", "false": "info", "0": "info"}.get(text)
         if level is None:
-            problem = QUOTED if is_quoted(node) else f"must be true or false, not {str(node.value)[:60]!r}"
+            problem = QUOTED if is_quoted(node) else f"must be true or false, not {shown(str(node.value))}"
             raise node.position.error(name.path, problem)
         return replace(node, value=level)
     if name.per != 1:
@@ -64,7 +65,9 @@ def check_choice(name: SoketiName, node: ConfigNode, position: Position) -> None
     has = f"(this version has: {', '.join(name.has)})"
     if text in name.later:
         raise position.error(name.path, f"{text} is not built yet in soketpy {has}")
-    raise position.error(name.path, QUOTED if is_quoted(node) else f"there is no {quote(text)} {has}")
+    raise position.error(
+        name.path, QUOTED if is_quoted(node) else f"there is no {quote(text) if may_be_shown(text) else HIDDEN} {has}"
+    )
 
 
 def from_text(text: str, position: Position) -> ConfigNode:
