@@ -18,7 +18,13 @@ from tests.patience import PATIENCE, wait_until
 from tests.slices.sitecustomize import CONSTANT, environment, install
 from tests.test_house_rules import PACKAGE, ROOT, modules
 
-SLICED = {"soketpy.drivers.entries", "soketpy.web.exposition", "soketpy.web.http", "soketpy.web.websocket"}
+SLICED = {
+    "soketpy.drivers.entries",
+    "soketpy.process.counting",
+    "soketpy.web.exposition",
+    "soketpy.web.http",
+    "soketpy.web.websocket",
+}
 """The modules that work on one thing for a time slice, and then let others work."""
 
 

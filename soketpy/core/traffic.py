@@ -1,10 +1,9 @@
-"""Counters: the traffic of each app, and all counts of a process."""
+"""Counters: the traffic of each app, and the queries for apps."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from soketpy.core.measures import Measures
-from soketpy.core.webhook_traffic import WebhookTrafficByHost
+from soketpy.core.unused import Unused
 
 
 class Traffic:
@@ -37,6 +36,11 @@ class Traffic:
         """Return the values of all counters."""
         return tuple(getattr(self, name) for name in self.__slots__)
 
+    def add(self, increments: Iterable[int]) -> None:
+        """Add to all counters, in the order of ``counters``."""
+        for name, increment in zip(self.__slots__, increments, strict=True):
+            setattr(self, name, getattr(self, name) + increment)
+
     def sent(self, number: int, size: int) -> None:
         """Count messages to clients; ``size`` is the sum of their bytes."""
         self.messages_sent += number
@@ -59,18 +63,17 @@ class TrafficByApp(dict[str, Traffic]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[str, tuple[int, ...]] = {}  # the counters of apps that were not in use at the last call
+        self._unused = Unused[str]()
 
     def forget_unused(self, in_use: Callable[[str], bool]) -> None:
         """Remove the counters of apps that are not in use, and had no traffic since the last call of this method.
 
         Apps of a database come and go for years: their counters would fill the memory and the metrics.
         """
-        unused = {app_id: traffic.counters() for app_id, traffic in self.items() if not in_use(app_id)}
-        gone = {app_id for app_id, counters in unused.items() if self._last.get(app_id) == counters}
-        for app_id in gone:
+        for app_id in self._unused.since_last_call(
+            {app_id: traffic.counters() for app_id, traffic in self.items() if not in_use(app_id)}
+        ):
             del self[app_id]
-        self._last = {app_id: counters for app_id, counters in unused.items() if app_id not in gone}
 
     def __missing__(self, app_id: str) -> Traffic:
         traffic = self[app_id] = Traffic()
@@ -90,31 +93,3 @@ class RegistryCounts:
     cached: int = 0
     in_use: int = 0
     available: int = 0
-
-
-@dataclass(slots=True)
-class Counted:
-    """The counts of one process. ``apps`` maps an app id to its number of connections and its traffic counters.
-
-    ``webhooks`` maps an app id and a host to the counters of webhooks.
-    """
-
-    apps: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
-    measures: Measures = field(default_factory=Measures)
-    webhooks: WebhookTrafficByHost = field(default_factory=WebhookTrafficByHost)
-
-    def __add__(self, other: "Counted") -> "Counted":
-        apps = dict(self.apps)
-        for app_id, (connected, counters) in other.apps.items():
-            before, counted = apps.get(app_id, (0, {}))
-            apps[app_id] = (
-                before + connected,
-                {name: counted.get(name, 0) + value for name, value in counters.items()},
-            )
-        return Counted(apps, self.measures + other.measures, self.webhooks.add(other.webhooks))
-
-    def ended(self) -> "Counted":
-        """Return the counts of a process that has ended: its counters, and no connections."""
-        apps = {app_id: (0, counters) for app_id, (_, counters) in self.apps.items()}
-        webhooks = WebhookTrafficByHost({key: traffic.ended() for key, traffic in self.webhooks.items()})
-        return Counted(apps, self.measures.ended(), webhooks)

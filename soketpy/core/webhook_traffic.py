@@ -1,7 +1,10 @@
 """Counters of webhooks: the deliveries of each app to each host."""
 
 from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+
+from soketpy.core.unused import Unused
 
 LATENCIES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds, in seconds, of the classes that the durations of requests are counted in. One more has no bound."""
@@ -44,6 +47,28 @@ class WebhookTraffic:
             max(self.oldest, other.oldest),
         )
 
+    def counters(self) -> tuple[int, ...]:
+        """Return the values of all counters, without the sum of the durations."""
+        return (self.sent, self.failed, self.retried, self.dead, self.dropped, *self.latencies)
+
+    def copy(self) -> "WebhookTraffic":
+        """Return the counters and gauges of this moment."""
+        return replace(self, latencies=self.latencies.copy())
+
+    def since(self, before: "WebhookTraffic") -> "WebhookTraffic":
+        """Return the increments of the counters since an earlier moment, and the gauges as they are."""
+        return WebhookTraffic(
+            self.sent - before.sent,
+            self.failed - before.failed,
+            self.retried - before.retried,
+            self.dead - before.dead,
+            self.dropped - before.dropped,
+            [now - then for now, then in zip(self.latencies, before.latencies, strict=True)],
+            self.seconds - before.seconds,
+            self.queued,
+            self.oldest,
+        )
+
     def ended(self) -> "WebhookTraffic":
         """Return the counts of a process that has ended: its counters, and no queue."""
         return replace(self, queued=0, oldest=0.0)
@@ -52,13 +77,20 @@ class WebhookTraffic:
 class WebhookTrafficByHost(dict[tuple[str, str], WebhookTraffic]):
     """The counters by the app's id and the host of the endpoint. The host of dropped events is empty."""
 
+    def __init__(self, *given: Mapping[tuple[str, str], WebhookTraffic]) -> None:
+        super().__init__(*given)
+        self._unused = Unused[tuple[str, str]]()
+
+    def forget_unused(self, in_use: Callable[[str, str], bool]) -> None:
+        """Remove the counters of hosts that are not in use, have no queue, and did not change since the last call.
+
+        Apps and the URLs of their webhooks come and go: their counters would fill the memory and the metrics.
+        """
+        for key in self._unused.since_last_call(
+            {key: each.counters() for key, each in self.items() if not each.queued and not in_use(*key)}
+        ):
+            del self[key]
+
     def __missing__(self, key: tuple[str, str]) -> WebhookTraffic:
         traffic = self[key] = WebhookTraffic()
         return traffic
-
-    def add(self, other: dict[tuple[str, str], WebhookTraffic]) -> "WebhookTrafficByHost":
-        """Return the sum of two processes."""
-        total = WebhookTrafficByHost(self)
-        for key, traffic in other.items():
-            total[key] = total.get(key, WebhookTraffic()) + traffic
-        return total

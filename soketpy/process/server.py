@@ -194,6 +194,12 @@ class Server:
             self.node.traffic.forget_unused(
                 lambda app_id: bool(self.node.connections(app_id)) or self._apps.by_id(app_id) is not None
             )
+            self.webhook_traffic().forget_unused(self._has_webhook)
+
+    def _has_webhook(self, app_id: str, host: str) -> bool:
+        """Return whether a known app has a webhook to this host. The host of dropped events is empty."""
+        app = self._apps.by_id(app_id)
+        return app is not None and (not host or any(each.host == host for each in app.webhooks))
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings

@@ -22,8 +22,8 @@ from typing import Any
 from soketpy.config import ConfigError, Settings
 from soketpy.core.apps import App
 from soketpy.core.ports import Unreachable
-from soketpy.core.traffic import Counted, Traffic
 from soketpy.process.configuration import closing_clients
+from soketpy.process.counting import Reporter
 from soketpy.process.log import configure
 from soketpy.process.memory import keep_collections_short
 from soketpy.process.server import Server
@@ -69,15 +69,6 @@ def send(writer: asyncio.StreamWriter, kind: str, value: object = None) -> None:
     """Send a message to the process at the other end of the socket."""
     packed = pickle.dumps((kind, value))
     writer.write(len(packed).to_bytes(4, "big") + packed)
-
-
-def counted(server: Server) -> Counted:
-    """Return the counters of the server."""
-    apps = {
-        app_id: (len(server.node.connections(app_id)), {name: getattr(traffic, name) for name in Traffic.__slots__})
-        for app_id, traffic in server.node.traffic.items()
-    }
-    return Counted(apps, server.measures(), server.webhook_traffic())
 
 
 class Departure:
@@ -136,11 +127,15 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
             server = await unless(departure.begun, stack.enter_async_context(Server(settings, listener=listeners)))
             if server is None:
                 return 0
+            node = server.node
+            reporter = Reporter(
+                node.traffic, lambda app_id: len(node.connections(app_id)), server.webhook_traffic(), server.measures
+            )
             send(writer, READY)
             keep_collections_short()
             tasks = [
                 loop.create_task(watch_memory(server)),
-                loop.create_task(_follow(server, reader, writer, departure)),
+                loop.create_task(_follow(server, reporter, reader, writer, departure)),
             ]
             await departure.begun.wait()
             if not departure.due.is_set():  # a worker that is replaced leaves at once, and the port is still served
@@ -149,7 +144,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
             for task in tasks:
                 task.cancel()
             send(writer, LEAVING)  # no request for counters is answered from now on
-        send(writer, COUNTED, counted(server))
+        send(writer, COUNTED, await reporter.report())
     except (Unreachable, ConfigError, OSError) as fault:
         send(writer, FAILED, str(fault))
         return 1
@@ -171,7 +166,11 @@ async def _end_redis(path: Path) -> None:
 
 
 async def _follow(
-    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, departure: Departure
+    server: Server,
+    reporter: Reporter,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    departure: Departure,
 ) -> None:
     try:
         while True:
@@ -188,7 +187,7 @@ async def _follow(
             elif kind == LEAVE:
                 departure.leave()
             else:
-                send(writer, COUNTED, counted(server))
+                send(writer, COUNTED, await reporter.report())
     except (asyncio.IncompleteReadError, OSError):
         departure.leave()
 

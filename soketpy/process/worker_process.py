@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from soketpy.config import Settings
-from soketpy.core.traffic import Counted
 from soketpy.process import worker
+from soketpy.process.counting import Latest, Totals
 
 log = logging.getLogger("soketpy.workers")
 
@@ -24,11 +24,14 @@ class WorkerProcess:
     warns of settings that Redis should have. If ``announces`` is true, it logs which nodes join, leave and die.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], *, advises: bool = False, announces: bool = False) -> None:
+    def __init__(
+        self, listeners: Sequence[socket.socket], totals: Totals, *, advises: bool = False, announces: bool = False
+    ) -> None:
         self.listeners = listeners
         self.advises = advises
         self.announces = announces
-        self.counted = Counted()
+        self.latest = Latest()  # what the process counts
+        self._totals = totals
         self.serves = False
         self.proven = False  # true once it has served: a worker that has never served is not restarted
         self.ready = asyncio.Event()  # set when it serves, or when it has ended without serving
@@ -65,6 +68,7 @@ class WorkerProcess:
                 ours.close()
                 raise
         self.hung = False
+        self.latest = self._totals.open()
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._receiving = asyncio.create_task(self._receive(reader))
         if self.retired.is_set():
@@ -75,7 +79,7 @@ class WorkerProcess:
             while True:
                 kind, value = await worker.receive(reader)
                 if kind == worker.COUNTED:
-                    self.counted = value
+                    self._totals.add(self.latest, value)
                     self._finish_count()
                 elif kind == worker.FAILED:
                     self.fault = value
@@ -116,7 +120,7 @@ class WorkerProcess:
             worker.send_settings(self._writer, settings)
 
     async def count(self) -> None:
-        """Update ``counted``. At most one request is in flight: a caller that comes later waits for the same answer."""
+        """Update the totals. At most one request is in flight: a caller that comes later waits for the same answer."""
         if self.serves and not self.retired.is_set():  # a worker that drains sends its counters once, at its end
             if self._answer is None:
                 self._answer = asyncio.get_running_loop().create_future()
@@ -165,4 +169,5 @@ class WorkerProcess:
         code = await self._process.wait()
         await self._receiving
         self._writer.close()
+        self._totals.close(self.latest)
         return code

@@ -19,11 +19,10 @@ from soketpy.config import Settings
 from soketpy.config.settings import Redis
 from soketpy.core.measures import Measures
 from soketpy.core.ports import Unreachable
-from soketpy.core.traffic import Counted, Traffic
-from soketpy.core.webhook_traffic import WebhookTrafficByHost
 from soketpy.process import measuring, worker
 from soketpy.process.admin_server import open_admin
 from soketpy.process.configuration import Configuration
+from soketpy.process.counting import Totals
 from soketpy.process.descriptors import raise_limit
 from soketpy.process.draining import delay
 from soketpy.process.listening import open_for_workers
@@ -59,12 +58,11 @@ class Workers:
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], private_redis: str | None = None) -> None:
         self._private_redis = private_redis
-        self.traffic: dict[str, Traffic] = {}
         self._settings = settings
         self._listeners = listeners
         self._number = 0  # of workers that should serve
         self._workers: set[WorkerProcess] = set()
-        self._former = Counted()  # the counters of processes that have ended
+        self.totals = Totals(asyncio.get_running_loop().time)
         self._tasks: set[asyncio.Task[None]] = set()
         self._chores: list[asyncio.Task[None]] = []
         self._replaced = {"ended": 0, "hung": 0}  # how many workers were replaced, by the reason
@@ -104,7 +102,7 @@ class Workers:
     def _launch(
         self, listeners: Sequence[socket.socket], *, advises: bool = False, announces: bool = False
     ) -> WorkerProcess:
-        one = WorkerProcess(listeners, advises=advises, announces=announces)
+        one = WorkerProcess(listeners, self.totals, advises=advises, announces=announces)
         self._workers.add(one)
         self._watch(self._supervise(one))
         return one
@@ -145,8 +143,6 @@ class Workers:
         if self.stopping:
             one.send(worker.DRAIN)
         code = await one.ended()
-        self._former += one.counted.ended()
-        one.counted = Counted()
         return f"{one} ended with exit code {code}"
 
     def reload(self, settings: Settings) -> None:
@@ -201,16 +197,12 @@ class Workers:
 
     # Counters
 
-    def connected(self, app_id: str) -> int:
-        """Return how many clients of an app are connected."""
-        return sum(each.counted.apps.get(app_id, (0, {}))[0] for each in self._workers)
-
     def available(self) -> bool:
         """Return whether a worker serves, none hangs, and all workers reach each other, by the last counters.
 
         A worker that hangs still gets its share of the new connections, so other servers should get them instead.
         """
-        measures = self._sum().measures
+        measures = self.totals.measures()
         up, expected = measures.value("redis_links_up"), measures.value("redis_links")
         hangs = any(each.silent for each in self._workers)
         return up == expected and not hangs and any(each.serves for each in self._workers)
@@ -219,27 +211,14 @@ class Workers:
         """Return the measures of all workers, without those of their apps and webhooks."""
         running = sum(each.serves and not each.silent for each in self._workers)
         ours = measuring.of_supervision(self._number, running, self.reloads, self._replaced) + measuring.of_process()
-        return self._sum().measures + ours
-
-    def webhook_traffic(self) -> WebhookTrafficByHost:
-        """Return the counters of webhooks of all workers."""
-        return self._sum().webhooks
-
-    def _sum(self) -> Counted:
-        return sum((each.counted for each in self._workers), self._former)
+        return self.totals.measures() + ours
 
     async def count(self) -> None:
-        """Update ``traffic`` and ``connected``."""
+        """Update the totals."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_COUNT):
                 await asyncio.gather(*(each.count() for each in self._workers if each.silence < LONGEST_COUNT))
-        apps = self._sum().apps
-        for app_id in self.traffic.keys() - apps.keys():
-            del self.traffic[app_id]
-        for app_id, (_, counters) in apps.items():
-            traffic = self.traffic.setdefault(app_id, Traffic())
-            for name, value in counters.items():
-                setattr(traffic, name, value)
+        self.totals.forget_unused()
 
     async def _count_periodically(self) -> None:
         while True:
@@ -299,11 +278,11 @@ async def _start(stack: AsyncExitStack, settings: Settings, number: int) -> tupl
             stack,
             settings.metrics,
             port or settings.port,
-            workers.traffic,
-            workers.connected,
+            workers.totals.traffic,
+            workers.totals.connected,
             workers.measures,
             workers.count,
-            webhooks=workers.webhook_traffic,
+            webhooks=workers.totals.webhooks,
             most=settings.bounds.http_connections(raise_limit()),
             draining=lambda: workers.stopping,
             available=workers.available,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from soketpy.process.counting import Totals
 from soketpy.process.silence import LATE, TICK, SilenceWatch
 from soketpy.process.worker_process import REPORTED_AFTER, WorkerProcess
 
@@ -15,7 +16,7 @@ class Asked(WorkerProcess):
     """A worker without a process, which owes an answer or not."""
 
     def __init__(self, *, owes: bool) -> None:
-        super().__init__([])
+        super().__init__([], Totals(lambda: 0.0))
         self.serves = True
         self.owes = owes
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from soketpy.config import settings as config
-from soketpy.core.traffic import Counted
 from soketpy.core.webhook_traffic import LATENCIES, WebhookTraffic, WebhookTrafficByHost
 from soketpy.core.webhooks import Webhook
+from soketpy.process.counting import Report, Totals
 from soketpy.web.metrics import Metrics
 from tests.conftest import StartServer, until
 from tests.fakes import APP
@@ -52,11 +52,13 @@ def test_durations_are_a_histogram() -> None:
 
 
 def test_the_counters_of_processes_are_added_and_those_of_an_ended_one_stay() -> None:
-    def counted(traffic: WebhookTraffic) -> Counted:
-        sent: Counted = pickle.loads(pickle.dumps(Counted(webhooks=WebhookTrafficByHost({KEY: traffic}))))
-        return sent
-
-    total = (counted(busy()).ended() + counted(busy(10)) + Counted()).webhooks[KEY]
+    totals = Totals(lambda: 0.0)
+    ended, running, idle = totals.open(), totals.open(), totals.open()
+    totals.add(idle, Report())
+    for worker, traffic in ((ended, busy()), (running, busy(10))):
+        totals.add(worker, pickle.loads(pickle.dumps(Report(webhooks={KEY: traffic}))))
+    totals.close(ended)
+    total = totals.webhooks()[KEY]
     assert (total.sent, total.failed, total.retried, total.dead, total.dropped) == (11, 22, 33, 44, 55)
     assert (total.queued, total.oldest) == (60, 70)
     assert sum(total.latencies) == 8
