@@ -9,6 +9,9 @@ from soketpy.drivers.redis.writes import Lost, Write
 
 log = logging.getLogger("soketpy.redis")
 
+MOST_IDLE = 10_000
+"""Apps that are counted, above which an app without connections on this node is forgotten."""
+
 
 class Quotas:
     """Counts the connections of apps that have, or had, a limit. The other apps cost nothing.
@@ -71,7 +74,20 @@ class Quotas:
             self._commands.write(self._entry(app_id))
         except Exception as fault:
             self._retry(app_id, fault)
+        else:
+            self._end(app_id)
+            self._forget_if_idle(app_id)
+            return
         self._end(app_id)
+
+    def _forget_if_idle(self, app_id: str) -> None:
+        """Forget an app without connections if very many apps are counted. Redis has no connection of it either.
+
+        The next connection of the app begins to count again. So the memory is bounded, however many apps come and go.
+        """
+        settled = app_id not in self._in_flight and app_id not in self._uncertain
+        if settled and len(self._counts) > MOST_IDLE and not self._counts.get(app_id, 1):
+            del self._counts[app_id]
 
     async def _put(self, app_id: str) -> None:
         """Write how many connections the app has on this node."""
