@@ -1,6 +1,7 @@
 """The tracer on OpenTelemetry's SDK: it makes spans, and a thread exports them in batches."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from soketpy.core.tracing import Attributes, Served
+
+log = logging.getLogger("soketpy.tracing")
 
 STOP_TIMEOUT = 3.0
 """Seconds that the export of the last spans may take when the server stops."""
@@ -100,6 +103,10 @@ class OtelTracer:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await stopped.wait()
         except TimeoutError:
+            log.warning(
+                "The last traces could not be exported within %(seconds)g s, and are lost",
+                {"event": "tracing_not_flushed", "seconds": STOP_TIMEOUT},
+            )
             self._exporter.shutdown()
 
 

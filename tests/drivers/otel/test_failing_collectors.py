@@ -113,7 +113,7 @@ async def test_a_collector_that_returns_gets_later_spans_and_the_log_says_so(
 
 
 async def test_a_full_queue_drops_spans_and_the_server_stops_in_time(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "2")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
@@ -124,6 +124,7 @@ async def test_a_full_queue_drops_spans_and_the_server_stops_in_time(
         await call(peers, 10)
         await peers.server.stop()
         assert len(receiver.requests) == 1
+    assert "The last traces could not be exported within 0.1 s, and are lost" in caplog.messages
 
 
 async def refuse(request: object) -> web.StreamResponse:
