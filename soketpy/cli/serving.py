@@ -16,7 +16,7 @@ from soketpy.config.files import check_is_file
 from soketpy.config.load import log_format
 from soketpy.core.ports import Unreachable
 from soketpy.process import workers
-from soketpy.process.log import configure
+from soketpy.process.log import configure, log_unhandled
 from soketpy.process.requirements import certificate_caution, check_requirements, number_of
 from soketpy.process.single import event_loop, serve
 
@@ -53,6 +53,7 @@ def _run(args: argparse.Namespace) -> int:
     settings = read_settings(args, flags)
     check_requirements(settings)
     configure(settings.log.level, settings.log.format)
+    log_unhandled()
     _announce(settings)
 
     ready = False

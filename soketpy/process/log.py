@@ -4,11 +4,13 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 
+from soketpy.core.containment import contain
 from soketpy.core.log_fields import FIELDS
 from soketpy.process.log_output import LineOutput
 
@@ -116,6 +118,18 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _json_escaped(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
+
+
+def log_unhandled() -> None:
+    """Log what Python would write to standard error itself. Such a write blocks if nobody reads standard error."""
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = lambda found: _contain(found.exc_value, "A fault in %s", found.object)
+    threading.excepthook = lambda found: _contain(found.exc_value, "A fault in %s", found.thread)
+
+
+def _contain(fault: BaseException | None, text: str, place: object) -> None:
+    if isinstance(fault, Exception):
+        contain(logging.getLogger("soketpy"), fault, text, place)
 
 
 def quantity(number: int, what: str) -> str:

@@ -24,7 +24,7 @@ from soketpy.core.apps import App
 from soketpy.core.ports import Unreachable
 from soketpy.process.configuration import closing_clients
 from soketpy.process.counting import Reporter
-from soketpy.process.log import configure
+from soketpy.process.log import configure, log_unhandled
 from soketpy.process.memory import keep_collections_short
 from soketpy.process.server import Server
 from soketpy.process.signals import unless
@@ -119,6 +119,7 @@ async def work(channel: socket.socket, listeners: list[socket.socket], private_r
     reader, writer = await asyncio.open_connection(sock=channel)
     _, settings = await receive(reader)
     configure(settings.log.level, settings.log.format, pid=os.getpid())
+    log_unhandled()
     departure, loop = Departure(settings.timeouts.drain), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, departure.at_signal)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the process that started this one

@@ -4,11 +4,12 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from soketpy.process.log import configure
+from soketpy.process.log import configure, log_unhandled
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +18,9 @@ def the_log_of_the_tests() -> Iterator[None]:
     root = logging.getLogger()
     before = (root.level, root.handlers[:])
     root.handlers = []
-    hook = sys.excepthook
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
-    sys.excepthook = hook
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
     root.level, root.handlers = before
     logging.captureWarnings(False)
 
@@ -83,6 +84,26 @@ def test_the_exception_that_ends_the_process_is_one_line_too(capsys: pytest.Capt
     fields = json.loads(line)
     assert (fields["event"], fields["level"]) == ("failure", "critical")
     assert (fields["message"], fields["exception"]) == ("The process ends: ValueError", "ValueError: why")
+
+
+class FailsAtItsEnd:
+    """An object whose finalizer fails."""
+
+    def __del__(self) -> None:
+        raise ValueError("why")
+
+
+@pytest.mark.usefixtures("contained")
+def test_faults_that_nothing_can_catch_are_lines_of_the_log_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    log_unhandled()
+    FailsAtItsEnd()
+    thread = threading.Thread(target=int, args=("why",))
+    thread.start()
+    thread.join()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("failure", "error")] * 2
+    assert all(line["exception"].rpartition("\n")[2].startswith("ValueError: ") for line in lines)
 
 
 def test_each_line_of_a_worker_has_its_process_id(capsys: pytest.CaptureFixture[str]) -> None:
