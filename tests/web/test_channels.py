@@ -49,6 +49,21 @@ async def test_a_channel_that_was_left_is_listed_no_more(peers: Peers) -> None:
     assert list((await peers.call("GET", "/channels")).json["channels"]) == ["two"]
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+async def test_a_list_of_several_slices_has_every_channel(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    monkeypatch.setattr("soketpy.web.endpoints.SLICE_SIZE", 3)
+    peers = await start_server()
+    client = await peers.client()
+    names = [f"presence-{number}" for number in range(6 + more)]
+    for name in names:
+        await client.subscribe(name, {"user_id": "1"})
+    reply = await peers.call("GET", "/channels", query={"filter_by_prefix": "presence-", "info": "user_count"})
+    expected = {"occupied": True, "subscription_count": 1, "user_count": 1}
+    assert reply.json == {"channels": dict.fromkeys(names, expected)}
+
+
 @pytest.mark.parametrize(
     ("prefix", "found"),
     [
