@@ -70,7 +70,8 @@ def no_fault_is_contained(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def answers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give Redis, servers and new clients of this process as much time as the tests have."""
-    for module in ("drivers.redis.wire", "drivers.redis.session", "drivers.redis.webhooks.operators", "cli.call"):
+    redis = ("drivers.redis.wire", "drivers.redis.session", "drivers.redis.webhooks.operators")
+    for module in (*redis, "drivers.sql.sqlite", "cli.call"):
         monkeypatch.setattr(f"soketpy.{module}.PATIENCE", PATIENCE)
     monkeypatch.setattr("soketpy.web.http_connections.GRACE", PATIENCE)
     monkeypatch.setattr("soketpy.process.stopping.STOP_TIMEOUT", PATIENCE)

@@ -131,7 +131,8 @@ class Listener:
     def _lost(self, closed: Closed, least: float) -> tuple[str, float]:
         """Return the reason of a close, and the seconds before the next attempt. Raise Failure if there is none."""
         if closed.delay is None:
-            raise Failure(f"{self._server.target} refuses the connection: {escaped(str(closed))}") from None
+            reason = escaped(str(closed)) + closed.hint
+            raise Failure(f"{self._server.target} refuses the connection: {reason}") from None
         return f"the server closed the connection: {closed}", max(closed.delay, least)
 
     def _slower(self) -> float:

@@ -151,7 +151,9 @@ class LoadTest:
                     group.create_task(connect())
         except* (Failure, Closed) as faults:
             reason = faults.exceptions[0]
-            raise Failure(f"{self._subscribed} of {self._load.connections} clients could connect: {reason}") from None
+            hint = reason.hint if isinstance(reason, Closed) else ""
+            number = f"{self._subscribed} of {self._load.connections} clients could connect"
+            raise Failure(f"{number}: {reason}{hint}") from None
 
     async def _join(self) -> None:
         """Open a connection and subscribe. Raise Closed or Failure."""

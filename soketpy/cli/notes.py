@@ -65,6 +65,23 @@ def of_method(method: str) -> Iterator[str]:
         yield f"the REST API has the methods {' and '.join(METHODS)}, not {method}"
 
 
+def of_body(body: bytes) -> Iterator[str]:
+    """Yield the problems of the body of a request. An empty one is valid for some requests."""
+    import json
+
+    if not body:
+        return
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        yield "the body is nested too deeply"
+    except ValueError as error:
+        yield f"the body is not valid JSON: {error}"
+    else:
+        if not isinstance(document, dict):
+            yield "the body is not an object of JSON, such as {…}"
+
+
 def of_query(query: Mapping[str, str], now: float) -> Iterator[str]:
     """Yield the problems of the parameters of a signed request."""
     from soketpy.protocol.signatures import WINDOW

@@ -18,6 +18,7 @@ from soketpy.cli import bounded_answer, call
 from soketpy.cli.bounded_answer import TooLarge
 from soketpy.cli.call import Target, expects_header, missing_tls, reason_of, tls_of
 from soketpy.cli.faults import Failure
+from soketpy.protocol.errors import Code
 from soketpy.protocol.forwarded import UNIX_PEER
 
 LARGEST = 16 * 1024 * 1024
@@ -48,6 +49,12 @@ class Closed(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}".rstrip())
         self.code = code
+
+    @property
+    def hint(self) -> str:
+        """Return what to do about the reason, as the end of a sentence, or an empty text."""
+        about_origin = self.code == Code.UNAUTHORIZED and "origin" in str(self).lower()
+        return "; give one of its allowed_origins with --origin" if about_origin else ""
 
     @property
     def delay(self) -> float | None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
-from soketpy.cli.notes import note, of_channel, of_method, of_query, of_user
+from soketpy.cli.notes import note, of_body, of_channel, of_method, of_query, of_user
 from soketpy.cli.options import add_config, check_socket_id, read_settings
+from soketpy.config.errors import quote
 
 _MEMBER = '{"user_id":"1"}'
 EPILOG = """\
@@ -72,6 +73,7 @@ def run_rest(args: argparse.Namespace) -> int:
     if not url.path.startswith("/"):
         raise Mistake(f"the path must begin with /, not {args.path!r}")
     method, body, given = args.method.upper(), args.body.encode("utf-8", "surrogateescape"), dict(query)
+    args.app_id = _app_of(url.path, args.app_id)
     note("sign", of_method(method))
     if SIGNATURE_PARAMETER in given:
         note("sign", of_query(given, time.time()))
@@ -80,8 +82,10 @@ def run_rest(args: argparse.Namespace) -> int:
         credentials = _credentials(args, given.get("auth_key"))
         if body and given.get("body_md5") != body_md5(body):
             raise Failure(f"body_md5 is not that of the body, which is {body_md5(body)}")
+        note("sign", of_body(body))
         return _show(credentials, rest_text(method, url.path, query), given[SIGNATURE_PARAMETER])
     credentials = _credentials(args, None)
+    note("sign", of_body(body))
     timestamp = int(time.time()) if args.timestamp is None else args.timestamp
     signed = signed_query(credentials.key, credentials.secret, method, url.path, body, timestamp, given)
     _show(credentials, rest_text(method, url.path, parse_query(signed)), None)
@@ -121,6 +125,19 @@ def run_user(args: argparse.Namespace) -> int:
     code = _authorize(args, user_text(args.socket_id, args.user_data))
     note("sign", of_user(args.user_data))
     return code
+
+
+def _app_of(path: str, given: str | None) -> str | None:
+    """Return the id of the app in the path of a request, or else the ``given`` one. Raise Mistake if both differ."""
+    from urllib.parse import unquote
+
+    _, mark, rest = path.partition("/apps/")
+    found = unquote(rest.partition("/")[0])
+    if not mark or not found:
+        return given
+    if given not in (None, found):
+        raise Mistake(f"the path is one of the app {quote(found)}, and --app-id is {quote(str(given))}")
+    return found
 
 
 def _authorize(args: argparse.Namespace, text: str) -> int:

@@ -26,6 +26,11 @@ NO_ROOM = (
     "Retry when fewer deliveries wait (soketpy webhooks list)."
 )
 
+NO_CONFIGURATION = (
+    "; this command found no configuration, so it looked at the queue of the defaults: "
+    "give --config, or set SOKETPY_CONFIG or the variables of the server"
+)
+
 EPILOG = """\
 examples:
   soketpy webhooks list --config soketpy.yaml       deliveries that wait, by app and webhook
@@ -165,7 +170,7 @@ def _use(args: argparse.Namespace, act: "Callable[[OperatorsQueue], Awaitable[T]
     try:
         return asyncio.run(use())
     except QueueUnavailable as fault:
-        raise Failure(str(fault)) from None
+        raise Failure(f"{fault}{'' if settings.sources else NO_CONFIGURATION}") from None
 
 
 def _endpoint(found: "QueueLength | Delivery") -> str:

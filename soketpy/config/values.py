@@ -1,8 +1,10 @@
 """The conversion of a written value to the type of its field."""
 
 import re
+from collections.abc import Iterator
 
 from soketpy.config.addresses import hosts
+from soketpy.config.errors import ConfigError
 from soketpy.config.json_tree import parse_json
 from soketpy.config.tree import ConfigNode, Scalar
 from soketpy.core.fields import Field, FieldError, kind, shown
@@ -32,8 +34,9 @@ def convert(field: Field, node: ConfigNode, path: str) -> object:
     try:
         value = field.check(_plain(field, node), node.value if node.loose else None)
     except FieldError as error:
-        where, name = (node, path) if error.at is None else (items[error.at], f"{path}[{error.at}]")
-        raise where.position.error(name, error.problem) from None
+        if error.at is None:
+            raise node.position.error(path, error.problem) from None
+        raise ConfigError.of_several(list(_mistakes(field, items, path))) from None
     if field.one_or_many and isinstance(value, tuple):
         addresses = hosts(value)
         for at, address in enumerate(addresses):
@@ -41,6 +44,15 @@ def convert(field: Field, node: ConfigNode, path: str) -> object:
                 raise items[at].position.error(f"{path}[{at}]", f"{shown(address)} is given twice")
         return value[0] if len(value) == 1 else value
     return value
+
+
+def _mistakes(field: Field, items: list[ConfigNode], path: str) -> Iterator[ConfigError]:
+    """Yield the error of each item of a list that its field does not take. There is one at least."""
+    for at, item in enumerate(items):
+        try:
+            field.check([_plain(field, item)])
+        except FieldError as error:
+            yield item.position.error(f"{path}[{at}]", error.problem)
 
 
 def is_quoted(node: ConfigNode) -> bool:

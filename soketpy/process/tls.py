@@ -3,6 +3,7 @@
 import ssl
 
 from soketpy.config import ConfigError, Settings
+from soketpy.config.problems import Problems
 from soketpy.process.files import read_pem
 
 LONGEST_PASSPHRASE = 1024
@@ -25,8 +26,12 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     if tls.cert is None or tls.key is None:
         raise ConfigError("tls: cert and key must be given together")
-    check_certificates(settings, "tls.cert", tls.cert)
-    encrypted = _check_key(settings, tls.key)
+    problems, encrypted = Problems(), False
+    with problems.noted():
+        check_certificates(settings, "tls.cert", tls.cert)
+    with problems.noted():
+        encrypted = _check_key(settings, tls.key)
+    problems.check()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # Without a passphrase, OpenSSL would ask for one on the terminal.

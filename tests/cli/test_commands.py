@@ -52,6 +52,14 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     (("check-config", ""), "soketpy check-config: error: the path of the configuration file is empty"),
     (("start", "--config", "no.yaml"), "soketpy start: error: no.yaml: cannot be read: No such file or directory"),
     (("check-config", "no.yaml"), "soketpy check-config: error: no.yaml: cannot be read: No such file or directory"),
+    (
+        ("sign", "rest", "GET", "/apps/9/channels"),
+        "soketpy sign: error: no app with the id 9 in the configuration; give --app-id, --key and --secret",
+    ),
+    (
+        ("sign", "rest", "GET", "/realtime/apps/9%3A/channels", "--app-id", "1"),
+        "soketpy sign: error: the path is one of the app 9:, and --app-id is 1",
+    ),
     (("sign", "rest", "GET", "x"), "soketpy sign: error: the path must begin with /, not 'x'"),
     (("sign", "rest", "GET", "http://[x/"), "soketpy sign: error: 'http://[x/' is not a path or URL: Invalid IPv6 URL"),
     (("sign", "channel", "1.2", "private-\udcff"), "soketpy sign: error: not valid UTF-8"),
@@ -289,22 +297,22 @@ def test_a_url_whose_plus_was_not_encoded_is_verified_too(run: Run, plus: str) -
 
 
 def test_a_url_that_sign_made_is_verified_by_sign(run: Run) -> None:
-    url = run("sign", "rest", "GET", "https://host/apps/app-id/channels?info=user_count&x=a%26b")[1].splitlines()[-1]
-    assert url.startswith("https://host/apps/app-id/channels?info=user_count")
+    url = run("sign", "rest", "GET", "https://host/apps/1/channels?info=user_count&x=a%26b")[1].splitlines()[-1]
+    assert url.startswith("https://host/apps/1/channels?info=user_count")
     code, out, err = run("sign", "rest", "GET", url)
     assert (code, err, out.splitlines()[-1]) == (0, "", "The signature holds.")
 
 
 def test_a_url_whose_signature_does_not_hold_is_a_failure(run: Run) -> None:
-    url = run("sign", "rest", "GET", "/apps/app-id/channels")[1].splitlines()[-1]
+    url = run("sign", "rest", "GET", "/apps/1/channels")[1].splitlines()[-1]
     code, out, err = run("sign", "rest", "POST", url)
     assert code == 1
-    assert "\nPOST\n/apps/app-id/channels\n" in out
+    assert "\nPOST\n/apps/1/channels\n" in out
     assert err.startswith("soketpy sign: the signature does not hold: ")
 
 
 def test_a_body_that_is_not_the_signed_one_is_a_failure(run: Run) -> None:
-    url = run("sign", "rest", "POST", "/apps/app-id/events", "--body", "{}")[1].splitlines()[-1]
+    url = run("sign", "rest", "POST", "/apps/1/events", "--body", "{}")[1].splitlines()[-1]
     assert run("sign", "rest", "POST", url, "--body", "{}")[0] == 0
     code, _, err = run("sign", "rest", "POST", url, "--body", "[]")
     assert (code, err.startswith("soketpy sign: body_md5 is not that of the body")) == (1, True)
@@ -334,7 +342,7 @@ def test_sign_takes_the_app_from_the_environment(run: Run, monkeypatch: pytest.M
     assert run("sign", "channel", "1.2", "private-c")[1].endswith(f"auth: k:{sign('s', '1.2:private-c')}\n")
 
 
-SIGNED = "/apps/app-id/channels?auth_key=app-key&auth_signature=x"
+SIGNED = "/apps/1/channels?auth_key=app-key&auth_signature=x"
 NOTES = [
     (("channel", "1.2", "presence-a", "--channel-data", '{"user_id":"1"}'), []),
     (("channel", "1.2", "presence-a", "--channel-data", "{}"), ["The channel_data is not valid: "]),
@@ -343,8 +351,11 @@ NOTES = [
     (("channel", "1.2", f"private-{'a' * 200}"), ["The channel name is longer than the allowed 200 characters."]),
     (("user", "1.2", '{"id":"1"}'), []),
     (("user", "1.2", "{}"), ["The user_data is not valid: "]),
-    (("rest", "GET", "/apps/app-id/channels"), []),
-    (("rest", "PUT", "/apps/app-id/channels"), ["the REST API has the methods GET and POST, not PUT"]),
+    (("rest", "GET", "/apps/1/channels"), []),
+    (("rest", "POST", "/apps/1/events", "--body", "{a:1}"), ["the body is not valid JSON: "]),
+    (("rest", "POST", "/apps/1/events", "--body", "[" * 100_000), ["the body is "]),
+    (("rest", "POST", "/apps/1/events", "--body", "[]"), ["the body is not an object of JSON"]),
+    (("rest", "PUT", "/apps/1/channels"), ["the REST API has the methods GET and POST, not PUT"]),
     (("rest", "GET", SIGNED), ["auth_timestamp is missing"]),
     (("rest", "GET", SIGNED + "&auth_timestamp=x"), ["auth_timestamp must be a time in Unix seconds"]),
     (("rest", "GET", SIGNED + "&auth_timestamp=0"), ["auth_timestamp is "]),

@@ -265,7 +265,8 @@ async def test_an_app_with_allowed_origins_needs_one_of_them(start_server: Start
     peers = await start_server(apps=(replace(APP, allowed_origins=("https://www.example.com",)),))
     command = listen(peers.port, "cache-a")
     assert await command.end() == 1
-    assert "4009 The app does not accept connections from this origin." in command.err
+    said = "4009 The app does not accept connections from this origin.; give one of its allowed_origins with --origin\n"
+    assert command.err.endswith(said)
     words = ("cache-a", "--origin", "https://www.example.com", "--count", "1")
     assert await listen(peers.port, *words).end() == 0
 

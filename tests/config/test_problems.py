@@ -120,6 +120,7 @@ def test_check_config_prints_a_line_for_each_mistake_and_missing_file(
         "soketpy check-config: error: c.yaml:1: cache_ttl: must be a number from 0 to 315360000, not -1",
         "soketpy check-config: error: SOKETPY_LOG_LEVEL: must be debug, info, warning or error, not 'loud'",
         "soketpy check-config: error: c.yaml:2: tls.cert: /nowhere/c.pem cannot be read: No such file or directory",
+        "soketpy check-config: error: c.yaml:2: tls.key: /nowhere/k.pem cannot be read: No such file or directory",
         "soketpy check-config: error: c.yaml:3: webhooks.ca: /nowhere/ca.pem cannot be read: No such file or directory",
     ]
 

@@ -20,6 +20,9 @@ from soketpy.drivers.sql.database import CLOSE_TIMEOUT, Database
 POLL_SECONDS = 1.0
 """Seconds between two questions for changes of other processes."""
 
+PATIENCE = 5.0
+"""Seconds in which the file must answer. It is no setting: a local disk answers, or its machine has another problem."""
+
 CONNECTIONS = 2
 """Connections of one process, at most. Each has a thread."""
 
@@ -30,8 +33,8 @@ class SqliteDatabase(Database):
     name = "SQLite"
     changing: ClassVar[Mapping[str, Any]] = {"soketpy_changes": True}
 
-    def __init__(self, path: str, *, timeout: float = 5.0, poll: float = POLL_SECONDS) -> None:
-        super().__init__(timeout, CONNECTIONS)
+    def __init__(self, path: str, *, timeout: float | None = None, poll: float = POLL_SECONDS) -> None:
+        super().__init__(PATIENCE if timeout is None else timeout, CONNECTIONS)
         self._poll = poll
         self.path = path
 
