@@ -73,7 +73,8 @@ async def _reach(make: Callable[[], Wire], address: Address, host_port: HostPort
         except hiredis.ReplyError as fault:
             moved = _moved(fault, host_port)
             if moved is None:
-                raise ConnectionRefusedError(f"{shown}: {_without_secrets(reason(fault), address)}") from None
+                said = _without_secrets(reason(fault), address) + _advice(fault, "redis.password")
+                raise ConnectionRefusedError(f"{shown}: {said}") from None
             host_port, unix_socket = moved, None
         except UnicodeError:
             raise ConnectionRefusedError(f"{shown}: this cannot be the name of a host") from None
@@ -137,6 +138,12 @@ def _moved(fault: hiredis.ReplyError, former: HostPort) -> HostPort | None:
     return None
 
 
+def _advice(fault: Exception, setting: str) -> str:
+    """Return what to do about a refused login, as the end of a sentence, or an empty text for another fault."""
+    code = str(fault).partition(" ")[0]
+    return {"NOAUTH": f": set {setting}", "WRONGPASS": f": correct {setting}"}.get(code, "")
+
+
 def _without_secrets(text: str, address: Address) -> str:
     """Return a text of Redis without passwords, which an error may repeat."""
     for secret in (address.password, address.sentinel_password):
@@ -163,7 +170,8 @@ async def _find_master(address: Address) -> HostPort:
             async with asyncio.timeout(ADDRESS_PATIENCE):
                 return await _ask_sentinel(address, sentinel)
         except (OSError, UnicodeError, hiredis.ReplyError) as fault:
-            faults.append(f"{sentinel}: {_without_secrets(reason(fault), address)}")
+            said = _without_secrets(reason(fault), address) + _advice(fault, "redis.sentinel_password")
+            faults.append(f"{sentinel}: {said}")
     raise ConnectionRefusedError(f"no Sentinel knows where {address.sentinel_master} is ({'; '.join(faults)})")
 
 

@@ -34,9 +34,12 @@ async def test_nobody_is_there(start_node: StartNode) -> None:
 async def test_the_password_is_wrong(start_node: StartNode, own_redis: Redis) -> None:
     own_redis.ask("CONFIG", "SET", "requirepass", "right")
     where = f"cannot use Redis at {own_redis.socket}: "
-    assert f"{where}WRONGPASS" in await fails(start_node, unix_socket=own_redis.socket, password="wrong-secret")
+    said = await fails(start_node, unix_socket=own_redis.socket, password="wrong-secret")
+    assert f"{where}WRONGPASS" in said
+    assert ": correct redis.password" in said
     said = await fails(start_node, unix_socket=own_redis.socket)
     assert f"{where}NOAUTH" in said
+    assert ": set redis.password" in said
     assert "wrong-secret" not in said
 
 
