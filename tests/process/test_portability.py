@@ -12,7 +12,7 @@ from soketpy.process.requirements import number_of
 
 REASON = "soketpy serves on Linux, macOS and other POSIX systems; on Windows, run it in WSL or in a container"
 WINDOWS = """
-import os, signal, socket, sys
+import asyncio, os, signal, socket, sys
 for module, names in (
     (os, ["sched_getaffinity", "sysconf", "fork"]),
     (signal, ["SIGHUP", "SIGUSR1", "SIGUSR2"]),
@@ -22,7 +22,7 @@ for module, names in (
         vars(module).pop(name, None)
 sys.modules["resource"] = sys.modules["uvloop"] = None
 """
-"""The modules that Python does not have on Windows."""
+"""The modules that Python does not have on Windows. Its asyncio for Linux needs them while it is imported."""
 
 
 def on_windows(statement: str) -> subprocess.CompletedProcess[str]:
