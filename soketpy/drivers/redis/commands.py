@@ -34,6 +34,7 @@ class Commands:
         """The address of Redis, for people to read."""
         self._in_flight = in_flight
         self.wire: Wire | None = None
+        self._held: Callable[[], None] | None = None
         self._sha = b""  # the hash by which Redis knows the script
         self._lost = asyncio.Event()
         self._why = ""
@@ -56,8 +57,8 @@ class Commands:
 
     @property
     def busy(self) -> bool:
-        """Return whether a write is waiting or in flight."""
-        return len(self._writes) > 0
+        """Return whether a write is waiting or in flight, or will be made at the end of this iteration."""
+        return self._held is not None or len(self._writes) > 0
 
     @property
     def waiting(self) -> int:
@@ -97,6 +98,8 @@ class Commands:
 
     def write(self, write: Write) -> Future[Any]:
         """Have the script do a write, after those before it. The future fails with Lost if Redis is unavailable."""
+        if self._held is not None:
+            self._release()
         if self.connected:
             future = self._writes.add(write)
             self._pump()
@@ -108,9 +111,25 @@ class Commands:
 
     def write_again(self, write: Write) -> None:
         """Have the script do a write that nobody awaits: now, or when Redis is available again."""
+        if self._held is not None:
+            self._release()
         self._writes.defer(write)
         if self.connected:
             self._pump()
+
+    def hold(self, act: Callable[[], None]) -> None:
+        """Call a function at the end of this event loop iteration, or before the next write if that comes earlier.
+
+        So the function can write together what several callers want, at the place in the order that the first one had.
+        """
+        if self._held is None and self.wire is not None:
+            self._held = act
+            self.wire.before_flush(self._release)
+
+    def _release(self) -> None:
+        act, self._held = self._held, None
+        if act is not None:
+            act()
 
     def _pump(self) -> None:
         """Send the next batch, if none is in flight."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import hiredis
 
-from soketpy.core.containment import contain
+from soketpy.core.containment import attempt, contain
 
 log = logging.getLogger("soketpy.redis")
 
@@ -85,6 +85,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
+        self._before_flush: list[Callable[[], None]] = []
         self._unanswered: deque[tuple[float, Answered | bytes]] = deque()
         self._read_at = 0.0  # when something was last read
 
@@ -145,13 +146,22 @@ class Wire(asyncio.Protocol):
         # Encode first: a command that cannot be encoded must not wait for a reply, or it takes that of the next one.
         packed = hiredis.pack_command(cast("tuple[Any]", arguments))
         self._unanswered.append((self._loop.time(), then))
-        if not self._unsent:
+        if not self._unsent and not self._before_flush:
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)
 
+    def before_flush(self, act: Callable[[], None]) -> None:
+        """Call a function before the commands of this event loop iteration are sent, even if the connection ended."""
+        if not self._unsent and not self._before_flush:
+            self._loop.call_soon(self._flush)
+        self._before_flush.append(act)
+
     def _flush(self) -> None:
+        for act in self._before_flush:
+            attempt(log, act)
+        self._before_flush = []
         unsent, self._unsent = self._unsent, []
-        if self._transport is not None and not self._transport.is_closing():
+        if unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
 
     def silence(self) -> float:

@@ -21,7 +21,7 @@ MOST_WAITING, MOST_WAITING_BYTES = 50_000, 32 * 1024 * 1024
 
 
 class RedisEvents:
-    """Appends events to the stream, in their order and each once.
+    """Appends events to the stream, in their order and each once. Those of one event loop iteration share a write.
 
     Events wait while Redis is unavailable. The node numbers them. It sends those whose answer was lost again, and the
     script skips the numbers that Redis has.
@@ -62,7 +62,8 @@ class RedisEvents:
             self._bytes += len(packed)
             while len(self._waiting) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
                 self._drop_oldest()
-            self._send()
+            if not self._in_flight and self._commands.connected:
+                self._commands.hold(self._send)  # with the other events of this event loop iteration
         except Exception as fault:
             contain(log, fault, "App %s: a webhook event of type %s could not be appended", event.app_id, event.name)
 

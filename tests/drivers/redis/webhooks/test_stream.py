@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from soketpy.drivers.redis import scripts
+from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.webhooks import events as node_events
 from soketpy.drivers.redis.webhooks.events import RedisEvents
 from soketpy.protocol.event_types import EventType
@@ -193,6 +194,31 @@ async def test_events_of_a_node_wait_while_redis_is_unavailable(scene: Scene) ->
     for _ in range(6):  # a read returns some of them
         await scene.read()
     assert numbers(scene) == list(range(1, 501))
+
+
+async def test_the_events_of_an_iteration_share_a_write_before_the_writes_that_follow(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, _ = scene.nodes
+    writes: list[list[Any]] = []
+    write = Commands.write
+
+    def note(self: Commands, given: list[Any]) -> Any:
+        future = write(self, given)
+        writes.append(given)
+        return future
+
+    monkeypatch.setattr(Commands, "write", note)
+    for number in range(1, 4):
+        node.cluster.events.append(client_event(number))
+    assert writes == []
+    node.session.write(["nothing"])
+    node.cluster.events.append(client_event(4))
+    await until(lambda: not node.session.busy)
+    assert [given[0] for given in writes] == ["append", "nothing", "append"]
+    assert [len(given[3]) for given in writes if given[0] == "append"] == [3, 1]
+    await scene.read()
+    assert numbers(scene) == [1, 2, 3, 4]
 
 
 async def test_an_event_is_appended_once_though_its_answer_was_lost(scene: Scene) -> None:
