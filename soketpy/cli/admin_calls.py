@@ -106,6 +106,7 @@ async def _announce(settings: "Settings", app_id: str | None) -> None:
 def _remote(args: argparse.Namespace) -> Call:
     from soketpy.cli.app_documents import is_app, is_page
     from soketpy.cli.call import call as send
+    from soketpy.cli.call import missing_tls
 
     target, prefix = target_of(args.admin_url)
     headers = {"Authorization": f"Bearer {_token(args.token_file)}"}
@@ -118,6 +119,8 @@ def _remote(args: argparse.Namespace) -> Call:
             return document
         reason = document.get("error") if isinstance(document, dict) else None
         if not isinstance(reason, str):
+            if status == HTTPStatus.BAD_REQUEST and (missing := missing_tls(target)) is not None:
+                raise Failure(f"cannot reach {target}: {missing}")
             raise Failure(f"{target} did not answer as the admin API of soketpy does: {status}")
         if status == HTTPStatus.UNAUTHORIZED:
             raise Failure(f"{target} refused the token: give one of its admin.tokens")
