@@ -68,7 +68,8 @@ def send_settings(writer: asyncio.StreamWriter, settings: Settings) -> None:
 def send(writer: asyncio.StreamWriter, kind: str, value: object = None) -> None:
     """Send a message to the process at the other end of the socket."""
     packed = pickle.dumps((kind, value))
-    writer.write(len(packed).to_bytes(4, "big") + packed)
+    if not writer.is_closing():  # uvloop raises RuntimeError if the other process has ended
+        writer.write(len(packed).to_bytes(4, "big") + packed)
 
 
 class Departure:
