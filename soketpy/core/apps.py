@@ -6,7 +6,8 @@ from functools import cache, partial
 from typing import Protocol
 
 from soketpy.core.arguments import check_types
-from soketpy.core.fields import Field, fields_of, setting, shown
+from soketpy.core.fields import Field, fields_of, setting
+from soketpy.core.history import HistoryRule
 from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
 from soketpy.core.webhooks import Webhook, first_repeated
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
@@ -78,6 +79,7 @@ class App(_Derived):
         metadata={"help": "A list of keys and secrets, instead of one key and secret, to rotate them."}
     )
     webhooks: tuple[Webhook, ...] = setting((), "Servers that are notified of events.")
+    history: tuple[HistoryRule, ...] = setting((), "Channels whose events are stored, and for how long.")
     enabled: bool = setting(
         True, "While false, connections of the app are refused with 4003 and its requests with 403."
     )
@@ -175,8 +177,8 @@ class App(_Derived):
 
 @cache
 def limit_fields() -> Mapping[str, Field]:
-    """Return the switches and limits of an app, which have defaults: every field but its id, keys and webhooks."""
-    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys", "webhooks")}
+    """Return the switches and limits of an app, which have defaults: every field but its id and lists."""
+    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys", "webhooks", "history")}
 
 
 @cache

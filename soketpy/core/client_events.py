@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from soketpy.core.connection import Connection
+from soketpy.core.history import rule_of
 from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Bus, EventLog, RateLimiter, Unavailable
 from soketpy.protocol import channels, events, grammar
@@ -49,8 +50,12 @@ class ClientEvents:
         if app.webhook_types and CLIENT_EVENT in app.webhook_types:
             user_id = connection.channels[channel] or ""
             self._events.append(WebhookEvent(app.id, CLIENT_EVENT, channel, user_id, connection.id, event.name, data))
+        rule = rule_of(app.history, channel) if app.history else None
         try:
-            self._bus.publish(app.id, channel, published, connection.id)
+            if rule is not None and rule.client_events:
+                self._bus.publish_stored(app.id, channel, published, rule, connection.id)
+            else:
+                self._bus.publish(app.id, channel, published, connection.id)
         except Unavailable:
             self._deliver(app.id, channel, published, connection.id)  # to the subscribers on this node
 

@@ -2,12 +2,13 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, Protocol
 
 from soketpy.core import steps
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
+from soketpy.core.history import Entry, Page
 from soketpy.core.limits import Bucket
 from soketpy.core.ports import CachedEvent
 from soketpy.core.presence import Members
@@ -65,6 +66,9 @@ class Operations(Protocol):
 
     async def subscribe(self, connection: "Connection", request: events.Subscribe) -> None:
         """Subscribe a connection to a channel. Raises SubscriptionRefused."""
+
+    async def read_history(self, connection: "Connection", request: events.HistoryRequest) -> None:
+        """Send a connection a part of a channel's log. Raises ClientEventRejected."""
 
     def unsubscribe(self, connection: "Connection", channel: str) -> None:
         """End a connection's subscription of a channel."""
@@ -136,14 +140,40 @@ class Connection:
             contain(log, fault, "A message for %r could not be counted", self)
         self.write(message.frame)
 
-    def greet(self, channel: str, kind: Kind, members: Members | None, last: CachedEvent | None) -> None:
-        """Send subscription_succeeded and, on a cache channel, the last event or cache_miss."""
+    def greet(
+        self,
+        channel: str,
+        kind: Kind,
+        members: Members | None,
+        last: CachedEvent | None,
+        page: Page | None = None,
+    ) -> None:
+        """Send subscription_succeeded and, on a cache channel, the last event or cache_miss.
+
+        ``page`` is that of the channel's log: its position is sent, and its events are.
+        """
         data = b"{}" if members is None else members.roster()
+        if page is not None and page.end is not None:
+            position = str(page.end)
+            if members is None:
+                data = messages.position_data(channel, position)
+            else:
+                data = messages.with_position(data, position)
         self.send(messages.subscription_succeeded(channel, data))
+        if page is not None and page.entries:
+            self._replay(channel, page.entries)
+            return
         if last is not None:
             self.send(messages.event(channel, last.name, last.data))
         elif kind.cache:
             self.send(messages.cache_miss(channel))
+
+    def _replay(self, channel: str, entries: Sequence[Entry]) -> None:
+        """Send events of a log, without those that this connection has sent itself."""
+        for entry in entries:
+            if entry.exclude != self.id:
+                event = entry.event
+                self.send(messages.event(channel, event.name, event.data, event.user_id))
 
     def receive(self, text: bytes) -> bool:
         """Serve one message of the client. Never raises: the client gets an answer to every error.
@@ -166,6 +196,8 @@ class Connection:
                     self._node.client_event(self, message)
                 case events.Subscribe():
                     return self._begin(self._subscribe(message))
+                case events.HistoryRequest():
+                    return self._begin(self._node.read_history(self, message))
                 case events.Unsubscribe():
                     self._node.unsubscribe(self, message.channel)
                 case events.SignIn():

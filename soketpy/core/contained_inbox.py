@@ -12,13 +12,15 @@ log = logging.getLogger("soketpy.cluster")
 class ContainedInbox:
     """Passes the calls of a roster on to the node. An exception of the node is logged and counted.
 
-    A fault of the node therefore cannot interrupt a roster between two of its own changes. ``deliver`` and ``end_user``
-    are the methods of the node itself: only a bus calls them, and a publisher must see their exceptions.
+    A fault of the node therefore cannot interrupt a roster between two of its own changes. ``deliver``,
+    ``deliver_stored`` and ``end_user`` are the methods of the node itself: only a bus calls them, and a publisher must
+    see their exceptions.
     """
 
     def __init__(self, node: Inbox) -> None:
         self._node = node
         self.deliver, self.end_user = node.deliver, node.end_user
+        self.deliver_stored = node.deliver_stored
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""

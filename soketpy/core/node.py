@@ -17,11 +17,13 @@ from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
+from soketpy.core.history import Position, rule_of
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
+from soketpy.core.replays import Replays
 from soketpy.core.sign_ins import WATCHERS, SignIns
 from soketpy.core.slices import in_slices
 from soketpy.core.steps import Later
@@ -63,6 +65,7 @@ class Node:
     ) -> None:
         self.roster = cluster.roster
         self.cache = cluster.cache
+        self.history = cluster.history
         self.clock = clock
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
@@ -80,8 +83,10 @@ class Node:
         self._counts = SubscriptionCounts(cluster.roster.send_count, later)
         self._events = cluster.events
         self._limiter = limiter = limiter or cluster.limiter
+        replays = Replays(cluster.history)
+        self.read_history = replays.answer
         self._subscriptions = Subscriptions(
-            hub, self.roster, self.cache, self._counts, self._events, limiter, clock, later
+            hub, self.roster, self.cache, replays, self._counts, self._events, limiter, clock, later
         )
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
@@ -225,7 +230,10 @@ class Node:
                 log.debug("App %s sends %s to %s", app.id, event.name, ", ".join(trigger.channels))
             for channel in trigger.channels:
                 try:
-                    if channels.kind_of(channel).cache:
+                    rule = rule_of(app.history, channel) if app.history else None
+                    if rule is not None:
+                        receipt = self._bus.publish_stored(app.id, channel, event, rule, exclude)
+                    elif channels.kind_of(channel).cache:
                         receipt = self._bus.publish_cached(app.id, channel, event, exclude)
                     else:
                         receipt = self._bus.publish(app.id, channel, event, exclude)
@@ -253,6 +261,12 @@ class Node:
                 self.traffic[app_id].sent(receivers, receivers * len(text))
             except Exception as fault:
                 contain(log, fault, "App %s: an event could not be counted", app_id)
+
+    def deliver_stored(
+        self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None = None
+    ) -> None:
+        """Send an event that is in the log of its channel to this node's subscribers, except ``exclude``."""
+        self.deliver(app_id, channel, event, exclude)
 
     def _send(self, app_id: str, channel: str, message: Message) -> None:
         """Send a message to this node's subscribers of a channel."""

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from soketpy.core.histograms import Histogram
+from soketpy.core.history import HistoryRule, Page, Position, Query
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
 from soketpy.protocol.messages import Event
@@ -60,6 +61,11 @@ class Inbox(Protocol):
 
     def deliver(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
         """Send an event to this node's subscribers of a channel, except the connection ``exclude``."""
+
+    def deliver_stored(
+        self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None = None
+    ) -> None:
+        """Send an event that is in the log of its channel to this node's subscribers, as ``deliver`` does."""
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""
@@ -163,8 +169,8 @@ class Receipts:
 class Bus(Protocol):
     """Carries events to every node, this one included, in one order per app and channel.
 
-    ``publish``, ``publish_cached`` and ``terminate`` raise Unavailable if they cannot send anything. They return a
-    receipt, which need not be awaited, or None if every node already has the event.
+    ``terminate`` and the methods that publish raise Unavailable if they cannot send anything. They return a receipt,
+    which need not be awaited, or None if every node already has the event.
     """
 
     @property
@@ -190,8 +196,29 @@ class Bus(Protocol):
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt | None:
         """Have every node deliver an event and the cache remember it, as one step."""
 
+    def publish_stored(
+        self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
+    ) -> Receipt | None:
+        """Append an event to the log of its channel and have every node deliver it, as one step.
+
+        The cache remembers the event if the channel is a cache channel. Without a receipt the event is in the log.
+        """
+
     def terminate(self, app_id: str, user_id: str) -> Receipt | None:
         """Have every node close the connections of a user."""
+
+
+class History(Protocol):
+    """The logs of channels with history."""
+
+    async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
+        """Return a page of a log; a coroutine for ``steps``. Raise Unavailable if the log cannot be read now.
+
+        With ``begin``, begin the log if there is none, so that the page has an epoch.
+
+        The operation that awaits the page resumes between two events of the channel: this node has delivered exactly
+        the events up to ``Page.last``. An event that is older than the rule allows is not in the page.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +292,7 @@ class Cluster(Protocol):
     bus: Bus
     roster: Roster
     cache: Cache
+    history: History
     limiter: RateLimiter
     events: EventLog
 

@@ -13,10 +13,12 @@ from soketpy.core.apps import App
 from soketpy.core.connection import Connection
 from soketpy.core.containment import attempt
 from soketpy.core.counts import SubscriptionCounts
+from soketpy.core.history import Page
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster
 from soketpy.core.presence import Members
+from soketpy.core.replays import Replays
 from soketpy.core.steps import Future, Later
 from soketpy.core.subscribe_queue import SubscribeQueue
 from soketpy.protocol import channels, events, messages
@@ -36,6 +38,7 @@ class Subscriptions:
         hub: Hub,
         roster: Roster,
         cache: Cache,
+        replays: Replays,
         counts: SubscriptionCounts,
         events: EventLog,
         limiter: RateLimiter,
@@ -45,6 +48,7 @@ class Subscriptions:
         self._hub = hub
         self._roster = roster
         self._cache = cache
+        self._replays = replays
         self._counts = counts
         self._events = events
         self._clock = clock
@@ -98,8 +102,9 @@ class Subscriptions:
             return
         members = await self._roster.members(app.id, channel) if kind.presence else None
         last = await self._last_event(app, channel) if kind.cache else None
+        page = await self._replays.for_subscriber(app, request, kind) if app.history else None
         if connection.open:
-            connection.greet(channel, kind, members, last)
+            connection.greet(channel, kind, members, last, page)
 
     async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
         """Return the last event of a cache channel. If there is none, report that to webhooks."""
@@ -139,13 +144,24 @@ class Subscriptions:
         if app.webhook_types:
             self._report(EventType.SUBSCRIBED, connection, channel, user_id)
         last = await self._last_event(app, channel) if kind.cache else None
+        # Nothing may wait between this and the join: the page ends where the frames of the hub begin.
+        page = await self._page(connection, request, kind) if app.history else None
         if channel not in connection.channels:
             return
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
         if app.subscription_count_events and not kind.presence:
             attempt(log, self._counts.changed, app.id, channel, count)
-        connection.greet(channel, kind, members, last)
+        connection.greet(channel, kind, members, last, page)
+
+    async def _page(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Page | None:
+        """Return the page of the log with which a subscription begins. If that is refused, end the subscription."""
+        try:
+            return await self._replays.for_subscriber(connection.app, request, kind)
+        except SubscriptionRefused:
+            if request.channel in connection.channels:
+                self.leave(connection, request.channel)
+            raise
 
     async def _join_as(self, app: App, channel: str, user_id: str, info: bytes) -> Members:
         """Add a member to a presence channel. The roster notifies the other subscribers."""

@@ -36,6 +36,15 @@ class Unsubscribe(msgspec.Struct, frozen=True):
     channel: str
 
 
+class HistoryRequest(msgspec.Struct, frozen=True):
+    """``soketpy:history``: a request for stored events of a channel. ``after`` and ``before`` are positions."""
+
+    channel: str
+    after: str | None = None
+    before: str | None = None
+    limit: int = 100
+
+
 class SignIn(msgspec.Struct, frozen=True):
     """``pusher:signin``."""
 
@@ -59,7 +68,7 @@ class ClientEvent(msgspec.Struct, frozen=True):
     data: bytes
 
 
-ClientMessage = Subscribe | Unsubscribe | SignIn | Ping | Pong | ClientEvent
+ClientMessage = Subscribe | Unsubscribe | HistoryRequest | SignIn | Ping | Pong | ClientEvent
 
 PING, PONG = Ping(), Pong()
 
@@ -72,6 +81,13 @@ class ChannelData(msgspec.Struct, frozen=True):
 
     user_id: str
     user_info: bytes
+
+
+class Rewind(msgspec.Struct, frozen=True):
+    """The part of ``channel_data`` that asks for stored events: at most ``rewind``, of the last ``rewind_seconds``."""
+
+    rewind: int | None = None
+    rewind_seconds: float | None = None
 
 
 class User(msgspec.Struct, frozen=True):
@@ -101,13 +117,16 @@ _envelope = msgspec.json.Decoder(_Envelope)
 _subscribe = msgspec.json.Decoder(Subscribe)
 _unsubscribe = msgspec.json.Decoder(Unsubscribe)
 _sign_in = msgspec.json.Decoder(SignIn)
+_history = msgspec.json.Decoder(HistoryRequest)
 _WITH_DATA: dict[str, type[ClientMessage]] = {
     "pusher:subscribe": Subscribe,
     "pusher:unsubscribe": Unsubscribe,
     "pusher:signin": SignIn,
+    "soketpy:history": HistoryRequest,
 }
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
+_rewind = msgspec.json.Decoder(Rewind)
 
 # Exceptions of decoding: wrong syntax or type, bytes that are not UTF-8, nesting that is too deep.
 _FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -138,6 +157,8 @@ def parse(text: bytes) -> ClientMessage:
                 return _unsubscribe.decode(message.data)
             case "pusher:signin":
                 return _sign_in.decode(message.data)
+            case "soketpy:history":
+                return _history.decode(message.data)
             case "pusher:ping":
                 return PING
             case "pusher:pong":
@@ -180,6 +201,11 @@ def parse_member(channel_data: str) -> ChannelData:
     if found.user_id == "":
         raise ValueError("The user_id of the channel_data is empty.")
     return ChannelData(_id(found.user_id, "user_id", "channel_data"), bytes(found.user_info))
+
+
+def parse_rewind(channel_data: str) -> Rewind:
+    """Decode the request for stored events in ``channel_data``. Raises ValueError with the reason."""
+    return _parse_text(_rewind, channel_data, "channel_data")
 
 
 def parse_user(user_data: str) -> User:

@@ -100,6 +100,21 @@ def subscription_succeeded(channel: str, escaped: bytes = b"{}") -> Message:
     return _internal(b"subscription_succeeded", channel, escaped)
 
 
+def position_data(channel: str, position: str) -> bytes:
+    """Return the escaped data of the answer to a subscription to a channel with history."""
+    return escape(_json(_readable(channel, {"position": position})))
+
+
+def with_position(escaped: bytes, position: str) -> bytes:
+    """Return the escaped data of the answer to a subscription to a presence channel, with a position."""
+    return escaped[:-1] + rb",\"position\":" + escape(_json(position)) + b"}"
+
+
+def history(channel: str, page: bytes) -> Message:
+    """Return the answer to ``soketpy:history``. ``page`` is JSON text."""
+    return Message(b'{"event":"soketpy:history","channel":' + _json(channel) + b',"data":"' + escape(page) + b'"}')
+
+
 def roster(members: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the escaped data of the answer to a subscription to a presence channel.
 

@@ -7,7 +7,7 @@ and ``occupied`` to every channel.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
 from time import monotonic
@@ -17,8 +17,11 @@ import msgspec
 
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
+from soketpy.core.history import Query, rule_of
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter, Unavailable
+from soketpy.core.replays import MOST as MOST_EVENTS
+from soketpy.core.replays import NO_HISTORY, BadQuery, document, query_of
 from soketpy.core.triggers import Body, check, check_batch, parse_batch, parse_event, parse_info
 from soketpy.protocol import channels, ids
 from soketpy.protocol.channels import Kind
@@ -190,6 +193,19 @@ class Endpoints:
             users.append(user)
         return Answer({"users": users}, headers=headers)
 
+    async def history(self, call: Call, body: bytes) -> Answer:
+        """Return a part of the log of a channel."""
+        headers = await self._spend(call.app, "reads", 1, call.app.max_read_requests_per_second)
+        app, (channel,) = call.app, call.arguments
+        _kind_of(channel, app)
+        rule = rule_of(app.history, channel)
+        if rule is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, NO_HISTORY)
+        query = _query(call.given)
+        page = await self._node.history.read(app.id, channel, rule, query)
+        newest_first = call.given.get("direction") == "backwards"
+        return Answer(document(page, newest_first=newest_first), headers=headers)
+
     async def terminate(self, call: Call, body: bytes) -> Answer:
         """Close all connections of a user."""
         await self._node.room(call.app.id)
@@ -237,6 +253,22 @@ _NEEDS_PREFIX = (
 def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
     """Return the attributes that the call asks for."""
     return parse_info(call.given.get("info"), known)
+
+
+def _query(given: Mapping[str, str]) -> Query:
+    """Return the query of a call. Without a direction, it is forwards. Raises RequestError (400)."""
+    limit = given.get("limit", "100")
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 9:
+        bad_request(f"The limit must be a whole number from 1 to {MOST_EVENTS}.")
+    try:
+        return query_of(
+            limit=int(limit),
+            after=given.get("after"),
+            before=given.get("before"),
+            direction=given.get("direction", "forwards"),
+        )
+    except BadQuery as fault:
+        bad_request(str(fault))
 
 
 def _kind_of(channel: str, app: App) -> Kind:

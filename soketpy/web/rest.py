@@ -90,6 +90,7 @@ class Rest:
             "channels": ("GET", endpoints.channels, Calls()),
             "channels/*": ("GET", endpoints.channel, Calls()),
             "channels/*/users": ("GET", endpoints.users, Calls()),
+            "channels/*/events": ("GET", endpoints.history, Calls()),
             "users/*/terminate_connections": ("POST", self._terminate, Calls()),
         }
         self._health_checks, self._other_calls = Calls(), Calls()

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soketpy.core.history import HistoryRule, Position
 from soketpy.core.ports import Bus, ChannelFull, Roster, Transition
 from soketpy.core.presence import Member
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.roster import LocalRoster
 from soketpy.protocol.messages import Event
 from tests.fakes import now
@@ -38,6 +40,11 @@ class Node:
 
     def end_user(self, app_id: str, user_id: str) -> None:
         self.asked.append(("end_user", app_id, user_id))
+
+    def deliver_stored(
+        self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None = None
+    ) -> None:
+        self.asked.append(("deliver_stored", app_id, channel, event.name, position.serial, exclude))
 
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         self.asked.append(("notify_watchers", app_id, user_id, online))
@@ -258,20 +265,22 @@ def test_whatever_comes_and_goes_each_transition_is_reported_once(joins: list[tu
 def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     node = Node()
     cache = LocalCache(1800, 100, lambda: 0.0)
-    bus: Bus = LocalBus(cache)
+    bus: Bus = LocalBus(cache, MemoryHistory(lambda: 0.0, app_size=10**6, size=10**6))
     bus.attach(node)
     event = Event("said", b"1")
     receipts = [
         bus.publish("app", "news", event),
         bus.publish("app", "news", event, "1.2"),
         bus.publish_cached("app", "cache-news", event, "1.2"),
+        bus.publish_stored("app", "news", event, HistoryRule(channels="news"), "1.2"),
         bus.terminate("app", "ada"),
     ]
-    assert receipts == [None] * 4, "there is nobody to wait for"
+    assert receipts == [None] * 5, "there is nobody to wait for"
     assert node.asked == [
         ("deliver", "app", "news", event, None),
         ("deliver", "app", "news", event, "1.2"),
         ("deliver", "app", "cache-news", event, "1.2"),
+        ("deliver_stored", "app", "news", "said", 1, "1.2"),
         ("end_user", "app", "ada"),
     ]
     last = now(cache.get("app", "cache-news"))

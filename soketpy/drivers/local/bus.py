@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from soketpy.core.history import HistoryRule
 from soketpy.core.ports import Inbox
 from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.history import MemoryHistory
+from soketpy.protocol import channels
 from soketpy.protocol.messages import Event
 
 
@@ -12,12 +15,14 @@ class LocalBus:
 
     full = unavailable = frozenset[str]()
 
-    def __init__(self, cache: LocalCache) -> None:
+    def __init__(self, cache: LocalCache, history: MemoryHistory) -> None:
         self._cache = cache
+        self._history = history
 
     def attach(self, inbox: Inbox) -> None:
         """Call this node from now on."""
         self.publish = inbox.deliver
+        self._deliver_stored = inbox.deliver_stored
         self.terminate = inbox.end_user
 
     def check(self, app_id: str, channels: Sequence[str]) -> None:
@@ -30,3 +35,12 @@ class LocalBus:
         """Deliver an event, and remember it."""
         self._cache.put(app_id, channel, event.name, event.data)
         self.publish(app_id, channel, event, exclude)
+
+    def publish_stored(
+        self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
+    ) -> None:
+        """Append an event to the log of its channel, and deliver it."""
+        position = self._history.append(app_id, channel, event, rule, exclude)
+        if channels.kind_of(channel).cache:
+            self._cache.put(app_id, channel, event.name, event.data)
+        self._deliver_stored(app_id, channel, event, position, exclude)

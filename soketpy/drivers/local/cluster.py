@@ -1,14 +1,19 @@
 """A cluster of one process."""
 
+import time
 from collections.abc import Callable
 
-from soketpy.core.ports import Bus, Cache, EventLog, Links, RateLimiter, Roster
+from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.local.roster import LocalRoster
 from soketpy.drivers.local.transitions import NO_WEBHOOKS, Transitions
+
+HISTORY_SIZE = 64 * 1024 * 1024
+"""The most bytes of all logs, by default."""
 
 
 class LocalCluster:
@@ -25,10 +30,13 @@ class LocalCluster:
         cached_events: int = 100_000,
         events: EventLog = NO_WEBHOOKS,
         transitions: Transitions | None = None,
+        history: MemoryHistory | None = None,
     ) -> None:
         self.events = events
         cache = LocalCache(cache_ttl, cached_events, clock, events)
-        self.bus: Bus = LocalBus(cache)
+        logs = history or MemoryHistory(time.time, app_size=HISTORY_SIZE, size=HISTORY_SIZE)
+        self.history: History = logs
+        self.bus: Bus = LocalBus(cache, logs)
         self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)

@@ -9,15 +9,16 @@ import hiredis
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
+from soketpy.core.history import HistoryRule, Position, new_epoch
 from soketpy.core.ports import Inbox, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.commands import Commands
+from soketpy.drivers.redis.history import event_of, fields
 from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.topics import Topics
-from soketpy.drivers.redis.writes import Lost
-from soketpy.protocol.channels import user_channel
-from soketpy.protocol.ids import NumericId
+from soketpy.drivers.redis.writes import Lost, Write
+from soketpy.protocol.channels import kind_of, user_channel
 from soketpy.protocol.messages import Event
 
 log = logging.getLogger("soketpy.redis")
@@ -27,7 +28,14 @@ class RedisBus:
     """Publishes on the topics of channels. A message on a topic reaches every node that subscribes to it."""
 
     def __init__(
-        self, commands: Commands, names: Topics, in_flight: InFlight, window: Window, cache_ttl: float
+        self,
+        commands: Commands,
+        names: Topics,
+        in_flight: InFlight,
+        window: Window,
+        *,
+        cache_ttl: float,
+        history_size: int,
     ) -> None:
         self.full, self.room = window, window.room
         self.unavailable: Collection[object] = commands.unavailable
@@ -36,6 +44,7 @@ class RedisBus:
         self._in_flight = in_flight
         self._window = window
         self._cache_ttl = round(1000 * cache_ttl)
+        self._history_size = history_size
         self._unanswered: deque[tuple[str, int, Future[None]]] = deque()  # app, weight and receipt of publications
 
     def attach(self, inbox: Inbox) -> None:
@@ -49,23 +58,37 @@ class RedisBus:
 
     def publish(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
         """Have every node deliver an event. Raise Unavailable if Redis is unavailable."""
-        sender = () if event.user_id is None else (event.user_id, isinstance(event.user_id, NumericId))
-        return self._publish(app_id, channel, topics.EVENT, event.name, event.data, exclude or "", *sender)
+        return self._publish(app_id, channel, topics.EVENT, *fields(event, exclude))
 
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
         """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is unavailable."""
+        name = event.name.encode("utf-8", "surrogatepass")
+        weight = len(app_id) + len(channel) + len(name) + len(event.data)
+        write = ["publish_cached", app_id, channel, name, event.data, self._cache_ttl, exclude or ""]
+        return self._write(app_id, weight, write)
+
+    def publish_stored(
+        self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
+    ) -> Receipt:
+        """Append an event to the log of its channel and have every node deliver it. Raises Unavailable."""
+        texts = [event.name.encode("utf-8", "surrogatepass"), *fields(event, exclude)[1:]]
+        weight = len(app_id) + len(channel) + len(event.name) + len(event.data)
+        limits = rule.events, rule.size, round(1000 * rule.seconds), self._history_size
+        cache = self._cache_ttl if kind_of(channel).cache else None
+        return self._write(app_id, weight, ["publish_stored", app_id, channel, texts, limits, new_epoch(), cache])
+
+    def _write(self, app_id: str, weight: int, write: Write) -> Receipt:
+        """Have the script publish an event. Raise Unavailable if Redis is unavailable."""
         if not self._commands.connected:
             raise Unavailable
-        name = event.name.encode("utf-8", "surrogatepass")
-        weight = self._window.reserve(app_id, len(app_id) + len(channel) + len(name) + len(event.data))
-        arguments = app_id, channel, name, event.data, self._cache_ttl, exclude or ""
+        weight = self._window.reserve(app_id, weight)
         try:
-            write = self._commands.write(["publish_cached", *arguments])
+            answer = self._commands.write(write)
         except Exception:
             self._window.release(app_id, weight)
             raise
         confirmed: Future[None] = Future()
-        steps.begin(self._confirm(write, confirmed, app_id, weight))
+        steps.begin(self._confirm(answer, confirmed, app_id, weight))
         return confirmed
 
     async def _confirm(self, write: Future[Any], confirmed: Future[None], app_id: str, weight: int) -> None:
@@ -118,12 +141,11 @@ class RedisBus:
     def receive(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Process a message on the topic of a channel."""
         if message[0] == topics.EVENT:
-            _, name, data, exclude, *sender = message
-            event = Event(name.decode("utf-8", "surrogatepass"), data, _user_id(*sender) if sender else None)
-            self._inbox.deliver(app_id, channel, event, exclude.decode() or None)
+            event, exclude = event_of(*message[1:])
+            self._inbox.deliver(app_id, channel, event, exclude)
+        elif message[0] == topics.STORED:
+            _, epoch, serial, *texts = message
+            event, exclude = event_of(*texts)
+            self._inbox.deliver_stored(app_id, channel, event, Position(epoch.decode(), serial), exclude)
         else:
             self._inbox.end_user(app_id, message[1].decode())
-
-
-def _user_id(user_id: bytes, numeric: bool) -> str:
-    return NumericId(user_id.decode()) if numeric else user_id.decode()

@@ -10,7 +10,7 @@ from typing import Any
 import hiredis
 
 from soketpy.core.histograms import Histogram
-from soketpy.core.ports import Bus, Cache, EventLog, Links, RateLimiter, Roster, Unreachable
+from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis import buffers
@@ -20,6 +20,7 @@ from soketpy.drivers.redis.partitions import (
     PartitionedBus,
     PartitionedCache,
     PartitionedEvents,
+    PartitionedHistory,
     PartitionedRateLimiter,
     PartitionedRoster,
     Partitions,
@@ -29,6 +30,10 @@ from soketpy.drivers.redis.webhooks.flags import no_webhooks
 from soketpy.drivers.redis.writes import Lost
 
 log = logging.getLogger("soketpy.redis")
+
+
+HISTORY_SIZE = 64 * 1024 * 1024
+"""The most bytes of all logs of an app, by default."""
 
 
 class RedisCluster:
@@ -47,6 +52,7 @@ class RedisCluster:
         *,
         partitions: int = 1,
         cache_ttl: float = 1800,
+        history_size: int = HISTORY_SIZE,
         lease: float = LEASE,
         start_timeout: float = 10,
         advises: bool = True,
@@ -60,7 +66,13 @@ class RedisCluster:
         self._away = set[object]()
         window = Window()
         partition = partial(
-            Partition, partitions=partitions, cache_ttl=cache_ttl, lease=lease, webhook_types=webhook_types, grace=grace
+            Partition,
+            partitions=partitions,
+            cache_ttl=cache_ttl,
+            history_size=history_size // partitions,
+            lease=lease,
+            webhook_types=webhook_types,
+            grace=grace,
         )
         self.partitions = all_of_them = [
             partition(connect(keys), keys, self._in_flight, window, self._away) for keys in prefixes(prefix, partitions)
@@ -70,17 +82,18 @@ class RedisCluster:
         self.bus: Bus
         self.roster: Roster
         self.cache: Cache
+        self.history: History
         self.limiter: RateLimiter
         self.events: EventLog
         if partitions == 1:
             [one] = all_of_them
             self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
-            self.events = one.events
+            self.events, self.history = one.events, one.history
         else:
             many = Partitions(all_of_them)
             self.bus, self.roster = PartitionedBus(many, window), PartitionedRoster(many)
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
-            self.events = PartitionedEvents(many)
+            self.events, self.history = PartitionedEvents(many), PartitionedHistory(many)
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""

@@ -6,6 +6,7 @@ import time
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
+from soketpy.drivers.redis.history import RedisHistory
 from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
@@ -28,6 +29,7 @@ class Partition:
         *,
         partitions: int,
         cache_ttl: float,
+        history_size: int,
         lease: float,
         webhook_types: WebhookTypes,
         grace: float,
@@ -35,9 +37,10 @@ class Partition:
         self.session = Session(connect, prefix, in_flight, unavailable, partitions=partitions, lease=lease, grace=grace)
         self.grace = grace
         self.topics = topics = Topics(self.session)
-        self.bus = RedisBus(self.session, topics, in_flight, window, cache_ttl)
+        self.bus = RedisBus(self.session, topics, in_flight, window, cache_ttl=cache_ttl, history_size=history_size)
         self.roster = RedisRoster(self.session, topics, flags_of(webhook_types))
         self.cache = RedisCache(self.session, time.monotonic, cache_ttl)
+        self.history = RedisHistory(self.session)
         self.events = RedisEvents(self.session, secrets.token_hex(8))
         self.limiter = RedisRateLimiter(self.session, time.monotonic)
         topics.attach(self.bus, self.roster)

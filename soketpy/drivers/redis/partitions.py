@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
+from soketpy.core.history import HistoryRule, Page, Query
 from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
@@ -67,6 +68,12 @@ class PartitionedBus:
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt:
         """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is unavailable."""
         return self._of(app_id, channel).publish_cached(app_id, channel, event, exclude)
+
+    def publish_stored(
+        self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
+    ) -> Receipt:
+        """Append an event to the log of its channel and have every node deliver it. Raises Unavailable."""
+        return self._of(app_id, channel).publish_stored(app_id, channel, event, rule, exclude)
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
         """Have every node close the connections of a user. Raises Unavailable."""
@@ -200,6 +207,18 @@ class PartitionedCache:
     def note_miss(self, app_id: str, channel: str) -> None:
         """Report cache_miss to webhooks, once until the channel has an event again."""
         self._partitions.of(app_id, channel).cache.note_miss(app_id, channel)
+
+
+class PartitionedHistory:
+    """Logs over several partitions."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+
+    async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
+        """Return a page of a log. Raises Unavailable."""
+        history = self._partitions.of(app_id, channel).history
+        return await history.read(app_id, channel, rule, query, begin=begin)
 
 
 class PartitionedEvents:

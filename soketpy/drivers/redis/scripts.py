@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-ROSTER = "webhooks/events.lua", "roster.lua"
+ROSTER = "webhooks/events.lua", "roster.lua", "history.lua", "session.lua"
 WEBHOOKS = "webhooks/events.lua", "webhooks/holder.lua", "webhooks/queue.lua"
 
 _FOLDER = files("soketpy.drivers.redis")

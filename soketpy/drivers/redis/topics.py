@@ -18,13 +18,14 @@ ScopedName = tuple[str, str]
 CHANNEL, WATCH = b"t:", b"w:"
 """The topics of channels and of watched users begin with these, after the prefix of the partition."""
 
-EVENT, TERMINATE, ADDED, REMOVED, COUNT, ONLINE = b"event", b"terminate", b"added", b"removed", b"count", b"online"
+EVENT, STORED, TERMINATE = b"event", b"stored", b"terminate"
+ADDED, REMOVED, COUNT, ONLINE = b"added", b"removed", b"count", b"online"
 """The kinds of messages. Each message is a list that begins with its kind.
 
-``bus`` publishes the first two, ``roster.lua`` all but TERMINATE.
+``bus`` publishes EVENT and TERMINATE, the script all but TERMINATE.
 """
 
-_OF_BUS = (EVENT, TERMINATE)
+_OF_BUS = (EVENT, STORED, TERMINATE)
 
 pack: Callable[[Sequence[Any]], bytes] = msgpack.Packer(use_bin_type=False, unicode_errors="surrogatepass").pack
 """Encodes a message."""

@@ -9,7 +9,7 @@ from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.wire import pattern
 from soketpy.drivers.redis.writes import Lost
 
-FORMAT = 2
+FORMAT = 3
 """Raise it whenever nodes of the version before would misread a key, a write or a message of the new version."""
 
 STEP = 1000

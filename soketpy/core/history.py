@@ -1,0 +1,187 @@
+"""History: the channels whose events are stored, positions in their logs, and pages of the logs.
+
+A *log* has the last events of one channel. A *position* names one event of a log: the *epoch* of the log, which is new
+whenever a log starts from nothing, and the *serial* of the event: 1, 2, 3, … in the order in which all subscribers get
+the events.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from soketpy.core.arguments import check_types
+from soketpy.core.fields import setting
+from soketpy.protocol import channels
+from soketpy.protocol.messages import Event
+
+KIB = 1024
+
+LARGEST_SERIAL = 2**53
+"""Redis counts serials as doubles, which are exact up to this number."""
+
+MOST_EVENTS = 100_000
+"""The most events of one log."""
+
+LONGEST = 10 * 365 * 86_400
+"""The most seconds for which events are stored."""
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Return what is wrong with the pattern of channel names, or None."""
+    if pattern.count("*") > 1:
+        return "may contain one * at most"
+    bare = pattern.replace("*", "")
+    if bare and channels.name_fault(bare, len(bare)) is not None:
+        return "may contain only the characters of channel names, and one *"
+    return None
+
+
+class _Derived:
+    """Values that a rule computes once from its fields."""
+
+    __slots__ = ("size",)
+
+    size: int
+    """The most bytes of one log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRule(_Derived):
+    """The channels of an app that have history, and the limits of each of their logs.
+
+    Of several rules, the first one that matches a channel applies. The constructor raises TypeError for a value of
+    another type than its field has, and ValueError for a wrong value.
+    """
+
+    channels: str = field(
+        metadata={
+            "help": "The name of a channel, or a pattern: * stands for any text.",
+            "check_text": pattern_problem,
+        }
+    )
+    events: int = setting(1_000, "Most events of a log. Beyond it, the oldest are dropped.", most=MOST_EVENTS)
+    seconds: float = setting(86_400, "Seconds for which events are stored.", most=LONGEST)
+    kib: float = setting(512, "Most KiB of a log. Beyond it, the oldest events are dropped.", most=1024 * 1024)
+    rewind: int = setting(0, "Most events of the log that a new subscriber gets.", least=0, most=MOST_EVENTS)
+    rewind_seconds: float | None = setting(
+        None, "A new subscriber gets only events of the last seconds; null for events of any age.", most=LONGEST
+    )
+    client_events: bool = setting(False, "Store client events too.")
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if (problem := pattern_problem(self.channels)) is not None:
+            raise ValueError(f"HistoryRule.channels {problem}")
+        object.__setattr__(self, "size", int(self.kib * KIB))
+
+    def matches(self, channel: str) -> bool:
+        """Return whether the rule is for a channel. Channels of users (``#server-to-user-``) have no history."""
+        start, star, end = self.channels.partition("*")
+        if not star:
+            return channel == start
+        if channel.startswith(channels.USER_PREFIX) or len(channel) < len(start) + len(end):
+            return False
+        return channel.startswith(start) and channel.endswith(end)
+
+
+def rule_of(rules: Sequence[HistoryRule], channel: str) -> HistoryRule | None:
+    """Return the rule for a channel: the first one that matches, or None if the channel has no history."""
+    for rule in rules:
+        if rule.matches(channel):
+            return rule
+    return None
+
+
+_POSITION = re.compile(r"([0-9a-f]{16}):(0|[1-9][0-9]{0,15})")
+
+
+class Position(NamedTuple):
+    """The place of one event in a log. Serial 0 is the place before the first event."""
+
+    epoch: str
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.serial}"
+
+
+def parse_position(text: str) -> Position:
+    """Return the position that ``str`` has written. Raises ValueError for any other text."""
+    found = _POSITION.fullmatch(text)
+    if found is None or int(found[2]) > LARGEST_SERIAL:
+        raise ValueError("not a position")
+    return Position(found[1], int(found[2]))
+
+
+def new_epoch() -> str:
+    """Return a random epoch."""
+    return secrets.token_hex(8)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event of a log. ``time_ms`` is the Unix time at which it was stored, in milliseconds.
+
+    ``exclude`` is the connection that must not get the event, its sender.
+    """
+
+    serial: int
+    time_ms: int
+    event: Event
+    exclude: str | None = None
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A part of a log: at most ``limit`` events and about ``size`` bytes, of the last ``seconds`` if that is given.
+
+    The events are those after ``after`` and before ``before``. With ``backwards``, the events are the last ones of
+    these, otherwise the first ones.
+    """
+
+    limit: int
+    size: int = 512 * KIB
+    after: Position | None = None
+    before: Position | None = None
+    backwards: bool = False
+    seconds: float | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The answer to a query: events in the order of their serials.
+
+    ``first`` is the serial of the oldest event in the log, and ``last`` that of the newest one, also if it is no longer
+    in the log. An empty log has ``first == last + 1``. ``epoch`` is empty for a channel without a log.
+
+    ``complete`` is false if events between ``after`` or ``before`` and those of the page may be missing: they were
+    dropped, or the position is of another log, or does not exist yet.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    entries: Sequence[Entry] = ()
+    complete: bool = True
+
+    @property
+    def oldest(self) -> Position | None:
+        """The position of the oldest event, or None if the log is empty."""
+        return Position(self.epoch, self.first) if self.first <= self.last else None
+
+    @property
+    def end(self) -> Position | None:
+        """The position of the newest event, or None if there is no log."""
+        return Position(self.epoch, self.last) if self.epoch else None
+
+
+def is_complete(query: Query, epoch: str, first: int, last: int) -> bool:
+    """Return whether a log has every event between the positions of a query.
+
+    The page of an ``after`` is complete if the log still has the next event, and ``after`` is not in the future.
+    """
+    after, before = query.after, query.before
+    if after is not None and not (after.epoch == epoch and first - 1 <= after.serial <= last):
+        return False
+    return before is None or (before.epoch == epoch and first <= before.serial <= last + 1)

@@ -1,0 +1,143 @@
+"""The reading of logs for clients: stored events for a new subscriber, and parts of a log on request."""
+
+from typing import NoReturn
+
+import msgspec
+
+from soketpy.core.apps import App
+from soketpy.core.connection import Connection
+from soketpy.core.history import HistoryRule, Page, Position, Query, parse_position, rule_of
+from soketpy.core.ports import History, Unavailable
+from soketpy.protocol import events, ids, messages
+from soketpy.protocol.channels import Kind
+from soketpy.protocol.errors import ClientEventRejected, SubscriptionRefused
+
+MOST = 1_000
+"""The most events of one page."""
+
+NO_HISTORY = "The channel has no history."
+
+
+class BadQuery(ValueError):
+    """A request for stored events that is not valid. The text is the reason, for its sender."""
+
+
+def query_of(
+    *, limit: int = 100, after: str | None = None, before: str | None = None, direction: str | None = None
+) -> Query:
+    """Return the query of a request. Raises BadQuery.
+
+    Without ``direction``, a request without ``after`` gets the last events, and another one those that follow
+    ``after``.
+    """
+    if not 1 <= limit <= MOST:
+        raise BadQuery(f"The limit must be from 1 to {MOST}.")
+    if direction not in (None, "forwards", "backwards"):
+        raise BadQuery("The direction must be forwards or backwards.")
+    backwards = direction == "backwards" if direction is not None else after is None
+    return Query(limit, after=_position("after", after), before=_position("before", before), backwards=backwards)
+
+
+def _position(name: str, text: str | None) -> Position | None:
+    if text is None:
+        return None
+    try:
+        return parse_position(text)
+    except ValueError:
+        raise BadQuery(f"The parameter {name} must be a position, such as the id of an event.") from None
+
+
+def document(page: Page, *, newest_first: bool = False) -> dict[str, object]:
+    """Return a page as the JSON document that clients get. The oldest event comes first, or the newest one."""
+    return {
+        "events": [
+            {
+                "id": str(Position(page.epoch, entry.serial)),
+                "name": entry.event.name,
+                "data": msgspec.Raw(entry.event.data),
+                "time_ms": entry.time_ms,
+                **({} if entry.event.user_id is None else {"user_id": msgspec.Raw(ids.literal(entry.event.user_id))}),
+            }
+            for entry in (reversed(page.entries) if newest_first else page.entries)
+        ],
+        "first": _text(page.oldest),
+        "last": _text(page.end),
+        "complete": page.complete,
+    }
+
+
+def _text(position: Position | None) -> str | None:
+    return None if position is None else str(position)
+
+
+class Replays:
+    """Reads logs for clients."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    async def for_subscriber(self, app: App, request: events.Subscribe, kind: Kind) -> Page | None:
+        """Return the position of a new subscriber, and the stored events that it gets; None without history.
+
+        Raises SubscriptionRefused if ``channel_data`` asks for events in a wrong form, or for those of a channel
+        without history.
+        """
+        rule = rule_of(app.history, request.channel)
+        asked = _asked(request, kind)
+        if rule is None:
+            if asked is not None and not kind.presence:
+                raise SubscriptionRefused("NoHistory", 400, NO_HISTORY)
+            return None
+        try:
+            return await self._history.read(app.id, request.channel, rule, _rewind(rule, asked), begin=True)
+        except Unavailable:
+            return None  # the client can subscribe, and gets no position
+
+    async def answer(self, connection: Connection, request: events.HistoryRequest) -> None:
+        """Send a connection the part of a log that it asks for. Raises ClientEventRejected (4301)."""
+        app, channel = connection.app, request.channel
+        if channel not in connection.channels:
+            _reject(channel, "The connection is not on this channel.")
+        rule = rule_of(app.history, channel)
+        if rule is None:
+            _reject(channel, NO_HISTORY)
+        try:
+            query = query_of(limit=request.limit, after=request.after, before=request.before)
+            page = await self._history.read(app.id, channel, rule, query)
+        except BadQuery as fault:
+            _reject(channel, str(fault))
+        except Unavailable:
+            _reject(channel, "The history cannot be read now; try again.")
+        if channel in connection.channels:
+            connection.send(messages.history(channel, messages.literal(document(page))))
+
+
+def _asked(request: events.Subscribe, kind: Kind) -> events.Rewind | None:
+    """Return the request for stored events in signed ``channel_data``, or None. Raises SubscriptionRefused."""
+    if not kind.guarded or not isinstance(request.channel_data, str) or '"rewind' not in request.channel_data:
+        return None
+    try:
+        asked = events.parse_rewind(request.channel_data)
+    except ValueError as fault:
+        raise SubscriptionRefused("BadRewind", 400, str(fault)) from None
+    if asked.rewind is None and asked.rewind_seconds is None:
+        return None
+    if not 0 <= (asked.rewind or 0) <= MOST or not 0 <= (asked.rewind_seconds or 0) < float("inf"):
+        reason = f"In channel_data, rewind must be from 0 to {MOST}, and rewind_seconds a number from 0 on."
+        raise SubscriptionRefused("BadRewind", 400, reason)
+    return asked
+
+
+def _rewind(rule: HistoryRule, asked: events.Rewind | None) -> Query:
+    """Return the query for the stored events that a new subscriber gets: as asked, or as the rule says."""
+    if asked is None:
+        number, seconds = rule.rewind or None, rule.rewind_seconds
+    else:
+        number, seconds = asked.rewind, asked.rewind_seconds
+    if number is None:
+        number = 0 if seconds is None else MOST
+    return Query(min(number, MOST), backwards=True, seconds=seconds)
+
+
+def _reject(channel: str, reason: str) -> NoReturn:
+    raise ClientEventRejected(channel, reason)
