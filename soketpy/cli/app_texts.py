@@ -11,6 +11,9 @@ Document = Mapping[str, Any]
 WIDEST = 40
 """Columns of an id or a key, if another one is not longer."""
 
+_TABLES = {"webhooks": "webhook", "history": "history"}
+"""The fields that are lists of tables, and the name of a line with one of them."""
+
 WIDTH = 36
 """Columns of the name of a field."""
 
@@ -36,19 +39,20 @@ def _row(document: Document, now: float) -> tuple[str, str, str]:
         *(["disabled"] if document.get("enabled") is False else []),
         *([f"{len(keys)} keys"] if len(keys) > 1 else []),
         *([f"{len(webhooks)} webhook{'s' if len(webhooks) > 1 else ''}"] if webhooks else []),
+        *(["history"] if document.get("history") else []),
     ]
     first = keys[0]["key"] if keys else "-"
     return _shown(document["id"]), _shown(first), ", ".join(notes)
 
 
 def lines_of(document: Document, now: float) -> Iterator[str]:
-    """Yield an app as lines, one for each key, field and webhook. ``now`` is the Unix time."""
+    """Yield an app as lines, one for each key, field and table such as a webhook. ``now`` is the Unix time."""
     defaults = document.get(DEFAULTS, ())
     for name, value in document.items():
         if name == "keys":
             yield from (_key(each, now) for each in value)
-        elif name == "webhooks":
-            yield from (_line("webhook", json.dumps(webhook)) for webhook in value)
+        elif name in _TABLES:
+            yield from (_line(_TABLES[name], json.dumps(table)) for table in value)
         elif name != DEFAULTS:
             text = _shown(value) if isinstance(value, str) else json.dumps(value)
             yield _line(name, f"{text} (default)" if name in defaults else text)

@@ -29,8 +29,8 @@ _OPTIONS = {"id": "--id", "key": "--key", "secret": "--secret-file", "ends_in": 
 def fields_of(words: Sequence[str], refused: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the fields of words such as ``max_connections=500``, as JSON has them. Raise Mistake or ConfigError.
 
-    ``refused`` are fields that may not be there, with what to do instead. The value of ``webhooks`` is JSON, or ``@``
-    and the name of a file with JSON. A field with the value ``default`` is in the list ``defaults``.
+    ``refused`` are fields that may not be there, with what to do instead. The value of a list of tables is JSON, or
+    ``@`` and the name of a file with JSON. A field with the value ``default`` is in the list ``defaults``.
     """
     from soketpy.core.app_registry import DEFAULTS
     from soketpy.core.apps import app_fields
@@ -57,14 +57,14 @@ def _value(name: str, text: str) -> Any:
     from soketpy.config.hints import hint_of_app
     from soketpy.config.tree import ConfigNode, Position
     from soketpy.config.values import convert
-    from soketpy.core.apps import app_fields
+    from soketpy.core.apps import TABLES, app_fields
 
     if name not in app_fields():
         raise Mistake(f"{quote(name)}: no such field{hint_of_app(name)}")
     field = app_fields()[name]
-    if (field.many or name == "webhooks") and text.strip().lower() == "null":
+    if (field.many or name in TABLES) and text.strip().lower() == "null":
         return []  # and not the origin null, which would refuse all clients
-    if name == "webhooks":
+    if name in TABLES:
         return _json(name, text)
     value = convert(field, ConfigNode(text, Position("", name=name), loose=True), name)
     return list(value) if isinstance(value, tuple) else value

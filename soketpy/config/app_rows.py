@@ -12,13 +12,13 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from soketpy.config.draft import app_value
+from soketpy.config.draft import HISTORY, app_value
 from soketpy.config.errors import ConfigError
 from soketpy.config.soketi.names import APP_NAMES, WEBHOOKS
 from soketpy.config.soketi.webhooks import soketis_webhooks
 from soketpy.config.tree import DEEPEST, ConfigNode, Position, Scalar
 from soketpy.core.app_registry import LATEST, LONGEST_VALUE, MOST_ITEMS, BrokenApp, ValueRefused
-from soketpy.core.apps import App, Key, app_fields
+from soketpy.core.apps import TABLES, App, Key, app_fields
 from soketpy.core.fields import FieldError, fields_of, kind
 
 Row = Mapping[str, Any]
@@ -116,8 +116,8 @@ def field_of(column: str) -> str | None:
 
 
 def _column(name: str, value: Any) -> object:
-    if name == WEBHOOKS:
-        return _json([_document(webhook) for webhook in value])
+    if name in TABLES:
+        return _json([_document(table) for table in value])
     if isinstance(value, tuple):
         return _json(value)
     return NO_LIMIT if value is None else value
@@ -149,15 +149,17 @@ def _named_value(name: str, column: str, value: object) -> object:
     try:
         return _value(name, column, value)
     except ConfigError as fault:
-        problem = str(fault)
-        raise FieldError(column, problem.removeprefix(f"{column}: ")) from None
+        where, _, problem = str(fault).partition(": ")
+        if where.startswith(f"{column}["):
+            raise FieldError(where, problem) from None
+        raise FieldError(column, str(fault).removeprefix(f"{column}: ")) from None
 
 
 def _value(name: str, column: str, value: object) -> object:
     """Return the value of one field. Raise ConfigError or FieldError, which name the column."""
-    position = Position("", name=column)
+    position = Position("", name=None if name == HISTORY else column)
     value = _bounded(value, column)
-    node = _node(_decoded(value, column) if name in (KEYS, WEBHOOKS) else value, position)
+    node = _node(_decoded(value, column) if name in (KEYS, *TABLES) else value, position)
     if isinstance(node.value, list) and len(node.value) > MOST_ITEMS:
         raise FieldError(column, f"must have at most {MOST_ITEMS} items")
     if name == KEYS:
@@ -253,7 +255,7 @@ def _broken(row: Row, problem: str) -> BrokenApp:
 
 
 def _document(value: Any) -> Any:
-    """Return a webhook or a part of one as JSON has it, without the fields that have their defaults."""
+    """Return a table or a part of one as JSON has it, without the fields that have their defaults."""
     if is_dataclass(value):
         of: type = type(value)
         return {

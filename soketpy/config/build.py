@@ -14,8 +14,8 @@ from soketpy.config.registry import CONFIG
 from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Settings
 from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
-from soketpy.core.apps import App, Key, limit_fields
-from soketpy.core.fields import Field, fields_of, shown
+from soketpy.core.apps import TABLES, App, Key, limit_fields
+from soketpy.core.fields import Field, fields_of
 
 SOKETIS_DRIVER = "appManager.driver"
 
@@ -202,8 +202,8 @@ def _app(app: AppDraft, limits: dict[str, Any]) -> App:
     if "id" not in app.values:
         raise app.position.error(f"{app.name}.id", "missing")
     keys = tuple(Key(str(key.value), str(secret.value)) for key, secret in _keys(app))
-    webhooks: Any = app.values["webhooks"].value if "webhooks" in app.values else ()
-    return App(id=str(app.values["id"].value), keys=keys, webhooks=webhooks, **(limits | own))
+    tables: dict[str, Any] = {name: app.values[name].value for name in TABLES if name in app.values}
+    return App(id=str(app.values["id"].value), keys=keys, **tables, **(limits | own))
 
 
 def _keys(app: AppDraft) -> Iterator[tuple[Found, Found]]:

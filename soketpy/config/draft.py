@@ -6,17 +6,19 @@ from functools import cache
 
 from soketpy.config.errors import guess, quote_name
 from soketpy.config.hints import hint, hint_of_app
+from soketpy.config.history_rules import read_history
 from soketpy.config.problems import Problems
 from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.tree import ConfigNode, Position
 from soketpy.config.values import convert, items_of
 from soketpy.config.webhooks import read_webhooks
-from soketpy.core.apps import Key, app_fields, limit_fields
+from soketpy.core.apps import TABLES, Key, app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of, kind
 
 APPS = "apps"
 APP_DEFAULTS = "app_defaults"
 WEBHOOKS = "webhooks"
+HISTORY = "history"
 DEFAULT_POSITION = Position("the default app")
 
 
@@ -115,6 +117,8 @@ def app_value(name: str, node: ConfigNode, path: str) -> Found:
         return Found(tuple(_keys(node, path)), node.position)
     if name == WEBHOOKS:
         return Found(read_webhooks(node, path), node.position)
+    if name == HISTORY:
+        return Found(read_history(node, path), node.position)
     return Found(convert(app_fields()[name], node, path), node.position)
 
 
@@ -135,7 +139,7 @@ def _read_setting(draft: Draft, name: str, node: ConfigNode, group: tuple[str, .
     elif isinstance(node.value, dict):
         _read_group(draft, node.value, (*group, name))
     elif node.value is not None:
-        instead = "; write the webhooks of an app in an item of apps:" if path == WEBHOOKS else ""
+        instead = f"; write the {path} of an app in an item of apps:" if path in TABLES else ""
         raise node.position.error(path, f"must be a table of settings, not {kind(node.value)}{instead}")
 
 

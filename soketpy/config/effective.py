@@ -9,10 +9,8 @@ from typing import Any
 from soketpy.config.draft import APP_DEFAULTS, APPS, AppDraft, Draft, Found, setting_fields
 from soketpy.config.settings import Settings
 from soketpy.config.tree import Position
-from soketpy.core.apps import App, Key, limit_fields
+from soketpy.core.apps import TABLES, App, Key, limit_fields
 from soketpy.core.fields import Field, fields_of
-from soketpy.core.quoting import has_credentials
-from soketpy.core.webhooks import Webhook
 
 MASK = "********"
 """In the place of a secret. It does not show the length."""
@@ -126,13 +124,13 @@ def _of_app(app: App, written: AppDraft, draft: Draft) -> Iterator[tuple[str, Sh
         found = values.get(name) or draft.values.get(f"{APP_DEFAULTS}.{name}")
         if found is not None:
             yield name, Shown(masked(field, getattr(app, name)), source_of(found))
-    if app.webhooks:
-        shown = [_webhook(Webhook, each) for each in app.webhooks]
-        yield "webhooks", Shown(shown, source_of(values.get("webhooks")))
+    for name in TABLES:
+        if tables := getattr(app, name):
+            yield name, Shown([_table(type(each), each) for each in tables], source_of(values.get(name)))
 
 
-def _webhook(of: type, given: Any) -> dict[str, Plain]:
-    """Return the values of a webhook that differ from their defaults. Of its URL only the host is shown."""
+def _table(of: type, given: Any) -> dict[str, Plain]:
+    """Return the values of a table that differ from their defaults. Of the URL of a webhook only the host is shown."""
     shown: dict[str, Plain] = {}
     for name, field in fields_of(of).items():
         value = getattr(given, name)
@@ -142,7 +140,7 @@ def _webhook(of: type, given: Any) -> dict[str, Plain]:
         if isinstance(value, Mapping):
             shown[written] = dict.fromkeys(value, MASK)
         elif field.is_group:
-            shown[written] = _webhook(field.type, value)
+            shown[written] = _table(field.type, value)
         elif name == "url":
             scheme, mark, host = without_credentials(str(value)).partition("://")
             shown[written] = scheme + mark + host.partition("/")[0].removesuffix(MASK) + f"/{MASK}"

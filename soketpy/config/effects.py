@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from soketpy.config.history import History
 from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.settings import Settings
 from soketpy.config.tracing import Tracing
@@ -77,9 +78,22 @@ def _without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "webhooks.path", f"while webhooks.queue is {settings.webhooks.queue}"
     elif settings.cluster != "local" or settings.workers > 1:
         yield "webhooks.path", "in a cluster, whose Redis has the queue of webhooks"
+    yield from _of_history(settings)
     yield from _of_registry(settings)
     if settings.registry.driver == CONFIG and not any(app.authorized_connections for app in settings.apps):
         yield "timeouts.authorization", "while no app has authorized_connections"
+
+
+def _of_history(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a store of history that is not in use, and all of them while no app has history."""
+    if settings.registry.driver == CONFIG and not any(app.history for app in settings.apps):
+        names = (name for name in fields_of(History) if name != "idempotency_window")
+        yield from ((f"history.{name}", "while no app has history") for name in names)
+        return
+    if settings.cluster != "local" or settings.workers > 1:
+        yield "history.mib", "in a cluster, whose Redis has the logs"
+    if settings.history.store != "sqlite":
+        yield "history.path", "while history.store is not sqlite"
 
 
 def _of_registry(settings: Settings) -> Iterator[tuple[str, str]]:

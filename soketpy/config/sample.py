@@ -11,6 +11,7 @@ from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.yaml_tree import parse_yaml
 from soketpy.core.apps import app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Webhook
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -55,28 +56,29 @@ def _apps() -> Iterator[str]:
         yield from (f"    # {written[name].help}", f"    {name}: {_shown(value)}")
     pair = ", ".join(f"{name}: {_shown(value)}" for name, value in given.items())
     yield from (f"    # {written['keys'].help}", f"    # keys: [{{{pair}}}]")
-    yield from _webhooks(written["webhooks"].help)
+    hook = {"url": "https://example.com/webhooks", "event_types": ["channel_occupied", "channel_vacated"]}
+    yield from _tables(written["webhooks"], Webhook, hook)
+    yield from _tables(written["history"], HistoryRule, {"channels": "private-orders-*"})
     yield from _group(limit_fields(), "    ")
 
 
-def _webhooks(help: str) -> Iterator[str]:
-    """Yield a webhook as an example, in comments, because the default is none."""
-    example = {"url": "https://example.com/webhooks", "event_types": ["channel_occupied", "channel_vacated"]}
-    yield from (f"    # {help}", "    # webhooks:")
+def _tables(field: Field, of: type, example: Mapping[str, object]) -> Iterator[str]:
+    """Yield a list with one table as an example, in comments, because the default is none."""
+    yield from (f"    # {field.help}", f"    # {field.name}:")
     first = True
-    for line in _of_webhook(fields_of(Webhook), example):
+    for line in _of_table(fields_of(of), example):
         is_name = not line.lstrip().startswith("#")
         yield f"    #   {'- ' if first and is_name else '' if first else '  '}{line}"
         first = first and not is_name
 
 
-def _of_webhook(of: Mapping[str, Field], example: Mapping[str, object]) -> Iterator[str]:
+def _of_table(of: Mapping[str, Field], example: Mapping[str, object]) -> Iterator[str]:
     for name, field in of.items():
         yield f"# {field.help}"
         written = name.rstrip("_")
         if field.is_group:
             yield f"{written}:"
-            yield from (f"  {line}" for line in _of_webhook(fields_of(field.type), {}))
+            yield from (f"  {line}" for line in _of_table(fields_of(field.type), {}))
         else:
             yield f"{written}: {_shown(example.get(name, field.default))}"
 

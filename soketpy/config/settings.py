@@ -18,6 +18,7 @@ from soketpy.config.bounds import LONGEST as LONGEST
 from soketpy.config.bounds import Bounds as Bounds
 from soketpy.config.bounds import Timeouts as Timeouts
 from soketpy.config.errors import ConfigError
+from soketpy.config.history import History as History
 from soketpy.config.registry import CONFIG, Admin, Dynamodb, Mysql, Postgres, Registry, Sqlite
 from soketpy.config.tracing import Tracing
 from soketpy.config.tree import Position
@@ -300,6 +301,9 @@ class Settings:
     webhooks: Webhooks = field(
         default_factory=Webhooks,
         metadata={"help": "Queueing and sending of the webhooks of all apps."},
+    )
+    history: History = field(
+        default_factory=History, metadata={"help": "Stored events of channels with history, of all apps."}
     )
     sqs: Sqs = field(default_factory=Sqs, metadata={"help": "The queue of AWS for webhooks.queue: sqs."})
     registry: Registry = field(

@@ -1,13 +1,15 @@
 """A reader of the webhooks of an app, from a file or a variable."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from soketpy.config.errors import guess, quote_name
 from soketpy.config.problems import Problems
+from soketpy.config.tables import read_values, table_of
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert, items_of
 from soketpy.core.aws_options import AwsOptions, sdk_options
-from soketpy.core.fields import Field, FieldError, fields_of, kind
+from soketpy.core.fields import Field, FieldError, fields_of
 from soketpy.core.webhook_headers import MOST, Headers, name_problem, value_problem
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 from soketpy.protocol.event_types import EVENT_TYPES
@@ -34,7 +36,7 @@ def read_webhooks(node: ConfigNode, path: str) -> tuple[Webhook, ...]:
 
 
 def _webhook(node: ConfigNode, path: str) -> Webhook:
-    table = _table(node, path, "a table with a url and event_types")
+    table = table_of(node, path, "a table with a url and event_types")
     _check_single_target(table, path)
     given = _values(Webhook, table, path, "no such setting of a webhook")
     _check_target(node, table, given, path)
@@ -47,25 +49,11 @@ def _webhook(node: ConfigNode, path: str) -> Webhook:
 
 
 def _values(of: type, table: dict[str, ConfigNode], path: str, unknown: str) -> dict[str, Any]:
-    """Return the values of a table by the names of the fields of ``of``.
+    return read_values(of, table, path, unknown, _value, _names_of_filter if of is Filter else guess)
 
-    A field whose name is a word of Python's has a ``_`` at its end, which the configuration leaves out. Raise
-    ConfigError for an unknown name, a wrong value, and a value without the one that it needs.
-    """
-    fields = {name.rstrip("_"): each for name, each in fields_of(of).items()}
-    given, problems = dict[str, Any](), Problems()
-    for name, each in table.items():
-        where, field = f"{path}.{quote_name(name)}", fields.get(name)
-        with problems.noted():
-            if field is None:
-                meant = f"; a filter has {', '.join(fields)}" if of is Filter else guess(name, fields)
-                raise each.at.error(where, f"{unknown}{meant}")
-            given[field.name] = _value(field, name, each, where)
-    problems.check()
-    for name, field in fields.items():
-        if field.needs is not None and given.get(field.name) is not None and given.get(field.needs) is None:
-            raise table[name].at.error(f"{path}.{name}", f"has no effect without {field.needs}")
-    return given
+
+def _names_of_filter(name: str, names: Iterable[str]) -> str:
+    return f"; a filter has {', '.join(names)}"
 
 
 def _value(field: Field, name: str, node: ConfigNode, path: str) -> object:
@@ -82,7 +70,7 @@ def _group(field: Field, node: ConfigNode, path: str) -> object:
     if node.value is None:
         return field.default
     first = next(iter(fields_of(field.type)))
-    table = _table(node, path, f"a table of settings, such as {first}")
+    table = table_of(node, path, f"a table of settings, such as {first}")
     return field.type(**_values(field.type, table, path, "no such setting"))
 
 
@@ -90,7 +78,7 @@ def client_options(node: ConfigNode, path: str) -> AwsOptions:
     """Return the options of a client of AWS. They may have the names of the AWS SDK."""
     if node.value is None:
         return AwsOptions()
-    table = _table(node, path, "a table of settings, such as credentials")
+    table = table_of(node, path, "a table of settings, such as credentials")
     try:
         return sdk_options({name: _plain(each) for name, each in table.items()})
     except FieldError as error:
@@ -130,7 +118,7 @@ def _event_types(node: ConfigNode, path: str) -> object:
 def _headers(node: ConfigNode, path: str) -> Headers:
     if node.value is None:
         return Headers()
-    table, seen = _table(node, path, "a table of names and values"), dict[str, str]()
+    table, seen = table_of(node, path, "a table of names and values"), dict[str, str]()
     for name, each in table.items():
         where = f"{path}.{quote_name(name)}"
         if (problem := name_problem(name)) is not None:
@@ -139,10 +127,4 @@ def _headers(node: ConfigNode, path: str) -> Headers:
             raise each.at.error(where, f"given twice, first at {table[first].at}")
     if len(table) > MOST:
         raise node.at.error(path, f"must have at most {MOST} headers")
-    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote_name(name)}")) for name, each in table.items()})
-
-
-def _table(node: ConfigNode, path: str, like: str) -> dict[str, ConfigNode]:
-    if not isinstance(node.value, dict):
-        raise node.position.error(path, f"must be {like}, not {kind(node.value)}")
-    return node.value
+    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote(name)}")) for name, each in table.items()})

@@ -175,20 +175,24 @@ class App(_Derived):
         return self.keys[0].key
 
 
+TABLES = ("webhooks", "history")
+"""The fields of an app whose values are lists of tables. The keys are not among them: they have rules of their own."""
+
+
 @cache
 def limit_fields() -> Mapping[str, Field]:
-    """Return the switches and limits of an app, which have defaults: every field but its id and lists."""
-    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys", "webhooks", "history")}
+    """Return the switches and limits of an app, which have defaults: every field but its id and lists of tables."""
+    return {name: each for name, each in fields_of(App).items() if name not in ("id", "keys", *TABLES)}
 
 
 @cache
 def app_fields() -> Mapping[str, Field]:
-    """Return the fields of an app outside Python: ``id``, ``key`` and ``secret`` or ``keys``, webhooks and limits.
+    """Return the fields of an app outside Python: ``id``, ``key`` and ``secret`` or ``keys``, ``TABLES`` and limits.
 
     Files, variables, databases and APIs have these fields. ``Field.check`` raises an error that names the field.
     """
     fields = fields_of(App)
-    lists = {name: fields[name] for name in ("keys", "webhooks")}
+    lists = {name: fields[name] for name in ("keys", *TABLES)}
     return {"id": fields["id"], **fields_of(Key), **lists, **limit_fields()}
 
 

@@ -26,6 +26,9 @@ LARGEST_SERIAL = 2**53
 MOST_EVENTS = 100_000
 """The most events of one log."""
 
+MOST_READ = 1_000
+"""The most events that are read at once."""
+
 LONGEST = 10 * 365 * 86_400
 """The most seconds for which events are stored."""
 
@@ -66,7 +69,7 @@ class HistoryRule(_Derived):
     events: int = setting(1_000, "Most events of a log. Beyond it, the oldest are dropped.", most=MOST_EVENTS)
     seconds: float = setting(86_400, "Seconds for which events are stored.", most=LONGEST)
     kib: float = setting(512, "Most KiB of a log. Beyond it, the oldest events are dropped.", most=1024 * 1024)
-    rewind: int = setting(0, "Most events of the log that a new subscriber gets.", least=0, most=MOST_EVENTS)
+    rewind: int = setting(0, "Most events of the log that a new subscriber gets.", least=0, most=MOST_READ)
     rewind_seconds: float | None = setting(
         None, "A new subscriber gets only events of the last seconds; null for events of any age.", most=LONGEST
     )

@@ -6,14 +6,11 @@ import msgspec
 
 from soketpy.core.apps import App
 from soketpy.core.connection import Connection
-from soketpy.core.history import HistoryRule, Page, Position, Query, parse_position, rule_of
+from soketpy.core.history import MOST_READ, HistoryRule, Page, Position, Query, parse_position, rule_of
 from soketpy.core.ports import History, Unavailable
 from soketpy.protocol import events, ids, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import ClientEventRejected, SubscriptionRefused
-
-MOST = 1_000
-"""The most events of one page."""
 
 NO_HISTORY = "The channel has no history."
 
@@ -30,8 +27,8 @@ def query_of(
     Without ``direction``, a request without ``after`` gets the last events, and another one those that follow
     ``after``.
     """
-    if not 1 <= limit <= MOST:
-        raise BadQuery(f"The limit must be from 1 to {MOST}.")
+    if not 1 <= limit <= MOST_READ:
+        raise BadQuery(f"The limit must be from 1 to {MOST_READ}.")
     if direction not in (None, "forwards", "backwards"):
         raise BadQuery("The direction must be forwards or backwards.")
     backwards = direction == "backwards" if direction is not None else after is None
@@ -122,8 +119,8 @@ def _asked(request: events.Subscribe, kind: Kind) -> events.Rewind | None:
         raise SubscriptionRefused("BadRewind", 400, str(fault)) from None
     if asked.rewind is None and asked.rewind_seconds is None:
         return None
-    if not 0 <= (asked.rewind or 0) <= MOST or not 0 <= (asked.rewind_seconds or 0) < float("inf"):
-        reason = f"In channel_data, rewind must be from 0 to {MOST}, and rewind_seconds a number from 0 on."
+    if not 0 <= (asked.rewind or 0) <= MOST_READ or not 0 <= (asked.rewind_seconds or 0) < float("inf"):
+        reason = f"In channel_data, rewind must be from 0 to {MOST_READ}, and rewind_seconds a number from 0 on."
         raise SubscriptionRefused("BadRewind", 400, reason)
     return asked
 
@@ -135,8 +132,8 @@ def _rewind(rule: HistoryRule, asked: events.Rewind | None) -> Query:
     else:
         number, seconds = asked.rewind, asked.rewind_seconds
     if number is None:
-        number = 0 if seconds is None else MOST
-    return Query(min(number, MOST), backwards=True, seconds=seconds)
+        number = 0 if seconds is None else MOST_READ
+    return Query(min(number, MOST_READ), backwards=True, seconds=seconds)
 
 
 def _reject(channel: str, reason: str) -> NoReturn:

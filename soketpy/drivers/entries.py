@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from soketpy.core.app_registry import BrokenApp, ValueRefused
-from soketpy.core.apps import App, limit_fields
+from soketpy.core.apps import TABLES, App, limit_fields
 
 SLICE_SECONDS = 0.005
 """Seconds of one event loop iteration for the conversion of entries. The last entry may take longer."""
@@ -48,7 +48,7 @@ def converted(convert: Callable[[], App | BrokenApp], app_id: str, keys: tuple[s
 
 def fields_to_store(old: App, new: App, given: Collection[str]) -> frozenset[str]:
     """Return the fields that a change stores: those in ``given``, and those that differ."""
-    names = ("keys", "webhooks", *limit_fields())
+    names = ("keys", *TABLES, *limit_fields())
     return frozenset(given).union(name for name in names if getattr(old, name) != getattr(new, name))
 
 

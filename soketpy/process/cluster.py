@@ -7,6 +7,7 @@ from soketpy.core.apps import Apps
 from soketpy.core.ports import Cluster
 from soketpy.core.steps import Later
 from soketpy.drivers.local.cluster import LocalCluster
+from soketpy.process.histories import MIB, check_history, history_of
 from soketpy.process.queues import check_queue, kind_of, queue_of
 from soketpy.process.redis_address import connector_of
 from soketpy.process.webhooks import LocalWebhooks, Webhooks, webhook_types
@@ -22,9 +23,11 @@ def cluster_of(
     ``callback`` gets the events of webhooks in this program. Over Redis it gets those of the partitions that this node
     holds.
 
-    Raise ConfigError if a driver is not installed, and for a queue of webhooks that the cluster does not have.
+    Raise ConfigError if a driver is not installed, and for a queue of webhooks or a store of
+    history that the cluster does not have.
     """
     check_queue(settings)
+    check_history(settings)
     if settings.cluster == "local":
         webhooks = LocalWebhooks(settings, apps, later, callback)
         local = LocalCluster(
@@ -33,6 +36,7 @@ def cluster_of(
             cached_events=settings.bounds.cached_events,
             events=webhooks.collector,
             transitions=webhooks.transitions,
+            history=history_of(settings),
         )
         return local, webhooks
     check_redis_driver(settings, "cluster")
@@ -45,6 +49,7 @@ def cluster_of(
         given.prefix,
         partitions=given.partitions,
         cache_ttl=settings.cache_ttl,
+        history_size=int(settings.history.app_mib * MIB),
         lease=given.lease,
         start_timeout=given.start_timeout,
         advises=settings.advises,

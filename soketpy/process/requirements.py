@@ -59,6 +59,13 @@ def _check_queue(settings: Settings) -> None:
         check_queue(settings, number_of(settings))
 
 
+def _check_history(settings: Settings) -> None:
+    if settings.history.store != "auto":
+        from soketpy.process.histories import check_history
+
+        check_history(settings, number_of(settings))
+
+
 def _check_database(settings: Settings) -> None:
     """Raise ConfigError if the libraries, the directory or the certificate authorities of the database are missing."""
     if not is_in_database(settings):
@@ -121,7 +128,7 @@ CHECKS: Mapping[Callable[[Settings], None], tuple[str, ...]] = {
     _check_database: ("registry", "sqlite", "postgres", "mysql", "dynamodb"),
     _check_cluster: ("", "redis"),
     _check_queue: ("", "webhooks", "sqs"),
-    _check_tracing: ("tracing",),
+    _check_history: ("", "history"),
 }
 """Each check, and the groups of settings that it reads."""
 

@@ -5,7 +5,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from soketpy.core.app_registry import BrokenApp
-from soketpy.core.apps import App, Key, limit_fields
+from soketpy.core.apps import TABLES, App, Key, limit_fields
 from soketpy.core.fields import fields_of
 
 Document = dict[str, Any]
@@ -23,7 +23,7 @@ def document_of(app: App | BrokenApp, shown: Collection[str] = ()) -> Document:
         "id": app.id,
         "keys": [_key(key, key.key in shown) for key in app.keys],
         **limits,
-        "webhooks": [_without_secrets(webhook) for webhook in app.webhooks],
+        **{name: [_without_secrets(table) for table in getattr(app, name)] for name in TABLES},
     }
 
 
@@ -36,7 +36,7 @@ def _key(key: Key, shown: bool) -> Document:
 
 
 def _without_secrets(value: Any) -> Any:
-    """Return a webhook or a part of one without the fields that have their defaults. Secrets are null.
+    """Return a table or a part of one without the fields that have their defaults. Secrets are null.
 
     The URL is shown, although its field is marked as a secret: without it, an operator cannot tell webhooks apart.
     """

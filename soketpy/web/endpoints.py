@@ -17,10 +17,9 @@ import msgspec
 
 from soketpy.core.apps import App
 from soketpy.core.containment import contain
-from soketpy.core.history import Query, rule_of
+from soketpy.core.history import MOST_READ, Query, rule_of
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter, Unavailable
-from soketpy.core.replays import MOST as MOST_EVENTS
 from soketpy.core.replays import NO_HISTORY, BadQuery, document, query_of
 from soketpy.core.triggers import Body, check, check_batch, parse_batch, parse_event, parse_info
 from soketpy.protocol import channels, ids
@@ -259,7 +258,7 @@ def _query(given: Mapping[str, str]) -> Query:
     """Return the query of a call. Without a direction, it is forwards. Raises RequestError (400)."""
     limit = given.get("limit", "100")
     if not limit.isascii() or not limit.isdigit() or len(limit) > 9:
-        bad_request(f"The limit must be a whole number from 1 to {MOST_EVENTS}.")
+        bad_request(f"The limit must be a whole number from 1 to {MOST_READ}.")
     try:
         return query_of(
             limit=int(limit),

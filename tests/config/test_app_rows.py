@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from soketpy.config.app_rows import NAMES, Row, WriteRow, columns, item_of, reader, row_of
 from soketpy.core.app_registry import LATEST, BrokenApp, ValueRefused
-from soketpy.core.apps import App, Key, limit_fields
+from soketpy.core.apps import TABLES, App, Key, limit_fields
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 
 LEAST = {"id": "7", "key": "k", "secret": "s"}
@@ -38,7 +39,7 @@ def problem(**row: object) -> str:
     return found.problem
 
 
-ALL = ("id", "keys", "webhooks", *limit_fields())
+ALL = ("id", "keys", *TABLES, *limit_fields())
 
 
 def test_an_app_of_soketis_columns() -> None:
@@ -52,6 +53,19 @@ def test_an_app_of_soketis_columns() -> None:
 def test_an_app_of_soketis_attributes_in_dynamodb() -> None:
     found = app({"AppId": Decimal(7), "AppKey": "k", "AppSecret": "s", "MaxConnections": Decimal(5), "Enabled": False})
     assert (found.id, found.max_connections, found.enabled) == ("7", 5, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '[{"channels":"room-*","events":50}]',
+        b'[{"channels":"room-*","events":50}]',
+        [{"channels": "room-*", "events": Decimal(50)}],
+        [{"channels": "room-*", "events": "50"}],
+    ],
+)
+def test_the_history_of_an_app_is_json_or_a_list(value: object) -> None:
+    assert app({**LEAST, "history": value}).history == (HistoryRule(channels="room-*", events=50),)
 
 
 @pytest.mark.parametrize("id", ["7", 7, Decimal("7"), b"7"])
@@ -210,6 +224,14 @@ def test_the_json_of_a_row_is_compact_and_readable() -> None:
             "max_event_batch_size: must be a whole number of 1 or more, not 'sNaN'",
         ),
         ({"webhooks": {}}, "webhooks: must be a list, not a table"),
+        ({"history": "[{"}, "history: not valid JSON: Expecting property name enclosed in double quotes"),
+        ({"history": [1] * 101}, "history: must have at most 100 items"),
+        ({"history": {}}, "history: must be a list, not a table"),
+        ({"history": "[{}]"}, "history[0]: must have channels: the name of a channel, or a pattern such as room-*"),
+        (
+            {"history": '[{"channels":"a","events":0}]'},
+            "history[0].events: must be a whole number from 1 to 100000, not 0",
+        ),
         ({"max_event_batch_size": "many"}, "max_event_batch_size: must be a whole number of 1 or more, not 'many'"),
         ({"keys": "[1]"}, "keys[0]: must be a table of key and secret, not a number"),
         ({"keys": '[{"key":"a"}]'}, "keys[0]: must have a secret"),

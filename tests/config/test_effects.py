@@ -61,6 +61,19 @@ WARNINGS = [
         "workers: 2\nwebhooks: {path: w.db}\n",
         ["config.yaml:2: webhooks.path: has no effect in a cluster, whose Redis has the queue of webhooks"],
     ),
+    (
+        "history: {mib: 5}\n",
+        ["config.yaml:1: history.mib: has no effect while no app has history"],
+    ),
+    ("history: {mib: 5, app_mib: 5}\n" + ONE.format("history: [{channels: a}]"), []),
+    (
+        "history: {path: h.db}\n" + ONE.format("history: [{channels: a}]"),
+        ["config.yaml:1: history.path: has no effect while history.store is not sqlite"],
+    ),
+    (
+        "workers: 2\nhistory: {mib: 5}\n" + ONE.format("history: [{channels: a}]"),
+        ["config.yaml:2: history.mib: has no effect in a cluster, whose Redis has the logs"],
+    ),
     ("metrics: {port: 9000}\n", ["config.yaml:1: metrics.port: has no effect while metrics.enabled is false"]),
     ("metrics: {port: 9000, enabled: true}\n", []),
     (

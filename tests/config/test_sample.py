@@ -11,8 +11,9 @@ from soketpy.config.environment import variables
 from soketpy.config.files import read_file
 from soketpy.config.sample import sample
 from soketpy.config.tree import ConfigNode
-from soketpy.core.apps import App, app_fields, limit_fields
+from soketpy.core.apps import TABLES, App, app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 from tests.deploy import schema
 
@@ -53,7 +54,7 @@ def test_every_setting_has_its_line_of_help_in_the_file(field: Field) -> None:
 def test_every_field_of_an_app_can_be_written() -> None:
     fields = set(App.__dataclass_fields__)
     assert set(app_fields()) - {"key", "secret"} == fields
-    assert set(limit_fields()) == fields - {"id", "keys", "webhooks"}
+    assert set(limit_fields()) == fields - {"id", "keys", *TABLES}
 
 
 def test_the_webhook_in_comments_can_be_used_and_has_every_setting_of_a_webhook(tmp_path: Path) -> None:
@@ -70,6 +71,20 @@ def test_the_webhook_in_comments_can_be_used_and_has_every_setting_of_a_webhook(
     for name, field in {**fields_of(Webhook), **fields_of(Filter), **fields_of(LambdaOptions)}.items():
         assert f"# {field.help}\n" in text
         assert f" {name.rstrip('_')}:" in text
+
+
+def test_the_history_in_comments_can_be_used_and_has_every_setting_of_a_rule(tmp_path: Path) -> None:
+    lines = FILE.read_text().splitlines()
+    start = lines.index("    # history:")
+    shown = list(takewhile(lambda line: line.startswith("    #   ") or line == lines[start], lines[start:]))
+    (tmp_path / "soketpy.yaml").write_text(
+        "\n".join([*lines[:start], *(line.replace("# ", "", 1) for line in shown), *lines[start + len(shown) :]])
+    )
+    assert load(str(tmp_path / "soketpy.yaml"), {}, {}).apps[0].history == (HistoryRule(channels="private-orders-*"),)
+    text = "\n".join(shown)
+    for name, field in fields_of(HistoryRule).items():
+        assert f"# {field.help}\n" in text
+        assert f" {name}:" in text
 
 
 def test_no_two_settings_share_a_variable() -> None:

@@ -7,8 +7,9 @@ import json
 from typing import Any
 
 from soketpy.config.draft import setting_fields
-from soketpy.core.apps import app_fields
-from soketpy.core.fields import Field
+from soketpy.core.apps import TABLES, app_fields
+from soketpy.core.fields import Field, fields_of
+from soketpy.core.history import HistoryRule
 
 Schema = dict[str, Any]
 
@@ -18,11 +19,7 @@ SWITCH: Schema = {"type": "boolean"}
 LIST: Schema = {"type": "array"}
 ANYTHING: Schema = {"type": "object"}
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
-LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-SUBDOMAIN = rf"{LABEL}([.]{LABEL})*"
-LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
-HOST = rf"([*][.])?{SUBDOMAIN}"
-OF_ONE_APP = ("id", "key", "secret", "keys", "webhooks")
+OF_ONE_APP = ("id", "key", "secret", "keys", *TABLES)
 
 
 def record(**properties: Schema) -> Schema:
@@ -98,9 +95,11 @@ def config() -> Schema:
     }
     root["properties"]["app_defaults"] = record(**fields)
     webhooks = {"type": "array", "items": WEBHOOK}
+    rule = {name: schema_of(field) | {"description": field.help} for name, field in fields_of(HistoryRule).items()}
+    history = {"type": "array", "items": record(**rule)}
     root["properties"]["apps"] = {
         "type": "array",
-        "items": record(id=TEXT, key=TEXT, webhooks=webhooks, **fields),
+        "items": record(id=TEXT, key=TEXT, webhooks=webhooks, history=history, **fields),
     }
     return root
 

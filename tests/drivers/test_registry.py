@@ -11,6 +11,7 @@ import pytest
 from soketpy.config.app_rows import Row
 from soketpy.core.app_registry import AppRegistry, BrokenApp, NoSuchApp, RegistryRefused
 from soketpy.core.apps import App, Key
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Webhook
 from soketpy.drivers.entries import SLICE_SECONDS
 from tests.drivers.aws.dynamo import READ
@@ -24,6 +25,7 @@ FULL = App(
         Webhook(url="https://a.example/?q=%20'\"", event_types=("channel_occupied",), headers={"X-A": "b"}),
         Webhook(url="https://b.example/", event_types=("member_added", "client_event")),
     ),
+    history=(HistoryRule(channels="room-*", events=50, rewind_seconds=1.5), HistoryRule(channels="news")),
     allowed_origins=("https://a.example", "https://*.b.example"),
     enabled=False,
     client_events=True,

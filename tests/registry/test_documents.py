@@ -9,11 +9,13 @@ from soketpy.config.app_documents import read_document
 from soketpy.core.app_registry import BrokenApp
 from soketpy.core.apps import App, Key, limit_fields
 from soketpy.core.aws_options import AwsOptions
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Filter, LambdaOptions, Webhook
 from soketpy.registry.administration import NEW, ROTATION
 from soketpy.registry.documents import document_of
 from soketpy.registry.operations import CHANGEABLE
 
+RULE = HistoryRule(channels="room-*", events=50)
 HOOK = Webhook(
     url="https://hooks.example/x",
     event_types=("channel_occupied",),
@@ -76,11 +78,14 @@ def test_a_broken_entry_has_its_problem() -> None:
 
 
 def test_a_document_without_secrets_can_be_read_again() -> None:
-    app = App(id="a", keys=(Key("k", "s"),), max_connections=7, allowed_origins=("https://example.com",))
+    app = App(
+        id="a", keys=(Key("k", "s"),), max_connections=7, allowed_origins=("https://example.com",), history=(RULE,)
+    )
     document = {name: value for name, value in document_of(app).items() if name in CHANGEABLE}
     assert read_document(json.dumps(document).encode(), CHANGEABLE) == {
         **{name: getattr(app, name) for name in limit_fields()},
         "webhooks": (),
+        "history": app.history,
     }
 
 

@@ -36,7 +36,7 @@ from soketpy.core.app_registry import RegistryRefused
 from soketpy.core.apps import app_fields
 from soketpy.drivers.sql.columns import Value, any_id, kind_of, read_as, text_value
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration. A change of the tables is a new migration in ``migrations/versions``."""
 
 NEEDED = ("id", "key", "secret")
@@ -135,6 +135,7 @@ def own_tables(names: Names) -> tuple[Table, Table]:
         Column("max_subscriptions_per_connection", Integer),
         Column("max_user_id_length", Integer),
         Column("max_watchlist_size", Integer),
+        Column("history", JSON(none_as_null=True)),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
     )

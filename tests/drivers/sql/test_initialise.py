@@ -72,7 +72,7 @@ async def test_the_tables_of_another_version_are_only_read(place: Place) -> None
     place.sql("UPDATE apps_version SET version_num = '9999'")
     registry: SqlApps = await place.open()
     assert await registry.fetch([], ["l"]) == [APP]
-    with pytest.raises(RegistryRefused, match="has format 9999, and this version of soketpy writes 0001"):
+    with pytest.raises(RegistryRefused, match="has format 9999, and this version of soketpy writes 0002"):
         await registry.remove("1")
     with pytest.raises(RegistryRefused, match="format 9999, which this version of soketpy does not know"):
         await registry.initialise()
