@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from itertools import cycle
 from typing import Any, ClassVar, TypeVar
@@ -76,6 +77,7 @@ class FakeTransport:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.pings: list[bytes] = []
         self.closed: tuple[int, str] | None = None
         self.waiting = False
         self.peer = "10.0.0.1"
@@ -98,22 +100,34 @@ class FakeTransport:
     def take(self) -> list[dict[str, Any]]:
         """Return the decoded messages since the last call. JSON text in ``data`` is decoded too."""
         stream, self.frames = b"".join(self.frames), []
-        return [_decoded(text) for text in split_frames(stream)]
+        frames = list(_frames(stream))
+        self.pings += [payload for opcode, payload in frames if opcode == PING]
+        return [_decoded(payload) for opcode, payload in frames if opcode == TEXT]
+
+
+TEXT, PING = 0x81, 0x89
+"""The first bytes of frames."""
 
 
 def split_frames(stream: bytes) -> list[bytes]:
     """Return the payloads of unmasked text frames."""
-    payloads = []
+    frames = list(_frames(stream))
+    assert {opcode for opcode, _ in frames} <= {TEXT}
+    return [payload for _, payload in frames]
+
+
+def _frames(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the first byte and the payload of unmasked frames."""
     while stream:
-        assert stream[0] == 0x81, stream[:20]
+        opcode = stream[0]
+        assert opcode in (TEXT, PING), stream[:20]
         size, start = stream[1], 2
         if size == 126:
             size, start = int.from_bytes(stream[2:4], "big"), 4
         elif size == 127:
             size, start = int.from_bytes(stream[2:10], "big"), 10
-        payloads.append(stream[start : start + size])
+        yield opcode, stream[start : start + size]
         stream = stream[start + size :]
-    return payloads
 
 
 def _decoded(text: bytes) -> dict[str, Any]:
@@ -134,6 +148,16 @@ def now(operation: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("the operation waits")
 
 
+class FakeWall:
+    """The Unix time, and seconds that a test adds to it."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.passed
+
+
 class House:
     """One node with fakes around it or, over a Redis, two nodes to which clients connect alternately.
 
@@ -145,13 +169,14 @@ class House:
 
     def __init__(self, slice_size: int = 1000, **options: Any) -> None:
         self.loop = FakeLoop()
+        self.wall = FakeWall()
         self.loop.settled = self._settle
         self._real = asyncio.new_event_loop() if self.redis else None
         self._clusters = self._join_nodes()
         soon = self.loop.call_soon
         self.hubs = [Hub(soon, slice_size, flush_soon=each.flush_soon(soon)) for each in self._clusters]
         self.nodes = [
-            Node(hub, each, self.loop.time, self.loop.call_later, **options)
+            Node(hub, each, self.loop.time, self.loop.call_later, wall_clock=self.wall, **options)
             for hub, each in zip(self.hubs, self._clusters, strict=True)
         ]
         self.hub, self.node = self.hubs[0], self.nodes[0]
@@ -234,9 +259,9 @@ class House:
         """Return the node to which the next client connects."""
         return next(self._turn)
 
-    def connect(self, app: App = APP) -> "Client":
+    def connect(self, app: App = APP, tab: str | None = None) -> "Client":
         """Return a new client that has read its greeting."""
-        client = Client(self, app)
+        client = Client(self, app, tab)
         client.take()
         return client
 
@@ -291,11 +316,11 @@ REFUSED_AGAIN = "pusher_internal:subscription_error"
 class Client:
     """One client of a house. It sends JSON and records the messages that it gets."""
 
-    def __init__(self, house: House, app: App = APP) -> None:
+    def __init__(self, house: House, app: App = APP, tab: str | None = None) -> None:
         self.house = house
         self.app = app
         self.transport = FakeTransport()
-        self.connection: Connection = house.ask(house.place().connect(app, self.transport))
+        self.connection: Connection = house.ask(house.place().connect(app, self.transport, tab=tab))
         self.id = self.connection.id
 
     def say(self, event: str, data: object = None, **fields: object) -> None:
@@ -326,6 +351,15 @@ class Client:
     def heard(self) -> list[str]:
         """Return the names of the new events, Pusher's own names without prefix."""
         return [message["event"].removeprefix("pusher_internal:").removeprefix("pusher:") for message in self.take()]
+
+    def pong(self) -> int:
+        """Answer all pings. Return their number."""
+        self.take()
+        pings, self.transport.pings = self.transport.pings, []
+        for payload in pings:
+            self.connection.pong(payload)
+        self.house.loop.settle()
+        return len(pings)
 
     def leave(self) -> None:
         """Disconnect without a close frame, as when the network fails."""

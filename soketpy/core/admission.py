@@ -16,7 +16,7 @@ _SERVED = frozenset(map(str, PROTOCOLS))
 class Hello(msgspec.Struct, frozen=True):
     """The facts of a handshake that decide whether a client may connect.
 
-    ``key`` is None if ``path`` does not name an app key.
+    ``key`` is None if ``path`` does not name an app key. ``tab`` is the id of the browser tab, if the path has one.
     """
 
     key: str | None
@@ -24,6 +24,7 @@ class Hello(msgspec.Struct, frozen=True):
     origin: str | None
     secure: bool
     path: str = ""
+    tab: str | None = None
 
 
 async def find_app(hello: Hello, apps: Apps) -> App | None:

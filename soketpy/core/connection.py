@@ -2,17 +2,18 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Container, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, Protocol
 
 from soketpy.core import steps
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
-from soketpy.core.history import Entry, Page
+from soketpy.core.history import Start
 from soketpy.core.limits import Bucket
 from soketpy.core.ports import CachedEvent
 from soketpy.core.presence import Members
 from soketpy.core.refusals import Refusals
+from soketpy.core.tabs import Tab
 from soketpy.core.traffic import TrafficByApp
 from soketpy.protocol import events, messages
 from soketpy.protocol.channels import Kind
@@ -67,6 +68,9 @@ class Operations(Protocol):
     async def subscribe(self, connection: "Connection", request: events.Subscribe) -> None:
         """Subscribe a connection to a channel. Raises SubscriptionRefused."""
 
+    def pong(self, connection: "Connection", payload: bytes) -> None:
+        """Process a pong of a tab: the client has received all that was written before its ping."""
+
     async def read_history(self, connection: "Connection", request: events.HistoryRequest) -> None:
         """Send a connection a part of a channel's log. Raises ClientEventRejected."""
 
@@ -108,11 +112,14 @@ class Connection:
         "key",
         "open",
         "subscribes",
+        "tab",
         "user",
         "write",
     )
 
-    def __init__(self, id: str, app: App, key: str, transport: Transport, node: Operations) -> None:
+    def __init__(
+        self, id: str, app: App, key: str, transport: Transport, node: Operations, tab: Tab | None = None
+    ) -> None:
         self.id = id
         self.app = app
         self.key = key
@@ -120,6 +127,7 @@ class Connection:
         # Every channel that the connection is on, with the user id on a presence channel.
         self.channels: dict[str, str | None] = {}
         self.user: events.User | None = None
+        self.tab = tab
         self.authorized = False
         self.open = True
         self.client_events: Bucket | None = None
@@ -146,34 +154,32 @@ class Connection:
         kind: Kind,
         members: Members | None,
         last: CachedEvent | None,
-        page: Page | None = None,
+        start: Start | None = None,
     ) -> None:
         """Send subscription_succeeded and, on a cache channel, the last event or cache_miss.
 
-        ``page`` is that of the channel's log: its position is sent, and its events are.
+        ``start`` is the beginning of a subscription to a channel with history.
         """
         data = b"{}" if members is None else members.roster()
-        if page is not None and page.end is not None:
-            position = str(page.end)
-            if members is None:
-                data = messages.position_data(channel, position)
-            else:
-                data = messages.with_position(data, position)
-        self.send(messages.subscription_succeeded(channel, data))
-        if page is not None and page.entries:
-            self._replay(channel, page.entries)
-            return
-        if last is not None:
-            self.send(messages.event(channel, last.name, last.data))
-        elif kind.cache:
-            self.send(messages.cache_miss(channel))
-
-    def _replay(self, channel: str, entries: Sequence[Entry]) -> None:
-        """Send events of a log, without those that this connection has sent itself."""
-        for entry in entries:
-            if entry.exclude != self.id:
-                event = entry.event
+        if start is None:
+            self.send(messages.subscription_succeeded(channel, data))
+        else:
+            position = str(start.position)
+            data = (
+                messages.position_data(channel, position) if members is None else messages.with_position(data, position)
+            )
+            self.send(messages.subscription_succeeded(channel, data))
+            for event in start.events:
                 self.send(messages.event(channel, event.name, event.data, event.user_id))
+            if start.recovered is not None:
+                told = start.recovered
+                begin = None if told.start is None else str(told.start)
+                self.send(messages.recovered(channel, begin, str(told.end), told.complete))
+        if last is None:
+            if kind.cache:
+                self.send(messages.cache_miss(channel))
+        elif start is None or not start.has_last:
+            self.send(messages.event(channel, last.name, last.data))
 
     def receive(self, text: bytes) -> bool:
         """Serve one message of the client. Never raises: the client gets an answer to every error.
@@ -208,6 +214,11 @@ class Connection:
         except Exception as fault:
             self._answer(fault)
         return True
+
+    def pong(self, payload: bytes) -> None:
+        """Process the payload of a pong. Never raises."""
+        if self.tab is not None and self.open:
+            attempt(log, self._node.pong, self, payload)
 
     def _begin(self, operation: Coroutine[Any, None, None]) -> bool:
         return steps.begin(self._serve(operation), self._transport.resume)

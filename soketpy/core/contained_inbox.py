@@ -20,7 +20,7 @@ class ContainedInbox:
     def __init__(self, node: Inbox) -> None:
         self._node = node
         self.deliver, self.end_user = node.deliver, node.end_user
-        self.deliver_stored = node.deliver_stored
+        self.deliver_stored, self.check_history = node.deliver_stored, node.check_history
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""

@@ -178,6 +178,36 @@ class Page(msgspec.Struct, frozen=True):
         """The position of the newest event, or None if there is no log."""
         return Position(self.epoch, self.last) if self.epoch else None
 
+    def is_whole_after(self, after: Position) -> bool:
+        """Return whether the page has every event of the log after a position."""
+        newest = self.entries[-1].serial if self.entries else after.serial
+        return self.complete and newest == self.last
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """The message to a tab that has come back. ``complete`` is false if the tab may have missed events.
+
+    ``start`` is the last position that the tab has acknowledged, None if that is unknown.
+    """
+
+    start: Position | None
+    end: Position
+    complete: bool
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The beginning of a subscription to a channel with history.
+
+    The subscriber gets ``events``, and then each event after ``position``. ``acknowledged`` is the position up to which
+    it has all events already. ``has_last`` is true if it has the last event of the channel after that.
+    """
+
+    position: Position
+    acknowledged: Position
+    events: Sequence[Event] = ()
+    recovered: Recovered | None = None
+    has_last: bool = False
+
 
 def is_complete(query: Query, epoch: str, first: int, last: int) -> bool:
     """Return whether a log has every event between the positions of a query.

@@ -118,7 +118,12 @@ class Channel:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Write the waiting frames to the subscriber, then remove it."""
-        joined = self.subscribers.pop(subscriber)
+        self.catch_up(subscriber)
+        del self.subscribers[subscriber]
+
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Write the waiting frames to one subscriber now. Later frames follow as for all subscribers."""
+        joined = self.subscribers[subscriber]
         try:
             if self._writing is not None and self._unwritten.pop(subscriber, None) is not None:
                 self._writing.write_to(subscriber, joined)
@@ -126,6 +131,7 @@ class Channel:
                 self._pending.write_to(subscriber, joined)
         except Exception as fault:
             self._fail(subscriber, fault)
+        self.join(subscriber)
 
     def publish(self, frame: bytes, exclude: Subscriber | None = None) -> None:
         """Add a frame to the next flush, for every subscriber but ``exclude``."""
@@ -243,6 +249,12 @@ class Hub:
         if not channel.subscribers:
             del self.channels[app_id, name]
             self.kinds[kind_name(name)] -= 1
+
+    def catch_up(self, app_id: str, name: str, subscriber: Subscriber) -> None:
+        """Write the waiting frames of a channel to one subscriber now. Do nothing if it is not on the channel."""
+        channel = self.channels.get((app_id, name))
+        if channel is not None and subscriber in channel.subscribers:
+            channel.catch_up(subscriber)
 
     def publish(self, app_id: str, name: str, frame: bytes, exclude: Subscriber | None = None) -> int:
         """Send a frame to all subscribers of a channel but ``exclude``. Return the number of receivers."""

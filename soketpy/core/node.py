@@ -6,6 +6,7 @@ nothing interrupts it.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,17 +18,20 @@ from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
-from soketpy.core.history import Position, rule_of
+from soketpy.core.history import HistoryRule, Position, rule_of
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
 from soketpy.core.replays import Replays
+from soketpy.core.resume import Resume
+from soketpy.core.sequences import Sequences
 from soketpy.core.sign_ins import WATCHERS, SignIns
 from soketpy.core.slices import in_slices
 from soketpy.core.steps import Later
 from soketpy.core.subscriptions import Subscriptions
+from soketpy.core.tabs import Tab
 from soketpy.core.traffic import TrafficByApp
 from soketpy.core.triggers import Trigger
 from soketpy.core.users import Users
@@ -62,6 +66,8 @@ class Node:
         max_connections: int | None = None,
         bad_messages: int = 20,
         limiter: RateLimiter | None = None,
+        resume_window: float = 120,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.roster = cluster.roster
         self.cache = cluster.cache
@@ -83,10 +89,24 @@ class Node:
         self._counts = SubscriptionCounts(cluster.roster.send_count, later)
         self._events = cluster.events
         self._limiter = limiter = limiter or cluster.limiter
-        replays = Replays(cluster.history)
-        self.read_history = replays.answer
+        self.sequences = Sequences(
+            cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, partial(later, 0)
+        )
+        self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
+        replays = Replays(cluster.history, self.resume, self.sequences)
+        self.read_history, self.pong = replays.answer, self.resume.pong
         self._subscriptions = Subscriptions(
-            hub, self.roster, self.cache, replays, self._counts, self._events, limiter, clock, later
+            hub,
+            self.roster,
+            self.cache,
+            replays,
+            self.resume,
+            self.sequences,
+            self._counts,
+            self._events,
+            limiter,
+            clock,
+            later,
         )
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
@@ -103,8 +123,12 @@ class Node:
 
     # Connections
 
-    async def connect(self, app: App, transport: Transport, key: str | None = None) -> Connection:
+    async def connect(
+        self, app: App, transport: Transport, key: str | None = None, tab: str | None = None
+    ) -> Connection:
         """Add a client that connected with ``key`` (default: the app's first key), and send connection_established.
+
+        ``tab`` is the id of its browser tab, if it has one.
 
         Raises ConnectionRefused if the app has reached its limit of connections (4004) or of new ones in a second
         (4100), or this node its limit (4100).
@@ -121,7 +145,7 @@ class Node:
         try:
             while (socket_id := new_socket_id()) in self.connections(app.id):
                 pass
-            connection = Connection(socket_id, app, key or app.key, transport, self)
+            connection = Connection(socket_id, app, key or app.key, transport, self, None if tab is None else Tab(tab))
         except Exception:
             self.roster.disconnect(app.id)
             raise
@@ -163,6 +187,8 @@ class Node:
             attempt(log, self.access.ended, app_id, connection.id, code)
         if app.max_total_subscribes_per_second is not None:
             self._subscriptions.stop_waiting(connection)
+        if connection.tab is not None:
+            attempt(log, self.resume.forget, connection)
         for channel in list(connection.channels):
             try:
                 self._subscriptions.leave(connection, channel)
@@ -266,7 +292,25 @@ class Node:
         self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None = None
     ) -> None:
         """Send an event that is in the log of its channel to this node's subscribers, except ``exclude``."""
-        self.deliver(app_id, channel, event, exclude)
+        if self.sequences.arrive(app_id, channel, event, position, exclude):
+            self.resume.note(app_id, channel)
+
+    def check_history(self) -> None:
+        """Look for stored events that this node has missed, and send them."""
+        self.sequences.check()
+
+    def _history_rule(self, app_id: str, channel: str) -> HistoryRule | None:
+        """Return the rule for a channel that has subscribers on this node."""
+        connection = next(iter(self.connections(app_id).values()), None)
+        return None if connection is None else rule_of(connection.app.history, channel)
+
+    def _close_subscribers(self, key: tuple[str, str]) -> None:
+        """Close the subscribers of a channel that have missed events, in slices, so that they come back."""
+        channel = self._hub.channels.get(key)
+        reason = "Events were lost between the nodes of the server; please reconnect."
+        if channel is not None:
+            connections = [each for each in channel.subscribers if isinstance(each, Connection)]
+            in_slices(connections, lambda each: each.refuse(Code.RECONNECT, reason), partial(self._later, 0))
 
     def _send(self, app_id: str, channel: str, message: Message) -> None:
         """Send a message to this node's subscribers of a channel."""

@@ -20,6 +20,7 @@ from soketpy.core.histograms import Histogram
 from soketpy.core.history import HistoryRule, Page, Position, Query
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
+from soketpy.core.tabs import Tabs
 from soketpy.protocol.messages import Event
 from soketpy.protocol.webhooks import WebhookEvent
 
@@ -66,6 +67,9 @@ class Inbox(Protocol):
         self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None = None
     ) -> None:
         """Send an event that is in the log of its channel to this node's subscribers, as ``deliver`` does."""
+
+    def check_history(self) -> None:
+        """Look for stored events that this node has missed while it was not connected to the other nodes."""
 
     def member_added(self, app_id: str, channel: str, member: Member) -> None:
         """Send member_added to this node's subscribers of a presence channel."""
@@ -293,6 +297,7 @@ class Cluster(Protocol):
     roster: Roster
     cache: Cache
     history: History
+    tabs: Tabs
     limiter: RateLimiter
     events: EventLog
 

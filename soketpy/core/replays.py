@@ -1,16 +1,30 @@
 """The reading of logs for clients: stored events for a new subscriber, and parts of a log on request."""
 
+from collections.abc import Collection
 from typing import NoReturn
 
 import msgspec
 
-from soketpy.core.apps import App
 from soketpy.core.connection import Connection
-from soketpy.core.history import MOST_READ, HistoryRule, Page, Position, Query, parse_position, rule_of
+from soketpy.core.history import (
+    KIB,
+    MOST_READ,
+    HistoryRule,
+    Page,
+    Position,
+    Query,
+    Recovered,
+    Start,
+    parse_position,
+    rule_of,
+)
 from soketpy.core.ports import History, Unavailable
+from soketpy.core.resume import Resume
+from soketpy.core.sequences import Sequences
 from soketpy.protocol import events, ids, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import ClientEventRejected, SubscriptionRefused
+from soketpy.protocol.messages import Event
 
 NO_HISTORY = "The channel has no history."
 
@@ -68,27 +82,53 @@ def _text(position: Position | None) -> str | None:
 
 
 class Replays:
-    """Reads logs for clients."""
+    """Reads logs for clients. A tab that has come back gets at most ``limit`` events and about ``size`` bytes."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(
+        self, history: History, resume: Resume, sequences: Sequences, *, limit: int = 1_000, size: int = 512 * KIB
+    ) -> None:
         self._history = history
+        self._resume = resume
+        self._sequences = sequences
+        self._limit = limit
+        self._size = size
 
-    async def for_subscriber(self, app: App, request: events.Subscribe, kind: Kind) -> Page | None:
-        """Return the position of a new subscriber, and the stored events that it gets; None without history.
+    async def start(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Start | None:
+        """Return the beginning of a subscription; None without history.
 
         Raises SubscriptionRefused if ``channel_data`` asks for events in a wrong form, or for those of a channel
         without history.
         """
-        rule = rule_of(app.history, request.channel)
+        app, channel = connection.app, request.channel
+        rule = rule_of(app.history, channel)
         asked = _asked(request, kind)
         if rule is None:
             if asked is not None and not kind.presence:
                 raise SubscriptionRefused("NoHistory", 400, NO_HISTORY)
             return None
+        await self._resume.claim(connection)
+        tab = connection.tab
+        after = None if tab is None else self._resume.position(tab, channel)
+        if after is not None or (tab is not None and tab.lost):
+            query = Query(self._limit, self._size, after=after)
+        else:
+            query = _rewind(rule, asked)
         try:
-            return await self._history.read(app.id, request.channel, rule, _rewind(rule, asked), begin=True)
+            page = await self._history.read(app.id, channel, rule, query, begin=True)
+            for _ in range(3):
+                if self._sequences.end_of(app.id, channel) in (None, page.end):
+                    break
+                await self._sequences.fill(app.id, channel)  # the other subscribers have missed events
+                page = await self._history.read(app.id, channel, rule, query, begin=True)
         except Unavailable:
             return None  # the client can subscribe, and gets no position
+        assert page.end is not None  # noqa: S101 - the log has begun
+        if tab is None or (after is None and not tab.lost):
+            return Start(page.end, page.end, _events(page, (connection.id,)), has_last=bool(page.entries))
+        if after is None or tab.lost or tab.expired or not page.is_whole_after(after):
+            return Start(page.end, page.end, recovered=Recovered(after, page.end, False))
+        missed = _events(page, (connection.id, *tab.socket_ids))
+        return Start(page.end, after, missed, Recovered(after, page.end, True), has_last=True)
 
     async def answer(self, connection: Connection, request: events.HistoryRequest) -> None:
         """Send a connection the part of a log that it asks for. Raises ClientEventRejected (4301)."""
@@ -107,6 +147,11 @@ class Replays:
             _reject(channel, "The history cannot be read now; try again.")
         if channel in connection.channels:
             connection.send(messages.history(channel, messages.literal(document(page))))
+
+
+def _events(page: Page, senders: Collection[str]) -> list[Event]:
+    """Return the events of a page, without those that one of these connections has sent."""
+    return [entry.event for entry in page.entries if entry.exclude not in senders]
 
 
 def _asked(request: events.Subscribe, kind: Kind) -> events.Rewind | None:

@@ -13,12 +13,14 @@ from soketpy.core.apps import App
 from soketpy.core.connection import Connection
 from soketpy.core.containment import attempt
 from soketpy.core.counts import SubscriptionCounts
-from soketpy.core.history import Page
+from soketpy.core.history import Start
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster
 from soketpy.core.presence import Members
 from soketpy.core.replays import Replays
+from soketpy.core.resume import Resume
+from soketpy.core.sequences import Sequences
 from soketpy.core.steps import Future, Later
 from soketpy.core.subscribe_queue import SubscribeQueue
 from soketpy.protocol import channels, events, messages
@@ -39,6 +41,8 @@ class Subscriptions:
         roster: Roster,
         cache: Cache,
         replays: Replays,
+        resume: Resume,
+        sequences: Sequences,
         counts: SubscriptionCounts,
         events: EventLog,
         limiter: RateLimiter,
@@ -49,6 +53,8 @@ class Subscriptions:
         self._roster = roster
         self._cache = cache
         self._replays = replays
+        self._resume = resume
+        self._sequences = sequences
         self._counts = counts
         self._events = events
         self._clock = clock
@@ -102,9 +108,8 @@ class Subscriptions:
             return
         members = await self._roster.members(app.id, channel) if kind.presence else None
         last = await self._last_event(app, channel) if kind.cache else None
-        page = await self._replays.for_subscriber(app, request, kind) if app.history else None
         if connection.open:
-            connection.greet(channel, kind, members, last, page)
+            connection.greet(channel, kind, members, last)
 
     async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
         """Return the last event of a cache channel. If there is none, report that to webhooks."""
@@ -144,20 +149,23 @@ class Subscriptions:
         if app.webhook_types:
             self._report(EventType.SUBSCRIBED, connection, channel, user_id)
         last = await self._last_event(app, channel) if kind.cache else None
-        # Nothing may wait between this and the join: the page ends where the frames of the hub begin.
-        page = await self._page(connection, request, kind) if app.history else None
+        # Nothing may wait between this and the join: the stored events end where the frames of the hub begin.
+        start = await self._start(connection, request, kind) if app.history else None
         if channel not in connection.channels:
             return
         connection.authorized |= kind.guarded
         self._hub.join(app.id, channel, connection)
         if app.subscription_count_events and not kind.presence:
             attempt(log, self._counts.changed, app.id, channel, count)
-        connection.greet(channel, kind, members, last, page)
+        connection.greet(channel, kind, members, last, start)
+        if start is not None:
+            self._sequences.begin(app.id, channel, start.position)
+            self._resume.begin(connection, channel, start.acknowledged)
 
-    async def _page(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Page | None:
-        """Return the page of the log with which a subscription begins. If that is refused, end the subscription."""
+    async def _start(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Start | None:
+        """Return the beginning of a subscription to a channel with history. If it is refused, end the subscription."""
         try:
-            return await self._replays.for_subscriber(connection.app, request, kind)
+            return await self._replays.start(connection, request, kind)
         except SubscriptionRefused:
             if request.channel in connection.channels:
                 self.leave(connection, request.channel)
@@ -179,6 +187,10 @@ class Subscriptions:
             self._report(EventType.UNSUBSCRIBED, connection, channel, user_id)
         try:
             self._hub.leave(app.id, channel, connection)
+            if connection.tab is not None:
+                self._resume.end(connection, channel)
+            if self._sequences and (app.id, channel) not in self._hub.channels:
+                self._sequences.forget(app.id, channel)
         finally:
             steps.begin(self._left(app, channel, user_id))
 

@@ -31,6 +31,9 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _AUTHORITY = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 
 
+_TAB = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 class Upgrade(msgspec.Struct, frozen=True):
     """A request that asks for a WebSocket. Header names are in lower case; values of the same name are joined."""
 
@@ -104,13 +107,29 @@ def acceptance(upgrade: Upgrade) -> bytes:
 
 
 def app_key(path: str, prefix: str) -> str | None:
-    """Return the key in the path ``/app/KEY``, also after the prefix, which a proxy may not have removed."""
-    bare = bare_path(path, prefix)
+    """Return the key in the path ``/app/KEY``, also after the prefix, which a proxy may not have removed.
+
+    The path of a tab is ``/c/TAB/app/KEY``.
+    """
+    return app_and_tab(path, prefix)[0]
+
+
+def app_and_tab(path: str, prefix: str) -> tuple[str | None, str | None]:
+    """Return the key and the tab id in the path ``/app/KEY`` or ``/c/TAB/app/KEY``; None for what it does not have.
+
+    A tab id has 1 to 64 letters, digits, ``-`` and ``_``. A path with any other id has neither a key nor a tab.
+    """
+    bare, tab = bare_path(path, prefix), None
+    if bare.startswith("/c/"):
+        tab, slash, rest = bare[3:].partition("/")
+        if not slash or not _TAB.fullmatch(tab):
+            return None, None
+        bare = "/" + rest
     key = bare.removeprefix("/app/")
     if key == bare:
-        return None
+        return None, None
     key = key.removesuffix("/")
-    return None if not key or "/" in key else key
+    return (None, None) if not key or "/" in key else (key, tab)
 
 
 def _error(status: str, reason: str, headers: str = "") -> bytes:

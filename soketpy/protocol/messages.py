@@ -110,6 +110,12 @@ def with_position(escaped: bytes, position: str) -> bytes:
     return escaped[:-1] + rb",\"position\":" + escape(_json(position)) + b"}"
 
 
+def recovered(channel: str, start: str | None, end: str, complete: bool) -> Message:
+    """Return the message that a tab has got the events that it has missed, or that it may have missed some."""
+    data = escape(_json({"from": start, "to": end, "complete": complete}))
+    return Message(b'{"event":"soketpy:recovered","channel":' + _json(channel) + b',"data":"' + data + b'"}')
+
+
 def history(channel: str, page: bytes) -> Message:
     """Return the answer to ``soketpy:history``. ``page`` is JSON text."""
     return Message(b'{"event":"soketpy:history","channel":' + _json(channel) + b',"data":"' + escape(page) + b'"}')

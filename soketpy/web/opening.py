@@ -62,7 +62,7 @@ class Opening:
             app = await self._admit(Code.RECONNECT if state.port_is_shared else Code.OVER_CAPACITY)
             if self._is_closing():  # the client disconnected or was refused while the app was looked up
                 return
-            connection = await state.node.connect(app, websocket, app.held_key(self._hello.key))
+            connection = await state.node.connect(app, websocket, app.held_key(self._hello.key), self._hello.tab)
             if self._is_closing():  # the same, while other nodes were asked
                 connection.end()
                 return

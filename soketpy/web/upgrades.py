@@ -58,8 +58,10 @@ def open_websocket(
         transport.close()
         return
     client, secure = state.peers.client(transport, upgrade.headers)
+    key, tab = handshake.app_and_tab(upgrade.path, prefix)
     hello = Hello(
-        key=handshake.app_key(upgrade.path, prefix),
+        key=key,
+        tab=tab,
         protocol=upgrade.query.get("protocol"),
         origin=upgrade.headers.get("origin"),
         path=upgrade.path,

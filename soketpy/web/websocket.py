@@ -27,6 +27,7 @@ SLICE_SECONDS = 0.005
 _PING = frames.encode(Opcode.PING, b"")
 
 _TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
+_PONGED = int(Opcode.PONG)
 
 # What a deadline may mean besides the activity timeout.
 _NOTHING, _AUTHORIZATION, _LATE_AUTHORIZATION, _PONG = range(4)
@@ -128,6 +129,8 @@ class WebSocket(asyncio.Protocol):
             return self.connection.receive(payload)
         elif opcode == _PING_ASKED:
             self.connection.write(frames.encode(Opcode.PONG, payload))
+        elif opcode == _PONGED:
+            self.connection.pong(payload)
         elif opcode == _BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "Binary messages are not part of the protocol.")
         return True

@@ -46,6 +46,9 @@ class Node:
     ) -> None:
         self.asked.append(("deliver_stored", app_id, channel, event.name, position.serial, exclude))
 
+    def check_history(self) -> None:
+        self.asked.append(("check_history",))
+
     def notify_watchers(self, app_id: str, user_id: str, online: bool) -> None:
         self.asked.append(("notify_watchers", app_id, user_id, online))
 

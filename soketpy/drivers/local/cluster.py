@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
+from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.local.roster import LocalRoster
+from soketpy.drivers.local.tabs import LocalTabs
 from soketpy.drivers.local.transitions import NO_WEBHOOKS, Transitions
 
 HISTORY_SIZE = 64 * 1024 * 1024
@@ -36,6 +38,7 @@ class LocalCluster:
         cache = LocalCache(cache_ttl, cached_events, clock, events)
         logs = history or MemoryHistory(time.time, app_size=HISTORY_SIZE, size=HISTORY_SIZE)
         self.history: History = logs
+        self.tabs: Tabs = LocalTabs(time.time)
         self.bus: Bus = LocalBus(cache, logs)
         self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache

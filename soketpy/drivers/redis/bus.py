@@ -138,6 +138,10 @@ class RedisBus:
         self._in_flight.returned()
         self._window.release(app_id, weight)
 
+    def check_history(self) -> None:
+        """Have this node look for stored events that it has missed."""
+        self._inbox.check_history()
+
     def receive(self, app_id: str, channel: str, message: list[Any]) -> None:
         """Process a message on the topic of a channel."""
         if message[0] == topics.EVENT:

@@ -12,6 +12,7 @@ import hiredis
 from soketpy.core.histograms import Histogram
 from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
+from soketpy.core.tabs import Tabs
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.in_flight import InFlight, Window
@@ -23,6 +24,7 @@ from soketpy.drivers.redis.partitions import (
     PartitionedHistory,
     PartitionedRateLimiter,
     PartitionedRoster,
+    PartitionedTabs,
     Partitions,
 )
 from soketpy.drivers.redis.session import LEASE, Connect, Session
@@ -83,17 +85,19 @@ class RedisCluster:
         self.roster: Roster
         self.cache: Cache
         self.history: History
+        self.tabs: Tabs
         self.limiter: RateLimiter
         self.events: EventLog
         if partitions == 1:
             [one] = all_of_them
             self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
-            self.events, self.history = one.events, one.history
+            self.events, self.history, self.tabs = one.events, one.history, one.tabs
         else:
             many = Partitions(all_of_them)
             self.bus, self.roster = PartitionedBus(many, window), PartitionedRoster(many)
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
             self.events, self.history = PartitionedEvents(many), PartitionedHistory(many)
+            self.tabs = PartitionedTabs(many)
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""

@@ -179,3 +179,25 @@ function commands.read_log(_, app, channel, query, epoch)
   end
   return {found, first, last, from, events}
 end
+
+-- Return the state of a tab that has connected again, or false. Only `socket` may save the state from now on.
+function commands.claim_tab(_, app, tab, socket, ttl)
+  local key = prefix .. 'tab:' .. scoped(app, tab)
+  local state = redis.call('HGET', key, 'state')
+  if not redis_is_full then
+    redis.call('HSET', key, 'owner', socket)
+    redis.call('EXPIRE', key, ttl)
+  end
+  return state
+end
+
+-- Save the state of a tab, unless another connection has claimed it.
+function commands.save_tab(_, app, tab, socket, state, ttl)
+  local key = prefix .. 'tab:' .. scoped(app, tab)
+  if redis_is_full or redis.call('HGET', key, 'owner') ~= socket then
+    return false
+  end
+  redis.call('HSET', key, 'state', state)
+  redis.call('EXPIRE', key, ttl)
+  return true
+end

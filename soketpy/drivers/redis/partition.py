@@ -11,6 +11,7 @@ from soketpy.drivers.redis.in_flight import InFlight, Window
 from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
+from soketpy.drivers.redis.tabs import RedisTabs
 from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.webhooks.events import RedisEvents
 from soketpy.drivers.redis.webhooks.flags import flags_of
@@ -41,7 +42,13 @@ class Partition:
         self.roster = RedisRoster(self.session, topics, flags_of(webhook_types))
         self.cache = RedisCache(self.session, time.monotonic, cache_ttl)
         self.history = RedisHistory(self.session)
+        self.tabs = RedisTabs(self.session)
         self.events = RedisEvents(self.session, secrets.token_hex(8))
         self.limiter = RedisRateLimiter(self.session, time.monotonic)
         topics.attach(self.bus, self.roster)
         self.session.attach(self.roster, topics.receive)
+        self.session.watchers.append(self._connection_changed)
+
+    def _connection_changed(self) -> None:
+        if self.session.connected:
+            self.bus.check_history()

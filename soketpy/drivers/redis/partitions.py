@@ -11,6 +11,7 @@ from soketpy.core.history import HistoryRule, Page, Query
 from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
+from soketpy.core.tabs import TabState
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.in_flight import Window
 from soketpy.drivers.redis.partition import Partition
@@ -219,6 +220,23 @@ class PartitionedHistory:
         """Return a page of a log. Raises Unavailable."""
         history = self._partitions.of(app_id, channel).history
         return await history.read(app_id, channel, rule, query, begin=begin)
+
+
+class PartitionedTabs:
+    """The states of tabs over several partitions."""
+
+    durable = True
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+
+    async def claim(self, app_id: str, tab_id: str, socket_id: str) -> TabState | None:
+        """Return the state of a tab, and let only this connection save it. Raises Unavailable."""
+        return await self._partitions.of(app_id, tab_id).tabs.claim(app_id, tab_id, socket_id)
+
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+        """Save the state of a tab, unless another connection has claimed it."""
+        self._partitions.of(app_id, tab_id).tabs.save(app_id, tab_id, socket_id, state)
 
 
 class PartitionedEvents:

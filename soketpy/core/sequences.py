@@ -1,0 +1,128 @@
+"""The order of stored events on this node: each subscriber gets them one by one, without gaps and without repeats.
+
+A stored event has a serial. If an event does not follow the one before it, messages between nodes were lost, for
+example while Redis was unavailable. The node then reads the missing events from the log. If it cannot, it closes the
+subscribers. Those with a tab id get the events when they come back, or are told of the gap.
+"""
+
+import logging
+from collections.abc import Callable
+
+from soketpy.core import steps
+from soketpy.core.containment import contain
+from soketpy.core.history import KIB, HistoryRule, Page, Position, Query
+from soketpy.core.hub import Hub
+from soketpy.core.ports import History, Unavailable
+from soketpy.core.slices import in_slices
+from soketpy.core.steps import Soon
+from soketpy.protocol.messages import Event
+
+log = logging.getLogger("soketpy.history")
+
+MOST_MISSING = 10_000
+"""The most events that are read to fill a gap."""
+
+Key = tuple[str, str]
+"""An app and a channel."""
+
+
+class Sequences:
+    """The position of the last event that this node has sent, of each channel with history and subscribers here."""
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        rule_of: Callable[[str, str], HistoryRule | None],
+        deliver: Callable[[str, str, Event, str | None], None],
+        close: Callable[[Key], None],
+        soon: Soon,
+    ) -> None:
+        self.gaps = 0
+        """Gaps that were found."""
+        self.unfilled = 0
+        """Gaps that could not be filled."""
+        self._history = history
+        self._hub = hub
+        self._rule_of = rule_of
+        self._deliver = deliver
+        self._close = close
+        self._soon = soon
+        self._ends: dict[Key, Position] = {}
+        self._filling: set[Key] = set()
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def end_of(self, app_id: str, channel: str) -> Position | None:
+        """Return the position of the last event that was sent, or None if it is unknown."""
+        return self._ends.get((app_id, channel))
+
+    def begin(self, app_id: str, channel: str, position: Position) -> None:
+        """Note that a subscriber has every event up to a position, and gets all later ones."""
+        self._ends[app_id, channel] = position
+
+    def forget(self, app_id: str, channel: str) -> None:
+        """Forget a channel that has no subscribers here."""
+        self._ends.pop((app_id, channel), None)
+
+    def arrive(self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None) -> bool:
+        """Deliver a stored event if it is the next one. Return whether it was delivered.
+
+        An event that arrives again is dropped. After a gap, the missing events are read from the log, and this one with
+        them.
+        """
+        key = app_id, channel
+        if key not in self._hub.channels or key in self._filling:
+            return False  # the log is being read, and has this event
+        end = self._ends.get(key)
+        if end is not None and not (position.serial == 1 and position.epoch != end.epoch):
+            if position.epoch == end.epoch and position.serial <= end.serial:
+                return False
+            if position != (end.epoch, end.serial + 1):
+                steps.begin(self.fill(app_id, channel))
+                return False
+        self._ends[key] = position
+        self._deliver(app_id, channel, event, exclude)
+        return True
+
+    def check(self) -> None:
+        """Look for missing events on all channels, in slices: messages between nodes may have been lost."""
+        in_slices(list(self._ends), lambda key: steps.begin(self.fill(*key)), self._soon)
+
+    async def fill(self, app_id: str, channel: str) -> None:
+        """Deliver the events of the log that this node has not sent; a coroutine for ``steps``. Never raises."""
+        key = app_id, channel
+        end, rule = self._ends.get(key), self._rule_of(app_id, channel)
+        if end is None or rule is None or key in self._filling:
+            return
+        self._filling.add(key)
+        page: Page | None = None
+        try:
+            page = await self._history.read(
+                app_id, channel, rule, Query(MOST_MISSING, size=MOST_MISSING * KIB, after=end)
+            )
+        except Unavailable:
+            pass
+        except Exception as fault:
+            contain(log, fault, "App %s: the log of %s could not be read", app_id, channel)
+        self._filling.discard(key)
+        if self._ends.get(key) != end:  # all subscribers have left during the wait
+            return
+        if page is not None and page.end is not None and page.end == end:
+            return  # nothing is missing
+        self.gaps += 1
+        if page is None or page.end is None or not page.is_whole_after(end):
+            self.unfilled += 1
+            log.warning(
+                "App %(app)s: events on %(channel)s were lost between nodes, and its log does not have them all:"
+                " closing its subscribers",
+                {"event": "history_gap", "app": app_id, "channel": channel},
+            )
+            self.forget(*key)
+            self._close(key)
+            return
+        for entry in page.entries:
+            self._ends[key] = Position(page.epoch, entry.serial)
+            self._deliver(app_id, channel, entry.event, entry.exclude)
+        self._ends[key] = page.end
