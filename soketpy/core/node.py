@@ -18,7 +18,7 @@ from soketpy.core.connection import Connection, Transport, new_socket_id
 from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
-from soketpy.core.history import HistoryRule, Position, rule_of
+from soketpy.core.history import KIB, HistoryRule, Position, rule_of
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
@@ -67,6 +67,8 @@ class Node:
         bad_messages: int = 20,
         limiter: RateLimiter | None = None,
         resume_window: float = 120,
+        replay_events: int = 1_000,
+        replay_size: int = 512 * KIB,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.roster = cluster.roster
@@ -93,7 +95,7 @@ class Node:
             cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, partial(later, 0)
         )
         self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
-        replays = Replays(cluster.history, self.resume, self.sequences)
+        replays = Replays(cluster.history, self.resume, self.sequences, limit=replay_events, size=replay_size)
         self.read_history, self.pong = replays.answer, self.resume.pong
         self._subscriptions = Subscriptions(
             hub,

@@ -189,6 +189,10 @@ class Resume:
             self.ping(connection)
             for channel in tab.acknowledged:
                 self._hub.leave(connection.app.id, channel, connection)
-            if tab.pings:
+            if self.awaits(connection):
                 waiting.append(connection)
         return waiting
+
+    def awaits(self, connection: Connection) -> bool:
+        """Return whether a tab has not answered a ping."""
+        return connection.open and connection.tab is not None and bool(connection.tab.pings)

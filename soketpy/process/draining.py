@@ -8,18 +8,22 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
+from soketpy.core.connection import Connection
 from soketpy.process.log import quantity
 from soketpy.protocol.errors import Code
 from soketpy.web.first_request import FirstRequest
 from soketpy.web.opening import STOPPING
 from soketpy.web.rest import Rest
-from soketpy.web.server_state import ServerState
+from soketpy.web.server_state import Client, ServerState
 from soketpy.web.websocket import CLOSING_TIMEOUT
 
 log = logging.getLogger("soketpy")
 
 DRAIN_STEP = 0.05
 """Seconds between two slices of clients that are closed."""
+
+FLUSH_TIMEOUT = 1.0
+"""Seconds that a tab has to acknowledge what it has received, before it is closed."""
 
 FIRST_REQUEST_TIMEOUT = 1.0
 """Seconds that an accepted connection has to send its first request."""
@@ -67,16 +71,33 @@ async def drain(
     )
     deadline = loop.time() + shutdown
     size = max(1, -(-len(clients) // max(1, int(shutdown / DRAIN_STEP))))
+    flushed: dict[Client, float] = {}  # tabs that have not acknowledged everything, and until when they may
     for start in range(0, len(clients), size):
-        for client in clients[start : start + size]:
-            client.refuse(Code.RECONNECT, STOPPING)
+        some = clients[start : start + size]
+        unacknowledged = state.node.resume.flush(each for each in some if isinstance(each, Connection))
+        flushed.update(dict.fromkeys(unacknowledged, loop.time() + FLUSH_TIMEOUT))
+        for client in some:
+            if client not in flushed:
+                client.refuse(Code.RECONNECT, STOPPING)
         await asyncio.sleep(DRAIN_STEP)
+        _close_flushed(flushed, state, loop.time())
+    while flushed:
+        await asyncio.sleep(DRAIN_STEP)
+        _close_flushed(flushed, state, loop.time())
     if rest.leaving:  # the next answer on an idle HTTP connection announces its end, so that no request is lost
         await _wait_while(lambda: len(state.http) > 0, deadline - loop.time())
     await _wait_while(lambda: _unfinished(state, rest) > 0, max(0.0, deadline - loop.time()) + CLOSING_TIMEOUT)
     _close(listeners)
     await _finish_accepted(state, rest, handshakes)
     rest.stop()
+
+
+def _close_flushed(flushed: dict[Client, float], state: ServerState, now: float) -> None:
+    """Close the tabs that have acknowledged everything, or that have had enough time for it."""
+    for client, until in list(flushed.items()):
+        if now >= until or not (isinstance(client, Connection) and state.node.resume.awaits(client)):
+            del flushed[client]
+            client.refuse(Code.RECONNECT, STOPPING)
 
 
 async def _finish_accepted(state: ServerState, rest: Rest, handshakes: Collection[FirstRequest]) -> None:

@@ -254,6 +254,9 @@ class Server:
             max_connections=bounds.max_connections,
             bad_messages=bounds.bad_messages,
             limiter=limiter,
+            resume_window=settings.history.resume_window,
+            replay_events=settings.history.replay_events,
+            replay_size=int(settings.history.replay_kib * KIB),
         )
         peers = peers_of(settings)
         if settings.log.access:
