@@ -48,6 +48,8 @@ def running_server(settings: "Settings | None" = None) -> Iterator[RunningServer
     app = replace(DEFAULT_APP, client_events=True)
     settings = settings or Settings(apps=(app,))
     settings = replace(settings, host="127.0.0.1", port=0, webhooks=in_memory(settings.webhooks))
+    if settings.history.store == "auto" and settings.cluster == "local":
+        settings = replace(settings, history=replace(settings.history, store="memory"))
     started: Any = threading.Event()
     thread = _ServerThread(settings, started)
     thread.start()

@@ -21,7 +21,7 @@ import pytest
 
 from soketpy.core.apps import StaticApps
 from soketpy.core.containment import contain, failures
-from soketpy.drivers.redis.in_flight import Window
+from soketpy.drivers.window import Window
 from soketpy.protocol import signatures
 from soketpy.web.cors import CorsHeaders
 from soketpy.web.rest import Rest

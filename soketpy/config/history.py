@@ -14,7 +14,7 @@ class History:
 
     store: str = setting(
         "auto",
-        "Where the logs are. memory: lost at a restart. sqlite: a file. auto: memory, or redis in a cluster.",
+        "Where the logs are. auto: a file (sqlite), or redis in a cluster. memory: lost at a restart.",
         choices=("auto", "memory", "sqlite", "redis"),
     )
     path: str = setting(

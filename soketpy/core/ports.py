@@ -49,6 +49,14 @@ class Unavailable(Exception):
     """The data that the nodes share cannot be reached now."""
 
 
+class NotStored(Unavailable):
+    """An event of a channel with history could not be stored, and it was sent to nobody. The text is for publishers."""
+
+
+class HistoryUnavailable(Exception):
+    """The store of logs cannot be used now. The text gives the reason, for operators."""
+
+
 class TooSlow(Unavailable):
     """A read takes too long. The text tells the publisher what to do."""
 

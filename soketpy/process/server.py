@@ -30,6 +30,7 @@ from soketpy.process.cluster import cluster_of
 from soketpy.process.configuration import closing_clients
 from soketpy.process.descriptors import raise_limit, report_limit
 from soketpy.process.draining import drain
+from soketpy.process.histories import start_cluster
 from soketpy.process.listening import BACKLOG, listening_on, open_sockets, refuse_taken, serve_sockets, sockets_of
 from soketpy.process.loop_delay import LoopDelay
 from soketpy.process.metrics_server import serve_metrics
@@ -219,7 +220,7 @@ class Server:
             stack.push_async_callback(stop, "The database of the apps", self._apps.stop)
             await open_apps(settings, self._apps.start)
         stack.push_async_callback(stop, "The cluster", self._cluster.stop)  # also if its start fails or is cancelled
-        await self._cluster.start()
+        await start_cluster(settings, self._cluster)
         report_limit(files, settings.bounds.max_connections)
         stack.push_async_callback(stop, "The queue of webhooks", self._webhooks.stop)
         await self._webhooks.start()

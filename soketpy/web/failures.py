@@ -7,7 +7,7 @@ from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.node import Node
-from soketpy.core.ports import Unavailable
+from soketpy.core.ports import NotStored, Unavailable
 from soketpy.core.triggers import TriggerRefused
 from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
@@ -40,8 +40,8 @@ class Failures:
         if isinstance(fault, TriggerRefused):
             fault = of_trigger(fault)
         elif isinstance(fault, Unavailable):
-            published = exchange.call is not None and exchange.call.published
-            fault = unconfirmed() if published else unavailable(str(fault))
+            is_certain = exchange.call is None or not exchange.call.published or isinstance(fault, NotStored)
+            fault = unavailable(str(fault)) if is_certain else unconfirmed()
         elif isinstance(fault, RegistryUnavailable):
             fault = no_registry()
         elif isinstance(fault, TooManyParameters):

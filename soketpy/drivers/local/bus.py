@@ -1,23 +1,56 @@
 """The bus of a cluster of one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from typing import Protocol
 
-from soketpy.core.history import HistoryRule
-from soketpy.core.ports import Inbox
+from soketpy.core.history import HistoryRule, Position
+from soketpy.core.ports import History, Inbox, Receipt
 from soketpy.drivers.local.cache import LocalCache
-from soketpy.drivers.local.history import MemoryHistory
 from soketpy.protocol import channels
 from soketpy.protocol.messages import Event
 
 
+class LocalHistory(History, Protocol):
+    """The logs of a cluster of one, which only this process writes."""
+
+    @property
+    def full(self) -> Container[str]:
+        """The apps that have reached their limit of bytes that wait for the disk."""
+
+    async def room(self, app_id: str) -> None:
+        """Wait until an app is no longer full."""
+
+    def publish(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        rule: HistoryRule,
+        exclude: str | None,
+        deliver: Callable[[Position], None],
+    ) -> Receipt | None:
+        """Store an event, and then call ``deliver``. Without a receipt, both are done.
+
+        Events are delivered in the order of their positions. Raise Unavailable if the event cannot be stored.
+        """
+
+    async def start(self) -> None:
+        """Open what is needed."""
+
+    async def stop(self) -> None:
+        """Store what waits, and close everything."""
+
+
 class LocalBus:
-    """The bus of a cluster of one: calls the node at once, so nothing is ever in flight."""
+    """The bus of a cluster of one: calls the node at once. Only events of channels with history may wait."""
 
-    full = unavailable = frozenset[str]()
+    unavailable = frozenset[str]()
 
-    def __init__(self, cache: LocalCache, history: MemoryHistory) -> None:
+    def __init__(self, cache: LocalCache, history: LocalHistory) -> None:
         self._cache = cache
         self._history = history
+        self.full, self.room = history.full, history.room
 
     def attach(self, inbox: Inbox) -> None:
         """Call this node from now on."""
@@ -28,9 +61,6 @@ class LocalBus:
     def check(self, app_id: str, channels: Sequence[str]) -> None:
         """Do nothing: this process can always reach itself."""
 
-    async def room(self, app_id: str) -> None:
-        """Return at once: there is always room."""
-
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> None:
         """Deliver an event, and remember it."""
         self._cache.put(app_id, channel, event.name, event.data)
@@ -38,9 +68,12 @@ class LocalBus:
 
     def publish_stored(
         self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
-    ) -> None:
-        """Append an event to the log of its channel, and deliver it."""
-        position = self._history.append(app_id, channel, event, rule, exclude)
+    ) -> Receipt | None:
+        """Append an event to the log of its channel, and deliver it. Raise Unavailable if it cannot be stored."""
+        deliver = partial(self._deliver, app_id, channel, event, exclude)
+        return self._history.publish(app_id, channel, event, rule, exclude, deliver)
+
+    def _deliver(self, app_id: str, channel: str, event: Event, exclude: str | None, position: Position) -> None:
         if channels.kind_of(channel).cache:
             self._cache.put(app_id, channel, event.name, event.data)
         self._deliver_stored(app_id, channel, event, position, exclude)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
-from soketpy.drivers.local.bus import LocalBus
+from soketpy.drivers.local.bus import LocalBus, LocalHistory
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.limits import LocalRateLimiter
@@ -32,14 +32,16 @@ class LocalCluster:
         cached_events: int = 100_000,
         events: EventLog = NO_WEBHOOKS,
         transitions: Transitions | None = None,
-        history: MemoryHistory | None = None,
+        history: LocalHistory | None = None,
     ) -> None:
         self.events = events
         cache = LocalCache(cache_ttl, cached_events, clock, events)
-        logs = history or MemoryHistory(time.time, app_size=HISTORY_SIZE, size=HISTORY_SIZE)
-        self.history: History = logs
+        if history is None:
+            history = MemoryHistory(time.time, app_size=HISTORY_SIZE, size=HISTORY_SIZE)
+        self._logs = history
+        self.history: History = history
         self.tabs: Tabs = LocalTabs(time.time)
-        self.bus: Bus = LocalBus(cache, logs)
+        self.bus: Bus = LocalBus(cache, history)
         self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)
@@ -49,7 +51,9 @@ class LocalCluster:
         return soon
 
     async def start(self) -> None:
-        """Do nothing: there is no other node."""
+        """Open the logs of channels with history."""
+        await self._logs.start()
 
     async def stop(self) -> None:
-        """Do nothing: there is no other node."""
+        """Close the logs of channels with history."""
+        await self._logs.stop()

@@ -75,6 +75,17 @@ class MemoryHistory:
         self.total = 0
         """The bytes of all logs, about."""
 
+    full = frozenset[str]()
+
+    async def room(self, app_id: str) -> None:
+        """Return at once: there is always room."""
+
+    async def start(self) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
     def __len__(self) -> int:
         return len(self._logs)
 
@@ -93,6 +104,18 @@ class MemoryHistory:
         position = Position(log.epoch, log.last)
         self._drop_above_limits(app_id, now)
         return position
+
+    def publish(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        rule: HistoryRule,
+        exclude: str | None,
+        deliver: Callable[[Position], None],
+    ) -> None:
+        """Store an event, and deliver it."""
+        deliver(self.append(app_id, channel, event, rule, exclude))
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log. With ``begin``, begin the log if there is none."""

@@ -15,9 +15,10 @@ from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.history import event_of, fields
-from soketpy.drivers.redis.in_flight import InFlight, Window
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.writes import Lost, Write
+from soketpy.drivers.window import Window
 from soketpy.protocol.channels import kind_of, user_channel
 from soketpy.protocol.messages import Event
 

@@ -15,7 +15,7 @@ from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
 from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis import buffers
-from soketpy.drivers.redis.in_flight import InFlight, Window
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
     PartitionedBus,
@@ -30,6 +30,7 @@ from soketpy.drivers.redis.partitions import (
 from soketpy.drivers.redis.session import LEASE, Connect, Session
 from soketpy.drivers.redis.webhooks.flags import no_webhooks
 from soketpy.drivers.redis.writes import Lost
+from soketpy.drivers.window import Window
 
 log = logging.getLogger("soketpy.redis")
 

@@ -7,7 +7,7 @@ from soketpy.core.webhooks import WebhookTypes
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
 from soketpy.drivers.redis.history import RedisHistory
-from soketpy.drivers.redis.in_flight import InFlight, Window
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.limits import RedisRateLimiter
 from soketpy.drivers.redis.roster import RedisRoster
 from soketpy.drivers.redis.session import Connect, Session
@@ -15,6 +15,7 @@ from soketpy.drivers.redis.tabs import RedisTabs
 from soketpy.drivers.redis.topics import Topics
 from soketpy.drivers.redis.webhooks.events import RedisEvents
 from soketpy.drivers.redis.webhooks.flags import flags_of
+from soketpy.drivers.window import Window
 
 
 class Partition:

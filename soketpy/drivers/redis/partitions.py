@@ -13,8 +13,8 @@ from soketpy.core.presence import Members
 from soketpy.core.steps import gather
 from soketpy.core.tabs import TabState
 from soketpy.drivers.redis.bus import RedisBus
-from soketpy.drivers.redis.in_flight import Window
 from soketpy.drivers.redis.partition import Partition
+from soketpy.drivers.window import Window
 from soketpy.protocol.channels import user_channel
 from soketpy.protocol.messages import Event
 from soketpy.protocol.webhooks import WebhookEvent

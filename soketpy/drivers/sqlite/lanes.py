@@ -20,6 +20,7 @@ from typing import Any
 from soketpy.core.retries import LONGEST_RETRY_AFTER
 from soketpy.core.webhook_ports import QueueUnavailable
 from soketpy.drivers.sqlite.file import connect, identity_of
+from soketpy.drivers.sqlite.queue_format import QUEUE
 
 _HEADS = """SELECT json_group_array(json_array(w.endpoint, w.lane, d.number, d.due))
 FROM (SELECT json_extract(value, '$[0]') AS endpoint, json_extract(value, '$[1]') AS lane FROM json_each(?)) w
@@ -83,7 +84,7 @@ class Lanes:
         If the file was removed or replaced, raise QueueUnavailable once: the next call opens the new file.
         """
         if self._file is None:
-            self._file = connect(self._path, create=self._owner)
+            self._file = connect(self._path, QUEUE, create=self._owner)
             self._identity = identity_of(self._path)
             self._version, self._durable = -1, None
         elif identity_of(self._path) != self._identity:

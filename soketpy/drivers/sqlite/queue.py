@@ -49,7 +49,7 @@ class SqliteQueue:
         self._clock = clock
         self._owner = owner
         self._lock: Lock | None = None
-        self._thread: StoreThread | None = None
+        self._thread: StoreThread[Store] | None = None
         self._changed = asyncio.Event()
         self._forget_at = 0.0
         self._look_at = 0.0  # the time of the event loop for the next look, if nothing changes
@@ -61,9 +61,9 @@ class SqliteQueue:
         from soketpy.drivers.sqlite.thread import StoreThread
 
         if self._owner:
-            self._lock = Lock(self._path)
+            self._lock = Lock(self._path, QueueUnavailable)
         store = Store(self._path, bound=self._bound, keep_dead=self._keep_dead, clock=self._clock, owner=self._owner)
-        self._thread = StoreThread(store)
+        self._thread = StoreThread(store, "soketpy-webhooks", QueueUnavailable)
         try:
             await self._submit(Kind.READ, lambda store: None)
         except BaseException:

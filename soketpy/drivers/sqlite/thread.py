@@ -1,53 +1,89 @@
-"""The thread that works on the SQLite file of a queue, so that the event loop never waits for the disk.
+"""The thread that works on an SQLite file, so that the event loop never waits for the disk.
 
-All jobs that arrive while a transaction runs are joined in the next transaction (group commit).
+All jobs that arrive while a transaction runs are joined in the next transaction (group commit). The event loop gets the
+results in the order of the jobs.
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from soketpy.core.webhook_ports import QueueUnavailable
+from soketpy.core.containment import contain
 from soketpy.drivers.sqlite.kinds import Kind
-from soketpy.drivers.sqlite.store import Store
+
+log = logging.getLogger("soketpy.sqlite")
 
 MOST_JOINED = 500
 """Jobs of one transaction, at most."""
 
-Run = Callable[[Store], Any]
+
+class Store(Protocol):
+    """The transactions of a file, which the thread calls around its jobs. All methods may raise sqlite3.Error."""
+
+    def open(self) -> None:
+        """Open the file if it is not open."""
+
+    def begin(self, *, write: bool, durable: bool) -> None:
+        """Begin a transaction. A ``durable`` one survives a crash of the machine, others one of the process."""
+
+    def commit(self) -> None:
+        """End a transaction. Its changes are then in the file."""
+
+    def roll_back(self) -> None:
+        """Undo a transaction, also in memory."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+S = TypeVar("S", bound=Store)
+T = TypeVar("T")
+
+Answer = Callable[[Any, Exception | None], None]
+"""Takes the result of a job, or an exception, in the event loop."""
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Job(Generic[S]):
     kind: Kind
-    run: Run
-    future: "asyncio.Future[Any]"
+    run: Callable[[S], Any]
+    answer: Answer
     value: Any = None
     fault: Exception | None = None
 
 
-class StoreThread:
-    """The only thread that uses a store."""
+class StoreThread(Generic[S]):
+    """The only thread that uses a store.
 
-    def __init__(self, store: Store) -> None:
+    ``unavailable`` is the exception for a transaction that fails. The store raises it for a file that cannot be used.
+    """
+
+    def __init__(self, store: S, name: str, unavailable: type[Exception]) -> None:
         self._store = store
+        self._unavailable = unavailable
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._unsaved: list[Run] = []  # results of attempts that could not be stored: at most one for each lane
+        self._jobs: SimpleQueue[_Job[S] | None] = SimpleQueue()
+        self._unsaved: list[Callable[[S], Any]] = []  # results that could not be stored: at most one for each lane
         self._stopped = self._loop.create_future()
-        self._thread = threading.Thread(target=self._work, name="soketpy-webhooks", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, kind: Kind, run: Run) -> "asyncio.Future[Any]":
-        """Run a job in a transaction. The future raises QueueUnavailable if the transaction fails."""
-        job = _Job(kind, run, self._loop.create_future())
-        self._jobs.put(job)
-        return job.future
+    def submit(self, kind: Kind, run: Callable[[S], T]) -> "asyncio.Future[T]":
+        """Run a job in a transaction. The future raises ``unavailable`` if the transaction fails."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.run(kind, run, partial(resolve, future))
+        return future
+
+    def run(self, kind: Kind, run: Callable[[S], Any], answer: Answer) -> None:
+        """Run a job in a transaction. The event loop calls ``answer`` at the end of the transaction."""
+        self._jobs.put(_Job(kind, run, answer))
 
     async def stop(self) -> None:
         """Wait until all jobs are done and the file is closed."""
@@ -74,14 +110,14 @@ class StoreThread:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
-    def _serve(self, jobs: Sequence[_Job]) -> None:
+    def _serve(self, jobs: Sequence[_Job[S]]) -> None:
         """Run jobs in one transaction. If one of them has a bug, run each in a transaction of its own."""
         try:
             self._transact(jobs)
-        except (sqlite3.DatabaseError, QueueUnavailable) as fault:
+        except (sqlite3.DatabaseError, self._unavailable) as fault:
             self._store.roll_back()
             for job in jobs:
-                job.fault = fault if isinstance(fault, QueueUnavailable) else QueueUnavailable(str(fault))
+                job.fault = fault if isinstance(fault, self._unavailable) else self._unavailable(str(fault))
                 if job.kind is Kind.RESULT:
                     self._unsaved.append(job.run)
         except Exception as fault:
@@ -92,7 +128,7 @@ class StoreThread:
                 for job in jobs:
                     self._serve([job])
 
-    def _transact(self, jobs: Sequence[_Job]) -> None:
+    def _transact(self, jobs: Sequence[_Job[S]]) -> None:
         store, kinds = self._store, {job.kind for job in jobs}
         store.open()
         store.begin(
@@ -106,12 +142,20 @@ class StoreThread:
         self._unsaved.clear()
 
 
-def _answer(jobs: Sequence[_Job]) -> None:
-    """Resolve the futures of jobs, in the event loop."""
+def _answer(jobs: Sequence[_Job[Any]]) -> None:
+    """Answer jobs, in the event loop."""
     for job in jobs:
-        if job.future.cancelled():
-            continue
-        if job.fault is not None:
-            job.future.set_exception(job.fault)
-        else:
-            job.future.set_result(job.value)
+        try:
+            job.answer(job.value, job.fault)
+        except Exception as fault:
+            contain(log, fault, "The result of a transaction could not be used")
+
+
+def resolve(future: "asyncio.Future[Any]", value: Any, fault: Exception | None) -> None:
+    """Set the result or the exception of a future, unless it was cancelled."""
+    if future.cancelled():
+        return
+    if fault is not None:
+        future.set_exception(fault)
+    else:
+        future.set_result(value)

@@ -14,8 +14,8 @@ import pytest
 from soketpy.core import steps, triggers
 from soketpy.core.apps import App, Key
 from soketpy.drivers.redis import wire as wires
-from soketpy.drivers.redis.in_flight import COMMAND, SHARES, Window
 from soketpy.drivers.redis.wire import Wire
+from soketpy.drivers.window import COMMAND, SHARES, Window
 from tests.conftest import StartServer
 from tests.drivers.redis.test_wire import Transport
 from tests.fakes import APP, Client, House

@@ -11,8 +11,9 @@ import pytest
 from soketpy.core import triggers
 from soketpy.core.containment import failures
 from soketpy.core.steps import Future
-from soketpy.drivers.redis.in_flight import COMMAND, SHARES, InFlight, Window
+from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.writes import Writes
+from soketpy.drivers.window import COMMAND, SHARES, Window
 from tests.conftest import Contained
 from tests.drivers.redis.test_failed_writes import Bug, Scene, agree, enter_alone, entries, sign_in, subscribe_alone
 from tests.fakes import APP, Client, House

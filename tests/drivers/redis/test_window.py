@@ -3,7 +3,7 @@
 import pytest
 
 from soketpy.core import steps
-from soketpy.drivers.redis.in_flight import COMMAND, SHARES, Window
+from soketpy.drivers.window import COMMAND, SHARES, Window
 
 
 class Senders:

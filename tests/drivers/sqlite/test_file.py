@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from soketpy.core.webhook_ports import QueueUnavailable, Revival
-from soketpy.drivers.sqlite.file import VERSION, identity_of
+from soketpy.drivers.sqlite.file import identity_of
 from soketpy.drivers.sqlite.queue import SqliteQueue
+from soketpy.drivers.sqlite.queue_format import QUEUE
 from tests.drivers.queues import delivery, ids
 from tests.patience import PATIENCE
 
@@ -115,12 +116,12 @@ async def test_the_database_of_another_program_is_refused(path: Path) -> None:
 
 async def test_a_file_of_a_newer_version_is_refused(queue: SqliteQueue, path: Path) -> None:
     await queue.stop()
-    newer = sqlite3.connect(path)
-    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer, version = sqlite3.connect(path), QUEUE.version
+    newer.execute(f"PRAGMA user_version = {version + 1}")
     newer.close()
     text = await refusal_of(path)
     assert text == (
-        f"a newer version of soketpy has written {path} (format {VERSION + 1}; this version knows {VERSION})"
+        f"a newer version of soketpy has written {path} (format {version + 1}; this version knows {version})"
     )
     assert await refusal_of(path, owner=False) == text
 
