@@ -92,8 +92,9 @@ def _of_history(settings: Settings) -> Iterator[tuple[str, str]]:
         return
     if settings.cluster != "local" or settings.workers > 1:
         yield "history.mib", "in a cluster, whose Redis has the logs"
-    if settings.history.store != "sqlite":
-        yield "history.path", "while history.store is not sqlite"
+        yield "history.path", "in a cluster, whose Redis has the logs"
+    elif settings.history.store == "memory":
+        yield "history.path", "while history.store is memory"
 
 
 def _of_registry(settings: Settings) -> Iterator[tuple[str, str]]:

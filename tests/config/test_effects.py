@@ -67,8 +67,13 @@ WARNINGS = [
     ),
     ("history: {mib: 5, app_mib: 5}\n" + ONE.format("history: [{channels: a}]"), []),
     (
-        "history: {path: h.db}\n" + ONE.format("history: [{channels: a}]"),
-        ["config.yaml:1: history.path: has no effect while history.store is not sqlite"],
+        "history: {path: h.db, store: memory}\n" + ONE.format("history: [{channels: a}]"),
+        ["config.yaml:1: history.path: has no effect while history.store is memory"],
+    ),
+    ("history: {path: h.db}\n" + ONE.format("history: [{channels: a}]"), []),
+    (
+        "workers: 2\nhistory: {path: h.db}\n" + ONE.format("history: [{channels: a}]"),
+        ["config.yaml:2: history.path: has no effect in a cluster, whose Redis has the logs"],
     ),
     (
         "workers: 2\nhistory: {mib: 5}\n" + ONE.format("history: [{channels: a}]"),
