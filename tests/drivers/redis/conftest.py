@@ -25,7 +25,8 @@ class Node(Launched):
     """``soketpy start`` as one node of a cluster; what it reports is read from its log."""
 
     def __init__(self, folder: Path, redis: dict[str, Any], hook: dict[str, Any] | None = None) -> None:
-        app = {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}
+        app: dict[str, Any] = {"id": APP.id, "key": APP.key, "secret": APP.keys[0].secret, "client_events": True}
+        app["history"] = [{"channels": "log-*"}]
         if hook is not None:
             app["webhooks"] = [hook]
         settings = {
