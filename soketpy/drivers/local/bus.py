@@ -6,6 +6,7 @@ from typing import Protocol
 
 from soketpy.core.history import HistoryRule, Position
 from soketpy.core.ports import History, Inbox, Receipt
+from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.protocol import channels
 from soketpy.protocol.messages import Event
@@ -13,6 +14,10 @@ from soketpy.protocol.messages import Event
 
 class LocalHistory(History, Protocol):
     """The logs of a cluster of one, which only this process writes."""
+
+    @property
+    def tabs(self) -> Tabs:
+        """The states of tabs, which last as long as the logs."""
 
     @property
     def full(self) -> Container[str]:

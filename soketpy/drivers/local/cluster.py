@@ -11,7 +11,6 @@ from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.limits import LocalRateLimiter
 from soketpy.drivers.local.roster import LocalRoster
-from soketpy.drivers.local.tabs import LocalTabs
 from soketpy.drivers.local.transitions import NO_WEBHOOKS, Transitions
 
 HISTORY_SIZE = 64 * 1024 * 1024
@@ -40,7 +39,7 @@ class LocalCluster:
             history = MemoryHistory(time.time, app_size=HISTORY_SIZE, size=HISTORY_SIZE)
         self._logs = history
         self.history: History = history
-        self.tabs: Tabs = LocalTabs(time.time)
+        self.tabs: Tabs = history.tabs
         self.bus: Bus = LocalBus(cache, history)
         self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache

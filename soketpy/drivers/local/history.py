@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete, new_epoch
+from soketpy.core.tabs import Tabs
+from soketpy.drivers.local.tabs import LocalTabs
 from soketpy.protocol.messages import Event
 
 ENTRY_SIZE = 400
@@ -72,6 +74,7 @@ class MemoryHistory:
         self._of_apps: dict[str, OrderedDict[str, _Log]] = {}
         self._begun: OrderedDict[tuple[str, str], _Log] = OrderedDict()  # only their epochs matter
         self._totals: dict[str, int] = {}  # bytes by app
+        self.tabs: Tabs = LocalTabs(clock)
         self.total = 0
         """The bytes of all logs, about."""
 

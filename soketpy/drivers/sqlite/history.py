@@ -9,13 +9,15 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from soketpy.core.containment import contain
 from soketpy.core.history import HistoryRule, Page, Position, Query
 from soketpy.core.ports import HistoryUnavailable, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
+from soketpy.core.tabs import Tabs
 from soketpy.drivers.sqlite.kinds import Kind
+from soketpy.drivers.sqlite.tabs import SqliteTabs
 from soketpy.drivers.window import Window
 from soketpy.protocol.messages import Event
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from soketpy.drivers.sqlite.thread import StoreThread
 
 log = logging.getLogger("soketpy.history")
+
+T = TypeVar("T")
 
 CANNOT_READ = Unavailable("The history cannot be read now; try again.")
 CANNOT_STORE = NotStored("The event cannot be stored in the history now, and it was sent to nobody; try again.")
@@ -50,6 +54,7 @@ class SqliteHistory:
         self._app_size, self._size = app_size, size
         self._needed = needed
         self._clock = clock
+        self.tabs: Tabs = SqliteTabs(self, clock)
         self._window = Window()
         self._lock: Lock | None = None
         self._thread: StoreThread[LogStore] | None = None
@@ -172,17 +177,26 @@ class SqliteHistory:
         The thread answers in the order of its work. So the operation resumes when the events up to ``Page.last`` are
         delivered, and no later event.
         """
-        answered: Future[Page] = Future()
-        self._opened(CANNOT_READ).run(
-            Kind.READ,
-            lambda store: store.read(app_id, channel, rule, query, begin=begin),
-            partial(self._read, answered),
-        )
+        return await self.run(Kind.READ, lambda store: store.read(app_id, channel, rule, query, begin=begin))
+
+    async def run(self, kind: Kind, job: Callable[["LogStore"], T]) -> T:
+        """Return the result of a job of the thread. Raise Unavailable if the file cannot be used."""
+        answered: Future[T] = Future()
+        self._opened(CANNOT_READ).run(kind, job, partial(self._settle, answered))
         return await answered
 
-    def _read(self, answered: Future[Page], page: Page, fault: Exception | None) -> None:
+    def run_if_open(self, kind: Kind, job: Callable[["LogStore"], None]) -> None:
+        """Run a job that nobody awaits, if the file is open."""
+        if self._thread is not None:
+            self._thread.run(kind, job, self._note_result)
+
+    def _note_result(self, value: None, fault: Exception | None) -> None:
+        if fault is not None:
+            self._note(fault)
+
+    def _settle(self, answered: Future[Any], value: Any, fault: Exception | None) -> None:
         if fault is None:
-            answered.set_result(page)
+            answered.set_result(value)
         else:
             answered.set_exception(self._refusal(fault, CANNOT_READ))
 

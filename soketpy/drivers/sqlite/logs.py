@@ -95,7 +95,7 @@ class LogStore:
         self._changed.clear()
         self._dropped.clear()
         columns = "number, app, channel, epoch, first, last, size, oldest, until, used"
-        rows = self._run(f"SELECT {columns} FROM logs ORDER BY used, number").fetchall()  # noqa: S608 - constants
+        rows = self.execute(f"SELECT {columns} FROM logs ORDER BY used, number").fetchall()  # noqa: S608 - constants
         for number, app_id, channel, epoch, first, last, size, oldest, until, used in rows:
             log, key = Log(number), (app_id, channel)
             log.epoch, log.first, log.kept, log.last = epoch, first, first, last
@@ -122,17 +122,17 @@ class LogStore:
     def begin(self, *, write: bool, durable: bool) -> None:
         """Begin a transaction. A ``durable`` one survives a crash of the machine."""
         if durable != self._durable:
-            self._run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
         self._writes = write
-        self._run("BEGIN IMMEDIATE" if write else "BEGIN")
+        self.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     def commit(self) -> None:
         """End a transaction. Its events are then in the file."""
         if self._writes:
             self._write_events()
             self._write_logs()
-        self._run("COMMIT")
+        self.execute("COMMIT")
         if self._writes:
             self._dropped.clear()
             self._changed.clear()
@@ -143,7 +143,8 @@ class LogStore:
         self._changed.clear()
         self._close()
 
-    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """Run a statement of the transaction."""
         if self._file is None:
             raise sqlite3.OperationalError("the file is not open")
         return self._file.execute(statement, values)
@@ -235,7 +236,7 @@ class LogStore:
                 low = end = max(start, end - READ_AT_ONCE)
             else:
                 high = start = min(end, start + READ_AT_ONCE)
-            rows = json.loads(self._run(_EVENTS, log.number, low, high).fetchone()[0])
+            rows = json.loads(self.execute(_EVENTS, log.number, low, high).fetchone()[0])
             yield from sorted(rows, reverse=query.backwards)
 
     def _trim(self, key: Key, log: Log, rule: HistoryRule, now: float) -> None:
@@ -243,7 +244,7 @@ class LogStore:
         before, size = (now - rule.seconds) * 1000, log.size
         while log.exceeds(rule, before):
             number = max(LOOKED_AT, log.last - log.first - rule.events + 2)
-            rows = json.loads(self._run(_OLDEST, log.number, log.first, number).fetchone()[0])
+            rows = json.loads(self.execute(_OLDEST, log.number, log.first, number).fetchone()[0])
             if not rows:  # the file is damaged: readers see that the events are missing
                 log.first = log.last + 1
             for serial, time_ms, event_size in sorted(rows):
@@ -271,7 +272,7 @@ class LogStore:
             marks = f"({', '.join('?' * len(some[0]))})"
             listed = ", ".join([marks] * len(some))
             statement = f"INSERT OR REPLACE INTO {table} VALUES {listed}"  # noqa: S608 - constants
-            self._run(statement, *(value for row in some for value in row))
+            self.execute(statement, *(value for row in some for value in row))
 
     def _write_logs(self) -> None:
         """Apply all limits, and write the heads of the logs that have changed."""
@@ -281,13 +282,13 @@ class LogStore:
                 self._trim(key, self._heads.logs[key], rule, now)
         self._drop_above_limits(now)
         for log in self._dropped:
-            self._run("DELETE FROM events WHERE log = ?", log.number)
-            self._run("DELETE FROM logs WHERE number = ?", log.number)
+            self.execute("DELETE FROM events WHERE log = ?", log.number)
+            self.execute("DELETE FROM logs WHERE number = ?", log.number)
         rows = list[Sequence[object]]()
         for key in self._changed:
             if (found := self._heads.find(key)) is not None:
                 if found.kept < found.first:
-                    self._run("DELETE FROM events WHERE log = ? AND serial < ?", found.number, found.first)
+                    self.execute("DELETE FROM events WHERE log = ? AND serial < ?", found.number, found.first)
                     found.kept = found.first
                 head = found.epoch, found.first, found.last, found.size, found.oldest, found.until, found.used
                 rows.append((found.number, *key, *head))

@@ -1,4 +1,4 @@
-"""The tables of the logs of channels with history."""
+"""The tables of the logs of channels with history, and of the tabs that read them."""
 
 from soketpy.core.ports import HistoryUnavailable
 from soketpy.drivers.sqlite.file import Format
@@ -13,6 +13,9 @@ _TABLES = (
     "CREATE TABLE events (log INTEGER NOT NULL, serial INTEGER NOT NULL, time_ms INTEGER NOT NULL,"
     " size INTEGER NOT NULL, exclude TEXT, user BLOB, numeric INTEGER NOT NULL, name BLOB NOT NULL, data BLOB NOT NULL,"
     " PRIMARY KEY (log, serial)) WITHOUT ROWID",
+    "CREATE TABLE tabs (number INTEGER PRIMARY KEY, app TEXT NOT NULL, tab TEXT NOT NULL, owner TEXT NOT NULL,"
+    " saved REAL NOT NULL, state BLOB)",
+    "CREATE UNIQUE INDEX tabs_by_name ON tabs (app, tab)",
 )
 
 LOGS = Format(

@@ -1,0 +1,72 @@
+"""The states of tabs on one node, in the SQLite file of the logs. They survive a restart."""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from soketpy.core.tabs import TabState
+from soketpy.drivers.local.tabs import KEPT, MOST
+from soketpy.drivers.sqlite.kinds import Kind
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(TabState).decode
+
+T = TypeVar("T")
+
+
+class Statements(Protocol):
+    """A file in a transaction."""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """Run a statement."""
+
+
+class Jobs(Protocol):
+    """The thread that uses the file."""
+
+    async def run(self, kind: Kind, job: Callable[[Statements], T]) -> T:
+        """Return the result of a job. Raise Unavailable if the file cannot be used."""
+
+    def run_if_open(self, kind: Kind, job: Callable[[Statements], None]) -> None:
+        """Run a job that nobody awaits, if the file is open."""
+
+
+class SqliteTabs:
+    """The states of tabs, with the connection that may save each. ``clock`` returns the Unix time in seconds."""
+
+    durable = True
+
+    def __init__(self, jobs: Jobs, clock: Callable[[], float]) -> None:
+        self._jobs = jobs
+        self._clock = clock
+
+    async def claim(self, app_id: str, tab_id: str, socket_id: str) -> TabState | None:
+        """Return the state of a tab, and let only this connection save it. Raise Unavailable without the file."""
+        job = partial(_claim, app_id=app_id, tab_id=tab_id, socket_id=socket_id, now=self._clock())
+        state = await self._jobs.run(Kind.CHANGE, job)
+        return None if state is None else _decode(state)
+
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+        """Save the state of a tab, unless another connection has claimed it. The file may be unusable now."""
+        job = partial(_save, app_id=app_id, tab_id=tab_id, socket_id=socket_id, state=_encode(state), saved=state.saved)
+        self._jobs.run_if_open(Kind.CHANGE, job)
+
+
+def _claim(store: Statements, *, app_id: str, tab_id: str, socket_id: str, now: float) -> Any:
+    found = store.execute("SELECT number, state FROM tabs WHERE app = ? AND tab = ?", app_id, tab_id).fetchone()
+    if found is not None:
+        store.execute("DELETE FROM tabs WHERE number = ?", found[0])
+    columns = "INSERT INTO tabs (app, tab, owner, saved, state) VALUES (?, ?, ?, ?, ?)"
+    number = store.execute(columns, app_id, tab_id, socket_id, now, found and found[1]).lastrowid
+    store.execute("DELETE FROM tabs WHERE number <= ?", (number or 0) - MOST)
+    if found is None or found[1] is None:
+        return None
+    return found[1] if _decode(found[1]).saved > now - KEPT else None
+
+
+def _save(store: Statements, *, app_id: str, tab_id: str, socket_id: str, state: bytes, saved: float) -> None:
+    changes = "UPDATE tabs SET state = ?, saved = ? WHERE app = ? AND tab = ? AND owner = ?"
+    store.execute(changes, state, saved, app_id, tab_id, socket_id)
