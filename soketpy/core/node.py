@@ -74,6 +74,7 @@ class Node:
         self.roster = cluster.roster
         self.cache = cluster.cache
         self.history = cluster.history
+        self.answers = cluster.answers
         self.clock = clock
         self.bad_messages = bad_messages
         self.traffic = TrafficByApp()
@@ -259,7 +260,9 @@ class Node:
             for channel in trigger.channels:
                 try:
                     rule = rule_of(app.history, channel) if app.history else None
-                    if rule is not None:
+                    if trigger.once is not None:
+                        receipt = self._bus.publish_once(app.id, channel, event, trigger.once, rule, exclude)
+                    elif rule is not None:
                         receipt = self._bus.publish_stored(app.id, channel, event, rule, exclude)
                     elif channels.kind_of(channel).cache:
                         receipt = self._bus.publish_cached(app.id, channel, event, exclude)

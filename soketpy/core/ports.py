@@ -208,6 +208,20 @@ class Bus(Protocol):
     def publish_cached(self, app_id: str, channel: str, event: Event, exclude: str | None = None) -> Receipt | None:
         """Have every node deliver an event and the cache remember it, as one step."""
 
+    def publish_once(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        once: str,
+        rule: HistoryRule | None,
+        exclude: str | None = None,
+    ) -> Receipt | None:
+        """Publish an event, unless one with the same key ``once`` was published on this channel lately, as one step.
+
+        With a rule the event is also stored. A receipt of a repeated event confirms the first one.
+        """
+
     def publish_stored(
         self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
     ) -> Receipt | None:
@@ -298,6 +312,16 @@ class Links:
     round_trips: Histogram = field(default_factory=Histogram)
 
 
+class Answers(Protocol):
+    """The answers to calls with an idempotency key, for a time."""
+
+    async def find(self, app_id: str, key: str) -> bytes | None:
+        """Return the answer to the call with a key, or None; a coroutine for ``steps``. Raise Unavailable."""
+
+    def put(self, app_id: str, key: str, answer: bytes) -> None:
+        """Remember the answer to a call. Never blocks and never raises."""
+
+
 class Cluster(Protocol):
     """The ports of one node, and its connection to the other nodes of its cluster."""
 
@@ -306,6 +330,7 @@ class Cluster(Protocol):
     cache: Cache
     history: History
     tabs: Tabs
+    answers: Answers
     limiter: RateLimiter
     events: EventLog
 

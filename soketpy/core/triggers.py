@@ -10,6 +10,9 @@ from soketpy.protocol import channels, grammar, messages
 
 SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 
+LONGEST_KEY = 200
+"""The most characters of an idempotency key."""
+
 INFO_ATTRIBUTES = ("user_count", "subscription_count")
 
 
@@ -33,6 +36,8 @@ class Trigger(msgspec.Struct, frozen=True):
     channels: tuple[str, ...]
     socket_id: str | None
     info: tuple[str, ...]
+    once: str | None = None
+    """The idempotency key of the event: with the same key, it is published once on each channel."""
 
 
 T = TypeVar("T")
@@ -47,18 +52,23 @@ class Body(msgspec.Struct):
     channel: str | None = None
     socket_id: str | None = None
     info: str | None = None
+    idempotency_key: str | None = None
 
 
-class _Batch(msgspec.Struct):
+class Batch(msgspec.Struct):
+    """The body of ``POST batch_events``."""
+
     batch: list[Body]
+    idempotency_key: str | None = None
 
 
 class _RawBatch(msgspec.Struct):
     batch: msgspec.Raw
+    idempotency_key: str | None = None
 
 
 _body = msgspec.json.Decoder(Body)
-_batch = msgspec.json.Decoder(_Batch)
+_batch = msgspec.json.Decoder(Batch)
 _raw_batch = msgspec.json.Decoder(_RawBatch)
 _text = msgspec.json.Decoder(str)
 
@@ -68,19 +78,21 @@ def parse_event(body: bytes) -> Body:
     return _parse(_body, body)
 
 
-def parse_batch(body: bytes) -> list[Body]:
+def parse_batch(body: bytes) -> Batch:
     """Read the JSON body of ``POST batch_events``. Raises TriggerRefused."""
     try:
         if not body.isascii():
             body.decode()
-        return _batch.decode(body).batch
+        return _batch.decode(body)
     except msgspec.ValidationError as fault:
         _refuse_body(str(fault))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # msgspec cannot decode one of the events: read them one by one.
-        events = bytes(_parse(_raw_batch, body).batch).decode()
+        found = _parse(_raw_batch, body)
+        events = bytes(found.batch).decode()
         try:
-            return [_parse(_body, grammar.encoded(event)) for event in grammar.elements(events)]
+            bodies = [_parse(_body, grammar.encoded(event)) for event in grammar.elements(events)]
+            return Batch(bodies, found.idempotency_key)
         except ValueError as reason:
             _refuse_body(f"the batch is not valid: {reason}")
 
@@ -101,8 +113,10 @@ def _refuse_body(reason: str) -> NoReturn:
     raise TriggerRefused(f"The body is not valid: {reason}.") from None
 
 
-def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
+def check_batch(batch: Batch, app: App) -> list[Trigger]:
     """Check a batch against the app's limits; one bad event refuses all. Raises TriggerRefused."""
+    bodies = batch.batch
+    check_idempotency_key(batch.idempotency_key)
     if not bodies:
         _refuse("The batch is empty.")
     if len(bodies) > app.max_event_batch_size:
@@ -113,7 +127,12 @@ def check_batch(bodies: list[Body], app: App) -> list[Trigger]:
         try:
             if body.channels is not None:
                 _refuse("An event of a batch goes to one channel, given as channel.")
-            triggers.append(check(body, app))
+            if batch.idempotency_key is not None and body.idempotency_key is not None:
+                _refuse("The batch has an idempotency_key, so its events must not have one.")
+            trigger = check(body, app)
+            if batch.idempotency_key is not None:
+                trigger = msgspec.structs.replace(trigger, once=f"{batch.idempotency_key}/{number}")
+            triggers.append(trigger)
         except TriggerRefused as fault:
             raise type(fault)(f"Event {number} of the batch: {fault.reason}") from None
     return triggers
@@ -127,13 +146,23 @@ def check(body: Body, app: App) -> Trigger:
         _refuse(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
     if body.socket_id is not None and not SOCKET_ID.fullmatch(body.socket_id):
         _refuse("The socket_id is not of the form N.N.")
+    check_idempotency_key(body.idempotency_key)
     return Trigger(
         body.name,
         _checked_data(body.data, app),
         _checked_channels(body, app),
         body.socket_id,
         parse_info(body.info),
+        body.idempotency_key,
     )
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Raise TriggerRefused for an empty or long key, and for one that UTF-8 cannot encode."""
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        _refuse(f"An idempotency_key must have 1 to {LONGEST_KEY} characters.")
+    if key is not None and not key.isascii():
+        _refuse("An idempotency_key may have ASCII characters only.")
 
 
 def parse_info(info: str | None, known: tuple[str, ...] = INFO_ATTRIBUTES) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def cluster_of(
             events=webhooks.collector,
             transitions=webhooks.transitions,
             history=history_of(settings),
+            idempotency_window=settings.history.idempotency_window,
         )
         return local, webhooks
     check_redis_driver(settings, "cluster")
@@ -50,6 +51,7 @@ def cluster_of(
         partitions=given.partitions,
         cache_ttl=settings.cache_ttl,
         history_size=int(settings.history.app_mib * MIB),
+        idempotency_window=settings.history.idempotency_window,
         lease=given.lease,
         start_timeout=given.start_timeout,
         advises=settings.advises,

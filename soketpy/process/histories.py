@@ -27,10 +27,10 @@ def history_of(settings: Settings) -> LocalHistory:
         from soketpy.drivers.sqlite.history import SqliteHistory
 
         needed = any(app.history for app in settings.apps) or (is_in_database(settings) and Path(given.path).exists())
-        return SqliteHistory(given.path, app_size=app_size, size=size, needed=needed)
+        return SqliteHistory(given.path, app_size=app_size, size=size, once_for=given.idempotency_window, needed=needed)
     from soketpy.drivers.local.history import MemoryHistory
 
-    return MemoryHistory(time.time, app_size=app_size, size=size)
+    return MemoryHistory(time.time, app_size=app_size, size=size, once_for=given.idempotency_window)
 
 
 def check_history(settings: Settings, workers: int = 1) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from soketpy.core.apps import App
-from soketpy.core.containment import contain
+from soketpy.core.containment import attempt, contain
 from soketpy.core.history import MOST_READ, Query, rule_of
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter, Unavailable
@@ -56,6 +56,8 @@ class Endpoints:
         """Trigger one event on one or more channels."""
         app = call.app
         trigger = check(_event_of(call, body), app)
+        if trigger.once is not None and (answer := await self._repeated(call, trigger.once)) is not None:
+            return answer
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if app.id in self._node.full:
             await self._node.room(app.id)
@@ -66,16 +68,21 @@ class Endpoints:
         if receipt is not None:
             call.sent = monotonic()
             await receipt
-            call.confirmed = monotonic()
-        if not trigger.info:
-            return Answer({}, headers=headers)
-        attributes = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
-        return Answer({"channels": attributes}, headers=headers)
+        value: dict[str, object] = {}
+        if trigger.info:
+            value["channels"] = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
+        if trigger.once is not None:
+            self._remember(call, trigger.once, value)
+        return Answer(value, headers=headers)
 
     async def batch_events(self, call: Call, body: bytes) -> Answer:
         """Trigger several events; one invalid event refuses all."""
         app = call.app
-        triggers = check_batch(parse_batch(body), app)
+        batch = parse_batch(body)
+        triggers = check_batch(batch, app)
+        key = batch.idempotency_key
+        if key is not None and (answer := await self._repeated(call, key)) is not None:
+            return answer
         headers = await self._spend(app, "backend events", len(triggers), app.max_backend_events_per_second)
         if app.id in self._node.full:
             await self._node.room(app.id)
@@ -86,13 +93,34 @@ class Endpoints:
         if receipt is not None:
             call.sent = monotonic()
             await receipt
-            call.confirmed = monotonic()
-        if not any(trigger.info for trigger in triggers):
-            return Answer({}, headers=headers)
-        since, info = monotonic(), list[dict[str, object]]()
-        for trigger in triggers:
-            info += (await self._attributes_of_published(app, trigger.channels, trigger.info, since)).values()
-        return Answer({"batch": info}, headers=headers)
+        value: dict[str, object] = {}
+        if any(trigger.info for trigger in triggers):
+            since, info = monotonic(), list[dict[str, object]]()
+            for trigger in triggers:
+                info += (await self._attributes_of_published(app, trigger.channels, trigger.info, since)).values()
+            value["batch"] = info
+        if key is not None:
+            self._remember(call, key, value)
+        return Answer(value, headers=headers)
+
+    async def _repeated(self, call: Call, key: str) -> Answer | None:
+        """Return the answer to an earlier call with the same idempotency key, or None.
+
+        Raises Unavailable, and RequestError (422) if the earlier call had another body.
+        """
+        found = await self._node.answers.find(call.app.id, key)
+        if found is None:
+            return None
+        digest, _, answer = found.partition(b" ")
+        if digest.decode() != call.given.get("body_md5", ""):
+            reason = "An earlier call with this idempotency_key had another body. Use a new key for each event."
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, reason)
+        return Answer(msgspec.Raw(answer))
+
+    def _remember(self, call: Call, key: str, value: dict[str, object]) -> None:
+        """Remember the answer to a call with an idempotency key, and the MD5 of its body."""
+        answer = call.given.get("body_md5", "").encode() + b" " + msgspec.json.encode(value)
+        attempt(log, self._node.answers.put, call.app.id, key, answer)
 
     async def _attributes_of_published(
         self, app: App, names: Sequence[str], wanted: tuple[str, ...], since: float

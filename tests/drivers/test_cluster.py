@@ -12,6 +12,7 @@ from soketpy.core.presence import Member
 from soketpy.drivers.local.bus import LocalBus
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.history import MemoryHistory
+from soketpy.drivers.local.once import Recent
 from soketpy.drivers.local.roster import LocalRoster
 from soketpy.protocol.messages import Event
 from tests.fakes import now
@@ -268,7 +269,7 @@ def test_whatever_comes_and_goes_each_transition_is_reported_once(joins: list[tu
 def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     node = Node()
     cache = LocalCache(1800, 100, lambda: 0.0)
-    bus: Bus = LocalBus(cache, MemoryHistory(lambda: 0.0, app_size=10**6, size=10**6))
+    bus: Bus = LocalBus(cache, MemoryHistory(lambda: 0.0, app_size=10**6, size=10**6), Recent(lambda: 0.0, 120))
     bus.attach(node)
     event = Event("said", b"1")
     receipts = [
@@ -276,14 +277,20 @@ def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
         bus.publish("app", "news", event, "1.2"),
         bus.publish_cached("app", "cache-news", event, "1.2"),
         bus.publish_stored("app", "news", event, HistoryRule(channels="news"), "1.2"),
+        bus.publish_once("app", "news", event, "key", None),
+        bus.publish_once("app", "news", event, "key", None),
+        bus.publish_once("app", "news", event, "key", HistoryRule(channels="news")),
+        bus.publish_once("app", "news", event, "key", HistoryRule(channels="news")),
         bus.terminate("app", "ada"),
     ]
-    assert receipts == [None] * 5, "there is nobody to wait for"
+    assert receipts == [None] * 9, "there is nobody to wait for"
     assert node.asked == [
         ("deliver", "app", "news", event, None),
         ("deliver", "app", "news", event, "1.2"),
         ("deliver", "app", "cache-news", event, "1.2"),
         ("deliver_stored", "app", "news", "said", 1, "1.2"),
+        ("deliver", "app", "news", event, None),
+        ("deliver_stored", "app", "news", "said", 2, None),
         ("end_user", "app", "ada"),
     ]
     last = now(cache.get("app", "cache-news"))

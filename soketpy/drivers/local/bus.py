@@ -8,8 +8,12 @@ from soketpy.core.history import HistoryRule, Position
 from soketpy.core.ports import History, Inbox, Receipt
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.cache import LocalCache
+from soketpy.drivers.local.once import Recent
 from soketpy.protocol import channels
 from soketpy.protocol.messages import Event
+
+Once = tuple[str, str, str]
+"""An app, a channel and an idempotency key."""
 
 
 class LocalHistory(History, Protocol):
@@ -34,8 +38,11 @@ class LocalHistory(History, Protocol):
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
+        once: str | None = None,
     ) -> Receipt | None:
         """Store an event, and then call ``deliver``. Without a receipt, both are done.
+
+        Do neither if an event with the same key ``once`` was stored lately.
 
         Events are delivered in the order of their positions. Raise Unavailable if the event cannot be stored.
         """
@@ -52,8 +59,9 @@ class LocalBus:
 
     unavailable = frozenset[str]()
 
-    def __init__(self, cache: LocalCache, history: LocalHistory) -> None:
+    def __init__(self, cache: LocalCache, history: LocalHistory, recent: Recent[Once, bool]) -> None:
         self._cache = cache
+        self._recent = recent
         self._history = history
         self.full, self.room = history.full, history.room
 
@@ -77,6 +85,27 @@ class LocalBus:
         """Append an event to the log of its channel, and deliver it. Raise Unavailable if it cannot be stored."""
         deliver = partial(self._deliver, app_id, channel, event, exclude)
         return self._history.publish(app_id, channel, event, rule, exclude, deliver)
+
+    def publish_once(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        once: str,
+        rule: HistoryRule | None,
+        exclude: str | None = None,
+    ) -> Receipt | None:
+        """Publish an event, unless one with the same key was published on this channel lately."""
+        if rule is not None:
+            deliver = partial(self._deliver, app_id, channel, event, exclude)
+            return self._history.publish(app_id, channel, event, rule, exclude, deliver, once)
+        key = app_id, channel, once
+        if self._recent.get(key) is None:
+            self._recent.put(key, True)
+            if channels.kind_of(channel).cache:
+                self._cache.put(app_id, channel, event.name, event.data)
+            self.publish(app_id, channel, event, exclude)
+        return None
 
     def _deliver(self, app_id: str, channel: str, event: Event, exclude: str | None, position: Position) -> None:
         if channels.kind_of(channel).cache:

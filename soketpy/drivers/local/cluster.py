@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 
-from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster
+from soketpy.core.ports import Answers, Bus, Cache, EventLog, History, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.bus import LocalBus, LocalHistory
 from soketpy.drivers.local.cache import LocalCache
 from soketpy.drivers.local.history import MemoryHistory
 from soketpy.drivers.local.limits import LocalRateLimiter
+from soketpy.drivers.local.once import LocalAnswers, Recent
 from soketpy.drivers.local.roster import LocalRoster
 from soketpy.drivers.local.transitions import NO_WEBHOOKS, Transitions
 
@@ -32,6 +33,7 @@ class LocalCluster:
         events: EventLog = NO_WEBHOOKS,
         transitions: Transitions | None = None,
         history: LocalHistory | None = None,
+        idempotency_window: float = 120,
     ) -> None:
         self.events = events
         cache = LocalCache(cache_ttl, cached_events, clock, events)
@@ -40,7 +42,8 @@ class LocalCluster:
         self._logs = history
         self.history: History = history
         self.tabs: Tabs = history.tabs
-        self.bus: Bus = LocalBus(cache, history)
+        self.answers: Answers = LocalAnswers(clock, idempotency_window)
+        self.bus: Bus = LocalBus(cache, history, Recent(clock, idempotency_window))
         self.roster: Roster = LocalRoster(transitions)
         self.cache: Cache = cache
         self.limiter: RateLimiter = LocalRateLimiter(clock)

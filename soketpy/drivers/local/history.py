@@ -6,6 +6,7 @@ from itertools import islice
 
 from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete, new_epoch
 from soketpy.core.tabs import Tabs
+from soketpy.drivers.local.once import Recent
 from soketpy.drivers.local.tabs import LocalTabs
 from soketpy.protocol.messages import Event
 
@@ -63,10 +64,10 @@ class MemoryHistory:
 
     ``app_size`` is the most bytes of all logs of one app, ``size`` those of all apps. Beyond them, the logs without a
     new event for the longest time are dropped. A log that starts again has a new epoch, so its readers see the loss.
-    ``clock`` returns the Unix time in seconds.
+    ``clock`` returns the Unix time in seconds. ``once_for`` is for how many seconds an idempotency key is remembered.
     """
 
-    def __init__(self, clock: Callable[[], float], *, app_size: int, size: int) -> None:
+    def __init__(self, clock: Callable[[], float], *, app_size: int, size: int, once_for: float = 120) -> None:
         self._clock = clock
         self._app_size = app_size
         self._size = size
@@ -75,6 +76,7 @@ class MemoryHistory:
         self._begun: OrderedDict[tuple[str, str], _Log] = OrderedDict()  # only their epochs matter
         self._totals: dict[str, int] = {}  # bytes by app
         self.tabs: Tabs = LocalTabs(clock)
+        self._recent = Recent[tuple[str, str, str], bool](clock, once_for)
         self.total = 0
         """The bytes of all logs, about."""
 
@@ -116,8 +118,13 @@ class MemoryHistory:
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
+        once: str | None = None,
     ) -> None:
-        """Store an event, and deliver it."""
+        """Store an event, and deliver it, unless one with the same key was stored lately."""
+        if once is not None:
+            if self._recent.get((app_id, channel, once)) is not None:
+                return
+            self._recent.put((app_id, channel, once), True)
         deliver(self.append(app_id, channel, event, rule, exclude))
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:

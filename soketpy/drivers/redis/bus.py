@@ -37,6 +37,7 @@ class RedisBus:
         *,
         cache_ttl: float,
         history_size: int,
+        idempotency_window: float,
     ) -> None:
         self.full, self.room = window, window.room
         self.unavailable: Collection[object] = commands.unavailable
@@ -46,6 +47,7 @@ class RedisBus:
         self._window = window
         self._cache_ttl = round(1000 * cache_ttl)
         self._history_size = history_size
+        self._idempotency_window = round(1000 * idempotency_window)
         self._unanswered: deque[tuple[str, int, Future[None]]] = deque()  # app, weight and receipt of publications
 
     def attach(self, inbox: Inbox) -> None:
@@ -72,11 +74,35 @@ class RedisBus:
         self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
     ) -> Receipt:
         """Append an event to the log of its channel and have every node deliver it. Raises Unavailable."""
+        return self._publish_checked(app_id, channel, event, rule, exclude, None)
+
+    def publish_once(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        once: str,
+        rule: HistoryRule | None,
+        exclude: str | None = None,
+    ) -> Receipt:
+        """Publish an event, unless one with the same key was published on this channel lately. Raises Unavailable."""
+        return self._publish_checked(app_id, channel, event, rule, exclude, once)
+
+    def _publish_checked(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        rule: HistoryRule | None,
+        exclude: str | None,
+        once: str | None,
+    ) -> Receipt:
         texts = [event.name.encode("utf-8", "surrogatepass"), *fields(event, exclude)[1:]]
         weight = len(app_id) + len(channel) + len(event.name) + len(event.data)
-        limits = rule.events, rule.size, round(1000 * rule.seconds), self._history_size
+        limits = None if rule is None else (rule.events, rule.size, round(1000 * rule.seconds), self._history_size)
+        key = None if once is None else (once, self._idempotency_window)
         cache = self._cache_ttl if kind_of(channel).cache else None
-        return self._write(app_id, weight, ["publish_stored", app_id, channel, texts, limits, new_epoch(), cache])
+        return self._write(app_id, weight, ["publish_stored", app_id, channel, texts, limits, new_epoch(), cache, key])
 
     def _write(self, app_id: str, weight: int, write: Write) -> Receipt:
         """Have the script publish an event. Raise Unavailable if Redis is unavailable."""

@@ -10,7 +10,7 @@ from typing import Any
 import hiredis
 
 from soketpy.core.histograms import Histogram
-from soketpy.core.ports import Bus, Cache, EventLog, History, Links, RateLimiter, Roster, Unreachable
+from soketpy.core.ports import Answers, Bus, Cache, EventLog, History, Links, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
 from soketpy.core.webhooks import WebhookTypes
@@ -18,6 +18,7 @@ from soketpy.drivers.redis import buffers
 from soketpy.drivers.redis.in_flight import InFlight
 from soketpy.drivers.redis.partition import Partition
 from soketpy.drivers.redis.partitions import (
+    PartitionedAnswers,
     PartitionedBus,
     PartitionedCache,
     PartitionedEvents,
@@ -56,6 +57,7 @@ class RedisCluster:
         partitions: int = 1,
         cache_ttl: float = 1800,
         history_size: int = HISTORY_SIZE,
+        idempotency_window: float = 120,
         lease: float = LEASE,
         start_timeout: float = 10,
         advises: bool = True,
@@ -73,6 +75,7 @@ class RedisCluster:
             partitions=partitions,
             cache_ttl=cache_ttl,
             history_size=history_size // partitions,
+            idempotency_window=idempotency_window,
             lease=lease,
             webhook_types=webhook_types,
             grace=grace,
@@ -87,18 +90,20 @@ class RedisCluster:
         self.cache: Cache
         self.history: History
         self.tabs: Tabs
+        self.answers: Answers
         self.limiter: RateLimiter
         self.events: EventLog
         if partitions == 1:
             [one] = all_of_them
             self.bus, self.roster, self.cache, self.limiter = one.bus, one.roster, one.cache, one.limiter
             self.events, self.history, self.tabs = one.events, one.history, one.tabs
+            self.answers = one.answers
         else:
             many = Partitions(all_of_them)
             self.bus, self.roster = PartitionedBus(many, window), PartitionedRoster(many)
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
             self.events, self.history = PartitionedEvents(many), PartitionedHistory(many)
-            self.tabs = PartitionedTabs(many)
+            self.tabs, self.answers = PartitionedTabs(many), PartitionedAnswers(many)
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""

@@ -80,13 +80,9 @@ local function drop_above_limit(app, total, most)
   end
 end
 
--- Append an event to the log of a channel, and publish it. `event` is the list of the texts of the event, `limits` are
--- events, bytes, milliseconds, and the bytes of all logs of the app. `cache` is nil, or the milliseconds for which a
--- cache channel remembers the event. `epoch` is that of a new log. Return the epoch and the serial.
-function commands.publish_stored(_, app, channel, event, limits, epoch, cache)
-  if redis_is_full then
-    error({err = 'OOM Redis is full, and the event could not be stored'})
-  end
+-- Append an event to a log. `limits` are events, bytes, milliseconds, and the bytes of all logs of the app. `epoch` is that
+-- of a new log. Return the epoch and the serial.
+local function store(app, channel, event, limits, epoch)
   local key, list = keys_of(app, channel)
   local found, last, size = read_log(key)
   local length, now = redis.call('LLEN', list), milliseconds()
@@ -105,11 +101,49 @@ function commands.publish_stored(_, app, channel, event, limits, epoch, cache)
   redis.call('PEXPIRE', list, limits[3])
   call('ZADD', prefix .. 'logs:' .. app, now, channel)
   drop_above_limit(app, set_size(app, channel, size), limits[4])
+  return epoch, serial
+end
+
+-- Publish an event. `event` is the list of its texts. With `limits`, append it to the log of its channel too. `cache` is
+-- nil, or the milliseconds for which a cache channel remembers the event. `once` is nil, or an idempotency key and the
+-- milliseconds for which it is remembered: the event is published unless one with this key was published on the channel.
+function commands.publish_stored(_, app, channel, event, limits, epoch, cache, once)
+  if redis_is_full then
+    error({err = 'OOM Redis is full, and the event could not be stored'})
+  end
+  local used = once and prefix .. 'once:' .. scoped(app, channel) .. ':' .. once[1]
+  if once and redis.call('EXISTS', used) == 1 then
+    return false
+  end
+  local serial
+  if limits then
+    epoch, serial = store(app, channel, event, limits, epoch)
+  end
+  if once then
+    redis.call('SET', used, '', 'PX', once[2])
+  end
   if cache then
     remember(app, channel, event[1], event[2], cache)
   end
-  publish('t:', app, channel, 'stored', epoch, serial, unpack(event))
-  return {epoch, serial}
+  if limits then
+    publish('t:', app, channel, 'stored', epoch, serial, unpack(event))
+  else
+    publish('t:', app, channel, 'event', unpack(event))
+  end
+  return true
+end
+
+-- Return the answer to a call with an idempotency key, or false.
+function commands.find_answer(_, app, key)
+  return redis.call('GET', prefix .. 'answer:' .. scoped(app, key))
+end
+
+-- Remember the answer to a call with an idempotency key.
+function commands.put_answer(_, app, key, answer, ttl)
+  if not redis_is_full then
+    redis.call('SET', prefix .. 'answer:' .. scoped(app, key), answer, 'PX', ttl)
+  end
+  return true
 end
 
 -- Return a part of a log: its epoch, the serials of its oldest and its newest event, the serial of the first event that

@@ -4,6 +4,7 @@ import secrets
 import time
 
 from soketpy.core.webhooks import WebhookTypes
+from soketpy.drivers.redis.answers import RedisAnswers
 from soketpy.drivers.redis.bus import RedisBus
 from soketpy.drivers.redis.cache import RedisCache
 from soketpy.drivers.redis.history import RedisHistory
@@ -32,6 +33,7 @@ class Partition:
         partitions: int,
         cache_ttl: float,
         history_size: int,
+        idempotency_window: float,
         lease: float,
         webhook_types: WebhookTypes,
         grace: float,
@@ -39,11 +41,20 @@ class Partition:
         self.session = Session(connect, prefix, in_flight, unavailable, partitions=partitions, lease=lease, grace=grace)
         self.grace = grace
         self.topics = topics = Topics(self.session)
-        self.bus = RedisBus(self.session, topics, in_flight, window, cache_ttl=cache_ttl, history_size=history_size)
+        self.bus = RedisBus(
+            self.session,
+            topics,
+            in_flight,
+            window,
+            cache_ttl=cache_ttl,
+            history_size=history_size,
+            idempotency_window=idempotency_window,
+        )
         self.roster = RedisRoster(self.session, topics, flags_of(webhook_types))
         self.cache = RedisCache(self.session, time.monotonic, cache_ttl)
         self.history = RedisHistory(self.session)
         self.tabs = RedisTabs(self.session)
+        self.answers = RedisAnswers(self.session, idempotency_window)
         self.events = RedisEvents(self.session, secrets.token_hex(8))
         self.limiter = RedisRateLimiter(self.session, time.monotonic)
         topics.attach(self.bus, self.roster)

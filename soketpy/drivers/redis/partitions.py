@@ -70,6 +70,18 @@ class PartitionedBus:
         """Have every node deliver an event, and Redis remember it. Raise Unavailable if Redis is unavailable."""
         return self._of(app_id, channel).publish_cached(app_id, channel, event, exclude)
 
+    def publish_once(
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        once: str,
+        rule: HistoryRule | None,
+        exclude: str | None = None,
+    ) -> Receipt:
+        """Publish an event, unless one with the same key was published on this channel lately. Raises Unavailable."""
+        return self._of(app_id, channel).publish_once(app_id, channel, event, once, rule, exclude)
+
     def publish_stored(
         self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
     ) -> Receipt:
@@ -220,6 +232,21 @@ class PartitionedHistory:
         """Return a page of a log. Raises Unavailable."""
         history = self._partitions.of(app_id, channel).history
         return await history.read(app_id, channel, rule, query, begin=begin)
+
+
+class PartitionedAnswers:
+    """The answers to calls with an idempotency key, over several partitions."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+
+    async def find(self, app_id: str, key: str) -> bytes | None:
+        """Return the answer to the call with a key, or None. Raises Unavailable."""
+        return await self._partitions.of(app_id, key).answers.find(app_id, key)
+
+    def put(self, app_id: str, key: str, answer: bytes) -> None:
+        """Remember the answer to a call."""
+        self._partitions.of(app_id, key).answers.put(app_id, key, answer)
 
 
 class PartitionedTabs:

@@ -47,11 +47,13 @@ class SqliteHistory:
         *,
         app_size: int,
         size: int,
+        once_for: float = 120,
         needed: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._app_size, self._size = app_size, size
+        self._once_for = once_for
         self._needed = needed
         self._clock = clock
         self.tabs: Tabs = SqliteTabs(self, clock)
@@ -101,7 +103,9 @@ class SqliteHistory:
         if self._stopped:
             raise HistoryUnavailable(f"{self._path} is not open")
         self._lock = Lock(self._path, HistoryUnavailable)
-        self._store = LogStore(self._path, self._clock, app_size=self._app_size, size=self._size)
+        self._store = LogStore(
+            self._path, self._clock, app_size=self._app_size, size=self._size, once_for=self._once_for
+        )
         self._thread = StoreThread(self._store, "soketpy-history", HistoryUnavailable)
         return self._thread
 
@@ -133,8 +137,11 @@ class SqliteHistory:
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
+        once: str | None = None,
     ) -> Receipt:
         """Store an event, and then deliver it. Raise NotStored if the file cannot be used.
+
+        Do neither if an event with the same key ``once`` was stored lately.
 
         Awaiting the receipt raises NotStored if the event could not be stored. The event is not delivered then.
         """
@@ -143,7 +150,7 @@ class SqliteHistory:
         receipt: Future[None] = Future()
         thread.run(
             Kind.PUT,
-            lambda store: store.append(app_id, channel, event, rule, exclude),
+            lambda store: store.append(app_id, channel, event, rule, exclude, once),
             partial(self._stored, app_id, weight, receipt, deliver),
         )
         return receipt
@@ -154,7 +161,7 @@ class SqliteHistory:
         weight: int,
         receipt: Future[None],
         deliver: Callable[[Position], None],
-        position: Position,
+        position: Position | None,
         fault: Exception | None,
     ) -> None:
         """Deliver an event that is in the file, and confirm it."""
@@ -164,7 +171,8 @@ class SqliteHistory:
                 return
             self._logged = ""
             try:
-                deliver(position)
+                if position is not None:
+                    deliver(position)
             except Exception as another:
                 contain(log, another, "App %s: a stored event could not be delivered", app_id)
             receipt.set_result(None)

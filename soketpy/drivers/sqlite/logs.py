@@ -51,11 +51,14 @@ class LogStore:
     new event for the longest time are dropped. ``clock`` returns the Unix time in seconds.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float], *, app_size: int, size: int) -> None:
+    def __init__(
+        self, path: str, clock: Callable[[], float], *, app_size: int, size: int, once_for: float = 120
+    ) -> None:
         self._path = path
         self._clock = clock
         self._app_size = app_size
         self._size = size
+        self._once_for = once_for
         self._file: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._durable: bool | None = None
@@ -152,10 +155,18 @@ class LogStore:
     # Events
 
     def append(
-        self, app_id: str, channel: str, event: Event, rule: HistoryRule, exclude: str | None = None
-    ) -> Position:
-        """Store an event. Return its position."""
+        self,
+        app_id: str,
+        channel: str,
+        event: Event,
+        rule: HistoryRule,
+        exclude: str | None = None,
+        once: str | None = None,
+    ) -> Position | None:
+        """Store an event. Return its position, or None if an event with the same key ``once`` was stored lately."""
         now, key = self._clock(), (app_id, channel)
+        if once is not None and self._is_repeated(app_id, channel, once, now):
+            return None
         time_ms = int(now * 1000)
         log = self._log(key)
         size = ENTRY_SIZE + len(event.name) + len(event.data)
@@ -174,6 +185,19 @@ class LogStore:
         row = log.number, log.last, time_ms, size, exclude, user, isinstance(user_id, NumericId), name, event.data
         self._new.append(row)
         return Position(log.epoch, log.last)
+
+    def _is_repeated(self, app_id: str, channel: str, once: str, now: float) -> bool:
+        """Return whether an idempotency key was used on a channel lately; note its use. Forget some old keys."""
+        key = app_id, channel, once
+        found = self.execute("SELECT until FROM keys WHERE app = ? AND channel = ? AND key = ?", *key).fetchone()
+        if found is not None and found[0] > now:
+            return True
+        self.execute("DELETE FROM keys WHERE app = ? AND channel = ? AND key = ?", *key)
+        self.execute("INSERT INTO keys (app, channel, key, until) VALUES (?, ?, ?, ?)", *key, now + self._once_for)
+        self.execute(
+            "DELETE FROM keys WHERE number IN (SELECT number FROM keys ORDER BY number LIMIT 10) AND until <= ?", now
+        )
+        return False
 
     def _log(self, key: Key) -> Log:
         """Return the log of a channel as the one with the newest event."""

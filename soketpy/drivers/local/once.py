@@ -1,0 +1,51 @@
+"""Idempotency keys of the last minutes, in the memory of this process."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MOST = 100_000
+"""Keys that are remembered. Beyond it, those that were used first are forgotten."""
+
+
+class Recent(Generic[K, V]):
+    """Values that are remembered for a ``window`` of seconds. ``clock`` may be any clock."""
+
+    def __init__(self, clock: Callable[[], float], window: float) -> None:
+        self._clock = clock
+        self._window = window
+        self._values: OrderedDict[K, tuple[V, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: K) -> V | None:
+        """Return the value of a key, or None."""
+        value, until = self._values.get(key, (None, 0.0))
+        return value if until > self._clock() else None
+
+    def put(self, key: K, value: V) -> None:
+        """Remember a value, and forget what is too old."""
+        now = self._clock()
+        self._values.pop(key, None)
+        self._values[key] = value, now + self._window
+        while len(self._values) > MOST or next(iter(self._values.values()))[1] <= now:
+            self._values.popitem(last=False)
+
+
+class LocalAnswers:
+    """The answers to calls with an idempotency key, by app and key."""
+
+    def __init__(self, clock: Callable[[], float], window: float) -> None:
+        self._recent = Recent[tuple[str, str], bytes](clock, window)
+
+    async def find(self, app_id: str, key: str) -> bytes | None:
+        """Return the answer to the call with a key, or None."""
+        return self._recent.get((app_id, key))
+
+    def put(self, app_id: str, key: str, answer: bytes) -> None:
+        """Remember the answer to a call."""
+        self._recent.put((app_id, key), answer)

@@ -1,0 +1,134 @@
+"""Calls with an idempotency key: a repeated call publishes nothing and returns the first answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from soketpy.core.history import HistoryRule
+from tests.conftest import Peers, Reply, StartServer
+from tests.fakes import APP
+
+pytestmark = pytest.mark.usefixtures("nodes")
+
+STORED = replace(APP, history=(HistoryRule(channels="stored-*"),))
+
+
+@pytest.fixture
+async def peers(start_server: StartServer) -> Peers:
+    return await start_server(apps=(STORED,))
+
+
+async def trigger(peers: Peers, channels: list[str], name: str, key: object = "a-key", **fields: Any) -> Reply:
+    body = {"name": name, "channels": channels, "data": "{}", "idempotency_key": key, **fields}
+    return await peers.call("POST", "/events", body)
+
+
+async def heard_until(client: Any, last: str) -> list[str]:
+    """Return the names of the events up to one that is published at the end."""
+    heard = list[str]()
+    while not heard or heard[-1] != last:
+        heard.append((await client.hear())["event"])
+    return heard
+
+
+@pytest.mark.parametrize("channel", ["news", "stored-news", "cache-news"])
+async def test_a_repeated_call_publishes_nothing(peers: Peers, channel: str) -> None:
+    client = await peers.client()
+    await client.subscribe(channel)
+    if channel.startswith("cache-"):
+        assert (await client.hear())["event"] == "pusher:cache_miss"
+    for _ in range(3):
+        assert (await trigger(peers, [channel], "once")).status == 200
+    assert (await trigger(peers, [channel], "other", "b-key")).status == 200
+    assert (await peers.trigger(channel, "last")).status == 200
+    assert await heard_until(client, "last") == ["once", "other", "last"]
+
+
+async def test_a_stored_event_is_stored_once(peers: Peers) -> None:
+    for _ in range(3):
+        await trigger(peers, ["stored-news"], "once")
+    log = (await peers.call("GET", "/channels/stored-news/events")).json
+    assert [event["name"] for event in log["events"]] == ["once"]
+
+
+async def test_a_repeated_call_gets_the_first_answer(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    first = await trigger(peers, ["news"], "once", info="subscription_count")
+    assert first.json == {"channels": {"news": {"subscription_count": 1}}}
+    other = await peers.client()
+    await other.subscribe("news")
+    again = await trigger(peers, ["news"], "once", info="subscription_count")
+    assert (again.status, again.json) == (200, first.json)
+
+
+async def test_a_key_with_another_body_is_refused(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    await trigger(peers, ["news"], "once")
+    refused = await trigger(peers, ["news"], "another")
+    assert refused.status == 422
+    assert "idempotency_key" in refused.json["error"]
+    await peers.trigger("news", "last")
+    assert await heard_until(client, "last") == ["once", "last"]
+
+
+async def test_keys_of_two_apps_do_not_meet(start_server: StartServer) -> None:
+    from soketpy import App, Key
+
+    other = App(id="other", keys=(Key("other-key", "other-secret"),))
+    peers = await start_server(apps=(APP, other))
+    client = await peers.client(path="/app/other-key?protocol=7")
+    await client.subscribe("news")
+    await trigger(peers, ["news"], "mine")
+    body = {"name": "theirs", "channels": ["news"], "data": "{}", "idempotency_key": "a-key"}
+    assert (await peers.call("POST", "/events", body, app=other)).status == 200
+    assert (await client.hear())["event"] == "theirs"
+
+
+async def test_a_repeated_batch_publishes_nothing(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    await client.subscribe("stored-news")
+    events = [{"name": name, "channel": channel, "data": "{}"} for name in "ab" for channel in ("news", "stored-news")]
+    for _ in range(2):
+        reply = await peers.call("POST", "/batch_events", {"batch": events, "idempotency_key": "a-key"})
+        assert (reply.status, reply.json) == (200, {})
+    await peers.trigger("news", "last")
+    await peers.trigger("stored-news", "last")
+    heard = [(await client.hear()) for _ in range(6)]
+    for channel in ("news", "stored-news"):
+        assert [each["event"] for each in heard if each["channel"] == channel] == ["a", "b", "last"]
+
+
+async def test_each_event_of_a_batch_may_have_its_own_key(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    for names in ("ab", "bc"):
+        batch = [{"name": name, "channel": "news", "data": "{}", "idempotency_key": name} for name in names]
+        assert (await peers.call("POST", "/batch_events", {"batch": batch})).status == 200
+    await peers.trigger("news", "last")
+    assert await heard_until(client, "last") == ["a", "b", "c", "last"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "é", 7, ["a"], {}])
+async def test_a_wrong_key_is_refused(peers: Peers, key: object) -> None:
+    reply = await trigger(peers, ["news"], "once", key)
+    assert reply.status == 400
+    assert "key" in reply.json["error"] or "Expected" in reply.json["error"]
+
+
+async def test_a_batch_has_one_key_or_each_event_its_own(peers: Peers) -> None:
+    batch = [{"name": "a", "channel": "news", "data": "{}", "idempotency_key": "a"}]
+    reply = await peers.call("POST", "/batch_events", {"batch": batch, "idempotency_key": "b"})
+    assert reply.status == 400
+
+
+async def test_a_null_key_is_no_key(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    for _ in range(2):
+        assert (await trigger(peers, ["news"], "twice", None)).status == 200
+    await peers.trigger("news", "last")
+    assert await heard_until(client, "last") == ["twice", "twice", "last"]
