@@ -191,6 +191,8 @@ def _select(log: _Log, query: Query, now: float) -> tuple[Entry, ...]:
         start = max(start, query.after.serial + 1)
     if query.before is not None and query.before.epoch == log.epoch:
         end = min(end, query.before.serial)
+    if start >= end:  # such as after a position that does not exist yet
+        return ()
     entries = _newest_first(log, start, end) if query.backwards else islice(log.entries, start - log.first, None)
     oldest = None if query.seconds is None else (now - query.seconds) * 1000
     found, size = list[Entry](), 0

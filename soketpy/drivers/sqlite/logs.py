@@ -69,6 +69,7 @@ class LogStore:
         self._changed: dict[Key, HistoryRule | None] = {}  # logs whose heads in the file are old
         self._dropped: list[Log] = []  # logs that are still in the file
         self._writes = False
+        self._heads_are_old = True
         self.dropped = 0
         """The number of logs that were dropped because of the limits of bytes."""
 
@@ -87,10 +88,13 @@ class LogStore:
         if self._file is None:
             self._file = connect(self._path, LOGS, create=True)
             self._identity = identity_of(self._path)
-            self._durable = None
-            self._read_heads()
+            self._durable, self._heads_are_old = None, True
         elif identity_of(self._path) != self._identity:
+            self._close()
             raise HistoryUnavailable(f"{self._path} was removed or replaced")
+        if self._heads_are_old:
+            self._read_heads()
+            self._heads_are_old = False
 
     def _read_heads(self) -> None:
         self._heads = LogHeads()
@@ -141,10 +145,18 @@ class LogStore:
             self._changed.clear()
 
     def roll_back(self) -> None:
-        """Undo a transaction, and close the file: ``open`` reads the state that the file has now."""
+        """Undo a transaction: ``open`` reads the state that the file has now.
+
+        The file stays open, because a file on a full disk could not be opened again, and reads still work.
+        """
         self._new.clear()
         self._changed.clear()
-        self._close()
+        self._heads_are_old = True
+        try:
+            if self._file is not None and self._file.in_transaction:
+                self._run("ROLLBACK")
+        except sqlite3.Error:
+            self._close()
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Run a statement of the transaction."""

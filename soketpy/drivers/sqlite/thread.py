@@ -120,6 +120,9 @@ class StoreThread(Generic[S]):
                 job.fault = fault if isinstance(fault, self._unavailable) else self._unavailable(str(fault))
                 if job.kind is Kind.RESULT:
                     self._unsaved.append(job.run)
+            reads = [job for job in jobs if job.kind is Kind.READ]
+            if 0 < len(reads) < len(jobs):  # a full disk can be read
+                self._serve(reads)
         except Exception as fault:
             self._store.roll_back()
             if len(jobs) == 1:
@@ -140,6 +143,8 @@ class StoreThread(Generic[S]):
             job.value = job.run(store)
         store.commit()
         self._unsaved.clear()
+        for job in jobs:
+            job.fault = None
 
 
 def _answer(jobs: Sequence[_Job[Any]]) -> None:
