@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from soketpy import __version__
-from soketpy.cli import apps, bench, check, healthcheck, listen, sign, start, trigger, webhooks
+from soketpy.cli import apps, bench, check, healthcheck, history, listen, sign, start, trigger, webhooks
 from soketpy.cli.escapes import escaped
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.parser import Parser
@@ -59,7 +59,7 @@ def _parser() -> Parser:
     parser = Parser(prog="soketpy", description="A realtime server that speaks the Pusher protocol.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"soketpy {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (start, check, trigger, listen, bench, sign, apps, webhooks, healthcheck):
+    for command in (start, check, trigger, listen, history, bench, sign, apps, webhooks, healthcheck):
         command.add(commands)
     return parser
 
