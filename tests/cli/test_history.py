@@ -11,6 +11,8 @@ from tests.cli.commands import CREDENTIALS, RunningCommand
 from tests.conftest import Peers, StartServer
 from tests.fakes import APP
 
+LINE = re.compile(r"[0-9a-f]{16}:(\d) \d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z (\w) (.*)")
+
 STORED = replace(APP, history=(HistoryRule(channels="*room", events=3),))
 
 
@@ -31,9 +33,7 @@ async def printed(peers: Peers, capsys: pytest.CaptureFixture[str], *words: str)
 async def test_the_last_events_are_printed_the_oldest_first(peers: Peers, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = await printed(peers, capsys, "room", "--limit", "2")
     assert (code, err) == (0, "")
-    lines = [
-        re.fullmatch(r"[0-9a-f]{16}:(\d) \d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z (\w) (.*)", line) for line in out.splitlines()
-    ]
+    lines = [LINE.fullmatch(line) for line in out.splitlines()]
     assert [found and found.groups() for found in lines] == [
         ("3", "c", r'{"of":"c\x1b"}'),
         ("4", "d", r'{"of":"d\x1b"}'),

@@ -154,7 +154,7 @@ class LogStore:
         self._heads_are_old = True
         try:
             if self._file is not None and self._file.in_transaction:
-                self._run("ROLLBACK")
+                self.execute("ROLLBACK")
         except sqlite3.Error:
             self._close()
 
