@@ -21,6 +21,7 @@ from soketpy.config import load
 from soketpy.config.registry import Admin
 from soketpy.core.app_registry import AppRegistry
 from soketpy.core.apps import App, Key
+from soketpy.core.history import HistoryRule
 from soketpy.core.webhooks import Webhook
 from soketpy.process.admin_server import serve_admin
 from soketpy.process.registries import registry_of
@@ -245,6 +246,22 @@ async def test_a_list_is_emptied(run: Run, registry: AppRegistry, value: str) ->
     assert (await entry(registry, "1")).allowed_origins == ()
 
 
+async def test_the_history_of_an_app_is_set_shown_and_removed(run: Run, registry: AppRegistry, tmp_path: Path) -> None:
+    added = await run("add", "--id", "added", 'history=[{"channels":"news"}]', "--json")
+    assert json.loads(added[1])["history"] == [{"channels": "news"}]
+    await put(registry)
+    (tmp_path / "history.json").write_text('[{"channels": "room-*", "events": 50}, {"channels": "news"}]')
+    assert (await run("set", "1", f"history=@{tmp_path / 'history.json'}"))[0] == 0
+    rules = (HistoryRule(channels="room-*", events=50), HistoryRule(channels="news"))
+    assert (await entry(registry, "1")).history == rules
+    _, out, _ = await run("show", "1")
+    assert re.findall(r"^history +(.*)$", out, re.M) == ['{"channels": "room-*", "events": 50}', '{"channels": "news"}']
+    _, out, _ = await run("list")
+    assert re.search(r"^1 .*\bhistory$", out, re.M)
+    assert (await run("set", "1", "history=null"))[0] == 0
+    assert (await entry(registry, "1")).history == ()
+
+
 async def test_webhooks_are_removed_with_null(run: Run, registry: AppRegistry) -> None:
     await put(registry, webhooks=(Webhook(url="https://a.example", event_types=("member_added",)),))
     assert (await run("set", "1", "webhooks=null"))[0] == 0
@@ -340,6 +357,8 @@ REFUSED = [
     (("set", "1", "enabled=1", "enabled=0"), 2, "enabled: given twice"),
     (("set", "1", "webhooks=x"), 2, "webhooks: must be JSON, or @ and the name of a file with JSON"),
     (("set", "1", "webhooks=@none.json"), 2, "webhooks: none.json cannot be read: No such file or directory"),
+    (("set", "1", 'history=[{"channels":"a","event":1}]'), 2, "history[0].event: no such setting of history; did you"),
+    (("set", "1", 'history=[{"channels":"a*b*"}]'), 2, "history[0].channels: 'a*b*' may contain one * at most"),
     (("set", "1", "webhooks=[{}]"), 2, "webhooks[0]: must have a url or a lambda_function"),
     (("rotate", "1", "--ends-at", "2001-01-01"), 2, "--ends-at: 2001-01-01 is in the past; give --ends-in 0 "),
     (("rotate", "1", "--ends-in", "99999d"), 2, " --ends-in: must be "),

@@ -74,6 +74,18 @@ async def test_a_changed_app_is_answered_without_secrets(port: Port) -> None:
     assert port.changed == ["a"]
 
 
+async def test_the_history_of_an_app_is_changed(port: Port) -> None:
+    rules = [{"channels": "room-*", "events": 50}, {"channels": "news", "client_events": True}]
+    answer = await port.call("PATCH", "/admin/apps/a", {"history": rules})
+    assert (answer.status, answer.json["history"]) == (200, rules)
+    assert [rule.channels for rule in port.registry.app("a").history] == ["room-*", "news"]
+    wrong = await port.call("PATCH", "/admin/apps/a", {"history": [{"channels": "news", "events": "50"}]})
+    assert (wrong.status, wrong.json["error"].split(": ")[0]) == (400, "history[0].events")
+    answer = await port.call("PATCH", "/admin/apps/a", {"defaults": ["history"]})
+    assert answer.json["history"] == []
+    assert port.registry.app("a").webhooks == (HOOK,)
+
+
 @pytest.mark.parametrize(("switch", "enabled"), [("disable", False), ("enable", True)])
 async def test_an_app_is_enabled_or_disabled(port: Port, switch: str, enabled: bool) -> None:
     assert (await port.call("POST", f"/admin/apps/a/{switch}")).json["enabled"] is enabled

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from soketpy.core.app_registry import RegistryRefused
 from soketpy.core.apps import App, Key
+from soketpy.core.history import HistoryRule
 from soketpy.drivers.sql.apps import SqlApps
 from tests.drivers.registries import nothing
 from tests.drivers.sql.conftest import Place
 
+RULES = (HistoryRule(channels="room-*", events=50), HistoryRule(channels="news", rewind_seconds=1.5))
 APP = App(id="1", keys=(Key("k", "s"), Key("l", "t")))
 
 
@@ -77,6 +80,32 @@ async def test_the_tables_of_another_version_are_only_read(place: Place) -> None
     with pytest.raises(RegistryRefused, match="format 9999, which this version of soketpy does not know"):
         await registry.initialise()
     assert await registry.page() == [APP]
+
+
+async def test_the_tables_of_the_first_version_get_the_column_of_history(place: Place) -> None:
+    owner = place.registry()
+    await owner.initialise()
+    await owner.add(APP)
+    place.sql("ALTER TABLE apps DROP COLUMN history", "UPDATE apps_version SET version_num = '0001'")
+    registry = await place.open()
+    assert await registry.fetch(["1"], []) == [APP]
+    with pytest.raises(RegistryRefused, match="has format 0001, and this version of soketpy writes 0002"):
+        await registry.change("1", lambda old: replace(old, history=RULES))
+    assert await registry.initialise() == ["The tables apps and apps_keys now have format 0002; they had format 0001."]
+    assert await registry.initialise() == []
+    again = await place.open()
+    assert await again.change("1", lambda old: replace(old, history=RULES)) == replace(APP, history=RULES)
+    assert await registry.fetch([], ["l"]) == [replace(APP, history=RULES)]
+    assert '"room-*"' in place.sql("SELECT history FROM apps").replace("\\", "")
+
+
+async def test_an_upgrade_that_ended_before_it_noted_its_version_is_completed(mysql: Place) -> None:
+    registry = mysql.registry()
+    await registry.initialise()
+    await registry.add(replace(APP, history=RULES))
+    mysql.sql("UPDATE apps_version SET version_num = '0001'")
+    assert len(await registry.initialise()) == 1
+    assert await registry.page() == [replace(APP, history=RULES)]
 
 
 async def test_a_name_that_is_too_long(place: Place) -> None:

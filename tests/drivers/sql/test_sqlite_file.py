@@ -5,6 +5,8 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from soketpy.config.app_rows import field_of, reader, row_of
 from soketpy.core.app_registry import BrokenApp, RegistryRefused, RegistryUnavailable
 from soketpy.core.apps import App, Key
+from soketpy.core.history import HistoryRule
 from soketpy.drivers.sql.apps import SqlApps
 from soketpy.drivers.sql.sqlite import SqliteDatabase
 from tests.drivers.registries import nothing
@@ -190,3 +193,18 @@ async def test_a_file_that_may_only_be_read(path: Path) -> None:
     with pytest.raises(RegistryRefused, match="readonly"):
         await registry.remove("1")
     await registry.stop()
+
+
+async def test_a_file_of_the_first_version_gets_the_column_of_history(registry: SqlApps, path: Path) -> None:
+    await registry.start(nothing)
+    await registry.add(APP)
+    await registry.stop()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript("ALTER TABLE apps DROP COLUMN history; UPDATE apps_version SET version_num = '0001'")
+    again = open_registry(path)
+    assert await again.initialise() == ["The tables apps and apps_keys now have format 0002; they had format 0001."]
+    rules = (HistoryRule(channels="room-*", events=50),)
+    await again.start(nothing)
+    assert await again.change("1", lambda old: replace(old, history=rules)) == replace(APP, history=rules)
+    assert await again.fetch(["1"], []) == [replace(APP, history=rules)]
+    await again.stop()
