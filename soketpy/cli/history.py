@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     import time
     from urllib.parse import quote
 
-    from soketpy.cli.call import call, refusal_of
+    from soketpy.cli.call import call
+    from soketpy.cli.refusals import refusal
     from soketpy.protocol.signatures import signed_query
 
     settings = read_settings(args)
@@ -53,9 +54,10 @@ def run(args: argparse.Namespace) -> int:
     asked |= {"direction": "backwards"} if args.after is None else {"after": args.after}
     now = int(time.time())
     query = signed_query(credentials.key, credentials.secret, "GET", path, b"", now, asked)
-    status, text = call(target_of(args, settings), "GET", f"{path}?{query}")
+    target = target_of(args, settings)
+    status, text = call(target, "GET", f"{path}?{query}")
     if not 200 <= status < 300:
-        raise Failure(f"HTTP {status}: {refusal_of(text)}")
+        raise refusal(target, status, text)
     try:
         page = json.loads(text)
         events = list(page["events"])
