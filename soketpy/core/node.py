@@ -97,7 +97,7 @@ class Node:
         )
         self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
         replays = Replays(cluster.history, self.resume, self.sequences, limit=replay_events, size=replay_size)
-        self.read_history, self.pong = replays.answer, self.resume.pong
+        self.pong = self.resume.pong
         self._subscriptions = Subscriptions(
             hub,
             self.roster,
@@ -113,6 +113,7 @@ class Node:
         )
         self._sign_ins = SignIns(hub, self.roster, self._users, self.refusals)
         self.subscribe, self.unsubscribe = self._subscriptions.subscribe, self._subscriptions.unsubscribe
+        self.read_history = self._subscriptions.read_history
         self.sign_in = self._sign_ins.sign_in
         self._client_events = ClientEvents(
             cluster.bus, self._events, limiter, self.deliver, clock, self.refusals.limits

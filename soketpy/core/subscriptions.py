@@ -74,14 +74,8 @@ class Subscriptions:
         A connection that subscribes faster than its app allows waits, and its next messages wait too. So does each
         connection if all of them together subscribe too fast.
         """
-        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
-            refilled: Future[None] = Future()
-            self._slowed += 1
-            self._later(wait, partial(refilled.set_result, None))
-            await refilled
-            self._slowed -= 1
-            if not connection.open:
-                return
+        if not await self._wait_turn(connection):
+            return
         total = connection.app.max_total_subscribes_per_second
         if total is not None:
             await self._queue.wait(connection, total)
@@ -110,6 +104,26 @@ class Subscriptions:
         last = await self._last_event(app, channel) if kind.cache else None
         if connection.open:
             connection.greet(channel, kind, members, last)
+
+    async def read_history(self, connection: Connection, request: events.HistoryRequest) -> None:
+        """Send a connection a part of a channel's log. Raises ClientEventRejected.
+
+        The limit of subscriptions in a second counts such requests too, and they wait in the same way.
+        """
+        if await self._wait_turn(connection):
+            await self._replays.answer(connection, request)
+
+    async def _wait_turn(self, connection: Connection) -> bool:
+        """Wait while a connection subscribes faster than its app allows. Return whether it is still open."""
+        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
+            refilled: Future[None] = Future()
+            self._slowed += 1
+            self._later(wait, partial(refilled.set_result, None))
+            await refilled
+            self._slowed -= 1
+            if not connection.open:
+                break
+        return connection.open
 
     async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
         """Return the last event of a cache channel. If there is none, report that to webhooks."""
