@@ -63,7 +63,7 @@ class OtelTracer:
 
     def served(self, request: Served) -> str | None:
         """Export the span of an answered request. Return the id of its trace, or None if the span is not exported."""
-        ended = time.time_ns()
+        ended = int(time.time() * _NANO)
         began = ended - int(request.seconds * _NANO)
         parent, links = _parent_of(request)
         span = self._tracer.start_span(
