@@ -1,17 +1,20 @@
 """The programs of docs/history.md: pusher-js in Node, and Python."""
 
 import asyncio
+import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from soketpy.core.history import HistoryRule
 from tests.clients.javascript import FOLDER
+from tests.clients.publishers import Npm
 from tests.conftest import Peers, StartServer, until
 from tests.fakes import APP
 from tests.patience import PATIENCE
@@ -77,6 +80,15 @@ class Page:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             return (await self._process.stdout.readline()).decode().rstrip("\n")
+
+
+@contextmanager
+def closing_of(library: Npm) -> Iterator[Npm]:
+    """End the library with the block."""
+    try:
+        yield library
+    finally:
+        library.end()
 
 
 OpenPage = Callable[[str, int], Awaitable[Page]]
@@ -177,6 +189,20 @@ async def test_the_program_that_signs_reads_all_events(start_server: StartServer
     async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     assert out.decode().splitlines() == [f'message {{"text":"{text}"}}' for text in texts]
+
+
+async def test_the_library_of_npm_reads_the_log(start_server: StartServer) -> None:
+    peers = await start_server(apps=(STORED,))
+    await trigger(peers, "one", "two", "three")
+    with closing_of(Npm(peers.port, key=APP.key, secret=APP.keys[0].secret)) as library:
+
+        def get(**params: object) -> Any:
+            return library.call("get", {"path": "/channels/news/events", "params": params})
+
+        first = await asyncio.to_thread(get, limit=2)
+        rest = await asyncio.to_thread(get, limit=2, after=first["events"][-1]["id"])
+    texts = [json.loads(event["data"])["text"] for event in first["events"] + rest["events"]]
+    assert (texts, rest["complete"]) == (["one", "two", "three"], True)
 
 
 async def test_signed_channel_data_of_the_library_asks_for_events(start_server: StartServer) -> None:
