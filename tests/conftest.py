@@ -270,7 +270,7 @@ async def start_server() -> AsyncIterator[StartServer]:
 
         async def start(**settings: Any) -> Peers:
             settings["webhooks"] = testing.in_memory(settings.get("webhooks", config.Webhooks()))
-            if House.redis is None:
+            if House.redis is None and settings.get("cluster", "local") == "local":
                 settings.setdefault("history", config.History(store="memory"))
             servers = [Server(**{"host": "127.0.0.1", "port": 0, "apps": (APP,), **each, **settings}) for each in over]
             for server in servers:

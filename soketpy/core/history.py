@@ -209,6 +209,20 @@ class Start(msgspec.Struct, frozen=True):
     has_last: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LogCounts:
+    """The logs that this process has, and what it has done with them since its start.
+
+    ``size`` is bytes, about. ``dropped`` logs exceeded the limits of the bytes of all logs. Logs that all nodes share
+    are not counted: only ``stored``, the events that this process has given to the store.
+    """
+
+    logs: int = 0
+    size: int = 0
+    stored: int = 0
+    dropped: int = 0
+
+
 def is_complete(query: Query, epoch: str, first: int, last: int) -> bool:
     """Return whether a log has every event between the positions of a query.
 

@@ -19,6 +19,7 @@ from soketpy.core.contained_inbox import ContainedInbox
 from soketpy.core.containment import attempt, contain
 from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.history import KIB, HistoryRule, Position, rule_of
+from soketpy.core.history_counts import CountedHistory
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.presence import Member
@@ -73,7 +74,7 @@ class Node:
     ) -> None:
         self.roster = cluster.roster
         self.cache = cluster.cache
-        self.history = cluster.history
+        self.history = CountedHistory(cluster.history)
         self.answers = cluster.answers
         self.clock = clock
         self.bad_messages = bad_messages
@@ -96,7 +97,7 @@ class Node:
             cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, partial(later, 0)
         )
         self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
-        replays = Replays(cluster.history, self.resume, self.sequences, limit=replay_events, size=replay_size)
+        replays = Replays(self.history, self.resume, self.sequences, limit=replay_events, size=replay_size)
         self.pong = self.resume.pong
         self._subscriptions = Subscriptions(
             hub,

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from soketpy.core.histograms import Histogram
-from soketpy.core.history import HistoryRule, Page, Position, Query
+from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
@@ -347,6 +347,10 @@ class Cluster(Protocol):
     @property
     def links(self) -> Links:
         """The connections to the other nodes, for metrics."""
+
+    @property
+    def log_counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if that fails in time. Call ``stop`` in any case."""

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from soketpy.core.containment import failures
 from soketpy.core.histograms import Histogram
+from soketpy.core.history import LogCounts
 from soketpy.core.measures import Labels, Measure, Measures, Value, by, of
 from soketpy.core.node import UNKNOWN_CODE, Node
 from soketpy.core.ports import Links
@@ -135,6 +136,38 @@ def of_cluster(links: Links, events_waiting: int) -> Measures:
                 "counter",
                 "Events for webhooks that were lost because too many waited for Redis.",
                 of(links.dropped),
+            ),
+        )
+    )
+
+
+def of_history(node: Node, counts: LogCounts) -> Measures:
+    """Return the measures of the logs of channels with history."""
+    read, gaps = node.history, node.sequences
+    return Measures(
+        (
+            Measure("history_logs", "gauge", "Logs of channels with history in this server.", of(counts.logs)),
+            Measure("history_bytes", "gauge", "Bytes of these logs, about.", of(counts.size)),
+            Measure("history_stored_events", "counter", "Events that were given to the logs.", of(counts.stored)),
+            Measure("history_read_events", "counter", "Stored events that were read.", of(read.events)),
+            Measure(
+                "history_incomplete_reads",
+                "counter",
+                "Reads of a log that lacks events next to the position of the reader.",
+                of(read.incomplete),
+            ),
+            Measure(
+                "history_dropped_logs",
+                "counter",
+                "Logs that were dropped because all logs of an app, or all together, had too many bytes.",
+                of(counts.dropped),
+            ),
+            Measure("history_gaps", "counter", "Gaps between stored events that this node found.", of(gaps.gaps)),
+            Measure(
+                "history_unfilled_gaps",
+                "counter",
+                "Gaps that could not be filled, so that the subscribers of the channel were closed.",
+                of(gaps.unfilled),
             ),
         )
     )

@@ -178,6 +178,7 @@ class Server:
             measuring.of_node(self.node)
             + measuring.of_rest(self._rest)
             + measuring.of_cluster(self._cluster.links, self._webhooks.waiting)
+            + measuring.of_history(self.node, self._cluster.log_counts)
             + measuring.of_registry(registry)
             + measuring.of_event_loop(self._loop_delay.delays)
             + measuring.of_process()

@@ -12,6 +12,7 @@ from soketpy.config import ConfigError, Settings
 from soketpy.config.settings import Redis as RedisSettings
 from soketpy.config.settings import Tls
 from soketpy.core.histograms import Histogram
+from soketpy.core.history import HistoryRule
 from soketpy.process.configuration import Configuration
 from soketpy.process.reloads import Reloads
 from tests.authority import ISSUED, Authority
@@ -142,6 +143,21 @@ async def test_subscriptions_that_wait_for_their_limit_are_counted(start_server:
     await until(lambda: values(peers, "subscriptions_waiting") == {(): 1})
     await client.peer.close()
     await until(lambda: values(peers, "subscriptions_waiting") == {})
+
+
+async def test_stored_and_read_events_and_incomplete_reads_are_counted(start_server: StartServer) -> None:
+    peers = await start_server(apps=(replace(APP, history=(HistoryRule(channels="room", events=2),)),))
+    for name in "abc":
+        await peers.trigger("room", name)
+    last = (await peers.call("GET", "/channels/room/events")).json["last"]
+    await peers.call("GET", "/channels/room/events", query={"after": f"{last.split(':')[0]}:0"})
+    measures = peers.server.measures()
+    assert measures.value("history_stored_events") == 3
+    assert measures.value("history_read_events") == 4
+    assert measures.value("history_incomplete_reads") == 1
+    assert measures.value("history_logs") == 1
+    assert 800 < float(str(measures.value("history_bytes"))) < 3000
+    assert (measures.value("history_dropped_logs"), measures.value("history_gaps")) == (0, 0)
 
 
 async def test_the_certificate_of_a_server_has_an_end(start_server: StartServer, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Protocol
 
-from soketpy.core.history import HistoryRule, Position
+from soketpy.core.history import HistoryRule, LogCounts, Position
 from soketpy.core.ports import History, Inbox, Receipt
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.cache import LocalCache
@@ -46,6 +46,10 @@ class LocalHistory(History, Protocol):
 
         Events are delivered in the order of their positions. Raise Unavailable if the event cannot be stored.
         """
+
+    @property
+    def counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
 
     async def start(self) -> None:
         """Open what is needed."""

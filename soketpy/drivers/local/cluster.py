@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from soketpy.core.history import LogCounts
 from soketpy.core.ports import Answers, Bus, Cache, EventLog, History, Links, RateLimiter, Roster
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
@@ -51,6 +52,11 @@ class LocalCluster:
     def flush_soon(self, soon: Callable[..., object]) -> Soon:
         """Return ``soon``: nothing is ever in flight."""
         return soon
+
+    @property
+    def log_counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
+        return self._logs.counts
 
     async def start(self) -> None:
         """Open the logs of channels with history."""

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete, new_epoch
+from soketpy.core.history import Entry, HistoryRule, LogCounts, Page, Position, Query, is_complete, new_epoch
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.once import Recent
 from soketpy.drivers.local.tabs import LocalTabs
@@ -77,6 +77,7 @@ class MemoryHistory:
         self._totals: dict[str, int] = {}  # bytes by app
         self.tabs: Tabs = LocalTabs(clock)
         self._recent = Recent[tuple[str, str, str], bool](clock, once_for)
+        self._stored = self._dropped = 0  # events, and logs beyond the limits of bytes
         self.total = 0
         """The bytes of all logs, about."""
 
@@ -90,6 +91,11 @@ class MemoryHistory:
 
     async def stop(self) -> None:
         """Do nothing."""
+
+    @property
+    def counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
+        return LogCounts(len(self._logs), self.total, self._stored, self._dropped)
 
     def __len__(self) -> int:
         return len(self._logs)
@@ -106,6 +112,7 @@ class MemoryHistory:
         log.trim(rule, now)
         log.until = now + max(rule.seconds, KEPT_EMPTY)
         self._grow(app_id, log.total - before)
+        self._stored += 1
         position = Position(log.epoch, log.last)
         self._drop_above_limits(app_id, now)
         return position
@@ -168,8 +175,10 @@ class MemoryHistory:
         """Drop the logs that exceed the limits of bytes, and one that nobody needs."""
         while self._totals.get(app_id, 0) > self._app_size:
             self._drop(app_id, next(iter(self._of_apps[app_id])))
+            self._dropped += 1
         while self.total > self._size:
             self._drop(*next(iter(self._logs)))
+            self._dropped += 1
         if self._logs:
             oldest = next(iter(self._logs))
             if self._logs[oldest].until <= now:

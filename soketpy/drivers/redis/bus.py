@@ -47,6 +47,8 @@ class RedisBus:
         self._window = window
         self._cache_ttl = round(1000 * cache_ttl)
         self._history_size = history_size
+        self.stored = 0
+        """The number of events that this node has sent to be stored."""
         self._idempotency_window = round(1000 * idempotency_window)
         self._unanswered: deque[tuple[str, int, Future[None]]] = deque()  # app, weight and receipt of publications
 
@@ -102,6 +104,7 @@ class RedisBus:
         limits = None if rule is None else (rule.events, rule.size, round(1000 * rule.seconds), self._history_size)
         key = None if once is None else (once, self._idempotency_window)
         cache = self._cache_ttl if kind_of(channel).cache else None
+        self.stored += 1
         return self._write(app_id, weight, ["publish_stored", app_id, channel, texts, limits, new_epoch(), cache, key])
 
     def _write(self, app_id: str, weight: int, write: Write) -> Receipt:

@@ -10,6 +10,7 @@ from typing import Any
 import hiredis
 
 from soketpy.core.histograms import Histogram
+from soketpy.core.history import LogCounts
 from soketpy.core.ports import Answers, Bus, Cache, EventLog, History, Links, RateLimiter, Roster, Unreachable
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
@@ -104,6 +105,11 @@ class RedisCluster:
             self.cache, self.limiter = PartitionedCache(many), PartitionedRateLimiter(many)
             self.events, self.history = PartitionedEvents(many), PartitionedHistory(many)
             self.tabs, self.answers = PartitionedTabs(many), PartitionedAnswers(many)
+
+    @property
+    def log_counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
+        return LogCounts(stored=sum(each.bus.stored for each in self.partitions))
 
     async def start(self) -> None:
         """Join the other nodes. Raise Unreachable if Redis cannot be used in time, or the nodes do not agree."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soketpy.core.containment import contain
-from soketpy.core.history import HistoryRule, Page, Position, Query
+from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
 from soketpy.core.ports import HistoryUnavailable, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.core.tabs import Tabs
@@ -62,6 +62,7 @@ class SqliteHistory:
         self._thread: StoreThread[LogStore] | None = None
         self._store: LogStore | None = None
         self._stopped = False
+        self._events = 0  # events that were stored since the start
         self._logged = ""  # the reason for which the file cannot be used now
 
     @property
@@ -74,9 +75,12 @@ class SqliteHistory:
         await self._window.room(app_id)
 
     @property
-    def counts(self) -> tuple[int, int, int]:
-        """The number of logs, their bytes, and the number of dropped logs."""
-        return (0, 0, 0) if self._store is None else self._store.counts
+    def counts(self) -> LogCounts:
+        """The counts of the logs, for metrics."""
+        if self._store is None:
+            return LogCounts()
+        logs, size, dropped = self._store.counts
+        return LogCounts(logs, size, self._events, dropped)
 
     async def start(self) -> None:
         """Open the file, if this is ``needed`` now. Raise HistoryUnavailable if it cannot be used."""
@@ -170,6 +174,7 @@ class SqliteHistory:
                 receipt.set_exception(self._refusal(fault, CANNOT_STORE))
                 return
             self._logged = ""
+            self._events += 1
             try:
                 if position is not None:
                     deliver(position)

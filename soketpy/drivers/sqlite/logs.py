@@ -26,6 +26,9 @@ from soketpy.protocol.messages import Event
 READ_AT_ONCE = 100
 """Events that one query of a read returns, at most."""
 
+SHARE = 8
+"""Dropped events stay in the file until they are more than an eighth of the log: then one statement deletes many."""
+
 UNKNOWN = -(2**62)
 """Stands for the time of the oldest event until the event is read. The time is earlier than any other."""
 
@@ -323,7 +326,7 @@ class LogStore:
         rows = list[Sequence[object]]()
         for key in self._changed:
             if (found := self._heads.find(key)) is not None:
-                if found.kept < found.first:
+                if (found.first - found.kept) * SHARE > found.last - found.first:
                     self.execute("DELETE FROM events WHERE log = ? AND serial < ?", found.number, found.first)
                     found.kept = found.first
                 head = found.epoch, found.first, found.last, found.size, found.oldest, found.until, found.used
