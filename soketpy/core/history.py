@@ -8,7 +8,8 @@ the events.
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -80,6 +81,10 @@ class HistoryRule(_Derived):
         if (problem := pattern_problem(self.channels)) is not None:
             raise ValueError(f"HistoryRule.channels {problem}")
         object.__setattr__(self, "size", int(self.kib * KIB))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the fields only; the rest is derived from them again."""
+        return partial(HistoryRule, **{each.name: getattr(self, each.name) for each in fields(self)}), ()
 
     def matches(self, channel: str) -> bool:
         """Return whether the rule is for a channel. Channels of users (``#server-to-user-``) have no history."""

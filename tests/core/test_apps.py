@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from soketpy.core.apps import App, Apps, Key, StaticApps
+from soketpy.core.history import HistoryRule
 
 ONE = App(id="1", keys=(Key("one", "secret-1"), Key("one-new", "secret-2")))
 TWO = App(id="2", keys=(Key("two", "secret-3"),))
@@ -120,6 +121,13 @@ def test_the_origins_of_an_app_are_parsed_once_and_reach_another_process() -> No
     assert again == app
     for each in (app, again, replace(app, allowed_origins=("example.com",))):
         assert each.origins.match("https://example.com")
+
+
+def test_a_rule_of_history_reaches_another_process() -> None:
+    rule = HistoryRule(channels="room", kib=2)
+    again = pickle.loads(pickle.dumps(rule))
+    assert again == rule
+    assert again.size == rule.size == 2048
 
 
 def test_an_app_with_an_origin_that_no_browser_sends_cannot_be_made() -> None:
