@@ -109,7 +109,7 @@ class Client:
                     self._read += 1
                     if fits(self.heard[self._read - 1]):
                         return self.heard[self._read - 1]
-                assert self._more.wait(patience - monotonic()), f"it did not come; heard was {self.heard}"
+                assert self._more.wait(patience - monotonic()), f"it did not come; heard was {self.heard[-100:]}"
 
     def events(self, channel: str | None = None) -> list[str]:
         """The names of all that was heard so far on a channel, in order."""

@@ -138,13 +138,22 @@ class Launched:
 
 
 class SoketpyServer(Launched):
-    """``soketpy start`` with the apps of these tests."""
+    """``soketpy start`` with the apps of these tests, or with ``app``. ``folder`` is its working directory."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        *,
+        app: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         config = folder / "soketpy.json"
-        config.write_text(json.dumps({"host": "127.0.0.1", "log": {"format": "json"}, "apps": [APP, DISABLED_APP]}))
+        apps = [APP, DISABLED_APP] if app is None else [app]
+        config.write_text(json.dumps({"host": "127.0.0.1", "log": {"format": "json"}, "apps": apps, **settings}))
         command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), "--port", str(port))
-        super().__init__(*command, ready="Listening on")
+        super().__init__(*command, ready="Listening on", env=env, cwd=folder)
         message: str = json.loads(self.greeting)["message"]
         self.port = int(message.partition("127.0.0.1:")[2].split()[0])
 
@@ -160,11 +169,15 @@ class Balancer(socketserver.ThreadingTCPServer):
         self.open: set[socket.socket] = set()
         self.is_cut = False
         self.is_silent = False
+        self._passes = threading.Event()
+        self._passes.set()
+        self.upward = 0  # bytes from clients that were passed on
         self.port: int = self.server_address[1]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
+        self._passes.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -176,9 +189,20 @@ class Balancer(socketserver.ThreadingTCPServer):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def delay(self) -> None:
+        """Break all connections, and let new ones wait: a client that is refused tries again only after 15 s."""
+        self._passes.clear()
+        self.cut()
+        self.is_cut = False
+
     def mend(self) -> None:
         """Let connections be made again."""
         self.is_cut = False
+        self._passes.set()
+
+    def wait(self) -> None:
+        """Wait until connections are made."""
+        self._passes.wait(PATIENCE)
 
     def silence(self) -> None:
         """Lose all that is passed on, without a word to either end, until it speaks again."""
@@ -196,6 +220,7 @@ class _Forward(socketserver.BaseRequestHandler):
         assert isinstance(self.server, Balancer)
         if self.server.is_cut:
             return
+        self.server.wait()
         self.server.open.add(self.request)
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
             upward = threading.Thread(target=self._pump, args=(self.request, behind), daemon=True)
@@ -211,6 +236,8 @@ class _Forward(socketserver.BaseRequestHandler):
             while data := source.recv(65_536):
                 if not self.server.is_silent:
                     sink.sendall(data)
+                    if source is self.request:
+                        self.server.upward += len(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 

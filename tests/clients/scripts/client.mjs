@@ -1,16 +1,21 @@
 // One pusher-js client that reports all it hears: the same in a page of Chromium and in Node.
 
-/** The verbs of a new client. `report` is called with `{channel, event, data}`; `channel` is null for the connection's own. */
-export function openClient(Pusher, key, options, report) {
-  const pusher = new Pusher(key, options);
-  const { connection, user } = pusher;
-  const from = (channel) => (event, data) => report({ channel, event, data: data ?? null });
-
+/** Report the state of the connection, and its errors. */
+export function watchConnection({ connection }, report) {
   connection.bind("state_change", ({ current }) => report({ channel: null, event: current, data: connection.socket_id ?? null }));
   // Of an error that came as a close frame, pusher-js says so by one more layer around it.
   connection.bind("error", ({ type, error, data }) => report({ channel: null, event: "error", data: data ?? error?.data ?? { type } }));
+}
+
+/** The verbs of a new client. `report` is called with `{channel, event, data}`; `channel` is null for the connection's own. */
+export function openClient(Pusher, key, options, report) {
+  const pusher = new Pusher(key, options);
+  const { user } = pusher;
+  const from = (channel) => (event, data) => report({ channel, event, data: data ?? null });
+
+  watchConnection(pusher, report);
   user.bind_global(from("user"));
-  user.watchlist.bind_global(from("watchlist"));
+  user.watchlist?.bind_global(from("watchlist"));
 
   return {
     subscribe: ({ channel }) => void pusher.subscribe(channel).bind_global(from(channel)),
@@ -19,6 +24,8 @@ export function openClient(Pusher, key, options, report) {
     bindSender: ({ channel, event }) =>
       void pusher.channel(channel).bind(event, (data, metadata) => report({ channel, event: "sender", data: metadata.user_id })),
     trigger: ({ channel, event, data }) => pusher.channel(channel).trigger(event, data),
+    // Any frame that an application may send; `data` may be of any type.
+    send: ({ event, data }) => pusher.send_event(event, data),
     members: ({ channel }) => Object.keys(pusher.channel(channel).members.members).sort(),
     signIn: () => pusher.signin(),
     disconnect: () => pusher.disconnect(),
