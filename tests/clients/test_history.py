@@ -18,7 +18,7 @@ from tests.clients.conftest import options_of
 from tests.clients.javascript import Client, Runtime
 from tests.clients.programs import APP, Balancer, SoketpyServer
 from tests.clients.publishers import PyPI
-from tests.patience import wait_until
+from tests.patience import attempts, wait_until
 from tests.redis import LONG_LEASE, SLOW_REDIS, Redis
 from tests.slices.sitecustomize import environment
 
@@ -302,7 +302,9 @@ class Stream:
         return self.last
 
     def _run(self) -> None:
-        while not self._over.is_set():
+        for _ in attempts():
+            if self._over.is_set():
+                break
             self._publisher.trigger(self._channel, "numbered", self.last + 1)
             self.last += 1
             self._over.wait(0.005)

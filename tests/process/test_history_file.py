@@ -19,6 +19,7 @@ from soketpy.config.settings import History
 from soketpy.core.history import HistoryRule
 from tests.conftest import At, StartServer
 from tests.fakes import APP
+from tests.patience import attempts
 from tests.process.test_signals import Process, StartProcess
 from tests.process.test_signals import start_process as start_process
 
@@ -41,13 +42,14 @@ def configured(path: Path) -> str:
 async def events_of(at: At, channel: str) -> list[dict[str, Any]]:
     """Return all events of a log, page by page. Each page must be complete."""
     found = list[dict[str, Any]]()
-    while True:
+    for _ in attempts():
         query = {"limit": "1000", **({"after": found[-1]["id"]} if found else {})}
         answer = await at.call("GET", f"/channels/{channel}/events", query=query)
         assert (answer.status, answer.json["complete"]) == (200, True), answer.text
         if not answer.json["events"]:
-            return found
+            break
         found += answer.json["events"]
+    return found
 
 
 async def publish_until_killed(process: Process, stack: AsyncExitStack, most: int) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ import pytest
 
 from soketpy.process import log_output
 from soketpy.process.log_output import LineOutput
-from tests.patience import PATIENCE, wait_until
+from tests.patience import PATIENCE, attempts, wait_until
 from tests.slices.sitecustomize import environment
 from tests.web.wire import request, wire
 
@@ -63,7 +63,9 @@ def record(text: str) -> logging.LogRecord:
 def fill(output: LineOutput) -> int:
     """Log numbered lines until some of them must have been dropped. Return their number."""
     number = 0
-    while not output._dropped:
+    for _ in attempts():
+        if output._dropped:
+            break
         output.handle(record(f"line {number:04} {'x' * 90}"))
         number += 1
     return number
@@ -72,7 +74,9 @@ def fill(output: LineOutput) -> int:
 def lines_until(reader: int, last: str) -> list[str]:
     """Read until a line contains this text. Return all lines."""
     received = b""
-    while last not in received.decode().rpartition("\n")[0]:
+    for _ in attempts():
+        if last in received.decode().rpartition("\n")[0]:
+            break
         received += os.read(reader, 65_536)
     return received.decode().splitlines()
 
@@ -103,7 +107,9 @@ def test_the_exit_writes_the_lines_that_wait(
     monkeypatch.setattr(log_output, "EXIT_PATIENCE", PATIENCE)
     reader, writer = ends
     output = opened(writer)
-    while not output._waiting:
+    for _ in attempts():
+        if output._waiting:
+            break
         output.handle(record("x" * 1000))
     output.handle(record("the last line"))
     with ThreadPoolExecutor() as threads:
@@ -163,19 +169,24 @@ async def test_a_server_whose_log_nobody_reads_still_answers(tmp_path: Path, wor
     try:
         with closing(os.fdopen(reader, "rb")) as log:
             found: re.Match[bytes] | None = None
-            while found is None:
+            for _ in attempts():
+                if found is not None:
+                    break
                 line = await asyncio.to_thread(log.readline)
                 assert line
                 found = re.search(rb"Listening on \S*:(\d+) with", line)
             calls = 0
-            while calls < 1500:  # more than 300 KiB of log
+            assert found is not None
+            for _ in range(30):  # more than 300 KiB of log
                 async with wire(int(found[1])) as connection:
                     for _ in range(50):
                         connection.send(request("GET", f"/apps/{'x' * 200}/channels"))
                         assert (await connection.answer()).status == 404
                         calls += 1
             events: list[dict[str, Any]] = []
-            while not events or events[-1]["event"] != "log_lines_dropped":
+            for _ in attempts():
+                if events and events[-1]["event"] == "log_lines_dropped":
+                    break
                 events.append(json.loads(await asyncio.to_thread(log.readline)))
             process.send_signal(signal.SIGTERM)
             events += [json.loads(each) for each in (await asyncio.to_thread(log.read)).splitlines()]

@@ -15,7 +15,7 @@ from soketpy.web.exchange import Exchange
 from soketpy.web.exposition import NO_LABELS, Family, Kind, Labels, Sample, as_json, as_text
 from soketpy.web.metrics import Metrics
 from soketpy.web.metrics_port import MetricsPort
-from tests.patience import until
+from tests.patience import attempts, until
 
 KINDS: tuple[tuple[Kind, str], ...] = (("counter", "_total"), ("gauge", ""), ("untyped", ""), ("histogram", ""))
 STRANGE = Labels(app_id='o"ther\\n\n', port="6001")
@@ -90,7 +90,9 @@ async def test_others_are_served_between_two_slices_and_may_add_apps(monkeypatch
     traffic = apps(number)
     scrape = asyncio.ensure_future(as_text(Metrics("soketi_", 6001, traffic, lambda app_id: 0).families()))
     served = 0
-    while not scrape.done():
+    for _ in attempts():
+        if scrape.done():
+            break
         served += 1
         traffic[f"new-{served}"].connections = 1
         traffic.pop(str(served), None)

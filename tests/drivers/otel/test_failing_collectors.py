@@ -170,5 +170,5 @@ def test_the_url_is_that_of_the_setting_or_of_the_variables(
 
 def test_a_reason_has_no_url() -> None:
     with pytest.raises(requests.ConnectionError) as raised:
-        requests.get("http://user:well-hidden@127.0.0.1:1/well-hidden", timeout=1)
+        requests.get("http://user:well-hidden@127.0.0.1:1/well-hidden", timeout=PATIENCE)
     assert reason_of(raised.value) == os.strerror(errno.ECONNREFUSED)
