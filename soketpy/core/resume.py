@@ -11,7 +11,6 @@ from functools import partial
 from soketpy.core.connection import Connection
 from soketpy.core.history import Position
 from soketpy.core.hub import Hub
-from soketpy.core.ports import Unavailable
 from soketpy.core.slices import in_slices
 from soketpy.core.steps import Later
 from soketpy.core.tabs import Tab, Tabs
@@ -51,30 +50,30 @@ class Resume:
         self._on_channels: dict[Key, dict[Connection, None]] = {}
         self._sent: dict[Key, None] = {}  # channels with events since the last sweep
         self._unsaved: dict[Connection, None] = {}
+        self._changed: dict[Connection, None] = {}  # with other channels than those that were saved
         self._sweeps = False
 
     # Subscriptions
 
     async def claim(self, connection: Connection) -> None:
-        """Take over what is known of the tab of a connection, once; a coroutine for ``steps``."""
+        """Take over what is known of the tab of a connection, once; a coroutine for ``steps``. Raises Unavailable."""
         tab, app_id = connection.tab, connection.app.id
         if tab is None or tab.claimed:
             return
-        tab.claimed = True
         before = self._connected.get((app_id, tab.id))
         if before is not None:  # the server has not noticed yet that this connection is dead
             self._save(before)
         self._connected[app_id, tab.id] = connection
-        try:
-            state = await self._tabs.claim(app_id, tab.id, connection.id)
-        except Unavailable:
-            tab.lost = True
-            return
+        state = await self._tabs.claim(app_id, tab.id, connection.id)
+        tab.claimed = True
         if state is not None:
             now = self._clock()
+            tab.lost = not state.whole
             tab.socket_ids = state.socket_ids
-            tab.expired = state.saved + self._window < now
+            tab.expired = state.ended and state.saved + self._window < now
             tab.earlier, tab.earlier_until = dict(state.positions), now + self._window
+        if not connection.open:  # the connection has ended during the wait, and has saved nothing
+            self._tabs.save(app_id, tab.id, connection.id, tab.state(connection.id, self._clock(), ended=True))
 
     def position(self, tab: Tab, channel: str) -> Position | None:
         """Return the position at which the earlier connection of a tab has ended on a channel, or None."""
@@ -87,7 +86,7 @@ class Resume:
         connection.tab.begin(channel, position)
         key = connection.app.id, channel
         self._on_channels.setdefault(key, {})[connection] = None
-        self._unsaved[connection] = None
+        self._save_soon(connection)
         self.note(*key)
 
     def end(self, connection: Connection, channel: str) -> None:
@@ -96,7 +95,7 @@ class Resume:
             return
         connection.tab.end(channel)
         self._leave(connection, channel)
-        self._unsaved[connection] = None
+        self._save_soon(connection)
 
     def forget(self, connection: Connection) -> None:
         """Save the state of a tab whose connection has ended."""
@@ -107,6 +106,7 @@ class Resume:
             self._leave(connection, channel)
         self._save(connection)
         self._unsaved.pop(connection, None)
+        self._changed.pop(connection, None)
         if self._connected.get((app_id, tab.id)) is connection:
             del self._connected[app_id, tab.id]
         connection.tab = None
@@ -118,11 +118,23 @@ class Resume:
         if not others:
             del self._on_channels[key]
 
-    def _save(self, connection: Connection) -> None:
+    def _save(self, connection: Connection, *, ended: bool = True) -> None:
         tab = connection.tab
-        if tab is not None and tab.claimed and (tab.acknowledged or tab.earlier or tab.socket_ids):
-            self._tabs.save(connection.app.id, tab.id, connection.id, tab.state(connection.id, self._clock()))
+        if tab is not None and tab.claimed:
+            state = tab.state(connection.id, self._clock(), ended=ended)
+            self._tabs.save(connection.app.id, tab.id, connection.id, state)
             tab.saved = True
+
+    def _save_soon(self, connection: Connection) -> None:
+        """Save the channels of a tab in the next iteration: this node may die before the next sweep."""
+        if self._tabs.durable:
+            if not self._changed:
+                self._later(0, self._save_changed)
+            self._changed[connection] = None
+
+    def _save_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        in_slices(changed, self._save_open, partial(self._later, 0))
 
     # Acknowledgements
 
@@ -149,7 +161,7 @@ class Resume:
 
     def _save_open(self, connection: Connection) -> None:
         if connection.open and connection.tab is not None and not connection.tab.saved:
-            self._save(connection)
+            self._save(connection, ended=False)
 
     def ping(self, connection: Connection) -> None:
         """Send a ping if the tab has not acknowledged all that was sent to it on its channels with history."""

@@ -23,12 +23,21 @@ MOST_PINGS = 8
 class TabState(msgspec.Struct, frozen=True):
     """The memory of a tab between two connections: the acknowledged position of each channel.
 
-    ``saved`` is a Unix time in seconds. ``socket_ids`` are those of the tab's connections.
+    ``saved`` is a Unix time in seconds. ``socket_ids`` are those of the tab's connections. ``ended`` is false if the
+    connection was open at that time. ``whole`` is false if the tab had a connection that has saved nothing: the tab may
+    have been on any channel.
     """
 
     positions: Mapping[str, Position]
     socket_ids: tuple[str, ...]
     saved: float
+    ended: bool = True
+    whole: bool = True
+
+
+def unsaved(now: float) -> TabState:
+    """Return the state of a tab whose connection has saved nothing."""
+    return TabState({}, (), now, whole=False)
 
 
 class Tabs(Protocol):
@@ -40,7 +49,8 @@ class Tabs(Protocol):
     async def claim(self, app_id: str, tab_id: str, socket_id: str) -> TabState | None:
         """Return the state of a tab that has connected again, or None; a coroutine for ``steps``.
 
-        From now on only this connection can save the state. Raise Unavailable if the state cannot be read now.
+        If an earlier connection has claimed the tab and none has saved a state, return ``unsaved``. From now on only
+        this connection can save the state. Raise Unavailable if the state cannot be read now.
         """
 
     def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
@@ -69,7 +79,7 @@ class Tab:
         self.id = id
         self.claimed = False
         self.lost = False
-        """Whether the earlier positions could not be read: then no replay is known to be complete."""
+        """Whether the earlier positions are unknown: then no replay is known to be complete."""
         self.expired = False
         """Whether the tab was away for too long: then no replay is complete."""
         self.earlier: dict[str, Position] = {}
@@ -84,11 +94,11 @@ class Tab:
         self.saved = False
         self.socket_ids: tuple[str, ...] = ()
 
-    def state(self, socket_id: str, now: float) -> TabState:
-        """Return the state to save."""
+    def state(self, socket_id: str, now: float, *, ended: bool) -> TabState:
+        """Return the state to save. ``ended`` is whether the connection has ended."""
         socket_ids = (*self.socket_ids, socket_id)[-MOST_SOCKET_IDS:]
         earlier = self.earlier if now <= self.earlier_until else {}
-        return TabState({**earlier, **self.acknowledged}, socket_ids, now)
+        return TabState({**earlier, **self.acknowledged}, socket_ids, now, ended)
 
     def begin(self, channel: str, position: Position) -> None:
         """Note that the tab has subscribed to a channel, and has received nothing after a position."""

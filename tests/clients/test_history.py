@@ -310,6 +310,20 @@ class Stream:
             self._over.wait(0.005)
 
 
+def assert_at_least_once(events: list[Any], last: int) -> None:
+    """Every number arrives in order. Only between a subscription and its end of replay, some arrive again."""
+    seen, replaying = 0, False
+    for event in events:
+        if not isinstance(event, int):
+            replaying = event == SUBSCRIBED and seen > 0
+        elif replaying and event <= seen:
+            pass
+        else:
+            assert event == seen + 1, events
+            seen = event
+    assert seen == last, events
+
+
 def test_a_planned_restart_loses_and_repeats_nothing(open_tab: OpenTab, tmp_path: Path, room: str) -> None:
     channel = f"{room}-log"
     with nodes(tmp_path) as (old, new), Balancer(old.port) as balancer:
@@ -323,6 +337,22 @@ def test_a_planned_restart_loses_and_repeats_nothing(open_tab: OpenTab, tmp_path
             last = stream.stop()
         hear_number(client, channel, last)
     assert [each for each in heard(client, channel) if isinstance(each, int)] == list(range(1, last + 1))
+
+
+@only("node")
+def test_a_killed_node_loses_nothing(open_tab: OpenTab, tmp_path: Path, room: str) -> None:
+    channel = f"{room}-log"
+    with nodes(tmp_path) as (old, new), Balancer(old.port) as balancer:
+        client = open_tab(balancer.port)
+        client.subscribe(channel)
+        with Stream(new.port, channel) as stream:
+            hear_number(client, channel, 20)
+            balancer.behind = new.port
+            old.end(kill=True)
+            assert client.hear(RECOVERED, channel)["complete"] is True
+            last = stream.stop()
+        hear_number(client, channel, last)
+    assert_at_least_once(heard(client, channel), last)
 
 
 @only("node")

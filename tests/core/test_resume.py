@@ -216,6 +216,27 @@ def test_a_tab_can_come_back_before_its_old_connection_ends(house: House) -> Non
     assert recovered(subscribed(house).take()) == ([], True)
 
 
+def test_a_tab_can_come_back_before_anything_was_acknowledged(house: House) -> None:
+    """A node that dies cannot save the tabs of its clients either."""
+    old = subscribed(house)
+    old.subscribe("private-room")
+    house.loop.advance(0.1)
+    triggered(house, "room", "one")
+    triggered(house, "private-room", "two")
+    new = subscribed(house, "private-room")
+    assert recovered(new.take()) == (["two"], True)
+    new.subscribe("room")
+    assert recovered(new.take()) == (["one"], True)
+
+
+def test_a_tab_whose_node_dies_after_a_long_silence_gets_what_it_has_missed(house: House) -> None:
+    old = subscribed(house)
+    acknowledged(old)
+    house.wall.passed = 1_000
+    triggered(house, "room", "one")
+    assert recovered(subscribed(house).take()) == (["one"], True)
+
+
 def test_a_tab_does_not_get_back_the_events_of_its_own_connections(house: House) -> None:
     client = subscribed(house)
     client.take()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from soketpy.core.history import Position
-from soketpy.core.tabs import TabState
+from soketpy.core.tabs import TabState, unsaved
 from soketpy.drivers.local import tabs as local_tabs
 from tests.drivers.logs import KINDS, Kit, task_of
 
@@ -31,7 +31,12 @@ async def claim(kit: Kit, socket_id: str, tab: str = "tab", app: str = "app") ->
 
 async def test_a_new_tab_has_no_state(kit: Kit) -> None:
     assert await claim(kit, "1.1") is None
-    assert await claim(kit, "1.2") is None
+
+
+async def test_a_tab_whose_connections_have_saved_nothing_is_known(kit: Kit) -> None:
+    await claim(kit, "1.1")
+    for socket_id in ("1.2", "1.3"):
+        assert await claim(kit, socket_id) == unsaved(kit.time)
 
 
 async def test_a_state_is_returned_as_it_was_saved(kit: Kit) -> None:

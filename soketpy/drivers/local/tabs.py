@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from soketpy.core.tabs import TabState
+from soketpy.core.tabs import TabState, unsaved
 
 MOST = 50_000
 """Tabs whose states are remembered. Beyond it, those that were saved or claimed first are forgotten."""
@@ -26,9 +26,9 @@ class LocalTabs:
 
     async def claim(self, app_id: str, tab_id: str, socket_id: str) -> TabState | None:
         """Return the state of a tab, and let only this connection save it from now on."""
-        _, state, _ = self._states.pop((app_id, tab_id), ("", None, 0.0))
-        self._put(app_id, tab_id, socket_id, None)
-        return state
+        owner, state, _ = self._states.pop((app_id, tab_id), ("", None, 0.0))
+        self._put(app_id, tab_id, socket_id, state)
+        return unsaved(self._clock()) if owner and state is None else state
 
     def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
         """Save the state of a tab, unless another connection has claimed it."""

@@ -214,10 +214,11 @@ function commands.read_log(_, app, channel, query, epoch)
   return {found, first, last, from, events}
 end
 
--- Return the state of a tab that has connected again, or false. Only `socket` may save the state from now on.
+-- Return the state of a tab that has connected again, or false. The state is empty if an earlier connection has claimed
+-- the tab, and none has saved a state. Only `socket` may save the state from now on.
 function commands.claim_tab(_, app, tab, socket, ttl)
   local key = prefix .. 'tab:' .. scoped(app, tab)
-  local state = redis.call('HGET', key, 'state')
+  local state = redis.call('HGET', key, 'state') or redis.call('HGET', key, 'owner') and ''
   if not redis_is_full then
     redis.call('HSET', key, 'owner', socket)
     redis.call('EXPIRE', key, ttl)

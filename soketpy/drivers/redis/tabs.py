@@ -1,10 +1,12 @@
 """The states of tabs over Redis, for all nodes: a tab may come back to another node."""
 
+import time
+
 import msgpack
 
 from soketpy.core.history import Position
 from soketpy.core.ports import Unavailable
-from soketpy.core.tabs import TabState
+from soketpy.core.tabs import TabState, unsaved
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.damage import note_damage
 from soketpy.drivers.redis.writes import Lost
@@ -27,12 +29,14 @@ class RedisTabs:
             packed = await self._commands.write(["claim_tab", app_id, tab_id, socket_id, KEPT])
         except Lost:
             raise Unavailable from None
-        if not packed:
+        if not isinstance(packed, bytes):
             return None
+        if not packed:
+            return unsaved(time.time())
         try:
-            positions, socket_ids, saved = msgpack.unpackb(packed)
+            positions, socket_ids, saved, ended = msgpack.unpackb(packed)
             found = {channel: Position(epoch, serial) for channel, (epoch, serial) in positions.items()}
-            return TabState(found, tuple(socket_ids), saved)
+            return TabState(found, tuple(socket_ids), saved, ended)
         except (ValueError, TypeError, AttributeError):
             note_damage(f"App {app_id}: the state of a tab", "soketpy did not write it")
             raise Unavailable from None
@@ -40,5 +44,5 @@ class RedisTabs:
     def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
         """Save the state of a tab, unless another connection has claimed it. Do nothing while Redis is unavailable."""
         if self._commands.connected:
-            packed = msgpack.packb([state.positions, state.socket_ids, state.saved], use_bin_type=False)
+            packed = msgpack.packb([state.positions, state.socket_ids, state.saved, state.ended], use_bin_type=False)
             self._commands.write(["save_tab", app_id, tab_id, socket_id, packed, KEPT])

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from soketpy.core.tabs import TabState
+from soketpy.core.tabs import TabState, unsaved
 from soketpy.drivers.local.tabs import KEPT, MOST
 from soketpy.drivers.sqlite.kinds import Kind
 
@@ -62,8 +62,10 @@ def _claim(store: Statements, *, app_id: str, tab_id: str, socket_id: str, now: 
     columns = "INSERT INTO tabs (app, tab, owner, saved, state) VALUES (?, ?, ?, ?, ?)"
     number = store.execute(columns, app_id, tab_id, socket_id, now, found and found[1]).lastrowid
     store.execute("DELETE FROM tabs WHERE number <= ?", (number or 0) - MOST)
-    if found is None or found[1] is None:
+    if found is None:
         return None
+    if found[1] is None:
+        return _encode(unsaved(now))
     return found[1] if _decode(found[1]).saved > now - KEPT else None
 
 
