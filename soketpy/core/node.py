@@ -259,11 +259,12 @@ class Node:
             event, exclude = Event(trigger.name, trigger.data), trigger.socket_id
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("App %s sends %s to %s", app.id, event.name, ", ".join(trigger.channels))
+            once, rules = trigger.once, app.history
             for channel in trigger.channels:
                 try:
-                    rule = rule_of(app.history, channel) if app.history else None
-                    if trigger.once is not None:
-                        receipt = self._bus.publish_once(app.id, channel, event, trigger.once, rule, exclude)
+                    rule = rule_of(rules, channel) if rules else None
+                    if once is not None:
+                        receipt = self._bus.publish_once(app.id, channel, event, once, rule, exclude)
                     elif rule is not None:
                         receipt = self._bus.publish_stored(app.id, channel, event, rule, exclude)
                     elif channels.kind_of(channel).cache:

@@ -48,23 +48,21 @@ class Sequences:
         self._deliver = deliver
         self._close = close
         self._soon = soon
-        self._ends: dict[Key, Position] = {}
+        self.ends: dict[Key, Position] = {}
+        """The positions by app and channel. Do not change the dict."""
         self._filling: set[Key] = set()
-
-    def __len__(self) -> int:
-        return len(self._ends)
 
     def end_of(self, app_id: str, channel: str) -> Position | None:
         """Return the position of the last event that was sent, or None if it is unknown."""
-        return self._ends.get((app_id, channel))
+        return self.ends.get((app_id, channel))
 
     def begin(self, app_id: str, channel: str, position: Position) -> None:
         """Note that a subscriber has every event up to a position, and gets all later ones."""
-        self._ends[app_id, channel] = position
+        self.ends[app_id, channel] = position
 
     def forget(self, app_id: str, channel: str) -> None:
         """Forget a channel that has no subscribers here."""
-        self._ends.pop((app_id, channel), None)
+        self.ends.pop((app_id, channel), None)
 
     def arrive(self, app_id: str, channel: str, event: Event, position: Position, exclude: str | None) -> bool:
         """Deliver a stored event if it is the next one. Return whether it was delivered.
@@ -75,25 +73,25 @@ class Sequences:
         key = app_id, channel
         if key not in self._hub.channels or key in self._filling:
             return False  # the log is being read, and has this event
-        end = self._ends.get(key)
+        end = self.ends.get(key)
         if end is not None and not (position.serial == 1 and position.epoch != end.epoch):
             if position.epoch == end.epoch and position.serial <= end.serial:
                 return False
             if position != (end.epoch, end.serial + 1):
                 steps.begin(self.fill(app_id, channel))
                 return False
-        self._ends[key] = position
+        self.ends[key] = position
         self._deliver(app_id, channel, event, exclude)
         return True
 
     def check(self) -> None:
         """Look for missing events on all channels, in slices: messages between nodes may have been lost."""
-        in_slices(list(self._ends), lambda key: steps.begin(self.fill(*key)), self._soon)
+        in_slices(list(self.ends), lambda key: steps.begin(self.fill(*key)), self._soon)
 
     async def fill(self, app_id: str, channel: str) -> None:
         """Deliver the events of the log that this node has not sent; a coroutine for ``steps``. Never raises."""
         key = app_id, channel
-        end, rule = self._ends.get(key), self._rule_of(app_id, channel)
+        end, rule = self.ends.get(key), self._rule_of(app_id, channel)
         if end is None or rule is None or key in self._filling:
             return
         self._filling.add(key)
@@ -107,7 +105,7 @@ class Sequences:
         except Exception as fault:
             contain(log, fault, "App %s: the log of %s could not be read", app_id, channel)
         self._filling.discard(key)
-        if self._ends.get(key) != end:  # all subscribers have left during the wait
+        if self.ends.get(key) != end:  # all subscribers have left during the wait
             return
         if page is not None and page.end is not None and page.end == end:
             return  # nothing is missing
@@ -123,6 +121,6 @@ class Sequences:
             self._close(key)
             return
         for entry in page.entries:
-            self._ends[key] = Position(page.epoch, entry.serial)
+            self.ends[key] = Position(page.epoch, entry.serial)
             self._deliver(app_id, channel, entry.event, entry.exclude)
-        self._ends[key] = page.end
+        self.ends[key] = page.end

@@ -74,7 +74,8 @@ class Subscriptions:
         A connection that subscribes faster than its app allows waits, and its next messages wait too. So does each
         connection if all of them together subscribe too fast.
         """
-        if not await self._wait_turn(connection):
+        wait = self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)
+        if wait > 0 and not await self._wait_turn(connection, wait):
             return
         total = connection.app.max_total_subscribes_per_second
         if total is not None:
@@ -110,20 +111,22 @@ class Subscriptions:
 
         The limit of subscriptions in a second counts such requests too, and they wait in the same way.
         """
-        if await self._wait_turn(connection):
+        wait = self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)
+        if wait <= 0 or await self._wait_turn(connection, wait):
             await self._replays.answer(connection, request)
 
-    async def _wait_turn(self, connection: Connection) -> bool:
+    async def _wait_turn(self, connection: Connection, wait: float) -> bool:
         """Wait while a connection subscribes faster than its app allows. Return whether it is still open."""
-        while (wait := self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)) > 0:
+        while wait > 0:
             refilled: Future[None] = Future()
             self._slowed += 1
             self._later(wait, partial(refilled.set_result, None))
             await refilled
             self._slowed -= 1
             if not connection.open:
-                break
-        return connection.open
+                return False
+            wait = self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)
+        return True
 
     async def _last_event(self, app: App, channel: str) -> CachedEvent | None:
         """Return the last event of a cache channel. If there is none, report that to webhooks."""
@@ -203,7 +206,7 @@ class Subscriptions:
             self._hub.leave(app.id, channel, connection)
             if connection.tab is not None:
                 self._resume.end(connection, channel)
-            if self._sequences and (app.id, channel) not in self._hub.channels:
+            if self._sequences.ends and (app.id, channel) not in self._hub.channels:
                 self._sequences.forget(app.id, channel)
         finally:
             steps.begin(self._left(app, channel, user_id))

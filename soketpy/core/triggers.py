@@ -116,7 +116,8 @@ def _refuse_body(reason: str) -> NoReturn:
 def check_batch(batch: Batch, app: App) -> list[Trigger]:
     """Check a batch against the app's limits; one bad event refuses all. Raises TriggerRefused."""
     bodies = batch.batch
-    check_idempotency_key(batch.idempotency_key)
+    if batch.idempotency_key is not None:
+        check_idempotency_key(batch.idempotency_key)
     if not bodies:
         _refuse("The batch is empty.")
     if len(bodies) > app.max_event_batch_size:
@@ -146,7 +147,8 @@ def check(body: Body, app: App) -> Trigger:
         _refuse(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
     if body.socket_id is not None and not SOCKET_ID.fullmatch(body.socket_id):
         _refuse("The socket_id is not of the form N.N.")
-    check_idempotency_key(body.idempotency_key)
+    if body.idempotency_key is not None:
+        check_idempotency_key(body.idempotency_key)
     return Trigger(
         body.name,
         _checked_data(body.data, app),
@@ -157,11 +159,11 @@ def check(body: Body, app: App) -> Trigger:
     )
 
 
-def check_idempotency_key(key: str | None) -> None:
-    """Raise TriggerRefused for an empty or long key, and for one that UTF-8 cannot encode."""
-    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+def check_idempotency_key(key: str) -> None:
+    """Raise TriggerRefused for an empty or long key, and for one with other characters than ASCII."""
+    if not 1 <= len(key) <= LONGEST_KEY:
         _refuse(f"An idempotency_key must have 1 to {LONGEST_KEY} characters.")
-    if key is not None and not key.isascii():
+    if not key.isascii():
         _refuse("An idempotency_key may have ASCII characters only.")
 
 

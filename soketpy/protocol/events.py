@@ -157,12 +157,12 @@ def parse(text: bytes) -> ClientMessage:
                 return _unsubscribe.decode(message.data)
             case "pusher:signin":
                 return _sign_in.decode(message.data)
-            case "soketpy:history":
-                return _history.decode(message.data)
             case "pusher:ping":
                 return PING
             case "pusher:pong":
                 return PONG
+            case "soketpy:history":
+                return _history.decode(message.data)
     except _FAULTS as fault:
         return _parse_data_again(message, fault)
     raise BadMessage(f"The server has no event named {_shortened(name)}; client events start with {CLIENT_PREFIX}.")

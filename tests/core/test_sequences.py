@@ -164,7 +164,7 @@ def test_a_log_that_has_started_again_and_whose_first_event_is_lost_closes_the_s
 def test_a_channel_without_subscribers_is_forgotten() -> None:
     desk = Desk()
     desk.sequences.forget(*KEY)
-    assert len(desk.sequences) == 0
+    assert desk.sequences.ends == {}
     assert desk.sequences.end_of(*KEY) is None
 
 
