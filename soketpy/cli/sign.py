@@ -7,7 +7,6 @@ from soketpy.cli.credentials import Credentials, add_credentials, pick
 from soketpy.cli.faults import Failure, Mistake
 from soketpy.cli.notes import note, of_body, of_channel, of_method, of_query, of_user
 from soketpy.cli.options import add_config, check_socket_id, read_settings
-from soketpy.config.errors import quote
 
 _MEMBER = '{"user_id":"1"}'
 EPILOG = """\
@@ -130,6 +129,8 @@ def run_user(args: argparse.Namespace) -> int:
 def _app_of(path: str, given: str | None) -> str | None:
     """Return the id of the app in the path of a request, or else the ``given`` one. Raise Mistake if both differ."""
     from urllib.parse import unquote
+
+    from soketpy.config.errors import quote
 
     _, mark, rest = path.partition("/apps/")
     found = unquote(rest.partition("/")[0])

@@ -5,7 +5,7 @@ from soketpy.config.problems import Problems
 from soketpy.config.tables import read_values, table_of
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import items_of
-from soketpy.core.history import HistoryRule
+from soketpy.core.history_rules import HistoryRule
 
 
 def read_history(node: ConfigNode, path: str) -> tuple[HistoryRule, ...]:

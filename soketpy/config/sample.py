@@ -11,7 +11,7 @@ from soketpy.config.settings import DEFAULT_APP, Settings
 from soketpy.config.yaml_tree import parse_yaml
 from soketpy.core.apps import app_fields, limit_fields
 from soketpy.core.fields import Field, fields_of
-from soketpy.core.history import HistoryRule
+from soketpy.core.history_rules import HistoryRule
 from soketpy.core.webhooks import Webhook
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")

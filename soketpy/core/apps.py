@@ -6,8 +6,8 @@ from functools import cache, partial
 from typing import Protocol
 
 from soketpy.core.arguments import check_types
-from soketpy.core.fields import Field, fields_of, setting
-from soketpy.core.history import HistoryRule
+from soketpy.core.fields import Field, fields_of, setting, shown
+from soketpy.core.history_rules import HistoryRule
 from soketpy.core.url_patterns import APP_ID, APP_KEY, SAFE
 from soketpy.core.webhooks import Webhook, first_repeated
 from soketpy.protocol.origins import BadOrigin, Origins, origin_problem
