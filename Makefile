@@ -8,6 +8,7 @@
 # make manifests  writes what follows from other files: the schema and the alerts of the chart, the manifests of deploy/kubernetes
 # make bench   compares the server with soketi and writes docs/benchmarks*.md; ARGS=--quick for a rough first result
 # make chaos   kills three nodes over Redis at random under load for two minutes, and prints a ledger of every event
+# make chaos-history  does so with real clients and history: no client may lose an event, even if its connection breaks
 # make dist    builds the wheel and the sdist into dist/ and checks them
 # make test-dist  builds both, installs them with pip, pipx and uvx, and starts the server; it needs a registry of packages
 # make test-image  builds the image with podman and runs it, read-only and without rights; needs root on Linux
@@ -140,6 +141,11 @@ bench-micro: .venv/tools
 
 chaos: .venv/tools
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+# The clients are those of tests/clients, since they must be pusher-js as npm has it, in Node and in Chromium.
+.PHONY: chaos-history
+chaos-history: tools
+	@$(BIN)/python -m tests.clients.chaos $(ARGS)
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules $(SOKETI)/node_modules dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

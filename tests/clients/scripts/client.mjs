@@ -7,6 +7,15 @@ export function watchConnection({ connection }, report) {
   connection.bind("error", ({ type, error, data }) => report({ channel: null, event: "error", data: data ?? error?.data ?? { type } }));
 }
 
+/**
+ * Connect again. pusher-js 7 gives up WebSockets after two connections that broke within four minutes, until the page is
+ * loaded again. pusher-js 8 never gives up.
+ */
+function revive(connection) {
+  connection.updateStrategy();
+  connection.retryIn(0);
+}
+
 /** The verbs of a new client. `report` is called with `{channel, event, data}`; `channel` is null for the connection's own. */
 export function openClient(Pusher, key, options, report) {
   const pusher = new Pusher(key, options);
@@ -14,6 +23,7 @@ export function openClient(Pusher, key, options, report) {
   const from = (channel) => (event, data) => report({ channel, event, data: data ?? null });
 
   watchConnection(pusher, report);
+  if (options.revives) pusher.connection.bind("failed", () => revive(pusher.connection));
   user.bind_global(from("user"));
   user.watchlist?.bind_global(from("watchlist"));
 
