@@ -22,6 +22,7 @@ from soketpy.core.history import KIB, HistoryRule, Position, rule_of
 from soketpy.core.history_counts import CountedHistory
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
+from soketpy.core.postponed import Postponed
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
 from soketpy.core.reload import update_connections
@@ -97,7 +98,14 @@ class Node:
             cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, partial(later, 0)
         )
         self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
-        replays = Replays(self.history, self.resume, self.sequences, limit=replay_events, size=replay_size)
+        replays = Replays(
+            self.history,
+            self.resume,
+            self.sequences,
+            Postponed(self.history, later),
+            limit=replay_events,
+            size=replay_size,
+        )
         self.pong = self.resume.pong
         self._subscriptions = Subscriptions(
             hub,

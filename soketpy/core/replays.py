@@ -19,6 +19,7 @@ from soketpy.core.history import (
     rule_of,
 )
 from soketpy.core.ports import History, Unavailable
+from soketpy.core.postponed import Postponed
 from soketpy.core.resume import Resume
 from soketpy.core.sequences import Sequences
 from soketpy.protocol import events, ids, messages
@@ -85,9 +86,17 @@ class Replays:
     """Reads logs for clients. A tab that has come back gets at most ``limit`` events and about ``size`` bytes."""
 
     def __init__(
-        self, history: History, resume: Resume, sequences: Sequences, *, limit: int = 1_000, size: int = 512 * KIB
+        self,
+        history: History,
+        resume: Resume,
+        sequences: Sequences,
+        postponed: Postponed,
+        *,
+        limit: int = 1_000,
+        size: int = 512 * KIB,
     ) -> None:
         self._history = history
+        self._postponed = postponed
         self._resume = resume
         self._sequences = sequences
         self._limit = limit
@@ -106,22 +115,30 @@ class Replays:
             if asked is not None and not kind.presence:
                 raise SubscriptionRefused("NoHistory", 400, NO_HISTORY)
             return None
-        await self._resume.claim(connection)
-        tab = connection.tab
+        try:
+            await self._resume.claim(connection)
+            return await self._start(connection, channel, rule, asked)
+        except Unavailable:
+            self._postponed.add(connection, channel, rule)
+            return None  # the client can subscribe, and gets no position
+
+    async def _start(
+        self, connection: Connection, channel: str, rule: HistoryRule, asked: events.Rewind | None
+    ) -> Start:
+        """Return the beginning of a subscription to a channel with history. Raises Unavailable."""
+        app, tab = connection.app, connection.tab
         after = None if tab is None else self._resume.position(tab, channel)
         if after is not None or (tab is not None and tab.lost):
             query = Query(self._limit, self._size, after=after)
         else:
             query = _rewind(rule, asked)
-        try:
+        for _ in range(4):
             page = await self._history.read(app.id, channel, rule, query, begin=True)
-            for _ in range(3):
-                if self._sequences.end_of(app.id, channel) in (None, page.end):
-                    break
-                await self._sequences.fill(app.id, channel)  # the other subscribers have missed events
-                page = await self._history.read(app.id, channel, rule, query, begin=True)
-        except Unavailable:
-            return None  # the client can subscribe, and gets no position
+            if self._sequences.end_of(app.id, channel) in (None, page.end):
+                break
+            await self._sequences.fill(app.id, channel)  # the other subscribers have missed events
+        else:
+            raise Unavailable
         assert page.end is not None  # noqa: S101 - the log has begun
         if tab is None or (after is None and not tab.lost):
             return Start(page.end, page.end, _events(page, (connection.id,)), has_last=bool(page.entries))
