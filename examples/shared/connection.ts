@@ -85,9 +85,17 @@ function connect({ key, host, port }: Address, token: () => string): Pusher {
     forceTLS: secure,
     enabledTransports: ["ws", "wss"],
     cluster: "",
+    wsPath: `/c/${newTab()}`,
     channelAuthorization: { endpoint: "/api/pusher/auth", transport: "ajax", headersProvider },
     userAuthentication: { endpoint: "/api/pusher/user-auth", transport: "ajax", headersProvider },
   });
 }
+
+/**
+ * Return a random name of this tab. The name is the same at each reconnect, so that soketpy sends what the tab has missed.
+ *
+ * Unlike crypto.randomUUID, this also works on a page without TLS, such as one that a phone opens by IP address.
+ */
+const newTab = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 const isRefusal = (status?: number) => status === 401 || status === 403;

@@ -13,6 +13,7 @@ LIB = ("nextjs-chat/lib", "nuxt-chat/app/utils", "sveltekit-chat/src/lib", "vue-
 COMPOSABLES = ("nuxt-chat/app/composables", "vue-chat/src/composables")
 
 # Nuxt sends messages with its own $fetch. Nuxt and the server of vue-chat also have their own forms of chat.ts.
+# The soketpy.yaml of nextjs-chat also has webhooks.
 FOLDERS = {
     "globals.css": ("nextjs-chat/app", "nuxt-chat/app/assets", "sveltekit-chat/src", "vue-chat/src"),
     "chat.ts": ("nextjs-chat/lib", "sveltekit-chat/src/lib"),
@@ -22,6 +23,7 @@ FOLDERS = {
     "messages.ts": ("nextjs-chat/lib", "sveltekit-chat/src/lib", "vue-chat/src/utils"),
     "outbox.ts": LIB,
     "retry.ts": LIB,
+    "soketpy.yaml": ("nuxt-chat", "sveltekit-chat", "vue-chat"),
     "useChannel.ts": COMPOSABLES,
     "useConnection.ts": COMPOSABLES,
     "useOutbox.ts": COMPOSABLES,
@@ -44,7 +46,7 @@ def copies() -> dict[Path, str]:
 
 def origin(name: str) -> str:
     """Return the first line of the copies of a file."""
-    opening, closing = ("/* ", " */") if name.endswith(".css") else ("// ", "")
+    opening, closing = {".css": ("/* ", " */"), ".yaml": ("# ", "")}.get(Path(name).suffix, ("// ", ""))
     return f"{opening}A copy of examples/shared/{name}, written by examples/shared/copy.py.{closing}\n"
 
 

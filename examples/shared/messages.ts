@@ -10,7 +10,7 @@ export interface Draft {
 
 export interface Answer {
   outcome: Outcome;
-  /** The message that was sent. A broken WebSocket may never deliver it, so the page shows this one. */
+  /** The message that was sent. The page shows it at once, even while its WebSocket is broken. */
   message?: Message;
   /** The reason for a refusal. */
   problem?: string;

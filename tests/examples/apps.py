@@ -9,7 +9,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import yaml
+from pusher.http import Request
+from pusher.pusher_client import PusherClient
 
 from tests.clients.programs import Balancer, Launched, free_port
 
@@ -170,11 +174,35 @@ class DefaultServer:
         self._server.end(kill=True)
         self.is_killed = True
 
+    def forget(self) -> None:
+        """Remove the stored events of the server, which must not run."""
+        path = Path(self._env["SOKETPY_HISTORY_PATH"])
+        for each in path.parent.glob(f"{path.name}*"):
+            each.unlink()
+
     def start_again(self, **env: str) -> None:
         """Start the server again, with these additional variables."""
         self._server = self._launch(env)
         self.is_killed = False
         self.network.behind = self.own_port
+
+
+def server_of(example: Example, folder: Path) -> DefaultServer:
+    """Start the realtime server of the README of an example, without webhooks. It has its files in this folder."""
+    config = yaml.safe_load((example.folder / "soketpy.yaml").read_text())
+    for app in config["apps"]:
+        app.pop("webhooks", None)
+    (folder / "soketpy.yaml").write_text(json.dumps(config))
+    return DefaultServer(
+        {"SOKETPY_CONFIG": str(folder / "soketpy.yaml"), "SOKETPY_HISTORY_PATH": str(folder / "history.db")}
+    )
+
+
+def stored(server: DefaultServer, channel: str) -> list[Any]:
+    """Return the data of the last events of a channel with history, from the oldest to the newest."""
+    client = PusherClient("1", "app-key", "app-secret", host="127.0.0.1", port=server.own_port, ssl=False)
+    page = client.http.send_request(Request(client, "GET", f"/apps/1/channels/{channel}/events", {"limit": "1000"}))
+    return [json.loads(event["data"]) for event in page["events"]]
 
 
 def install(folder: Path) -> None:

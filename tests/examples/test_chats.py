@@ -6,18 +6,20 @@ import os
 import re
 import socket
 import sys
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pusher
 import pytest
 import requests
 
 from tests.clients.programs import PATIENCE, free_port
-from tests.examples.apps import EXAMPLES, NEXTJS, DefaultServer, Example, Started
+from tests.examples.apps import NEXTJS, DefaultServer, Example, Started, server_of, stored
 from tests.examples.bodies import post_slowly
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
 
@@ -32,9 +34,22 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", params=CHATS, ids=lambda example: example.name)
-def chat(request: pytest.FixtureRequest, server: DefaultServer) -> Iterator[Started]:
+def example(request: pytest.FixtureRequest) -> Example:
+    """Return a chat."""
+    found: Example = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultServer]:
+    """Start the realtime server of the README of a chat."""
+    with server_of(example, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chat(example: Example, server: DefaultServer) -> Iterator[Started]:
     """Build a chat with ``npm run build`` and start it with ``npm start``."""
-    example: Example = request.param
     env = example.env(server.port)
     example.build(env)
     with Started(example, env) as started:
@@ -63,6 +78,21 @@ def join(page: Page, name: str) -> None:
 def say(page: Page, room: str, text: str) -> None:
     page.fill("textbox", f"Message to {room}", text)
     page.press("Enter")
+
+
+def publish(server: DefaultServer, room: str, *texts: str) -> None:
+    """Send messages to a room, past the network that a test may have cut."""
+    library = pusher.Pusher("1", "app-key", "app-secret", host="127.0.0.1", port=server.own_port, ssl=False)
+    for text in texts:
+        author = {"id": "cleo-1", "name": "Cleo"}
+        message = {"id": uuid4().hex, "room": room, "author": author, "text": text, "at": int(time.time() * 1000)}
+        library.trigger(f"private-room-{room}", "message", message)
+
+
+def texts_of(page: Page) -> list[str]:
+    """Return the messages that a page shows, from the first to the last."""
+    texts: list[str] = page.evaluate("[...document.querySelectorAll('[role=log] .text')].map((each) => each.innerText)")
+    return texts
 
 
 def test_a_message_crosses_and_presence_shows_both(enter: Enter) -> None:
@@ -102,6 +132,48 @@ def test_the_last_message_waits_for_those_who_come_later(enter: Enter) -> None:
     cleo.see("button", "#help…", "Is anybody there?")
     cleo.click("button", "#help new messages Ada: Is anybody there?")  # the whole label is the accessible name
     cleo.see("log", "Messages in help", "Is anybody there?")
+
+
+def test_a_page_that_opens_late_shows_the_last_fifty_messages(enter: Enter, server: DefaultServer) -> None:
+    texts = [f"Early message {number}" for number in range(60)]
+    publish(server, "random", *texts)
+    ada = enter("Ada")
+    ada.click("button", "#random…")
+    ada.see("log", "Messages in random", texts[-1])
+    assert texts_of(ada) == texts[-50:]
+
+
+def test_messages_that_a_tab_has_missed_appear_once_and_in_order(enter: Enter, server: DefaultServer) -> None:
+    ada = enter("Ada")
+    before = [f"Before the tunnel {number}" for number in range(3)]
+    missed = [f"In the tunnel {number}" for number in range(60)]  # more than a new page gets
+    publish(server, "lobby", *before)
+    ada.see("log", "Messages in lobby", before[-1])
+    server.network.cut()
+    ada.miss("status", "Connection", "Connected")
+    publish(server, "lobby", *missed)
+    server.network.mend()
+    ada.see("status", "Connection", "Connected")
+    publish(server, "lobby", "After the tunnel")
+    ada.see("log", "Messages in lobby", "After the tunnel")
+    assert texts_of(ada)[-64:] == [*before, *missed, "After the tunnel"]
+    assert texts_of(ada).count(before[0]) == 1
+
+
+def test_a_tab_that_may_have_missed_messages_says_so_until_it_is_reloaded(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again(SOKETPY_HISTORY_REPLAY_EVENTS="5")
+    ada = enter("Ada")
+    server.network.cut()
+    ada.miss("status", "Connection", "Connected")
+    publish(server, "lobby", *(f"More than comes again {number}" for number in range(6)))
+    server.network.mend()
+    ada.see("status", "Connection", "You may have missed messages: reload the page.")
+    ada.evaluate("location.reload()")
+    ada.see("status", "Connection", "Connected")
+    ada.see("log", "Messages in lobby", "More than comes again 5")
+    server.kill()
+    server.start_again()
 
 
 def test_a_mention_finds_a_user_in_another_room(enter: Enter) -> None:
@@ -185,7 +257,7 @@ def test_a_mention_that_arrives_after_its_message_was_read_is_not_shown(enter: E
     bob.see("log", "Messages in lobby", "Here, everyone")
     bob.click("button", "#help…")
     library = pusher.Pusher("1", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False)
-    read = json.loads(library.channel_info("private-cache-room-lobby", ["cache"])["cache"]["data"])
+    read = stored(server, "private-room-lobby")[-1]
     everyone = [user["id"] for user in library.users_info("presence-everyone")["users"]]
     for message in (read, read | {"id": "another", "room": "random"}):
         for user in everyone:
@@ -213,7 +285,8 @@ def test_a_mention_that_waits_finds_who_is_there_when_it_is_sent(enter: Enter, s
 
 def test_what_is_empty_says_so(enter: Enter, server: DefaultServer) -> None:
     server.kill()
-    server.start_again()  # with nothing in the caches of its channels
+    server.forget()
+    server.start_again()
     ada = enter("Ada")
     ada.see("list", "Who is here", "Nobody else is here.")
     ada.see("log", "Messages in lobby", "No messages yet.")
@@ -240,7 +313,7 @@ def test_what_is_said_while_the_server_is_down_arrives_when_it_is_back(enter: En
         page.see("status", "Connection", "Connected")
         page.see("list", "Who is here", "Ada")
         page.see("list", "Who is here", "Bob")
-    # A user who reconnects after the sender gets the last message from the cache of the channel.
+    bob.see("log", "Messages in lobby", "First of what waits")
     bob.see("log", "Messages in lobby", "Second of what waits")
     ada.miss("log", "Messages in lobby", "waiting to be sent")
     for text in ("First of what waits", "Second of what waits"):
@@ -432,11 +505,11 @@ def test_no_name_is_no_session(chat: Started, body: str) -> None:
 @pytest.mark.parametrize(
     ("path", "form", "status"),
     [
-        ("auth", {"socket_id": SOCKET, "channel_name": "private-cache-room-lobby"}, 200),
+        ("auth", {"socket_id": SOCKET, "channel_name": "private-room-lobby"}, 200),
         ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-lobby"}, 200),
         ("auth", {"socket_id": SOCKET, "channel_name": "presence-everyone"}, 200),
         ("auth", {"socket_id": SOCKET, "channel_name": "presence-room-attic"}, 403),
-        ("auth", {"socket_id": SOCKET, "channel_name": "private-room-lobby"}, 403),
+        ("auth", {"socket_id": SOCKET, "channel_name": "private-cache-room-lobby"}, 403),
         ("auth", {"socket_id": f"{SOCKET}:private-x", "channel_name": "presence-room-lobby"}, 400),
         ("auth", {}, 403),
         ("user-auth", {"socket_id": SOCKET}, 200),
@@ -661,11 +734,10 @@ def test_everything_is_reached_by_the_keyboard(enter: Enter) -> None:
     assert sum(name.startswith(("#lobby", "#random", "#help")) for name in reached) == 3
 
 
-def test_it_looks_like_its_picture(
-    enter: Enter, server: DefaultServer, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_it_looks_like_its_picture(enter: Enter, server: DefaultServer, example: Example, tmp_path: Path) -> None:
     server.kill()
-    server.start_again()  # with nothing in the caches of its channels
+    server.forget()
+    server.start_again()
     ada, bob = enter("Ada Lovelace"), enter("Robert Metcalfe")
     say(bob, "lobby", "Is the release out?")
     ada.see("log", "Messages in lobby", "Is the release out?")
@@ -685,7 +757,7 @@ def test_it_looks_like_its_picture(
         bob.see("log", "Messages in random", text)
     bob.type("textbox", "Message to random", "…")
     ada.see("status", "Typing", "Robert Metcalfe is typing")
-    folder = EXAMPLES / request.node.callspec.params["chat"].name
+    folder = example.folder
     picture = (folder if os.environ.get("UPDATE_SCREENSHOTS") else tmp_path) / "screenshot.png"
     ada.screenshot(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -31,7 +31,8 @@ def server(way: Balancer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     text = (NEXTJS.folder / "soketpy.yaml").read_text()
     assert text.count("http://127.0.0.1:3000/api/webhooks") == len(yaml.safe_load(text)["apps"][0]["webhooks"])
     (folder / "soketpy.yaml").write_text(text.replace("127.0.0.1:3000", f"127.0.0.1:{way.port}"))
-    env = {"SOKETPY_CONFIG": str(folder / "soketpy.yaml"), "SOKETPY_WEBHOOKS_PATH": str(folder / "webhooks.db")}
+    paths = {"SOKETPY_WEBHOOKS_PATH": str(folder / "webhooks.db"), "SOKETPY_HISTORY_PATH": str(folder / "history.db")}
+    env = {"SOKETPY_CONFIG": str(folder / "soketpy.yaml"), **paths}
     with DefaultServer(env) as server:
         yield server
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.authority import Authority
 from tests.clients.programs import PATIENCE, Launched, free_port
-from tests.examples.apps import NEXTJS, DefaultServer, Started
+from tests.examples.apps import NEXTJS, DefaultServer, Started, server_of
 from tests.examples.pages import Browser, Page
 from tests.examples.test_chats import say
 from tests.patience import PAUSE, attempts
@@ -56,6 +56,13 @@ def enter(browser: Browser, url: str, name: str) -> Page:
     page.press("Enter")
     page.see("status", "Connection", "Connected")
     return page
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultServer]:
+    """Start the realtime server of the README."""
+    with server_of(NEXTJS, tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])

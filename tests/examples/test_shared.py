@@ -15,4 +15,4 @@ def test_a_copy_is_equal_to_its_source(path: Path) -> None:
 
 
 def test_every_shared_file_is_copied() -> None:
-    assert {path.name for path in SHARED.iterdir() if path.suffix in (".css", ".ts")} == set(FOLDERS)
+    assert {path.name for path in SHARED.iterdir() if path.suffix in (".css", ".ts", ".yaml")} == set(FOLDERS)

@@ -42,6 +42,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   const [texts, setTexts] = useTabState<Partial<Record<Room, string>>>("chat-texts", {}); // drafts
   const [mention, setMention] = useState<Message | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  const [incomplete, setIncomplete] = useState(false); // messages may be missing
 
   const [subscriptions, setSubscriptions] = useState<Partial<Record<Room, Subscription>>>({});
   const noteSubscription = useCallback(
@@ -80,7 +81,7 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   function add(message: Message) {
     setConversations((all) => {
       const before = all[message.room];
-      if (before.some(({ id }) => id === message.id)) return all; // a duplicate, or the cached message after a reconnect
+      if (before.some(({ id }) => id === message.id)) return all; // a duplicate
       return { ...all, [message.room]: [...before, message].sort((a, b) => a.at - b.at).slice(-MOST_SHOWN) };
     });
   }
@@ -98,11 +99,17 @@ export function Chat({ session, onSignOut, onSessionEnd }: Props) {
   return (
     <div className="chat">
       {ROOMS.map((each) => (
-        <RoomFeed key={each} room={each} onMessage={add} onSubscription={noteSubscription} />
+        <RoomFeed
+          key={each}
+          room={each}
+          onMessage={add}
+          onGap={() => setIncomplete(true)}
+          onSubscription={noteSubscription}
+        />
       ))}
       <header>
         <h1>Chat</h1>
-        <ConnectionBadge state={connection} rooms={rooms} waiting={outbox.waiting.length} />
+        <ConnectionBadge state={connection} rooms={rooms} incomplete={incomplete} waiting={outbox.waiting.length} />
         <button type="button" className="quiet" onClick={leave}>
           Leave
         </button>
@@ -157,12 +164,19 @@ function together(subscriptions: (Subscription | undefined)[]): Subscription {
 interface FeedProps {
   room: Room;
   onMessage: (message: Message) => void;
+  /** Called after a reconnect that could not bring all messages. */
+  onGap: () => void;
   onSubscription: (room: Room, subscription: Subscription) => void;
 }
 
-/** Subscribe to a room, even if another one is shown. The first message is the last one from the channel's cache. */
-function RoomFeed({ room, onMessage, onSubscription }: FeedProps) {
-  const { subscription } = useChannel<RoomEvents>(messagesChannel(room), { message: onMessage });
+/** Subscribe to a room, even if another one is shown. The first messages come from the channel's history. */
+function RoomFeed({ room, onMessage, onGap, onSubscription }: FeedProps) {
+  const { subscription } = useChannel<RoomEvents>(messagesChannel(room), {
+    message: onMessage,
+    "soketpy:recovered": ({ complete }) => {
+      if (!complete) onGap();
+    },
+  });
 
   useEffect(() => {
     onSubscription(room, subscription);

@@ -28,9 +28,11 @@ export interface Message {
   at: number;
 }
 
-/** Events of the cache channel of a room. A new subscriber gets the last one at once. */
+/** Events of the channel of a room. The channel has history: a new subscriber gets the last messages at once. */
 export interface RoomEvents {
   message: Message;
+  /** soketpy sends this to a tab that has reconnected, after the messages that the tab has missed. */
+  "soketpy:recovered": { complete: boolean };
 }
 
 /** Events of the presence channel of a room. Events that begin with "client-" go from browser to browser. */
@@ -43,7 +45,7 @@ export interface UserEvents {
   mention: Message;
 }
 
-export const messagesChannel = (room: Room) => `private-cache-room-${room}`;
+export const messagesChannel = (room: Room) => `private-room-${room}`;
 export const presenceChannel = (room: Room) => `presence-room-${room}`;
 
 /** The presence channel of all users of the chat, so that a mention finds users in every room. */

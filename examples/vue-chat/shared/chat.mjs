@@ -7,7 +7,7 @@ export const LONGEST_TEXT = 1000;
 export const LONGEST_NAME = 40;
 
 /** @param {Room} room */
-export const messagesChannel = (room) => `private-cache-room-${room}`;
+export const messagesChannel = (room) => `private-room-${room}`;
 
 /** @param {Room} room */
 export const presenceChannel = (room) => `presence-room-${room}`;

@@ -24,9 +24,11 @@ export interface Message {
   at: number;
 }
 
-/** Events of the cache channel of a room. A new subscriber gets the last one at once. */
+/** Events of the channel of a room. The channel has history: a new subscriber gets the last messages at once. */
 export interface RoomEvents {
   message: Message;
+  /** soketpy sends this to a tab that has reconnected, after the messages that the tab has missed. */
+  "soketpy:recovered": { complete: boolean };
 }
 
 /** Events of the presence channel of a room. Events that begin with "client-" go from browser to browser. */

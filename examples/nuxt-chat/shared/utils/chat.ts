@@ -5,7 +5,7 @@ export const ROOMS = ["lobby", "random", "help"] as const;
 export const LONGEST_TEXT = 1000;
 export const LONGEST_NAME = 40;
 
-export const messagesChannel = (room: Room) => `private-cache-room-${room}`;
+export const messagesChannel = (room: Room) => `private-room-${room}`;
 export const presenceChannel = (room: Room) => `presence-room-${room}`;
 
 /** The presence channel of all users of the chat, so that a mention finds users in every room. */
