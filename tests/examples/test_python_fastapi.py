@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pusher
 import pytest
@@ -26,7 +27,7 @@ import yaml
 from websockets.sync.client import connect
 
 from tests.clients.programs import PATIENCE, Balancer, free_port
-from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule
+from tests.examples.apps import EXAMPLES, DefaultServer, StartedModule, stored
 from tests.examples.bodies import post_slowly
 from tests.examples.outages import Restartable
 from tests.examples.pages import DESKTOP, PHONE, Browser, Page
@@ -103,7 +104,8 @@ def server(way: Way, tap: int, tmp_path_factory: pytest.TempPathFactory) -> Iter
         each["url"] = f"http://127.0.0.1:{way.port}/webhooks/pusher"
     webhooks.append({"url": f"http://127.0.0.1:{tap}", "event_types": ["channel_occupied"]})
     (folder / "soketpy.yaml").write_text(json.dumps(config))
-    env = {"SOKETPY_CONFIG": str(folder / "soketpy.yaml"), "SOKETPY_WEBHOOKS_PATH": str(folder / "webhooks.db")}
+    paths = {"SOKETPY_WEBHOOKS_PATH": str(folder / "webhooks.db"), "SOKETPY_HISTORY_PATH": str(folder / "history.db")}
+    env = {"SOKETPY_CONFIG": str(folder / "soketpy.yaml"), **paths}
     with DefaultServer(env) as server:
         yield server
 
@@ -172,9 +174,8 @@ def token_of(app: StartedModule, name: str = "Ada") -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
-def feed_of(app: StartedModule) -> list[dict[str, Any]]:
-    feed: list[dict[str, Any]] = requests.get(f"{app.url}/api/feed", headers=token_of(app), timeout=PATIENCE).json()
-    return feed
+def feed_of(server: DefaultServer) -> list[dict[str, Any]]:
+    return stored(server, "private-feed")
 
 
 # In the browser
@@ -268,6 +269,73 @@ def test_a_notice_goes_to_everyone_or_to_one_alone(enter: Enter) -> None:
     ada.miss("list", "Who is here", "Cleo")
 
 
+def notify(server: DefaultServer, *texts: str) -> None:
+    """Send notices to everyone, past the network that a test may have cut."""
+    library = pusher.Pusher("1", "app-key", "app-secret", host="127.0.0.1", port=server.own_port, ssl=False)
+    for text in texts:
+        author = {"id": "cleo-1", "name": "Cleo"}
+        notice = {"id": uuid4().hex, "author": author, "text": text, "to": None, "time_ms": int(time.time() * 1000)}
+        library.trigger("presence-lobby", "notice", notice)
+
+
+def notices_of(page: Page) -> list[str]:
+    """Return the notices that a page shows, from the first to the last."""
+    texts: list[str] = page.evaluate("[...document.querySelectorAll('#notices .text')].map((each) => each.innerText)")
+    return texts
+
+
+def test_a_page_that_opens_late_shows_the_last_fifty_notices(enter: Enter, server: DefaultServer) -> None:
+    texts = [f"Early notice {number}" for number in range(60)]
+    notify(server, *texts)
+    ada = enter("Ada")
+    ada.see("log", "Notices", texts[-1])
+    assert notices_of(ada) == texts[-50:]
+
+
+def test_notices_that_a_tab_has_missed_appear_once_and_in_order(enter: Enter, server: DefaultServer) -> None:
+    ada = enter("Ada")
+    before = [f"Before the tunnel {number}" for number in range(3)]
+    missed = [f"In the tunnel {number}" for number in range(60)]  # more than a new page gets
+    notify(server, *before)
+    ada.see("log", "Notices", before[-1])
+    server.network.cut()
+    ada.miss("status", "Connection", "Connected")
+    notify(server, *missed)
+    server.network.mend()
+    ada.see("status", "Connection", "Connected")
+    notify(server, "After the tunnel")
+    ada.see("log", "Notices", "After the tunnel")
+    assert notices_of(ada)[-64:] == [*before, *missed, "After the tunnel"]
+    assert notices_of(ada).count(before[0]) == 1
+
+
+def test_a_tab_that_may_have_missed_notices_says_so_until_it_is_reloaded(enter: Enter, server: DefaultServer) -> None:
+    server.kill()
+    server.start_again(SOKETPY_HISTORY_REPLAY_EVENTS="5")
+    ada = enter("Ada")
+    server.network.cut()
+    ada.miss("status", "Connection", "Connected")
+    notify(server, *(f"More than comes again {number}" for number in range(6)))
+    server.network.mend()
+    ada.see("status", "Connection", "You may have missed events: reload the page")
+    ada.evaluate("location.reload()")
+    ada.see("status", "Connection", "Connected")
+    ada.see("log", "Notices", "More than comes again 5")
+    server.kill()
+    server.start_again()
+
+
+def test_a_webhook_whose_events_cannot_be_stored_is_refused_and_counts_later(
+    app: StartedModule, server: DefaultServer
+) -> None:
+    body = b'{"time_ms":1,"events":[{"name":"channel_occupied","channel":"room-of-an-outage"}]}'
+    server.kill()
+    assert post(app, body, signed(body)) == 503
+    server.start_again()
+    assert post(app, body, signed(body)) == 204
+    assert [each["channel"] for each in feed_of(server)].count("room-of-an-outage") == 1
+
+
 def test_a_page_without_webhooks_says_how_to_get_them(browser: Browser) -> None:
     with (
         DefaultServer() as server,
@@ -288,13 +356,13 @@ def id_of(page: Page) -> str:
     return found
 
 
-def events_of(app: StartedModule, user_id: str) -> list[str]:
-    """Return the events of a user that the application knows of."""
-    return [each["name"] for each in feed_of(app) if each["user_id"] == user_id]
+def events_of(server: DefaultServer, user_id: str) -> list[str]:
+    """Return the events of a user that the application has triggered."""
+    return [each["name"] for each in feed_of(server) if each["user_id"] == user_id]
 
 
 def test_every_tab_shows_who_comes_and_who_leaves_also_one_that_is_opened_later(
-    enter: Enter, app: StartedModule
+    enter: Enter, app: StartedModule, server: DefaultServer
 ) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     users = [id_of(ada), id_of(bob)]
@@ -303,41 +371,41 @@ def test_every_tab_shows_who_comes_and_who_leaves_also_one_that_is_opened_later(
         for user in users:
             page.see("log", "Webhooks", f"presence-lobby · {user}")
     bob.close()
-    wait_until(lambda: set(events_of(app, users[1])) >= {"member_removed", "user_offline"})
+    wait_until(lambda: set(events_of(server, users[1])) >= {"member_removed", "user_offline"})
     ada.see("log", "Webhooks", "member_removed")
     cleo = enter("Cleo")
     for user in users:
         cleo.see("log", "Webhooks", f"presence-lobby · {user}")
-    assert sorted(events_of(app, users[1])) == ["member_added", "member_removed", "user_offline", "user_online"]
+    assert sorted(events_of(server, users[1])) == ["member_added", "member_removed", "user_offline", "user_online"]
 
 
-def test_a_page_that_is_reloaded_has_not_left(enter: Enter, app: StartedModule) -> None:
+def test_a_page_that_is_reloaded_has_not_left(enter: Enter, app: StartedModule, server: DefaultServer) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     user, other = id_of(ada), id_of(bob)
-    wait_until(lambda: len(events_of(app, user)) == 2)
+    wait_until(lambda: len(events_of(server, user)) == 2)
     ada.evaluate("location.reload()")
     ada.see("list", "Who is here", "Ada (you)")
     bob.close()
-    wait_until(lambda: "member_removed" in events_of(app, other))
-    assert sorted(events_of(app, user)) == ["member_added", "user_online"]
+    wait_until(lambda: "member_removed" in events_of(server, other))
+    assert sorted(events_of(server, user)) == ["member_added", "user_online"]
 
 
 def test_events_arrive_after_an_outage_of_the_application_in_their_order(
-    enter: Enter, app: StartedModule, way: Way
+    enter: Enter, app: StartedModule, way: Way, server: DefaultServer
 ) -> None:
     ada, bob = enter("Ada"), enter("Bob")
     gone = id_of(bob)
-    wait_until(lambda: "member_added" in events_of(app, gone))
+    wait_until(lambda: "member_added" in events_of(server, gone))
     way.cut()
     refused = way.refused
     cleo = enter("Cleo")
     come = id_of(cleo)
     bob.close()
     wait_until(lambda: way.refused > refused + 1)
-    assert "member_added" not in events_of(app, come)
+    assert "member_added" not in events_of(server, come)
     way.mend()
-    wait_until(lambda: "member_removed" in events_of(app, gone))
-    names = [(each["name"], each["user_id"]) for each in feed_of(app) if each["name"].startswith("member")]
+    wait_until(lambda: "member_removed" in events_of(server, gone))
+    names = [(each["name"], each["user_id"]) for each in feed_of(server) if each["name"].startswith("member")]
     assert names.index(("member_added", come)) < names.index(("member_removed", gone))
     ada.see("log", "Webhooks", f"presence-lobby · {come}")
 
@@ -346,7 +414,7 @@ def test_events_survive_a_crash_of_the_realtime_server(
     enter: Enter, app: StartedModule, server: DefaultServer, way: Way
 ) -> None:
     ada = enter("Ada")
-    wait_until(lambda: "member_added" in events_of(app, id_of(ada)))
+    wait_until(lambda: "member_added" in events_of(server, id_of(ada)))
     way.cut()
     refused = way.refused
     bob = enter("Bob")
@@ -358,13 +426,13 @@ def test_events_survive_a_crash_of_the_realtime_server(
     ada.see("alert", "", "The realtime server cannot be reached.")
     way.mend()
     server.start_again()
-    wait_until(lambda: "member_added" in events_of(app, user))
+    wait_until(lambda: "member_added" in events_of(server, user))
     ada.see("status", "Connection", "Connected")
     ada.see("log", "Webhooks", f"presence-lobby · {user}")
     ada.miss("alert", "", "The realtime server cannot be reached.")
     ada.click("button", "Send")
     ada.see("log", "Notices", "Not lost")
-    assert events_of(app, user).count("member_added") == 1
+    assert events_of(server, user).count("member_added") == 1
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -415,22 +483,22 @@ def test_a_webhook_is_signed_as_pushers_own_library_wants_it(real: Request) -> N
     assert library.validate_webhook("app-key", signature, real.body) == json.loads(real.body)
 
 
-def test_a_webhook_that_comes_again_counts_once(app: StartedModule, real: Request) -> None:
+def test_a_webhook_that_comes_again_counts_once(app: StartedModule, real: Request, server: DefaultServer) -> None:
     assert [post(app, real.body, real.headers) for _ in range(3)] == [204] * 3
-    assert [each["channel"] for each in feed_of(app)].count("room-real") == 1
+    assert [each["channel"] for each in feed_of(server)].count("room-real") == 1
 
 
-def test_a_webhook_of_pusher_has_no_id_and_counts_once_too(app: StartedModule) -> None:
+def test_a_webhook_of_pusher_has_no_id_and_counts_once_too(app: StartedModule, server: DefaultServer) -> None:
     body = b'{"time_ms":1,"events":[{"name":"channel_occupied","channel":"room-of-pusher"}]}'
     assert [post(app, body, signed(body)) for _ in range(2)] == [204] * 2
-    assert [each["channel"] for each in feed_of(app)].count("room-of-pusher") == 1
+    assert [each["channel"] for each in feed_of(server)].count("room-of-pusher") == 1
 
 
-def test_a_webhook_counts_under_each_key(app: StartedModule) -> None:
+def test_a_webhook_counts_under_each_key(app: StartedModule, server: DefaultServer) -> None:
     for key in SECRETS:
         body = json.dumps({"time_ms": 1, "events": [{"name": "channel_occupied", "channel": f"by-{key}"}]}).encode()
         assert post(app, body, signed(body, key)) == 204
-        assert [each["channel"] for each in feed_of(app)].count(f"by-{key}") == 1
+        assert [each["channel"] for each in feed_of(server)].count(f"by-{key}") == 1
 
 
 @pytest.mark.parametrize("key", ["unknown", "", "next-key"])
@@ -446,11 +514,11 @@ def test_a_webhook_with_another_signature_is_refused(
     assert post(app, real.body, {**real.headers, "X-Pusher-Signature": signature}) == 401
 
 
-def test_a_signature_is_good_for_its_own_body_alone(app: StartedModule, real: Request) -> None:
+def test_a_signature_is_good_for_its_own_body_alone(app: StartedModule, real: Request, server: DefaultServer) -> None:
     headers = {name: value for name, value in real.headers.items() if name != "Content-Length"}
     for changed in (real.body.replace(b"real", b"other"), real.body + b" ", b"", b"{"):
         assert post(app, changed, headers) == 401
-    assert "room-other" not in [each["channel"] for each in feed_of(app)]
+    assert "room-other" not in [each["channel"] for each in feed_of(server)]
 
 
 @pytest.mark.parametrize(
@@ -541,9 +609,8 @@ def test_no_name_is_no_session(app: StartedModule, body: str) -> None:
     assert requests.post(f"{app.url}/api/session", body, headers=headers, timeout=PATIENCE).status_code == 400
 
 
-def test_who_has_not_signed_in_sends_no_notice_and_reads_no_feed(app: StartedModule) -> None:
+def test_who_has_not_signed_in_sends_no_notice(app: StartedModule) -> None:
     assert requests.post(f"{app.url}/api/notices", json={"text": "x"}, timeout=PATIENCE).status_code == 401
-    assert requests.get(f"{app.url}/api/feed", timeout=PATIENCE).status_code == 401
 
 
 def test_the_secret_does_not_leave_the_server(app: StartedModule) -> None:
@@ -607,7 +674,8 @@ def test_a_token_expires(app: StartedModule, left: float, status: int) -> None:
     changed = urlsafe_b64encode(json.dumps(claims | {"expires": time.time() + left}).encode())
     signature = hmac.new(b"only-for-your-own-machine", changed, sha256).hexdigest()
     headers = {"Authorization": f"Bearer {changed.decode()}.{signature}"}
-    assert requests.get(f"{app.url}/api/feed", headers=headers, timeout=PATIENCE).status_code == status
+    url = f"{app.url}/api/pusher/user-auth"
+    assert requests.post(url, {"socket_id": SOCKET}, headers=headers, timeout=PATIENCE).status_code == status
 
 
 def test_half_a_surrogate_pair_is_no_name(app: StartedModule) -> None:

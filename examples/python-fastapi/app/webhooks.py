@@ -4,7 +4,6 @@ https://pusher.com/docs/channels/server_api/webhooks/
 """
 
 import hmac
-from collections import deque
 from hashlib import sha256
 from typing import Annotated
 
@@ -14,9 +13,6 @@ from . import settings
 
 KEYS = {settings.KEY: settings.SECRET, **settings.MORE_KEYS}
 """The secrets by key. There are two while you replace a key."""
-
-MOST_KEPT = 100
-"""Events for the page."""
 
 MOST_KNOWN = 10_000
 """Deliveries that are recognized if they come again."""
@@ -56,29 +52,31 @@ def is_signed(body: bytes, key: str, signature: str) -> bool:
     return hmac.compare_digest(expected.encode(), signature.encode())
 
 
-class Feed:
-    """The last events, each stored once even if its delivery comes twice. Several processes need a database instead."""
+def entries_of(webhook: Webhook, delivery: str) -> list[Entry]:
+    """Return the events of a delivery, each with an id that is the same if the delivery comes again."""
+    return [
+        Entry(**event.model_dump(), id=f"{delivery}-{number}", time_ms=webhook.time_ms)
+        for number, event in enumerate(webhook.events)
+    ]
+
+
+class Deliveries:
+    """The last deliveries that were stored. Several processes need a database instead.
+
+    A delivery is not refused for its age: after an outage it arrives late.
+    """
 
     def __init__(self) -> None:
-        self.entries: deque[Entry] = deque(maxlen=MOST_KEPT)
-        self._known: dict[str, None] = {}  # the ids of deliveries, the oldest first
+        self._known: dict[str, None] = {}  # the oldest first
 
-    def add(self, webhook: Webhook, delivery: str) -> list[Entry]:
-        """Store the events of a delivery and return them. Return none if the delivery has come before.
+    def __contains__(self, delivery: str) -> bool:
+        return delivery in self._known
 
-        A delivery is not refused for its age: after an outage it arrives late.
-        """
-        if delivery in self._known:
-            return []
+    def add(self, delivery: str) -> None:
+        """Note that the events of a delivery are stored."""
         self._known[delivery] = None
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
-        entries = [
-            Entry(**event.model_dump(), id=f"{delivery}-{number}", time_ms=webhook.time_ms)
-            for number, event in enumerate(webhook.events)
-        ]
-        self.entries.extend(entries)
-        return entries
 
 
-feed = Feed()
+deliveries = Deliveries()
