@@ -117,9 +117,10 @@ async def test_with_a_path_prefix_only_the_paths_under_it_are_passed_on(
 ) -> None:
     with Site(proxy, variants("file")[PROXIES[proxy]], tmp_path, redis) as site:
         site.wait(f"{PREFIX}/ready")
-        url = f"wss://localhost:{site.port}{PREFIX}/app/{KEY}?protocol=7"
-        async with websockets.connect(url, ssl=site.ssl(), **UNHURRIED) as peer:
-            assert "pusher:connection_established" in str(await peer.recv())
+        for path in (f"{PREFIX}/app", f"{PREFIX}/c/some-tab/app"):
+            url = f"wss://localhost:{site.port}{path}/{KEY}?protocol=7"
+            async with websockets.connect(url, ssl=site.ssl(), **UNHURRIED) as peer:
+                assert "pusher:connection_established" in str(await peer.recv())
         assert site.call("/events", {"name": "e", "channel": "c", "data": "d"}, PREFIX) == 200
         assert not site.serves("/ready")
 
