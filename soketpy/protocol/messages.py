@@ -111,8 +111,12 @@ def with_position(escaped: bytes, position: str) -> bytes:
 
 
 def recovered(channel: str, start: str | None, end: str, complete: bool) -> Message:
-    """Return the message that a tab has got the events that it has missed, or that it may have missed some."""
-    data = escape(_json({"from": start, "to": end, "complete": complete}))
+    """Return the message that a tab has got the events that it has missed, or that it may have missed some.
+
+    The data names the channel too, for ``pusher.bind``: on an encrypted channel, pusher-js tries to decrypt the
+    message, and ``channel.bind`` does not get it.
+    """
+    data = escape(_json({"channel": channel, "from": start, "to": end, "complete": complete}))
     return Message(b'{"event":"soketpy:recovered","channel":' + _json(channel) + b',"data":"' + data + b'"}')
 
 

@@ -124,7 +124,7 @@ def test_what_was_missed_comes_once_and_in_order(
     hear_number(client, channel, 4)
     assert heard(client, channel) == [SUBSCRIBED, SUBSCRIBED, 1, 2, 3, RECOVERED, 4]
     epoch = start.partition(":")[0]
-    assert recovered == {"from": start, "to": f"{epoch}:3", "complete": True}
+    assert recovered == {"channel": channel, "from": start, "to": f"{epoch}:3", "complete": True}
 
 
 @only("node")
@@ -179,6 +179,8 @@ def test_encrypted_events_that_were_missed_are_decrypted(
     publish(publisher, channel, 3)
     hear_number(client, channel, 3)
     assert heard(client, channel) == [SUBSCRIBED, SUBSCRIBED, 1, 2, 3]  # pusher-js tries to decrypt soketpy:recovered
+    [recovered] = [report.data for report in client.heard if report.event == RECOVERED]  # bound to all channels
+    assert (recovered["channel"], recovered["complete"]) == (channel, True)
 
 
 @only("node")

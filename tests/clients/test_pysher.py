@@ -11,7 +11,7 @@ from typing import Any
 import pysher
 import pytest
 
-from tests.clients.programs import APP, PATIENCE, SoketpyServer
+from tests.clients.programs import APP, PATIENCE, Balancer, SoketpyServer
 from tests.clients.publishers import PyPI
 from tests.patience import attempts
 
@@ -21,13 +21,14 @@ Heard = tuple[str | None, str, Any]
 class Client:
     """One pysher client, and all that it hears."""
 
-    def __init__(self, port: int, user: str, **options: Any) -> None:
+    def __init__(self, port: int, user: str, path: str = "", **options: Any) -> None:
         account = {"key": APP["key"], "secret": APP["secret"], "user_data": {"user_id": user}, **options}
         self.pysher = pysher.Pusher(
             **account, secure=False, custom_host="127.0.0.1", port=port, auto_sub=True, reconnect_interval=0.1
         )
         self._heard: Queue[Heard] = Queue()
         connection = self.pysher.connection
+        connection.url = connection.url.replace("/app/", f"{path}/app/")  # pysher has no option for the path
         for event in ("pusher:connection_established", "pusher:error"):
             connection.bind(event, lambda data, event=event: self._heard.put((None, event, data)))
         # A channel of pysher can be bound to only after its answer may have come, so listen below the channels too.
@@ -115,6 +116,22 @@ def test_a_presence_channel_is_joined_and_left(open_client: OpenClient, room: st
     assert json.loads(ada.hear("pusher_internal:member_added", f"presence-{room}"))["user_id"] == "bob"
     bob.pysher.unsubscribe(f"presence-{room}")
     assert json.loads(ada.hear("pusher_internal:member_removed", f"presence-{room}"))["user_id"] == "bob"
+
+
+def test_a_client_with_another_path_gets_what_it_has_missed(tmp_path: Path) -> None:
+    app = {**APP, "history": [{"channels": "news"}], "subscription_count_events": False}
+    with SoketpyServer(tmp_path, app=app) as server, Balancer(server.port) as balancer, ExitStack() as stack:
+        client = Client(balancer.port, "ada", path="/c/a-tab")
+        stack.callback(client.close)
+        client.connected()
+        client.subscribe("news")
+        publisher = PyPI(server.port)
+        stack.callback(publisher.end)
+        balancer.delay()
+        publisher.trigger("news", "missed", 1)
+        balancer.mend()
+        assert client.hear("missed", "news") == "1"
+        assert json.loads(client.hear("soketpy:recovered", "news"))["complete"] is True
 
 
 def test_a_wrong_secret_is_refused(open_client: OpenClient, room: str) -> None:

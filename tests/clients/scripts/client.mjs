@@ -25,6 +25,7 @@ export function openClient(Pusher, key, options, report) {
   watchConnection(pusher, report);
   if (options.revives) pusher.connection.bind("failed", () => revive(pusher.connection));
   user.bind_global(from("user"));
+  pusher.bind("soketpy:recovered", (data) => report({ channel: null, event: "soketpy:recovered", data }));
   user.watchlist?.bind_global(from("watchlist"));
 
   return {
