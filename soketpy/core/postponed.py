@@ -1,7 +1,7 @@
 """Subscriptions that began while the log of their channel could not be read.
 
-Such a client gets events, but nobody knows whether it has missed some. When the log can be read again, the client is
-closed, so that it connects and subscribes again: a tab then gets what it has missed, or learns that events are missing.
+Such a client gets no events, since they would come without those that it may have missed before. When the log can be
+read again, the client is closed, so that it connects and subscribes again, and gets what it has missed.
 """
 
 import logging

@@ -105,7 +105,8 @@ class Replays:
     async def start(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Start | None:
         """Return the beginning of a subscription; None without history.
 
-        Raises SubscriptionRefused if ``channel_data`` asks for events in a wrong form, or for those of a channel
+        Raises Unavailable if the log cannot be read now: the connection is closed when it can be read. Raises
+        SubscriptionRefused if ``channel_data`` asks for events in a wrong form, or for those of a channel
         without history.
         """
         app, channel = connection.app, request.channel
@@ -120,7 +121,7 @@ class Replays:
             return await self._start(connection, channel, rule, asked)
         except Unavailable:
             self._postponed.add(connection, channel, rule)
-            return None  # the client can subscribe, and gets no position
+            raise
 
     async def _start(
         self, connection: Connection, channel: str, rule: HistoryRule, asked: events.Rewind | None

@@ -16,7 +16,7 @@ from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.history import Start
 from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
-from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster
+from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster, Unavailable
 from soketpy.core.presence import Members
 from soketpy.core.replays import Replays
 from soketpy.core.resume import Resume
@@ -167,11 +167,17 @@ class Subscriptions:
             self._report(EventType.SUBSCRIBED, connection, channel, user_id)
         last = await self._last_event(app, channel) if kind.cache else None
         # Nothing may wait between this and the join: the stored events end where the frames of the hub begin.
-        start = await self._start(connection, request, kind) if app.history else None
+        start, is_postponed = None, False
+        if app.history:
+            try:
+                start = await self._start(connection, request, kind)
+            except Unavailable:
+                is_postponed = True
         if channel not in connection.channels:
             return
         connection.authorized |= kind.guarded
-        self._hub.join(app.id, channel, connection)
+        if not is_postponed:  # an event would come without those that the client may have missed before it
+            self._hub.join(app.id, channel, connection)
         if app.subscription_count_events and not kind.presence:
             attempt(log, self._counts.changed, app.id, channel, count)
         connection.greet(channel, kind, members, last, start)

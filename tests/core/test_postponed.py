@@ -41,12 +41,14 @@ def test_a_tab_gets_what_it_has_missed_when_the_log_can_be_read_again(house: Hou
     with unavailable(*part):
         client = subscribed(house)
         assert client.heard() == ["subscription_succeeded"]
+        triggered(house, "room", "two")
+        assert client.heard() == []  # it would come without the one before
         house.loop.advance(5)
         assert client.closed is None or part == TABS
     house.loop.advance(5)
     assert client.closed == (4200, "The history of a channel can be read again; please reconnect.")
     client.leave()
-    assert recovered(subscribed(house).take()) == (["one"], True)
+    assert recovered(subscribed(house).take()) == (["one", "two"], True)
 
 
 def test_a_client_without_a_tab_is_closed_too(house: House) -> None:
