@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Collection, Sequence
+from time import monotonic
 from typing import Any
 
 import hiredis
@@ -10,7 +11,7 @@ import hiredis
 from soketpy.core import steps
 from soketpy.core.containment import contain
 from soketpy.core.history import HistoryRule, Position, new_epoch
-from soketpy.core.ports import Inbox, Receipt, Unavailable
+from soketpy.core.ports import Inbox, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
 from soketpy.drivers.redis.commands import Commands
@@ -23,6 +24,12 @@ from soketpy.protocol.channels import kind_of, user_channel
 from soketpy.protocol.messages import Event
 
 log = logging.getLogger("soketpy.redis")
+
+FULL = b"full"
+"""The answer of the script to an event that it could not store, because Redis is full."""
+
+FULL_INTERVAL = 60.0
+"""Seconds between two log lines about a full Redis, at least."""
 
 
 class RedisBus:
@@ -47,6 +54,7 @@ class RedisBus:
         self._window = window
         self._cache_ttl = round(1000 * cache_ttl)
         self._history_size = history_size
+        self._full_logged = -FULL_INTERVAL
         self.stored = 0
         """The number of events that this node has sent to be stored."""
         self._idempotency_window = round(1000 * idempotency_window)
@@ -124,7 +132,10 @@ class RedisBus:
     async def _confirm(self, write: Future[Any], confirmed: Future[None], app_id: str, weight: int) -> None:
         """Wait until Redis has accepted a cached event. Then confirm it, and release its room."""
         try:
-            await write
+            if await write == FULL:
+                self._note_full()
+                confirmed.set_exception(NotStored("Redis is full, and the event was sent to nobody; try again later."))
+                return
         except Lost:
             confirmed.set_exception(Unavailable())
         except Exception as fault:  # an event that cannot be encoded
@@ -133,6 +144,16 @@ class RedisBus:
             confirmed.set_result(None)
         finally:
             self._window.release(app_id, weight)
+
+    def _note_full(self) -> None:
+        """Log that Redis is full, at most once a minute."""
+        now = monotonic()
+        if now >= self._full_logged + FULL_INTERVAL:
+            self._full_logged = now
+            log.error(
+                "Redis at %(host)s is full, and publishers on channels with history get 503: raise maxmemory in Redis",
+                {"event": "history_full", "host": self._commands.address},
+            )
 
     def terminate(self, app_id: str, user_id: str) -> Receipt:
         """Have every node close the connections of a user. Raise Unavailable if Redis is unavailable."""

@@ -107,9 +107,10 @@ end
 -- Publish an event. `event` is the list of its texts. With `limits`, append it to the log of its channel too. `cache` is
 -- nil, or the milliseconds for which a cache channel remembers the event. `once` is nil, or an idempotency key and the
 -- milliseconds for which it is remembered: the event is published unless one with this key was published on the channel.
+-- Return 'full', and do nothing, if Redis is full.
 function commands.publish_stored(_, app, channel, event, limits, epoch, cache, once)
   if redis_is_full then
-    error({err = 'OOM Redis is full, and the event could not be stored'})
+    return 'full'
   end
   local used = once and prefix .. 'once:' .. scoped(app, channel) .. ':' .. once[1]
   if once and redis.call('EXISTS', used) == 1 then
@@ -226,13 +227,15 @@ function commands.claim_tab(_, app, tab, socket, ttl)
   return state
 end
 
--- Save the state of a tab, unless another connection has claimed it.
+-- Save the state of a tab, unless another connection has claimed it. If Redis has lost its data, nobody has: the state
+-- with the old epochs then tells the tab that it may have missed events.
 function commands.save_tab(_, app, tab, socket, state, ttl)
   local key = prefix .. 'tab:' .. scoped(app, tab)
-  if redis_is_full or redis.call('HGET', key, 'owner') ~= socket then
+  local owner = redis.call('HGET', key, 'owner')
+  if redis_is_full or (owner and owner ~= socket) then
     return false
   end
-  redis.call('HSET', key, 'state', state)
+  redis.call('HSET', key, 'owner', socket, 'state', state)
   redis.call('EXPIRE', key, ttl)
   return true
 end

@@ -38,7 +38,7 @@ async def occupied(peers: At) -> dict[str, int]:
     return {name: channel["subscription_count"] for name, channel in reply.json["channels"].items()}
 
 
-async def ready(peers: At, status: int = 200) -> None:
+async def ready(peers: Peers, status: int = 200) -> None:
     """Wait until /ready answers a load balancer with this status."""
 
     async def look() -> bool:

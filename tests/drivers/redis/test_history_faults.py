@@ -1,15 +1,19 @@
 """Logs of channels with history while Redis is down, and after it has come back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from soketpy.config import settings as config
 from soketpy.core.history import parse_position
-from tests.conftest import At
+from soketpy.core.history_rules import HistoryRule
+from tests.conftest import At, StartServer, until
 from tests.drivers.redis.conftest import Node, StartNode
 from tests.drivers.redis.test_faults import ready
-from tests.redis import Redis
+from tests.fakes import APP
+from tests.redis import LONG_LEASE, Redis
 
 LOG = "/channels/log-room/events"
 Place = Callable[[Node], At]
@@ -45,3 +49,41 @@ async def test_a_log_after_a_restart_of_redis(
     assert found["complete"] is with_data
     last, position = parse_position(found["last"]), parse_position(before)
     assert (last.epoch == position.epoch, last.serial) == ((True, 2) if with_data else (False, 1))
+
+
+async def test_a_full_redis_refuses_an_event_and_sends_it_to_nobody(
+    own_redis: Redis, start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = replace(APP, history=(HistoryRule(channels="log-*"),))
+    meeting = config.Redis(unix_socket=own_redis.socket, lease=LONG_LEASE)
+    peers = await start_server(cluster="redis", redis=meeting, apps=(app,))
+    client = await peers.client()
+    await client.subscribe("log-room")
+    own_redis.ask("CONFIG", "SET", "maxmemory", "1")
+    for _ in range(2):
+        reply = await peers.trigger("log-room", "refused")
+        assert (reply.status, "Redis is full" in reply.json["error"]) == (503, True)
+    assert (await peers.trigger("other", "sent")).status == 200
+    own_redis.ask("CONFIG", "SET", "maxmemory", "0")
+    assert (await peers.trigger("log-room", "stored")).status == 200
+    assert (await client.hear())["event"] == "stored"
+    assert caplog.text.count("is full, and publishers") == 1
+
+
+async def test_a_tab_is_told_that_redis_has_lost_its_data(own_redis: Redis, start_server: StartServer) -> None:
+    app = replace(APP, history=(HistoryRule(channels="log-*"),))
+    meeting = config.Redis(unix_socket=own_redis.socket, lease=LONG_LEASE)
+    peers = await start_server(cluster="redis", redis=meeting, apps=(app,))
+    client = await peers.client(path="/c/a-tab/app/app-key?protocol=7")
+    await client.subscribe("log-room")
+    own_redis.kill()
+    await ready(peers, 503)
+    own_redis.start()
+    await ready(peers)
+    await client.peer.close()
+    await until(lambda: peers.server.connections == 0)
+    assert (await peers.trigger("log-room", "missed")).status == 200
+    client = await peers.client(path="/c/a-tab/app/app-key?protocol=7")
+    await client.subscribe("log-room")
+    told = await client.hear()
+    assert (told["event"], told["data"]["complete"]) == ("soketpy:recovered", False)
