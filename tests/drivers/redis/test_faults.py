@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.chaos import chaos
 from tests.clients.programs import Balancer, free_port
-from tests.conftest import At, Reply, Socket, until
+from tests.conftest import At, Peers, Reply, Socket, until
 from tests.drivers.redis.conftest import Node, StartNode
 from tests.redis import LEASE, LONG_LEASE, SLOW_REDIS, Redis, Sentinel
 from tests.slices.sitecustomize import environment
