@@ -142,8 +142,11 @@ class Replays:
             raise Unavailable
         assert page.end is not None  # noqa: S101 - the log has begun
         if tab is None or (after is None and not tab.lost):
-            return Start(page.end, page.end, _events(page, (connection.id,)), has_last=bool(page.entries))
-        if after is None or tab.lost or tab.expired or not page.is_whole_after(after):
+            # If the tab ends before it acknowledges the replayed events, it gets them again.
+            first = page.entries[0].serial if page.entries else page.last + 1
+            start = Position(page.epoch, first - 1)
+            return Start(page.end, start, _events(page, (connection.id,)), has_last=bool(page.entries))
+        if after is None or tab.lost or tab.expired or channel in tab.doubtful or not page.is_whole_after(after):
             return Start(page.end, page.end, recovered=Recovered(after, page.end, False))
         missed = _events(page, (connection.id, *tab.socket_ids))
         return Start(page.end, after, missed, Recovered(after, page.end, True), has_last=True)

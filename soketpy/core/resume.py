@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from soketpy.core.connection import Connection
-from soketpy.core.history import Position
+from soketpy.core.history import Position, Start
 from soketpy.core.hub import Hub
 from soketpy.core.slices import in_slices
 from soketpy.core.steps import Later
@@ -69,6 +69,7 @@ class Resume:
         if state is not None:
             now = self._clock()
             tab.lost = not state.whole
+            tab.doubtful = set(state.doubtful)
             tab.socket_ids = state.socket_ids
             tab.expired = state.ended and state.saved + self._window < now
             tab.earlier, tab.earlier_until = dict(state.positions), now + self._window
@@ -79,11 +80,12 @@ class Resume:
         """Return the position at which the earlier connection of a tab has ended on a channel, or None."""
         return tab.earlier.get(channel) if self._clock() <= tab.earlier_until else None
 
-    def begin(self, connection: Connection, channel: str, position: Position) -> None:
-        """Note that a tab has subscribed to a channel, and has acknowledged the events up to a position."""
+    def begin(self, connection: Connection, channel: str, start: Start) -> None:
+        """Note that a tab has subscribed to a channel."""
         if connection.tab is None:
             return
-        connection.tab.begin(channel, position)
+        doubtful = start.recovered is not None and not start.recovered.complete
+        connection.tab.begin(channel, start.acknowledged, doubtful=doubtful)
         key = connection.app.id, channel
         self._on_channels.setdefault(key, {})[connection] = None
         self._save_soon(connection)
@@ -199,6 +201,7 @@ class Resume:
             if tab is None or not connection.open:
                 continue
             self.ping(connection)
+            tab.pinged.clear()  # no later ping may acknowledge what is not sent any more
             for channel in tab.acknowledged:
                 self._hub.leave(connection.app.id, channel, connection)
             if self.awaits(connection):

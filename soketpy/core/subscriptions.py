@@ -183,7 +183,7 @@ class Subscriptions:
         connection.greet(channel, kind, members, last, start)
         if start is not None:
             self._sequences.begin(app.id, channel, start.position)
-            self._resume.begin(connection, channel, start.acknowledged)
+            self._resume.begin(connection, channel, start)
 
     async def _start(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Start | None:
         """Return the beginning of a subscription to a channel with history. If it is refused, end the subscription."""

@@ -16,6 +16,12 @@ from soketpy.core.history import Position
 MOST_SOCKET_IDS = 8
 """The most earlier connections of a tab that are remembered, to leave out the events that they have sent."""
 
+MOST_CHANNELS = 2_000
+"""The most channels of the state of a tab. Beyond it, the channels of earlier connections are forgotten."""
+
+UNKNOWN = Position("", 0)
+"""Stands for the position at a ping before the first one."""
+
 MOST_PINGS = 8
 """The most pings of a tab that wait for their pongs: a later pong answers the earlier pings too."""
 
@@ -25,7 +31,8 @@ class TabState(msgspec.Struct, frozen=True):
 
     ``saved`` is a Unix time in seconds. ``socket_ids`` are those of the tab's connections. ``ended`` is false if the
     connection was open at that time. ``whole`` is false if the tab had a connection that has saved nothing: the tab may
-    have been on any channel.
+    have been on any channel. ``doubtful`` are channels on which the tab was told that it may have missed events, and
+    has not acknowledged that.
     """
 
     positions: Mapping[str, Position]
@@ -33,6 +40,7 @@ class TabState(msgspec.Struct, frozen=True):
     saved: float
     ended: bool = True
     whole: bool = True
+    doubtful: tuple[str, ...] = ()
 
 
 def unsaved(now: float) -> TabState:
@@ -63,6 +71,7 @@ class Tab:
     __slots__ = (
         "acknowledged",
         "claimed",
+        "doubtful",
         "earlier",
         "earlier_until",
         "expired",
@@ -80,6 +89,8 @@ class Tab:
         self.claimed = False
         self.lost = False
         """Whether the earlier positions are unknown: then no replay is known to be complete."""
+        self.doubtful: set[str] = set()
+        """The channels on which the tab may have missed events, and has not acknowledged to know it."""
         self.expired = False
         """Whether the tab was away for too long: then no replay is complete."""
         self.earlier: dict[str, Position] = {}
@@ -97,19 +108,31 @@ class Tab:
     def state(self, socket_id: str, now: float, *, ended: bool) -> TabState:
         """Return the state to save. ``ended`` is whether the connection has ended."""
         socket_ids = (*self.socket_ids, socket_id)[-MOST_SOCKET_IDS:]
-        earlier = self.earlier if now <= self.earlier_until else {}
-        return TabState({**earlier, **self.acknowledged}, socket_ids, now, ended)
+        earlier, whole = self.earlier if now <= self.earlier_until else {}, True
+        if len(earlier) + len(self.acknowledged) > MOST_CHANNELS:
+            earlier, whole = {}, False
+        positions = {**earlier, **self.acknowledged}
+        doubtful = tuple(channel for channel in positions if channel in self.doubtful)
+        return TabState(positions, socket_ids, now, ended, whole, doubtful)
 
-    def begin(self, channel: str, position: Position) -> None:
-        """Note that the tab has subscribed to a channel, and has received nothing after a position."""
+    def begin(self, channel: str, position: Position, *, doubtful: bool) -> None:
+        """Note that the tab has subscribed to a channel, and has received nothing after a position.
+
+        A tab that may have missed events before that is ``doubtful`` until it has acknowledged to know that.
+        """
         self.earlier.pop(channel, None)
         self.acknowledged[channel] = self.pinged[channel] = position
+        self.doubtful.discard(channel)
+        if doubtful:
+            self.doubtful.add(channel)
+            self.pinged[channel] = UNKNOWN
         self.saved = False
 
     def end(self, channel: str) -> None:
         """Note that the tab has left a channel."""
         self.acknowledged.pop(channel, None)
         self.pinged.pop(channel, None)
+        self.doubtful.discard(channel)
         for positions in self.pings.values():
             positions.pop(channel, None)
         self.saved = False
@@ -129,6 +152,8 @@ class Tab:
             return False
         answered = int(payload)
         for number in [each for each in self.pings if each <= answered]:
-            self.acknowledged.update(self.pings.pop(number))
+            positions = self.pings.pop(number)
+            self.acknowledged.update(positions)
+            self.doubtful.difference_update(positions)
         self.saved = False
         return True

@@ -267,3 +267,52 @@ def test_a_flush_loses_and_repeats_nothing(house: House) -> None:
     assert client.heard() == []
     client.leave()
     assert recovered(subscribed(house).take()) == (["two"], True)
+
+
+def test_a_flushed_tab_acknowledges_nothing_that_is_sent_after_the_flush(house: House) -> None:
+    client = subscribed(house)
+    triggered(house, "room", "one")
+    [node] = [node for node in house.nodes if client.connection in node.every_connection()]
+    node.resume.flush([client.connection])
+    triggered(house, "room", "two")
+    house.loop.advance(5)
+    client.pong()
+    client.leave()
+    assert recovered(subscribed(house).take()) == (["two"], True)
+
+
+def test_a_loss_is_told_until_the_tab_has_acknowledged_it(house: House) -> None:
+    app = replace(APP, history=(HistoryRule(channels="room", events=2),))
+    client = subscribed(house, app=app)
+    acknowledged(client)
+    client.leave()
+    triggered(house, "room", "one", "two", "three", app=app)
+    subscribed(house, app=app).leave()
+    client = subscribed(house, app=app)
+    assert recovered(client.take()) == ([], False)
+    acknowledged(client)
+    client.leave()
+    assert recovered(subscribed(house, app=app).take()) == ([], True)
+
+
+def test_rewound_events_that_were_not_acknowledged_come_again(house: House) -> None:
+    app = replace(APP, history=(HistoryRule(channels="room", rewind=2),))
+    triggered(house, "room", "one", "two", "three", app=app)
+    client = subscribed(house, app=app)
+    client.leave()
+    triggered(house, "room", "four", app=app)
+    client = subscribed(house, app=app)
+    assert recovered(client.take()) == (["two", "three", "four"], True)
+    acknowledged(client)
+    client.leave()
+    assert recovered(subscribed(house, app=app).take()) == ([], True)
+
+
+def test_the_state_of_a_tab_is_bounded(house: House) -> None:
+    app = replace(STORED, max_subscribes_per_second=None, max_subscriptions_per_connection=3_000)
+    for round in range(2):
+        client = house.connect(app, TAB)
+        for number in range(1_500):
+            client.subscribe(f"{round}-{number}-room")
+        client.leave()
+    assert recovered(subscribed(house, app=app).take()) == ([], False)

@@ -34,9 +34,9 @@ class RedisTabs:
         if not packed:
             return unsaved(time.time())
         try:
-            positions, socket_ids, saved, ended = msgpack.unpackb(packed)
+            positions, socket_ids, saved, ended, whole, doubtful = msgpack.unpackb(packed)
             found = {channel: Position(epoch, serial) for channel, (epoch, serial) in positions.items()}
-            return TabState(found, tuple(socket_ids), saved, ended)
+            return TabState(found, tuple(socket_ids), saved, ended, whole, tuple(doubtful))
         except (ValueError, TypeError, AttributeError):
             note_damage(f"App {app_id}: the state of a tab", "soketpy did not write it")
             raise Unavailable from None
@@ -44,5 +44,6 @@ class RedisTabs:
     def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
         """Save the state of a tab, unless another connection has claimed it. Do nothing while Redis is unavailable."""
         if self._commands.connected:
-            packed = msgpack.packb([state.positions, state.socket_ids, state.saved, state.ended], use_bin_type=False)
+            parts = state.positions, state.socket_ids, state.saved, state.ended, state.whole, state.doubtful
+            packed = msgpack.packb(parts, use_bin_type=False)
             self._commands.write(["save_tab", app_id, tab_id, socket_id, packed, KEPT])
