@@ -148,6 +148,13 @@ def now(operation: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("the operation waits")
 
 
+class NoNode:
+    """An inbox for tests of a cluster without a node: it has sent no event, so it has missed none."""
+
+    def check_history(self) -> None:
+        """Do nothing."""
+
+
 class FakeWall:
     """The Unix time, and seconds that a test adds to it."""
 

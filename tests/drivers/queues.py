@@ -24,6 +24,7 @@ from soketpy.drivers.redis.webhooks.queue import RedisQueue
 from soketpy.drivers.sqlite.queue import SqliteQueue
 from soketpy.process.server import cancel
 from tests.aws import Moto, create_queue, options
+from tests.fakes import NoNode
 from tests.redis import LONG_LEASE
 
 
@@ -136,7 +137,7 @@ class RedisKit:
 
     async def _open(self, prefix: str, bound: int, keep_dead: float) -> Queue:
         cluster = RedisCluster(self._connect, prefix, lease=LONG_LEASE)
-        cluster.bus.attach(cast(Any, None))
+        cluster.bus.attach(cast(Any, NoNode()))
         cluster.roster.attach(cast(Any, None))
         await cluster.start()
         [partition] = cluster.partitions

@@ -14,6 +14,7 @@ from soketpy.drivers.redis.connect import Address, connector
 from soketpy.drivers.redis.membership import Membership, leases
 from tests.drivers.redis.test_lease import BOUND, Timed, two_nodes
 from tests.drivers.redis.test_lease import LENGTH as SECONDS
+from tests.fakes import NoNode
 from tests.redis import LONG_LEASE
 
 LENGTH = 9_000
@@ -113,7 +114,7 @@ async def start(redis: str) -> AsyncIterator[Start]:
             cluster = RedisCluster(
                 connect, prefix, partitions=partitions, lease=LONG_LEASE, advises=False, announces=announces
             )
-            cluster.bus.attach(cast(Any, None))
+            cluster.bus.attach(cast(Any, NoNode()))
             cluster.roster.attach(cast(Any, None))
             await cluster.start()
             stack.push_async_callback(cluster.stop)

@@ -25,7 +25,7 @@ from soketpy.protocol.event_types import EventType
 from soketpy.protocol.webhooks import WebhookEvent
 from tests.conftest import Contained
 from tests.drivers.queues import delivery, ids
-from tests.fakes import APP
+from tests.fakes import APP, NoNode
 from tests.patience import PATIENCE, until
 from tests.redis import LONG_LEASE
 
@@ -79,7 +79,7 @@ async def nodes(redis: str) -> AsyncIterator[tuple[Node, Node]]:
     prefix, started = f"test-{uuid4()}", []
     for _ in range(2):
         cluster = RedisCluster(partial(connector, Address(unix_socket=redis)), prefix, lease=LONG_LEASE, advises=False)
-        cluster.bus.attach(cast(Any, None))
+        cluster.bus.attach(cast(Any, NoNode()))
         cluster.roster.attach(cast(Any, None))
         await cluster.start()
         started.append(Node(cluster))
