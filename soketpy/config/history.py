@@ -28,7 +28,9 @@ class History:
     )
     mib: float = setting(256, "Most MiB of all logs of a process, of all apps. Redis has its own limit.", most=MOST_MIB)
     resume_window: float = setting(
-        120, "Seconds after a disconnect in which a client can resume its channels.", most=LONGEST
+        300,
+        "Seconds after a disconnect in which a client can resume its channels. pusher-js may need 166 s to return.",
+        most=LONGEST,
     )
     replay_events: int = setting(1_000, "Most events that a client gets for one channel when it resumes.", most=100_000)
     replay_kib: float = setting(512, "Most KiB that a client gets for one channel when it resumes.", most=MOST_MIB)

@@ -68,7 +68,7 @@ class Node:
         max_connections: int | None = None,
         bad_messages: int = 20,
         limiter: RateLimiter | None = None,
-        resume_window: float = 120,
+        resume_window: float = 300,
         replay_events: int = 1_000,
         replay_size: int = 512 * KIB,
         wall_clock: Callable[[], float] = time.time,

@@ -167,7 +167,7 @@ def test_a_tab_that_was_away_for_too_long_is_told_so(house: House) -> None:
     client = subscribed(house)
     acknowledged(client)
     client.leave()
-    house.wall.passed = 121
+    house.wall.passed = 301
     assert recovered(subscribed(house).take()) == ([], False)
 
 
