@@ -103,13 +103,14 @@ async def start_process(tmp_path: Path) -> AsyncIterator[StartProcess]:
             config.write_text(content)
             command = (sys.executable, "-m", "soketpy", "start", "--config", str(config), *arguments)
             process = await asyncio.create_subprocess_exec(
-                *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env}
+                *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, **env}, cwd=config.parent
             )
 
             async def end() -> None:
                 if process.returncode is None:
                     process.kill()
                 await process.wait()
+                process._transport.close()  # type: ignore[attr-defined]  # its pipe, which a child may hold open
 
             stack.push_async_callback(end)
             running = Process(process, config, stack)
