@@ -1,6 +1,7 @@
 """Servers for tests: each test owns the servers that it starts, on free ports of the loopback address."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -41,6 +42,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 testing.START_TIMEOUT = PATIENCE
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_collection_is_fast() -> None:
+    """Exclude from garbage collection what lives longer than the tests of a module: all modules and the list of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def a_leak_fails_its_own_test() -> Iterator[None]:
+    """Collect what the test has left open, so that pytest reports it for this test, not for one that runs later."""
+    yield
+    gc.collect()
 
 
 class Contained:
