@@ -17,6 +17,7 @@ ROUTES = {
     "channels": "/apps/{app_id}/channels",
     "channel": "/apps/{app_id}/channels/{channel_name}",
     "users": "/apps/{app_id}/channels/{channel_name}/users",
+    "history": "/apps/{app_id}/channels/{channel_name}/events",
     "terminate": "/apps/{app_id}/users/{user_id}/terminate_connections",
 }
 """The route of each operation, by its name."""
