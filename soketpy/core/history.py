@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from soketpy.core.history_rules import KIB as KIB
+from soketpy.core.history_rules import LONGEST as LONGEST
 from soketpy.core.history_rules import MOST_READ as MOST_READ
 from soketpy.core.history_rules import HistoryRule as HistoryRule
 from soketpy.core.history_rules import pattern_problem as pattern_problem

@@ -8,6 +8,7 @@ import msgspec
 from soketpy.core.connection import Connection
 from soketpy.core.history import (
     KIB,
+    LONGEST,
     MOST_READ,
     HistoryRule,
     Page,
@@ -185,8 +186,8 @@ def _asked(request: events.Subscribe, kind: Kind) -> events.Rewind | None:
         raise SubscriptionRefused("BadRewind", 400, str(fault)) from None
     if asked.rewind is None and asked.rewind_seconds is None:
         return None
-    if not 0 <= (asked.rewind or 0) <= MOST_READ or not 0 <= (asked.rewind_seconds or 0) < float("inf"):
-        reason = f"In channel_data, rewind must be from 0 to {MOST_READ}, and rewind_seconds a number from 0 on."
+    if not 0 <= (asked.rewind or 0) <= MOST_READ or not 0 <= (asked.rewind_seconds or 0) <= LONGEST:
+        reason = f"In channel_data, rewind must be from 0 to {MOST_READ}, and rewind_seconds from 0 to {LONGEST}."
         raise SubscriptionRefused("BadRewind", 400, reason)
     return asked
 

@@ -205,7 +205,17 @@ def test_signed_channel_data_asks_for_a_replay(house: House, asked: dict[str, ob
     assert client.heard() == ["subscription_succeeded", *replayed]
 
 
-@pytest.mark.parametrize("asked", [{"rewind": -1}, {"rewind": 10**9}, {"rewind": "5"}, {"rewind_seconds": -0.5}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"rewind": -1},
+        {"rewind": 10**9},
+        {"rewind": "5"},
+        {"rewind_seconds": -0.5},
+        {"rewind_seconds": 1e308},
+        {"rewind_seconds": 315360001},
+    ],
+)
 def test_a_wrong_request_for_a_replay_refuses_the_subscription(house: House, asked: dict[str, object]) -> None:
     client = house.connect(STORED)
     client.subscribe("private-room", channel_data=json.dumps(asked))
