@@ -111,6 +111,7 @@ class Connection:
         "id",
         "key",
         "open",
+        "reads",
         "subscribes",
         "tab",
         "user",
@@ -132,6 +133,7 @@ class Connection:
         self.open = True
         self.client_events: Bucket | None = None
         self.subscribes: Bucket | None = None
+        self.reads: Bucket | None = None
         self._bad_messages: Bucket | None = None
         self._transport = transport
         self._node = node

@@ -198,7 +198,7 @@ class Node:
         app_id = app.id
         if self.access is not None:
             attempt(log, self.access.ended, app_id, connection.id, code)
-        if app.max_total_subscribes_per_second is not None:
+        if app.max_total_subscribes_per_second is not None or connection.reads is not None:
             self._subscriptions.stop_waiting(connection)
         if connection.tab is not None:
             attempt(log, self.resume.forget, connection)

@@ -18,6 +18,7 @@ from soketpy.core.hub import Hub
 from soketpy.core.limits import bucket_for
 from soketpy.core.ports import Cache, CachedEvent, ChannelFull, EventLog, RateLimiter, Roster, Unavailable
 from soketpy.core.presence import Members
+from soketpy.core.read_limits import ReadLimits
 from soketpy.core.replays import Replays
 from soketpy.core.resume import Resume
 from soketpy.core.sequences import Sequences
@@ -61,7 +62,13 @@ class Subscriptions:
         self._later = later
         self._queue = SubscribeQueue(limiter, later)
         self._slowed = 0  # connections that subscribe faster than they may, and wait
-        self.stop_waiting = self._queue.forget
+        self._reads = ReadLimits(clock, later)
+
+    def stop_waiting(self, connection: Connection) -> None:
+        """End the waits of a connection that has ended."""
+        self._queue.forget(connection)
+        if connection.reads is not None:
+            self._reads.forget(connection)
 
     @property
     def waiting(self) -> int:
@@ -109,10 +116,9 @@ class Subscriptions:
     async def read_history(self, connection: Connection, request: events.HistoryRequest) -> None:
         """Send a connection a part of a channel's log. Raises ClientEventRejected.
 
-        The limit of subscriptions in a second counts such requests too, and they wait in the same way.
+        A connection that reads too fast waits, and its next messages wait too.
         """
-        wait = self._wait_to_subscribe(connection, connection.app.max_subscribes_per_second)
-        if wait <= 0 or await self._wait_turn(connection, wait):
+        if await self._reads.wait(connection):
             await self._replays.answer(connection, request)
 
     async def _wait_turn(self, connection: Connection, wait: float) -> bool:

@@ -147,18 +147,6 @@ def test_a_wrong_request_gets_the_reason(house: House, asked: dict[str, object],
     assert client.closed is None
 
 
-def test_requests_for_the_log_wait_like_subscriptions(house: House) -> None:
-    app = replace(STORED, max_subscribes_per_second=2)
-    client = house.connect(app)
-    client.subscribe("room")
-    client.take()
-    before = house.loop.now
-    for _ in range(5):
-        client.say("soketpy:history", {"channel": "room"})
-    assert client.heard() == ["soketpy:history"] * 5
-    assert house.loop.now - before > 1.5
-
-
 def test_only_a_subscriber_may_read_the_log(house: House) -> None:
     triggered(house, "private-room", "secret")
     client = house.connect(STORED)
