@@ -19,7 +19,7 @@ from soketpy.core.fields import Field, fields_of
 
 SOKETIS_DRIVER = "appManager.driver"
 
-_SIZES = ("max_event_payload_in_kb", "max_presence_member_size_in_kb")
+_NAMED = ("max_event_payload_in_kb", "max_presence_member_size_in_kb", "history")
 """Fields of apps that a warning may name."""
 
 
@@ -32,7 +32,7 @@ def build(draft: Draft, problems: Problems) -> Settings:
     written = {path: found.position for path, found in draft.values.items()}
     for app in draft.apps or ():
         named = f"{APPS}.{app.values['id'].value}" if "id" in app.values else ""
-        written |= {f"{named}.{name}": app.values[name].position for name in _SIZES if name in app.values}
+        written |= {f"{named}.{name}": app.values[name].position for name in _NAMED if name in app.values}
     limits = _limits(draft)
     settings: Settings = _group(
         Settings, "", draft, apps=_apps(draft, limits, problems), app_defaults=limits, positions=written

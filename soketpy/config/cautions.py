@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from soketpy.config.addresses import hosts, is_everywhere
 from soketpy.config.effects import naming
+from soketpy.config.history_cautions import of_history
 from soketpy.config.settings import DEFAULT_SECRET, Settings
 
 LONGEST_STOP = 30.0
@@ -51,6 +52,7 @@ def _risks(settings: Settings) -> Iterator[str]:
             " and name its network in proxies"
         )
     yield from _of_proxies(settings, plain=plain)
+    yield from of_history(settings)
     if settings.admin.enabled and (host := _everywhere(settings.admin.host)):
         yield (
             f"The admin port has no TLS and is open to every network (admin.host is {host}): let only a proxy with TLS"

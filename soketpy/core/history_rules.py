@@ -76,7 +76,7 @@ class HistoryRule(_Derived):
         """Return whether the rule is for a channel. Channels of users (``#server-to-user-``) have no history."""
         start, star, end = self.channels.partition("*")
         if not star:
-            return channel == start
+            return channel == start and not start.startswith(channels.USER_PREFIX)
         if channel.startswith(channels.USER_PREFIX) or len(channel) < len(start) + len(end):
             return False
         return channel.startswith(start) and channel.endswith(end)
