@@ -62,6 +62,9 @@ class Nowhere:
     def resume(self) -> None:
         """Do nothing: no data waits."""
 
+    def drained(self) -> None:
+        """Return None: nothing is unread."""
+
 
 class TcpConnection:
     """The parts of an asyncio transport that a handshake needs. The bytes are dropped."""

@@ -17,6 +17,7 @@ from soketpy.core.connection import Connection
 from soketpy.core.hub import Hub
 from soketpy.core.node import Node
 from soketpy.core.ports import Receipt
+from soketpy.core.steps import Future
 from soketpy.drivers.local.cluster import LocalCluster
 from soketpy.drivers.redis.cluster import RedisCluster
 from soketpy.drivers.redis.connect import Address, connector
@@ -80,6 +81,7 @@ class FakeTransport:
         self.pings: list[bytes] = []
         self.closed: tuple[int, str] | None = None
         self.waiting = False
+        self.drain: Future[None] | None = None
         self.peer = "10.0.0.1"
 
     def write(self, frame: bytes) -> None:
@@ -96,6 +98,9 @@ class FakeTransport:
 
     def resume(self) -> None:
         self.waiting = False
+
+    def drained(self) -> Future[None] | None:
+        return self.drain
 
     def take(self) -> list[dict[str, Any]]:
         """Return the decoded messages since the last call. JSON text in ``data`` is decoded too."""

@@ -13,6 +13,7 @@ from soketpy.core.limits import Bucket
 from soketpy.core.ports import CachedEvent
 from soketpy.core.presence import Members
 from soketpy.core.refusals import Refusals
+from soketpy.core.steps import Future
 from soketpy.core.tabs import Tab
 from soketpy.core.traffic import TrafficByApp
 from soketpy.protocol import events, messages
@@ -54,6 +55,12 @@ class Transport(Protocol):
 
     def resume(self) -> None:
         """Read the next message, because the message that had to wait has been served."""
+
+    def drained(self) -> Future[None] | None:
+        """Return what gets its result when the client has read most of what was written, or the transport is closed.
+
+        Return None if little is unread. At most one such future may wait.
+        """
 
 
 class Operations(Protocol):
@@ -221,6 +228,17 @@ class Connection:
         """Process the payload of a pong. Never raises."""
         if self.tab is not None and self.open:
             attempt(log, self._node.pong, self, payload)
+
+    async def drained(self) -> bool:
+        """Wait until the client has read most of what was sent; a coroutine for ``steps``. Return whether it waited.
+
+        The connection may have ended during the wait.
+        """
+        drained = self._transport.drained()
+        if drained is None:
+            return False
+        await drained
+        return True
 
     def _begin(self, operation: Coroutine[Any, None, None]) -> bool:
         return steps.begin(self._serve(operation), self._transport.resume)

@@ -71,6 +71,7 @@ class Node:
         resume_window: float = 300,
         replay_events: int = 1_000,
         replay_size: int = 512 * KIB,
+        unread_size: int = 1024 * KIB,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.roster = cluster.roster
@@ -105,6 +106,7 @@ class Node:
             Postponed(self.history, later),
             limit=replay_events,
             size=replay_size,
+            unread=unread_size,
         )
         self.pong = self.resume.pong
         self._subscriptions = Subscriptions(

@@ -1,6 +1,6 @@
 """The reading of logs for clients: stored events for a new subscriber, and parts of a log on request."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -10,6 +10,7 @@ from soketpy.core.history import (
     KIB,
     LONGEST,
     MOST_READ,
+    Entry,
     HistoryRule,
     Page,
     Position,
@@ -27,6 +28,9 @@ from soketpy.protocol import events, ids, messages
 from soketpy.protocol.channels import Kind
 from soketpy.protocol.errors import ClientEventRejected, SubscriptionRefused
 from soketpy.protocol.messages import Event
+
+ENVELOPE = 100
+"""Bytes of the message of an event besides its texts, about."""
 
 NO_HISTORY = "The channel has no history."
 
@@ -84,7 +88,10 @@ def _text(position: Position | None) -> str | None:
 
 
 class Replays:
-    """Reads logs for clients. A tab that has come back gets at most ``limit`` events and about ``size`` bytes."""
+    """Reads logs for clients. A tab that has come back gets at most ``limit`` events and about ``size`` bytes.
+
+    ``unread`` is the most bytes that a client may have unread. What a client gets at once is less.
+    """
 
     def __init__(
         self,
@@ -95,13 +102,26 @@ class Replays:
         *,
         limit: int = 1_000,
         size: int = 512 * KIB,
+        unread: int = 1024 * KIB,
     ) -> None:
         self._history = history
         self._postponed = postponed
         self._resume = resume
         self._sequences = sequences
         self._limit = limit
-        self._size = size
+        self._read_size = min(512 * KIB, unread // 2)
+        self._size = min(size, unread // 2)
+        self._most = unread * 3 // 4  # bytes with the names and everything else
+
+    async def wait_for_reader(self, connection: Connection, channel: str) -> None:
+        """Wait until a client has read most of what was sent, before a subscription that may send stored events.
+
+        Otherwise a client that has missed much on many channels would be closed as one that reads too slowly.
+        """
+        if rule_of(connection.app.history, channel) is None:
+            return
+        if await connection.drained() and connection.tab is not None:
+            self._resume.extend(connection.tab)
 
     async def start(self, connection: Connection, request: events.Subscribe, kind: Kind) -> Start | None:
         """Return the beginning of a subscription; None without history.
@@ -133,7 +153,7 @@ class Replays:
         if after is not None or (tab is not None and tab.lost):
             query = Query(self._limit, self._size, after=after)
         else:
-            query = _rewind(rule, asked)
+            query = msgspec.structs.replace(_rewind(rule, asked), size=self._read_size)
         for _ in range(4):
             page = await self._history.read(app.id, channel, rule, query, begin=True)
             if self._sequences.end_of(app.id, channel) in (None, page.end):
@@ -142,14 +162,16 @@ class Replays:
         else:
             raise Unavailable
         assert page.end is not None  # noqa: S101 - the log has begun
+        entries = _last_entries(channel, page.entries, self._most)
         if tab is None or (after is None and not tab.lost):
             # If the tab ends before it acknowledges the replayed events, it gets them again.
-            first = page.entries[0].serial if page.entries else page.last + 1
+            first = entries[0].serial if entries else page.last + 1
             start = Position(page.epoch, first - 1)
-            return Start(page.end, start, _events(page, (connection.id,)), has_last=bool(page.entries))
-        if after is None or tab.lost or tab.expired or channel in tab.doubtful or not page.is_whole_after(after):
+            return Start(page.end, start, _events(entries, (connection.id,)), has_last=bool(entries))
+        is_doubtful = tab.lost or tab.expired or channel in tab.doubtful or len(entries) < len(page.entries)
+        if after is None or is_doubtful or not page.is_whole_after(after):
             return Start(page.end, page.end, recovered=Recovered(after, page.end, False))
-        missed = _events(page, (connection.id, *tab.socket_ids))
+        missed = _events(entries, (connection.id, *tab.socket_ids))
         return Start(page.end, after, missed, Recovered(after, page.end, True), has_last=True)
 
     async def answer(self, connection: Connection, request: events.HistoryRequest) -> None:
@@ -162,18 +184,40 @@ class Replays:
             _reject(channel, NO_HISTORY)
         try:
             query = query_of(limit=request.limit, after=request.after, before=request.before)
-            page = await self._history.read(app.id, channel, rule, query)
+            await connection.drained()
+            page = await self._history.read(app.id, channel, rule, msgspec.structs.replace(query, size=self._read_size))
         except BadQuery as fault:
             _reject(channel, str(fault))
         except Unavailable:
             _reject(channel, "The history cannot be read now; try again.")
         if channel in connection.channels:
-            connection.send(messages.history(channel, messages.literal(document(page))))
+            connection.send(self._message(channel, page, query))
+
+    def _message(self, channel: str, page: Page, query: Query) -> messages.Message:
+        """Return a page as a message. If its text is too long, leave out events, but never all."""
+        while True:
+            message = messages.history(channel, messages.literal(document(page)))
+            left = len(page.entries) // 2
+            if len(message.text) <= self._most or not left:
+                return message
+            page = msgspec.structs.replace(
+                page, entries=page.entries[-left:] if query.backwards else page.entries[:left]
+            )
 
 
-def _events(page: Page, senders: Collection[str]) -> list[Event]:
-    """Return the events of a page, without those that one of these connections has sent."""
-    return [entry.event for entry in page.entries if entry.exclude not in senders]
+def _events(entries: Sequence[Entry], senders: Collection[str]) -> list[Event]:
+    """Return the events of entries, without those that one of these connections has sent."""
+    return [entry.event for entry in entries if entry.exclude not in senders]
+
+
+def _last_entries(channel: str, entries: Sequence[Entry], most: int) -> Sequence[Entry]:
+    """Return the last events whose messages have ``most`` bytes together, at least one."""
+    for number, entry in enumerate(reversed(entries)):
+        event = entry.event
+        most -= ENVELOPE + len(channel) + len(event.name) + len(event.data) + len(event.user_id or "")
+        if most < 0:
+            return entries[-max(number, 1) :]
+    return entries
 
 
 def _asked(request: events.Subscribe, kind: Kind) -> events.Rewind | None:

@@ -80,6 +80,11 @@ class Resume:
         """Return the position at which the earlier connection of a tab has ended on a channel, or None."""
         return tab.earlier.get(channel) if self._clock() <= tab.earlier_until else None
 
+    def extend(self, tab: Tab) -> None:
+        """Give a tab its time again, because a subscription had to wait until the tab has read earlier events."""
+        if tab.claimed:
+            tab.earlier_until = max(tab.earlier_until, self._clock() + self._window)
+
     def begin(self, connection: Connection, channel: str, start: Start) -> None:
         """Note that a tab has subscribed to a channel."""
         if connection.tab is None:

@@ -106,6 +106,10 @@ class Subscriptions:
                 raise authorization.limit_reached(most, Code.OVER_QUOTA)
             if kind.guarded:
                 authorization.check_channel(app, connection.id, request)
+            if app.history:
+                await self._replays.wait_for_reader(connection, channel)
+                if not connection.open:
+                    return
             await self._join(connection, request, kind)
             return
         members = await self._roster.members(app.id, channel) if kind.presence else None

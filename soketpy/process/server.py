@@ -259,6 +259,7 @@ class Server:
             resume_window=settings.history.resume_window,
             replay_events=settings.history.replay_events,
             replay_size=int(settings.history.replay_kib * KIB),
+            unread_size=int(bounds.unread_in_kb * KIB),
         )
         peers = peers_of(settings)
         if settings.log.access:

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from sys import maxsize
 from time import perf_counter
 
 from soketpy.core.connection import Connection
 from soketpy.core.containment import contain
+from soketpy.core.steps import Future
 from soketpy.protocol import frames
 from soketpy.protocol.errors import Code
 from soketpy.protocol.frames import CloseCode, FrameError, FrameReader, Opcode
@@ -24,6 +26,9 @@ SLICE_FRAMES = 200
 SLICE_SECONDS = 0.005
 """Time for which the frames of one client are served in one iteration, if they are expensive."""
 
+MOST_BEFORE_REPLAY = 64 * 1024
+"""Bytes that a client may have in its write buffer when it gets stored events, at most. More events wait."""
+
 _PING = frames.encode(Opcode.PING, b"")
 
 _TEXT, _BINARY, _CLOSE, _PING_ASKED = int(Opcode.TEXT), int(Opcode.BINARY), int(Opcode.CLOSE), int(Opcode.PING)
@@ -38,6 +43,7 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_awaited",
+        "_drained",
         "_last_received",
         "_peer",
         "_reader",
@@ -62,6 +68,7 @@ class WebSocket(asyncio.Protocol):
         self._reader: FrameReader | None = FrameReader(state.message_size)
         self._last_received = state.node.clock()
         self._awaited = _NOTHING
+        self._drained: tuple[Future[None], int] | None = None  # and the size of the write buffer at the last deadline
         self.closing = False
         self._unserved: Iterator[tuple[int, bytes]] | None = None  # frames after one that waits for other nodes
 
@@ -151,6 +158,7 @@ class WebSocket(asyncio.Protocol):
         if self.connection is not None:
             self.connection.write = _discard
         self._state.deadlines.set(self, CLOSING_TIMEOUT)
+        self._end_wait()
         if self._unserved is not None:
             self.resume()  # the frames that wait are dropped, and the client's close frame is found
 
@@ -198,6 +206,7 @@ class WebSocket(asyncio.Protocol):
         self._state.closing -= self.closing
         self.closing = True
         self._reader = None
+        self._end_wait()
         if self.connection is None:
             self._state.http.leave(self)
         else:
@@ -216,6 +225,34 @@ class WebSocket(asyncio.Protocol):
         """Write directly again: the client has read everything."""
         if self.connection is not None and not self.closing:
             self.connection.write = self._transport.write
+        self._end_wait()
+
+    def drained(self) -> Future[None] | None:
+        """Return what gets its result when the client has read most of its write buffer; None if that is small."""
+        most = min(MOST_BEFORE_REPLAY, self._state.unread_size // 8)
+        if self.closing or self._transport.is_closing() or self._transport.get_write_buffer_size() <= most:
+            return None
+        future: Future[None] = Future()
+        self._drained = future, maxsize
+        self._transport.set_write_buffer_limits(most)  # calls resume_writing later; over TLS the default is 512 KiB
+        return future
+
+    def _end_wait(self) -> None:
+        """Resume the operation that waits for the client to read."""
+        if self._drained is not None:
+            future, _ = self._drained
+            self._drained = None
+            # Not at once: this is called while the transport writes.
+            asyncio.get_running_loop().call_soon(future.set_result, None)
+
+    def _reads_nothing(self) -> bool:
+        """Return whether an operation waits for a client that has read nothing since the last deadline."""
+        if self._drained is None:
+            return False
+        future, before = self._drained
+        unread = self._transport.get_write_buffer_size()
+        self._drained = future, unread
+        return unread >= before
 
     def _write_to_slow(self, frame: bytes) -> None:
         """Add the frame to the write buffer; close the client if the buffer is too large."""
@@ -247,6 +284,9 @@ class WebSocket(asyncio.Protocol):
             return
         if awaited in (_AUTHORIZATION, _LATE_AUTHORIZATION) and not connection.authorized:
             self._refuse(connection, Code.UNAUTHORIZED, "The connection was not authorized in time.")
+            return
+        if self._reads_nothing():
+            connection.refuse(Code.NO_PONG, "The client reads nothing.")
             return
         if self._unserved is not None:
             self._last_received = now  # the server does not read this client, so the client may not be silent

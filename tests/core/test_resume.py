@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from soketpy.core.history import HistoryRule
+from soketpy.core.history import Entry, HistoryRule
+from soketpy.core.replays import _last_entries
+from soketpy.core.steps import Future
+from soketpy.protocol.messages import Event
 from tests.fakes import APP, Client, House
+from tests.patience import attempts
 
 pytestmark = pytest.mark.usefixtures("nodes")
 
@@ -316,3 +320,42 @@ def test_the_state_of_a_tab_is_bounded(house: House) -> None:
             client.subscribe(f"{round}-{number}-room")
         client.leave()
     assert recovered(subscribed(house, app=app).take()) == ([], False)
+
+
+def test_a_subscription_waits_until_the_tab_has_read_earlier_events_and_loses_no_time(house: House) -> None:
+    client = subscribed(house)
+    client.subscribe("another-room")
+    client.leave()
+    triggered(house, "another-room", "one")
+    client = subscribed(house)
+    client.take()
+    unread = client.transport.drain = Future[None]()
+    client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"another-room"}}')
+    house.loop.advance(1_000)
+    assert client.take() == []
+    client.transport.drain, client.transport.waiting = None, True
+    unread.set_result(None)
+    for _ in attempts():
+        house.loop.settle()
+        if not client.transport.waiting:
+            break
+    assert recovered(client.take()) == (["one"], True)
+
+
+def test_a_tab_that_ends_while_its_subscription_waits_is_on_no_channel(house: House) -> None:
+    client = house.connect(STORED, TAB)
+    unread = client.transport.drain = Future[None]()
+    client.connection.receive(b'{"event":"pusher:subscribe","data":{"channel":"room"}}')
+    client.leave()
+    unread.set_result(None)
+    house.loop.settle()
+    assert house.count("room") == 0
+    assert not client.connection.channels
+
+
+def test_a_replay_has_only_the_last_events_that_fit_into_the_unread_bytes() -> None:
+    entries = [Entry(number, 0, Event("e" * 100, b"d" * 100)) for number in range(10)]
+    assert len(_last_entries("room", entries, 10_000)) == 10
+    assert [entry.serial for entry in _last_entries("room", entries, 1_000)] == [7, 8, 9]
+    assert len(_last_entries("room", entries, 100)) == 1
+    assert not _last_entries("room", (), 100)
