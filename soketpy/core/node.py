@@ -21,7 +21,7 @@ from soketpy.core.counts import SubscriptionCounts
 from soketpy.core.history import KIB, HistoryRule, Position, rule_of
 from soketpy.core.history_counts import CountedHistory
 from soketpy.core.hub import Hub
-from soketpy.core.ports import Cluster, RateLimiter, Receipt, Receipts, Transition, Unavailable
+from soketpy.core.ports import Cluster, PartlySent, RateLimiter, Receipt, Receipts, Transition, Unavailable
 from soketpy.core.postponed import Postponed
 from soketpy.core.presence import Member
 from soketpy.core.refusals import Refusals
@@ -259,12 +259,14 @@ class Node:
         """Send events to the subscribers of their channels; cache channels remember them.
 
         Return one receipt, or None if every node has the events. If other nodes cannot be reached, raise Unavailable
-        and publish nothing. If one channel fails, publish on the others, and then raise the exception.
+        and publish nothing. If one channel fails, publish on the others, and then raise the exception, or PartlySent
+        instead of Unavailable.
         """
         for trigger in triggers if self._bus.unavailable else ():
             self._bus.check(app.id, trigger.channels)
         receipts: list[Receipt] = []
         faults: list[Exception] = []
+        is_sent = False
         for trigger in triggers:
             event, exclude = Event(trigger.name, trigger.data), trigger.socket_id
             if log.isEnabledFor(logging.DEBUG):
@@ -283,11 +285,15 @@ class Node:
                         receipt = self._bus.publish(app.id, channel, event, exclude)
                     if receipt is not None:
                         receipts.append(receipt)
+                    else:
+                        is_sent = True
                 except Exception as fault:
                     faults.append(fault)
         if faults:
-            raise faults[0]
-        return Receipts(receipts) if len(receipts) > 1 else receipts[0] if receipts else None
+            raise PartlySent if (is_sent or receipts) and isinstance(faults[0], Unavailable) else faults[0]
+        if not receipts:
+            return None
+        return Receipts(receipts, is_sent=is_sent) if is_sent or len(receipts) > 1 else receipts[0]
 
     def terminate(self, app_id: str, user_id: str) -> Receipt | None:
         """Close every connection of a user, on all nodes. Return a receipt, or None if every node knows of it."""

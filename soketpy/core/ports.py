@@ -53,6 +53,13 @@ class NotStored(Unavailable):
     """An event of a channel with history could not be stored, and it was sent to nobody. The text is for publishers."""
 
 
+class PartlySent(Unavailable):
+    """Some events of a call could not be stored or sent, and others were sent. The text is for publishers."""
+
+    def __init__(self) -> None:
+        super().__init__("Some events of this call could not be published now, and its other events were published.")
+
+
 class HistoryUnavailable(Exception):
     """The store of logs cannot be used now. The text gives the reason, for operators."""
 
@@ -166,16 +173,27 @@ It can be awaited once. An operation that needs no confirmation drops it.
 
 
 class Receipts:
-    """Several receipts as one."""
+    """Several receipts as one. ``is_sent`` is true if the call has sent another event, which needs no receipt.
 
-    __slots__ = ("_receipts",)
+    Awaiting it raises NotStored only if no event of the call was sent, and PartlySent if some were.
+    """
 
-    def __init__(self, receipts: Sequence[Receipt]) -> None:
+    __slots__ = ("_is_sent", "_receipts")
+
+    def __init__(self, receipts: Sequence[Receipt], *, is_sent: bool = False) -> None:
         self._receipts = receipts
+        self._is_sent = is_sent
 
     def __await__(self) -> Generator[Any, Any, None]:
+        is_sent, fault = self._is_sent, None
         for receipt in reversed(self._receipts):  # once the last one is confirmed, most of the others are
-            yield from receipt.__await__()
+            try:
+                yield from receipt.__await__()
+                is_sent = True
+            except NotStored as refusal:
+                fault = refusal
+        if fault is not None:
+            raise PartlySent if is_sent else fault
 
 
 class Bus(Protocol):

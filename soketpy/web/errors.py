@@ -44,12 +44,12 @@ def stopping() -> RequestError:
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; choose another.")
 
 
-def unconfirmed() -> RequestError:
-    """Return the error for a call that was sent to the other nodes and that they have not confirmed.
+def unconfirmed(reason: str = "") -> RequestError:
+    """Return the error for a call whose events may have been published: some of them, or all.
 
     The status is not 503, because a proxy or a publisher may send a call that failed with 503 to another node at once.
     """
-    reason = "The other nodes have not confirmed this call: its events may have been published."
+    reason = reason or "The other nodes have not confirmed this call: its events may have been published."
     return RequestError(HTTPStatus.GATEWAY_TIMEOUT, reason)
 
 

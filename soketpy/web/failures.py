@@ -7,7 +7,7 @@ from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.node import Node
-from soketpy.core.ports import NotStored, Unavailable
+from soketpy.core.ports import NotStored, PartlySent, Unavailable
 from soketpy.core.triggers import TriggerRefused
 from soketpy.protocol.requests import TooManyParameters, bare_path
 from soketpy.web.answers import Answer, failed, refused
@@ -39,6 +39,8 @@ class Failures:
     def _answer(self, exchange: Exchange, fault: Exception) -> Answer:
         if isinstance(fault, TriggerRefused):
             fault = of_trigger(fault)
+        elif isinstance(fault, PartlySent):
+            fault = unconfirmed(str(fault))
         elif isinstance(fault, Unavailable):
             is_certain = exchange.call is None or not exchange.call.published or isinstance(fault, NotStored)
             fault = unavailable(str(fault)) if is_certain else unconfirmed()

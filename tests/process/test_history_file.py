@@ -120,6 +120,28 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+async def test_a_call_of_which_a_part_was_sent_is_not_answered_with_503(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    peers = await start_server(apps=(STORED,), history=History(path=str(tmp_path / "history.db")))
+    client = await peers.client()
+    await client.subscribe("other")
+    batch = [{"name": "batch", "channel": name, "data": "{}"} for name in ("other", "room-0")]
+    assert (await peers.trigger("room-0", "before")).status == 200
+    with full_disk():
+        for channels in (["room-0", "other"], ["other", "room-0"]):
+            answer = await peers.call("POST", "/events", {"name": "mixed", "channels": channels, "data": "{}"})
+            assert (answer.status, "its other events were published" in answer.json["error"]) == (504, True)
+            assert (await client.hear())["event"] == "mixed"
+        assert (await peers.call("POST", "/batch_events", {"batch": batch})).status == 504
+        assert (await client.hear())["event"] == "batch"
+        stored_only = {"name": "lost", "channels": ["room-0", "room-1"], "data": "{}"}
+        assert (await peers.call("POST", "/events", stored_only)).status == 503
+    assert [event["name"] for event in (await peers.call("GET", "/channels/room-0/events")).json["events"]] == [
+        "before"
+    ]
+
+
 async def test_while_the_disk_is_full_events_are_refused_and_sent_to_nobody(
     start_server: StartServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

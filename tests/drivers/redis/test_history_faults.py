@@ -64,10 +64,14 @@ async def test_a_full_redis_refuses_an_event_and_sends_it_to_nobody(
         reply = await peers.trigger("log-room", "refused")
         assert (reply.status, "Redis is full" in reply.json["error"]) == (503, True)
     assert (await peers.trigger("other", "sent")).status == 200
+    for channels in (["other", "log-room"], ["log-room", "other"]):
+        body = {"name": "partly", "channels": channels, "data": "{}"}
+        assert (await peers.call("POST", "/events", body)).status == 504
     own_redis.ask("CONFIG", "SET", "maxmemory", "0")
     assert (await peers.trigger("log-room", "stored")).status == 200
     assert (await client.hear())["event"] == "stored"
     assert caplog.text.count("is full, and publishers") == 1
+    assert [each.getMessage() for each in caplog.records if each.exc_info] == []
 
 
 async def test_a_tab_is_told_that_redis_has_lost_its_data(own_redis: Redis, start_server: StartServer) -> None:
