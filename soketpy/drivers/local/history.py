@@ -7,6 +7,7 @@ from itertools import islice
 from soketpy.core.history import Entry, HistoryRule, LogCounts, Page, Position, Query, is_complete, new_epoch
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.once import Recent
+from soketpy.drivers.local.shares import Shares
 from soketpy.drivers.local.tabs import LocalTabs
 from soketpy.protocol.messages import Event
 
@@ -17,7 +18,8 @@ LOG_SIZE = 800
 """Bytes of an empty log, about."""
 
 MOST_BEGUN = 10_000
-"""Logs that subscribers have begun and that never had an event. Beyond it, the oldest one is forgotten."""
+"""Logs that subscribers have begun and that never had an event. Beyond it, the oldest one of the app with the most
+such logs is forgotten."""
 
 KEPT_EMPTY = 86_400.0
 """Seconds after its last event for which an empty log keeps its epoch, at least."""
@@ -73,7 +75,7 @@ class MemoryHistory:
         self._size = size
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()  # the log with the newest event is the last one
         self._of_apps: dict[str, OrderedDict[str, _Log]] = {}
-        self._begun: OrderedDict[tuple[str, str], _Log] = OrderedDict()  # only their epochs matter
+        self._begun = Shares[tuple[str, str], _Log](MOST_BEGUN)  # only their epochs matter
         self._totals: dict[str, int] = {}  # bytes by app
         self.tabs: Tabs = LocalTabs(clock)
         self._recent = Recent[tuple[str, str, str], bool](clock, once_for)
@@ -140,9 +142,8 @@ class MemoryHistory:
         if log is None and not begin:
             return Page("", 1, 0, (), query.after is None and query.before is None)
         if log is None:
-            log = self._begun[app_id, channel] = _Log()
-            if len(self._begun) > MOST_BEGUN:
-                self._begun.popitem(last=False)
+            log = _Log()
+            self._begun.put((app_id, channel), log)
         now, before = self._clock(), log.total
         log.trim(rule, now)
         if before != log.total:
@@ -164,8 +165,7 @@ class MemoryHistory:
 
     def _begin(self, app_id: str, channel: str) -> _Log:
         """Return the log that a subscriber has begun, or a new one."""
-        key = app_id, channel
-        return self._begun.pop(key) if key in self._begun else _Log()
+        return self._begun.pop((app_id, channel)) or _Log()
 
     def _grow(self, app_id: str, size: int) -> None:
         self.total += size

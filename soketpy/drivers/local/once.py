@@ -1,39 +1,39 @@
 """Idempotency keys of the last minutes, in the memory of this process."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-K = TypeVar("K")
+from soketpy.drivers.local.shares import Shares
+
+K = TypeVar("K", bound=tuple[str, ...])
 V = TypeVar("V")
 
 MOST = 100_000
-"""Keys that are remembered. Beyond it, those that were used first are forgotten."""
+"""Keys that are remembered. Beyond it, the app with the most keys forgets those that were used first."""
 
 
 class Recent(Generic[K, V]):
-    """Values that are remembered for a ``window`` of seconds. ``clock`` may be any clock."""
+    """Values that are remembered for a ``window`` of seconds. ``clock`` may be any clock.
+
+    The first part of a key is the id of an app.
+    """
 
     def __init__(self, clock: Callable[[], float], window: float) -> None:
         self._clock = clock
         self._window = window
-        self._values: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        self._values = Shares[K, V](MOST)
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, or None."""
-        value, until = self._values.get(key, (None, 0.0))
-        return value if until > self._clock() else None
+        return self._values.get(key, self._clock())
 
     def put(self, key: K, value: V) -> None:
         """Remember a value, and forget what is too old."""
         now = self._clock()
-        self._values.pop(key, None)
-        self._values[key] = value, now + self._window
-        while len(self._values) > MOST or next(iter(self._values.values()))[1] <= now:
-            self._values.popitem(last=False)
+        self._values.put(key, value, now + self._window, now)
 
 
 class LocalAnswers:

@@ -1,12 +1,13 @@
 """The states of tabs, in the memory of this process."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from soketpy.core.tabs import TabState, unsaved
+from soketpy.drivers.local.shares import Shares
 
 MOST = 50_000
-"""Tabs whose states are remembered. Beyond it, those that were saved or claimed first are forgotten."""
+"""Tabs whose states are remembered. Beyond it, those of the app with the most tabs that were saved or claimed first are
+forgotten."""
 
 KEPT = 86_400.0
 """Seconds for which the state of a tab is remembered, so that a tab that was away for too long can be told so."""
@@ -19,14 +20,14 @@ class LocalTabs:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._states: OrderedDict[tuple[str, str], tuple[str, TabState | None, float]] = OrderedDict()
+        self._states = Shares[tuple[str, str], tuple[str, TabState | None]](MOST)
 
     def __len__(self) -> int:
         return len(self._states)
 
     async def claim(self, app_id: str, tab_id: str, socket_id: str) -> TabState | None:
         """Return the state of a tab, and let only this connection save it from now on."""
-        owner, state, _ = self._states.pop((app_id, tab_id), ("", None, 0.0))
+        owner, state = self._states.get((app_id, tab_id), self._clock()) or ("", None)
         self._put(app_id, tab_id, socket_id, state)
         return unsaved(self._clock()) if owner and state is None else state
 
@@ -34,11 +35,8 @@ class LocalTabs:
         """Save the state of a tab, unless another connection has claimed it."""
         found = self._states.get((app_id, tab_id))
         if found is not None and found[0] == socket_id:
-            del self._states[app_id, tab_id]
             self._put(app_id, tab_id, socket_id, state)
 
     def _put(self, app_id: str, tab_id: str, socket_id: str, state: TabState | None) -> None:
         now = self._clock()
-        self._states[app_id, tab_id] = (socket_id, state, now + KEPT)
-        while len(self._states) > MOST or next(iter(self._states.values()))[2] <= now:
-            self._states.popitem(last=False)
+        self._states.put((app_id, tab_id), (socket_id, state), now + KEPT, now)

@@ -3,7 +3,8 @@
 from collections import OrderedDict
 
 from soketpy.core.history import HistoryRule, new_epoch
-from soketpy.drivers.local.history import LOG_SIZE
+from soketpy.drivers.local.history import LOG_SIZE, MOST_BEGUN
+from soketpy.drivers.local.shares import Shares
 
 Key = tuple[str, str]
 """The id of an app, and a channel."""
@@ -37,7 +38,7 @@ class LogHeads:
 
     def __init__(self) -> None:
         self.logs: OrderedDict[Key, Log] = OrderedDict()  # the log with the newest event is the last one
-        self.begun: OrderedDict[Key, Log] = OrderedDict()  # logs that never had an event: only their epochs matter
+        self.begun = Shares[Key, Log](MOST_BEGUN)  # logs that never had an event: only their epochs matter
         self.sizes: dict[str, int] = {}
         self.total = 0
         self._of_apps: dict[str, OrderedDict[str, Log]] = {}

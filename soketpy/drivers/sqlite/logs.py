@@ -16,7 +16,7 @@ from typing import Any
 
 from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete
 from soketpy.core.ports import HistoryUnavailable
-from soketpy.drivers.local.history import ENTRY_SIZE, KEPT_EMPTY, LOG_SIZE, MOST_BEGUN
+from soketpy.drivers.local.history import ENTRY_SIZE, KEPT_EMPTY, LOG_SIZE
 from soketpy.drivers.sqlite.file import connect, identity_of
 from soketpy.drivers.sqlite.log_heads import Key, Log, LogHeads
 from soketpy.drivers.sqlite.logs_format import LOGS
@@ -114,7 +114,7 @@ class LogStore:
             if last:
                 self._heads.add(key, log)
             else:
-                self._heads.begun[key] = log
+                self._heads.begun.put(key, log)
 
     def close(self) -> None:
         """Write the logs that were only begun, and close the file."""
@@ -219,7 +219,7 @@ class LogStore:
         if key in self._heads.logs:
             self._heads.renew(key)
             return self._heads.logs[key]
-        log = self._heads.begun.pop(key, None) or self._begin(key)
+        log = self._heads.begun.pop(key) or self._begin(key)
         self._heads.add(key, log)
         return log
 
@@ -234,11 +234,10 @@ class LogStore:
         if log is None and not begin:
             return Page("", 1, 0, (), query.after is None and query.before is None)
         if log is None:
-            log = self._heads.begun[key] = self._begin(key)
+            log = self._begin(key)
             self._changed[key] = None
-            if len(self._heads.begun) > MOST_BEGUN:
-                oldest, forgotten = self._heads.begun.popitem(last=False)
-                self._changed.pop(oldest, None)
+            forgotten = self._heads.begun.put(key, log)
+            if forgotten is not None:
                 self._dropped.append(forgotten)
         self._write_events()
         now = self._clock()

@@ -1,6 +1,7 @@
 """The states of tabs on one node, in the SQLite file of the logs. They survive a restart."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -10,6 +11,9 @@ import msgspec
 from soketpy.core.tabs import TabState, unsaved
 from soketpy.drivers.local.tabs import KEPT, MOST
 from soketpy.drivers.sqlite.kinds import Kind
+
+CHECKED = 500
+"""Claims of tabs between two checks of their number."""
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(TabState).decode
@@ -61,12 +65,27 @@ def _claim(store: Statements, *, app_id: str, tab_id: str, socket_id: str, now: 
         store.execute("DELETE FROM tabs WHERE number = ?", found[0])
     columns = "INSERT INTO tabs (app, tab, owner, saved, state) VALUES (?, ?, ?, ?, ?)"
     number = store.execute(columns, app_id, tab_id, socket_id, now, found and found[1]).lastrowid
-    store.execute("DELETE FROM tabs WHERE number <= ?", (number or 0) - MOST)
+    if not (number or 0) % CHECKED:
+        _remove_excess(store)
     if found is None:
         return None
     if found[1] is None:
         return _encode(unsaved(now))
     return found[1] if _decode(found[1]).saved > now - KEPT else None
+
+
+def _remove_excess(store: Statements) -> None:
+    """Remove the oldest tabs of the apps with the most tabs until there are not too many."""
+    counts = Counter(dict(store.execute("SELECT app, count(*) FROM tabs GROUP BY app").fetchall()))
+    while (excess := counts.total() - MOST) > 0:
+        [(app_id, count), *second] = counts.most_common(2)
+        number = min(excess, max(1, count - (second[0][1] if second else 0)))
+        store.execute(
+            "DELETE FROM tabs WHERE number IN (SELECT number FROM tabs WHERE app = ? ORDER BY number LIMIT ?)",
+            app_id,
+            number,
+        )
+        counts[app_id] -= number
 
 
 def _save(store: Statements, *, app_id: str, tab_id: str, socket_id: str, state: bytes, saved: float) -> None:
