@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("".join(f"{line}\n" for line in lines), end="")
     if page.get("complete") is False:
-        print("soketpy: events after this position are missing, or the log has started again", file=sys.stderr)
+        print("soketpy history: events after this position are missing, or the log has started again", file=sys.stderr)
         return 1
     return 0
 

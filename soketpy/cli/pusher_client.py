@@ -18,6 +18,7 @@ from soketpy.cli import bounded_answer, call
 from soketpy.cli.bounded_answer import TooLarge
 from soketpy.cli.call import Target, expects_header, missing_tls, reason_of, tls_of
 from soketpy.cli.faults import Failure
+from soketpy.cli.refusals import redirect_hint
 from soketpy.protocol.errors import Code
 from soketpy.protocol.forwarded import UNIX_PEER
 
@@ -263,9 +264,15 @@ class PusherServer:
             # Proxies answer 400 to a request without TLS on their port with TLS.
             if error.status == HTTPStatus.BAD_REQUEST and (missing := missing_tls(self.target)) is not None:
                 raise Failure(f"cannot reach {self.target}: {missing}") from None
-            raise Failure(f"{self.target} opens no WebSocket: HTTP {error.status}") from None
+            raise self._refused(error.status) from None
+        except _Redirected as error:
+            raise self._refused(error.status) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._unreachable(error) from None
+
+    def _refused(self, status: int) -> Failure:
+        """Return the failure of a handshake that got another status than 101."""
+        return Failure(f"{self.target} opens no WebSocket: HTTP {status}{redirect_hint(self.target, status)}")
 
     def _unreachable(self, error: Exception) -> Failure:
         """Return the failure of a request that got no answer."""
@@ -282,6 +289,19 @@ class PusherServer:
         return Failure(f"cannot reach {self.target}: {reason}")
 
 
+class _Redirected(Exception):
+    """The server redirects a request. No redirect is followed: it may name another server."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def _refuse_redirect(_session: object, _context: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    redirect.response.close()
+    raise _Redirected(redirect.response.status)
+
+
 @asynccontextmanager
 async def opened(target: Target, prefix: str, key: str, origin: str | None = None) -> AsyncIterator[PusherServer]:
     """Make the client of a server, and close all its connections at the end."""
@@ -291,8 +311,11 @@ async def opened(target: Target, prefix: str, key: str, origin: str | None = Non
         if target.unix_socket is None
         else aiohttp.UnixConnector(target.unix_socket, limit=unlimited)
     )
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)  # ws_connect cannot turn off redirects
     async with aiohttp.ClientSession(
         connector=connector,
+        trace_configs=[trace],
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,  # a small answer must not become a large one
         trust_env=False,

@@ -24,10 +24,17 @@ def reason_in(target: Target, status: int, text: str) -> str:
 
     reason = _error_in(text)
     if reason is None and 300 <= status < 400:
-        return _phrase(status) + (", a redirect" if target.tls else ", a redirect, perhaps to https: give --tls")
+        return _phrase(status) + redirect_hint(target, status)
     if reason is None and (is_page(text) or not text.strip()):
         return _phrase(status)
     return quote(" ".join((text if reason is None else reason).split()), LONGEST)
+
+
+def redirect_hint(target: Target, status: int) -> str:
+    """Return what to do about a redirect, as the end of a sentence, or an empty text for another status."""
+    if not 300 <= status < 400:
+        return ""
+    return ", a redirect" if target.tls else ", a redirect, perhaps to https: give --tls"
 
 
 def is_page(text: str) -> bool:

@@ -28,6 +28,8 @@ def add(commands: Any) -> None:
     add_target(parser)
     add_credentials(parser)
     parser.add_argument("--socket-id", metavar="ID", help="connection that does not get the event")
+    key_help = "a key that is new for each event: a repeated call with the same key publishes nothing"
+    parser.add_argument("--idempotency-key", metavar="KEY", help=key_help)
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -49,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     event = {"name": args.event, "channels": [args.channel], "data": args.data}
     if args.socket_id is not None:
         event["socket_id"] = args.socket_id
+    if args.idempotency_key is not None:
+        event["idempotency_key"] = args.idempotency_key
     body = json.dumps(event).encode()
     note("trigger", of_data(args.channel, args.data), refused=False)
     path = f"{settings.prefix}/apps/{quote(credentials.app_id, safe='')}/events"

@@ -16,6 +16,7 @@ INSTALL = "pip install 'soketpy[otel]'"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 """The variables that choose the protocol of the exporter. The first one that is set decides."""
 
+TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 SAMPLER, RATIO = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 
 SAMPLERS = tuple(f"{prefix}{name}" for prefix in ("", "parentbased_") for name in ("always_on", "always_off"))
@@ -30,7 +31,7 @@ def check_tracing(settings: Settings, environ: Mapping[str, str] = os.environ) -
         from soketpy.drivers.otel import exporter, tracer
     except ImportError as fault:
         raise settings.mistake("tracing.enabled", f"traces need the library {fault.name}: {INSTALL}") from None
-    problem = _protocol_problem(environ)
+    problem = _protocol_problem(environ) or _timeout_problem(environ)
     if problem is None and settings.tracing.sample_ratio is None:
         problem = _sampler_problem(environ)
     if problem is None and (wrong := url_problem(exporter.endpoint_of(settings.tracing.endpoint, environ))):
@@ -46,6 +47,20 @@ def _protocol_problem(environ: Mapping[str, str]) -> str | None:
     if variable is None or environ[variable] == "http/protobuf":
         return None
     return f"traces are exported by http/protobuf only, and {variable} is {shown(environ[variable])}"
+
+
+def _timeout_problem(environ: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the variables of the timeout, in seconds. The SDK would use 10 s instead."""
+    for name in TIMEOUTS:
+        if not (text := environ.get(name)):
+            continue
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0
+        if not 0 < seconds < float("inf"):
+            return f"{name} must be a number of seconds above 0, not {shown(text)}"
+    return None
 
 
 def _sampler_problem(environ: Mapping[str, str]) -> str | None:

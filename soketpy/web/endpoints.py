@@ -285,7 +285,7 @@ def _wanted(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
 def _query(given: Mapping[str, str]) -> Query:
     """Return the query of a call. Without a direction, it is forwards. Raises RequestError (400)."""
     limit = given.get("limit", "100")
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9:
+    if not limit.isascii() or not limit.removeprefix("-").isdigit() or len(limit) > 19:
         bad_request(f"The limit must be a whole number from 1 to {MOST_READ}.")
     try:
         return query_of(

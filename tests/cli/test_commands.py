@@ -497,6 +497,15 @@ def test_the_body_of_a_trigger_leaves_out_whom_it_names(run: Run, monkeypatch: p
     assert json.loads(sent[0]) == {"name": "e", "channels": ["c"], "data": "d", "socket_id": "1.2"}
 
 
+async def test_a_trigger_with_the_key_of_an_earlier_one_publishes_nothing(run: Run, peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("my-channel")
+    for key, event in (("one", "first"), ("one", "first"), ("two", "second")):
+        argv = ("trigger", "my-channel", event, "{}", "--idempotency-key", key)
+        assert await asyncio.to_thread(run, *argv, "--port", str(peers.port), *CREDENTIALS) == (0, "{}\n", "")
+    assert [(await client.hear())["event"] for _ in range(2)] == ["first", "second"]
+
+
 def test_check_config_tries_the_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "soketpy.yaml"
     file.write_text("tls: {cert: /nowhere/cert.pem, key: /nowhere/key.pem}\n")

@@ -55,7 +55,7 @@ async def test_missing_events_are_reported(peers: Peers, capsys: pytest.CaptureF
     epoch = json.loads(out)["last"].split(":")[0]
     code, out, err = await printed(peers, capsys, "room", "--after", f"{epoch}:0")
     assert (code, len(out.splitlines())) == (1, 3)
-    assert err == "soketpy: events after this position are missing, or the log has started again\n"
+    assert err == "soketpy history: events after this position are missing, or the log has started again\n"
 
 
 @pytest.mark.parametrize(

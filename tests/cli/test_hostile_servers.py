@@ -138,14 +138,14 @@ async def test_a_list_without_end_is_a_failure(
     assert capsys.readouterr().err == "soketpy apps: the list of the server has no end\n"
 
 
-def answering(status: str, body: str) -> Serve:
-    """Return a server with one answer."""
+def answering(status: str, body: str, header: str = "") -> Serve:
+    """Return a server with one answer. ``header`` is a further line of its head."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readexactly(1) == b"\x16":
             return  # a handshake: the command finds out whether this port speaks TLS
         await reader.readuntil(b"\r\n\r\n")
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body.encode())}\r\nConnection: close\r\n{header}\r\n"
         writer.write(head.encode() + body.encode())
         await writer.drain()
 
@@ -153,6 +153,14 @@ def answering(status: str, body: str) -> Serve:
 
 
 PAGE = "<html>\r\n<head><title>no</title></head>\r\n<body>secret of the proxy</body></html>"
+
+
+async def test_a_redirect_of_a_websocket_suggests_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    location = "Location: https://127.0.0.1:1/\r\n"
+    async with listening(answering("308 Permanent Redirect", PAGE, location)) as port:
+        assert await ends(("listen", "c", *CREDENTIALS, "--port"), port) == 1
+        said = "opens no WebSocket: HTTP 308, a redirect, perhaps to https: give --tls"
+        assert capsys.readouterr() == ("", f"soketpy listen: http://127.0.0.1:{port} {said}\n")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ def test_a_server_without_tracing_loads_no_library(tmp_path: Path) -> None:
             {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "5%"},
             "OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not '5%'",
         ),
+        *(
+            ({name: value}, f"{name} must be a number of seconds above 0, not {value!r}")
+            for name in ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+            for value in ("abc", "-1", "nan")
+        ),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "a variable OTEL_… is invalid: max_queue_size must be a positive integer."),
     ],
 )
