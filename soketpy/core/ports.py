@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from soketpy.core.histograms import Histogram
 from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
+from soketpy.core.idempotency import Once
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
 from soketpy.core.tabs import Tabs
@@ -231,13 +232,14 @@ class Bus(Protocol):
         app_id: str,
         channel: str,
         event: Event,
-        once: str,
+        once: Once,
         rule: HistoryRule | None,
         exclude: str | None = None,
     ) -> Receipt | None:
         """Publish an event, unless one with the same key ``once`` was published on this channel lately, as one step.
 
-        With a rule the event is also stored. A receipt of a repeated event confirms the first one.
+        With a rule the event is also stored. A receipt of a repeated event confirms the first one. If the first one
+        was another event, this method or its receipt raises KeyReused, and the event is not published.
         """
 
     def publish_stored(

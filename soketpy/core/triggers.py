@@ -6,6 +6,7 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from soketpy.core.apps import App
+from soketpy.core.idempotency import Once, digest_of
 from soketpy.protocol import channels, grammar, messages
 
 SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
@@ -36,7 +37,7 @@ class Trigger(msgspec.Struct, frozen=True):
     channels: tuple[str, ...]
     socket_id: str | None
     info: tuple[str, ...]
-    once: str | None = None
+    once: Once | None = None
     """The idempotency key of the event: with the same key, it is published once on each channel."""
 
 
@@ -132,7 +133,9 @@ def check_batch(batch: Batch, app: App) -> list[Trigger]:
                 _refuse("The batch has an idempotency_key, so its events must not have one.")
             trigger = check(body, app)
             if batch.idempotency_key is not None:
-                trigger = msgspec.structs.replace(trigger, once=f"{batch.idempotency_key}/{number}")
+                # No key has a line feed, so no other event has this one.
+                once = Once(f"{batch.idempotency_key}\n{number}", _digest_of(trigger))
+                trigger = msgspec.structs.replace(trigger, once=once)
             triggers.append(trigger)
         except TriggerRefused as fault:
             raise type(fault)(f"Event {number} of the batch: {fault.reason}") from None
@@ -147,24 +150,30 @@ def check(body: Body, app: App) -> Trigger:
         _refuse(f"The event name is longer than the allowed {app.max_event_name_length} characters.")
     if body.socket_id is not None and not SOCKET_ID.fullmatch(body.socket_id):
         _refuse("The socket_id is not of the form N.N.")
-    if body.idempotency_key is not None:
-        check_idempotency_key(body.idempotency_key)
-    return Trigger(
+    trigger = Trigger(
         body.name,
         _checked_data(body.data, app),
         _checked_channels(body, app),
         body.socket_id,
         parse_info(body.info),
-        body.idempotency_key,
     )
+    if body.idempotency_key is not None:
+        check_idempotency_key(body.idempotency_key)
+        once = Once(body.idempotency_key, _digest_of(trigger))
+        trigger = msgspec.structs.replace(trigger, once=once)
+    return trigger
+
+
+def _digest_of(trigger: Trigger) -> str:
+    return digest_of(trigger.name, trigger.data, trigger.channels, trigger.socket_id)
 
 
 def check_idempotency_key(key: str) -> None:
-    """Raise TriggerRefused for an empty or long key, and for one with other characters than ASCII."""
+    """Raise TriggerRefused for an empty or long key, and for one with other characters than printable ASCII."""
     if not 1 <= len(key) <= LONGEST_KEY:
         _refuse(f"An idempotency_key must have 1 to {LONGEST_KEY} characters.")
-    if not key.isascii():
-        _refuse("An idempotency_key may have ASCII characters only.")
+    if not key.isascii() or not key.isprintable():
+        _refuse("An idempotency_key may have printable ASCII characters only.")
 
 
 def parse_info(info: str | None, known: tuple[str, ...] = INFO_ATTRIBUTES) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import msgspec
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
 from soketpy.core.history import MOST_READ, Query, rule_of
+from soketpy.core.idempotency import KeyReused
 from soketpy.core.node import Node
 from soketpy.core.ports import RateLimiter, Unavailable
 from soketpy.core.replays import NO_HISTORY, BadQuery, document, query_of
@@ -56,7 +57,7 @@ class Endpoints:
         """Trigger one event on one or more channels."""
         app = call.app
         trigger = check(_event_of(call, body), app)
-        if trigger.once is not None and (answer := await self._repeated(call, trigger.once)) is not None:
+        if trigger.once is not None and (answer := await self._repeated(call, trigger.once.key)) is not None:
             return answer
         headers = await self._spend(app, "backend events", len(trigger.channels), app.max_backend_events_per_second)
         if app.id in self._node.full:
@@ -72,7 +73,7 @@ class Endpoints:
         if trigger.info:
             value["channels"] = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
         if trigger.once is not None:
-            self._remember(call, trigger.once, value)
+            self._remember(call, trigger.once.key, value)
         return Answer(value, headers=headers)
 
     async def batch_events(self, call: Call, body: bytes) -> Answer:
@@ -106,15 +107,14 @@ class Endpoints:
     async def _repeated(self, call: Call, key: str) -> Answer | None:
         """Return the answer to an earlier call with the same idempotency key, or None.
 
-        Raises Unavailable, and RequestError (422) if the earlier call had another body.
+        Raises Unavailable, and KeyReused if the earlier call had another body.
         """
         found = await self._node.answers.find(call.app.id, key)
         if found is None:
             return None
         digest, _, answer = found.partition(b" ")
         if digest.decode() != call.given.get("body_md5", ""):
-            reason = "An earlier call with this idempotency_key had another body. Use a new key for each event."
-            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, reason)
+            raise KeyReused
         return Answer(msgspec.Raw(answer))
 
     def _remember(self, call: Call, key: str, value: dict[str, object]) -> None:

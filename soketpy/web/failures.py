@@ -6,6 +6,7 @@ from http import HTTPStatus
 from soketpy.core.app_registry import RegistryUnavailable
 from soketpy.core.apps import App
 from soketpy.core.containment import attempt, contain
+from soketpy.core.idempotency import KeyReused
 from soketpy.core.node import Node
 from soketpy.core.ports import NotStored, PartlySent, Unavailable
 from soketpy.core.triggers import TriggerRefused
@@ -46,6 +47,8 @@ class Failures:
             fault = unavailable(str(fault)) if is_certain else unconfirmed()
         elif isinstance(fault, RegistryUnavailable):
             fault = no_registry()
+        elif isinstance(fault, KeyReused):
+            fault = RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(fault))
         elif isinstance(fault, TooManyParameters):
             fault = RequestError(HTTPStatus.BAD_REQUEST, "The query has too many parameters.")
         if isinstance(fault, RequestError):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soketpy.core.history import HistoryRule, Position
+from soketpy.core.idempotency import Once
 from soketpy.core.ports import Bus, ChannelFull, Roster, Transition
 from soketpy.core.presence import Member
 from soketpy.drivers.local.bus import LocalBus
@@ -265,6 +266,8 @@ def test_whatever_comes_and_goes_each_transition_is_reported_once(joins: list[tu
 
 # The bus
 
+KEY = Once("key", "digest")
+
 
 def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
     node = Node()
@@ -277,10 +280,10 @@ def test_a_bus_has_its_own_node_do_everything_in_order() -> None:
         bus.publish("app", "news", event, "1.2"),
         bus.publish_cached("app", "cache-news", event, "1.2"),
         bus.publish_stored("app", "news", event, HistoryRule(channels="news"), "1.2"),
-        bus.publish_once("app", "news", event, "key", None),
-        bus.publish_once("app", "news", event, "key", None),
-        bus.publish_once("app", "news", event, "key", HistoryRule(channels="news")),
-        bus.publish_once("app", "news", event, "key", HistoryRule(channels="news")),
+        bus.publish_once("app", "news", event, KEY, None),
+        bus.publish_once("app", "news", event, KEY, None),
+        bus.publish_once("app", "news", event, KEY, HistoryRule(channels="news")),
+        bus.publish_once("app", "news", event, KEY, HistoryRule(channels="news")),
         bus.terminate("app", "ada"),
     ]
     assert receipts == [None] * 9, "there is nobody to wait for"

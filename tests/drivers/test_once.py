@@ -1,11 +1,13 @@
 """Idempotency keys of stored events, in each kind of store of one node."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from soketpy.core.history import HistoryRule
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.protocol.messages import Event
 from tests.drivers.logs import KINDS, Kit, names, task_of
 
@@ -21,10 +23,11 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[K
 
 
 async def publish(kit: Kit, name: str, once: str | None = "key", channel: str = "room", app: str = "app") -> None:
-    """Publish an event, and wait until it is stored."""
+    """Publish an event, and wait until it is stored. All events have the same digest, except those named "another"."""
     event = Event(name, b'"{}"')
+    key = None if once is None else Once(once, "other-digest" if name == "another" else "digest")
     receipt = kit.store.publish(
-        app, channel, event, RULE, None, lambda position: kit.delivered.append((app, channel, position, event)), once
+        app, channel, event, RULE, None, lambda position: kit.delivered.append((app, channel, position, event)), key
     )
 
     async def confirm() -> None:
@@ -44,7 +47,7 @@ async def test_a_repeated_key_stores_and_delivers_nothing(kit: Kit) -> None:
 async def test_repeats_in_one_transaction_store_one_event(kit: Kit) -> None:
     for name in ("first", "second", "third"):
         event = Event(name, b'"{}"')
-        kit.store.publish("app", "room", event, RULE, None, lambda position: None, "key")
+        kit.store.publish("app", "room", event, RULE, None, lambda position: None, Once("key", "digest"))
     await publish(kit, "fourth")
     assert names(await kit.read("room", RULE)) == ["first"]
 
@@ -81,3 +84,14 @@ async def test_a_key_survives_a_restart_if_the_logs_do(kit: Kit) -> None:
     await kit.restart()
     await publish(kit, "second")
     assert names(await kit.read("room", RULE)) == (["first"] if kit.keeps else ["second"])
+
+
+async def test_a_key_of_another_event_is_refused_and_disturbs_nobody(kit: Kit) -> None:
+    await publish(kit, "first")
+    with pytest.raises(KeyReused):
+        await publish(kit, "another")
+    results = await asyncio.gather(
+        publish(kit, "a", "key-a"), publish(kit, "another"), publish(kit, "b", "key-b"), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), KeyReused, type(None)]
+    assert names(await kit.read("room", RULE)) == ["first", "a", "b"]

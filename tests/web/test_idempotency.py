@@ -1,5 +1,6 @@
 """Calls with an idempotency key: a repeated call publishes nothing and returns the first answer."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -115,7 +116,7 @@ async def test_each_event_of_a_batch_may_have_its_own_key(peers: Peers) -> None:
     assert await heard_until(client, "last") == ["a", "b", "c", "last"]
 
 
-@pytest.mark.parametrize("key", ["", "x" * 201, "é", 7, ["a"], {}])
+@pytest.mark.parametrize("key", ["", "x" * 201, "é", "a\nb", "\0", "\x7f", 7, ["a"], {}])
 async def test_a_wrong_key_is_refused(peers: Peers, key: object) -> None:
     reply = await trigger(peers, ["news"], "once", key)
     assert reply.status == 400
@@ -135,3 +136,37 @@ async def test_a_null_key_is_no_key(peers: Peers) -> None:
         assert (await trigger(peers, ["news"], "twice", None)).status == 200
     await peers.trigger("news", "last")
     assert await heard_until(client, "last") == ["twice", "twice", "last"]
+
+
+async def test_the_key_of_a_batch_is_not_that_of_an_event(peers: Peers) -> None:
+    client = await peers.client()
+    await client.subscribe("news")
+    batch = {"batch": [{"name": "of-batch", "channel": "news", "data": "{}"}], "idempotency_key": "B1"}
+    assert (await peers.call("POST", "/batch_events", batch)).status == 200
+    assert (await trigger(peers, ["news"], "alone", "B1/0")).status == 200
+    await peers.trigger("news", "last")
+    assert await heard_until(client, "last") == ["of-batch", "alone", "last"]
+
+
+@pytest.mark.parametrize("channel", ["news", "stored-news"])
+async def test_of_different_calls_with_one_key_at_the_same_time_one_succeeds(peers: Peers, channel: str) -> None:
+    client = await peers.client()
+    await client.subscribe(channel)
+    names = [f"event-{number}" for number in range(8)]
+    replies = await asyncio.gather(*(trigger(peers, [channel], name) for name in names))
+    assert sorted(reply.status for reply in replies) == [200] + [422] * 7
+    await peers.trigger(channel, "last")
+    [won] = [name for name, reply in zip(names, replies, strict=True) if reply.status == 200]
+    assert await heard_until(client, "last") == [won, "last"]
+
+
+@pytest.mark.parametrize("channel", ["news", "stored-news"])
+async def test_a_key_of_an_event_whose_answer_is_lost_is_refused_for_another(peers: Peers, channel: str) -> None:
+    client = await peers.client()
+    await client.subscribe(channel)
+    for name, status in (("first", 200), ("another", 422)):
+        # No answer is stored for the keys of a batch's events, as for a call during which the server has ended.
+        batch = {"batch": [{"name": name, "channel": channel, "data": "{}", "idempotency_key": "a-key"}]}
+        assert (await peers.call("POST", "/batch_events", batch)).status == status
+    await peers.trigger(channel, "last")
+    assert await heard_until(client, "last") == ["first", "last"]

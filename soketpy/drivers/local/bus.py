@@ -5,6 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from soketpy.core.history import HistoryRule, LogCounts, Position
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import History, Inbox, Receipt
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.cache import LocalCache
@@ -12,7 +13,7 @@ from soketpy.drivers.local.once import Recent
 from soketpy.protocol import channels
 from soketpy.protocol.messages import Event
 
-Once = tuple[str, str, str]
+Used = tuple[str, str, str]
 """An app, a channel and an idempotency key."""
 
 
@@ -38,11 +39,11 @@ class LocalHistory(History, Protocol):
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
-        once: str | None = None,
+        once: Once | None = None,
     ) -> Receipt | None:
         """Store an event, and then call ``deliver``. Without a receipt, both are done.
 
-        Do neither if an event with the same key ``once`` was stored lately.
+        Do neither if an event with the same key ``once`` was stored lately. Raise KeyReused if it was another one.
 
         Events are delivered in the order of their positions. Raise Unavailable if the event cannot be stored.
         """
@@ -63,7 +64,7 @@ class LocalBus:
 
     unavailable = frozenset[str]()
 
-    def __init__(self, cache: LocalCache, history: LocalHistory, recent: Recent[Once, bool]) -> None:
+    def __init__(self, cache: LocalCache, history: LocalHistory, recent: Recent[Used, str]) -> None:
         self._cache = cache
         self._recent = recent
         self._history = history
@@ -95,7 +96,7 @@ class LocalBus:
         app_id: str,
         channel: str,
         event: Event,
-        once: str,
+        once: Once,
         rule: HistoryRule | None,
         exclude: str | None = None,
     ) -> Receipt | None:
@@ -103,12 +104,15 @@ class LocalBus:
         if rule is not None:
             deliver = partial(self._deliver, app_id, channel, event, exclude)
             return self._history.publish(app_id, channel, event, rule, exclude, deliver, once)
-        key = app_id, channel, once
-        if self._recent.get(key) is None:
-            self._recent.put(key, True)
+        key = app_id, channel, once.key
+        former = self._recent.get(key)
+        if former is None:
+            self._recent.put(key, once.digest)
             if channels.kind_of(channel).cache:
                 self._cache.put(app_id, channel, event.name, event.data)
             self.publish(app_id, channel, event, exclude)
+        elif former != once.digest:
+            raise KeyReused
         return None
 
     def _deliver(self, app_id: str, channel: str, event: Event, exclude: str | None, position: Position) -> None:

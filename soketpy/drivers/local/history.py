@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from soketpy.core.history import Entry, HistoryRule, LogCounts, Page, Position, Query, is_complete, new_epoch
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.once import Recent
 from soketpy.drivers.local.shares import Shares
@@ -78,7 +79,7 @@ class MemoryHistory:
         self._begun = Shares[tuple[str, str], _Log](MOST_BEGUN)  # only their epochs matter
         self._totals: dict[str, int] = {}  # bytes by app
         self.tabs: Tabs = LocalTabs(clock)
-        self._recent = Recent[tuple[str, str, str], bool](clock, once_for)
+        self._recent = Recent[tuple[str, str, str], str](clock, once_for)
         self._stored = self._dropped = 0  # events, and logs beyond the limits of bytes
         self.total = 0
         """The bytes of all logs, about."""
@@ -127,13 +128,19 @@ class MemoryHistory:
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
-        once: str | None = None,
+        once: Once | None = None,
     ) -> None:
-        """Store an event, and deliver it, unless one with the same key was stored lately."""
+        """Store an event, and deliver it, unless one with the same key was stored lately.
+
+        Raise KeyReused if that was another event.
+        """
         if once is not None:
-            if self._recent.get((app_id, channel, once)) is not None:
+            former = self._recent.get((app_id, channel, once.key))
+            if former is not None and former != once.digest:
+                raise KeyReused
+            if former is not None:
                 return
-            self._recent.put((app_id, channel, once), True)
+            self._recent.put((app_id, channel, once.key), once.digest)
         deliver(self.append(app_id, channel, event, rule, exclude))
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:

@@ -11,6 +11,7 @@ import hiredis
 from soketpy.core import steps
 from soketpy.core.containment import contain
 from soketpy.core.history import HistoryRule, Position, new_epoch
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import Inbox, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.drivers.redis import topics
@@ -27,6 +28,9 @@ log = logging.getLogger("soketpy.redis")
 
 FULL = b"full"
 """The answer of the script to an event that it could not store, because Redis is full."""
+
+REUSED = b"reused"
+"""The answer of the script to an event with an idempotency key that another event has used."""
 
 FULL_INTERVAL = 60.0
 """Seconds between two log lines about a full Redis, at least."""
@@ -91,7 +95,7 @@ class RedisBus:
         app_id: str,
         channel: str,
         event: Event,
-        once: str,
+        once: Once,
         rule: HistoryRule | None,
         exclude: str | None = None,
     ) -> Receipt:
@@ -105,12 +109,12 @@ class RedisBus:
         event: Event,
         rule: HistoryRule | None,
         exclude: str | None,
-        once: str | None,
+        once: Once | None,
     ) -> Receipt:
         texts = [event.name.encode("utf-8", "surrogatepass"), *fields(event, exclude)[1:]]
         weight = len(app_id) + len(channel) + len(event.name) + len(event.data)
         limits = None if rule is None else (rule.events, rule.size, round(1000 * rule.seconds), self._history_size)
-        key = None if once is None else (once, self._idempotency_window)
+        key = None if once is None else (once.key, self._idempotency_window, once.digest)
         cache = self._cache_ttl if kind_of(channel).cache else None
         self.stored += 1
         return self._write(app_id, weight, ["publish_stored", app_id, channel, texts, limits, new_epoch(), cache, key])
@@ -132,9 +136,13 @@ class RedisBus:
     async def _confirm(self, write: Future[Any], confirmed: Future[None], app_id: str, weight: int) -> None:
         """Wait until Redis has accepted a cached event. Then confirm it, and release its room."""
         try:
-            if await write == FULL:
+            result = await write
+            if result == FULL:
                 self._note_full()
                 confirmed.set_exception(NotStored("Redis is full, and the event was sent to nobody; try again later."))
+                return
+            if result == REUSED:
+                confirmed.set_exception(KeyReused())
                 return
         except Lost:
             confirmed.set_exception(Unavailable())

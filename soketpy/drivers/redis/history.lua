@@ -105,23 +105,25 @@ local function store(app, channel, event, limits, epoch)
 end
 
 -- Publish an event. `event` is the list of its texts. With `limits`, append it to the log of its channel too. `cache` is
--- nil, or the milliseconds for which a cache channel remembers the event. `once` is nil, or an idempotency key and the
--- milliseconds for which it is remembered: the event is published unless one with this key was published on the channel.
+-- nil, or the milliseconds for which a cache channel remembers the event. `once` is nil, or an idempotency key, the
+-- milliseconds for which it is remembered, and the digest of the event: the event is published unless one with this key was
+-- published on the channel. Return 'reused' if that was another event.
 -- Return 'full', and do nothing, if Redis is full.
 function commands.publish_stored(_, app, channel, event, limits, epoch, cache, once)
   if redis_is_full then
     return 'full'
   end
   local used = once and prefix .. 'once:' .. scoped(app, channel) .. ':' .. once[1]
-  if once and redis.call('EXISTS', used) == 1 then
-    return false
+  local former = once and redis.call('GET', used)
+  if former then
+    return former == once[3] or 'reused'
   end
   local serial
   if limits then
     epoch, serial = store(app, channel, event, limits, epoch)
   end
   if once then
-    redis.call('SET', used, '', 'PX', once[2])
+    redis.call('SET', used, once[3], 'PX', once[2])
   end
   if cache then
     remember(app, channel, event[1], event[2], cache)

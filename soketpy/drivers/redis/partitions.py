@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from soketpy.core.history import HistoryRule, Page, Query
+from soketpy.core.idempotency import Once
 from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
 from soketpy.core.steps import gather
@@ -75,7 +76,7 @@ class PartitionedBus:
         app_id: str,
         channel: str,
         event: Event,
-        once: str,
+        once: Once,
         rule: HistoryRule | None,
         exclude: str | None = None,
     ) -> Receipt:

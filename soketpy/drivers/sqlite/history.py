@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from soketpy.core.containment import contain
 from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import HistoryUnavailable, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
 from soketpy.core.tabs import Tabs
@@ -141,11 +142,12 @@ class SqliteHistory:
         rule: HistoryRule,
         exclude: str | None,
         deliver: Callable[[Position], None],
-        once: str | None = None,
+        once: Once | None = None,
     ) -> Receipt:
         """Store an event, and then deliver it. Raise NotStored if the file cannot be used.
 
-        Do neither if an event with the same key ``once`` was stored lately.
+        Do neither if an event with the same key ``once`` was stored lately. If it was another event, awaiting the
+        receipt raises KeyReused.
 
         Awaiting the receipt raises NotStored if the event could not be stored. The event is not delivered then.
         """
@@ -165,7 +167,7 @@ class SqliteHistory:
         weight: int,
         receipt: Future[None],
         deliver: Callable[[Position], None],
-        position: Position | None,
+        position: Position | KeyReused | None,
         fault: Exception | None,
     ) -> None:
         """Deliver an event that is in the file, and confirm it."""
@@ -174,6 +176,9 @@ class SqliteHistory:
                 receipt.set_exception(self._refusal(fault, CANNOT_STORE))
                 return
             self._logged = ""
+            if isinstance(position, KeyReused):
+                receipt.set_exception(position)
+                return
             self._events += 1
             try:
                 if position is not None:

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete
+from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import HistoryUnavailable
 from soketpy.drivers.local.history import ENTRY_SIZE, KEPT_EMPTY, LOG_SIZE
 from soketpy.drivers.sqlite.file import connect, identity_of
@@ -176,12 +177,15 @@ class LogStore:
         event: Event,
         rule: HistoryRule,
         exclude: str | None = None,
-        once: str | None = None,
-    ) -> Position | None:
-        """Store an event. Return its position, or None if an event with the same key ``once`` was stored lately."""
+        once: Once | None = None,
+    ) -> Position | KeyReused | None:
+        """Store an event. Return its position, or None if an event with the same key ``once`` was stored lately.
+
+        If it was another event, return KeyReused: an exception would end the transaction of other events.
+        """
         now, key = self._clock(), (app_id, channel)
-        if once is not None and self._is_repeated(app_id, channel, once, now):
-            return None
+        if once is not None and (former := self._used_by(app_id, channel, once, now)) is not None:
+            return None if former == once.digest else KeyReused()
         time_ms = int(now * 1000)
         log = self._log(key)
         size = ENTRY_SIZE + len(event.name) + len(event.data)
@@ -201,18 +205,24 @@ class LogStore:
         self._new.append(row)
         return Position(log.epoch, log.last)
 
-    def _is_repeated(self, app_id: str, channel: str, once: str, now: float) -> bool:
-        """Return whether an idempotency key was used on a channel lately; note its use. Forget some old keys."""
-        key = app_id, channel, once
-        found = self.execute("SELECT until FROM keys WHERE app = ? AND channel = ? AND key = ?", *key).fetchone()
+    def _used_by(self, app_id: str, channel: str, once: Once, now: float) -> str | None:
+        """Return the digest of the event that has used a key on a channel lately, or None. Note a first use.
+
+        Forget some old keys.
+        """
+        key = app_id, channel, once.key
+        found = self.execute(
+            "SELECT until, digest FROM keys WHERE app = ? AND channel = ? AND key = ?", *key
+        ).fetchone()
         if found is not None and found[0] > now:
-            return True
+            return str(found[1])
         self.execute("DELETE FROM keys WHERE app = ? AND channel = ? AND key = ?", *key)
-        self.execute("INSERT INTO keys (app, channel, key, until) VALUES (?, ?, ?, ?)", *key, now + self._once_for)
+        row = *key, now + self._once_for, once.digest
+        self.execute("INSERT INTO keys (app, channel, key, until, digest) VALUES (?, ?, ?, ?, ?)", *row)
         self.execute(
             "DELETE FROM keys WHERE number IN (SELECT number FROM keys ORDER BY number LIMIT 10) AND until <= ?", now
         )
-        return False
+        return None
 
     def _log(self, key: Key) -> Log:
         """Return the log of a channel as the one with the newest event."""

@@ -14,7 +14,7 @@ _TABLES = (
     " size INTEGER NOT NULL, exclude TEXT, user BLOB, numeric INTEGER NOT NULL, name BLOB NOT NULL, data BLOB NOT NULL,"
     " PRIMARY KEY (log, serial)) WITHOUT ROWID",
     "CREATE TABLE keys (number INTEGER PRIMARY KEY, app TEXT NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL,"
-    " until REAL NOT NULL)",
+    " until REAL NOT NULL, digest TEXT NOT NULL)",
     "CREATE UNIQUE INDEX keys_by_name ON keys (app, channel, key)",
     "CREATE TABLE tabs (number INTEGER PRIMARY KEY, app TEXT NOT NULL, tab TEXT NOT NULL, owner TEXT NOT NULL,"
     " saved REAL NOT NULL, state BLOB)",
