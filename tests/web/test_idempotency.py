@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pusher
 import pytest
 
 from soketpy.core.history import HistoryRule
@@ -104,6 +105,15 @@ async def test_a_repeated_batch_publishes_nothing(peers: Peers) -> None:
     heard = [(await client.hear()) for _ in range(6)]
     for channel in ("news", "stored-news"):
         assert [each["event"] for each in heard if each["channel"] == channel] == ["a", "b", "last"]
+
+
+async def test_pythons_pusher_sends_keys_in_a_batch(peers: Peers) -> None:
+    client = pusher.Pusher(APP.id, "app-key", "app-secret", ssl=False, host="127.0.0.1", port=peers.port)
+    events = [{"channel": "stored-news", "name": "once", "data": {"id": 7}, "idempotency_key": "a-key"}]
+    for _ in range(2):
+        assert await asyncio.to_thread(client.trigger_batch, events) == {}
+    log = (await peers.call("GET", "/channels/stored-news/events")).json
+    assert [event["name"] for event in log["events"]] == ["once"]
 
 
 async def test_each_event_of_a_batch_may_have_its_own_key(peers: Peers) -> None:
