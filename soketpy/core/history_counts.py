@@ -1,5 +1,7 @@
 """Counters of the reads of logs, for metrics."""
 
+from collections.abc import Callable
+
 from soketpy.core.history import HistoryRule, Page, Query
 from soketpy.core.ports import History
 
@@ -14,6 +16,11 @@ class CountedHistory:
         self._history = history
         self.events = 0
         self.incomplete = 0
+
+    @property
+    def touch(self) -> Callable[[str, str], None] | None:
+        """The function that keeps an empty log."""
+        return self._history.touch
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log, and count its events."""

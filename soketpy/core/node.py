@@ -96,7 +96,7 @@ class Node:
         self._events = cluster.events
         self._limiter = limiter = limiter or cluster.limiter
         self.sequences = Sequences(
-            cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, partial(later, 0)
+            cluster.history, hub, self._history_rule, self.deliver, self._close_subscribers, later
         )
         self.resume = Resume(cluster.tabs, hub, self.sequences.end_of, wall_clock, later, resume_window)
         replays = Replays(

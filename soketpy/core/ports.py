@@ -257,6 +257,13 @@ class Bus(Protocol):
 class History(Protocol):
     """The logs of channels with history."""
 
+    @property
+    def touch(self) -> Callable[[str, str], None] | None:
+        """A function that keeps an empty log of an app and a channel for some more minutes. It never blocks or raises.
+
+        None if the store keeps the empty logs of channels with subscribers by itself.
+        """
+
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log; a coroutine for ``steps``. Raise Unavailable if the log cannot be read now.
 

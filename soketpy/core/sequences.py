@@ -6,7 +6,9 @@ subscribers. Those with a tab id get the events when they come back, or are told
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 
 from soketpy.core import steps
 from soketpy.core.containment import contain
@@ -14,13 +16,22 @@ from soketpy.core.history import KIB, HistoryRule, Page, Position, Query
 from soketpy.core.hub import Hub
 from soketpy.core.ports import History, Unavailable
 from soketpy.core.slices import in_slices
-from soketpy.core.steps import Soon
+from soketpy.core.steps import Later
 from soketpy.protocol.messages import Event
 
 log = logging.getLogger("soketpy.history")
 
 MOST_MISSING = 10_000
 """The most events that are read to fill a gap."""
+
+TICK = 10.0
+"""Seconds between two times at which some logs are touched."""
+
+TICKS = 12
+"""Ticks in which each log without any event is touched once, while its channel has subscribers here."""
+
+RARELY = 100
+"""Rounds of ticks after which each log with events is touched once: they are kept for a day after their last event."""
 
 Key = tuple[str, str]
 """An app and a channel."""
@@ -36,7 +47,7 @@ class Sequences:
         rule_of: Callable[[str, str], HistoryRule | None],
         deliver: Callable[[str, str, Event, str | None], None],
         close: Callable[[Key], None],
-        soon: Soon,
+        later: Later,
     ) -> None:
         self.gaps = 0
         """Gaps that were found."""
@@ -47,10 +58,13 @@ class Sequences:
         self._rule_of = rule_of
         self._deliver = deliver
         self._close = close
-        self._soon = soon
+        self._later = later
         self.ends: dict[Key, Position] = {}
         """The positions by app and channel. Do not change the dict."""
         self._filling: set[Key] = set()
+        self._touches = False
+        self._untouched: Iterator[Key] = iter(())
+        self._share = self._round = 0
 
     def end_of(self, app_id: str, channel: str) -> Position | None:
         """Return the position of the last event that was sent, or None if it is unknown."""
@@ -59,6 +73,9 @@ class Sequences:
     def begin(self, app_id: str, channel: str, position: Position) -> None:
         """Note that a subscriber has every event up to a position, and gets all later ones."""
         self.ends[app_id, channel] = position
+        if not self._touches and self._history.touch is not None:
+            self._touches = True
+            self._later(TICK, self._touch_some)
 
     def forget(self, app_id: str, channel: str) -> None:
         """Forget a channel that has no subscribers here."""
@@ -86,7 +103,26 @@ class Sequences:
 
     def check(self) -> None:
         """Look for missing events on all channels, in slices: messages between nodes may have been lost."""
-        in_slices(list(self.ends), lambda key: steps.begin(self.fill(*key)), self._soon)
+        in_slices(list(self.ends), lambda key: steps.begin(self.fill(*key)), partial(self._later, 0))
+
+    # Otherwise a store forgets the epoch of an idle channel, and each tab there is told that it may have missed events.
+
+    def _touch_some(self) -> None:
+        """Touch the next logs, a part of all. Stop when no channel is left."""
+        if not self.ends:
+            self._touches = False
+            return
+        if self._round % TICKS == 0:
+            self._untouched = iter(list(self.ends))
+            self._share = len(self.ends) // TICKS + 1
+        self._round += 1
+        in_slices(islice(self._untouched, self._share), self._touch, partial(self._later, 0))
+        self._later(TICK, self._touch_some)
+
+    def _touch(self, key: Key) -> None:
+        end, touch = self.ends.get(key), self._history.touch
+        if end is not None and touch is not None and (end.serial == 0 or self._round // TICKS % RARELY == 0):
+            touch(*key)
 
     async def fill(self, app_id: str, channel: str) -> None:
         """Deliver the events of the log that this node has not sent; a coroutine for ``steps``. Never raises."""

@@ -8,7 +8,7 @@ import pytest
 from soketpy.core.history import HistoryRule, Page, Position, Query
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Unavailable
-from soketpy.core.sequences import Sequences
+from soketpy.core.sequences import RARELY, TICK, TICKS, Sequences
 from soketpy.core.steps import Future
 from soketpy.drivers.local.history import MemoryHistory
 from soketpy.protocol.messages import Event
@@ -36,6 +36,10 @@ class Log:
         self.waiting: list[Future[None]] = []
         self.at_once = True
         self.available = True
+        self.touched: list[str] = []
+
+    def touch(self, app_id: str, channel: str) -> None:
+        self.touched.append(channel)
 
     def append(self, name: str) -> tuple[Event, Position]:
         event = Event(name, b'"{}"')
@@ -63,7 +67,8 @@ class Desk:
         self.log = Log(HistoryRule(channels="room", **limits))
         self.got: list[str] = []
         self.closed: list[tuple[str, str]] = []
-        self.hub = Hub(FakeLoop().call_soon)
+        self.loop = FakeLoop()
+        self.hub = Hub(self.loop.call_soon)
         self.hub.join(*KEY, Listener())
         self.sequences = Sequences(
             self.log,
@@ -71,7 +76,7 @@ class Desk:
             lambda app_id, channel: self.log.rule,
             lambda app_id, channel, event, exclude: self.got.append(event.name),
             self.closed.append,
-            lambda call: call(),
+            self.loop.call_later,
         )
         page = now(self.log.store.read(*KEY, self.log.rule, Query(1), begin=True))
         assert page.end is not None
@@ -202,3 +207,34 @@ def test_subscribers_get_every_event_once_and_in_order_or_are_closed(seed: int) 
         desk.sequences.check()
     assert desk.got == sent[: len(desk.got)]
     assert desk.closed or desk.got == sent
+
+
+ROUND = TICK * TICKS
+
+
+def test_logs_without_an_event_are_touched_while_they_have_subscribers() -> None:
+    desk = Desk()
+    for number in range(50):
+        desk.sequences.begin("app", f"idle-{number}", Position("0" * 16, 0))
+        desk.sequences.begin("app", f"busy-{number}", Position("0" * 16, 1))
+    desk.loop.advance(2 * ROUND)
+    desk.log.touched.clear()
+    desk.loop.advance(ROUND)
+    assert sorted(desk.log.touched) == sorted(["room", *(f"idle-{number}" for number in range(50))])
+    for channel in list(desk.sequences.ends):
+        desk.sequences.forget(*channel)
+    desk.log.touched.clear()
+    desk.loop.advance(2 * ROUND)
+    assert desk.log.touched == []
+    desk.sequences.begin("app", "again", Position("0" * 16, 0))
+    desk.loop.advance(2 * ROUND)
+    assert "again" in desk.log.touched
+
+
+def test_logs_with_events_are_touched_rarely() -> None:
+    desk = Desk()
+    desk.sequences.begin(*KEY, Position("0" * 16, 1))
+    desk.loop.advance(ROUND)
+    desk.log.touched.clear()
+    desk.loop.advance(RARELY * ROUND)
+    assert desk.log.touched == ["room"]

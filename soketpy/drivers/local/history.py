@@ -84,6 +84,8 @@ class MemoryHistory:
         self.total = 0
         """The bytes of all logs, about."""
 
+    touch = None
+
     full = frozenset[str]()
 
     async def room(self, app_id: str) -> None:

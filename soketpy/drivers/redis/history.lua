@@ -7,7 +7,7 @@
 -- connection that is excluded and, for a client event, the user and whether the id of the user is a number.
 
 local OVERHEAD = 64 -- bytes that an event takes besides its text, about
-local BEGUN = 300000 -- milliseconds for which a log without any event keeps its epoch
+local BEGUN = 600000 -- milliseconds for which a log without any event keeps its epoch after it was last touched
 local KEPT_EMPTY = 86400000 -- milliseconds after its last event for which an empty log keeps its epoch, at least
 local READ_AT_ONCE = 50
 
@@ -215,6 +215,18 @@ function commands.read_log(_, app, channel, query, epoch)
     events, from = forwards, to - #events + 1
   end
   return {found, first, last, from, events}
+end
+
+-- Keep the epoch of a log whose channel has subscribers.
+function commands.touch_log(_, app, channel)
+  local key = keys_of(app, channel)
+  local _, last = read_log(key)
+  local kept = last == 0 and BEGUN or KEPT_EMPTY
+  local left = redis.call('PTTL', key)
+  if left > 0 and left < kept then
+    redis.call('PEXPIRE', key, kept)
+  end
+  return true
 end
 
 -- Return the state of a tab that has connected again, or false. The state is empty if an earlier connection has claimed

@@ -23,6 +23,11 @@ class RedisHistory:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
+    def touch(self, app_id: str, channel: str) -> None:
+        """Keep an empty log for some more minutes. Do nothing while Redis is unavailable."""
+        if self._commands.connected:
+            self._commands.write(["touch_log", app_id, channel])
+
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log. Raise Unavailable if Redis is unavailable."""
         epoch = new_epoch() if begin else None

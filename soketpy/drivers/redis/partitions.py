@@ -229,6 +229,10 @@ class PartitionedHistory:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
+    def touch(self, app_id: str, channel: str) -> None:
+        """Keep an empty log for some more minutes."""
+        self._partitions.of(app_id, channel).history.touch(app_id, channel)
+
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log. Raises Unavailable."""
         history = self._partitions.of(app_id, channel).history

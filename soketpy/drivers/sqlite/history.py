@@ -66,6 +66,8 @@ class SqliteHistory:
         self._events = 0  # events that were stored since the start
         self._logged = ""  # the reason for which the file cannot be used now
 
+    touch = None
+
     @property
     def full(self) -> Window:
         """The apps that have reached their limit of bytes that wait for the disk."""

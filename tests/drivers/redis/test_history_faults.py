@@ -91,3 +91,17 @@ async def test_a_tab_is_told_that_redis_has_lost_its_data(own_redis: Redis, star
     await client.subscribe("log-room")
     told = await client.hear()
     assert (told["event"], told["data"]["complete"]) == ("soketpy:recovered", False)
+
+
+async def test_the_log_of_an_idle_channel_is_kept_while_it_has_subscribers(
+    own_redis: Redis, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soketpy.core.sequences.TICK", 0.02)
+    app = replace(APP, history=(HistoryRule(channels="log-*"),))
+    meeting = config.Redis(unix_socket=own_redis.socket, lease=LONG_LEASE)
+    peers = await start_server(cluster="redis", redis=meeting, apps=(app,))
+    client = await peers.client()
+    await client.subscribe("log-room")
+    [key] = own_redis.ask("KEYS", "*log:*log-room").decode().split()
+    own_redis.ask("PEXPIRE", key, "60000")
+    await until(lambda: int(own_redis.ask("PTTL", key)) > 60_000)
