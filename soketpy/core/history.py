@@ -50,7 +50,7 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event of a log. ``time_ms`` is the Unix time at which it was stored, in milliseconds.
 
     ``exclude`` is the connection that must not get the event, its sender.

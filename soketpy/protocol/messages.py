@@ -16,7 +16,7 @@ _json = msgspec.json.Encoder().encode
 _TEXT = int(frames.Opcode.TEXT)
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An event without its channel. ``data`` is JSON text. A client event has the ``user_id`` of its sender."""
 
     name: str
