@@ -20,6 +20,9 @@ from soketpy.protocol.frames import Opcode
 INTERVAL = 2.0
 """Seconds between two pings of a tab, at least."""
 
+LEAST_KEPT = 3600.0
+"""Seconds for which the state of a tab that has left is kept, so that a tab that comes back too late is told so."""
+
 Key = tuple[str, str]
 """An app and a channel."""
 
@@ -46,6 +49,7 @@ class Resume:
         self._clock = clock
         self._later = later
         self._window = window
+        self._kept = max(LEAST_KEPT, 4 * window)
         self._connected: dict[Key, Connection] = {}  # by app and tab
         self._on_channels: dict[Key, dict[Connection, None]] = {}
         self._sent: dict[Key, None] = {}  # channels with events since the last sweep
@@ -74,7 +78,9 @@ class Resume:
             tab.expired = state.ended and state.saved + self._window < now
             tab.earlier, tab.earlier_until = dict(state.positions), now + self._window
         if not connection.open:  # the connection has ended during the wait, and has saved nothing
-            self._tabs.save(app_id, tab.id, connection.id, tab.state(connection.id, self._clock(), ended=True))
+            self._tabs.save(
+                app_id, tab.id, connection.id, tab.state(connection.id, self._clock(), ended=True), self._kept
+            )
 
     def position(self, tab: Tab, channel: str) -> Position | None:
         """Return the position at which the earlier connection of a tab has ended on a channel, or None."""
@@ -129,7 +135,8 @@ class Resume:
         tab = connection.tab
         if tab is not None and tab.claimed:
             state = tab.state(connection.id, self._clock(), ended=ended)
-            self._tabs.save(connection.app.id, tab.id, connection.id, state)
+            # A connected tab may be idle for very long. One that has left comes back soon, or starts anew.
+            self._tabs.save(connection.app.id, tab.id, connection.id, state, self._kept if ended else None)
             tab.saved = True
 
     def _save_soon(self, connection: Connection) -> None:

@@ -61,8 +61,11 @@ class Tabs(Protocol):
         this connection can save the state. Raise Unavailable if the state cannot be read now.
         """
 
-    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
-        """Save the state of a tab, unless another connection has claimed it. Never blocks and never raises."""
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
+        """Save the state of a tab, unless another connection has claimed it. Never blocks and never raises.
+
+        The state is remembered for at least ``kept`` seconds, or for a day, unless there are too many.
+        """
 
 
 class Tab:

@@ -31,7 +31,7 @@ class LocalTabs:
         self._put(app_id, tab_id, socket_id, state)
         return unsaved(self._clock()) if owner and state is None else state
 
-    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
         """Save the state of a tab, unless another connection has claimed it."""
         found = self._states.get((app_id, tab_id))
         if found is not None and found[0] == socket_id:

@@ -266,9 +266,9 @@ class PartitionedTabs:
         """Return the state of a tab, and let only this connection save it. Raises Unavailable."""
         return await self._partitions.of(app_id, tab_id).tabs.claim(app_id, tab_id, socket_id)
 
-    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
         """Save the state of a tab, unless another connection has claimed it."""
-        self._partitions.of(app_id, tab_id).tabs.save(app_id, tab_id, socket_id, state)
+        self._partitions.of(app_id, tab_id).tabs.save(app_id, tab_id, socket_id, state, kept)
 
 
 class PartitionedEvents:

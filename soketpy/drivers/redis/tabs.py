@@ -41,9 +41,9 @@ class RedisTabs:
             note_damage(f"App {app_id}: the state of a tab", "soketpy did not write it")
             raise Unavailable from None
 
-    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
         """Save the state of a tab, unless another connection has claimed it. Do nothing while Redis is unavailable."""
         if self._commands.connected:
             parts = state.positions, state.socket_ids, state.saved, state.ended, state.whole, state.doubtful
             packed = msgpack.packb(parts, use_bin_type=False)
-            self._commands.write(["save_tab", app_id, tab_id, socket_id, packed, KEPT])
+            self._commands.write(["save_tab", app_id, tab_id, socket_id, packed, KEPT if kept is None else round(kept)])

@@ -53,7 +53,7 @@ class SqliteTabs:
         state = await self._jobs.run(Kind.CHANGE, job)
         return None if state is None else _decode(state)
 
-    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState) -> None:
+    def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
         """Save the state of a tab, unless another connection has claimed it. The file may be unusable now."""
         job = partial(_save, app_id=app_id, tab_id=tab_id, socket_id=socket_id, state=_encode(state), saved=state.saved)
         self._jobs.run_if_open(Kind.CHANGE, job)

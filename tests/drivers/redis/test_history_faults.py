@@ -105,3 +105,17 @@ async def test_the_log_of_an_idle_channel_is_kept_while_it_has_subscribers(
     [key] = own_redis.ask("KEYS", "*log:*log-room").decode().split()
     own_redis.ask("PEXPIRE", key, "60000")
     await until(lambda: int(own_redis.ask("PTTL", key)) > 60_000)
+
+
+async def test_the_state_of_a_tab_that_has_left_is_kept_for_an_hour(
+    own_redis: Redis, start_server: StartServer
+) -> None:
+    app = replace(APP, history=(HistoryRule(channels="log-*"),))
+    meeting = config.Redis(unix_socket=own_redis.socket, lease=LONG_LEASE)
+    peers = await start_server(cluster="redis", redis=meeting, apps=(app,))
+    client = await peers.client(path="/c/a-tab/app/app-key?protocol=7")
+    await client.subscribe("log-room")
+    [key] = own_redis.ask("KEYS", "*tab:*a-tab").decode().split()
+    assert int(own_redis.ask("TTL", key)) > 80_000
+    await client.peer.close()
+    await until(lambda: 3_000 < int(own_redis.ask("TTL", key)) <= 3_600)
