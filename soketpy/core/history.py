@@ -7,7 +7,7 @@ the events.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,7 +50,11 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+RulesOf = Callable[[str], Sequence[HistoryRule] | None]
+"""Returns the rules of an app by its id, None if they are unknown or have not changed."""
+
+
+class Entry(msgspec.Struct, frozen=True):
     """One event of a log. ``time_ms`` is the Unix time at which it was stored, in milliseconds.
 
     ``exclude`` is the connection that must not get the event, its sender.

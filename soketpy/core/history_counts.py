@@ -14,6 +14,7 @@ class CountedHistory:
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self.drop_unruled = history.drop_unruled
         self.events = 0
         self.incomplete = 0
 

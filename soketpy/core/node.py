@@ -239,13 +239,15 @@ class Node:
         return [connection for of_app in self._connections.values() for connection in of_app.values()]
 
     def update(self, apps: Callable[[str], App | None], only: Iterable[str] | None = None) -> int:
-        """Apply changed apps to open connections. Return the number of connections to be closed, in slices.
+        """Apply changed apps to logs and connections. Return the number of connections to be closed, in slices.
 
-        ``only`` are the ids of the apps that may have changed, None for all.
+        ``only`` are the ids of the apps that may have changed, None for all; then ``apps`` must not change later.
         """
         affected = self._connections
         if only is not None:
+            apps = {app_id: apps(app_id) for app_id in only}.get
             affected = {app_id: self._connections[app_id] for app_id in only if app_id in self._connections}
+        attempt(log, self.history.drop_unruled, lambda app_id: None if (app := apps(app_id)) is None else app.history)
         return update_connections(affected, apps, self.roster, partial(self._later, 0))
 
     @property

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from soketpy.core.histograms import Histogram
-from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
+from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query, RulesOf
 from soketpy.core.idempotency import Once
 from soketpy.core.presence import Member, Members
 from soketpy.core.steps import Soon
@@ -271,6 +271,12 @@ class History(Protocol):
 
         The operation that awaits the page resumes between two events of the channel: this node has delivered exactly
         the events up to ``Page.last``. An event that is older than the rule allows is not in the page.
+        """
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Drop the logs of channels that no longer have a rule. Logs that several nodes share are kept.
+
+        Events that are published on such a channel are not stored. A new log has a new epoch and shows that.
         """
 
 

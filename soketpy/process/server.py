@@ -154,9 +154,10 @@ class Server:
         if isinstance(self._apps, CachedApps):
             self._apps.invalidate()
             return 0
-        self._apps.replace(self._heard(settings.apps))
+        apps = self._heard(settings.apps)
+        self._apps.replace(apps)
         self._webhooks.update(settings.apps)
-        return node.update(self._apps.by_id)
+        return node.update({app.id: app for app in apps}.get)
 
     def _heard(self, apps: tuple[App, ...]) -> tuple[App, ...]:
         """Return the apps with the events that this server needs of them."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from soketpy.core.history import HistoryRule, Page, Position, Query
+from soketpy.core.history import HistoryRule, Page, Position, Query, RulesOf
 from soketpy.core.hub import Hub
 from soketpy.core.ports import Unavailable
 from soketpy.core.sequences import RARELY, TICK, TICKS, Sequences
@@ -44,6 +44,9 @@ class Log:
     def append(self, name: str) -> tuple[Event, Position]:
         event = Event(name, b'"{}"')
         return event, self.store.append(*KEY, event, self.rule)
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        pass
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         if not self.at_once:

@@ -203,3 +203,23 @@ async def test_a_large_event_is_dropped_and_counted(kit: Kit) -> None:
     page = await kit.read("room", rule)
     assert (names(page), page.first, page.last) == ([], 2, 1)
     assert ENTRY_SIZE + LOG_SIZE < 2000
+
+
+async def test_a_log_without_a_rule_is_dropped_and_starts_with_a_new_epoch(kit: Kit) -> None:
+    for app, channel in (("app", "lost"), ("app", "kept"), ("other", "lost")):
+        await kit.publish(channel, "old", RULE, app=app)
+    await kit.read("begun", RULE, begin=True)
+    before = {channel: (await kit.read(channel, RULE)).epoch for channel in ("lost", "kept", "begun")}
+    publication = kit.publish("lost", "last", RULE)
+    kit.store.drop_unruled({"app": (HistoryRule(channels="kept"),)}.get)
+    await publication
+    assert (await kit.read("lost", RULE)).epoch == ""
+    await kit.publish("lost", "new", RULE)
+    await kit.restart()
+    if not kit.keeps:
+        return
+    assert names(await kit.read("lost", RULE)) == ["new"]
+    assert (await kit.read("kept", RULE)).epoch == before["kept"]
+    assert names(await kit.read("lost", RULE, app="other")) == ["old"]
+    assert (await kit.read("begun", RULE, begin=True)).epoch != before["begun"]
+    assert not (await kit.read("lost", RULE, Query(10, after=Position(before["lost"], 2)))).complete

@@ -235,3 +235,18 @@ def test_clients_of_the_file_are_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     connect(str(path), LOGS, create=True).close()
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+async def test_a_rule_that_is_removed_and_added_again_leaves_no_hidden_hole(
+    start_server: StartServer, tmp_path: Path, store: str
+) -> None:
+    peers = await start_server(apps=(STORED,), history=History(store=store, path=str(tmp_path / "history.db")))
+    assert (await peers.trigger("room-0", "before")).status == 200
+    last = (await peers.call("GET", "/channels/room-0/events")).json["last"]
+    peers.reload(replace(STORED, history=()))
+    assert (await peers.trigger("room-0", "not-stored")).status == 200
+    peers.reload(STORED)
+    assert (await peers.trigger("room-0", "after")).status == 200
+    page = (await peers.call("GET", "/channels/room-0/events", query={"after": last})).json
+    assert ([event["name"] for event in page["events"]], page["complete"]) == (["after"], False)

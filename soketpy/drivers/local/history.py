@@ -4,7 +4,18 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from soketpy.core.history import Entry, HistoryRule, LogCounts, Page, Position, Query, is_complete, new_epoch
+from soketpy.core.history import (
+    Entry,
+    HistoryRule,
+    LogCounts,
+    Page,
+    Position,
+    Query,
+    RulesOf,
+    is_complete,
+    new_epoch,
+    rule_of,
+)
 from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.tabs import Tabs
 from soketpy.drivers.local.once import Recent
@@ -159,6 +170,15 @@ class MemoryHistory:
             self._grow(app_id, log.total - before)
         complete = is_complete(query, log.epoch, log.first, log.last)
         return Page(log.epoch, log.first, log.last, _select(log, query, now), complete)
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Drop the logs of channels that no longer have a rule."""
+        for app_id, channel in [*self._logs, *self._begun.keys()]:
+            found = rules(app_id)
+            if found is None or rule_of(found, channel) is not None:
+                continue
+            if self._begun.pop((app_id, channel)) is None:
+                self._drop(app_id, channel)
 
     def _log(self, app_id: str, channel: str) -> _Log:
         """Return the log of a channel as the one with the newest event."""

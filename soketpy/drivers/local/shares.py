@@ -25,6 +25,10 @@ class Shares(Generic[K, V]):
     def __len__(self) -> int:
         return self._total
 
+    def keys(self) -> list[K]:
+        """Return the keys of all values, also of expired ones."""
+        return [key for values in self._apps.values() for key in values]
+
     def get(self, key: K, now: float = 0.0) -> V | None:
         """Return the value of a key, or None if there is none or it has expired."""
         values = self._apps.get(key[0])

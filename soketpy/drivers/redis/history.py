@@ -4,7 +4,7 @@ from typing import Any
 
 import msgpack
 
-from soketpy.core.history import Entry, HistoryRule, Page, Query, is_complete, new_epoch
+from soketpy.core.history import Entry, HistoryRule, Page, Query, RulesOf, is_complete, new_epoch
 from soketpy.core.ports import Unavailable
 from soketpy.drivers.redis.commands import Commands
 from soketpy.drivers.redis.damage import note_damage
@@ -27,6 +27,9 @@ class RedisHistory:
         """Keep an empty log for some more minutes. Do nothing while Redis is unavailable."""
         if self._commands.connected:
             self._commands.write(["touch_log", app_id, channel])
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Do nothing: another node may still have a rule for the channel."""
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log. Raise Unavailable if Redis is unavailable."""

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
-from soketpy.core.history import HistoryRule, Page, Query
+from soketpy.core.history import HistoryRule, Page, Query, RulesOf
 from soketpy.core.idempotency import Once
 from soketpy.core.ports import Allowance, CachedEvent, Inbox, Receipt
 from soketpy.core.presence import Members
@@ -232,6 +232,9 @@ class PartitionedHistory:
     def touch(self, app_id: str, channel: str) -> None:
         """Keep an empty log for some more minutes."""
         self._partitions.of(app_id, channel).history.touch(app_id, channel)
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Do nothing: another node may still have a rule for the channel."""
 
     async def read(self, app_id: str, channel: str, rule: HistoryRule, query: Query, *, begin: bool = False) -> Page:
         """Return a page of a log. Raises Unavailable."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soketpy.core.containment import contain
-from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query
+from soketpy.core.history import HistoryRule, LogCounts, Page, Position, Query, RulesOf
 from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import HistoryUnavailable, NotStored, Receipt, Unavailable
 from soketpy.core.steps import Future
@@ -198,6 +198,10 @@ class SqliteHistory:
         delivered, and no later event.
         """
         return await self.run(Kind.READ, lambda store: store.read(app_id, channel, rule, query, begin=begin))
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Drop the logs of channels that no longer have a rule, if the file is open. Never blocks."""
+        self.run_if_open(Kind.PUT, lambda store: store.drop_unruled(rules))
 
     async def run(self, kind: Kind, job: Callable[["LogStore"], T]) -> T:
         """Return the result of a job of the thread. Raise Unavailable if the file cannot be used."""

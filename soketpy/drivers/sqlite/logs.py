@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, is_complete
+from soketpy.core.history import Entry, HistoryRule, Page, Position, Query, RulesOf, is_complete, rule_of
 from soketpy.core.idempotency import KeyReused, Once
 from soketpy.core.ports import HistoryUnavailable
 from soketpy.drivers.local.history import ENTRY_SIZE, KEPT_EMPTY, LOG_SIZE
@@ -353,6 +353,16 @@ class LogStore:
         for key in list(islice(heads.logs, len(self._changed))):
             if heads.logs[key].until <= now:
                 self._dropped.append(heads.remove(key))
+
+    def drop_unruled(self, rules: RulesOf) -> None:
+        """Drop the logs of channels that no longer have a rule."""
+        self._write_events()
+        for key in [*self._heads.logs, *self._heads.begun.keys()]:
+            found = rules(key[0])
+            if found is None or rule_of(found, key[1]) is not None:
+                continue
+            self._dropped.append(self._heads.begun.pop(key) or self._heads.remove(key))
+            self._changed.pop(key, None)
 
     def _drop(self, key: Key) -> None:
         self._dropped.append(self._heads.remove(key))
