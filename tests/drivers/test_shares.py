@@ -85,6 +85,15 @@ async def test_many_tabs_of_one_app_displace_only_its_own(kit: Kit) -> None:
     assert await task_of(kit.store.tabs.claim("other", "29", "2.3")) is not None
 
 
+async def test_a_connected_tab_that_was_forgotten_is_saved_again(kit: Kit) -> None:
+    await task_of(kit.store.tabs.claim("app", "tab", "1.1"))
+    for number in range(30):
+        await task_of(kit.store.tabs.claim("app", str(number), "2.2"))
+    state = TabState({"room": Position("0" * 16, 7)}, ("1.1",), kit.time)
+    kit.store.tabs.save("app", "tab", "1.1", state)
+    assert await task_of(kit.store.tabs.claim("app", "tab", "1.2")) == state
+
+
 async def test_many_begun_logs_of_one_app_displace_only_its_own(kit: Kit) -> None:
     page = await kit.read("room", RULE, begin=True)
     others = [(await kit.read(str(number), RULE, app="other", begin=True)).epoch for number in range(30)]

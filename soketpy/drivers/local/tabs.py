@@ -34,7 +34,7 @@ class LocalTabs:
     def save(self, app_id: str, tab_id: str, socket_id: str, state: TabState, kept: float | None = None) -> None:
         """Save the state of a tab, unless another connection has claimed it."""
         found = self._states.get((app_id, tab_id))
-        if found is not None and found[0] == socket_id:
+        if found is None or found[0] == socket_id:  # a connected tab may have been forgotten
             self._put(app_id, tab_id, socket_id, state)
 
     def _put(self, app_id: str, tab_id: str, socket_id: str, state: TabState | None) -> None:

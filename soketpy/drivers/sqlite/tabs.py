@@ -90,4 +90,8 @@ def _remove_excess(store: Statements) -> None:
 
 def _save(store: Statements, *, app_id: str, tab_id: str, socket_id: str, state: bytes, saved: float) -> None:
     changes = "UPDATE tabs SET state = ?, saved = ? WHERE app = ? AND tab = ? AND owner = ?"
-    store.execute(changes, state, saved, app_id, tab_id, socket_id)
+    if not store.execute(changes, state, saved, app_id, tab_id, socket_id).rowcount:
+        # A connected tab may have been forgotten. A row with another owner stays.
+        again = "INSERT OR IGNORE INTO tabs (app, tab, owner, saved, state) VALUES (?, ?, ?, ?, ?)"
+        if store.execute(again, app_id, tab_id, socket_id, saved, state).rowcount:
+            _remove_excess(store)
