@@ -46,7 +46,7 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True, scope="module")
 def a_collection_is_fast() -> None:
-    """Exclude from garbage collection what lives longer than the tests of a module: all modules and the list of tests."""
+    """Exclude from garbage collection what lives longer than a module: other modules, and the list of tests."""
     gc.collect()
     gc.freeze()
 

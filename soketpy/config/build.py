@@ -15,7 +15,7 @@ from soketpy.config.settings import DEFAULT_APP, ONE_OF_BOTH, WHY_EXCLUDED, Sett
 from soketpy.config.soketi.names import NAMES, PREFIX
 from soketpy.config.tree import Position
 from soketpy.core.apps import TABLES, App, Key, limit_fields
-from soketpy.core.fields import Field, fields_of
+from soketpy.core.fields import Field, fields_of, shown
 
 SOKETIS_DRIVER = "appManager.driver"
 

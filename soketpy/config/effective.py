@@ -11,6 +11,7 @@ from soketpy.config.settings import Settings
 from soketpy.config.tree import Position
 from soketpy.core.apps import TABLES, App, Key, limit_fields
 from soketpy.core.fields import Field, fields_of
+from soketpy.core.quoting import has_credentials
 
 MASK = "********"
 """In the place of a secret. It does not show the length."""

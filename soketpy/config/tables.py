@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from soketpy.config.errors import guess, quote
+from soketpy.config.errors import guess, quote_name
 from soketpy.config.problems import Problems
 from soketpy.config.tree import ConfigNode
 from soketpy.config.values import convert
@@ -43,7 +43,7 @@ def read_values(
     fields = {name.rstrip("_"): each for name, each in fields_of(of).items()}
     given, problems = dict[str, Any](), Problems()
     for name, each in table.items():
-        where, field = f"{path}.{quote(name)}", fields.get(name)
+        where, field = f"{path}.{quote_name(name)}", fields.get(name)
         with problems.noted():
             if field is None:
                 raise each.at.error(where, f"{unknown}{hint(name, fields)}")

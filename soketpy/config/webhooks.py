@@ -127,4 +127,4 @@ def _headers(node: ConfigNode, path: str) -> Headers:
             raise each.at.error(where, f"given twice, first at {table[first].at}")
     if len(table) > MOST:
         raise node.at.error(path, f"must have at most {MOST} headers")
-    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote(name)}")) for name, each in table.items()})
+    return Headers({name: str(convert(_HEADER, each, f"{path}.{quote_name(name)}")) for name, each in table.items()})

@@ -54,7 +54,7 @@ RulesOf = Callable[[str], Sequence[HistoryRule] | None]
 """Returns the rules of an app by its id, None if they are unknown or have not changed."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event of a log. ``time_ms`` is the Unix time at which it was stored, in milliseconds.
 
     ``exclude`` is the connection that must not get the event, its sender.

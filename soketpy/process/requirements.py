@@ -129,6 +129,7 @@ CHECKS: Mapping[Callable[[Settings], None], tuple[str, ...]] = {
     _check_cluster: ("", "redis"),
     _check_queue: ("", "webhooks", "sqs"),
     _check_history: ("", "history"),
+    _check_tracing: ("tracing",),
 }
 """Each check, and the groups of settings that it reads."""
 

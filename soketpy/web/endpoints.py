@@ -69,6 +69,7 @@ class Endpoints:
         if receipt is not None:
             call.sent = monotonic()
             await receipt
+            call.confirmed = monotonic()
         value: dict[str, object] = {}
         if trigger.info:
             value["channels"] = await self._attributes_of_published(app, trigger.channels, trigger.info, monotonic())
@@ -94,6 +95,7 @@ class Endpoints:
         if receipt is not None:
             call.sent = monotonic()
             await receipt
+            call.confirmed = monotonic()
         value: dict[str, object] = {}
         if any(trigger.info for trigger in triggers):
             since, info = monotonic(), list[dict[str, object]]()

@@ -143,4 +143,4 @@ def test_a_changed_rule_is_a_change_of_its_app(tmp_path: Path) -> None:
     before = load(str(tmp_path / "soketpy.yaml"), {}, {})
     [app] = before.apps
     after = replace(before, apps=(replace(app, history=EXPECTED[:1]),))
-    assert changes(before, after) == "apps changed: a (history)"
+    assert str(changes(before, after)) == "apps changed: a (history)"

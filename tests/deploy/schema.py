@@ -19,6 +19,10 @@ SWITCH: Schema = {"type": "boolean"}
 LIST: Schema = {"type": "array"}
 ANYTHING: Schema = {"type": "object"}
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
+LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = rf"{LABEL}([.]{LABEL})*"
+LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+HOST = rf"([*][.])?{SUBDOMAIN}"
 OF_ONE_APP = ("id", "key", "secret", "keys", *TABLES)
 
 
