@@ -300,6 +300,12 @@ def test_a_mistake_in_the_call_is_one_line(
     assert err.count("\n") == 1
 
 
+def run_alone(port: int, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Listen to channel c in a process of its own: aiohttp may leave a refused connection to the garbage collector."""
+    command = (sys.executable, "-m", "soketpy", "listen", "c", *words, "--port", str(port), *CREDENTIALS)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+
+
 async def test_the_command_and_the_server_may_differ_about_tls(
     peers: Peers, start_server: StartServer, listen: Listen, tmp_path: Path
 ) -> None:
@@ -311,9 +317,9 @@ async def test_the_command_and_the_server_may_differ_about_tls(
         (secure.port, (), "the port speaks TLS: give --tls\n"),
         (secure.port, ("--tls", "--host", "127.0.0.1"), "certificate verify failed"),
     ):
-        command = listen(port, "c", *words)
-        assert await command.end() == 1
-        assert said in command.err
+        done = await asyncio.to_thread(run_alone, port, *words)
+        assert done.returncode == 1
+        assert said in done.stderr
     command = listen(secure.port, "c", "--tls", "--insecure", "--timeout", "5", "--count", "1")
     await command.says("subscribed to c")
     trigger = ("trigger", "c", "e", "d", "--port", str(secure.port), "--tls", "--insecure", *CREDENTIALS)
@@ -352,9 +358,7 @@ def test_a_proxy_that_answers_400_to_plain_http_is_named(tmp_path: Path) -> None
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_certificate(cert, key)
     with proxy_with_tls(cert, key) as port:
-        # In a process of its own: aiohttp may leave a refused connection to the garbage collector.
-        words = (sys.executable, "-m", "soketpy", "listen", "c", "--port", str(port), *CREDENTIALS)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
+        done = run_alone(port)
     said = f"soketpy listen: cannot reach http://127.0.0.1:{port}: the port speaks TLS: give --tls\n"
     assert (done.returncode, done.stderr) == (1, said)
 
