@@ -27,6 +27,9 @@ PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 BATCH = 10
 """Events of one REST call."""
 
+OPENING = 1_000
+"""Connections that are opened at the same time. A server closes the oldest ones of very many without a request."""
+
 PINGED_SECONDS = 10
 
 
@@ -123,9 +126,14 @@ class Storm:
         return tab
 
     async def open_tabs(self) -> None:
-        """Connect all tabs at once."""
-        many = range(self._given.tabs)
-        self.tabs = await asyncio.gather(*(self.open(f"/c/tab-{each}", self._channel(each)) for each in many))
+        """Connect all tabs, as fast as the server answers: ``OPENING`` at the same time."""
+        free = asyncio.Semaphore(OPENING)
+
+        async def open_tab(number: int) -> Tab:
+            async with free:
+                return await self.open(f"/c/tab-{number}", self._channel(number))
+
+        self.tabs = await asyncio.gather(*map(open_tab, range(self._given.tabs)))
 
     def _channel(self, number: int) -> str:
         return f"log-{number % self._given.channels}"
