@@ -313,6 +313,8 @@ async def opened(target: Target, prefix: str, key: str, origin: str | None = Non
     )
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)  # ws_connect cannot turn off redirects
+    # The commands report each failure themselves, and aiohttp leaves futures of a refused TLS connection unread.
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     async with aiohttp.ClientSession(
         connector=connector,
         trace_configs=[trace],
