@@ -73,10 +73,10 @@ class Process:
             self.process = None
 
 
-class Node(Process):
-    """A node. It keeps its port when it starts again."""
+class ClusterNode(Process):
+    """A node of a cluster over Redis, with one app. It keeps its port when it starts again."""
 
-    def __init__(self, folder: Path, number: int, webhook: str) -> None:
+    def __init__(self, folder: Path, number: int, app: dict[str, object]) -> None:
         self.port = 0
         self._config = folder / f"node-{number}.json"
         self._settings = {
@@ -84,17 +84,7 @@ class Node(Process):
             "cluster": "redis",
             "redis": {"unix_socket": str(folder / "redis.sock")},
             "timeouts": {"shutdown": 1},
-            "apps": [
-                {
-                    "id": APP,
-                    "key": KEY,
-                    "secret": SECRET,
-                    "client_events": True,
-                    "webhooks": [
-                        {"url": webhook, "event_types": ["channel_occupied", "channel_vacated", "client_event"]}
-                    ],
-                }
-            ],
+            "apps": [app],
         }
         super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(self._config))
 
@@ -109,6 +99,15 @@ class Node(Process):
     def up(self) -> bool:
         """True while the process runs."""
         return self.process is not None and self.process.returncode is None
+
+
+class Node(ClusterNode):
+    """A node whose app has webhooks."""
+
+    def __init__(self, folder: Path, number: int, webhook: str) -> None:
+        webhooks = [{"url": webhook, "event_types": ["channel_occupied", "channel_vacated", "client_event"]}]
+        app = {"id": APP, "key": KEY, "secret": SECRET, "client_events": True, "webhooks": webhooks}
+        super().__init__(folder, number, app)
 
 
 @dataclass

@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import json
 import random
-import re
 import shutil
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from benchmarks.chaos import Process
+from benchmarks.chaos import ClusterNode, Process
 from soketpy.protocol import signatures
 from tests.clients.javascript import Client, Runtime, chromium
 from tests.clients.ledger import NUMBERED, RECOVERED, SUBSCRIBED, Ledger
@@ -39,32 +38,11 @@ CHANNELS_EACH = 4
 """Channels of each client."""
 
 
-class Node(Process):
-    """A node. It keeps its port when it starts again."""
+class Node(ClusterNode):
+    """A node whose app has history."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        self.port = 0
-        self._config = folder / f"node-{number}.json"
-        self._settings = {
-            "host": "127.0.0.1",
-            "cluster": "redis",
-            "redis": {"unix_socket": str(folder / "redis.sock")},
-            "timeouts": {"shutdown": 1},
-            "apps": [{"id": APP, "key": KEY, "secret": SECRET, "history": [HISTORY]}],
-        }
-        super().__init__(sys.executable, "-m", "soketpy", "start", "--config", str(self._config))
-
-    async def come(self) -> None:
-        """Start the node on the port that it had before, if any."""
-        self._config.write_text(json.dumps({**self._settings, "port": self.port}))
-        found = re.search(r"127\.0\.0\.1:(\d+)", await self.start("Listening on"))
-        assert found is not None
-        self.port = int(found[1])
-
-    @property
-    def up(self) -> bool:
-        """True while the process runs."""
-        return self.process is not None and self.process.returncode is None
+        super().__init__(folder, number, {"id": APP, "key": KEY, "secret": SECRET, "history": [HISTORY]})
 
 
 class Proxy:
